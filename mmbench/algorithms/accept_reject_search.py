@@ -1,0 +1,113 @@
+"""Accept-reject search: the low-dimensional version, which stops by itself."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mmbench.algorithms.base import Algorithm, Iterate
+from mmbench.core.checks import Count, NonNegative, Positive
+from mmbench.core.cost import Cost
+from mmbench.core.oracle import Oracle
+from mmbench.core.source import Source
+
+
+class SearchState(NamedTuple):
+    """Value to beat, rejections in a row, and steps of ascent so far."""
+
+    reference: Float[Tensor, "runs"]
+    rejections: Int[Tensor, "runs"]
+    ascents: Int[Tensor, "runs"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class AcceptRejectSearch(Algorithm):
+    """Accept-reject search: random proposals, ascent to near-stationarity, then a test.
+
+        x' = x − σ ξ,   ξ standard normal
+        y' = y + η ∇ᵧ f(x', y), repeated until ‖∇ᵧ f‖ ≤ ε
+        (x, y)⁺ = (x', y') if f(x', y') < f(x, y) − δ, else (x, y)
+
+    A run proposes again and again from where it stands, and stops after `patience`
+    rejections in a row. For games of few variables, as in the authors' Figure 3.
+
+    Args:
+        step_size: η of y's ascent, in units of y per unit of gradient.
+        spread: σ, length of a proposal, in units of x.
+        tolerance: ε, on the projected gradient of y.
+        margin: δ, by which f must have fallen.
+        patience: rejections in a row that end a run.
+        ascents: most steps of ascent that answer a proposal.
+
+    State: value to beat, rejections in a row, steps of ascent.
+    Cost: 1 value and 1 gradient of y, and 1 gradient of y for each further step of
+        ascent.
+    Source: Mangoubi, Sachdeva and Vishnoi 2020; numbers of the low-dimensional code of
+        Keswani, Mangoubi, Sachdeva and Vishnoi 2022.
+    """
+
+    step_size: Positive = 0.05
+    spread: Positive = 0.5
+    tolerance: Positive = 1e-3
+    margin: NonNegative = 0.03
+    patience: Count = 20
+    ascents: Count = 500
+
+    source = Source(
+        authors="Mangoubi, Sachdeva and Vishnoi",
+        year=2020,
+        title="A Provably Convergent and Practical Algorithm for Min-Max Optimization "
+        "with Applications to GANs",
+        link="https://arxiv.org/abs/2006.12376",
+        place="low-dimensional version",
+    )
+
+    @property
+    def cost(self) -> Cost:
+        """What one step uses."""
+        return Cost(grad_y=1, values=1, grads_y_per_iteration=1)
+
+    def init(self, oracle: Oracle, z: Iterate) -> SearchState:
+        """A reference that any first proposal beats."""
+        none = torch.zeros(len(z), dtype=torch.int64, device=z.device)
+        return SearchState(torch.full_like(z[:, 0], torch.inf), none, none)
+
+    def step(
+        self, oracle: Oracle, z: Iterate, state: SearchState
+    ) -> tuple[Iterate, SearchState]:
+        """One step of every run."""
+        x, y = oracle.split(z)
+        moved = oracle.join(x - self.spread * oracle.normal(x.shape[1]), y)
+        proposal, ascents = self._ascend(oracle, oracle.project(moved))
+        value = oracle.payoff(proposal, train=False)
+        accept = value < state.reference - self.margin
+        return torch.where(accept[:, None], proposal, z), SearchState(
+            torch.where(accept, value, state.reference),
+            torch.where(accept, 0, state.rejections + 1),
+            state.ascents + ascents,
+        )
+
+    def _ascend(
+        self, oracle: Oracle, z: Iterate
+    ) -> tuple[Iterate, Int[Tensor, "runs"]]:
+        """Raise y until its projected gradient is small; steps beyond the first."""
+        on = torch.ones_like(z[:, 0], dtype=torch.bool)
+        taken = torch.zeros_like(on, dtype=torch.int64)
+        for i in range(self.ascents):
+            taken += on if i else 0
+            x, y = oracle.split(z)
+            ahead = oracle.join(x, y - self.step_size * oracle.grad_y(z, on=on))
+            ahead = oracle.project(ahead)
+            slope = (ahead - z).norm(dim=1) / self.step_size
+            on = on & (slope > self.tolerance)  # per run: a small one stands still
+            if not bool(on.any()):
+                break
+            z = torch.where(on[:, None], ahead, z)
+        return z, taken
+
+    def done(self, state: SearchState) -> Bool[Tensor, "runs"]:
+        """Runs that found nothing better for `patience` proposals in a row."""
+        return state.rejections >= self.patience

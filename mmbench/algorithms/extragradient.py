@@ -1,0 +1,64 @@
+"""Extragradient: look ahead, then step from where you stood."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+from mmbench.algorithms._directions import Directions, Plain, init_joint, step_joint
+from mmbench.algorithms.base import Algorithm, Iterate
+from mmbench.core.checks import StepSize
+from mmbench.core.cost import Cost
+from mmbench.core.oracle import Oracle
+from mmbench.core.source import Source
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Extragradient(Algorithm):
+    """Extragradient: look ahead, then step from where you stood.
+
+        z̃ = z − η F(z)
+        z⁺ = z − η F(z̃)
+
+    Last iterates converge on bilinear games for η < 1, at twice the price of GDA. With
+    `direction=adam` this is ExtraAdam, whose moments move at both half-steps.
+
+    Args:
+        step_size: η, a number or a pair (x, y), in units of z per unit of F.
+        direction: what each player makes of its gradient; one, or a pair (x, y).
+        minibatch: whether the second half-step sees the "same" minibatch as the first
+            or a "fresh" one; on noisy games this decides about convergence.
+
+    State: moments of the directions.
+    Cost: 2 gradients of each player a step.
+    Source: Korpelevich 1976; ExtraAdam: Gidel et al. 2019.
+    """
+
+    step_size: StepSize = 0.1
+    direction: Directions = Plain()
+    minibatch: Literal["same", "fresh"] = "same"
+
+    source = Source(
+        authors="Korpelevich",
+        year=1976,
+        title="The extragradient method for finding saddle points and other problems",
+    )
+
+    @property
+    def cost(self) -> Cost:
+        """What one step uses."""
+        return Cost(
+            grad_x=2, grad_y=2, minibatches=2 if self.minibatch == "fresh" else 1
+        )
+
+    def init(self, oracle: Oracle, z: Iterate) -> Any:
+        """Moments of the directions."""
+        return init_joint(self.direction, oracle, z)
+
+    def step(self, oracle: Oracle, z: Iterate, state: Any) -> tuple[Iterate, Any]:
+        """One step of every run."""
+        d, state = step_joint(self.direction, oracle, oracle.field(z), state)
+        ahead = oracle.project(z - oracle.scale(self.step_size, d))
+        if self.minibatch == "fresh":
+            oracle.resample()
+        d, state = step_joint(self.direction, oracle, oracle.field(ahead), state)
+        return oracle.project(z - oracle.scale(self.step_size, d)), state

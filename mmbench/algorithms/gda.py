@@ -1,0 +1,54 @@
+"""GDA: simultaneous gradient descent ascent."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from mmbench.algorithms._directions import Directions, Plain, init_joint, step_joint
+from mmbench.algorithms.base import Algorithm, Iterate
+from mmbench.core.checks import StepSize
+from mmbench.core.cost import Cost
+from mmbench.core.oracle import Oracle
+from mmbench.core.source import Source
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class GDA(Algorithm):
+    """Gradient descent ascent: both players step from where both stood.
+
+        z⁺ = z − η F(z)
+
+    Spirals out on bilinear games; the baseline of every comparison.
+
+    Args:
+        step_size: η, a number or a pair (x, y), in units of z per unit of F. Default
+            0.1, below 1/L on games scaled to L = 1.
+        direction: what each player makes of its gradient; one, or a pair (x, y).
+
+    State: moments of the directions.
+    Cost: 1 gradient of each player a step.
+    Source: Arrow, Hurwicz and Uzawa 1958.
+    """
+
+    step_size: StepSize = 0.1
+    direction: Directions = Plain()
+
+    source = Source(
+        authors="Arrow, Hurwicz and Uzawa",
+        year=1958,
+        title="Studies in Linear and Non-Linear Programming",
+    )
+
+    @property
+    def cost(self) -> Cost:
+        """What one step uses."""
+        return Cost(grad_x=1, grad_y=1)
+
+    def init(self, oracle: Oracle, z: Iterate) -> Any:
+        """Moments of the directions."""
+        return init_joint(self.direction, oracle, z)
+
+    def step(self, oracle: Oracle, z: Iterate, state: Any) -> tuple[Iterate, Any]:
+        """One step of every run."""
+        d, state = step_joint(self.direction, oracle, oracle.field(z), state)
+        return oracle.project(z - oracle.scale(self.step_size, d)), state

@@ -1,0 +1,16 @@
+"""Capability: what a game may give beyond its losses."""
+
+from enum import StrEnum
+
+
+class Capability(StrEnum):
+    """What a game may give beyond its losses; the text says it in a message."""
+
+    ZERO_SUM = "a zero-sum game"
+    SOLUTION = "a game with a declared solution"
+    NASH = "a game with a known Nash equilibrium"
+    SADDLE_GAP = "a game whose restricted gap has a closed form"
+    PLANE = "a game of two variables"
+    SAMPLES = "a game whose generator can be sampled"
+    MODES = "a game whose samples lie near known modes"
+    DIGITS = "a game that generates digits"

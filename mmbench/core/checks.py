@@ -1,0 +1,55 @@
+"""Domains of fields: annotations that a description checks when it is made.
+
+A field annotated ``StepSize`` or ``Annotated[int, AtLeast(1)]`` states its domain once;
+the check, the message, `mmbench show` and the methods page all read it from there.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A closed or half-open interval of numbers.
+
+    Args:
+        low: lower bound.
+        high: upper bound.
+        open_low: whether the lower bound itself is refused.
+        open_high: whether the upper bound itself is refused.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return math.isfinite(value) and above and below
+
+    def __str__(self) -> str:
+        low = f"{'above' if self.open_low else 'at least'} {self.low:g}"
+        high = f"{'below' if self.open_high else 'at most'} {self.high:g}"
+        match math.isinf(self.low), math.isinf(self.high):
+            case True, True:
+                return "finite"
+            case False, True:
+                return low
+            case True, False:
+                return high
+        return f"{low} and {high}"
+
+
+Finite = Annotated[float, Domain()]
+Positive = Annotated[float, Domain(low=0, open_low=True)]
+NonNegative = Annotated[float, Domain(low=0)]
+Fraction = Annotated[float, Domain(low=0, high=1)]
+Decay = Annotated[float, Domain(low=0, high=1, open_high=True)]
+Count = Annotated[int, Domain(low=1)]
+Natural = Annotated[int, Domain(low=0)]
+
+# One number for both players, or a pair (x, y).
+StepSize = Positive | tuple[Positive, Positive]

@@ -1,0 +1,66 @@
+"""Batched conjugate gradients with a stop of its own for each run."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mmbench.core.vectors import dot
+
+
+class Solution(NamedTuple):
+    """What the solver found, and how many products it took for each run."""
+
+    x: Float[Tensor, "runs n"]
+    iterations: Int[Tensor, "runs"]
+
+
+def conjugate_gradient(
+    product: Callable[[Tensor, Tensor], Tensor],
+    b: Float[Tensor, "runs n"],
+    *,
+    start: Float[Tensor, "runs n"] | None = None,
+    tolerance: float,
+    floor: float = 0.0,
+    limit: int,
+) -> Solution:
+    r"""Solve $A x = b$ for symmetric positive definite $A$, run by run.
+
+    A run stops when $\|r\| \le$ tolerance $\|b\|$ or $\|r\| \le$ floor, or when its
+    numbers cease to be finite; from then on it asks for no product.
+
+    Args:
+        product: (v, on) to $A v$, of the runs that `on` holds for.
+        b: right-hand sides.
+        start: first guess; None means zero, which saves the first product.
+        tolerance: relative to the right-hand side.
+        floor: absolute, in the units of b.
+        limit: most iterations.
+
+    Source: Hestenes and Stiefel 1952.
+    """
+    goal = torch.clamp(tolerance * b.norm(dim=1), min=floor)
+    every: Bool[Tensor, "runs"] = torch.ones_like(goal, dtype=torch.bool)
+    if start is None:
+        x, r = torch.zeros_like(b), b
+    else:
+        x, r = start, b - product(start, every)
+    p, rr = r, dot(r, r)
+    iterations = torch.zeros_like(goal, dtype=torch.int64)
+    on = every
+    for _ in range(limit):
+        on = on & torch.isfinite(rr) & (rr.sqrt() > goal)
+        if not bool(on.any()):
+            break
+        ap = product(p, on)
+        iterations += on
+        curvature = dot(p, ap)
+        on = on & (curvature > 0)  # per run: rounding has used up the direction
+        step = torch.where(on, rr / curvature, 0.0)[:, None]
+        x = x + step * p
+        r = r - step * ap
+        previous, rr = rr, torch.where(on, dot(r, r), rr)
+        p = r + torch.where(on, rr / previous, 0.0)[:, None] * p
+    return Solution(x, iterations)

@@ -1,0 +1,113 @@
+"""Game: two players, each with a loss on the joint vector."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Game(ABC):
+    """The mathematical object, made of tensors: min over x of loss_x, over y of loss_y.
+
+    `z` is x followed by y, shape (runs, dim). A game is built by a task for one device
+    and dtype, and lives inside one computation of a cell.
+
+    Attributes:
+        dim_x: length of x.
+        dim_y: length of y.
+        zero_sum: whether loss_y = -loss_x; then f = loss_x.
+        batch_size: data points in a minibatch; 0 where losses need no data.
+        sample_size: random numbers in a minibatch, which decides how many are drawn at
+            once.
+        device: where its tensors live.
+        dtype: of its floats.
+    """
+
+    dim_x: int
+    dim_y: int
+    zero_sum: bool = True
+    batch_size: int = 0
+    sample_size: int = 0
+    device: torch.device = torch.device("cpu")
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def dim(self) -> int:
+        """Length of z."""
+        return self.dim_x + self.dim_y
+
+    @abstractmethod
+    def losses(
+        self,
+        x: Float[Tensor, "runs dim_x"],
+        y: Float[Tensor, "runs dim_y"],
+        sample: Any,
+        *,
+        train: bool = True,
+    ) -> tuple[Float[Tensor, "runs"], Float[Tensor, "runs"]]:
+        """Loss of each player, for each run.
+
+        The players come apart so that the gradient of one never pays for the other's.
+
+        Args:
+            x: the first player.
+            y: the second player.
+            sample: a minibatch as `draw` gives it, with a leading `runs` axis; None for
+                games without data.
+            train: False switches dropout off.
+        """
+
+    def draw(self, generator: torch.Generator, count: int) -> Any:
+        """Draw `count` consecutive minibatches of one run, on the CPU.
+
+        Everything random in the losses belongs to the minibatch, dropout masks
+        included.
+
+        Returns:
+            A NamedTuple of tensors with leading axis `count`.
+        """
+        raise NotImplementedError
+
+    def project(self, z: Float[Tensor, "runs dim"]) -> Float[Tensor, "runs dim"]:
+        """The nearest allowed point; the identity where unconstrained."""
+        return z
+
+    def distance(self, z: Float[Tensor, "runs dim"], concept: str) -> Tensor:
+        """Euclidean distance to the declared solutions, shape (runs,).
+
+        Args:
+            z: the iterates.
+            concept: "declared" for the largest set the task declares, "nash" for its
+                Nash equilibria.
+        """
+        raise NotImplementedError
+
+    def gap(self, z: Float[Tensor, "runs dim"], radius: float) -> Tensor:
+        """Restricted primal-dual gap, shape (runs,).
+
+        The most that f rises when y moves within `radius` of the solution, minus the
+        least that it falls to when x does.
+        """
+        raise NotImplementedError
+
+    def generate(
+        self, z: Float[Tensor, "runs dim"], count: int, seeds: tuple[int, ...]
+    ) -> Tensor:
+        """Generator samples in evaluation mode, shape (runs, count, ...).
+
+        The noise of a run depends on its seed alone, so it is the same at each record
+        and for each algorithm.
+        """
+        raise NotImplementedError
+
+    def sheet(
+        self, z: Float[Tensor, "runs dim"], seeds: tuple[int, ...]
+    ) -> Tensor | None:
+        """What one looks at when a run has ended: a few samples of each run.
+
+        Returns:
+            Shape (runs, count, ...); None for games that have nothing to show.
+        """
+        return None

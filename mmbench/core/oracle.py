@@ -1,0 +1,335 @@
+"""Oracle: the counted access an algorithm has to a game.
+
+Per-run gradients are ordinary autograd of the losses summed over runs: the runs share
+no variable, so the gradient of the sum is each run's own gradient.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mmbench.core.game import Game
+from mmbench.core.streams import Stream, chunk_length
+
+Vector = Float[Tensor, "runs n"]
+Mask = Bool[Tensor, "runs"]
+
+COUNTED = ("grad_x", "grad_y", "hvps", "values", "samples")
+
+
+class Oracle:
+    """Counted losses, gradients and second-order products of a game, for all runs.
+
+    Every call charges each run that is alive (and, where a mask `on` is given, only
+    those it holds for); dead runs never pay.
+
+    Args:
+        game: the game asked.
+        seeds: one a run.
+        purpose: the stream that minibatches come from; metrics ask an oracle of their
+            own, on "evaluation", whose charges nobody reads.
+    """
+
+    def __init__(
+        self, game: Game, seeds: tuple[int, ...], purpose: str = "data"
+    ) -> None:
+        self._game = game
+        self._seeds = seeds
+        self._sample: Any = None
+        self._stream = Stream(
+            seeds, purpose, game.draw, chunk_length(game.sample_size), game.device
+        )
+        self._noise: dict[tuple, Stream] = {}
+        self._rows: dict[tuple[float, float], Tensor] = {}
+        self._alive = torch.ones(self.runs, dtype=torch.bool, device=game.device)
+        # Charges to all living runs wait as plain numbers and are booked when read.
+        self._waiting = dict.fromkeys(COUNTED, 0)
+        self._booked = {
+            what: torch.zeros(self.runs, dtype=torch.int64, device=game.device)
+            for what in COUNTED
+        }
+
+    # ---- shape of the problem ----
+
+    @property
+    def runs(self) -> int:
+        """Number of runs computed side by side."""
+        return len(self._seeds)
+
+    @property
+    def dim_x(self) -> int:
+        """Length of x."""
+        return self._game.dim_x
+
+    @property
+    def zero_sum(self) -> bool:
+        """Whether loss_y = -loss_x."""
+        return self._game.zero_sum
+
+    def split(self, z: Vector) -> tuple[Vector, Vector]:
+        """z as its parts x and y (views)."""
+        return z[:, : self._game.dim_x], z[:, self._game.dim_x :]
+
+    def join(self, x: Vector, y: Vector) -> Vector:
+        """x followed by y."""
+        return torch.cat((x, y), dim=1)
+
+    def scale(self, step_size: float | tuple[float, float], v: Vector) -> Vector:
+        """A joint vector times a step size, or its parts times one each."""
+        if isinstance(step_size, float):
+            return step_size * v
+        return self.row(*step_size) * v
+
+    def row(self, at_x: float, at_y: float) -> Float[Tensor, "1 dim"]:
+        """One value for each entry of x, another for each of y."""
+        if (at_x, at_y) not in self._rows:
+            game = self._game
+            row = torch.full((1, game.dim), at_y, dtype=game.dtype, device=game.device)
+            row[:, : game.dim_x] = at_x
+            self._rows[at_x, at_y] = row
+        return self._rows[at_x, at_y]
+
+    def project(self, z: Vector) -> Vector:
+        """The nearest allowed point; free of charge."""
+        return self._game.project(z)
+
+    # ---- randomness ----
+
+    def resample(self) -> None:
+        """Draw a fresh minibatch for every run.
+
+        The engine does so once before each step; an algorithm that wants more calls
+        this. How often it is called in a step must not depend on the runs.
+        """
+        if self._game.batch_size:
+            self._sample = self._stream.next()
+            self._charge("samples", self._game.batch_size)
+
+    def uniform(self) -> Float[Tensor, "runs"]:
+        """One uniform number in [0, 1) for each run, from the algorithm's stream."""
+        return self._numbers("uniform", 1)[:, 0]
+
+    def normal(self, size: int) -> Vector:
+        """`size` standard normal numbers for each run, from the algorithm's stream."""
+        return self._numbers("normal", size)
+
+    def _numbers(self, law: str, size: int) -> Vector:
+        dtype = self._game.dtype
+
+        def draw(generator: torch.Generator, count: int) -> Tensor:
+            function = torch.rand if law == "uniform" else torch.randn
+            # In float64, so that both precisions see the same numbers.
+            drawn = function(count, size, generator=generator, dtype=torch.float64)
+            return drawn.to(dtype)
+
+        if (law, size) not in self._noise:
+            self._noise[law, size] = Stream(
+                self._seeds,
+                f"algorithm/{law}/{size}",
+                draw,
+                chunk_length(size),
+                self._game.device,
+            )
+        return self._noise[law, size].next()
+
+    # ---- first order ----
+
+    def losses(
+        self, z: Vector, *, on: Mask | None = None, train: bool = True
+    ) -> tuple[Float[Tensor, "runs"], Float[Tensor, "runs"]]:
+        """Each player's loss; charges one value."""
+        self._charge("values", 1, on)
+        with torch.no_grad():
+            return self._game.losses(*self.split(z), self._sample, train=train)
+
+    def payoff(
+        self, z: Vector, *, on: Mask | None = None, train: bool = True
+    ) -> Float[Tensor, "runs"]:
+        """f, which y maximises; charges one value.
+
+        In a zero-sum game this is loss_x. Where x follows another loss (the
+        non-saturating one of a GAN), f is still -loss_y.
+        """
+        return -self.losses(z, on=on, train=train)[1]
+
+    def field(self, z: Vector) -> Vector:
+        """F(z) = (gradient of loss_x in x, of loss_y in y); charges one of each."""
+        self._charge("grad_x", 1)
+        self._charge("grad_y", 1)
+        x, y = (part.detach().requires_grad_() for part in self.split(z))
+        gradients = self._gradients(x, y, create_graph=False)
+        return torch.cat(gradients, dim=1)
+
+    def grad_x(self, z: Vector, *, on: Mask | None = None) -> Vector:
+        """Gradient of loss_x in x; charges one player-gradient."""
+        self._charge("grad_x", 1, on)
+        x, y = self.split(z)
+        x = x.detach().requires_grad_()
+        loss = self._game.losses(x, y, self._sample)[0]
+        return torch.autograd.grad(loss.sum(), x)[0]
+
+    def grad_y(self, z: Vector, *, on: Mask | None = None) -> Vector:
+        """Gradient of loss_y in y; charges one player-gradient."""
+        return self.grad_y_and_payoff(z, on=on)[0]
+
+    def grad_y_and_payoff(
+        self, z: Vector, *, on: Mask | None = None
+    ) -> tuple[Vector, Float[Tensor, "runs"]]:
+        """The same, and f, which the gradient has computed on its way (no charge)."""
+        self._charge("grad_y", 1, on)
+        x, y = self.split(z)
+        y = y.detach().requires_grad_()
+        loss = self._game.losses(x, y, self._sample)[1]
+        return torch.autograd.grad(loss.sum(), y)[0], -loss.detach()
+
+    def _gradients(self, x: Vector, y: Vector, *, create_graph: bool) -> Any:
+        loss_x, loss_y = self._game.losses(x, y, self._sample)
+        if self._game.zero_sum:  # one reverse pass serves both players
+            at_x, at_y = torch.autograd.grad(
+                loss_x.sum(), (x, y), create_graph=create_graph
+            )
+            return at_x, -at_y
+        at_x = torch.autograd.grad(
+            loss_x.sum(), x, create_graph=create_graph, retain_graph=True
+        )[0]
+        at_y = torch.autograd.grad(loss_y.sum(), y, create_graph=create_graph)[0]
+        return at_x, at_y
+
+    # ---- second order ----
+
+    def linearise(self, z: Vector) -> "Linearisation":
+        """Both gradients, ready for products; charges one of each player."""
+        self._charge("grad_x", 1)
+        self._charge("grad_y", 1)
+        x, y = (part.detach().requires_grad_() for part in self.split(z))
+        return Linearisation(self, x, y, *self._gradients(x, y, create_graph=True))
+
+    def unroll(
+        self,
+        z: Vector,
+        steps: int,
+        answer: Callable[[Vector, Vector, Any], tuple[Vector, Any]],
+        state: Any,
+    ) -> "Unrolled":
+        """Let y answer x for some steps, on tape, and differentiate through them.
+
+        Charges one gradient of y a step, one of x, and one Hessian product a step: the
+        reverse pass through each retained gradient of y. This is the one place where
+        second-order cost is stated and not counted call by call.
+
+        Args:
+            z: where both players stand.
+            steps: moves of y; at least 1.
+            answer: (y, gradient of loss_y, state) to (new y, new state), in operations
+                that can be differentiated.
+            state: the first state given to `answer`.
+        """
+        self._charge("grad_y", steps)
+        self._charge("grad_x", 1)
+        self._charge("hvps", steps)
+        x, y = (part.detach().requires_grad_() for part in self.split(z))
+        moved, first = y, None
+        for _ in range(steps):
+            loss = self._game.losses(x, moved, self._sample)[1]
+            gradient = torch.autograd.grad(loss.sum(), moved, create_graph=True)[0]
+            first = gradient.detach() if first is None else first
+            moved, state = answer(moved, gradient, state)
+        loss = self._game.losses(x, moved, self._sample)[0]
+        return Unrolled(torch.autograd.grad(loss.sum(), x)[0], first)
+
+    # ---- counting ----
+
+    @property
+    def counts(self) -> dict[str, Int[Tensor, "runs"]]:
+        """What each run has been charged so far, by name in `COUNTED`."""
+        self._book()
+        return self._booked
+
+    def bury(self, alive: Mask) -> None:
+        """Let only these runs pay from now on (the engine's call)."""
+        self._book()
+        self._alive = alive
+
+    def charge_hvp(self, on: Mask | None = None) -> None:
+        """Charge one Hessian product (the linearisation's call)."""
+        self._charge("hvps", 1, on)
+
+    def _charge(self, what: str, amount: int, on: Mask | None = None) -> None:
+        if on is None:
+            self._waiting[what] += amount
+        else:
+            self._booked[what] += amount * (on & self._alive)
+
+    def _book(self) -> None:
+        for what, amount in self._waiting.items():
+            if amount:
+                self._booked[what] += amount * self._alive
+                self._waiting[what] = 0
+
+
+class Unrolled(NamedTuple):
+    """Gradient of loss_x through y's answers, and y's first gradient, at no charge."""
+
+    grad_x: Vector
+    first_grad_y: Vector
+
+
+class Linearisation:
+    """Gradients at a point and, from their retained graph, second-order products.
+
+    One product is one reverse pass through one player's retained gradient. `xy`, `yx`,
+    `xx` and `yy` are blocks of the Hessian of f in a zero-sum game.
+
+    Attributes:
+        grad_x: gradient of loss_x in x.
+        grad_y: gradient of loss_y in y.
+    """
+
+    def __init__(
+        self, oracle: Oracle, x: Vector, y: Vector, grad_x: Vector, grad_y: Vector
+    ) -> None:
+        self._oracle, self._x, self._y = oracle, x, y
+        self._grad_x, self._grad_y = grad_x, grad_y
+        self.grad_x, self.grad_y = grad_x.detach(), grad_y.detach()
+
+    def through_x(self, v: Vector, *, on: Mask | None = None) -> tuple[Vector, Vector]:
+        """Reverse pass of v through x's gradient: its parts in x and in y."""
+        return self._reverse(self._grad_x, v, (self._x, self._y), on)
+
+    def through_y(self, v: Vector, *, on: Mask | None = None) -> tuple[Vector, Vector]:
+        """Reverse pass of v through y's gradient: its parts in x and in y."""
+        return self._reverse(self._grad_y, v, (self._x, self._y), on)
+
+    def xy(self, v: Vector, *, on: Mask | None = None) -> Vector:
+        """f_xy v, of the length of x."""
+        return -self._reverse(self._grad_y, v, (self._x,), on)[0]
+
+    def yx(self, v: Vector, *, on: Mask | None = None) -> Vector:
+        """f_yx v, of the length of y."""
+        return self._reverse(self._grad_x, v, (self._y,), on)[0]
+
+    def xx(self, v: Vector, *, on: Mask | None = None) -> Vector:
+        """f_xx v."""
+        return self._reverse(self._grad_x, v, (self._x,), on)[0]
+
+    def yy(self, v: Vector, *, on: Mask | None = None) -> Vector:
+        """f_yy v."""
+        return -self._reverse(self._grad_y, v, (self._y,), on)[0]
+
+    def _reverse(
+        self, output: Vector, v: Vector, inputs: tuple[Vector, ...], on: Mask | None
+    ) -> tuple[Vector, ...]:
+        self._oracle.charge_hvp(on)
+        if not output.requires_grad:  # the gradient is constant
+            return tuple(torch.zeros_like(one) for one in inputs)
+        return torch.autograd.grad(
+            output,
+            inputs,
+            v,
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )

@@ -1,0 +1,140 @@
+"""Plan: suite to cells, in a stable order, each with its key."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.algorithms.base import Algorithm
+from mmbench.core.budget import schedule
+from mmbench.core.checks import Count
+from mmbench.core.description import Description, digest, text
+from mmbench.core.errors import DescriptionError, MisfitError
+from mmbench.metrics import METRICS
+from mmbench.metrics.base import Column, Metric, TrajectoryMetric
+from mmbench.suites.base import Grid, Suite
+from mmbench.tasks import TASKS
+from mmbench.tasks.base import Task
+
+# Raised when the engine changes the numbers of a trajectory.
+ENGINE_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell(Description):
+    """One task, one algorithm, all seeds, one budget: the unit of work and of storage.
+
+    Args:
+        task: what is asked.
+        algorithm: what one does.
+        seeds: one a run.
+        steps: of each run.
+        records: evenly spaced ones of each run.
+        dtype: of all floats.
+        metrics: what is measured; columns, so no part of the key.
+        label: what reports call the algorithm; no part of the key.
+    """
+
+    task: Task
+    algorithm: Algorithm
+    seeds: tuple[int, ...]
+    steps: Count
+    records: Count = 40
+    dtype: Literal["float32", "float64"] = "float32"
+    metrics: tuple[Metric, ...] = field(default=(), metadata={"identity": False})
+    label: str = field(default="", metadata={"identity": False})
+
+    def check(self) -> None:
+        """Raise when the task, the algorithm and the metrics do not fit each other."""
+        for name, one in [
+            (self.algorithm, self.algorithm.needs),
+            *((metric, metric.needs) for metric in self.metrics),
+        ]:
+            for lacking in sorted(one - self.task.gives):
+                raise MisfitError(
+                    f"{name} needs {lacking}; {self.task} is not one. Remove one of "
+                    "them from this grid."
+                )
+        columns = [column.name for column in self.columns]
+        for metric in self.metrics:
+            if isinstance(metric, TrajectoryMetric) and metric.of not in columns:
+                raise MisfitError(
+                    f"{metric} needs the column {metric.of!r}, which no chosen metric "
+                    f"of {self.task} gives; known: {', '.join(columns)}."
+                )
+
+    @cached_property
+    def key(self) -> str:
+        """Address of the cell's results."""
+        return digest((ENGINE_VERSION, self))
+
+    @property
+    def schedule(self) -> tuple[int, ...]:
+        """Steps at which the runs are measured."""
+        return schedule(self.steps, self.records)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Metric columns, in order."""
+        return tuple(one for metric in self.metrics for one in metric.columns)
+
+
+def plan(suite: Suite) -> tuple[Cell, ...]:
+    """Cells of a suite: grids in order, within them tasks, then algorithms.
+
+    A cell that stands in several grids is planned once.
+
+    Raises:
+        DescriptionError: one sentence about the first fault found.
+    """
+    cells: dict[str, Cell] = {}
+    for grid in suite.grids:
+        for cell in _cells(grid):
+            cells.setdefault(cell.key, cell)
+    labels: dict[tuple[str, str], str] = {}
+    for cell in cells.values():
+        place = (text(cell.task), cell.label)
+        if place in labels:
+            raise DescriptionError(
+                f"Labels must be unique on a task; {cell.label!r} stands on "
+                f"{place[0]} for {labels[place]} and for {cell.algorithm}."
+            )
+        labels[place] = text(cell.algorithm)
+    return tuple(cells.values())
+
+
+def _cells(grid: Grid) -> list[Cell]:
+    chosen = [METRICS.build(words) for words in grid.metrics]
+    algorithms = [labelled(words) for words in grid.algorithms]
+    cells = []
+    for task in [TASKS.build(words) for words in grid.tasks]:
+        metrics = measured(task, chosen)
+        for label, algorithm in algorithms:
+            cells.append(
+                Cell(
+                    task=task,
+                    algorithm=algorithm,
+                    seeds=tuple(range(grid.first_seed, grid.first_seed + grid.seeds)),
+                    steps=grid.steps,
+                    records=grid.records,
+                    dtype=grid.dtype,
+                    metrics=metrics,
+                    label=label,
+                )
+            )
+    return cells
+
+
+def labelled(words: str) -> tuple[str, Algorithm]:
+    """Label and algorithm of `words` or `label = words`."""
+    label, equals, rest = words.partition(" = ")
+    algorithm = ALGORITHMS.build(rest.strip() if equals else words)
+    return (label.strip() if equals else text(algorithm)), algorithm
+
+
+def measured(task: Task, chosen: list[Metric]) -> tuple[Metric, ...]:
+    """The metrics of a task: those chosen, else its own, and those of its target."""
+    metrics = chosen or [METRICS.build(words) for words in task.metrics]
+    if task.target:
+        metrics = [METRICS.build(task.target.metric), *metrics]
+    return tuple(dict.fromkeys(metrics))

@@ -1,0 +1,60 @@
+"""Suite: what is to be compared, as data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mmbench.core.checks import Count, Natural
+from mmbench.core.description import Description
+from mmbench.core.errors import DescriptionError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid(Description):
+    """One full cross product of tasks and algorithms.
+
+    Tasks, algorithms and metrics are given in words (`"cgd[step_size=0.2]"`), as on the
+    command line and in a suite.toml; `plan` turns them into descriptions.
+
+    Args:
+        tasks: words of each.
+        algorithms: words of each, after a label and "=" where the label is not the
+            words themselves: `"GDA = gda[step_size=0.1]"`. One label in several grids
+            is one row of a leaderboard.
+        metrics: words of each; empty means each task's own.
+        seeds: runs of each cell.
+        first_seed: the least seed.
+        steps: of each run.
+        records: evenly spaced ones of each run.
+        dtype: of all floats.
+    """
+
+    tasks: tuple[str, ...]
+    algorithms: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
+    seeds: Count = 32
+    first_seed: Natural = 0
+    steps: Count = 1000
+    records: Count = 40
+    dtype: Literal["float32", "float64"] = "float32"
+
+    def check(self) -> None:
+        """Raise `DescriptionError` when fields do not fit each other."""
+        for name in ("tasks", "algorithms"):
+            if not getattr(self, name):
+                raise DescriptionError(f"Grid.{name} must name at least one; got none.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite(Description):
+    """A named set of grids.
+
+    Args:
+        name: in file names and titles.
+        title: one line for the report.
+        grids: what is crossed.
+    """
+
+    name: str
+    title: str = ""
+    grids: tuple[Grid, ...] = field(default=())

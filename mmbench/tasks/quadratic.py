@@ -1,0 +1,96 @@
+"""Quadratic: ax² + bxy + cy², the game of implicit competitive regularization."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mmbench.core.capability import Capability
+from mmbench.core.checks import Finite
+from mmbench.core.game import Game
+from mmbench.core.place import Place
+from mmbench.core.source import Source
+from mmbench.tasks.base import Target, Task, plane_start
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Quadratic(Task):
+    """Quadratic game: by default y's worst point attracts when both players move.
+
+        f(x, y) = a x² + b x y + c y²
+
+    With (a, b, c) = (1, 10, 1), y alone diverges from any start, and simultaneous steps
+    (0.09, 0.01) converge to (0, 0): implicit competitive regularization.
+
+    Args:
+        a: half of f_xx.
+        b: f_xy.
+        c: half of f_yy.
+        start_at: first point (x, y); none draws one for each run, standard normal.
+
+    Solutions: (0, 0) is stationary; by default it is neither a Nash equilibrium nor
+        minimax, so reaching it is a fact about the method, not a success in general.
+    Source: Schäfer, Zheng and Anandkumar 2020, equation 3.
+    """
+
+    a: Finite = 1.0
+    b: Finite = 10.0
+    c: Finite = 1.0
+    start_at: tuple[Finite, Finite] | None = None
+
+    source = Source(
+        authors="Schäfer, Zheng and Anandkumar",
+        year=2020,
+        title="Implicit competitive regularization in GANs",
+        link="https://arxiv.org/abs/1910.05852",
+        place="equation 3",
+    )
+
+    @property
+    def gives(self) -> frozenset[Capability]:
+        """What the game gives beyond its losses."""
+        return frozenset(
+            {Capability.ZERO_SUM, Capability.SOLUTION, Capability.PLANE}
+        )
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Words of the metrics measured when none are chosen."""
+        return ("distance", "field_norm", "worst", "rate")
+
+    @property
+    def target(self) -> Target:
+        """What counts as reached."""
+        return Target("distance", at_most=(("distance", 1e-3),))
+
+    def build(self, place: Place) -> "QuadraticGame":
+        """The game, on a device."""
+        return QuadraticGame(self, place)
+
+    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
+        """Where one run starts."""
+        return plane_start(self.start_at or (), 2, game, generator)
+
+
+class QuadraticGame(Game):
+    """ax² + bxy + cy²."""
+
+    dim_x = dim_y = 1
+
+    def __init__(self, task: Quadratic, place: Place) -> None:
+        self.device, self.dtype = place.device, place.dtype
+        self._a, self._b, self._c = task.a, task.b, task.c
+
+    def losses(
+        self, x: Tensor, y: Tensor, sample: None, *, train: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """f and its negative."""
+        f = (self._a * x * x + self._b * x * y + self._c * y * y).sum(1)
+        return f, -f
+
+    def distance(self, z: Tensor, concept: str) -> Tensor:
+        """Distance to (0, 0)."""
+        return z.norm(dim=1)
