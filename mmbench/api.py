@@ -1,0 +1,75 @@
+"""The Python way in: run a grid and have its table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mmbench.core.place import Place, pick_device
+from mmbench.execute import execute
+from mmbench.frame import gather, tidy
+from mmbench.plan import Cell, plan
+from mmbench.store import Store
+from mmbench.suites.base import Grid, Suite
+
+
+def run(
+    tasks: Sequence[Any],
+    algorithms: Sequence[Any],
+    metrics: Sequence[Any] = (),
+    *,
+    seeds: int = 32,
+    steps: int = 1000,
+    records: int = 40,
+    store: Path | str | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    data_dir: Path | str | None = None,
+) -> pd.DataFrame:
+    """Run every algorithm on every task and return the tidy table.
+
+    Args:
+        tasks: words such as "bilinear[dim=10]", or descriptions.
+        algorithms: words such as "cgd[step_size=0.2]" (after "label = " if a label is
+            wanted), or descriptions.
+        metrics: words or descriptions; none means each task's own.
+        seeds: runs of each cell, with seeds 0, 1, ...
+        steps: of each run.
+        records: evenly spaced ones of each run.
+        store: folder that keeps the results and answers for what it has; None writes
+            nothing.
+        device: "auto", "cpu" or "cuda".
+        dtype: "float32" or "float64".
+        data_dir: folder of data files; None means MMBENCH_DATA, then a download.
+
+    Returns:
+        One row for each cell, seed and recorded step; see `load`.
+
+    Raises:
+        MmbenchError: one sentence about what is wrong, before any work starts.
+    """
+    grid = Grid(
+        tasks=tuple(tasks),
+        algorithms=tuple(algorithms),
+        metrics=tuple(metrics),
+        seeds=seeds,
+        steps=steps,
+        records=records,
+        dtype=dtype,  # type: ignore[arg-type]  # the description checks it
+    )
+    cells = plan(Suite(name="run", grids=(grid,)))
+    place = Place(
+        device=pick_device(device), data_dir=Path(data_dir) if data_dir else None
+    )
+    if store is not None:
+        kept = Store(store)
+        execute(cells, kept, place)
+        return gather(kept, [(cell.key, cell.label) for cell in cells]).frame
+    frames: dict[str, pd.DataFrame] = {}
+
+    def take(cell: Cell, done: Any) -> None:
+        frames[cell.key] = done.frame
+
+    execute(cells, None, place, fresh=take)
+    return tidy(frames)

@@ -1,0 +1,139 @@
+"""Execute: cells to results, in this process, one after the other."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from mmbench.core.description import canonical, text
+from mmbench.core.docstring import doc_of
+from mmbench.core.errors import StoreError
+from mmbench.core.place import Place
+from mmbench.core.status import Status
+from mmbench.engine import run_cell
+from mmbench.plan import Cell
+from mmbench.provenance import provenance
+from mmbench.store import Store
+from mmbench.trajectory import Trajectory
+
+
+class Watcher:
+    """What wants to know how the work goes; the default does not."""
+
+    def plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
+        """Called once: all cells, and those that must be computed."""
+
+    def begin(self, cell: Cell) -> None:
+        """A cell begins."""
+
+    def advance(self, run_steps: int) -> None:
+        """So many more steps of runs have been made."""
+
+    def end(self, cell: Cell, trajectory: Trajectory) -> None:
+        """A cell has ended and is stored."""
+
+
+class Done(NamedTuple):
+    """A cell's results, as they are stored."""
+
+    frame: pd.DataFrame
+    footer: dict[str, Any]
+    arrays: dict[str, Any]
+
+
+def execute(
+    cells: Sequence[Cell],
+    store: Store | None,
+    place: Place = Place(),
+    watcher: Watcher | None = None,
+    fresh: Callable[[Cell, Done], None] | None = None,
+) -> list[Cell]:
+    """Compute the cells that the store lacks, and write each as it ends.
+
+    Data are fetched and the store is tried before any work starts. A cell that is
+    stored with an error, or without a column that is now asked for, is computed again.
+
+    Args:
+        cells: what is wanted.
+        store: where results go; None keeps them in memory only, through `fresh`.
+        place: where the games are built.
+        watcher: told how the work goes.
+        fresh: given each computed cell's results.
+
+    Returns:
+        The cells that were computed.
+
+    Raises:
+        MmbenchError: before any work, when data, store or device are not as they must.
+    """
+    watcher = watcher or Watcher()
+    if store:
+        store.check_writable()
+    waiting = [cell for cell in cells if not (store and is_stored(cell, store))]
+    for task in dict.fromkeys(cell.task for cell in waiting):
+        task.prepare(place.data_dir)
+    watcher.plan(cells, waiting)
+    for cell in waiting:
+        watcher.begin(cell)
+        trajectory = run_cell(cell, place, watcher.advance)
+        done = Done(
+            trajectory.frame(cell), footer_of(cell, trajectory, place), trajectory.arrays
+        )
+        if store:
+            store.put(cell.key, *done)
+        if fresh:
+            fresh(cell, done)
+        watcher.end(cell, trajectory)
+    return waiting
+
+
+def is_stored(cell: Cell, store: Store) -> bool:
+    """Whether the store has the cell, without error and with all columns asked for.
+
+    A file that cannot be read counts as absent: the cell is computed again and replaces
+    it.
+    """
+    if cell.key not in store:
+        return False
+    try:
+        footer = store.footer(cell.key)
+    except StoreError:
+        return False
+    stored = {column["name"] for column in footer["columns"]}
+    wanted = {column.name for column in cell.columns}
+    return wanted <= stored and Status.ERROR not in footer["outcomes"]
+
+
+def footer_of(cell: Cell, trajectory: Trajectory, place: Place) -> dict[str, Any]:
+    """What a report needs to know of a cell, as JSON values."""
+    outcomes = [str(status) for status in trajectory.status]
+    return {
+        "key": cell.key,
+        "cell": canonical(cell),
+        "task": text(cell.task),
+        "algorithm": text(cell.algorithm),
+        "label": cell.label,
+        "metrics": [text(metric) for metric in cell.metrics],
+        "columns": [column._asdict() for column in cell.columns],
+        "target": str(cell.task.target or ""),
+        "seeds": [cell.seeds[0], cell.seeds[-1]],
+        "runs": len(cell.seeds),
+        "steps": cell.steps,
+        "dtype": cell.dtype,
+        "width": trajectory.width,
+        "outcomes": {one: outcomes.count(one) for one in sorted(set(outcomes))},
+        "reason": trajectory.reason,
+        "method": _told(cell.algorithm) | {"cost": str(cell.algorithm.cost)},
+        "game": _told(cell.task),
+        "provenance": provenance(place.device.type),
+    }
+
+
+def _told(description: Any) -> dict[str, Any]:
+    """A description's docstring and source, for the methods page."""
+    source = getattr(description, "source", None)
+    return {
+        **doc_of(type(description))._asdict(),
+        "source": str(source or ""),
+        "link": getattr(source, "link", ""),
+    }

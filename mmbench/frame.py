@@ -1,0 +1,85 @@
+"""Frame: stored cells to one tidy table."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from mmbench.core.errors import StoreError
+from mmbench.store import Store
+from mmbench.trajectory import LEADING
+
+
+class Results(NamedTuple):
+    """Cells as they are stored, for tables and reports.
+
+    Args:
+        frame: one row for each cell, run and record, cells in the order asked for.
+        footers: key to description and provenance.
+        store: where the arrays are.
+    """
+
+    frame: pd.DataFrame
+    footers: dict[str, dict[str, Any]]
+    store: Store
+
+
+def tidy(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One table of all cells; columns a cell lacks hold NaN.
+
+    Args:
+        frames: key to table; the keys become the last column.
+    """
+    keyed = [frame.assign(key=key) for key, frame in frames.items()]
+    if not keyed:
+        return pd.DataFrame(columns=[*LEADING, "key"])
+    together = pd.concat(keyed, ignore_index=True)
+    metrics = [name for name in together if name not in (*LEADING, "key")]
+    return together[[*LEADING, *metrics, "key"]]
+
+
+def gather(store: Store, cells: Iterable[tuple[str, str]] | None = None) -> Results:
+    """Stored cells.
+
+    Args:
+        store: where they are.
+        cells: (key, label) of those wanted, in order; the label replaces the stored
+            one. None means all that are there, by task and label.
+
+    Raises:
+        StoreError: when a wanted cell is missing or a file is damaged.
+    """
+    if cells is None:
+        footers = {key: store.footer(key) for key in store}
+        order = sorted(
+            footers, key=lambda key: (footers[key]["task"], footers[key]["label"], key)
+        )
+        cells = [(key, footers[key]["label"]) for key in order]
+    frames, told = {}, {}
+    for key, label in cells:
+        if key not in store:
+            raise StoreError(
+                f"The store {store.folder} must hold cell {key} ({label}); it does "
+                "not. Run the suite into this store first."
+            )
+        frames[key] = store.frame(key).assign(label=label)
+        told[key] = store.footer(key) | {"label": label}
+    return Results(tidy(frames), told, store)
+
+
+def load(store: Path | str) -> pd.DataFrame:
+    """The tidy table of everything in a store.
+
+    Args:
+        store: the folder.
+
+    Returns:
+        One row for each cell, seed and recorded step: task, algorithm, label, seed,
+        step, grad_x, grad_y, hvps, values, samples, cell_seconds, status, stopped_at,
+        reason, the metric columns, and key.
+
+    Raises:
+        StoreError: when there is no such store or a file in it is damaged.
+    """
+    return gather(Store(store)).frame
