@@ -46,14 +46,14 @@ def run_cell(
     chunks = [
         cell.seeds[first : first + width] for first in range(0, len(cell.seeds), width)
     ]
-    with _one_thread():
+    with _OneThread():
         parts = [_Chunk(cell, place, seeds, width) for seeds in chunks]
         for part in parts:
             part.compute(progress or (lambda _: None))
     return _joined(cell, parts, width)
 
 
-class _one_thread:
+class _OneThread:
     """One intra-op thread: a run's bits depend on their number."""
 
     def __enter__(self) -> None:

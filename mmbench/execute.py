@@ -77,7 +77,9 @@ def execute(
         watcher.begin(cell)
         trajectory = run_cell(cell, place, watcher.advance)
         done = Done(
-            trajectory.frame(cell), footer_of(cell, trajectory, place), trajectory.arrays
+            trajectory.frame(cell),
+            footer_of(cell, trajectory, place),
+            trajectory.arrays,
         )
         if store:
             store.put(cell.key, *done)

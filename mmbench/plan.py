@@ -104,10 +104,10 @@ def plan(suite: Suite) -> tuple[Cell, ...]:
 
 
 def _cells(grid: Grid) -> list[Cell]:
-    chosen = [METRICS.build(words) for words in grid.metrics]
-    algorithms = [labelled(words) for words in grid.algorithms]
+    chosen = [METRICS.described(one) for one in grid.metrics]
+    algorithms = [labelled(one) for one in grid.algorithms]
     cells = []
-    for task in [TASKS.build(words) for words in grid.tasks]:
+    for task in [TASKS.described(one) for one in grid.tasks]:
         metrics = measured(task, chosen)
         for label, algorithm in algorithms:
             cells.append(
@@ -125,10 +125,13 @@ def _cells(grid: Grid) -> list[Cell]:
     return cells
 
 
-def labelled(words: str) -> tuple[str, Algorithm]:
-    """Label and algorithm of `words` or `label = words`."""
-    label, equals, rest = words.partition(" = ")
-    algorithm = ALGORITHMS.build(rest.strip() if equals else words)
+def labelled(given: str | Description) -> tuple[str, Algorithm]:
+    """Label and algorithm of a description, of `words` or of `label = words`."""
+    label, equals, words = "", "", given
+    if isinstance(given, str):
+        label, equals, rest = given.partition(" = ")
+        words = rest if equals else given
+    algorithm = ALGORITHMS.described(words)
     return (label.strip() if equals else text(algorithm)), algorithm
 
 

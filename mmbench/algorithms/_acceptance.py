@@ -1,4 +1,4 @@
-"""Acceptance laws: when a proposal is taken although it failed the test, or untested."""
+"""Acceptance laws: when a proposal is taken whatever the test says."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -18,6 +18,7 @@ from mmbench.core.description import Description
 from mmbench.core.oracle import Oracle
 
 Vector = Float[Tensor, "runs n"]
+Joint = Float[Tensor, "runs dim"]
 
 # Below this a second moment counts as zero: its root (1e-15) vanishes beside every
 # epsilon in use, and the root's derivative stays finite, as unrolling needs.
@@ -177,8 +178,8 @@ def sizes(step_size: float | tuple[float, float]) -> tuple[float, float]:
 
 
 def move_x(
-    algorithm: Any, oracle: Oracle, z: Vector, moments: Any, gradient: Vector
-) -> tuple[Vector, Any]:
+    algorithm: Any, oracle: Oracle, z: Joint, moments: Any, gradient: Vector
+) -> tuple[Joint, Any]:
     """Step of x alone, by the algorithm's direction and step size.
 
     Returns:
@@ -191,8 +192,8 @@ def move_x(
 
 
 def move_y(
-    algorithm: Any, oracle: Oracle, z: Vector, moments: Any, gradient: Vector
-) -> tuple[Vector, Any]:
+    algorithm: Any, oracle: Oracle, z: Joint, moments: Any, gradient: Vector
+) -> tuple[Joint, Any]:
     """Step of y alone, by the algorithm's direction and step size.
 
     Returns:

@@ -121,9 +121,7 @@ class AcceptReject(Algorithm):
         self, oracle: Oracle, z: Iterate, state: AcceptRejectState, untested: Tensor
     ) -> tuple[Iterate, AcceptRejectState]:
         """The step as published."""
-        proposal, moments = move_x(
-            self, oracle, z, state.moments, oracle.grad_x(z)
-        )
+        proposal, moments = move_x(self, oracle, z, state.moments, oracle.grad_x(z))
         for _ in range(self.k):
             oracle.resample()
             at_y = oracle.grad_y(proposal)

@@ -97,9 +97,7 @@ class ACGD(Algorithm):
         # All living runs are at the same step, so they solve for the same player.
         if int(time.max()) % 2 == 0:
             solved = conjugate_gradient(
-                lambda v, on: (
-                    v + root_x * f.xy(a_y * f.yx(root_x * v, on=on), on=on)
-                ),
+                lambda v, on: v + root_x * f.xy(a_y * f.yx(root_x * v, on=on), on=on),
                 root_x * (f_x + f.xy(a_y * f_y)),
                 start=-warm_x,
                 tolerance=self.tolerance,
@@ -112,9 +110,7 @@ class ACGD(Algorithm):
             warm_y = dy / root_y
         else:
             solved = conjugate_gradient(
-                lambda v, on: (
-                    v + root_y * f.yx(a_x * f.xy(root_y * v, on=on), on=on)
-                ),
+                lambda v, on: v + root_y * f.yx(a_x * f.xy(root_y * v, on=on), on=on),
                 root_y * (f_y - f.yx(a_x * f_x)),
                 start=warm_y,
                 tolerance=self.tolerance,

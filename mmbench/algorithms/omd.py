@@ -69,9 +69,7 @@ class OMD(Algorithm):
         self, oracle: Oracle, z: Iterate, state: OMDState
     ) -> tuple[Iterate, OMDState]:
         """One step of every run."""
-        d, moments = step_joint(
-            self.direction, oracle, oracle.field(z), state.moments
-        )
+        d, moments = step_joint(self.direction, oracle, oracle.field(z), state.moments)
         previous = state.previous
         if self.first == "same":
             previous = torch.where(state.time > 0, previous, d)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mmbench.core.vectors import dot
@@ -42,7 +42,7 @@ def conjugate_gradient(
     Source: Hestenes and Stiefel 1952.
     """
     goal = torch.clamp(tolerance * b.norm(dim=1), min=floor)
-    every: Bool[Tensor, "runs"] = torch.ones_like(goal, dtype=torch.bool)
+    every = torch.ones_like(goal, dtype=torch.bool)
     if start is None:
         x, r = torch.zeros_like(b), b
     else:

@@ -1,4 +1,4 @@
-"""Cost: what one step of an algorithm uses, declared by it and counted by the oracle."""
+"""Cost: what one step of an algorithm uses, declared and counted."""
 
 from dataclasses import dataclass
 

@@ -90,7 +90,9 @@ def _fit(value: Any, annotation: Any) -> tuple[Any, bool]:
         domains = [one for one in arguments[1:] if isinstance(one, Domain)]
         return fitted, fits and all(fitted in domain for domain in domains)
     if origin is Literal:
-        return value, any(value == one and type(value) is type(one) for one in arguments)
+        return value, any(
+            value == one and type(value) is type(one) for one in arguments
+        )
     if origin in (types.UnionType, typing.Union):
         fitted = (_fit(value, one) for one in arguments)
         return next((pair for pair in fitted if pair[1]), (value, False))

@@ -15,6 +15,9 @@ from mmbench.core.game import Game
 from mmbench.core.streams import Stream, chunk_length
 
 Vector = Float[Tensor, "runs n"]
+Joint = Float[Tensor, "runs dim"]
+PartX = Float[Tensor, "runs dim_x"]
+PartY = Float[Tensor, "runs dim_y"]
 Mask = Bool[Tensor, "runs"]
 
 COUNTED = ("grad_x", "grad_y", "hvps", "values", "samples")
@@ -69,11 +72,11 @@ class Oracle:
         """Whether loss_y = -loss_x."""
         return self._game.zero_sum
 
-    def split(self, z: Vector) -> tuple[Vector, Vector]:
+    def split(self, z: Joint) -> tuple[PartX, PartY]:
         """z as its parts x and y (views)."""
         return z[:, : self._game.dim_x], z[:, self._game.dim_x :]
 
-    def join(self, x: Vector, y: Vector) -> Vector:
+    def join(self, x: PartX, y: PartY) -> Joint:
         """x followed by y."""
         return torch.cat((x, y), dim=1)
 
@@ -163,7 +166,7 @@ class Oracle:
         gradients = self._gradients(x, y, create_graph=False)
         return torch.cat(gradients, dim=1)
 
-    def grad_x(self, z: Vector, *, on: Mask | None = None) -> Vector:
+    def grad_x(self, z: Joint, *, on: Mask | None = None) -> PartX:
         """Gradient of loss_x in x; charges one player-gradient."""
         self._charge("grad_x", 1, on)
         x, y = self.split(z)
@@ -171,13 +174,13 @@ class Oracle:
         loss = self._game.losses(x, y, self._sample)[0]
         return torch.autograd.grad(loss.sum(), x)[0]
 
-    def grad_y(self, z: Vector, *, on: Mask | None = None) -> Vector:
+    def grad_y(self, z: Joint, *, on: Mask | None = None) -> PartY:
         """Gradient of loss_y in y; charges one player-gradient."""
         return self.grad_y_and_payoff(z, on=on)[0]
 
     def grad_y_and_payoff(
-        self, z: Vector, *, on: Mask | None = None
-    ) -> tuple[Vector, Float[Tensor, "runs"]]:
+        self, z: Joint, *, on: Mask | None = None
+    ) -> tuple[PartY, Float[Tensor, "runs"]]:
         """The same, and f, which the gradient has computed on its way (no charge)."""
         self._charge("grad_y", 1, on)
         x, y = self.split(z)
@@ -185,7 +188,7 @@ class Oracle:
         loss = self._game.losses(x, y, self._sample)[1]
         return torch.autograd.grad(loss.sum(), y)[0], -loss.detach()
 
-    def _gradients(self, x: Vector, y: Vector, *, create_graph: bool) -> Any:
+    def _gradients(self, x: PartX, y: PartY, *, create_graph: bool) -> Any:
         loss_x, loss_y = self._game.losses(x, y, self._sample)
         if self._game.zero_sum:  # one reverse pass serves both players
             at_x, at_y = torch.autograd.grad(
@@ -273,8 +276,8 @@ class Oracle:
 class Unrolled(NamedTuple):
     """Gradient of loss_x through y's answers, and y's first gradient, at no charge."""
 
-    grad_x: Vector
-    first_grad_y: Vector
+    grad_x: PartX
+    first_grad_y: PartY
 
 
 class Linearisation:
@@ -289,39 +292,39 @@ class Linearisation:
     """
 
     def __init__(
-        self, oracle: Oracle, x: Vector, y: Vector, grad_x: Vector, grad_y: Vector
+        self, oracle: Oracle, x: PartX, y: PartY, grad_x: PartX, grad_y: PartY
     ) -> None:
         self._oracle, self._x, self._y = oracle, x, y
         self._grad_x, self._grad_y = grad_x, grad_y
         self.grad_x, self.grad_y = grad_x.detach(), grad_y.detach()
 
-    def through_x(self, v: Vector, *, on: Mask | None = None) -> tuple[Vector, Vector]:
+    def through_x(self, v: PartX, *, on: Mask | None = None) -> tuple[PartX, PartY]:
         """Reverse pass of v through x's gradient: its parts in x and in y."""
         return self._reverse(self._grad_x, v, (self._x, self._y), on)
 
-    def through_y(self, v: Vector, *, on: Mask | None = None) -> tuple[Vector, Vector]:
+    def through_y(self, v: PartY, *, on: Mask | None = None) -> tuple[PartX, PartY]:
         """Reverse pass of v through y's gradient: its parts in x and in y."""
         return self._reverse(self._grad_y, v, (self._x, self._y), on)
 
-    def xy(self, v: Vector, *, on: Mask | None = None) -> Vector:
+    def xy(self, v: PartY, *, on: Mask | None = None) -> PartX:
         """f_xy v, of the length of x."""
         return -self._reverse(self._grad_y, v, (self._x,), on)[0]
 
-    def yx(self, v: Vector, *, on: Mask | None = None) -> Vector:
+    def yx(self, v: PartX, *, on: Mask | None = None) -> PartY:
         """f_yx v, of the length of y."""
         return self._reverse(self._grad_x, v, (self._y,), on)[0]
 
-    def xx(self, v: Vector, *, on: Mask | None = None) -> Vector:
+    def xx(self, v: PartX, *, on: Mask | None = None) -> PartX:
         """f_xx v."""
         return self._reverse(self._grad_x, v, (self._x,), on)[0]
 
-    def yy(self, v: Vector, *, on: Mask | None = None) -> Vector:
+    def yy(self, v: PartY, *, on: Mask | None = None) -> PartY:
         """f_yy v."""
         return -self._reverse(self._grad_y, v, (self._y,), on)[0]
 
     def _reverse(
-        self, output: Vector, v: Vector, inputs: tuple[Vector, ...], on: Mask | None
-    ) -> tuple[Vector, ...]:
+        self, output: Vector, v: Vector, inputs: tuple[Tensor, ...], on: Mask | None
+    ) -> tuple[Tensor, ...]:
         self._oracle.charge_hvp(on)
         if not output.requires_grad:  # the gradient is constant
             return tuple(torch.zeros_like(one) for one in inputs)

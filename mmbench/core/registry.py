@@ -107,6 +107,18 @@ class Registry(Mapping[str, type]):
             )
         return cls(**values)
 
+    def described(self, given: str | Description) -> Any:
+        """A member from its words, or the member itself.
+
+        Raises:
+            DescriptionError: one sentence that names what is wrong.
+        """
+        if isinstance(given, str):
+            return self.build(given)
+        if not isinstance(given, self.base_class):
+            raise DescriptionError(f"{given} must be a {self.kind}; it is not.")
+        return given
+
     def family_of(self, cls: type) -> "Registry | None":
         """This registry or the nested one whose members are of that class."""
         for family in (self, *self.nested):

@@ -37,7 +37,7 @@ _NOISE = 32
 _CLASSES = 10
 _JUDGED = 10000  # images of noise, and averages of a 0 and a 1, judged at the end
 
-Labelled = tuple[UInt8[Tensor, "count side side"], Int64[Tensor, " count"]]
+Labelled = tuple[UInt8[Tensor, "_ _ _"], Int64[Tensor, "_"]]
 
 
 class TrainingReport(NamedTuple):
@@ -86,9 +86,9 @@ def train(
     (pixels, labels), test = data
     net = _fresh(kind, generator)
     _fit(net, kind, pixels, labels, epochs, generator, progress)
-    classifier = DigitClassifier(
-        dataset, net.eval().requires_grad_(False), torch.zeros(0), {}
-    )
+    unknown = torch.zeros(_CLASSES, _CLASSES, dtype=torch.int64)
+    net.eval().requires_grad_(False)
+    classifier = DigitClassifier(dataset, net, unknown, {})
     report = _judged(classifier, kind, test, generator)
     facts = {
         "dataset": dataset,
@@ -134,7 +134,7 @@ def _fit(
     net: DigitNet,
     kind: Kind,
     pixels: UInt8[Tensor, "count side side"],
-    labels: Int64[Tensor, " count"],
+    labels: Int64[Tensor, "count"],
     epochs: int,
     generator: Generator,
     progress: Callable[[int, int], None] | None,
@@ -257,9 +257,7 @@ def _judged(
         accuracy=confusion.diagonal().sum().item() / len(said),
         sha256="",
         confusion=confusion,
-        noise_confident=_confident(
-            classifier, noise(_JUDGED, kind.side, generator)
-        ),
+        noise_confident=_confident(classifier, noise(_JUDGED, kind.side, generator)),
         average_confident=_confident(classifier, averages),
     )
 

@@ -34,7 +34,9 @@ class DigitCoverage(IterateMetric):
         both_digits:   1 where both are generated and junk is at most 30 %, else 0
 
     The classifier takes no 0 of its test images for a 1, nor a 1 for a 0, so the shares
-    are not corrected for its errors; its confusion matrix is kept with its weights.
+    are not corrected for its errors; its confusion matrix is kept with its weights. A
+    perfect sampler, one that draws from the data, has a junk of 0.019 and a digit_tv of
+    0.003 on MNIST, and 0.011 and 0.006 on the small digits.
 
     Args:
         samples: drawn from each run's generator at each record.
@@ -87,7 +89,7 @@ class DigitCoverage(IterateMetric):
 
 def accepted(
     probabilities: Float[Tensor, "count classes"],
-) -> Int64[Tensor, " 2"]:
+) -> Int64[Tensor, "2"]:
     """How many images are accepted as a 0, and how many as a 1.
 
     Args:

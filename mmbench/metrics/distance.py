@@ -33,7 +33,9 @@ class Distance(IterateMetric):
         """What it fills."""
         if self.concept == "declared":
             return (Column("distance", "distance to the solutions", scale="log"),)
-        return (Column("distance_nash", "distance to the Nash equilibria", scale="log"),)
+        return (
+            Column("distance_nash", "distance to the Nash equilibria", scale="log"),
+        )
 
     def measure(self, at: Point) -> Mapping[str, Tensor]:
         """One number for each column and run."""

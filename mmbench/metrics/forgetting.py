@@ -31,5 +31,6 @@ class Forgetting(TrajectoryMetric):
         self, steps: Sequence[int], values: np.ndarray
     ) -> Mapping[str, np.ndarray]:
         """One number for each column and run."""
-        lost = np.diff(values, axis=0) < 0
-        return {f"{self.of}_forgotten": lost.sum(axis=0).astype(float)}
+        lost = (np.diff(values, axis=0) < 0).sum(axis=0)
+        known = np.isfinite(values).any(axis=0)
+        return {f"{self.of}_forgotten": np.where(known, lost, np.nan)}

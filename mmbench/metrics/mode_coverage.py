@@ -15,6 +15,9 @@ NARROW = 3.0  # standard deviations within which a sample is of high quality
 WIDE = 0.3  # distance that the eye forgives, a fifth of that between modes
 VISIBLE = 0.05  # share of samples that the eye sees as a mode
 STRICT = 0.25  # of a mode's own share
+# A rule chosen after seeing samples, because it agrees with the authors' counts by eye;
+# reported for comparison with them, never to rank.
+LENIENT_RADIUS, LENIENT_SHARE = 0.35, 0.01
 
 
 @final
@@ -28,7 +31,9 @@ class ModeCoverage(IterateMetric):
         strict: at least 1/4 of the mode's own share within 3 standard deviations
         visual: at least 5 % of the samples within 0.3, as a scatter plot shows it
 
-    `modes` is the visual count. `near_mode` is the share of samples within 0.3 of a
+    `modes` is the visual count. `modes_lenient` (1 % within 0.35) was chosen after
+    seeing samples, to agree with published counts by eye; it is no evidence of its own.
+    `near_mode` is the share of samples within 0.3 of a
     mode. `mode_tv` needs no threshold: the total variation between the shares of
     samples nearest to each mode and the modes' own shares. A perfect sampler has
     98.889 % of its samples within 3 standard deviations of a mode in the plane.
@@ -50,6 +55,7 @@ class ModeCoverage(IterateMetric):
             Column("modes", "modes covered (visual rule)", "higher"),
             Column("modes_strict", "modes covered (strict rule)", "higher"),
             Column("modes_loose", "modes covered (loose rule)", "higher"),
+            Column("modes_lenient", "modes covered (lenient rule, post hoc)", "higher"),
             Column("near_mode", "share of samples near a mode", "higher"),
             Column("high_quality", "share of samples within 3 sd", "higher"),
             Column("mode_tv", "total variation of nearest-mode shares", "lower"),
@@ -70,6 +76,9 @@ class ModeCoverage(IterateMetric):
             "modes": (visible >= VISIBLE).sum(1).to(points),
             "modes_strict": (of_quality >= STRICT * weights).sum(1).to(points),
             "modes_loose": (of_quality > 0).sum(1).to(points),
+            "modes_lenient": (_shares(distances <= LENIENT_RADIUS) >= LENIENT_SHARE)
+            .sum(1)
+            .to(points),
             "near_mode": (nearest <= WIDE).to(points).mean(1),
             "high_quality": (nearest <= narrow).to(points).mean(1),
             "mode_tv": (_shares(mine) - weights).abs().sum(1) / 2,

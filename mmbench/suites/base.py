@@ -1,6 +1,5 @@
 """Suite: what is to be compared, as data."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,7 +13,8 @@ class Grid(Description):
     """One full cross product of tasks and algorithms.
 
     Tasks, algorithms and metrics are given in words (`"cgd[step_size=0.2]"`), as on the
-    command line and in a suite.toml; `plan` turns them into descriptions.
+    command line and in a suite.toml, which `plan` turns into descriptions; or as
+    descriptions.
 
     Args:
         tasks: words of each.
@@ -29,9 +29,9 @@ class Grid(Description):
         dtype: of all floats.
     """
 
-    tasks: tuple[str, ...]
-    algorithms: tuple[str, ...]
-    metrics: tuple[str, ...] = ()
+    tasks: tuple[str | Description, ...]
+    algorithms: tuple[str | Description, ...]
+    metrics: tuple[str | Description, ...] = ()
     seeds: Count = 32
     first_seed: Natural = 0
     steps: Count = 1000

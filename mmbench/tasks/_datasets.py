@@ -35,7 +35,7 @@ class Images(NamedTuple):
     """Grey images and the class of each."""
 
     pixels: UInt8[Tensor, "count height width"]
-    labels: Int64[Tensor, " count"]
+    labels: Int64[Tensor, "count"]
 
     def of_classes(self, classes: tuple[int, ...]) -> "Images":
         """The images of these classes only, in their order."""
@@ -69,7 +69,7 @@ def scaled(
 def digits() -> Images:
     """The 1797 digits of 8 x 8 pixels, 0 to 16, that come with scikit-learn."""
     # Inside, because scikit-learn and scipy take a second that MNIST need not wait for.
-    from sklearn.datasets import load_digits  # noqa: PLC0415
+    from sklearn.datasets import load_digits
 
     bunch = load_digits()
     return Images(

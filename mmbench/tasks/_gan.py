@@ -1,4 +1,4 @@
-"""The GAN game: two networks on one flat vector, x the generator, y the discriminator."""
+"""The GAN game: two networks on one flat vector, generator x, discriminator y."""
 
 from typing import Literal, NamedTuple
 

@@ -83,9 +83,7 @@ class MNIST01(Task):
         images = mnist("train", place.data_dir).of_classes(_digit_gan.DIGITS)
         return DigitGame(
             MLP((self.noise, 256, 512, 1024, 784), slope=0.2, squash=True),
-            MLP(
-                (784, 1024, 512, 256, 1), slope=0.2, dropout=self.dropout, dropped=2
-            ),
+            MLP((784, 1024, 512, 256, 1), slope=0.2, dropout=self.dropout, dropped=2),
             self.loss,
             self.batch,
             self.clip,

@@ -52,9 +52,7 @@ class Quadratic(Task):
     @property
     def gives(self) -> frozenset[Capability]:
         """What the game gives beyond its losses."""
-        return frozenset(
-            {Capability.ZERO_SUM, Capability.SOLUTION, Capability.PLANE}
-        )
+        return frozenset({Capability.ZERO_SUM, Capability.SOLUTION, Capability.PLANE})
 
     @property
     def metrics(self) -> tuple[str, ...]:
