@@ -53,6 +53,11 @@ def run_cell(
     return _joined(cell, parts, width)
 
 
+def _largest(z: Tensor, dim: int | None = None) -> Tensor:
+    """Largest absolute entry, of all runs or of each; NaN where there is one."""
+    return torch.linalg.vector_norm(z, ord=torch.inf, dim=dim)
+
+
 class _OneThread:
     """One intra-op thread: a run's bits depend on their number."""
 
@@ -101,7 +106,7 @@ class _Chunk:
         game = task.build(self.place)
         oracle = Oracle(game, self.padded)
         starts = [task.start(game, generator(seed, "start")) for seed in self.padded]
-        z = torch.stack(starts).to(game.device)
+        z = game.project(torch.stack(starts).to(game.device))
         state = cell.algorithm.init(oracle, z)
         alive = torch.ones(len(self.padded), dtype=torch.bool, device=game.device)
         everyone = True
@@ -124,12 +129,13 @@ class _Chunk:
                 continue  # nobody moves any more; the records repeat
             oracle.resample()
             moved, new_state = cell.algorithm.step(oracle, z, state)
-            size = moved.abs().amax(1)  # NaN stays NaN
-            sound = size <= task.limit
             stopped = cell.algorithm.done(new_state)
-            if everyone and stopped is None and bool(sound.all()):
+            # One number for all runs decides the usual case; NaN compares false.
+            if everyone and stopped is None and float(_largest(moved)) <= task.limit:
                 z, state = moved, new_state
                 continue
+            size = _largest(moved, dim=1)
+            sound = size <= task.limit
             self._bury(step, alive & ~sound, size)
             z = keep(alive & sound, moved, z)
             state = keep(alive & sound, new_state, state)

@@ -56,6 +56,12 @@ class Cell(Description):
                     "them from this grid."
                 )
         columns = [column.name for column in self.columns]
+        target = self.task.target
+        if target and not {name for name, _ in target.bounds} <= set(columns):
+            raise MisfitError(
+                f"{self.task} needs the metric {target.metric} for its target; got "
+                f"{', '.join(columns) or 'none'}."
+            )
         for metric in self.metrics:
             if isinstance(metric, TrajectoryMetric) and metric.of not in columns:
                 raise MisfitError(

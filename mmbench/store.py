@@ -109,7 +109,7 @@ class Store:
             metadata = pq.read_schema(self._table(key)).metadata or {}
             footer = json.loads(metadata[FOOTER])
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-            raise self._damaged(key, error) from error
+            raise self._damaged(self._table(key), error) from error
         if footer.get("schema") != SCHEMA:
             raise StoreError(
                 f"{self._table(key)} must have schema {SCHEMA}; got "
@@ -126,7 +126,7 @@ class Store:
         try:
             return pq.read_table(self._table(key)).to_pandas()
         except (OSError, pa.ArrowException) as error:
-            raise self._damaged(key, error) from error
+            raise self._damaged(self._table(key), error) from error
 
     def arrays(self, key: str) -> dict[str, np.ndarray]:
         """Paths and sample sheets of a stored cell; empty where it has none.
@@ -140,12 +140,12 @@ class Store:
         try:
             return load(path.read_bytes())
         except (OSError, SafetensorError) as error:
-            raise self._damaged(key, error) from error
+            raise self._damaged(path, error) from error
 
-    def _damaged(self, key: str, error: Exception) -> StoreError:
+    def _damaged(self, path: Path, error: Exception) -> StoreError:
         what = str(error).partition("\n")[0]
         return StoreError(
-            f"{self._table(key)} must be a cell that mmbench wrote; reading it gave "
+            f"{path} must be a cell that mmbench wrote; reading it gave "
             f"{type(error).__name__}: {what}. Delete it and run again."
         )
 

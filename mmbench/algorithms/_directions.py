@@ -5,6 +5,7 @@ and OptimisticAdam are compositions. All operations can be differentiated, which
 unrolling needs.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -47,6 +48,13 @@ class Plain(Direction):
         return gradient, state
 
 
+def debias(beta: float, time: Float[Tensor, "runs 1"]) -> Float[Tensor, "runs 1"]:
+    """1 − βᵗ, the weight that an average from zero has gathered, to full precision."""
+    if beta == 0:
+        return torch.ones_like(time)
+    return -torch.expm1(time * math.log(beta))
+
+
 class Moments(NamedTuple):
     """Averages of the gradient and of its square, and how many it has seen."""
 
@@ -86,14 +94,18 @@ class Adam(Direction):
     def step(self, gradient: Vector, state: Moments) -> tuple[Vector, Moments]:
         """Direction and new moments."""
         time = state.time + 1
-        first = self.beta1 * state.first + (1 - self.beta1) * gradient
-        second = self.beta2 * state.second + (1 - self.beta2) * gradient * gradient
-        bias1, bias2 = 1 - self.beta1**time, (1 - self.beta2**time).sqrt()
+        # Fused operations: on networks each one reads and writes all parameters.
+        first = torch.lerp(state.first, gradient, 1 - self.beta1)
+        second = torch.addcmul(
+            self.beta2 * state.second, gradient, gradient, value=1 - self.beta2
+        )
+        bias1, bias2 = debias(self.beta1, time), debias(self.beta2, time).sqrt()
         root = second.clamp_min(SMALLEST_SQUARE).sqrt()
-        epsilon = self.epsilon
+        correction = bias1 / bias2
+        epsilon = self.epsilon * correction
         if self.epsilon_at == "corrected":
-            epsilon = epsilon * bias2
-        direction = first / (root + epsilon) * (bias2 / bias1)
+            epsilon = self.epsilon * bias1
+        direction = first / torch.addcmul(epsilon, root, correction)
         return direction, Moments(first, second, time)
 
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mmbench.algorithms._directions import debias
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.capability import Capability
 from mmbench.core.checks import Count, Decay, Positive, StepSize
@@ -90,7 +91,7 @@ class ACGD(Algorithm):
         time = state.time + 1
         field = oracle.join(f_x, f_y)
         second = self.beta * state.second + (1 - self.beta) * field * field
-        correction = (1 - self.beta ** time.to(z.dtype)).sqrt()[:, None]
+        correction = debias(self.beta, time[:, None].to(z.dtype)).sqrt()
         a = oracle.scale(self.step_size, correction / (second.sqrt() + self.epsilon))
         (a_x, a_y), (root_x, root_y) = oracle.split(a), oracle.split(a.sqrt())
         warm_x, warm_y = oracle.split(state.warm)

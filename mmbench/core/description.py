@@ -7,7 +7,7 @@ travels between processes and is stored; tensors never are part of it.
 import dataclasses
 import hashlib
 import json
-import math
+import sys
 import types
 import typing
 from dataclasses import dataclass
@@ -100,7 +100,9 @@ def _fit(value: Any, annotation: Any) -> tuple[Any, bool]:
         return _fit_tuple(value, arguments)
     if annotation is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return (float(value), math.isfinite(value)) if number else (value, False)
+        if not number or not abs(value) <= sys.float_info.max:
+            return value, False
+        return float(value) + 0.0, True  # -0.0 equals 0.0, so it must read the same
     if annotation is int:
         return value, isinstance(value, int) and not isinstance(value, bool)
     if annotation in (str, bool):

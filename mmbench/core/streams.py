@@ -57,7 +57,8 @@ class Stream:
         chunk: int,
         device: torch.device,
     ) -> None:
-        self._generators = [generator(seed, purpose) for seed in seeds]
+        self._seeds, self._purpose = seeds, purpose
+        self._generators: list[torch.Generator] = []
         self._draw = draw
         self._chunk = chunk
         self._device = device
@@ -65,6 +66,8 @@ class Stream:
 
     def next(self) -> Any:
         """The next value of every run, stacked on a leading `runs` axis."""
+        if not self._generators:  # not before: most small games draw nothing
+            self._generators = [generator(one, self._purpose) for one in self._seeds]
         if not self._waiting:
             drawn = [self._draw(one, self._chunk) for one in self._generators]
             stacked = _stack(drawn, self._device)

@@ -97,7 +97,8 @@ def train(
         "test_accuracy": report.accuracy,
         "noise_confident": report.noise_confident,
         "average_confident": report.average_confident,
-        "command": f"mmbench features train {dataset}",
+        "command": f"mmbench features train {dataset} --seed {seed} "
+        f"--epochs {epochs} --out FILE",
     }
     # One entry, because the order of several differs from one writing to the next.
     content = save_tensors(

@@ -24,7 +24,7 @@ class DigitCoverage(IterateMetric):
     """Which of the digits 0 and 1 the generator makes, judged by a frozen classifier.
 
     The classifier knows ten digits and what is none. An image is accepted as a 0 or 1
-    when the classifier says so with a confidence of at least 0.9, and is junk otherwise.
+    when the classifier says so with a confidence of 0.9 or more, and is junk otherwise.
 
         digits:        digits with at least 10 % of the images (5 % and 20 % beside it)
         junk:          share of images that are not accepted
@@ -36,7 +36,7 @@ class DigitCoverage(IterateMetric):
     The classifier takes no 0 of its test images for a 1, nor a 1 for a 0, so the shares
     are not corrected for its errors; its confusion matrix is kept with its weights. A
     perfect sampler, one that draws from the data, has a junk of 0.019 and a digit_tv of
-    0.003 on MNIST, and 0.011 and 0.006 on the small digits.
+    0.003 on MNIST, and 0.011 and 0.003 on the small digits.
 
     Args:
         samples: drawn from each run's generator at each record.

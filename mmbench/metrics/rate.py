@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from scipy.stats import theilslopes
 
 from mmbench.metrics.base import Column, TrajectoryMetric
 
@@ -45,11 +44,23 @@ class Rate(TrajectoryMetric):
 
 def fitted_rate(steps: np.ndarray, values: np.ndarray) -> float:
     """Factor in one step of one run; NaN where fewer than two values are positive."""
+    last = len(values)
+    while last > 1 and values[last - 1] == values[last - 2]:
+        last -= 1  # the records of a run that has ended repeat
+    steps, values = steps[:last], values[:last]
     positive = np.isfinite(values) & (values > 0)
-    relative = np.divide(values, values[0], where=positive, out=np.zeros_like(values))
+    if not positive[0]:
+        return float("nan")
+    relative = np.where(positive, values / values[0], 0.0)
     window = positive & (relative > WINDOW[0]) & (relative < WINDOW[1])
     if window.sum() < FEWEST:
         window = positive & (steps >= steps[-1] / 2)
     if window.sum() < 2:
         return float("nan")
-    return float(np.exp(theilslopes(np.log(values[window]), steps[window]).slope))
+    return float(np.exp(median_slope(steps[window], np.log(values[window]))))
+
+
+def median_slope(x: np.ndarray, y: np.ndarray) -> float:
+    """Theil-Sen estimate: the median of the slopes of all pairs of points."""
+    first, second = np.triu_indices(len(x), k=1)
+    return float(np.median((y[second] - y[first]) / (x[second] - x[first])))

@@ -39,7 +39,7 @@ GAN = Suite(
                 "accept-reject text = accept_reject"
                 f"[{_MNIST},acceptance=constant[p=0.2],reference=reestimate]",
             ),
-            seeds=12,
+            seeds=10,
             steps=1000,
             records=20,
         ),

@@ -88,7 +88,7 @@ class GANGame(Game):
         """Dropout masks, zero or one over the share that stays."""
         width, dropped = self.discriminator.mask_width, self.discriminator.dropout
         drawn = torch.rand(*shape, width, generator=generator)
-        return (drawn >= dropped).to(self.dtype) / (1 - dropped)
+        return drawn.ge_(dropped).mul_(1 / (1 - dropped)).to(self.dtype)
 
     def losses(
         self, x: Tensor, y: Tensor, sample: Batch, *, train: bool = True

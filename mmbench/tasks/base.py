@@ -29,6 +29,11 @@ class Target(NamedTuple):
     at_most: tuple[tuple[str, float], ...] = ()
     at_least: tuple[tuple[str, float], ...] = ()
 
+    @property
+    def bounds(self) -> tuple[tuple[str, float], ...]:
+        """All columns that it judges, with their bounds."""
+        return self.at_most + self.at_least
+
     def __str__(self) -> str:
         upper = [f"{column} ≤ {bound:g}" for column, bound in self.at_most]
         lower = [f"{column} ≥ {bound:g}" for column, bound in self.at_least]

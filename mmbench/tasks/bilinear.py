@@ -115,7 +115,7 @@ class BilinearGame(Game):
     def __init__(self, task: Bilinear, place: Place) -> None:
         self.dim_x = self.dim_y = task.dim
         self.device, self.dtype = place.device, place.dtype
-        self._box = task.box
+        self._box, self._scale = task.box, task.largest
         self._a = spectral_matrix(task).to(place.device, place.dtype)
 
     def losses(
@@ -128,7 +128,7 @@ class BilinearGame(Game):
     def _times(self, v: Tensor, a: Tensor) -> Tensor:
         """A v, run by run."""
         if self.dim_x == 1:
-            return a[0, 0] * v
+            return self._scale * v
         # One product a run: a shared product would round by the number of runs.
         return torch.bmm(a.expand(len(v), -1, -1), v[:, :, None])[:, :, 0]
 

@@ -1,0 +1,97 @@
+"""mmbench results: the tidy table."""
+
+import io
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mmbench.cli import say
+from mmbench.cli._selection import Selection, selecting, storing
+from mmbench.cli._stored import stored
+from mmbench.core.errors import MmbenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _csv(frame: "pd.DataFrame") -> bytes:
+    return frame.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _json(frame: "pd.DataFrame") -> bytes:
+    # Not pandas' own, which writes 15 decimals and so turns 1e-20 into 0. JSON has
+    # neither NaN nor infinity; both become null.
+    bare = frame.replace([math.inf, -math.inf], math.nan).astype(object)
+    rows = bare.where(bare.notna(), None).to_dict("records")
+    written = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    return f"[{written}]\n".encode()
+
+
+def _parquet(frame: "pd.DataFrame") -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _markdown(frame: "pd.DataFrame") -> bytes:
+    rows = [list(frame), ["---"] * len(frame.columns)]
+    rows += [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows).encode()
+
+
+def _cell(value: object) -> str:
+    shown = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return " ".join(shown.split()).replace("|", "\\|")
+
+
+FORMATS: dict[str, Callable[["pd.DataFrame"], bytes]] = {
+    "csv": _csv,
+    "json": _json,
+    "parquet": _parquet,
+    "markdown": _markdown,
+}
+_SUFFIXES = {".json": "json", ".parquet": "parquet", ".md": "markdown"}
+
+
+@click.command("results", short_help="Print the tidy table of what is stored.")
+@selecting
+@storing
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    help="Of the table.  [default: by the suffix of --out, or csv]",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Write to this file.")
+def command(
+    selection: Selection, store: Path, form: str | None, out: Path | None
+) -> None:
+    """Print the tidy table of SUITE, of a grid, or of everything in the store.
+
+    One row for each cell, seed and recorded step.
+    """
+    form = form or _SUFFIXES.get(out.suffix if out else "", "csv")
+    if form == "parquet" and not out and sys.stdout.isatty():
+        raise MmbenchError(
+            "--format parquet must go to a file or a pipe, as it is not text; got a "
+            "terminal. Give --out FILE."
+        )
+    frame = stored(selection, store).frame
+    content = FORMATS[form](frame)
+    if out is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+        return
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        raise MmbenchError(
+            f"--out must be a file that can be written; {out} gave "
+            f"{type(error).__name__}: {error.strerror}."
+        ) from error
+    say(f"{len(frame):,} rows in {out}")

@@ -1,0 +1,1 @@
+"""The report: sections of figures and tables on one static page, readable offline."""

@@ -1,0 +1,165 @@
+"""Convergence: metrics against steps, gradient-equivalents and seconds."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.ticker import MaxNLocator
+
+from mmbench.core.cost import gradient_equivalents
+from mmbench.frame import Results
+from mmbench.leaderboard import columns_of, labels_of, primary, tasks_of
+from mmbench.report import style
+from mmbench.report.sections.base import Figure, Part, Section
+from mmbench.stats import quantile
+
+FURTHER = 3  # metrics of a task drawn beside its first
+FLOOR = 1e-16  # values below are drawn there on logarithmic axes
+WIDELY = 4  # between the prices of two cells, so that their axis is logarithmic
+BEFORE = 20  # how much of the cheapest cell such an axis leaves out, as a divisor
+MARKED = 6  # markers on a line
+SHARES = (0.25, 0.5, 0.75)
+
+AXES = {
+    "step": "steps",
+    "price": "gradient-equivalents of a run",
+    "seconds": "seconds, runs of a chunk side by side",
+}
+
+PROSE = (
+    "Lines are medians over the runs of a cell, bands reach from their lower to their "
+    "upper quartile. Runs that diverged or broke down are frozen where they were and "
+    "stay in both; a run without a value counts as the worst, so a line that ends has "
+    "lost half of its runs. A gradient-equivalent is one gradient of one player; a "
+    "Hessian product counts 2, a value ½. Seconds are those of training all the runs "
+    "that were computed side by side; measuring is not part of them."
+)
+
+
+def section(results: Results) -> Section | None:
+    """One part for each task that has a metric."""
+    parts = [_part(results, task) for task in tasks_of(results)]
+    found = [part for part in parts if part]
+    if not found:
+        return None
+    return Section(
+        title="Convergence", anchor="convergence", prose=(PROSE,), parts=found
+    )
+
+
+def _part(results: Results, task: str) -> Part | None:
+    frame = results.frame[results.frame["task"] == task]
+    # A metric of a whole run repeats at all records: nothing to draw.
+    moving = [
+        column for column in columns_of(results, task) if _moves(frame, column["name"])
+    ]
+    if not moving or frame["step"].nunique() < 2:
+        return None
+    first = primary(results, task)
+    if first in moving:
+        # Variants of the first, such as its other rules, have a table of their own.
+        others = [
+            one for one in moving if not one["name"].startswith(f"{first['name']}_")
+        ]
+        moving = [first, *(one for one in others if one is not first)]
+    looks = style.looks(labels_of(results))
+    figures = []
+    for column in moving[: FURTHER + 1]:
+        curves = pd.concat(
+            [_curve(cell, column) for _, cell in frame.groupby("key", sort=False)]
+        )
+        if not np.isfinite(curves["middle"]).any():
+            continue
+        shown = AXES if column is moving[0] else ("step",)
+        figures += [_figure(task, curves, column, along, looks) for along in shown]
+    if not figures:
+        return None
+    return Part(title=task, legend=list(dict.fromkeys(frame["label"])), figures=figures)
+
+
+def _moves(frame: pd.DataFrame, name: str) -> bool:
+    """Whether a column changes in the course of some run."""
+    runs = frame.groupby(["key", "seed"])[name]
+    return bool((runs.min() < runs.max()).any())
+
+
+def _curve(cell: pd.DataFrame, column: dict[str, Any]) -> pd.DataFrame:
+    """Quartiles of a cell's runs at each record."""
+    runs = cell["seed"].nunique()
+
+    def table(values: pd.Series) -> np.ndarray:
+        return values.to_numpy(float).reshape(runs, -1)
+
+    values = table(cell[column["name"]])
+    worst = {"lower": np.inf, "higher": -np.inf}.get(column["better"])
+    if worst is None:
+        known = cell.groupby("step")[column["name"]]  # runs without a value left out
+        quartiles = [known.quantile(share).to_numpy() for share in SHARES]
+    else:
+        values = np.where(np.isnan(values), worst, values)
+        quartiles = [quantile(values, share) for share in SHARES]
+    if column["scale"] == "log":
+        quartiles = [np.maximum(one, FLOOR) for one in quartiles]
+    price = gradient_equivalents(
+        *(cell[name] for name in ("grad_x", "grad_y", "hvps", "values"))
+    )
+    return pd.DataFrame(
+        {
+            "label": cell["label"].iloc[0],
+            "step": table(cell["step"])[0],
+            "price": quantile(table(price), 0.5),
+            "seconds": quantile(table(cell["cell_seconds"]), 0.5),
+            **dict(zip(("low", "middle", "high"), quartiles, strict=True)),
+        }
+    )
+
+
+def _figure(
+    task: str,
+    curves: pd.DataFrame,
+    column: dict[str, Any],
+    along: str,
+    looks: dict[str, style.Look],
+) -> Figure:
+    of = {label: looks[label] for label in dict.fromkeys(curves["label"])}
+    curves = curves.replace([np.inf, -np.inf], np.nan)
+    ends = curves[["low", "middle", "high"]].to_numpy()
+    with style.panel(3.55, 2.75) as (figure, axes):
+        if column["scale"] == "log":
+            style.log_range(axes, ends)
+        elif (np.nan_to_num(ends) * 4 % 1 == 0).all():  # quartiles of whole numbers
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        for label, look in of.items():
+            curve = curves[curves["label"] == label]
+            axes.plot(
+                curve[along],
+                curve["middle"],
+                color=look.colour,
+                linestyle=look.line,
+                marker=look.marker,
+                markevery=max(1, len(curve) // MARKED),
+                markersize=4.5,
+                markeredgewidth=0,
+            )
+            axes.fill_between(
+                curve[along],
+                curve["low"],
+                curve["high"],
+                color=look.colour,
+                alpha=0.15,
+                linewidth=0,
+            )
+        axes.set_xlabel(AXES[along])
+        axes.set_ylabel(column["title"])
+        ends = curves.groupby("label")[along].max()
+        if ends.max() > WIDELY * ends.min() > 0:
+            style.log_ticks(axes, "x")
+            axes.set_xlim(left=ends.min() / BEFORE)
+        else:
+            axes.set_xlim(left=0)
+            axes.locator_params(axis="x", nbins=5)
+        sns.despine(ax=axes)
+        drawn = style.svg(figure, f"convergence-{task}-{column['name']}-{along}")
+    alt = f"{column['title']} against {AXES[along]} on {task}, by algorithm."
+    return Figure(alt, drawn, width=341)

@@ -1,0 +1,169 @@
+"""Portraits: games of two variables, with field, solutions and the runs' paths."""
+
+from typing import NamedTuple
+
+import numpy as np
+import seaborn as sns
+import torch
+
+from mmbench.core.errors import MmbenchError
+from mmbench.core.place import Place
+from mmbench.frame import Results
+from mmbench.leaderboard import labels_of, tasks_of
+from mmbench.metrics.base import Point
+from mmbench.report import style
+from mmbench.report.sections.base import Figure, Part, Section
+from mmbench.tasks import TASKS
+
+ARROWS = 13  # along each side
+FINE = 161  # points along each side where the solution set is looked for
+NEAR = 0.022  # of the window's half-width: how thick the solution set is drawn
+PATHS = 4  # runs drawn
+WINDOW = 1.5  # half-width, by the farthest start
+
+PROSE = (
+    "Paths of the first runs of each cell, from a ring to the marker of the algorithm. "
+    "Arrows show −F, the direction in which both players’ gradients push, all at one "
+    "length; the dark spot or band is the declared solution set. Paths that leave the "
+    "window are cut off there."
+)
+
+
+class Ground(NamedTuple):
+    """What lies under the paths of one task.
+
+    Args:
+        reach: half-width of the window.
+        arrows: direction of −F on the coarse grid, shape (ARROWS, ARROWS, 2).
+        distance: to the solutions on the fine grid; None where they are not declared.
+    """
+
+    reach: float
+    arrows: np.ndarray | None
+    distance: np.ndarray | None
+
+
+def section(results: Results) -> Section | None:
+    """One part for each task with paths."""
+    parts = []
+    looks = style.looks(labels_of(results))
+    for task in tasks_of(results):
+        paths = {
+            footer["label"]: results.store.arrays(key)
+            for key, footer in results.footers.items()
+            if footer["task"] == task
+        }
+        paths = {
+            label: arrays["path"][:PATHS]
+            for label, arrays in paths.items()
+            if "path" in arrays
+        }
+        if not paths:
+            continue
+        starts = np.concatenate([path[:, 0] for path in paths.values()])
+        ground = _ground(task, WINDOW * max(float(np.abs(starts).max()), 1e-3))
+        figures = [
+            _portrait(task, label, path, ground, looks[label])
+            for label, path in paths.items()
+        ]
+        prose = []
+        if ground.arrows is None:
+            prose.append(
+                "The task is not one of mmbench’s own: paths without the field."
+            )
+        parts.append(Part(title=task, prose=prose, figures=figures))
+    if not parts:
+        return None
+    return Section(
+        title="Phase portraits", anchor="portraits", prose=(PROSE,), parts=parts
+    )
+
+
+def _grid(reach: float, count: int) -> np.ndarray:
+    side = np.linspace(-reach, reach, count)
+    return np.stack(np.meshgrid(side, side), axis=-1)
+
+
+def _ground(task: str, reach: float) -> Ground:
+    """Field and solutions; none where the task cannot be built from its words."""
+    try:
+        game = TASKS.build(task).build(Place(dtype=torch.float64))
+    except MmbenchError:  # an outside class
+        return Ground(reach, None, None)
+    coarse, fine = _grid(0.93 * reach, ARROWS), _grid(reach, FINE)
+    z = torch.from_numpy(coarse).reshape(-1, 2)
+    field = Point(game, z, tuple(range(len(z)))).field.numpy().reshape(coarse.shape)
+    norms = np.linalg.norm(field, axis=-1, keepdims=True)
+    arrows = -np.divide(field, norms, where=norms > 0, out=np.zeros_like(field))
+    try:
+        at = torch.from_numpy(fine).reshape(-1, 2)
+        distance = game.distance(at, "declared").numpy().reshape(FINE, FINE)
+    except NotImplementedError:
+        distance = None
+    return Ground(reach, arrows, distance)
+
+
+def _portrait(
+    task: str, label: str, paths: np.ndarray, ground: Ground, look: style.Look
+) -> Figure:
+    reach = ground.reach
+    with style.panel(2.15, 2.07, (0.42, 0.37, 0.03, 0.03)) as (figure, axes):
+        if ground.arrows is not None:
+            coarse = _grid(0.93 * reach, ARROWS)
+            axes.quiver(
+                coarse[..., 0],
+                coarse[..., 1],
+                ground.arrows[..., 0],
+                ground.arrows[..., 1],
+                color=style.GREY,
+                alpha=0.55,
+                angles="xy",
+                pivot="mid",
+                scale=ARROWS * 1.35,
+                scale_units="width",
+                width=0.005,
+            )
+        if ground.distance is not None:
+            fine = _grid(reach, FINE)
+            axes.contourf(
+                fine[..., 0],
+                fine[..., 1],
+                ground.distance,
+                levels=[-1, max(NEAR * reach, 1e-12)],
+                colors=[style.INK],
+                alpha=0.75,
+            )
+        for path in paths:
+            inside = np.clip(np.nan_to_num(path), -3 * reach, 3 * reach)
+            axes.plot(*inside.T, color=look.colour, linewidth=1, alpha=0.9)
+            axes.plot(
+                *inside[0],
+                marker="o",
+                markersize=4,
+                markerfacecolor="none",
+                markeredgecolor=look.colour,
+            )
+            axes.plot(
+                *inside[-1],
+                marker=look.marker,
+                markersize=5,
+                color=look.colour,
+                markeredgecolor="white",
+                markeredgewidth=0.5,
+            )
+        axes.set_xlim(-reach, reach)
+        axes.set_ylim(-reach, reach)
+        axes.set_aspect("equal")
+        axes.set_xlabel("x", labelpad=1)
+        axes.set_ylabel("y", labelpad=-2)
+        axes.grid(visible=False)
+        axes.locator_params(nbins=5)
+        sns.despine(ax=axes)
+        drawn = style.svg(figure, f"portrait-{task}-{label}")
+    return Figure(
+        f"Paths of {len(paths)} runs of {label} on {task}.",
+        drawn,
+        title=label,
+        label=True,
+        width=206,
+    )

@@ -1,0 +1,62 @@
+"""Quick: nine methods on five tasks, real images among them, in about a minute."""
+
+from mmbench.suites.base import Grid, Suite
+
+
+def nine(step_size: str, direction: str, k: int, acgd: str, cgd: str) -> tuple[str, ...]:
+    """Nine methods with one step size, under the labels that all grids share.
+
+    Args:
+        step_size: of the first-order methods, in words.
+        direction: of the first-order methods, in words.
+        k: unrolled steps, and answers to a proposal.
+        acgd: step size of ACGD, which sets its own direction.
+        cgd: step size of CGD, which knows no direction.
+    """
+    common = f"step_size={step_size},direction={direction}"
+    return (
+        f"GDA = gda[{common}]",
+        f"alternating GDA = alternating_gda[{common}]",
+        f"OMD = omd[{common}]",
+        f"extragradient = extragradient[{common}]",
+        f"past extragradient = past_extragradient[{common}]",
+        f"unrolled = unrolled[{common},k={k}]",
+        f"CGD = cgd[step_size={cgd},tolerance=0.001]",
+        f"ACGD = acgd[step_size={acgd},tolerance=0.001]",
+        f"accept-reject = accept_reject[{common},k={k}]",
+    )
+
+
+QUICK = Suite(
+    name="quick",
+    title="Nine methods on five tasks, in about a minute",
+    grids=(
+        Grid(
+            tasks=("bilinear", "dirac_gan"),
+            algorithms=nine("0.3", "plain", 5, "0.1", "0.3"),
+            seeds=32,
+            steps=500,
+        ),
+        Grid(
+            # Step sizes at which simultaneous steps diverge slowly.
+            tasks=("quadratic",),
+            algorithms=nine("0.03", "plain", 5, "0.03", "0.03"),
+            seeds=32,
+            steps=500,
+        ),
+        Grid(
+            tasks=("four_gaussians[hidden=32,noise=8,batch=64]",),
+            algorithms=nine("0.005", "adam[beta1=0.5]", 2, "0.005", "0.2"),
+            seeds=16,
+            steps=300,
+            records=20,
+        ),
+        Grid(
+            tasks=("digits01[hidden=32,noise=8,batch=32,loss=saturating]",),
+            algorithms=nine("0.005", "adam[beta1=0.5]", 2, "0.005", "0.2"),
+            seeds=16,
+            steps=300,
+            records=20,
+        ),
+    ),
+)

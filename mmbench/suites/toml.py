@@ -1,0 +1,127 @@
+"""A user's suite.toml to the same objects as a built-in suite.
+
+    name = "mine"
+    title = "My method against the usual ones"
+
+    [[grid]]
+    tasks = ["bilinear", "quadratic"]
+    algorithms = [
+        "gda",
+        "cgd[step_size=0.2]",
+        {label = "mine", algorithm = "mine.py:Mine[k=3]"},
+    ]
+    seeds = 16
+
+Keys of a grid are the fields of `Grid`. A file in "file.py:Class" is looked for from
+the folder of the suite.toml.
+"""
+
+import os
+import re
+import tomllib
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+from mmbench.core.errors import DescriptionError, unknown_name
+from mmbench.suites.base import Grid, Suite
+
+_KEYS = ("name", "title", "grid")
+_LABELLED = ("label", "algorithm")
+# A path runs up to what the grammar of descriptions gives a meaning.
+_FILE = re.compile(r"[^\s\[\](),=:][^\[\](),=:]*\.py(?=:)")
+
+
+def load_suite(path: Path) -> Suite:
+    """The suite in a file.
+
+    Args:
+        path: of the suite.toml; its stem is the name when it gives none.
+
+    Raises:
+        DescriptionError: one sentence that names the file and what is wrong in it.
+    """
+    document = _read(path)
+    for key in document:
+        if key not in _KEYS:
+            raise unknown_name(f"key of {path}", key, _KEYS)
+    tables = document.get("grid")
+    if not isinstance(tables, list) or not tables:
+        raise DescriptionError(
+            f"{path} must have tables headed [[grid]], at least one; got "
+            f"{'none' if tables is None else repr(tables)}."
+        )
+    try:
+        return Suite(
+            name=document.get("name", path.stem),
+            title=document.get("title", ""),
+            grids=tuple(
+                _grid(table, number, path) for number, table in enumerate(tables, 1)
+            ),
+        )
+    except DescriptionError as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise DescriptionError(
+            f"{path} must be a file that can be read; got {error.strerror or error}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DescriptionError(
+            f"{path} must be text in UTF-8; its byte {error.start} is not."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise DescriptionError(f"{path} must be TOML; got {error}.") from error
+
+
+def _grid(table: Any, number: int, path: Path) -> Grid:
+    if not isinstance(table, dict):
+        raise DescriptionError(f"[[grid]] {number} must be a table; got {table!r}.")
+    known = [field.name for field in fields(Grid)]
+    for key in table:
+        if key not in known:
+            raise unknown_name(f"key of [[grid]] {number}", key, known)
+    needed = [field.name for field in fields(Grid) if field.default is MISSING]
+    if missing := [name for name in needed if name not in table]:
+        raise DescriptionError(
+            f"[[grid]] {number} must have {' and '.join(needed)}; "
+            f"{' and '.join(missing)} is missing."
+        )
+    return Grid(**{key: _value(value, path.parent) for key, value in table.items()})
+
+
+def _value(value: Any, folder: Path) -> Any:
+    """A field's value: files found from the folder, labels joined to their words."""
+    if isinstance(value, list):
+        return [_value(one, folder) for one in value]
+    if isinstance(value, dict):
+        return _value(_labelled(value), folder)
+    if isinstance(value, str):
+        return _FILE.sub(lambda found: _seen_from_here(found[0], folder), value)
+    return value
+
+
+def _labelled(table: dict[str, Any]) -> str:
+    for key in table:
+        if key not in _LABELLED:
+            raise unknown_name("key of an algorithm", key, _LABELLED)
+    for key in _LABELLED:
+        if not isinstance(table.get(key), str):
+            raise DescriptionError(
+                f"{key} of an algorithm must be text; got {table.get(key)!r}."
+            )
+    label, words = table["label"], table["algorithm"]
+    if " = " in label or " = " in words:
+        raise DescriptionError(
+            f"Label and algorithm must not hold ' = '; got {label!r} and {words!r}."
+        )
+    return f"{label} = {words}"
+
+
+def _seen_from_here(file: str, folder: Path) -> str:
+    # Relative, because a long absolute path may hold brackets, which have a meaning.
+    return file if Path(file).is_absolute() else os.path.relpath(folder / file)

@@ -1,0 +1,112 @@
+"""What every task must keep."""
+
+import torch
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.core.capability import Capability
+from mmbench.core.game import Game
+from mmbench.engine import run_cell
+from mmbench.metrics import METRICS
+from mmbench.metrics.base import Point
+from mmbench.plan import Cell
+from mmbench.tasks.base import Task
+from mmbench.testing.descriptions import check_description
+from mmbench.testing.tools import PLACE, SEEDS, begin, equal, must
+
+
+def check_task(task: Task) -> None:
+    """Check all that a task must keep; its data must be there."""
+    check_description(task)
+    z = begin(task)[1]
+    game = task.build(PLACE)
+    must(
+        bool((begin(task)[1] == z).all()),
+        f"{task} must start a seed where it did before",
+    )
+    zero_sum = Capability.ZERO_SUM in task.gives
+    must(game.zero_sum == zero_sum, f"{task} and its game must agree on being zero-sum")
+    if Capability.PLANE in task.gives:
+        must(game.dim == 2, f"{task} must have two variables to be a plane")
+    projected = game.project(z)
+    must(torch.equal(game.project(projected), projected), f"{task} must project once")
+    check_losses(task)
+    check_field(task)
+    _check_solution(task, game)
+    cell = Cell(
+        task=task,
+        algorithm=ALGORITHMS.build("gda[step_size=0.001]"),
+        seeds=SEEDS,
+        steps=10,
+        records=2,
+        dtype="float64",
+        metrics=tuple(METRICS.build(words) for words in task.metrics),
+    )
+    ran = run_cell(cell, PLACE)
+    must(not ran.reason, f"{task} must run; {ran.reason}")
+    must(not any(one.dead for one in ran.status), f"{task} must survive ten GDA steps")
+    if task.target:
+        names = {one.name for one in METRICS.build(task.target.metric).columns}
+        asked = {name for name, _ in (*task.target.at_most, *task.target.at_least)}
+        must(asked <= names, f"{task} must aim at columns of {task.target.metric}")
+
+
+def check_losses(task: Task) -> None:
+    """Losses are one number a run and player, each run's own; twice the same."""
+    oracle, z = begin(task)
+    oracle.resample()
+    losses = oracle.losses(z)
+    for loss in losses:
+        must(
+            loss.shape == (len(z),),
+            f"{task} must give one loss a run; got {loss.shape}",
+        )
+    if Capability.ZERO_SUM in task.gives:
+        must(torch.equal(losses[0], -losses[1]), f"{task} must be zero-sum, as it says")
+    disturbed = z.clone()
+    disturbed[1] += 1
+    for loss, other in zip(losses, oracle.losses(disturbed), strict=True):
+        apart = torch.equal(loss[[0, 2]], other[[0, 2]])
+        must(
+            apart, f"{task} must keep the runs apart; one run's z moved another's loss"
+        )
+    again, z = begin(task)
+    again.resample()
+    must(
+        equal(losses, again.losses(z)),
+        f"{task} must give the same losses for the same seeds",
+    )
+
+
+def check_field(task: Task, step: float = 1e-6, tolerance: float = 1e-6) -> None:
+    """Gradients agree with central differences of the losses along some directions."""
+    oracle, z = begin(task)
+    oracle.resample()
+    gradients = oracle.split(oracle.field(z))
+    parts = oracle.split(torch.ones_like(z))
+    random = torch.Generator().manual_seed(0)
+    for player in (0, 1):
+        for _ in range(3):
+            v = torch.randn(z.shape, generator=random, dtype=z.dtype)
+            v = v * oracle.join(*(part * (player == i) for i, part in enumerate(parts)))
+            ahead, behind = (oracle.losses(z + s * v)[player] for s in (step, -step))
+            slope = (ahead - behind) / (2 * step)
+            told = (gradients[player] * oracle.split(v)[player]).sum(1)
+            wrong = float(((slope - told).abs() / (1 + told.abs())).max())
+            must(
+                wrong <= tolerance,
+                f"{task} must have the gradients of its losses; player "
+                f"{'xy'[player]} is off by {wrong:.1e}",
+            )
+
+
+def _check_solution(task: Task, game: Game) -> None:
+    """Where the distance to the declared solutions is zero, the field vanishes."""
+    origin = torch.zeros(len(SEEDS), game.dim, dtype=PLACE.dtype)
+    for concept, capability in (("declared", "SOLUTION"), ("nash", "NASH")):
+        if Capability[capability] not in task.gives:
+            continue
+        if bool(game.distance(origin, concept).any()):
+            continue
+        point = Point(game, origin, SEEDS)
+        norm = float(METRICS.build("field_norm").measure(point)["field_norm"].max())
+        must(norm <= 1e-12, f"{task} must have no field at its solution; got {norm}")

@@ -1,0 +1,39 @@
+"""Every algorithm, and every variant of it, keeps what an algorithm must keep."""
+
+import pytest
+from variants import ALGORITHM_VARIANTS
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.tasks import TASKS
+from mmbench.testing import check_algorithm
+from mmbench.testing.algorithms import playable
+
+# A game without data and one with them are enough for options.
+SMALL = ("bilinear", "four_gaussians[hidden=4,noise=2,batch=8]")
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_algorithm_keeps_its_contract(name: str) -> None:
+    """Shapes, cost, company, frozen dead runs and fixed points, on five games."""
+    # Few steps of ascent suffice to see that each is counted.
+    words = f"{name}[ascents=5]" if name == "accept_reject_search" else name
+    check_algorithm(ALGORITHMS.build(words))
+
+
+@pytest.mark.parametrize("words", ALGORITHM_VARIANTS)
+def test_variant_keeps_its_contract(words: str) -> None:
+    """The same for options, on two games."""
+    algorithm = ALGORITHMS.build(words)
+    check_algorithm(algorithm, [TASKS.build(words) for words in SMALL])
+
+
+def test_every_algorithm_has_a_variant() -> None:
+    """The list of variants reaches every registered algorithm with options."""
+    named = {words.partition("[")[0] for words in ALGORITHM_VARIANTS}
+    assert named == set(ALGORITHMS)
+
+
+@pytest.mark.parametrize("words", ["gda", "cgd", "accept_reject", "omd"])
+def test_all_games_are_played(words: str) -> None:
+    """No game falls out of the check unnoticed: all five are zero-sum."""
+    assert len(playable(ALGORITHMS.build(words))) == 5

@@ -1,0 +1,49 @@
+"""Measuring the linear map that one step is on a quadratic game."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmbench.algorithms.base import Algorithm
+from mmbench.core.oracle import Oracle
+from mmbench.tasks.base import Task
+from mmbench.testing.tools import PLACE
+
+MEMORY = "previous"  # the state field that optimistic methods remember
+
+
+def step_matrix(algorithm: Algorithm, task: Task) -> np.ndarray:
+    """Matrix of one step on (z, memory), each basis vector a run."""
+    game = task.build(PLACE)
+    probe = torch.zeros(1, game.dim, dtype=PLACE.dtype)
+    remembers = MEMORY in getattr(
+        algorithm.init(Oracle(game, (0,)), probe), "_fields", ()
+    )
+    basis = torch.eye(game.dim * (2 if remembers else 1), dtype=PLACE.dtype)
+    oracle = Oracle(game, tuple(range(len(basis))))
+    z = basis[:, : game.dim]
+    state: Any = algorithm.init(oracle, z)
+    if remembers:
+        # Not the first step, which has rules of its own.
+        _, state = algorithm.step(oracle, z, state)
+        state = state._replace(**{MEMORY: basis[:, game.dim :]})
+    moved, state = algorithm.step(oracle, z, state)
+    columns = [moved, getattr(state, MEMORY)] if remembers else [moved]
+    return torch.cat(columns, dim=1).T.numpy()
+
+
+def dirac_matrix(
+    algorithm: Algorithm, task: Task, difference: float = 1e-5
+) -> np.ndarray:
+    """Matrix of one step around (0, 0), by central differences."""
+    game = task.build(PLACE)
+    basis = torch.cat((torch.eye(2), -torch.eye(2))).to(PLACE.dtype) * difference
+    oracle = Oracle(game, (0, 1, 2, 3))
+    moved, _ = algorithm.step(oracle, basis, algorithm.init(oracle, basis))
+    return ((moved[:2] - moved[2:]) / (2 * difference)).T.numpy()
+
+
+def radius(matrix: np.ndarray) -> float:
+    """Spectral radius."""
+    return float(np.abs(np.linalg.eigvals(matrix)).max())

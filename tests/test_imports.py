@@ -1,0 +1,89 @@
+"""Start-up is light, and third-party packages stay in their rooms."""
+
+import ast
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mmbench
+
+HEAVY = {"torch", "pandas", "matplotlib", "seaborn", "sklearn", "scipy", "pyarrow"}
+LIGHT = {
+    "import mmbench": "import mmbench",
+    "mmbench --version": "from mmbench.cli import main; main(['--version'])",
+    "mmbench --help": "from mmbench.cli import main; main(['--help'])",
+    "mmbench list": "from mmbench.cli import main; main(['list'])",
+    "mmbench list --json": "from mmbench.cli import main; main(['list', '--json'])",
+}
+PACKAGE = Path(mmbench.__file__).parent
+
+
+@pytest.mark.parametrize("what", LIGHT)
+def test_light(what: str) -> None:
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))\n"
+        + LIGHT[what]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stderr.split())
+    assert "mmbench" in loaded
+    assert not loaded & HEAVY
+
+
+def test_the_control_is_heavy() -> None:
+    """The test above could fail: what it looks for appears when a name is used."""
+    code = "import sys, mmbench; mmbench.Algorithm; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert "torch" in done.stdout.split()
+
+
+@pytest.mark.parametrize("words", [["--version"], ["list"]])
+def test_start_takes_less_than_half_a_second(words: list[str]) -> None:
+    def spent() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        before = used.ru_utime + used.ru_stime
+        subprocess.run(
+            [sys.executable, "-m", "mmbench", *words], capture_output=True, check=True
+        )
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime - before
+
+    # Processor time and the best of three, because other work may go on beside.
+    assert min(spent() for _ in range(3)) < 0.5
+
+
+# Third-party packages that only some rooms may know; a room is a file or a folder.
+HOMES = {
+    "click": ("cli",),
+    "rich": ("cli",),
+    "seaborn": ("report",),
+    "matplotlib": ("report",),
+    "jinja2": ("report",),
+    "sklearn": ("tasks", "metrics"),
+    "pooch": ("tasks",),
+}
+
+
+def test_third_party_packages_stay_in_their_rooms() -> None:
+    strays = []
+    for path in PACKAGE.rglob("*.py"):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in names:
+                top = name.partition(".")[0]
+                if room not in HOMES.get(top, (room,)):
+                    strays.append(f"{path.relative_to(PACKAGE)} imports {top}")
+    assert strays == []

@@ -1,0 +1,240 @@
+"""Measured spectral radii of one step equal their closed forms.
+
+The matrix of a step is measured: the step is applied to a basis, all basis vectors at
+once as runs, the method's own memory included. Closed forms are written here from the
+eigenvalues of the game's Jacobian, not from the code under test.
+"""
+
+import cmath
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from linear import dirac_matrix, radius, step_matrix
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.tasks import TASKS
+
+STEPS = (0.01, 0.1, 0.2, 0.3, 0.45, 0.7, 0.9, 1.0, 1.5)
+EXACT = "tolerance=1e-15"
+# (step of x, step of y): converges, slowly diverges, rapidly diverges under GDA.
+PAIRS = ((0.09, 0.01), (0.03, 0.03), (0.01, 0.09))
+ICR = (2.0, 10.0, 2.0)  # f_xx, f_xy, f_yy of x² + 10xy + y²
+
+
+# ---- closed forms ----
+
+
+def gda(eta: float) -> float:
+    """Simultaneous steps on xy."""
+    return math.sqrt(1 + eta**2)
+
+
+def alternating(eta: float) -> float:
+    """Alternating steps on xy: a closed orbit below 2."""
+    return 1.0
+
+
+def extragradient(eta: float) -> float:
+    """Extragradient on xy."""
+    return math.sqrt(1 - eta**2 + eta**4)
+
+
+def optimistic(eta: float) -> float:
+    """OGDA on xy, by the roots of λ² = λ(1−2iη) + iη."""
+    root = cmath.sqrt((1 - 2j * eta) ** 2 + 4j * eta)
+    return max(abs((1 - 2j * eta + sign * root) / 2) for sign in (1, -1))
+
+
+def proximal(eta: float) -> float:
+    """CGD on xy, which is the proximal point method."""
+    return 1 / math.sqrt(1 + eta**2)
+
+
+def unrolled(eta: float) -> float:
+    """One unrolled step on xy: determinant 1−η², trace 2(1−η²)."""
+    square = cmath.sqrt((1 - eta**2) ** 2 - (1 - eta**2))
+    return max(abs(1 - eta**2 + sign * square) for sign in (1, -1))
+
+
+PLANAR = [
+    ("gda", gda),
+    ("alternating_gda", alternating),
+    ("alternating_gda[first=y]", alternating),
+    ("extragradient", extragradient),
+    ("omd", optimistic),
+    ("omd[first=zero]", optimistic),
+    ("past_extragradient", optimistic),
+    (f"cgd[{EXACT}]", proximal),
+    (f"cgd[{EXACT},solve=y]", proximal),
+    ("unrolled[k=1]", unrolled),
+]
+
+
+def words_with(words: str, step_size: str) -> str:
+    """Words of an algorithm with a step size."""
+    name, _, rest = words.partition("[")
+    return f"{name}[step_size={step_size}" + (f",{rest}" if rest else "]")
+
+
+@pytest.mark.parametrize("eta", STEPS)
+@pytest.mark.parametrize(("words", "closed"), PLANAR)
+def test_bilinear(words: str, closed: Callable[[float], float], eta: float) -> None:
+    """On xy the radius is the closed form to 1e-9."""
+    algorithm = ALGORITHMS.build(words_with(words, repr(eta)))
+    measured = radius(step_matrix(algorithm, TASKS.build("bilinear")))
+    # A nilpotent matrix: rounding moves its double eigenvalue by its square root.
+    defective = words.startswith("unrolled") and eta == 1
+    assert measured == pytest.approx(closed(eta), rel=1e-9, abs=1e-7 * defective)
+
+
+@pytest.mark.parametrize("words", ["omd", "past_extragradient"])
+def test_optimistic_at_its_defective_step(words: str) -> None:
+    """At η = 1/2 two eigenvalues meet, and the radius is the best, 1/√2."""
+    algorithm = ALGORITHMS.build(words_with(words, "0.5"))
+    measured = radius(step_matrix(algorithm, TASKS.build("bilinear")))
+    assert measured == pytest.approx(math.sqrt(0.5), abs=1e-7)
+    assert optimistic(0.5) == pytest.approx(math.sqrt(0.5), abs=1e-7)
+
+
+@pytest.mark.parametrize("eta", [0.1, 0.3, 0.5])
+def test_optimistic_closed_form_is_the_published_one(eta: float) -> None:
+    """For η ≤ 1/2 the roots give √((1+√(1−4η²))/2)."""
+    published = math.sqrt((1 + math.sqrt(1 - 4 * eta**2)) / 2)
+    assert optimistic(eta) == pytest.approx(published, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("words", "edge"),
+    [("omd", 1 / math.sqrt(3)), ("past_extragradient", 1 / math.sqrt(3)),
+     ("extragradient", 1.0), ("alternating_gda", 2.0), ("unrolled[k=1]", 2 / math.sqrt(3))],
+)  # fmt: skip
+def test_edge_of_stability(words: str, edge: float) -> None:
+    """The radius crosses 1 exactly at the known step size."""
+    task = TASKS.build("bilinear")
+
+    def at(eta: float) -> float:
+        built = ALGORITHMS.build(words_with(words, repr(eta)))
+        return radius(step_matrix(built, task))
+
+    inside = 1.0 if words == "alternating_gda" else 1 - 1e-6
+    assert at(edge * 0.999) <= inside + 1e-9
+    assert at(edge * 1.001) > 1 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("words", "closed"), [pair for pair in PLANAR if pair[1] is not alternating]
+)
+@pytest.mark.parametrize("eta", [0.05, 0.2, 0.4])
+def test_many_dimensions(
+    words: str, closed: Callable[[float], float], eta: float
+) -> None:
+    """On x'Ay the radius is that of the worst singular value."""
+    game = "bilinear[dim=5,smallest=0.5,largest=2]"
+    algorithm = ALGORITHMS.build(words_with(words, repr(eta)))
+    measured = radius(step_matrix(algorithm, TASKS.build(game)))
+    worst = max(closed(eta * sigma) for sigma in np.linspace(0.5, 2, 5))
+    assert measured == pytest.approx(worst, rel=1e-9)
+
+
+# ---- a quadratic with three blocks ----
+
+
+def quadratic_closed(
+    name: str, steps: tuple[float, float], blocks: tuple[float, float, float]
+) -> float:
+    """Radius on a general quadratic, from its Jacobian or the methods' definitions."""
+    (p, q), (a, b, c) = steps, blocks
+    scaled = np.diag([p, q]) @ np.array([[a, b], [-b, -c]])
+    mu = np.linalg.eigvals(scaled).astype(complex)
+    match name:
+        case "gda":
+            return float(np.abs(1 - mu).max())
+        case "alternating_gda":
+            first = np.array([[1 - p * a, -p * b], [0, 1]])
+            return radius(np.array([[1, 0], [q * b, 1 + q * c]]) @ first)
+        case "extragradient":
+            return float(np.abs(1 - mu + mu**2).max())
+        case "omd" | "past_extragradient":
+            roots = [np.roots([1, -(1 - 2 * one), -one]) for one in mu]
+            return float(np.abs(roots).max())
+        case "unrolled":
+            at_answer = np.array([[1, 0], [q * b, 1 + q * c]])  # (x, y + q f_y)
+            # d/dx f(x, y(x)) = f_x + q b f_y, both at the answer.
+            row = np.array([a, b]) @ at_answer + q * b * np.array([b, c]) @ at_answer
+            return radius(np.array([[1 - p * row[0], -p * row[1]], [q * b, 1 + q * c]]))
+    damped = 1 / (1 + p * q * b * b)
+    x_row = -p * damped * (np.array([a, b]) + q * b * np.array([b, c]))
+    y_row = q * damped * (np.array([b, c]) - p * b * np.array([a, b]))
+    return radius(np.eye(2) + np.array([x_row, y_row]))
+
+
+# Ten digits where published so, else four or five (facts of two independent studies).
+PUBLISHED = {
+    "gda": (0.9624967532, 1.0423051377, 1.1164228590),
+    "alternating_gda": (0.91455, 0.99820, 1.07536),
+    "extragradient": (0.87911, 0.95972, 1.05853),
+    "omd": (0.87403, 0.95104, 1.05824),
+    "cgd": (0.8759791376, 0.9561006434, 1.0300084617),
+    "unrolled": (0.8629, 0.9492, 1.0248),
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("name", [*PUBLISHED, "past_extragradient"])
+def test_icr_quadratic(name: str, pair: tuple[float, float]) -> None:
+    """On x²+10xy+y² at three step pairs: the closed form to 1e-9, and as published."""
+    options = {"cgd": f",{EXACT}", "unrolled": ",k=1"}.get(name, "")
+    words = f"{name}[step_size=({pair[0]},{pair[1]}){options}]"
+    measured = radius(step_matrix(ALGORITHMS.build(words), TASKS.build("quadratic")))
+    assert measured == pytest.approx(quadratic_closed(name, pair, ICR), abs=1e-9)
+    if name in PUBLISHED:
+        published = PUBLISHED[name][PAIRS.index(pair)]
+        digits = len(f"{published:.10f}".rstrip("0").partition(".")[2])
+        assert measured == pytest.approx(published, abs=0.6 * 10**-digits)
+
+
+@pytest.mark.parametrize(
+    ("game", "eta", "expected"),
+    [
+        # (0, 0) is a strict local minimax, unstable for GDA.
+        ("a=-3,b=4,c=-1", 0.05, {"gda": 1.1, "extragradient": 1.11, "omd": 1.11,
+                                 "cgd": 1.061}),
+        # (0, 0) is no minimax, stable for GDA.
+        ("a=3,b=4,c=1", 0.05, {"gda": 0.9, "extragradient": 0.91, "omd": 0.91,
+                               "cgd": 0.958}),
+        # Optimism is stable where simultaneous steps are not.
+        ("a=0.5,b=4,c=0.5", 0.05, {"gda": 1.0186, "omd": 0.9803}),
+    ],
+)  # fmt: skip
+def test_other_quadratics(game: str, eta: float, expected: dict[str, float]) -> None:
+    """Quadratics of the literature, to the digits given there."""
+    task = TASKS.build(f"quadratic[{game}]")
+    for name, value in expected.items():
+        algorithm = ALGORITHMS.build(f"{name}[step_size={eta}]")
+        measured = radius(step_matrix(algorithm, task))
+        assert measured == pytest.approx(value, abs=6e-4), name
+
+
+# ---- DiracGAN, linearised ----
+
+
+@pytest.mark.parametrize(
+    ("words", "game", "expected", "tolerance"),
+    [
+        ("gda[step_size=0.3]", "dirac_gan", 1.0111874208, 1e-8),
+        ("gda[step_size=0.3]", "dirac_gan[loss=nonsaturating]", 1.0111874208, 1e-8),
+        ("alternating_gda[step_size=0.3]", "dirac_gan", 1.0, 1e-8),
+        ("alternating_gda[step_size=3.9]", "dirac_gan", 1.0, 1e-8),
+        ("alternating_gda[step_size=4.1]", "dirac_gan", 1.5625, 1e-7),
+        ("gda[step_size=0.3]", "dirac_gan[r1=0.3]", 0.9656604, 1e-7),
+        # Critical: a double eigenvalue, which differences move by their square root.
+        ("gda[step_size=0.3]", "dirac_gan[r1=1]", 0.85, 1e-4),
+        ("gda[step_size=0.3]", "dirac_gan[r1=2]", 0.9598076, 1e-7),
+    ],
+)
+def test_dirac(words: str, game: str, expected: float, tolerance: float) -> None:
+    """Around its equilibrium the DiracGAN has the published radii."""
+    matrix = dirac_matrix(ALGORITHMS.build(words), TASKS.build(game))
+    assert radius(matrix) == pytest.approx(expected, abs=tolerance)

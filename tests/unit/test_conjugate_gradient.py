@@ -1,0 +1,126 @@
+"""Batched conjugate gradients against dense solutions, stop by stop."""
+
+import pytest
+import torch
+
+from mmbench.core.conjugate_gradient import conjugate_gradient
+
+RUNS, SIZE = 6, 8
+
+
+@pytest.fixture
+def systems() -> tuple[torch.Tensor, torch.Tensor]:
+    """Positive definite matrices of growing condition, and right-hand sides."""
+    random = torch.Generator().manual_seed(1)
+    basis = torch.linalg.qr(
+        torch.randn(RUNS, SIZE, SIZE, generator=random, dtype=torch.float64)
+    ).Q
+    values = torch.stack([torch.logspace(0, i / 2, SIZE) for i in range(RUNS)]).double()
+    a = basis @ torch.diag_embed(values) @ basis.mT
+    return a, torch.randn(RUNS, SIZE, generator=random, dtype=torch.float64)
+
+
+class Product:
+    """A v, remembering how often each run asked."""
+
+    def __init__(self, a: torch.Tensor) -> None:
+        self.a, self.asked = a, torch.zeros(len(a), dtype=torch.int64)
+
+    def __call__(self, v: torch.Tensor, on: torch.Tensor) -> torch.Tensor:
+        self.asked += on
+        return (self.a @ v[:, :, None])[:, :, 0]
+
+
+def test_solves_like_a_dense_solver(systems: tuple) -> None:
+    """The solution is that of torch.linalg.solve, run by run."""
+    a, b = systems
+    found = conjugate_gradient(Product(a), b, tolerance=1e-13, limit=200)
+    torch.testing.assert_close(
+        found.x, torch.linalg.solve(a, b), rtol=1e-10, atol=1e-12
+    )
+
+
+def test_counts_are_products_asked_for(systems: tuple) -> None:
+    """Iterations are the products of each run, and differ between runs."""
+    a, b = systems
+    product = Product(a)
+    found = conjugate_gradient(product, b, tolerance=1e-9, limit=200)
+    assert torch.equal(found.iterations, product.asked)
+    assert found.iterations[0] == 1  # the identity
+    assert len(set(found.iterations.tolist())) > 2
+
+
+def test_a_run_does_not_depend_on_the_others(systems: tuple) -> None:
+    """Alone, a run takes as many products and finds the same."""
+    a, b = systems
+    together = conjugate_gradient(Product(a), b, tolerance=1e-9, limit=200)
+    for run in range(RUNS):
+        alone = conjugate_gradient(
+            Product(a[run : run + 1]), b[run : run + 1], tolerance=1e-9, limit=200
+        )
+        assert alone.iterations[0] == together.iterations[run]
+        torch.testing.assert_close(alone.x[0], together.x[run], rtol=1e-12, atol=1e-13)
+
+
+def test_residual_meets_the_tolerance(systems: tuple) -> None:
+    """Every run stops at its own relative residual, none before."""
+    a, b = systems
+    found = conjugate_gradient(Product(a), b, tolerance=1e-4, limit=200)
+    residual = (b - Product(a)(found.x, torch.ones(RUNS, dtype=torch.bool))).norm(dim=1)
+    assert (residual <= 1.0001e-4 * b.norm(dim=1)).all()
+    shorter = conjugate_gradient(
+        Product(a), b, tolerance=1e-4, limit=int(found.iterations.max()) - 1
+    )
+    assert (shorter.iterations <= found.iterations).all()
+    assert not torch.equal(shorter.iterations, found.iterations)
+
+
+def test_warm_start_costs_one_product_and_may_end_there(systems: tuple) -> None:
+    """From the solution no iteration follows; the first residual is b - A x."""
+    a, b = systems
+    product = Product(a)
+    exact = torch.linalg.solve(a, b)
+    found = conjugate_gradient(product, b, start=exact, tolerance=1e-8, limit=50)
+    assert found.iterations.eq(0).all()
+    assert product.asked.eq(1).all()
+    torch.testing.assert_close(found.x, exact, rtol=0, atol=0)
+    nudged = conjugate_gradient(
+        Product(a), b, start=exact + 1, tolerance=1e-12, limit=200
+    )
+    torch.testing.assert_close(nudged.x, exact, rtol=1e-9, atol=1e-10)
+
+
+def test_floor_always_suffices(systems: tuple) -> None:
+    """Below the absolute floor nobody iterates, however small the tolerance."""
+    a, b = systems
+    found = conjugate_gradient(Product(a), 1e-12 * b, tolerance=1e-15, floor=1e-10, limit=9)
+    assert found.iterations.eq(0).all()
+    assert found.x.eq(0).all()
+
+
+def test_odd_right_hand_sides_stop_alone(systems: tuple) -> None:
+    """Zero, NaN and infinite right-hand sides stop at once; the rest is solved."""
+    a, b = systems
+    clean = conjugate_gradient(Product(a), b, tolerance=1e-10, limit=200)
+    odd = b.clone()
+    odd[0], odd[2], odd[4] = 0, torch.nan, torch.inf
+    found = conjugate_gradient(Product(a), odd, tolerance=1e-10, limit=200)
+    assert found.iterations[[0, 2, 4]].eq(0).all()
+    assert found.x[0].eq(0).all()
+    assert torch.equal(found.x[[1, 3, 5]], clean.x[[1, 3, 5]])
+
+
+def test_limit_is_kept(systems: tuple) -> None:
+    """Nobody takes more iterations than allowed."""
+    a, b = systems
+    found = conjugate_gradient(Product(a), b, tolerance=1e-15, limit=2)
+    assert found.iterations.max() == 2
+
+
+def test_directions_of_no_curvature_end_a_run() -> None:
+    """A singular system stops instead of dividing by zero."""
+    a = torch.diag_embed(torch.tensor([[1.0, 0.0], [1.0, 2.0]], dtype=torch.float64))
+    b = torch.tensor([[0.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
+    found = conjugate_gradient(Product(a), b, tolerance=1e-12, limit=50)
+    assert torch.isfinite(found.x).all()
+    torch.testing.assert_close(found.x[1].tolist(), [1.0, 0.5], rtol=1e-12, atol=0)
