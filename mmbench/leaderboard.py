@@ -32,7 +32,7 @@ class Entry(NamedTuple):
         seeds: one a run, sorted.
         success: whether each run converged.
         scores: each run's last value of the primary metric, turned so that less is
-            better, infinite where there is none; empty without such a metric.
+            better, infinite where there is none; empty where it was not measured.
         price: gradient-equivalents each run spent.
         to_target: those it had spent when its target was reached, else infinite.
         alike: whether there are several runs and all went the same way, so that they
@@ -105,8 +105,11 @@ def entries(results: Results, task: str) -> list[Entry]:
     """One entry for each cell of a task, in order of the table."""
     frame = results.frame[results.frame["task"] == task]
     column = primary(results, task)
-    cells = frame.groupby("key", sort=False)
-    return [_entry(str(key), cell, column) for key, cell in cells]
+    found = []
+    for key, cell in frame.groupby("key", sort=False):
+        measured = column in results.footers[str(key)]["columns"]
+        found.append(_entry(str(key), cell, column if measured else None))
+    return found
 
 
 def _entry(key: str, cell: pd.DataFrame, column: dict[str, Any] | None) -> Entry:
@@ -184,7 +187,7 @@ def task_board(found: list[Entry], *, by_success: bool, higher: bool) -> Board:
 
 def _typical(entry: Entry) -> float:
     """Median of the primary metric, turned so that less is better."""
-    return float(stats.median(entry.scores)) if len(entry.scores) else 0.0
+    return float(stats.median(entry.scores)) if len(entry.scores) else np.inf
 
 
 def _row(entry: Entry, by_success: bool, higher: bool) -> dict[str, Any]:
@@ -301,7 +304,7 @@ def _strata(
             here, there = here[:1], there[:1]
         if by_success:
             yield one.success[here].astype(float) - other.success[there]
-        else:
+        elif len(one.scores) and len(other.scores):
             yield stats.signed_ranks(one.scores[here], other.scores[there])
 
 

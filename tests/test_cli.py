@@ -3,12 +3,14 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click.testing
 import pandas as pd
 import pytest
 import torch
@@ -18,8 +20,10 @@ from mmbench.algorithms import ALGORITHMS
 from mmbench.cli import VERBS, main
 from mmbench.frame import load
 from mmbench.metrics import METRICS
+from mmbench.plan import Cell, plan
 from mmbench.store import Store
 from mmbench.suites import SUITES
+from mmbench.suites.base import Grid, Suite
 from mmbench.tasks import TASKS
 
 Cli = Callable[..., Result]
@@ -294,6 +298,81 @@ def test_a_class_of_ones_own_by_file_and_by_module(cli: Cli) -> None:
     assert by_module.exit_code == 0, by_module.stderr
 
 
+# ---- on a terminal ----
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the output of the runner look like a terminal of 80 columns."""
+    wrapper = click.testing._NamedTextIOWrapper
+    monkeypatch.setattr(wrapper, "isatty", lambda _: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_one_bar_on_a_terminal(cli: Cli) -> None:
+    result = cli("run", *GRID, "-a", "mine.py:Moody", "--steps", "400")
+    assert result.exit_code == 1
+    drawn = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", result.stdout)
+    lines = [line for line in re.split(r"[\r\n]", drawn) if line]
+    assert any(re.match(r"[024]/4 runs bilinear x \w+ +━", line) for line in lines)
+    # An error is told at once, above the bar; a cell that went well is not.
+    assert "[2/2] bilinear x Moody: 2 runs, 2 error (ValueError" in drawn
+    assert "[1/2]" not in drawn
+    assert "2 cells of grid: 2 computed in" in drawn
+    bars = [line for line in lines if "━" in line]
+    assert max(len(line.rstrip()) for line in bars) <= 80
+
+
+@pytest.mark.usefixtures("terminal")
+def test_words_are_not_broken_on_a_terminal(cli: Cli) -> None:
+    result = cli("show", "extragradnt")
+    assert len(result.stderr.splitlines()) > 1
+    assert all(len(line) <= 80 for line in result.stderr.splitlines())
+    assert "Did you mean 'extragradient'?" in " ".join(result.stderr.split())
+    assert all(len(line) <= 80 for line in cli("list").stdout.splitlines())
+    assert all(len(line) <= 80 for line in cli("show", "smoke").stdout.splitlines())
+
+
+def test_the_forecast_prices_each_task_by_itself() -> None:
+    from mmbench.cli._progress import Forecast
+
+    def cells(task: str, *algorithms: str) -> tuple[Cell, ...]:
+        grid = Grid(tasks=(task,), algorithms=algorithms, seeds=2, steps=10)
+        return plan(Suite(name="x", grids=(grid,)))
+
+    quick, twice = cells("bilinear", "gda", "extragradient")  # 2 and 4 gradients
+    (slow,) = cells("dirac_gan", "gda")
+    forecast = Forecast()
+    assert forecast.left(quick, 0.01, 5.0, [twice]) == (0.0, False)
+    assert forecast.left(quick, 0.5, 1.0, [twice]) == (1.0 + 4.0, True)
+    forecast.learn(quick, 2.0)
+    assert forecast.left(twice, 0.0, 0.0, []) == (4.0, True)
+    assert forecast.left(twice, 0.0, 0.0, [slow]) == (4.0 + 2.0, False)
+    forecast.learn(slow, 100.0)
+    assert forecast.left(twice, 0.0, 0.0, [slow]) == (4.0 + 100.0, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.4, "0"), (950, "950"), (1234, "1.2k"), (56_000, "56k"), (3.4e6, "3.4M")],
+)
+def test_speeds_are_short(value: float, shown: str) -> None:
+    from mmbench.cli._progress import short
+
+    assert short(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(5, "0:05"), (59.6, "1:00"), (3725, "1:02:05")]
+)
+def test_time_left_reads_like_a_clock(value: float, shown: str) -> None:
+    from mmbench.cli._progress import clock
+
+    assert clock(value) == shown
+
+
 # ---- errors inside a cell ----
 
 
@@ -424,16 +503,11 @@ def test_a_closed_pipe_is_quiet() -> None:
     assert done.stderr == ""
 
 
-def test_parquet_is_not_for_a_terminal(
-    stored: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import click.testing
-
-    wrapper = click.testing._NamedTextIOWrapper
-    monkeypatch.setattr(wrapper, "isatty", lambda _: True, raising=False)
+@pytest.mark.usefixtures("terminal")
+def test_parquet_is_not_for_a_terminal(stored: Cli) -> None:
     refused = stored("results", "--format", "parquet")
     assert refused.exit_code == 2
-    assert "must go to a file or a pipe" in refused.stderr
+    assert "must go to a file or a pipe" in " ".join(refused.stderr.split())
     assert stored("results", "--format", "parquet", "--out", "t").exit_code == 0
 
 

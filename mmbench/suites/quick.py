@@ -3,7 +3,9 @@
 from mmbench.suites.base import Grid, Suite
 
 
-def nine(step_size: str, direction: str, k: int, acgd: str, cgd: str) -> tuple[str, ...]:
+def nine(
+    step_size: str, direction: str, k: int, acgd: str, cgd: str
+) -> tuple[str, ...]:
     """Nine methods with one step size, under the labels that all grids share.
 
     Args:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -113,6 +114,13 @@ class Section:
     aside: Sequence[str] = ()
     parts: Sequence[Part] = ()
     files: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+
+def is_count(column: dict[str, Any]) -> bool:
+    """Whether a metric counts modes or digits, by whichever rule."""
+    name = column["name"]
+    # What is forgotten are events.
+    return name.startswith(("modes", "digits")) and not name.endswith("_forgotten")
 
 
 def percent(share: float) -> str:

@@ -11,13 +11,14 @@ from mmbench.core.cost import gradient_equivalents
 from mmbench.frame import Results
 from mmbench.leaderboard import columns_of, labels_of, primary, tasks_of
 from mmbench.report import style
-from mmbench.report.sections.base import Figure, Part, Section
+from mmbench.report.sections.base import Figure, Part, Section, is_count
 from mmbench.stats import quantile
 
 FURTHER = 3  # metrics of a task drawn beside its first
 FLOOR = 1e-16  # values below are drawn there on logarithmic axes
 WIDELY = 4  # between the prices of two cells, so that their axis is logarithmic
 BEFORE = 20  # how much of the cheapest cell such an axis leaves out, as a divisor
+LONG = 36  # letters of a title that fit beside a figure in full size
 MARKED = 6  # markers on a line
 SHARES = (0.25, 0.5, 0.75)
 
@@ -58,11 +59,10 @@ def _part(results: Results, task: str) -> Part | None:
         return None
     first = primary(results, task)
     if first in moving:
-        # Variants of the first, such as its other rules, have a table of their own.
-        others = [
-            one for one in moving if not one["name"].startswith(f"{first['name']}_")
-        ]
-        moving = [first, *(one for one in others if one is not first)]
+        # Counts by other rules have a table of their own.
+        others = [one for one in moving if one is not first and not is_count(one)]
+        moving = [first, *others]
+    moving.sort(key=lambda one: one["better"] == "neither")
     looks = style.looks(labels_of(results))
     figures = []
     for column in moving[: FURTHER + 1]:
@@ -151,7 +151,8 @@ def _figure(
                 linewidth=0,
             )
         axes.set_xlabel(AXES[along])
-        axes.set_ylabel(column["title"])
+        title = column["title"]
+        axes.set_ylabel(title, size=8.5 * min(1, LONG / len(title)))
         ends = curves.groupby("label")[along].max()
         if ends.max() > WIDELY * ends.min() > 0:
             style.log_ticks(axes, "x")

@@ -22,10 +22,8 @@ PROSE = (
     "Counts are those of the last record; runs that broke down are counted where they "
     "stopped. Samples are those of the first runs of each cell, not chosen."
 )
-COUNTED = ("modes", "digits")
-LATER = "_forgotten"  # counts events, not modes
 RUNS = 4  # of a cell whose samples are shown
-SHEET = 224  # pixels of one run's sheet of images, at most
+ACROSS = 7  # images of a run in a row, and as many rows
 
 
 def section(results: Results) -> Section | None:
@@ -46,11 +44,7 @@ def section(results: Results) -> Section | None:
 
 
 def _counts(results: Results, task: str) -> Part | None:
-    columns = [
-        one
-        for one in columns_of(results, task)
-        if one["name"].startswith(COUNTED) and not one["name"].endswith(LATER)
-    ]
+    columns = [one for one in columns_of(results, task) if is_count(one)]
     if not columns:
         return None
     frame = results.frame[results.frame["task"] == task]
@@ -203,7 +197,7 @@ def _scatter(
 
 def _tiles(label: str, sheet: np.ndarray) -> Figure:
     runs, count, height, width = sheet.shape
-    across = min(int(np.sqrt(count)), max(1, SHEET // (width + 1)))
+    across = min(ACROSS, int(np.sqrt(count)))
     blocks = []
     for images in sheet:
         block = np.full((across * (height + 1) - 1, across * (width + 1) - 1), np.nan)
@@ -223,6 +217,6 @@ def _tiles(label: str, sheet: np.ndarray) -> Figure:
         address=style.address(buffer.getvalue()),
         title=label,
         label=True,
-        width=min(634, 2 * picture.shape[1]) if width < 16 else 634,
-        crisp=True,
+        width=min(634, 2 * picture.shape[1]),
+        crisp=width < 16,
     )

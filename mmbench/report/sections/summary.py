@@ -41,9 +41,9 @@ DETAILS = (
     "over runs. The interval of a difference resamples pairs within tasks and has no "
     "width where all pairs agree.",
     "One entry beats another when a permutation test over runs paired by seed gives "
-    f"p < {LEVEL:g} after Holm’s correction for all pairs of the table, and their success "
-    f"differs by at least {100 * MARGIN:.0f} percentage points. On a task without a "
-    "target the test is on signed ranks of the metric, and the winner must have the "
+    f"p < {LEVEL:g} after Holm’s correction for all pairs of the table, and their "
+    f"success differs by at least {100 * MARGIN:.0f} percentage points. On a task "
+    "without a target the test is on signed ranks of the metric, and the winner must have the "
     f"better value in at least {100 * WINS:.0f} % of the pairs. With fewer than "
     f"{stats.FEWEST_PAIRS} pairs nothing is tested and the two share a place.",
     "A price is the median over runs of their gradient-equivalents: 1 for a gradient "
