@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from mmbench.core.capability import Capability
+from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.oracle import COUNTED, Oracle
 from mmbench.core.place import Place
 from mmbench.core.status import Status
 from mmbench.core.streams import generator
 from mmbench.core.vectors import keep
-from mmbench.metrics.base import IterateMetric, Point, TrajectoryMetric
+from mmbench.metrics.base import IterateMetric, Metric, Point, TrajectoryMetric
 from mmbench.plan import Cell
 from mmbench.trajectory import Trajectory
 
@@ -166,8 +167,13 @@ class _Chunk:
         columns: dict[str, np.ndarray] = {}
         for metric in self.cell.metrics:
             if isinstance(metric, IterateMetric):
-                for name, values in metric.measure(point).items():
-                    columns[name] = values[:runs].double().cpu().numpy()
+                measured = metric.measure(point)
+                for column in metric.columns:
+                    values = measured[column.name]
+                    if values.shape != (len(self.padded),):
+                        shape = tuple(values.shape)
+                        raise _misshapen(metric, column.name, len(self.padded), shape)
+                    columns[column.name] = values[:runs].double().cpu().numpy()
         self.steps.append(step)
         self.columns.append(columns)
         self.seconds.append(seconds)
@@ -252,9 +258,18 @@ def _joined(cell: Cell, parts: list[_Chunk], width: int) -> Trajectory:
         )
         for name in names
     }
+    reason = next((part.reason for part in parts if part.reason), "")
+    status = [one for part in parts for one in part.status]
     for metric in cell.metrics:
         if isinstance(metric, TrajectoryMetric):
-            for name, values in metric.summarise(steps, columns[metric.of]).items():
+            try:
+                summary = _summary(metric, steps, columns[metric.of])
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                status = [Status.ERROR] * len(status)
+                blank = np.full(len(status), np.nan)
+                summary = {one.name: blank for one in metric.columns}
+            for name, values in summary.items():
                 columns[name] = np.tile(values, (len(steps), 1))
     return Trajectory(
         seeds=cell.seeds,
@@ -267,9 +282,41 @@ def _joined(cell: Cell, parts: list[_Chunk], width: int) -> Trajectory:
         },
         seconds=beside(lambda part: column(part, part.seconds, "last")),
         columns=columns,
-        status=[status for part in parts for status in part.status],
+        status=status,
         stopped_at=np.concatenate([part.stopped_at for part in parts]),
-        reason=next((part.reason for part in parts if part.reason), ""),
-        arrays=parts[0].arrays,
+        reason=reason,
+        arrays=_joined_arrays(parts),
         width=width,
     )
+
+
+def _summary(
+    metric: TrajectoryMetric, steps: list[int], values: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What a metric of whole runs gives, checked."""
+    given = metric.summarise(steps, values)
+    runs = values.shape[1]
+    for column in metric.columns:
+        if np.shape(given[column.name]) != (runs,):
+            raise _misshapen(metric, column.name, runs, np.shape(given[column.name]))
+    return {column.name: given[column.name] for column in metric.columns}
+
+
+def _misshapen(
+    metric: Metric, column: str, runs: int, shape: tuple[int, ...]
+) -> DescriptionError:
+    return DescriptionError(
+        f"{metric} must give one number for each of {runs} runs as {column}; got shape "
+        f"{shape}."
+    )
+
+
+def _joined_arrays(parts: list[_Chunk]) -> dict[str, np.ndarray]:
+    """Arrays of the first few runs of all chunks that came to their end."""
+    ended = [part.arrays for part in parts if part.arrays]
+    return {
+        name: array
+        if name == "path_steps"  # the same for all runs
+        else np.concatenate([one[name] for one in ended])[:SHOWN]
+        for name, array in (ended[0] if ended else {}).items()
+    }

@@ -75,12 +75,10 @@ def execute(
     watcher.plan(cells, waiting)
     for cell in waiting:
         watcher.begin(cell)
+        told = _told(cell)  # first, for an outside class may raise even here
         trajectory = run_cell(cell, place, watcher.advance)
-        done = Done(
-            trajectory.frame(cell),
-            footer_of(cell, trajectory, place),
-            trajectory.arrays,
-        )
+        footer = told | _ended(trajectory, place)
+        done = Done(trajectory.frame(cell), footer, trajectory.arrays)
         if store:
             store.put(cell.key, *done)
         if fresh:
@@ -106,9 +104,8 @@ def is_stored(cell: Cell, store: Store) -> bool:
     return wanted <= stored and Status.ERROR not in footer["outcomes"]
 
 
-def footer_of(cell: Cell, trajectory: Trajectory, place: Place) -> dict[str, Any]:
+def _told(cell: Cell) -> dict[str, Any]:
     """What a report needs to know of a cell, as JSON values."""
-    outcomes = [str(status) for status in trajectory.status]
     return {
         "key": cell.key,
         "cell": canonical(cell),
@@ -122,20 +119,27 @@ def footer_of(cell: Cell, trajectory: Trajectory, place: Place) -> dict[str, Any
         "runs": len(cell.seeds),
         "steps": cell.steps,
         "dtype": cell.dtype,
-        "width": trajectory.width,
-        "outcomes": {one: outcomes.count(one) for one in sorted(set(outcomes))},
-        "reason": trajectory.reason,
-        "method": _told(cell.algorithm) | {"cost": str(cell.algorithm.cost)},
-        "game": _told(cell.task),
-        "provenance": provenance(place.device.type),
+        "method": _documented(cell.algorithm) | {"cost": str(cell.algorithm.cost)},
+        "game": _documented(cell.task),
     }
 
 
-def _told(description: Any) -> dict[str, Any]:
+def _documented(description: Any) -> dict[str, Any]:
     """A description's docstring and source, for the methods page."""
     source = getattr(description, "source", None)
     return {
         **doc_of(type(description))._asdict(),
         "source": str(source or ""),
         "link": getattr(source, "link", ""),
+    }
+
+
+def _ended(trajectory: Trajectory, place: Place) -> dict[str, Any]:
+    """How a cell ended, and who computed it, as JSON values."""
+    outcomes = [str(status) for status in trajectory.status]
+    return {
+        "width": trajectory.width,
+        "outcomes": {one: outcomes.count(one) for one in sorted(set(outcomes))},
+        "reason": trajectory.reason,
+        "provenance": provenance(place.device.type),
     }

@@ -136,6 +136,8 @@ def labelled(given: str | Description) -> tuple[str, Algorithm]:
     label, equals, words = "", "", given
     if isinstance(given, str):
         label, equals, rest = given.partition(" = ")
+        if "[" in label:  # gda[step_size = 0.1] has no label
+            equals = ""
         words = rest if equals else given
     algorithm = ALGORITHMS.described(words)
     return (label.strip() if equals else text(algorithm)), algorithm
@@ -144,6 +146,7 @@ def labelled(given: str | Description) -> tuple[str, Algorithm]:
 def measured(task: Task, chosen: list[Metric]) -> tuple[Metric, ...]:
     """The metrics of a task: those chosen, else its own, and those of its target."""
     metrics = chosen or [METRICS.build(words) for words in task.metrics]
-    if task.target:
+    given = {column.name for metric in metrics for column in metric.columns}
+    if task.target and not {name for name, _ in task.target.bounds} <= given:
         metrics = [METRICS.build(task.target.metric), *metrics]
     return tuple(dict.fromkeys(metrics))

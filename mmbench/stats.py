@@ -97,7 +97,7 @@ def iqm(values: np.ndarray, axis: int = 0) -> np.ndarray:
     cut = ordered.shape[axis] // 4
     middle = range(cut, ordered.shape[axis] - cut)
     with np.errstate(invalid="ignore"):
-        return ordered.take(middle, axis=axis).mean(axis=axis)
+        return np.asarray(ordered.take(middle, axis=axis).mean(axis=axis))
 
 
 def bootstrap(
@@ -122,7 +122,7 @@ def bootstrap(
 
 
 def stratified_bootstrap(
-    strata: Sequence[Float[np.ndarray, "runs"]],
+    strata: Sequence[Float[np.ndarray, " _"]],  # of any length each
     statistic: Statistic | None = None,
     resamples: int = RESAMPLES,
 ) -> tuple[float, float]:

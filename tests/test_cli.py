@@ -560,8 +560,8 @@ RUN = ("run", "-t", "bilinear", "-a")
 BAD = [
     # names
     refused("run", "smok", said="Unknown suite 'smok'. Did you mean 'smoke'?"),
-    refused("run", "bilinear", said="'bilinear' is a task, which -t takes"),
-    refused("run", "gda[k=2]", said="'gda' is a algorithm, which -a takes"),
+    refused("run", "bilinear", said="'bilinear' is one of the tasks, which -t takes"),
+    refused("run", "gda[k=2]", said="'gda' is one of the algorithms, which -a takes"),
     refused("run", "none.toml", said="No such file"),
     refused("run", "-t", "bilinaer", "-a", "gda", said="Did you mean 'bilinear'?"),
     refused(*RUN, "extragradent", said="Did you mean 'extragradient'?"),

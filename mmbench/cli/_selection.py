@@ -146,7 +146,7 @@ def named_suite(name: str) -> Suite:
         if bare in registry:
             raise DescriptionError(
                 f"SUITE must be one of {', '.join(SUITES)} or a path to a .toml file; "
-                f"{bare!r} is a {registry.kind}, which {flag} takes."
+                f"{bare!r} is one of the {registry.kind}s, which {flag} takes."
             )
     raise unknown_name("suite", name, [*SUITES, "path/to/suite.toml"])
 

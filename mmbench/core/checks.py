@@ -35,7 +35,7 @@ class Domain:
         high = f"{'below' if self.open_high else 'at most'} {self.high:g}"
         match math.isinf(self.low), math.isinf(self.high):
             case True, True:
-                return "finite"
+                return "that is finite"
             case False, True:
                 return low
             case True, False:

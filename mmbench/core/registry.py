@@ -22,7 +22,7 @@ from mmbench.core.errors import DescriptionError, UnknownNameError, unknown_name
 
 
 @dataclass(frozen=True)
-class Registry(Mapping[str, type]):
+class Registry(Mapping[str, Any]):
     """One family: its word, its base class, and its members by name.
 
     A member is named `package.module:Class` and imported when it is asked for, so that
@@ -40,7 +40,7 @@ class Registry(Mapping[str, type]):
     members: Mapping[str, str]
     nested: tuple["Registry", ...] = ()
 
-    def __getitem__(self, name: str) -> type:
+    def __getitem__(self, name: str) -> Any:
         if name not in self.members:
             raise KeyError(name)
         module, _, attribute = self.members[name].partition(":")
@@ -145,7 +145,7 @@ class Registry(Mapping[str, type]):
             raise DescriptionError(f"{value.name}[...] stands where none is expected.")
         return value.name
 
-    def _admit(self, cls: type, name: str) -> type:
+    def _admit(self, cls: Any, name: str) -> type:
         base = self.base_class
         if not (isinstance(cls, type) and issubclass(cls, base)):
             raise DescriptionError(
@@ -267,7 +267,7 @@ def _plain(reference: Reference) -> Any:
 # ---- classes from outside ----
 
 
-def load_outside(name: str) -> type:
+def load_outside(name: str) -> Any:
     """A class named `package.module:Class` or `path/to/file.py:Class`.
 
     Sets `outside` (the reference without its folder) and `source_digest` (of its
@@ -284,13 +284,17 @@ def load_outside(name: str) -> type:
         raise UnknownNameError(
             f"{name!r} must name a Python file or an importable module; {error}."
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DescriptionError(
             f"{location} must be importable; it raised {type(error).__name__}: {error}."
         ) from error
     if not hasattr(module, attribute):
-        public = [key for key in vars(module) if not key.startswith("_")]
-        raise unknown_name(f"class in {location}", attribute, public)
+        own = [
+            key
+            for key, value in vars(module).items()
+            if isinstance(value, type) and value.__module__ == module.__name__
+        ]
+        raise unknown_name(f"class in {location}", attribute, own)
     cls = getattr(module, attribute)
     # A class that the module only imports keeps the name it has.
     its_own = isinstance(cls, type) and cls.__module__ == module.__name__

@@ -70,7 +70,7 @@ class Digits01(Task):
     @property
     def width(self) -> int:
         """Runs computed side by side on a CPU."""
-        return 16
+        return 8
 
     def build(self, place: Place) -> DigitGame:
         """The game, on a device."""

@@ -15,7 +15,15 @@ from mmbench.frame import Results
 from mmbench.leaderboard import columns_of, labels_of, tasks_of
 from mmbench.metrics.mode_coverage import WIDE
 from mmbench.report import style
-from mmbench.report.sections.base import Cell, Figure, Part, Section, Table, percent
+from mmbench.report.sections.base import (
+    Cell,
+    Figure,
+    Part,
+    Section,
+    Table,
+    is_count,
+    percent,
+)
 from mmbench.tasks import TASKS
 
 PROSE = (

@@ -63,17 +63,16 @@ def _table(ended: pd.DataFrame, met: Sequence[Status]) -> Table:
             of = runs[runs["status"] == status]
             if of.empty:
                 continue
-            steps = of["stopped_at"]
+            steps = of["stopped_at"].astype(float)
+            first, middle, last = steps.min(), steps.median(), steps.max()
             rows.append(
                 [
                     Cell(str(task), code=True),
                     Cell(str(label), label=True),
                     Cell(str(status)),
                     Cell(str(len(of)), len(of)),
-                    Cell(number(steps.median()), steps.median()),
-                    Cell(
-                        f"{number(steps.min())} to {number(steps.max())}", steps.min()
-                    ),
+                    Cell(number(middle), middle),
+                    Cell(f"{number(first)} to {number(last)}", first),
                     Cell("; ".join(dict.fromkeys(of["reason"].astype(str)))),
                 ]
             )

@@ -43,9 +43,9 @@ DETAILS = (
     "One entry beats another when a permutation test over runs paired by seed gives "
     f"p < {LEVEL:g} after Holm’s correction for all pairs of the table, and their "
     f"success differs by at least {100 * MARGIN:.0f} percentage points. On a task "
-    "without a target the test is on signed ranks of the metric, and the winner must have the "
-    f"better value in at least {100 * WINS:.0f} % of the pairs. With fewer than "
-    f"{stats.FEWEST_PAIRS} pairs nothing is tested and the two share a place.",
+    "without a target the test is on signed ranks of the metric, and the winner must "
+    f"have the better value in at least {100 * WINS:.0f} % of the pairs. With fewer "
+    f"than {stats.FEWEST_PAIRS} pairs nothing is tested and the two share a place.",
     "A price is the median over runs of their gradient-equivalents: 1 for a gradient "
     "of one player, 2 for a Hessian product, ½ for a value. The price to the target "
     "is what half of the runs needed until it held for good; a dash says that fewer "

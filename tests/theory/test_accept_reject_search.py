@@ -1,0 +1,43 @@
+"""Random search with an answering opponent reaches the minimax line of the box."""
+
+import mmbench
+
+BOX = "bilinear[box=5]"
+
+
+def test_search_reaches_the_line_and_gda_cycles() -> None:
+    """The authors' Figure 3: theirs stops on x = 0, projected descent ascent cycles."""
+    frame = mmbench.run(
+        [BOX],
+        ["search = accept_reject_search", "gda = gda[step_size=0.1]"],
+        ["distance", "worst"],
+        seeds=16,
+        steps=300,
+        dtype="float64",
+    )
+    last = frame[frame.step == 300].set_index("label")
+    search, gda = last.loc["search"], last.loc["gda"]
+    assert set(search.status) <= {"stopped", "converged"}
+    # A proposal within 0.25 of the line improves on the last by the margin too rarely.
+    assert search.distance_worst.max() < 0.3
+    assert search.distance_worst.median() < 0.15
+    assert (search.stopped_at < 300).all()
+    assert gda.distance_worst.min() > 1
+    assert set(gda.status) == {"finished"}
+
+
+def test_a_run_stops_after_its_patience() -> None:
+    """Rejections in a row end a run; nothing is spent afterwards."""
+    frame = mmbench.run(
+        [BOX],
+        ["accept_reject_search[margin=1000,patience=3,ascents=5]"],
+        ["distance"],
+        seeds=4,
+        steps=20,
+        records=20,
+        dtype="float64",
+    )
+    # The first proposal is accepted, since there is nothing to beat yet.
+    assert set(frame.stopped_at) == {4}
+    spent = frame[frame.step >= 4].groupby("seed")[["grad_y", "values"]].nunique()
+    assert (spent == 1).all(axis=None)
