@@ -68,7 +68,9 @@ def bilinear(rounds: int, steps: int = 1000, loops: int = 2) -> tuple:
     run_cell(cell)
 
     def plain() -> float:
-        return cpu_seconds(lambda: [plain_bilinear(steps) for _ in range(loops)]) / loops
+        return (
+            cpu_seconds(lambda: [plain_bilinear(steps) for _ in range(loops)]) / loops
+        )
 
     return paired(plain, lambda: cpu_seconds(lambda: run_cell(cell)) / RUNS, rounds)
 
@@ -184,7 +186,9 @@ def main() -> None:
     plain, batched, ratio = gaussians(rounds)
     floor, mflop = product_floor(16, rounds)
     print(f"four Gaussians (h=64), GDA step, {RUNS} runs: loop {plain * 1e6:.0f} us,")
-    print(f"  batched {batched * 1e6:.0f} us a run: {ratio:.2f}x; matrix products alone ")
+    print(
+        f"  batched {batched * 1e6:.0f} us a run: {ratio:.2f}x; matrix products alone "
+    )
     print(f"  {floor * 1e6:.0f} us ({mflop:.1f} MFLOP): {floor / batched:.0%} reached")
 
 

@@ -2,28 +2,23 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.errors import DescriptionError
-from mmbench.core.game import Game
-from mmbench.core.oracle import COUNTED, Oracle
+from mmbench.core.oracle import Oracle
 from mmbench.core.place import Place
 from mmbench.core.status import Status
 from mmbench.core.streams import generator
 from mmbench.core.vectors import keep
-from mmbench.metrics.base import IterateMetric, Metric, Point, TrajectoryMetric
+from mmbench.metrics.base import IterateMetric, Point
 from mmbench.plan import Cell
-from mmbench.trajectory import Trajectory
+from mmbench.trajectory import SHOWN, Recording, Trajectory, check_shape, joined
 
 # Runs side by side on a GPU, which small networks do not fill.
 GPU_WIDTH = 128
-STREAK = 3  # records in a row at which the target must hold
-SHOWN = 8  # runs whose path or sheet is kept
 PATH_POINTS = 500
 
 Progress = Callable[[int], None]
@@ -44,19 +39,20 @@ def run_cell(
     """
     place = place._replace(dtype=getattr(torch, cell.dtype))
     width = GPU_WIDTH if place.device.type == "cuda" else cell.task.width
-    chunks = [
-        cell.seeds[first : first + width] for first in range(0, len(cell.seeds), width)
-    ]
+    recordings = []
     with _OneThread():
-        parts = [_Chunk(cell, place, seeds, width) for seeds in chunks]
-        for part in parts:
-            part.compute(progress or (lambda _: None))
-    return _joined(cell, parts, width)
+        for first in range(0, len(cell.seeds), width):
+            recording = Recording(cell, cell.seeds[first : first + width])
+            recordings.append(recording)
+            try:
+                _Chunk(cell, place, width, recording).compute(progress or _silent)
+            except Exception as error:  # an outside class may raise anything
+                recording.fail(error)
+    return joined(cell, recordings, width)
 
 
-def _largest(z: Tensor, dim: int | None = None) -> Tensor:
-    """Largest absolute entry, of all runs or of each; NaN where there is one."""
-    return torch.linalg.vector_norm(z, ord=torch.inf, dim=dim)
+def _silent(run_steps: int) -> None:
+    """Progress that nobody watches."""
 
 
 class _OneThread:
@@ -74,54 +70,33 @@ class _Chunk:
     """Runs computed side by side; the last run is repeated up to the width."""
 
     def __init__(
-        self, cell: Cell, place: Place, seeds: tuple[int, ...], width: int
+        self, cell: Cell, place: Place, width: int, recording: Recording
     ) -> None:
-        self.cell, self.place, self.seeds = cell, place, seeds
-        self.padded = seeds + seeds[-1:] * (width - len(seeds))
-        self.steps: list[int] = []
-        self.counts: dict[str, list[np.ndarray]] = {name: [] for name in COUNTED}
-        self.seconds: list[float] = []
-        self.columns: list[dict[str, np.ndarray]] = []
-        self.status = [Status.FINISHED] * len(seeds)
-        self.stopped_at = np.full(len(seeds), cell.steps)
-        self.reason = ""
-        self.arrays: dict[str, np.ndarray] = {}
-        self.streak = np.zeros(len(seeds), dtype=int)
-        self.streak_from = np.zeros(len(seeds), dtype=int)
+        self.cell, self.place, self.recording = cell, place, recording
+        self.runs = len(recording.seeds)
+        self.seeds = recording.seeds + recording.seeds[-1:] * (width - self.runs)
+        self.game = cell.task.build(place)
+        self.oracle = Oracle(self.game, self.seeds)
 
     def compute(self, progress: Progress) -> None:
-        """Run to the end, or to an exception."""
-        try:
-            self._loop(progress)
-        except Exception as error:  # an outside class may raise anything
-            self.reason = f"{type(error).__name__}: {error}"
-            at = self.steps[-1] if self.steps else 0
-            for run, status in enumerate(self.status):
-                if not status.dead:
-                    self.status[run], self.stopped_at[run] = Status.ERROR, at
-
-    # ---- the loop ----
-
-    def _loop(self, progress: Progress) -> None:
-        cell, task = self.cell, self.cell.task
-        game = task.build(self.place)
-        oracle = Oracle(game, self.padded)
-        starts = [task.start(game, generator(seed, "start")) for seed in self.padded]
+        """Run to the end."""
+        cell, game, oracle = self.cell, self.game, self.oracle
+        limit = cell.task.limit
+        starts = [cell.task.start(game, generator(one, "start")) for one in self.seeds]
         z = game.project(torch.stack(starts).to(game.device))
         state = cell.algorithm.init(oracle, z)
-        alive = torch.ones(len(self.padded), dtype=torch.bool, device=game.device)
+        alive = torch.ones(len(z), dtype=torch.bool, device=game.device)
         everyone = True
         due = iter(cell.schedule)
-        next_record = next(due)
-        path = _Path(game, task.gives, cell.steps, len(self.seeds))
-        seconds, reported = 0.0, 0
-        clock = self._clock()
+        next_record, reported = next(due), 0
+        path = _Path(Capability.PLANE in cell.task.gives, cell.steps)
+        seconds, clock = 0.0, self._clock()
         for step in range(cell.steps + 1):
-            path.visit(step, z)
+            path.visit(step, z[: self.runs])
             if step == next_record:
                 seconds += self._clock() - clock
-                self._record(step, game, oracle, z, seconds)
-                progress((step - reported) * len(self.seeds))
+                self._record(step, z, seconds)
+                progress((step - reported) * self.runs)
                 reported, next_record = step, next(due, -1)
                 clock = self._clock()
             if step == cell.steps:
@@ -132,86 +107,62 @@ class _Chunk:
             moved, new_state = cell.algorithm.step(oracle, z, state)
             stopped = cell.algorithm.done(new_state)
             # One number for all runs decides the usual case; NaN compares false.
-            if everyone and stopped is None and float(_largest(moved)) <= task.limit:
+            if everyone and stopped is None and float(_largest(moved)) <= limit:
                 z, state = moved, new_state
                 continue
             size = _largest(moved, dim=1)
-            sound = size <= task.limit
-            self._bury(step, alive & ~sound, size)
-            z = keep(alive & sound, moved, z)
-            state = keep(alive & sound, new_state, state)
-            alive = alive & sound
+            dying = alive & ~(size <= limit)
+            self._mark(dying & torch.isfinite(size), Status.DIVERGED, step + 1)
+            self._mark(dying & ~torch.isfinite(size), Status.NONFINITE, step + 1)
+            alive = alive & ~dying
+            z, state = keep(alive, moved, z), keep(alive, new_state, state)
             if stopped is not None:
                 self._mark(alive & stopped, Status.STOPPED, step + 1)
                 alive = alive & ~stopped
             everyone = bool(alive.all())
             oracle.bury(alive)
-        self._conclude()
-        self.arrays = path.arrays()
-        sheet = game.sheet(z[:SHOWN], self.padded[:SHOWN])
-        if sheet is not None:
-            self.arrays["sheet"] = sheet[: len(self.seeds)].cpu().numpy()
+        self.recording.conclude()
+        self.recording.arrays = path.arrays() | self._sheet(z)
 
     def _clock(self) -> float:
         if self.place.device.type == "cuda":
             torch.cuda.synchronize(self.place.device)
         return time.perf_counter()
 
-    # ---- records ----
-
-    def _record(
-        self, step: int, game: Game, oracle: Oracle, z: Tensor, seconds: float
-    ) -> None:
-        point = Point(game, z, self.padded)
-        runs = len(self.seeds)
+    def _record(self, step: int, z: Tensor, seconds: float) -> None:
+        point = Point(self.game, z, self.seeds)
         columns: dict[str, np.ndarray] = {}
         for metric in self.cell.metrics:
             if isinstance(metric, IterateMetric):
                 measured = metric.measure(point)
                 for column in metric.columns:
                     values = measured[column.name]
-                    if values.shape != (len(self.padded),):
-                        shape = tuple(values.shape)
-                        raise _misshapen(metric, column.name, len(self.padded), shape)
-                    columns[column.name] = values[:runs].double().cpu().numpy()
-        self.steps.append(step)
-        self.columns.append(columns)
-        self.seconds.append(seconds)
-        for name, counted in oracle.counts.items():
-            self.counts[name].append(counted[:runs].cpu().numpy().copy())
-        if self.cell.task.target:
-            held = self.cell.task.target.holds(columns)
-            self.streak_from = np.where(self.streak == 0, step, self.streak_from)
-            self.streak = np.where(held, self.streak + 1, 0)
-
-    # ---- endings ----
-
-    def _bury(self, step: int, dying: Tensor, size: Tensor) -> None:
-        finite = torch.isfinite(size)
-        self._mark(dying & finite, Status.DIVERGED, step + 1)
-        self._mark(dying & ~finite, Status.NONFINITE, step + 1)
+                    check_shape(metric, column.name, values.shape, len(self.seeds))
+                    columns[column.name] = values[: self.runs].double().cpu().numpy()
+        counts = {
+            name: counted[: self.runs].cpu().numpy().copy()
+            for name, counted in self.oracle.counts.items()
+        }
+        self.recording.add(step, seconds, counts, columns)
 
     def _mark(self, which: Tensor, status: Status, step: int) -> None:
-        for run in which.nonzero()[:, 0].tolist():
-            if run < len(self.seeds):
-                self.status[run], self.stopped_at[run] = status, step
+        self.recording.mark(which.nonzero()[:, 0].tolist(), status, step)
 
-    def _conclude(self) -> None:
-        """Runs whose target held to the end, three records or more, converged."""
-        for run, streak in enumerate(self.streak):
-            if streak >= STREAK and not self.status[run].dead:
-                self.status[run] = Status.CONVERGED
-                self.stopped_at[run] = self.streak_from[run]
+    def _sheet(self, z: Tensor) -> dict[str, np.ndarray]:
+        sheet = self.game.sheet(z[:SHOWN], self.seeds[:SHOWN])
+        return {} if sheet is None else {"sheet": sheet[: self.runs].cpu().numpy()}
+
+
+def _largest(z: Tensor, dim: int | None = None) -> Tensor:
+    """Largest absolute entry, of all runs or of each; NaN where there is one."""
+    return torch.linalg.vector_norm(z, ord=torch.inf, dim=dim)
 
 
 class _Path:
     """Positions of the first few runs of a game of two variables."""
 
-    def __init__(
-        self, game: Game, gives: frozenset[Capability], steps: int, runs: int
-    ) -> None:
-        self._every = -(-steps // PATH_POINTS) if Capability.PLANE in gives else 0
-        self._runs = min(runs, SHOWN)
+    def __init__(self, plane: bool, steps: int) -> None:
+        self._every = -(-steps // PATH_POINTS) if plane else 0
         self._steps: list[int] = []
         self._points: list[Tensor] = []
 
@@ -219,7 +170,7 @@ class _Path:
         """Note where the runs are, at every so many steps."""
         if self._every and step % self._every == 0:
             self._steps.append(step)
-            self._points.append(z[: self._runs])
+            self._points.append(z[:SHOWN])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The paths, for a trajectory."""
@@ -227,96 +178,3 @@ class _Path:
             return {}
         points = torch.stack(self._points, dim=1).float().cpu().numpy()
         return {"path": points, "path_steps": np.array(self._steps)}
-
-
-def _joined(cell: Cell, parts: list[_Chunk], width: int) -> Trajectory:
-    """The trajectory of all chunks; records a failed chunk lacks hold NaN."""
-    steps = max((part.steps for part in parts), key=len) or [0]
-    names = [
-        column.name
-        for metric in cell.metrics
-        if isinstance(metric, IterateMetric)
-        for column in metric.columns
-    ]
-
-    def column(part: _Chunk, values: list[Any], fill: Any) -> np.ndarray:
-        runs = len(part.seeds)
-        rows = [np.broadcast_to(one, runs) for one in values]
-        last = rows[-1] if rows and fill == "last" else None
-        blank = last if last is not None else np.zeros(runs) if fill == "last" else fill
-        rows += [np.broadcast_to(blank, runs)] * (len(steps) - len(rows))
-        return np.stack(rows)
-
-    def beside(make: Callable[[_Chunk], np.ndarray]) -> np.ndarray:
-        return np.concatenate([make(part) for part in parts], axis=1)
-
-    columns = {
-        name: beside(
-            lambda part, name=name: column(
-                part, [row.get(name, np.nan) for row in part.columns], np.nan
-            )
-        )
-        for name in names
-    }
-    reason = next((part.reason for part in parts if part.reason), "")
-    status = [one for part in parts for one in part.status]
-    for metric in cell.metrics:
-        if isinstance(metric, TrajectoryMetric):
-            try:
-                summary = _summary(metric, steps, columns[metric.of])
-            except Exception as error:
-                reason = f"{type(error).__name__}: {error}"
-                status = [Status.ERROR] * len(status)
-                blank = np.full(len(status), np.nan)
-                summary = {one.name: blank for one in metric.columns}
-            for name, values in summary.items():
-                columns[name] = np.tile(values, (len(steps), 1))
-    return Trajectory(
-        seeds=cell.seeds,
-        steps=tuple(steps),
-        counts={
-            name: beside(
-                lambda part, name=name: column(part, part.counts[name], "last")
-            ).astype(np.int64)
-            for name in COUNTED
-        },
-        seconds=beside(lambda part: column(part, part.seconds, "last")),
-        columns=columns,
-        status=status,
-        stopped_at=np.concatenate([part.stopped_at for part in parts]),
-        reason=reason,
-        arrays=_joined_arrays(parts),
-        width=width,
-    )
-
-
-def _summary(
-    metric: TrajectoryMetric, steps: list[int], values: np.ndarray
-) -> dict[str, np.ndarray]:
-    """What a metric of whole runs gives, checked."""
-    given = metric.summarise(steps, values)
-    runs = values.shape[1]
-    for column in metric.columns:
-        if np.shape(given[column.name]) != (runs,):
-            raise _misshapen(metric, column.name, runs, np.shape(given[column.name]))
-    return {column.name: given[column.name] for column in metric.columns}
-
-
-def _misshapen(
-    metric: Metric, column: str, runs: int, shape: tuple[int, ...]
-) -> DescriptionError:
-    return DescriptionError(
-        f"{metric} must give one number for each of {runs} runs as {column}; got shape "
-        f"{shape}."
-    )
-
-
-def _joined_arrays(parts: list[_Chunk]) -> dict[str, np.ndarray]:
-    """Arrays of the first few runs of all chunks that came to their end."""
-    ended = [part.arrays for part in parts if part.arrays]
-    return {
-        name: array
-        if name == "path_steps"  # the same for all runs
-        else np.concatenate([one[name] for one in ended])[:SHOWN]
-        for name, array in (ended[0] if ended else {}).items()
-    }

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from mmbench.algorithms import ALGORITHMS
 from mmbench.core.errors import StoreError
 from mmbench.store import Store
+from mmbench.tasks import TASKS
 from mmbench.trajectory import LEADING
 
 
@@ -45,16 +47,14 @@ def gather(store: Store, cells: Iterable[tuple[str, str]] | None = None) -> Resu
     Args:
         store: where they are.
         cells: (key, label) of those wanted, in order; the label replaces the stored
-            one. None means all that are there, by task and label.
+            one. None means all that are there, in the order of the registries.
 
     Raises:
         StoreError: when a wanted cell is missing or a file is damaged.
     """
     if cells is None:
         footers = {key: store.footer(key) for key in store}
-        order = sorted(
-            footers, key=lambda key: (footers[key]["task"], footers[key]["label"], key)
-        )
+        order = sorted(footers, key=lambda key: (*_place(footers[key]), key))
         cells = [(key, footers[key]["label"]) for key in order]
     frames, told = {}, {}
     for key, label in cells:
@@ -66,6 +66,15 @@ def gather(store: Store, cells: Iterable[tuple[str, str]] | None = None) -> Resu
         frames[key] = store.frame(key).assign(label=label)
         told[key] = store.footer(key) | {"label": label}
     return Results(tidy(frames), told, store)
+
+
+def _place(footer: dict[str, Any]) -> tuple[int, str, int, str]:
+    """Where a cell stands among others: outsiders last, then by its words."""
+    place: list[Any] = []
+    for registry, words in ((TASKS, footer["task"]), (ALGORITHMS, footer["algorithm"])):
+        names, name = list(registry), words.partition("[")[0]
+        place += [names.index(name) if name in names else len(names), words]
+    return tuple(place)
 
 
 def load(store: Path | str) -> pd.DataFrame:

@@ -1,13 +1,17 @@
 """Trajectory: the records of one cell, as typed columns."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mmbench.core.description import name_of, text
+from mmbench.core.errors import DescriptionError
 from mmbench.core.oracle import COUNTED
 from mmbench.core.status import Status
+from mmbench.metrics.base import IterateMetric, Metric, TrajectoryMetric
 from mmbench.plan import Cell
 
 # Columns of the tidy table before the metrics.
@@ -23,6 +27,67 @@ LEADING = (
     "stopped_at",
     "reason",
 )
+STREAK = 3  # records in a row at which the target must hold
+SHOWN = 8  # runs whose path or sheet is kept
+
+
+class Recording:
+    """What has been measured of the runs of one chunk, as it comes.
+
+    Args:
+        cell: which they belong to.
+        seeds: one a run.
+    """
+
+    def __init__(self, cell: Cell, seeds: tuple[int, ...]) -> None:
+        self.cell, self.seeds = cell, seeds
+        self.steps: list[int] = []
+        self.seconds: list[float] = []
+        self.counts: list[Mapping[str, np.ndarray]] = []
+        self.columns: list[Mapping[str, np.ndarray]] = []
+        self.status = [Status.FINISHED] * len(seeds)
+        self.stopped_at = np.full(len(seeds), cell.steps)
+        self.reason = ""
+        self.arrays: dict[str, np.ndarray] = {}
+        self._streak = np.zeros(len(seeds), dtype=int)
+        self._streak_from = np.zeros(len(seeds), dtype=int)
+
+    def add(
+        self,
+        step: int,
+        seconds: float,
+        counts: Mapping[str, np.ndarray],
+        columns: Mapping[str, np.ndarray],
+    ) -> None:
+        """One record of all runs."""
+        self.steps.append(step)
+        self.seconds.append(seconds)
+        self.counts.append(counts)
+        self.columns.append(columns)
+        if self.cell.task.target:
+            held = self.cell.task.target.holds(columns)
+            self._streak_from = np.where(self._streak == 0, step, self._streak_from)
+            self._streak = np.where(held, self._streak + 1, 0)
+
+    def mark(self, runs: Sequence[int], status: Status, step: int) -> None:
+        """Runs that have ended, and where; those of the padding do not count."""
+        for run in runs:
+            if run < len(self.seeds):
+                self.status[run], self.stopped_at[run] = status, step
+
+    def conclude(self) -> None:
+        """Runs whose target held to the end, three records or more, converged."""
+        for run, streak in enumerate(self._streak):
+            if streak >= STREAK and not self.status[run].dead:
+                self.status[run] = Status.CONVERGED
+                self.stopped_at[run] = self._streak_from[run]
+
+    def fail(self, error: Exception) -> None:
+        """An exception has ended all runs that were not dead."""
+        self.reason = _told(error)
+        at = self.steps[-1] if self.steps else 0
+        living = [run for run, one in enumerate(self.status) if not one.dead]
+        self.mark(living, Status.ERROR, at)
 
 
 @dataclass
@@ -80,3 +145,105 @@ class Trajectory:
             **{name: flat(values) for name, values in self.columns.items()},
         }
         return pd.DataFrame(frame)
+
+
+# ---- chunks to one trajectory ----
+
+
+def joined(cell: Cell, parts: Sequence[Recording], width: int) -> Trajectory:
+    """The trajectory of all chunks.
+
+    Where a chunk failed early, metrics of the records that it lacks are NaN, counts and
+    seconds those of its last record.
+    """
+    steps = max((part.steps for part in parts), key=len) or [0]
+    records = len(steps)
+
+    def beside(of: str, name: str, blank: float | None) -> np.ndarray:
+        rows = [
+            _rows([one[name] for one in getattr(part, of)], part, records, blank)
+            for part in parts
+        ]
+        return np.concatenate(rows, axis=1)
+
+    columns = {
+        column.name: beside("columns", column.name, np.nan)
+        for metric in cell.metrics
+        if isinstance(metric, IterateMetric)
+        for column in metric.columns
+    }
+    trajectory = Trajectory(
+        seeds=cell.seeds,
+        steps=tuple(steps),
+        counts={name: beside("counts", name, None).astype(int) for name in COUNTED},
+        seconds=np.concatenate(
+            [_rows(part.seconds, part, records, None) for part in parts], axis=1
+        ),
+        columns=columns,
+        status=[status for part in parts for status in part.status],
+        stopped_at=np.concatenate([part.stopped_at for part in parts]),
+        reason=next((part.reason for part in parts if part.reason), ""),
+        arrays=_arrays(parts),
+        width=width,
+    )
+    for metric in cell.metrics:
+        if isinstance(metric, TrajectoryMetric):
+            _summarise(metric, trajectory)
+    return trajectory
+
+
+def _rows(
+    values: Sequence[Any], part: Recording, records: int, blank: float | None
+) -> np.ndarray:
+    """A chunk's values, shape (records, runs), filled up with the blank or the last."""
+    runs = len(part.seeds)
+    rows = [np.broadcast_to(one, runs) for one in values]
+    if blank is None:
+        filling = rows[-1] if rows else np.zeros(runs)
+    else:
+        filling = np.full(runs, blank)
+    return np.stack(rows + [filling] * (records - len(rows)))
+
+
+def _arrays(parts: Sequence[Recording]) -> dict[str, np.ndarray]:
+    """Arrays of the first few runs of all chunks that came to their end."""
+    ended = [part.arrays for part in parts if part.arrays]
+    return {
+        name: array
+        if name == "path_steps"  # the same for all runs
+        else np.concatenate([one[name] for one in ended])[:SHOWN]
+        for name, array in (ended[0] if ended else {}).items()
+    }
+
+
+def _summarise(metric: TrajectoryMetric, trajectory: Trajectory) -> None:
+    """Add a metric of whole runs; if it raises, the cell's runs end with an error."""
+    runs = len(trajectory.seeds)
+    try:
+        given = metric.summarise(trajectory.steps, trajectory.columns[metric.of])
+        for column in metric.columns:
+            check_shape(metric, column.name, np.shape(given[column.name]), runs)
+    except Exception as error:
+        trajectory.reason = _told(error)
+        trajectory.status = [Status.ERROR] * runs
+        given = {column.name: np.full(runs, np.nan) for column in metric.columns}
+    for column in metric.columns:
+        repeated = np.tile(given[column.name], (len(trajectory.steps), 1))
+        trajectory.columns[column.name] = repeated
+
+
+def check_shape(metric: Metric, column: str, shape: Sequence[int], runs: int) -> None:
+    """Raise unless a metric gave one number for each run.
+
+    Raises:
+        DescriptionError: naming the metric and the column.
+    """
+    if tuple(shape) != (runs,):
+        raise DescriptionError(
+            f"{metric} must give one number for each of {runs} runs as {column}; got "
+            f"shape {tuple(shape)}."
+        )
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,14 +1,8 @@
-"""What all tests share: one thread, shapes and types checked, warnings as errors."""
-
-import sys
-from pathlib import Path
+"""What all tests share: one thread, and shapes and types checked at every call."""
 
 import pytest
 import torch
 from jaxtyping import install_import_hook
-
-# Modules of this folder (strategies, tools) are imported by name.
-sys.path.insert(0, str(Path(__file__).parent))
 
 # Before anything imports mmbench, or its functions would go unchecked.
 install_import_hook("mmbench", "typechecker.typechecker")
@@ -19,11 +13,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--regenerate", action="store_true", help="write the golden trajectories anew"
     )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Warnings are errors; marks are declared."""
-    config.addinivalue_line("filterwarnings", "error")
 
 
 @pytest.fixture(autouse=True, scope="session")

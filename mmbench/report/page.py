@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mmbench.core.errors import StoreError
 from mmbench.frame import Results
@@ -86,6 +86,7 @@ def _page(
         },
         slug=_slug,
         breakable=_breakable,
+        spoken=_spoken,
         css=_own("page.css"),
         js=_own("page.js"),
     )
@@ -104,6 +105,16 @@ def _slug(text: str) -> str:
 def _breakable(words: str) -> Markup:
     """Words of a description, with places where a line may break."""
     return Markup("<wbr>").join(re.split(r"(?=\[)|(?<=,)", words))
+
+
+def _spoken(paragraph: str) -> Markup:
+    """A paragraph whose words between backticks are code."""
+    parts = paragraph.split("`")
+    if len(parts) % 2 == 0:  # a backtick stands alone
+        return escape(paragraph)
+    code = Markup("<code>{}</code>")
+    told = [code.format(one) if at % 2 else one for at, one in enumerate(parts)]
+    return Markup("").join(told)
 
 
 def _unambiguous(results: Results) -> Results:

@@ -60,7 +60,7 @@ def equal(ones: Iterable[Tensor], others: Iterable[Tensor]) -> bool:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Entries(IterateMetric):
-    """Some entries of the iterate, evenly chosen, and its norm.
+    """Some entries of the iterate, evenly chosen, its norm and a blend of all entries.
 
     Args:
         count: how many entries at most.
@@ -72,14 +72,16 @@ class Entries(IterateMetric):
     def columns(self) -> tuple[Column, ...]:
         """What it fills."""
         names = [f"entry_{i}" for i in range(self.count)]
-        return tuple(Column(name, name, "neither") for name in (*names, "norm"))
+        names += ["norm", "blend"]
+        return tuple(Column(name, name, "neither") for name in names)
 
     def measure(self, at: Point) -> Mapping[str, Tensor]:
         """One number for each column and run."""
         last = at.z.shape[1] - 1
         chosen = [round(last * i / max(1, self.count - 1)) for i in range(self.count)]
         columns = {f"entry_{i}": at.z[:, j] for i, j in enumerate(chosen)}
-        return columns | {"norm": at.z.norm(dim=1)}
+        weights = torch.arange(last + 1).to(at.z).cos()
+        return columns | {"norm": at.z.norm(dim=1), "blend": (at.z * weights).sum(1)}
 
 
 @final

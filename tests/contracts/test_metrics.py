@@ -290,7 +290,10 @@ def test_sliced_wasserstein_of_a_shift() -> None:
         return draw
 
     found = measured_samples(
-        "sliced_wasserstein[samples=1000]", moved(0 * shift), moved(shift), moved(-2 * shift)
+        "sliced_wasserstein[samples=1000]",
+        moved(0 * shift),
+        moved(shift),
+        moved(-2 * shift),
     )["sliced_wasserstein"]
     angles = np.arange(16) * np.pi / 16
     expected = np.abs(0.3 * np.cos(angles) - 0.4 * np.sin(angles)).mean()

@@ -50,7 +50,9 @@ def test_keys_are_file_names(folder: str) -> None:
         assert reference.partition(":")[0] == f"mmbench.{folder}.{name}"
 
 
-@pytest.mark.parametrize("registry", [ALGORITHMS, TASKS, METRICS, DIRECTIONS, ACCEPTANCES])
+@pytest.mark.parametrize(
+    "registry", [ALGORITHMS, TASKS, METRICS, DIRECTIONS, ACCEPTANCES]
+)
 def test_members_are_final_frozen_and_named(registry) -> None:
     """Concrete classes are final frozen dataclasses, one level below their base."""
     for name, cls in registry.items():

@@ -135,7 +135,9 @@ def test_data_follow_the_mixture(weights: str) -> None:
     shares = which.bincount(minlength=4) / len(points)
     torch.testing.assert_close(shares, game.mode_weights, rtol=0, atol=0.015)
     # The mean square of a planar normal's length is twice the variance.
-    assert distances.square().mean().sqrt().item() == pytest.approx(0.01 * 2**0.5, rel=0.02)
+    assert distances.square().mean().sqrt().item() == pytest.approx(
+        0.01 * 2**0.5, rel=0.02
+    )
 
 
 def test_samples_depend_on_the_seed_alone() -> None:
@@ -151,7 +153,9 @@ def test_samples_depend_on_the_seed_alone() -> None:
 def test_clip_bounds_the_critic_only() -> None:
     """Projection leaves the generator alone."""
     oracle, z = begin(
-        TASKS.build("four_gaussians[hidden=8,noise=4,batch=8,loss=wasserstein,clip=0.1]")
+        TASKS.build(
+            "four_gaussians[hidden=8,noise=4,batch=8,loss=wasserstein,clip=0.1]"
+        )
     )
     (x, y), (old_x, old_y) = oracle.split(oracle.project(z)), oracle.split(z)
     assert torch.equal(x, old_x)

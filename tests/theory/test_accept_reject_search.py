@@ -11,17 +11,17 @@ def test_search_reaches_the_line_and_gda_cycles() -> None:
         [BOX],
         ["search = accept_reject_search", "gda = gda[step_size=0.1]"],
         ["distance", "worst"],
-        seeds=16,
-        steps=300,
+        seeds=12,
+        steps=120,
         dtype="float64",
     )
-    last = frame[frame.step == 300].set_index("label")
+    last = frame[frame.step == 120].set_index("label")
     search, gda = last.loc["search"], last.loc["gda"]
     assert set(search.status) <= {"stopped", "converged"}
     # A proposal within 0.25 of the line improves on the last by the margin too rarely.
     assert search.distance_worst.max() < 0.3
     assert search.distance_worst.median() < 0.15
-    assert (search.stopped_at < 300).all()
+    assert (search.stopped_at < 120).all()
     assert gda.distance_worst.min() > 1
     assert set(gda.status) == {"finished"}
 

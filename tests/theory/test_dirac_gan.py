@@ -48,7 +48,9 @@ def test_r1_converges(loss: str, algorithm: str, r1: float) -> None:
 def test_wasserstein_is_bilinear_within_its_clip() -> None:
     """Without a clip the Wasserstein DiracGAN is xy."""
     options = {"seeds": 3, "steps": 30, "records": 5, "dtype": "float64"}
-    dirac = mmbench.run(["dirac_gan[loss=wasserstein]"], ["gda"], ["distance"], **options)
+    dirac = mmbench.run(
+        ["dirac_gan[loss=wasserstein]"], ["gda"], ["distance"], **options
+    )
     planar = mmbench.run(["bilinear"], ["gda"], ["distance"], **options)
     np.testing.assert_array_equal(dirac.distance, planar.distance)
 

@@ -85,7 +85,9 @@ def test_competitive_steps_are_proximal_on_xy() -> None:
         torch.testing.assert_close(measured, implicit, rtol=1e-13, atol=1e-15)
 
 
-@pytest.mark.parametrize("game", ["quadratic", "bilinear[dim=5,smallest=0.2]", "dirac_gan"])
+@pytest.mark.parametrize(
+    "game", ["quadratic", "bilinear[dim=5,smallest=0.2]", "dirac_gan"]
+)
 def test_competitive_step_solves_either_player(game: str) -> None:
     """Exact solutions of x's and of y's system give the same step."""
     options = "step_size=(0.3,0.2),tolerance=1e-15"
@@ -138,7 +140,8 @@ def test_acgd_follows_its_rule() -> None:
         ax, ay = torch.diag(scale[:4]), torch.diag(scale[4:])
         identity = torch.eye(4).double()
         dx = -ax.sqrt() @ torch.linalg.solve(
-            identity + ax.sqrt() @ a @ ay @ a.T @ ax.sqrt(), ax.sqrt() @ (f_x + a @ ay @ f_y)
+            identity + ax.sqrt() @ a @ ay @ a.T @ ax.sqrt(),
+            ax.sqrt() @ (f_x + a @ ay @ f_y),
         )
         plain = plain + torch.cat((dx, ay @ (f_y + a.T @ dx)))
         torch.testing.assert_close(z[0], plain, rtol=1e-9, atol=1e-11)
@@ -146,7 +149,9 @@ def test_acgd_follows_its_rule() -> None:
 
 def test_one_unrolled_step_sees_the_opponents_answer() -> None:
     """Unrolling once on xy adds −η² x twice: once by y's answer, once through it."""
-    matrix = step_matrix(ALGORITHMS.build("unrolled[k=1,step_size=0.3]"), TASKS.build(XY))
+    matrix = step_matrix(
+        ALGORITHMS.build("unrolled[k=1,step_size=0.3]"), TASKS.build(XY)
+    )
     expected = [[1 - 2 * 0.09, -0.3], [0.3, 1.0]]
     torch.testing.assert_close(
         torch.from_numpy(matrix).tolist(), expected, rtol=1e-13, atol=1e-15

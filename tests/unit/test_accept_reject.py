@@ -286,6 +286,8 @@ def test_states_nest() -> None:
     on = torch.tensor([True, False, True])
     kept = keep(on, new, state)
     assert isinstance(kept, AcceptRejectState)
-    for one, fresh, old in zip(tensors(kept), tensors(new), tensors(state), strict=True):
+    for one, fresh, old in zip(
+        tensors(kept), tensors(new), tensors(state), strict=True
+    ):
         assert torch.equal(one[on], fresh[on])
         assert torch.equal(one[~on], old[~on])

@@ -93,7 +93,9 @@ def test_warm_start_costs_one_product_and_may_end_there(systems: tuple) -> None:
 def test_floor_always_suffices(systems: tuple) -> None:
     """Below the absolute floor nobody iterates, however small the tolerance."""
     a, b = systems
-    found = conjugate_gradient(Product(a), 1e-12 * b, tolerance=1e-15, floor=1e-10, limit=9)
+    found = conjugate_gradient(
+        Product(a), 1e-12 * b, tolerance=1e-15, floor=1e-10, limit=9
+    )
     assert found.iterations.eq(0).all()
     assert found.x.eq(0).all()
 

@@ -137,7 +137,9 @@ def test_the_limit_itself_is_allowed() -> None:
 
 def test_everybody_may_end() -> None:
     """When nobody is left the records repeat to the end."""
-    trajectory = ran("bilinear", Scripted(what="far", run=0), seeds=1, steps=50, records=5)
+    trajectory = ran(
+        "bilinear", Scripted(what="far", run=0), seeds=1, steps=50, records=5
+    )
     assert trajectory.steps[-1] == 50
     assert trajectory.stopped_at.tolist() == [5]
     assert trajectory.counts["grad_x"][-1].tolist() == [5]
@@ -196,7 +198,11 @@ def test_a_target_passed_through_is_not_reached() -> None:
 def test_a_stopped_run_may_have_converged() -> None:
     """Random search stops by itself near the minimax line."""
     trajectory = ran(
-        "bilinear[box=5]", "accept_reject_search", seeds=8, steps=150, records=50
+        "bilinear[box=5]",
+        "accept_reject_search[step_size=1]",
+        seeds=8,
+        steps=100,
+        records=50,
     )
     assert set(trajectory.status) <= {Status.CONVERGED, Status.STOPPED}
     assert Status.CONVERGED in trajectory.status

@@ -64,13 +64,17 @@ def test_reverse_passes_are_rows_of_the_jacobian(game: str) -> None:
             loss = one_run(oracle, z, run, player)
             own = slice(0, n) if player == 0 else slice(n, None)
             gradient = jacobian(loss, z[run])
-            torch.testing.assert_close(field[run, own], gradient[own], rtol=1e-10, atol=1e-13)
+            torch.testing.assert_close(
+                field[run, own], gradient[own], rtol=1e-10, atol=1e-13
+            )
             expected = hessian(loss, z[run])[own].T @ v[run]
             got = torch.cat([part[run] for part in passes[player]])
             torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("game", ["bilinear[dim=3]", "dirac_gan[loss=nonsaturating]", NET, GENERAL])
+@pytest.mark.parametrize(
+    "game", ["bilinear[dim=3]", "dirac_gan[loss=nonsaturating]", NET, GENERAL]
+)
 def test_gradients_agree(game: str) -> None:
     """`field`, `grad_x`, `grad_y` and `linearise` give the same gradients."""
     oracle, z = begin(TASKS.build(game))
@@ -78,7 +82,11 @@ def test_gradients_agree(game: str) -> None:
     field, at = oracle.field(z), oracle.linearise(z)
     at_y, payoff = oracle.grad_y_and_payoff(z)
     apart = oracle.join(oracle.grad_x(z), oracle.grad_y(z))
-    for other in (apart, oracle.join(at.grad_x, at.grad_y), oracle.join(at.grad_x, at_y)):
+    for other in (
+        apart,
+        oracle.join(at.grad_x, at.grad_y),
+        oracle.join(at.grad_x, at_y),
+    ):
         torch.testing.assert_close(other, field, rtol=1e-12, atol=1e-14)
     assert torch.equal(payoff, oracle.payoff(z))
     assert torch.equal(payoff, -oracle.losses(z)[1])
@@ -99,7 +107,9 @@ def adam_by_hand(gradient: torch.Tensor, moments: tuple, t: int) -> tuple:
     return torch.where(touched, d, 0.0), (m, v)
 
 
-@pytest.mark.parametrize("game", ["dirac_gan", "dirac_gan[loss=nonsaturating]", "quadratic", NET])
+@pytest.mark.parametrize(
+    "game", ["dirac_gan", "dirac_gan[loss=nonsaturating]", "quadratic", NET]
+)
 @pytest.mark.parametrize("direction", ["plain", "adam"])
 @pytest.mark.parametrize("k", [1, 4])
 def test_unroll_differentiates_through_the_answers(
@@ -131,7 +141,9 @@ def test_unroll_differentiates_through_the_answers(
             moved = moved - eta * d
         loss = one_run(oracle, z, run, 0)(torch.cat((x, moved)))
         (expected,) = torch.autograd.grad(loss, x)
-        torch.testing.assert_close(unrolled.grad_x[run], expected, rtol=1e-7, atol=1e-10)
+        torch.testing.assert_close(
+            unrolled.grad_x[run], expected, rtol=1e-7, atol=1e-10
+        )
 
 
 # ---- charges ----

@@ -143,7 +143,7 @@ def test_faults_name_the_nearest(registry, written: str, sentence: str) -> None:
 
 def test_mapping() -> None:
     """A registry is a mapping in the order of reports; unknown names are KeyErrors."""
-    assert list(ALGORITHMS)[0] == "gda"
+    assert next(iter(ALGORITHMS)) == "gda"
     assert ALGORITHMS["gda"] is GDA
     assert len(ALGORITHMS) == len(list(ALGORITHMS))
     assert "gdaa" not in ALGORITHMS
@@ -181,7 +181,9 @@ def test_outside_class_has_its_folder_left_out(mine: Path, tmp_path: Path) -> No
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "mine.py").write_text(MINE, "utf-8")
-    here, there = (ALGORITHMS.build(f"{folder}/mine.py:Mine") for folder in (tmp_path, elsewhere))
+    here, there = (
+        ALGORITHMS.build(f"{folder}/mine.py:Mine") for folder in (tmp_path, elsewhere)
+    )
     assert digest(here) == digest(there)
     mine.write_text(MINE.replace("0.1", "0.2"), "utf-8")
     assert digest(ALGORITHMS.build(f"{mine}:Mine")) != digest(here)

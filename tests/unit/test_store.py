@@ -153,7 +153,9 @@ def test_foreign_tables_are_refused(store: Store) -> None:
 
 def test_other_schemas_are_refused(store: Store) -> None:
     """A later version's file is not read as if it were this one's."""
-    table = pa.table({"a": [1]}).replace_schema_metadata({b"mmbench": b'{"schema": 99}'})
+    table = pa.table({"a": [1]}).replace_schema_metadata(
+        {b"mmbench": b'{"schema": 99}'}
+    )
     pq.write_table(table, store.folder / "later.parquet")
     with pytest.raises(StoreError, match="must have schema 1; got 99"):
         store.footer("later")

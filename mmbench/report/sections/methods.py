@@ -55,7 +55,7 @@ def _method(footers: list[Footer]) -> Part:
         [
             Cell(label, label=True),
             Cell(words, code=True),
-            Cell(cost),
+            Cell(cost.replace(" ", "\u00a0")),
             Cell(", ".join(on)),
         ]
         for (label, words, cost), on in tasks.items()

@@ -1,0 +1,204 @@
+"""Planning: suites to cells, keys, labels and misfits."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from strategies import descriptions, spelled_differently
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.algorithms.gda import GDA
+from mmbench.core.errors import DescriptionError, MisfitError
+from mmbench.metrics import METRICS
+from mmbench.plan import Cell, labelled, measured, plan
+from mmbench.suites.base import Grid, Suite
+from mmbench.tasks import TASKS
+
+
+def grid(**options: Any) -> Grid:
+    """A grid, by default of one cell."""
+    return Grid(**{"tasks": ("bilinear",), "algorithms": ("gda",)} | options)
+
+
+def cells(*grids: Grid) -> tuple[Cell, ...]:
+    """The plan of some grids."""
+    return plan(Suite(name="test", grids=grids))
+
+
+def key(**options: Any) -> str:
+    """The key of a grid's only cell."""
+    (cell,) = cells(grid(**options))
+    return cell.key
+
+
+def test_cells_come_in_order() -> None:
+    """Grids in order, within them tasks, then algorithms."""
+    planned = cells(
+        grid(tasks=("bilinear", "quadratic"), algorithms=("gda", "omd")),
+        grid(tasks=("dirac_gan",), algorithms=("cgd",)),
+    )
+    assert [f"{cell.task}/{cell.algorithm}" for cell in planned] == [
+        "bilinear/gda", "bilinear/omd", "quadratic/gda", "quadratic/omd",
+        "dirac_gan/cgd",
+    ]  # fmt: skip
+
+
+def test_a_cell_in_two_grids_is_planned_once() -> None:
+    """Equal cells have one place."""
+    assert len(cells(grid(), grid(algorithms=("gda", "omd")))) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tasks": ("quadratic",)},
+        {"tasks": ("bilinear[dim=2]",)},
+        {"algorithms": ("omd",)},
+        {"algorithms": ("gda[step_size=0.2]",)},
+        {"seeds": 31},
+        {"first_seed": 1},
+        {"steps": 999},
+        {"records": 41},
+        {"dtype": "float64"},
+    ],
+)
+def test_keys_tell_cells_apart(options: dict) -> None:
+    """Whatever changes the numbers changes the key."""
+    assert key(**options) != key()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"metrics": ("gap",)},
+        {"algorithms": ("Label = gda",)},
+        {"algorithms": ("gda[step_size=0.1]",)},
+        {"algorithms": (GDA(),)},
+        {"algorithms": ("gda[direction=plain]",)},
+        {"tasks": (TASKS.build("bilinear"),)},
+        {"tasks": ("bilinear[dim=1,box=0]",)},
+    ],
+)
+def test_keys_ignore_what_moves_no_number(options: dict) -> None:
+    """Metrics are columns, labels are names, spelled-out defaults are defaults."""
+    assert key(**options) == key()
+
+
+@given(descriptions(ALGORITHMS), descriptions(TASKS))
+@settings(max_examples=60, deadline=None)
+def test_equal_cells_have_equal_keys(algorithm: Any, task: Any) -> None:
+    """However its parts are spelled."""
+
+    def cell(algorithm: Any, task: Any) -> Cell:
+        return Cell(
+            task=task, algorithm=algorithm, seeds=(0, 1), steps=10,
+            metrics=measured(task, []),
+        )  # fmt: skip
+
+    try:
+        one = cell(algorithm, task)
+    except MisfitError:
+        return
+    other = cell(spelled_differently(algorithm), spelled_differently(task))
+    assert one == other
+    assert one.key == other.key
+    assert len(one.key) == 24
+
+
+def test_seeds_of_a_grid() -> None:
+    """Consecutive ones from the first."""
+    (cell,) = cells(grid(seeds=3, first_seed=7))
+    assert cell.seeds == (7, 8, 9)
+
+
+# ---- labels ----
+
+
+def test_labels() -> None:
+    """A label stands before ' = ', else the words are the label."""
+    assert labelled("My GDA = gda[step_size=0.2]") == ("My GDA", GDA(step_size=0.2))
+    assert labelled("gda[step_size=0.2]") == ("gda[step_size=0.2]", GDA(step_size=0.2))
+    assert labelled("gda[step_size=0.1]")[0] == "gda"
+    assert labelled(GDA(step_size=0.2)) == ("gda[step_size=0.2]", GDA(step_size=0.2))
+
+
+def test_labels_are_unique_on_a_task() -> None:
+    """Two settings under one label on one task would be averaged by mistake."""
+    with pytest.raises(DescriptionError, match="Labels must be unique on a task"):
+        cells(grid(algorithms=("a = gda", "a = omd")))
+    assert len(cells(grid(algorithms=("a = gda",)),
+                     grid(tasks=("quadratic",), algorithms=("a = omd",)))) == 2  # fmt: skip
+
+
+# ---- metrics ----
+
+
+def test_metrics_of_a_cell() -> None:
+    """Those chosen or the task's own, and those of its target, each once."""
+    task = TASKS.build("bilinear")
+    own = measured(task, [])
+    assert [str(one) for one in own] == [
+        "distance",
+        "field_norm",
+        "gap",
+        "worst",
+        "rate",
+    ]
+    assert measured(task, [METRICS.build("gap")]) == tuple(
+        METRICS.build(words) for words in ("distance", "gap")
+    )
+    (cell,) = cells(grid(metrics=("gap", "distance", "gap")))
+    assert [column.name for column in cell.columns] == ["gap", "distance"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"metrics": ("mode_coverage",)}, "mode_coverage needs a game "),
+        ({"tasks": ("quadratic",), "metrics": ("gap",)}, "gap needs a game whose restricted"),
+        ({"tasks": ("quadratic",), "metrics": ("distance[concept=nash]",)}, "known Nash"),
+        ({"tasks": ("dirac_gan[loss=nonsaturating]",), "algorithms": ("cgd",)},
+         "cgd needs a zero-sum game; dirac_gan[loss=nonsaturating] is not one."),
+        ({"tasks": ("digits01",), "algorithms": ("acgd",)}, "acgd needs a zero-sum game"),
+        ({"metrics": ("worst[of=gap]",)}, "needs the column 'gap'"),
+        ({"metrics": ("forgetting",)}, "needs the column 'modes'"),
+    ],
+)  # fmt: skip
+def test_misfits_are_found_before_work(options: dict, sentence: str) -> None:
+    """Who needs what, and which task does not give it."""
+    with pytest.raises(MisfitError) as caught:
+        cells(grid(**options))
+    assert sentence in str(caught.value)
+
+
+def test_a_cell_must_measure_its_target() -> None:
+    """Made by hand without the target's metric, a cell is refused in a sentence."""
+    with pytest.raises(MisfitError, match="needs the metric distance for its target"):
+        Cell(task=TASKS.build("bilinear"), algorithm=GDA(), seeds=(0,), steps=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"tasks": ()}, "Grid.tasks must name at least one"),
+        ({"algorithms": ()}, "Grid.algorithms must name at least one"),
+        ({"seeds": 0}, "Grid.seeds must be a whole number at least 1; got 0."),
+        ({"first_seed": -1}, "Grid.first_seed must be a whole number at least 0"),
+        ({"steps": 0}, "Grid.steps must be"),
+        ({"records": 0}, "Grid.records must be"),
+        ({"steps": 1.5}, "Grid.steps must be"),
+        ({"dtype": "float16"}, "Grid.dtype must be 'float32' or 'float64'"),
+        ({"tasks": ("bilinaer",)}, "Did you mean 'bilinear'?"),
+        ({"tasks": (GDA(),)}, "must be a task"),
+    ],
+)
+def test_bad_grids_are_refused(options: dict, sentence: str) -> None:
+    """One sentence about the first fault."""
+    with pytest.raises(DescriptionError) as caught:
+        cells(grid(**options))
+    assert sentence in str(caught.value)
+
+
+def test_an_empty_suite_has_no_cells() -> None:
+    """Nothing is planned from nothing."""
+    assert plan(Suite(name="empty")) == ()
