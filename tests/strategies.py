@@ -1,4 +1,4 @@
-"""Hypothesis strategies: values that fit an annotation, and descriptions of a family."""
+"""Hypothesis strategies: values that fit an annotation, members of a family."""
 
 import dataclasses
 import types

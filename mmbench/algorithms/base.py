@@ -27,12 +27,12 @@ class Algorithm(Description, ABC):
 
     Attributes:
         version: raised when the numbers of a trajectory change.
-        source: where the method comes from.
+        source: where the method comes from; every built-in one states it.
         needs: what it asks of a game.
         cost: of one step, given the hyperparameters; the oracle's count must agree.
     """
 
-    source: ClassVar[Source]
+    source: ClassVar[Source | None] = None
     needs: ClassVar[frozenset[Capability]] = frozenset()
 
     @property

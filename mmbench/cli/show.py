@@ -161,7 +161,7 @@ def _of_instance(one: Any) -> dict[str, Any]:
         told["target"] = str(one.target or "")
     if isinstance(one, Metric):
         told["columns"] = [column._asdict() for column in one.columns]
-    if isinstance(one, Algorithm | Task):
+    if isinstance(one, Algorithm | Task) and one.source:
         told["source"] = dataclasses.asdict(one.source)
     return told
 

@@ -55,12 +55,12 @@ class Task(Description, ABC):
 
     Attributes:
         version: raised when the numbers of a trajectory change.
-        source: where the game comes from.
+        source: where the game comes from; every built-in one states it.
         limit: absolute value of an entry of z beyond which a run has diverged.
         metrics: words of the metrics measured when none are chosen.
     """
 
-    source: ClassVar[Source]
+    source: ClassVar[Source | None] = None
     limit: ClassVar[float] = 1e6
 
     @property

@@ -92,9 +92,9 @@ class Bilinear(Task):
     @property
     def target(self) -> Target:
         """What counts as reached."""
-        # On the box a hundredth of the side: random search stops within about that of
-        # the minimax line, a cycling method only passes it.
-        bound = self.box / 50 if self.box else 1e-3
+        # On the box a fortieth of the side: random search stops within that of the
+        # minimax line, a cycling method only passes it.
+        bound = self.box / 20 if self.box else 1e-3
         return Target("distance", at_most=(("distance", bound),))
 
     def build(self, place: Place) -> "BilinearGame":

@@ -12,4 +12,9 @@ from mmbench.testing.descriptions import check_description
 from mmbench.testing.metrics import check_metric
 from mmbench.testing.tasks import check_task
 
-__all__ = ["check_algorithm", "check_description", "check_metric", "check_task"]
+__all__ = [
+    "check_algorithm",
+    "check_description",
+    "check_metric",
+    "check_task",
+]

@@ -127,8 +127,13 @@ def test_acgd_follows_its_rule() -> None:
         f"acgd[step_size=({eta_x},{eta_y}),beta={beta},tolerance=1e-15,floor=1e-300]"
     )
     oracle, z = begin(task, (3,))
-    a = torch.stack([oracle.grad_x(torch.cat((torch.zeros(1, 4), e[None]), 1).double())[0]
-                     for e in torch.eye(4)], dim=1)  # fmt: skip
+    a = torch.stack(
+        [
+            oracle.grad_x(torch.cat((torch.zeros(1, 4), e[None]), 1).double())[0]
+            for e in torch.eye(4)
+        ],
+        dim=1,
+    )
     state, plain, v = acgd.init(oracle, z), z[0].clone(), torch.zeros(8).double()
     for t in range(1, 6):
         z, state = acgd.step(oracle, z, state)

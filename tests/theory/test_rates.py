@@ -31,7 +31,7 @@ def gda(eta: float) -> float:
     return math.sqrt(1 + eta**2)
 
 
-def alternating(eta: float) -> float:
+def alternating(_: float) -> float:
     """Alternating steps on xy: a closed orbit below 2."""
     return 1.0
 
@@ -107,9 +107,14 @@ def test_optimistic_closed_form_is_the_published_one(eta: float) -> None:
 
 @pytest.mark.parametrize(
     ("words", "edge"),
-    [("omd", 1 / math.sqrt(3)), ("past_extragradient", 1 / math.sqrt(3)),
-     ("extragradient", 1.0), ("alternating_gda", 2.0), ("unrolled[k=1]", 2 / math.sqrt(3))],
-)  # fmt: skip
+    [
+        ("omd", 1 / math.sqrt(3)),
+        ("past_extragradient", 1 / math.sqrt(3)),
+        ("extragradient", 1.0),
+        ("alternating_gda", 2.0),
+        ("unrolled[k=1]", 2 / math.sqrt(3)),
+    ],
+)
 def test_edge_of_stability(words: str, edge: float) -> None:
     """The radius crosses 1 exactly at the known step size."""
     task = TASKS.build("bilinear")
@@ -199,15 +204,21 @@ def test_icr_quadratic(name: str, pair: tuple[float, float]) -> None:
     ("game", "eta", "expected"),
     [
         # (0, 0) is a strict local minimax, unstable for GDA.
-        ("a=-3,b=4,c=-1", 0.05, {"gda": 1.1, "extragradient": 1.11, "omd": 1.11,
-                                 "cgd": 1.061}),
+        (
+            "a=-3,b=4,c=-1",
+            0.05,
+            {"gda": 1.1, "extragradient": 1.11, "omd": 1.11, "cgd": 1.061},
+        ),
         # (0, 0) is no minimax, stable for GDA.
-        ("a=3,b=4,c=1", 0.05, {"gda": 0.9, "extragradient": 0.91, "omd": 0.91,
-                               "cgd": 0.958}),
+        (
+            "a=3,b=4,c=1",
+            0.05,
+            {"gda": 0.9, "extragradient": 0.91, "omd": 0.91, "cgd": 0.958},
+        ),
         # Optimism is stable where simultaneous steps are not.
         ("a=0.5,b=4,c=0.5", 0.05, {"gda": 1.0186, "omd": 0.9803}),
     ],
-)  # fmt: skip
+)
 def test_other_quadratics(game: str, eta: float, expected: dict[str, float]) -> None:
     """Quadratics of the literature, to the digits given there."""
     task = TASKS.build(f"quadratic[{game}]")

@@ -1,4 +1,4 @@
-"""Accept-reject against a slow, plain re-implementation of one run, from its docstring."""
+"""Accept-reject against a slow, plain version of one run, written from its text."""
 
 import copy
 from typing import Any
@@ -27,9 +27,12 @@ class Plain:
     def __init__(self, algorithm: AcceptReject, task: Task, seed: int) -> None:
         self.told, self.game = algorithm, task.build(PLACE)
         self.data = Stream(
-            (seed,), "data", self.game.draw, chunk_length(self.game.sample_size),
+            (seed,),
+            "data",
+            self.game.draw,
+            chunk_length(self.game.sample_size),
             self.game.device,
-        )  # fmt: skip
+        )
         self.coin = Oracle(self.game, (seed,))
         x, y = Oracle(self.game, (seed,)).split(begin(task, (seed,))[1])
         self.x, self.y = (one.clone().requires_grad_() for one in (x, y))
@@ -129,8 +132,10 @@ class Plain:
             state = optimiser.state[player]
             zeros = torch.zeros_like(player)  # before the first accepted step
             names = ("exp_avg", "exp_avg_sq", "step")
-            found += [state.get(one, zeros[:, :1] if one == "step" else zeros).double()
-                      for one in names]  # fmt: skip
+            found += [
+                state.get(one, zeros[:, :1] if one == "step" else zeros).double()
+                for one in names
+            ]
         return found
 
 
@@ -251,7 +256,7 @@ def test_notebook_rejection_restores_x_only() -> None:
     ],
 )
 def test_share_of_untested_steps(words: str, low: float, high: float) -> None:
-    """Acceptance laws grant as often as they say; annealed ones at late times rarely."""
+    """Laws grant as often as they say; annealed ones at late times rarely."""
     law = ALGORITHMS.nested[1].build(words)
     oracle, z = begin(TASKS.build("bilinear"), tuple(range(50)))
     granted = []

@@ -17,9 +17,20 @@ def test_run_returns_the_tidy_table() -> None:
     """One row for each cell, seed and record, and the columns of the readme."""
     frame = mmbench.run(["bilinear", "quadratic"], ["gda", "omd"], **SMALL)
     assert list(frame.columns[:13]) == [
-        "task", "algorithm", "label", "seed", "step", "grad_x", "grad_y", "hvps",
-        "values", "samples", "cell_seconds", "status", "stopped_at",
-    ]  # fmt: skip
+        "task",
+        "algorithm",
+        "label",
+        "seed",
+        "step",
+        "grad_x",
+        "grad_y",
+        "hvps",
+        "values",
+        "samples",
+        "cell_seconds",
+        "status",
+        "stopped_at",
+    ]
     assert len(frame) == 2 * 2 * 2 * 4  # records 0, 1, 2, 4
     assert frame.distance.notna().all()
 

@@ -115,9 +115,11 @@ def test_fields_without_identity_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: GDA(step_size=-1.0),
-         "GDA.step_size must be a number above 0 or a pair, each a number above 0; "
-         "got -1.0."),
+        (
+            lambda: GDA(step_size=-1.0),
+            "GDA.step_size must be a number above 0 or a pair, each a number above 0; "
+            "got -1.0.",
+        ),
         (lambda: GDA(step_size=0), "must be a number above 0"),
         (lambda: GDA(step_size="x"), "got 'x'."),
         (lambda: GDA(step_size=math.nan), "got nan."),
@@ -134,9 +136,12 @@ def test_fields_without_identity_are_left_out() -> None:
         (lambda: CGD(iterations=2.0), "must be a whole number at least 1; got 2.0."),
         (lambda: CGD(iterations=True), "got True."),
         (lambda: Bilinear(smallest=2.0), "must be at most largest=1; got 2.0."),
-        (lambda: Bilinear(dim=2, box=1.0), "Bilinear.box must be 0 when dim is above 1"),
+        (
+            lambda: Bilinear(dim=2, box=1.0),
+            "Bilinear.box must be 0 when dim is above 1",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_values_are_refused_in_one_sentence(make, sentence: str) -> None:
     """Who must be what, and what was given."""
     with pytest.raises(DescriptionError) as caught:

@@ -157,7 +157,7 @@ def test_divergence_of_gda_is_dated() -> None:
 
 @pytest.mark.parametrize("steps", [200, 1000])
 def test_convergence_is_dated_by_its_streak(steps: int) -> None:
-    """`converged` means that the target held to the end; its first record is the date."""
+    """`converged`: the target held to the end; the first such record is the date."""
     trajectory = ran(
         "bilinear", "cgd[step_size=1,tolerance=1e-12]", steps=steps, records=50
     )
@@ -174,9 +174,12 @@ def test_three_records_make_a_streak(steps: int, status: str) -> None:
     """Two records within the target do not count as converged, three do."""
     # The proximal step of size 1 halves the square: 1e-3 is passed at step 20.
     trajectory = ran(
-        "bilinear[start_at=(1,0)]", "cgd[step_size=1,tolerance=1e-14]", seeds=1,
-        steps=steps, records=steps // 5,
-    )  # fmt: skip
+        "bilinear[start_at=(1,0)]",
+        "cgd[step_size=1,tolerance=1e-14]",
+        seeds=1,
+        steps=steps,
+        records=steps // 5,
+    )
     assert trajectory.columns["distance"][-1] <= 1e-3
     assert trajectory.status == [status]
     expected = {"finished": 20, "converged": 20}[status]
@@ -277,9 +280,12 @@ class Fussy(IterateMetric):
 def test_an_error_in_one_chunk_leaves_the_others() -> None:
     """Seeds computed elsewhere keep their results; the failed ones hold NaN."""
     trajectory = ran(
-        SMALL, "gda", seeds=18, steps=4,
+        SMALL,
+        "gda",
+        seeds=18,
+        steps=4,
         metrics=(Entries(), Fussy(), METRICS.build("mode_coverage[samples=20]")),
-    )  # fmt: skip
+    )
     assert trajectory.status == [Status.FINISHED] * 16 + [Status.ERROR] * 2
     assert trajectory.reason == "ValueError: not this one"
     assert trajectory.steps[-1] == 4
@@ -345,10 +351,16 @@ def test_records_cost_nothing() -> None:
     """Many metrics or none: the same iterates and the same bill."""
     few = ran(SMALL, "omd", steps=6, records=1)
     many = ran(
-        SMALL, "omd", steps=6, records=6,
-        metrics=(Entries(), METRICS.build("field_norm"),
-                 METRICS.build("sliced_wasserstein[samples=50]")),
-    )  # fmt: skip
+        SMALL,
+        "omd",
+        steps=6,
+        records=6,
+        metrics=(
+            Entries(),
+            METRICS.build("field_norm"),
+            METRICS.build("sliced_wasserstein[samples=50]"),
+        ),
+    )
     for name in ("entry_0", "entry_3", "norm"):
         np.testing.assert_array_equal(few.columns[name][-1], many.columns[name][-1])
     for name in COUNTED:

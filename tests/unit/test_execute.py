@@ -197,7 +197,7 @@ def test_faults_are_found_before_any_work(
 ) -> None:
     """Missing data and an unwritable store stop everything before the first cell."""
 
-    def missing(self: Any, data_dir: Any) -> None:
+    def missing(*_: Any) -> None:
         raise DataError("no data")
 
     watcher = Counting()

@@ -53,7 +53,7 @@ def test_products_are_blocks_of_the_hessian(game: str) -> None:
 
 @pytest.mark.parametrize("game", ["dirac_gan[loss=nonsaturating]", GENERAL, NET])
 def test_reverse_passes_are_rows_of_the_jacobian(game: str) -> None:
-    """A pass through a player's gradient is its Jacobian's transpose, general sum too."""
+    """A pass through a player's gradient is its Jacobian's transpose."""
     oracle, z = begin(TASKS.build(game))
     oracle.resample()
     at, (v_x, v_y) = oracle.linearise(z), vectors(oracle, z)

@@ -38,9 +38,12 @@ def test_cells_come_in_order() -> None:
         grid(tasks=("dirac_gan",), algorithms=("cgd",)),
     )
     assert [f"{cell.task}/{cell.algorithm}" for cell in planned] == [
-        "bilinear/gda", "bilinear/omd", "quadratic/gda", "quadratic/omd",
+        "bilinear/gda",
+        "bilinear/omd",
+        "quadratic/gda",
+        "quadratic/omd",
         "dirac_gan/cgd",
-    ]  # fmt: skip
+    ]
 
 
 def test_a_cell_in_two_grids_is_planned_once() -> None:
@@ -91,9 +94,12 @@ def test_equal_cells_have_equal_keys(algorithm: Any, task: Any) -> None:
 
     def cell(algorithm: Any, task: Any) -> Cell:
         return Cell(
-            task=task, algorithm=algorithm, seeds=(0, 1), steps=10,
+            task=task,
+            algorithm=algorithm,
+            seeds=(0, 1),
+            steps=10,
             metrics=measured(task, []),
-        )  # fmt: skip
+        )
 
     try:
         one = cell(algorithm, task)
@@ -126,8 +132,15 @@ def test_labels_are_unique_on_a_task() -> None:
     """Two settings under one label on one task would be averaged by mistake."""
     with pytest.raises(DescriptionError, match="Labels must be unique on a task"):
         cells(grid(algorithms=("a = gda", "a = omd")))
-    assert len(cells(grid(algorithms=("a = gda",)),
-                     grid(tasks=("quadratic",), algorithms=("a = omd",)))) == 2  # fmt: skip
+    assert (
+        len(
+            cells(
+                grid(algorithms=("a = gda",)),
+                grid(tasks=("quadratic",), algorithms=("a = omd",)),
+            )
+        )
+        == 2
+    )
 
 
 # ---- metrics ----
@@ -155,15 +168,26 @@ def test_metrics_of_a_cell() -> None:
     ("options", "sentence"),
     [
         ({"metrics": ("mode_coverage",)}, "mode_coverage needs a game "),
-        ({"tasks": ("quadratic",), "metrics": ("gap",)}, "gap needs a game whose restricted"),
-        ({"tasks": ("quadratic",), "metrics": ("distance[concept=nash]",)}, "known Nash"),
-        ({"tasks": ("dirac_gan[loss=nonsaturating]",), "algorithms": ("cgd",)},
-         "cgd needs a zero-sum game; dirac_gan[loss=nonsaturating] is not one."),
-        ({"tasks": ("digits01",), "algorithms": ("acgd",)}, "acgd needs a zero-sum game"),
+        (
+            {"tasks": ("quadratic",), "metrics": ("gap",)},
+            "gap needs a game whose restricted",
+        ),
+        (
+            {"tasks": ("quadratic",), "metrics": ("distance[concept=nash]",)},
+            "known Nash",
+        ),
+        (
+            {"tasks": ("dirac_gan[loss=nonsaturating]",), "algorithms": ("cgd",)},
+            "cgd needs a zero-sum game; dirac_gan[loss=nonsaturating] is not one.",
+        ),
+        (
+            {"tasks": ("digits01",), "algorithms": ("acgd",)},
+            "acgd needs a zero-sum game",
+        ),
         ({"metrics": ("worst[of=gap]",)}, "needs the column 'gap'"),
         ({"metrics": ("forgetting",)}, "needs the column 'modes'"),
     ],
-)  # fmt: skip
+)
 def test_misfits_are_found_before_work(options: dict, sentence: str) -> None:
     """Who needs what, and which task does not give it."""
     with pytest.raises(MisfitError) as caught:

@@ -77,12 +77,18 @@ def mine(tmp_path: Path) -> Path:
         ("gda[k=3,]", Reference("gda", {"k": 3})),
         ("gda[ k = 3 , s = 1e-3 ]", Reference("gda", {"k": 3, "s": 1e-3})),
         ("gda[s=(1,2.5)]", Reference("gda", {"s": (1, 2.5)})),
-        ("gda[a=true,b=False,c=none]", Reference("gda", {"a": True, "b": False, "c": None})),
-        ("a[d=b[c=d[e=-1]]]", Reference("a", {"d": Reference("b", {"c": Reference("d", {"e": -1})})})),
+        (
+            "gda[a=true,b=False,c=none]",
+            Reference("gda", {"a": True, "b": False, "c": None}),
+        ),
+        (
+            "a[d=b[c=d[e=-1]]]",
+            Reference("a", {"d": Reference("b", {"c": Reference("d", {"e": -1})})}),
+        ),
         ("x/y.py:Mine[k=3]", Reference("x/y.py:Mine", {"k": 3})),
         ("/tmp/a b/y.py:Mine", Reference("/tmp/a b/y.py:Mine", {})),
     ],
-)  # fmt: skip
+)
 def test_parse(written: str, expected: Reference) -> None:
     """Names, numbers, pairs, truth values and nested names."""
     assert parse(written) == expected
@@ -90,10 +96,30 @@ def test_parse(written: str, expected: Reference) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["", " ", "[]", "gda[", "gda[k", "gda[k=", "gda[k=]", "gda[k=3", "gda[k=3]]", "gda]",
-     "gda[=3]", "gda[k=(1,2]", "gda[k=(1", "gda[k=3 l=4]", "gda[k=1,k=2]", "gda[,]",
-     "gda[k==3]", "gda(k=3)", "gda[k=3]x", "gda[k=1;l=2]=", ","],
-)  # fmt: skip
+    [
+        "",
+        " ",
+        "[]",
+        "gda[",
+        "gda[k",
+        "gda[k=",
+        "gda[k=]",
+        "gda[k=3",
+        "gda[k=3]]",
+        "gda]",
+        "gda[=3]",
+        "gda[k=(1,2]",
+        "gda[k=(1",
+        "gda[k=3 l=4]",
+        "gda[k=1,k=2]",
+        "gda[,]",
+        "gda[k==3]",
+        "gda(k=3)",
+        "gda[k=3]x",
+        "gda[k=1;l=2]=",
+        ",",
+    ],
+)
 def test_bad_words_are_refused(written: str) -> None:
     """One sentence that repeats the words and shows how they should read."""
     with pytest.raises(DescriptionError) as caught:
@@ -120,9 +146,16 @@ def test_any_words_build_or_are_refused(written: str) -> None:
         (ALGORITHMS, "extragradeint", "Did you mean 'extragradient'?"),
         (TASKS, "bilinaer", "Unknown task 'bilinaer'. Did you mean 'bilinear'?"),
         (METRICS, "mode_covrage", "Did you mean 'mode_coverage'?"),
-        (ALGORITHMS, "cgd[stepsize=1]", "Unknown parameter of cgd 'stepsize'. Did you "
-         "mean 'step_size'?"),
-        (ALGORITHMS, "gda[direction=adm]", "Unknown direction 'adm'. Did you mean 'adam'?"),
+        (
+            ALGORITHMS,
+            "cgd[stepsize=1]",
+            "Unknown parameter of cgd 'stepsize'. Did you mean 'step_size'?",
+        ),
+        (
+            ALGORITHMS,
+            "gda[direction=adm]",
+            "Unknown direction 'adm'. Did you mean 'adam'?",
+        ),
         (ALGORITHMS, "gda[direction=adam[beta=1]]", "Did you mean 'beta"),
         (ALGORITHMS, "accept_reject[acceptance=evry]", "Did you mean 'every'?"),
         (ALGORITHMS, "zzzzzz", "Known: gda, alternating_gda"),
@@ -133,7 +166,7 @@ def test_any_words_build_or_are_refused(written: str) -> None:
         (TASKS, "bilinear[dim=0]", "must be a whole number at least 1; got 0."),
         (TASKS, "bilinear[dim=2.5]", "got 2.5."),
     ],
-)  # fmt: skip
+)
 def test_faults_name_the_nearest(registry, written: str, sentence: str) -> None:
     """A misspelt name, parameter or nested name brings the nearest known one."""
     with pytest.raises(DescriptionError) as caught:

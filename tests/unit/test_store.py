@@ -65,7 +65,7 @@ def test_a_cell_is_replaced_whole(store: Store) -> None:
 def test_a_failed_write_leaves_the_old_cell(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the disk fails at the last moment, the old file stays and no rest remains."""
+    """When the disk fails at the last moment, the old file stays, and no remains."""
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -117,8 +117,11 @@ def test_tables_never_lack_their_arrays(
 def damage(path: Path, how: str) -> None:
     """Make a file one that cannot be read."""
     content = path.read_bytes()
-    new = {"empty": b"", "truncated": content[: len(content) // 2],
-           "garbage": b"not what it was" * 40}  # fmt: skip
+    new = {
+        "empty": b"",
+        "truncated": content[: len(content) // 2],
+        "garbage": b"not what it was" * 40,
+    }
     path.write_bytes(new[how])
 
 

@@ -195,8 +195,11 @@ def bent(wrong: str) -> Quadratic:
         return game
 
     # A subclass of a final class, as no task but a test may be.
-    kind = type("Bent", (Quadratic,), {"build": build, "__doc__": Quadratic.__doc__,
-                                       "__module__": __name__})  # fmt: skip
+    kind = type(
+        "Bent",
+        (Quadratic,),
+        {"build": build, "__doc__": Quadratic.__doc__, "__module__": __name__},
+    )
     globals()["Bent"] = kind  # where pickle looks
     return dataclass(frozen=True, kw_only=True)(kind)()
 
