@@ -62,16 +62,33 @@ def plain_bilinear(steps: int) -> None:
             y += 0.1 * at_y
 
 
-def bilinear(rounds: int, steps: int = 1000, loops: int = 2) -> tuple:
-    """Seconds of a whole cell (records included) per run, and of the loop per run."""
+def optimizer_bilinear(steps: int) -> None:
+    """The same with torch's optimizers, as most scripts are written."""
+    x = torch.randn(1, requires_grad=True)
+    y = torch.randn(1, requires_grad=True)
+    for_x = torch.optim.SGD([x], lr=0.1)
+    for_y = torch.optim.SGD([y], lr=0.1, maximize=True)
+    distances = []
+    for step in range(steps):
+        if step % 25 == 0:
+            distances.append(math.hypot(x.item(), y.item()))
+        for_x.zero_grad()
+        for_y.zero_grad()
+        (x * y).sum().backward()
+        for_x.step()
+        for_y.step()
+
+
+def bilinear(
+    loop: Callable[[int], None], rounds: int, steps: int = 1000, loops: int = 2
+) -> tuple:
+    """Seconds of the loop per run, and of a whole cell, records included, per run."""
     grid = Grid(tasks=("bilinear",), algorithms=("gda",), seeds=RUNS, steps=steps)
     (cell,) = plan(Suite(name="speed", grids=(grid,)))
     run_cell(cell)
 
     def plain() -> float:
-        return (
-            cpu_seconds(lambda: [plain_bilinear(steps) for _ in range(loops)]) / loops
-        )
+        return cpu_seconds(lambda: [loop(steps) for _ in range(loops)]) / loops
 
     return paired(plain, lambda: cpu_seconds(lambda: run_cell(cell)) / RUNS, rounds)
 
@@ -181,9 +198,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
-    plain, batched, ratio = bilinear(rounds)
-    print(f"bilinear, GDA, 1000 steps, {RUNS} runs: loop {plain * 1e3:.1f} ms a run, ")
-    print(f"  cell {batched * 1e3:.3f} ms a run: {ratio:.0f}x")
+    for name, loop in (
+        ("autograd.grad, steps by hand", plain_bilinear),
+        ("torch.optim.SGD", optimizer_bilinear),
+    ):
+        plain, batched, ratio = bilinear(loop, rounds)
+        print(f"bilinear, GDA, 1000 steps, {RUNS} runs, against a loop with {name}:")
+        print(f"  loop {plain * 1e3:.1f} ms a run, cell {batched * 1e3:.3f} ms a run: ")
+        print(f"  {ratio:.0f}x")
     plain, batched, ratio = gaussians(rounds)
     floor, mflop = product_floor(16, rounds)
     print(f"four Gaussians (h=64), GDA step, {RUNS} runs: loop {plain * 1e6:.0f} us,")

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mmbench.algorithms._directions import sizes
 from mmbench.algorithms.base import Algorithm, Iterate
-from mmbench.core.checks import Count, NonNegative, Positive
+from mmbench.core.checks import Count, NonNegative, Positive, StepSize
 from mmbench.core.cost import Cost
 from mmbench.core.oracle import Oracle
 from mmbench.core.source import Source
@@ -27,16 +28,16 @@ class SearchState(NamedTuple):
 class AcceptRejectSearch(Algorithm):
     """Accept-reject search: random proposals, ascent to near-stationarity, then a test.
 
-        x' = x − σ ξ,   ξ standard normal
-        y' = y + η ∇ᵧ f(x', y), repeated until ‖∇ᵧ f‖ ≤ ε
+        x' = x − ηₓ ξ,   ξ standard normal
+        y' = y + ηᵧ ∇ᵧ f(x', y), repeated until ‖∇ᵧ f‖ ≤ ε
         (x, y)⁺ = (x', y') if f(x', y') < f(x, y) − δ, else (x, y)
 
     A run proposes again and again from where it stands, and stops after `patience`
     rejections in a row. For games of few variables, as in the authors' Figure 3.
 
     Args:
-        step_size: η of y's ascent, in units of y per unit of gradient.
-        spread: σ, length of a proposal, in units of x.
+        step_size: a number or a pair (x, y): ηₓ, the length of a proposal in units of
+            x, and ηᵧ, of y's ascent in units of y per unit of gradient.
         tolerance: ε, on the projected gradient of y.
         margin: δ, by which f must have fallen.
         patience: rejections in a row that end a run.
@@ -49,8 +50,7 @@ class AcceptRejectSearch(Algorithm):
         Keswani, Mangoubi, Sachdeva and Vishnoi 2022.
     """
 
-    step_size: Positive = 0.05
-    spread: Positive = 0.5
+    step_size: StepSize = (0.5, 0.05)
     tolerance: Positive = 1e-3
     margin: NonNegative = 0.03
     patience: Count = 20
@@ -80,7 +80,8 @@ class AcceptRejectSearch(Algorithm):
     ) -> tuple[Iterate, SearchState]:
         """One step of every run."""
         x, y = oracle.split(z)
-        moved = oracle.join(x - self.spread * oracle.normal(x.shape[1]), y)
+        noise = oracle.normal(x.shape[1])
+        moved = oracle.join(x - sizes(self.step_size)[0] * noise, y)
         proposal, ascents = self._ascend(oracle, oracle.project(moved))
         value = oracle.payoff(proposal, train=False)
         accept = value < state.reference - self.margin
@@ -94,14 +95,15 @@ class AcceptRejectSearch(Algorithm):
         self, oracle: Oracle, z: Iterate
     ) -> tuple[Iterate, Int[Tensor, "runs"]]:
         """Raise y until its projected gradient is small; steps beyond the first."""
+        step_size = sizes(self.step_size)[1]
         on = torch.ones_like(z[:, 0], dtype=torch.bool)
         taken = torch.zeros_like(on, dtype=torch.int64)
         for i in range(self.ascents):
             taken += on if i else 0
             x, y = oracle.split(z)
-            ahead = oracle.join(x, y - self.step_size * oracle.grad_y(z, on=on))
+            ahead = oracle.join(x, y - step_size * oracle.grad_y(z, on=on))
             ahead = oracle.project(ahead)
-            slope = (ahead - z).norm(dim=1) / self.step_size
+            slope = (ahead - z).norm(dim=1) / step_size
             on = on & (slope > self.tolerance)  # per run: a small one stands still
             if not bool(on.any()):
                 break

@@ -67,7 +67,7 @@ QUICK = Suite(
         ),
         Grid(
             # Zero-sum, because the competitive methods ask for it.
-            tasks=("digits01[hidden=32,noise=8,batch=32,loss=saturating]",),
+            tasks=("digits01[hidden=48,noise=8,batch=32,dropout=0.1,loss=saturating]",),
             algorithms=nine("0.01", "adam[beta1=0.5]", 2, "0.01", "0.5"),
             metrics=("digit_coverage[samples=200]", "forgetting[of=digits]"),
             seeds=8,

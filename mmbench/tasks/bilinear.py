@@ -128,7 +128,7 @@ class BilinearGame(Game):
     def _times(self, v: Tensor, a: Tensor) -> Tensor:
         """A v, run by run."""
         if self.dim_x == 1:
-            return self._scale * v
+            return v if self._scale == 1 else self._scale * v
         # One product a run: a shared product would round by the number of runs.
         return torch.bmm(a.expand(len(v), -1, -1), v[:, :, None])[:, :, 0]
 

@@ -226,6 +226,20 @@ def test_reference_is_kept_on_rejection() -> None:
     assert torch.equal(after.reference, low.reference)
 
 
+@pytest.mark.parametrize(("rule", "rejected"), [("text", 3), ("notebook", 0)])
+def test_a_value_that_stays_has_not_fallen(rule: str, rejected: int) -> None:
+    """At the solution f stays: the text rejects what has not fallen, the notebook
+    only what has.
+    """
+    algorithm = ALGORITHMS.build(f"accept_reject[rule={rule},acceptance=constant[p=0]]")
+    oracle, z = begin(TASKS.build("bilinear"))
+    z = torch.zeros_like(z)
+    state = algorithm.init(oracle, z)
+    for _ in range(4):  # the first has nothing to beat
+        z, state = algorithm.step(oracle, z, state)
+    assert state.rejected.eq(rejected).all()
+
+
 def test_notebook_rejection_restores_x_only() -> None:
     """By the notebook rule y and moments go on, and the reference is overwritten."""
     algorithm = ALGORITHMS.build(

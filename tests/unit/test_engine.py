@@ -322,6 +322,20 @@ def test_a_seed_alone_is_the_seed_in_a_batch(game: str) -> None:
         must_agree(together, some, chosen, f"seeds {chosen} must be the same")
 
 
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_company_in_single_precision(name: str) -> None:
+    """The default precision keeps the promise too, where rounding would show first."""
+    words = f"{name}[ascents=5]" if name == "accept_reject_search" else name
+    game = "four_gaussians[hidden=16,noise=4,batch=16]"
+    options = {"steps": 5, "records": 5, "dtype": "float32"}
+    together = ran(game, words, seeds=5, **options)
+    assert together.reason == ""
+    for chosen in ((3,), (4, 9, 1)):
+        some = ran(game, words, seeds=chosen, **options)
+        common = tuple(seed for seed in chosen if seed < 5)
+        must_agree(together, some, common, f"seeds {common} must be the same")
+
+
 def test_a_late_death_disturbs_nobody() -> None:
     """A neighbour that diverges in the middle changes no bit of the others."""
     plain = TASKS.build("bilinear")

@@ -51,6 +51,18 @@ def test_a_cell_in_two_grids_is_planned_once() -> None:
     assert len(cells(grid(), grid(algorithms=("gda", "omd")))) == 2
 
 
+def test_grids_that_share_a_cell_share_its_metrics() -> None:
+    """What either grid asks for is measured."""
+    (cell,) = cells(grid(metrics=("distance",)), grid(metrics=("distance", "gap")))
+    assert [column.name for column in cell.columns] == ["distance", "gap"]
+
+
+def test_one_setting_has_one_label() -> None:
+    """A cell under two labels would be missing under one of them."""
+    with pytest.raises(DescriptionError, match="'A'.*'B'"):
+        cells(grid(algorithms=("A = gda",)), grid(algorithms=("B = gda",)))
+
+
 @pytest.mark.parametrize(
     "options",
     [
