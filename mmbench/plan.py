@@ -1,6 +1,6 @@
 """Plan: suite to cells, in a stable order, each with its key."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -88,7 +88,7 @@ class Cell(Description):
 def plan(suite: Suite) -> tuple[Cell, ...]:
     """Cells of a suite: grids in order, within them tasks, then algorithms.
 
-    A cell that stands in several grids is planned once.
+    A cell that stands in several grids is planned once, with the metrics of all.
 
     Raises:
         DescriptionError: one sentence about the first fault found.
@@ -96,7 +96,14 @@ def plan(suite: Suite) -> tuple[Cell, ...]:
     cells: dict[str, Cell] = {}
     for grid in suite.grids:
         for cell in _cells(grid):
-            cells.setdefault(cell.key, cell)
+            first = cells.setdefault(cell.key, cell)
+            if first.label != cell.label:
+                raise DescriptionError(
+                    f"{cell.algorithm} on {cell.task} must have one label; got "
+                    f"{first.label!r} and {cell.label!r}."
+                )
+            metrics = tuple(dict.fromkeys((*first.metrics, *cell.metrics)))
+            cells[cell.key] = replace(first, metrics=metrics)
     labels: dict[tuple[str, str], str] = {}
     for cell in cells.values():
         place = (text(cell.task), cell.label)

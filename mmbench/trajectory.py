@@ -141,7 +141,9 @@ class Trajectory:
             "cell_seconds": flat(self.seconds),
             "status": per_run([str(one) for one in self.status]),
             "stopped_at": per_run(self.stopped_at),
-            "reason": self.reason,
+            "reason": per_run(
+                [self.reason if one is Status.ERROR else "" for one in self.status]
+            ),
             **{name: flat(values) for name, values in self.columns.items()},
         }
         return pd.DataFrame(frame)

@@ -59,11 +59,13 @@ class Scripted(Algorithm):
         what: happens.
         at: the step, from 0.
         run: the row it happens to.
+        watched: whether the method says each time that it has not stopped.
     """
 
     what: str = "nothing"
     at: int = 4
     run: int = 1
+    watched: bool = False
 
     source = Source(authors="Nobody", year=2026, title="A script")
 
@@ -90,9 +92,10 @@ class Scripted(Algorithm):
 
     def done(self, state: Clock) -> torch.Tensor | None:
         """Whether the run has stopped by itself."""
-        if self.what != "stop":
+        if self.what != "stop" and not self.watched:
             return None
         rows = torch.arange(len(state.time)) == self.run
+        rows = rows & torch.tensor(self.what == "stop")
         return rows & (state.time > self.at)
 
 
@@ -127,9 +130,14 @@ def test_an_ending_is_told_and_freezes_the_run(what: str, status: Status) -> Non
     assert np.isfinite(z).all()
 
 
-def test_the_limit_itself_is_allowed() -> None:
-    """An entry at the limit is sound; only the next step passes it."""
-    trajectory = ran("bilinear", Scripted(what="edge"), steps=12)
+@pytest.mark.parametrize("watched", [False, True])
+def test_the_limit_itself_is_allowed(watched: bool) -> None:
+    """An entry at the limit is sound; only the next step passes it.
+
+    Whether the engine looks at runs one by one (it does where a method may stop) or at
+    all of them together.
+    """
+    trajectory = ran("bilinear", Scripted(what="edge", watched=watched), steps=12)
     assert trajectory.status[1] == Status.DIVERGED
     assert trajectory.stopped_at[1] == 6
     assert trajectory.columns["entry_0"][-1, 1] == 1e6
@@ -143,6 +151,27 @@ def test_everybody_may_end() -> None:
     assert trajectory.steps[-1] == 50
     assert trajectory.stopped_at.tolist() == [5]
     assert trajectory.counts["grad_x"][-1].tolist() == [5]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched(Scripted):
+    """Shows the state that it is given at each step."""
+
+    def step(self, oracle: Any, z: torch.Tensor, state: Clock) -> Any:
+        """One step."""
+        SEEN.append(state.time[:3].tolist())
+        return super().step(oracle, z, state)
+
+
+SEEN: list[list[int]] = []
+
+
+@pytest.mark.parametrize(("what", "frozen"), [("nan", 4), ("far", 4), ("stop", 5)])
+def test_the_state_of_an_ended_run_is_frozen(what: str, frozen: int) -> None:
+    """Its state stands still as its iterate does; the others' goes on."""
+    SEEN.clear()
+    ran("bilinear", Watched(what=what), steps=12)
+    assert SEEN[-1] == [11, frozen, 11]
 
 
 def test_divergence_of_gda_is_dated() -> None:
