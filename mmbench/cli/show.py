@@ -46,7 +46,7 @@ def _facts(name: str) -> dict[str, Any]:
         from mmbench.cli._selection import named_suite
 
         return _of_suite(named_suite(name))
-    from mmbench.core.registry import parse
+    from mmbench.core.words import parse
 
     reference = parse(name)
     families = [
@@ -63,7 +63,7 @@ def _facts(name: str) -> dict[str, Any]:
 
 
 def _family_of_outsider(name: str) -> Any:
-    from mmbench.core.registry import load_outside
+    from mmbench.core.outside import load_outside
 
     cls = load_outside(name)
     for registry in FAMILIES.values():

@@ -11,7 +11,7 @@ from mmbench.algorithms import ALGORITHMS, DIRECTIONS
 from mmbench.algorithms.gda import GDA
 from mmbench.core.description import digest, reference_of, text
 from mmbench.core.errors import DescriptionError, MmbenchError, UnknownNameError
-from mmbench.core.registry import Reference, parse
+from mmbench.core.words import Reference, parse
 from mmbench.metrics import METRICS
 from mmbench.tasks import TASKS
 
