@@ -17,9 +17,7 @@ from torch import Tensor
 from mmbench.core.checks import Decay, Positive
 from mmbench.core.description import Description
 from mmbench.core.oracle import Oracle
-
-Vector = Float[Tensor, "runs n"]
-Joint = Float[Tensor, "runs dim"]
+from mmbench.core.vectors import Joint, Vector
 
 # Below this a second moment counts as zero: its root (1e-15) vanishes beside every
 # epsilon in use, and the root's derivative stays finite, as unrolling needs.

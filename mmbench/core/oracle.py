@@ -5,20 +5,17 @@ no variable, so the gradient of the sum is each run's own gradient.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mmbench.core.game import Game
+from mmbench.core.linearisation import Linearisation
 from mmbench.core.streams import Stream, chunk_length
-
-Vector = Float[Tensor, "runs n"]
-Joint = Float[Tensor, "runs dim"]
-PartX = Float[Tensor, "runs dim_x"]
-PartY = Float[Tensor, "runs dim_y"]
-Mask = Bool[Tensor, "runs"]
+from mmbench.core.vectors import Joint, Mask, PartX, PartY, Vector
 
 COUNTED = ("grad_x", "grad_y", "hvps", "values", "samples")
 
@@ -203,12 +200,13 @@ class Oracle:
 
     # ---- second order ----
 
-    def linearise(self, z: Vector) -> "Linearisation":
+    def linearise(self, z: Joint) -> Linearisation:
         """Both gradients, ready for products; charges one of each player."""
         self._charge("grad_x", 1)
         self._charge("grad_y", 1)
         x, y = (part.detach().requires_grad_() for part in self.split(z))
-        return Linearisation(self, x, y, *self._gradients(x, y, create_graph=True))
+        gradients = self._gradients(x, y, create_graph=True)
+        return Linearisation(partial(self._charge, "hvps", 1), x, y, *gradients)
 
     def unroll(
         self,
@@ -256,10 +254,6 @@ class Oracle:
         self._book()
         self._alive = alive
 
-    def charge_hvp(self, on: Mask | None = None) -> None:
-        """Charge one Hessian product (the linearisation's call)."""
-        self._charge("hvps", 1, on)
-
     def _charge(self, what: str, amount: int, on: Mask | None = None) -> None:
         if on is None:
             self._waiting[what] += amount
@@ -278,61 +272,3 @@ class Unrolled(NamedTuple):
 
     grad_x: PartX
     first_grad_y: PartY
-
-
-class Linearisation:
-    """Gradients at a point and, from their retained graph, second-order products.
-
-    One product is one reverse pass through one player's retained gradient. `xy`, `yx`,
-    `xx` and `yy` are blocks of the Hessian of f in a zero-sum game.
-
-    Attributes:
-        grad_x: gradient of loss_x in x.
-        grad_y: gradient of loss_y in y.
-    """
-
-    def __init__(
-        self, oracle: Oracle, x: PartX, y: PartY, grad_x: PartX, grad_y: PartY
-    ) -> None:
-        self._oracle, self._x, self._y = oracle, x, y
-        self._grad_x, self._grad_y = grad_x, grad_y
-        self.grad_x, self.grad_y = grad_x.detach(), grad_y.detach()
-
-    def through_x(self, v: PartX, *, on: Mask | None = None) -> tuple[PartX, PartY]:
-        """Reverse pass of v through x's gradient: its parts in x and in y."""
-        return self._reverse(self._grad_x, v, (self._x, self._y), on)
-
-    def through_y(self, v: PartY, *, on: Mask | None = None) -> tuple[PartX, PartY]:
-        """Reverse pass of v through y's gradient: its parts in x and in y."""
-        return self._reverse(self._grad_y, v, (self._x, self._y), on)
-
-    def xy(self, v: PartY, *, on: Mask | None = None) -> PartX:
-        """f_xy v, of the length of x."""
-        return -self._reverse(self._grad_y, v, (self._x,), on)[0]
-
-    def yx(self, v: PartX, *, on: Mask | None = None) -> PartY:
-        """f_yx v, of the length of y."""
-        return self._reverse(self._grad_x, v, (self._y,), on)[0]
-
-    def xx(self, v: PartX, *, on: Mask | None = None) -> PartX:
-        """f_xx v."""
-        return self._reverse(self._grad_x, v, (self._x,), on)[0]
-
-    def yy(self, v: PartY, *, on: Mask | None = None) -> PartY:
-        """f_yy v."""
-        return -self._reverse(self._grad_y, v, (self._y,), on)[0]
-
-    def _reverse(
-        self, output: Vector, v: Vector, inputs: tuple[Tensor, ...], on: Mask | None
-    ) -> tuple[Tensor, ...]:
-        self._oracle.charge_hvp(on)
-        if not output.requires_grad:  # the gradient is constant
-            return tuple(torch.zeros_like(one) for one in inputs)
-        return torch.autograd.grad(
-            output,
-            inputs,
-            v,
-            retain_graph=True,
-            allow_unused=True,
-            materialize_grads=True,
-        )

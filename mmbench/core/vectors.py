@@ -9,6 +9,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+Vector = Float[Tensor, "runs n"]
+Joint = Float[Tensor, "runs dim"]  # x followed by y
+PartX = Float[Tensor, "runs dim_x"]
+PartY = Float[Tensor, "runs dim_y"]
+Mask = Bool[Tensor, "runs"]
+
 # A slice that starts at a multiple of 16 floats lies on a 64-byte boundary; matrix
 # products round by alignment, so this makes a run's bits independent of its position
 # among the runs.
@@ -59,7 +65,7 @@ def aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def keep(on: Bool[Tensor, "runs"], new: Any, old: Any) -> Any:
+def keep(on: Mask, new: Any, old: Any) -> Any:
     """New values where `on`, old ones elsewhere, run by run.
 
     Args:
@@ -75,6 +81,6 @@ def keep(on: Bool[Tensor, "runs"], new: Any, old: Any) -> Any:
     return new
 
 
-def dot(a: Float[Tensor, "runs n"], b: Float[Tensor, "runs n"]) -> Tensor:
+def dot(a: Vector, b: Vector) -> Tensor:
     """Inner product of each run, shape (runs,)."""
     return (a * b).sum(1)

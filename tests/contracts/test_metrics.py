@@ -108,10 +108,11 @@ def test_rate_of_a_geometric_sequence(factor: float) -> None:
 def test_rate_ignores_the_start_and_the_floor() -> None:
     """Neither a transient nor rounding noise at the end bends the slope."""
     steps = np.array(STEPS)
-    values = 0.95**steps + np.where(steps < 50, 100, 0)
+    values = 0.9**steps + np.where(steps < 50, 100, 0)
     floor = np.random.default_rng(0).uniform(1e-17, 1e-16, len(steps))
     rate = summarised("rate", np.maximum(values, floor)[:, None])
-    np.testing.assert_allclose(rate, 0.95, rtol=1e-3)
+    # Most records lie on the floor, which the slope must not see.
+    np.testing.assert_allclose(rate, 0.9, rtol=1e-3)
 
 
 def test_rate_of_a_cycle_is_one() -> None:

@@ -1,6 +1,9 @@
 """Random search with an answering opponent reaches the minimax line of the box."""
 
 import mmbench
+from mmbench.algorithms import ALGORITHMS
+from mmbench.tasks import TASKS
+from mmbench.testing.tools import begin
 
 BOX = "bilinear[box=5]"
 
@@ -24,6 +27,19 @@ def test_search_reaches_the_line_and_gda_cycles() -> None:
     assert (search.stopped_at < 120).all()
     assert gda.distance_worst.min() > 1
     assert set(gda.status) == {"finished"}
+
+
+def test_proposals_are_answered_to_near_stationarity() -> None:
+    """y climbs until its gradient is within the tolerance, and no further."""
+    tolerance = 0.01
+    algorithm = ALGORITHMS.build(f"accept_reject_search[tolerance={tolerance}]")
+    # f_yy = -2: each step of 0.05 takes a tenth off the gradient.
+    oracle, z = begin(TASKS.build("quadratic[a=1,b=10,c=-1]"))
+    z, state = algorithm.step(oracle, z, algorithm.init(oracle, z))
+    slope = oracle.grad_y(z).abs()[:, 0]
+    assert (slope <= tolerance).all()
+    assert (slope > 0.8 * tolerance).all()
+    assert state.ascents.min() > 10
 
 
 def test_a_run_stops_after_its_patience() -> None:

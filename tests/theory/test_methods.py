@@ -8,6 +8,7 @@ from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.acgd import ACGDState
 from mmbench.core.oracle import Oracle
 from mmbench.tasks import TASKS
+from mmbench.tasks.bilinear import BilinearGame
 from mmbench.testing.tools import PLACE, begin
 
 XY = "bilinear"
@@ -172,8 +173,22 @@ def test_simultaneous_steps_diverge_on_every_bilinear_game() -> None:
     assert radius(step_matrix(best, task)) == pytest.approx(0.75**0.5, abs=1e-12)
 
 
+class Asked(BilinearGame):
+    """Remembers how far out it was asked."""
+
+    farthest = 0.0
+
+    def losses(
+        self, x: torch.Tensor, y: torch.Tensor, sample: None, *, train: bool = True
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """x'Ay and its negative."""
+        here = torch.cat((x, y), dim=1).detach().abs().max().item()
+        self.farthest = max(self.farthest, here)
+        return super().losses(x, y, sample, train=train)
+
+
 def test_box_projection() -> None:
-    """Iterates of every method stay on the box, and its corners stay in place."""
+    """Iterates of every method, and where it asks for gradients, stay on the box."""
     task = TASKS.build("bilinear[box=5]")
     game = task.build(PLACE)
     far = torch.tensor([[9.0, -7.0], [4.0, 5.0], [-5.5, 0.5]], dtype=torch.float64)
@@ -182,8 +197,11 @@ def test_box_projection() -> None:
     for name in ALGORITHMS:
         options = "[ascents=20]" if name == "accept_reject_search" else "[step_size=2]"
         algorithm = ALGORITHMS.build(name + options)
+        game = Asked(task, PLACE)
         oracle, z = Oracle(game, (0, 1, 2)), expected
         state = algorithm.init(oracle, z)
         for _ in range(4):
             z, state = algorithm.step(oracle, z, state)
             assert z.abs().max() <= 5, name
+        # Unrolled steps of y are not projected, as its text says.
+        assert game.farthest <= 5 or name == "unrolled", name

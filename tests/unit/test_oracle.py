@@ -222,6 +222,19 @@ def test_dropout_is_off_in_evaluation() -> None:
     torch.testing.assert_close(evaluated, expected, rtol=1e-12, atol=0)
 
 
+def test_minibatches_do_not_depend_on_the_number_of_runs() -> None:
+    """A seed's minibatches and coins are the same however many runs are beside it."""
+    alone, z = begin(TASKS.build(NET), (3,))
+    among, every = begin(TASKS.build(NET), (0, 1, 2, 3, 4))
+    for _ in range(40):
+        alone.resample()
+        among.resample()
+        one, many = alone.field(z), among.field(every)
+        torch.testing.assert_close(one[0], many[3], rtol=1e-12, atol=1e-14)
+        assert torch.equal(alone.uniform()[0], among.uniform()[3])
+        assert torch.equal(alone.normal(3)[0], among.normal(3)[3])
+
+
 def test_scale_takes_a_number_or_a_pair() -> None:
     """A pair scales the parts of x and y."""
     oracle, z = begin(TASKS.build("bilinear[dim=2]"))
