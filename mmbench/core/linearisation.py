@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from mmbench.core.vectors import Mask, PartX, PartY, Vector
 
