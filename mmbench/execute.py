@@ -1,16 +1,18 @@
 """Execute: cells to results, in this process, one after the other."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mmbench.core.description import canonical, text
+from mmbench.core.description import canonical, digest, text
 from mmbench.core.docstring import doc_of
-from mmbench.core.errors import StoreError
+from mmbench.core.errors import DescriptionError, StoreError
 from mmbench.core.place import Place
 from mmbench.core.status import Status
 from mmbench.engine import run_cell
+from mmbench.metrics import METRICS
 from mmbench.plan import Cell
 from mmbench.provenance import provenance
 from mmbench.store import Store
@@ -69,7 +71,11 @@ def execute(
     watcher = watcher or Watcher()
     if store:
         store.check_writable()
-    waiting = [cell for cell in cells if not (store and is_stored(cell, store))]
+    waiting = [
+        _with_stored_metrics(cell, store) if store else cell
+        for cell in cells
+        if not (store and is_stored(cell, store))
+    ]
     for task in dict.fromkeys(cell.task for cell in waiting):
         task.prepare(place.data_dir)
     watcher.plan(cells, waiting)
@@ -88,20 +94,44 @@ def execute(
 
 
 def is_stored(cell: Cell, store: Store) -> bool:
-    """Whether the store has the cell, without error and with all columns asked for.
+    """Whether the store has the cell, without error and with all metrics asked for.
 
     A file that cannot be read counts as absent: the cell is computed again and replaces
     it.
     """
+    footer = _footer(cell, store)
+    if footer is None or Status.ERROR in footer["outcomes"]:
+        return False
+    return {digest(one) for one in cell.metrics} <= set(footer["metrics"].values())
+
+
+def _footer(cell: Cell, store: Store) -> dict[str, Any] | None:
+    """What is stored of a cell; None where nothing can be read."""
     if cell.key not in store:
-        return False
+        return None
     try:
-        footer = store.footer(cell.key)
+        return store.footer(cell.key)
     except StoreError:
-        return False
-    stored = {column["name"] for column in footer["columns"]}
-    wanted = {column.name for column in cell.columns}
-    return wanted <= stored and Status.ERROR not in footer["outcomes"]
+        return None
+
+
+def _with_stored_metrics(cell: Cell, store: Store) -> Cell:
+    """The cell with the metrics that its file has and that it would replace.
+
+    A metric of other parameters that fills the same columns gives way to the one asked
+    for; one from outside is not known by its words and has to be asked for again.
+    """
+    footer = _footer(cell, store) or {"metrics": {}}
+    taken = {column.name for column in cell.columns}
+    metrics = list(cell.metrics)
+    for words in footer["metrics"]:
+        try:
+            metric = METRICS.build(words)
+        except DescriptionError:
+            continue
+        if taken.isdisjoint(column.name for column in metric.columns):
+            metrics.append(metric)
+    return replace(cell, metrics=tuple(metrics))
 
 
 def _told(cell: Cell) -> dict[str, Any]:
@@ -112,7 +142,7 @@ def _told(cell: Cell) -> dict[str, Any]:
         "task": text(cell.task),
         "algorithm": text(cell.algorithm),
         "label": cell.label,
-        "metrics": [text(metric) for metric in cell.metrics],
+        "metrics": {text(metric): digest(metric) for metric in cell.metrics},
         "columns": [column._asdict() for column in cell.columns],
         "target": str(cell.task.target or ""),
         "seeds": [cell.seeds[0], cell.seeds[-1]],

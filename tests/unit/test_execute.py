@@ -144,6 +144,25 @@ class Failing(mmbench.Algorithm):
 '''
 
 
+def test_measuring_more_loses_nothing(store: Store) -> None:
+    """A cell computed again for another metric keeps those that it had."""
+    execute(cells("gda", metrics=("distance", "gap")), store)
+    execute(cells("gda", metrics=("field_norm",)), store)
+    frame = gather(store).frame
+    assert {"distance", "gap", "field_norm"} <= set(frame)
+    assert frame[["distance", "gap", "field_norm"]].notna().all(axis=None)
+    assert execute(cells("gda", metrics=("distance", "gap")), store) == []
+
+
+def test_another_protocol_is_another_metric(store: Store) -> None:
+    """A column measured with other parameters does not answer for the one asked for."""
+    execute(cells("gda", metrics=("gap[radius=1]",)), store)
+    (first,) = {*gather(store).frame.query("seed == 0 and step == 0")["gap"]}
+    assert len(execute(cells("gda", metrics=("gap[radius=2]",)), store)) == 1
+    (second,) = {*gather(store).frame.query("seed == 0 and step == 0")["gap"]}
+    assert second == pytest.approx(2 * first, rel=1e-6)
+
+
 def test_an_error_is_stored_and_tried_again(store: Store, tmp_path: Path) -> None:
     """Its rows say error and why; the others finish; the next time it is retried."""
     path = tmp_path / "failing.py"
