@@ -10,7 +10,7 @@ import pandas as pd
 from mmbench import stats
 from mmbench.core.cost import gradient_equivalents
 from mmbench.core.status import Status
-from mmbench.frame import Results
+from mmbench.frame import Results, primary, target_of, tasks_of
 
 # Two entries share a place unless a test separates them at this level and they differ
 # by at least this much: in success rate, or where a task has no target in the share of
@@ -60,45 +60,6 @@ class Board(NamedTuple):
 
     table: pd.DataFrame
     pairs: pd.DataFrame
-
-
-def tasks_of(results: Results) -> list[str]:
-    """Tasks in order of first appearance."""
-    return list(dict.fromkeys(results.frame["task"]))
-
-
-def labels_of(results: Results) -> list[str]:
-    """Labels in order of first appearance."""
-    return list(dict.fromkeys(results.frame["label"]))
-
-
-def columns_of(results: Results, task: str) -> list[dict[str, Any]]:
-    """Metric columns of a task that hold at least one number, in order."""
-    frame = results.frame[results.frame["task"] == task]
-    told = {}
-    for footer in results.footers.values():
-        if footer["task"] == task:
-            for column in footer["columns"]:
-                name = column["name"]
-                if name in frame and frame[name].notna().any():
-                    told.setdefault(name, column)
-    return list(told.values())
-
-
-def primary(results: Results, task: str) -> dict[str, Any] | None:
-    """The column that says how good an iterate is: the first one with a direction.
-
-    The columns of a target come first, so where there is one it is among them.
-    """
-    return next(
-        (one for one in columns_of(results, task) if one["better"] != "neither"), None
-    )
-
-
-def target_of(results: Results, task: str) -> str:
-    """What counts as reached on a task, in words; empty where nothing is declared."""
-    targets = [one["target"] for one in results.footers.values() if one["task"] == task]
-    return next((one for one in targets if one), "")
 
 
 def entries(results: Results, task: str) -> list[Entry]:

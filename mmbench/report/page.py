@@ -8,8 +8,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from mmbench.core.errors import StoreError
-from mmbench.frame import Results
-from mmbench.leaderboard import labels_of, tasks_of
+from mmbench.frame import Results, labels_of, tasks_of
 from mmbench.report import style
 from mmbench.report.sections import SECTIONS
 

@@ -8,8 +8,7 @@ import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
 from mmbench.core.cost import gradient_equivalents
-from mmbench.frame import Results
-from mmbench.leaderboard import columns_of, labels_of, primary, tasks_of
+from mmbench.frame import Results, columns_of, labels_of, primary, tasks_of
 from mmbench.report import style
 from mmbench.report.sections.base import Figure, Part, Section, is_count
 from mmbench.stats import quantile

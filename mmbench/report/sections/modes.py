@@ -11,8 +11,7 @@ from matplotlib.patches import Circle
 from mmbench.core.capability import Capability
 from mmbench.core.errors import MmbenchError
 from mmbench.core.place import Place
-from mmbench.frame import Results
-from mmbench.leaderboard import columns_of, labels_of, tasks_of
+from mmbench.frame import Results, columns_of, labels_of, tasks_of
 from mmbench.metrics.mode_coverage import WIDE
 from mmbench.report import style
 from mmbench.report.sections.base import (

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from mmbench.core.status import Status
-from mmbench.frame import Results
-from mmbench.leaderboard import tasks_of
+from mmbench.frame import Results, tasks_of
 from mmbench.report import style
 from mmbench.report.sections.base import Cell, Figure, Part, Section, Table, number
 

@@ -8,8 +8,7 @@ import torch
 
 from mmbench.core.errors import MmbenchError
 from mmbench.core.place import Place
-from mmbench.frame import Results
-from mmbench.leaderboard import labels_of, tasks_of
+from mmbench.frame import Results, labels_of, tasks_of
 from mmbench.metrics.base import Point
 from mmbench.report import style
 from mmbench.report.sections.base import Figure, Part, Section

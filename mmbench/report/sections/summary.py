@@ -4,17 +4,8 @@ import numpy as np
 import pandas as pd
 
 from mmbench import stats
-from mmbench.frame import Results
-from mmbench.leaderboard import (
-    LEVEL,
-    MARGIN,
-    WINS,
-    Board,
-    boards,
-    labels_of,
-    primary,
-    target_of,
-)
+from mmbench.frame import Results, labels_of, primary, target_of
+from mmbench.leaderboard import LEVEL, MARGIN, WINS, Board, boards
 from mmbench.report import style
 from mmbench.report.sections.base import (
     Cell,
