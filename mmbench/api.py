@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from mmbench.core.errors import DescriptionError
 from mmbench.core.place import Place, pick_device
 from mmbench.execute import execute
 from mmbench.frame import gather, tidy
@@ -49,6 +50,9 @@ def run(
     Raises:
         MmbenchError: one sentence about what is wrong, before any work starts.
     """
+    for name, given in (("tasks", tasks), ("algorithms", algorithms)):
+        if isinstance(given, str):
+            raise DescriptionError(f"{name} must be a list; got {given!r}.")
     grid = Grid(
         tasks=tuple(tasks),
         algorithms=tuple(algorithms),

@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
+from mmbench.core.errors import DescriptionError
 from mmbench.core.oracle import Oracle
 from mmbench.core.place import Place
 from mmbench.core.status import Status
@@ -46,7 +49,7 @@ def run_cell(
             recordings.append(recording)
             try:
                 _Chunk(cell, place, width, recording).compute(progress or _silent)
-            except Exception as error:  # an outside class may raise anything
+            except (Exception, SystemExit) as error:  # an outside class may raise both
                 recording.fail(error)
     return joined(cell, recordings, width)
 
@@ -84,7 +87,12 @@ class _Chunk:
         limit = cell.task.limit
         starts = [cell.task.start(game, generator(one, "start")) for one in self.seeds]
         z = game.project(torch.stack(starts).to(game.device))
+        if not bool(torch.isfinite(z).all()):
+            raise DescriptionError(
+                f"{cell.task} must start at finite points; it did not."
+            )
         state = cell.algorithm.init(oracle, z)
+        check_state(cell.algorithm, state, len(z))
         alive = torch.ones(len(z), dtype=torch.bool, device=game.device)
         everyone = True
         due = iter(cell.schedule)
@@ -104,7 +112,11 @@ class _Chunk:
             if not everyone and not bool(alive.any()):
                 continue  # nobody moves any more; the records repeat
             oracle.resample()
+            writes = _writes(z)
             moved, new_state = cell.algorithm.step(oracle, z, state)
+            sound = moved.shape == z.shape and moved.dtype == z.dtype
+            if not sound or _writes(z) != writes:
+                raise _misstep(cell, z, moved)
             stopped = cell.algorithm.done(new_state)
             # One number for all runs decides the usual case; NaN compares false.
             if everyone and stopped is None and float(_largest(moved)) <= limit:
@@ -151,6 +163,37 @@ class _Chunk:
     def _sheet(self, z: Tensor) -> dict[str, np.ndarray]:
         sheet = self.game.sheet(z[:SHOWN], self.seeds[:SHOWN])
         return {} if sheet is None else {"sheet": sheet[: self.runs].cpu().numpy()}
+
+
+def _writes(z: Tensor) -> int:
+    """How often a tensor has been written in place, as torch counts it."""
+    return z._version  # noqa: SLF001  # torch has no public name for it
+
+
+def _misstep(cell: Cell, z: Tensor, moved: Tensor) -> DescriptionError:
+    same = moved.shape == z.shape and moved.dtype == z.dtype
+    got = f"shape {tuple(moved.shape)}, {moved.dtype}"
+    return DescriptionError(
+        f"{cell.algorithm}.step must return a new z of shape {tuple(z.shape)}, "
+        f"{z.dtype}; got {'the old one, written in place' if same else got}."
+    )
+
+
+def check_state(algorithm: Algorithm, state: Any, runs: int) -> None:
+    """Raise unless a state is tensors with a leading `runs` axis, nested in tuples.
+
+    Raises:
+        DescriptionError: naming the algorithm and what was found.
+    """
+    if isinstance(state, tuple):
+        for part in state:
+            check_state(algorithm, part, runs)
+    elif not isinstance(state, Tensor) or state.shape[:1] != (runs,):
+        got = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
+        raise DescriptionError(
+            f"{algorithm}.init must give tensors with a leading axis of {runs} runs, "
+            f"in tuples; got {got}."
+        )
 
 
 def _largest(z: Tensor, dim: int | None = None) -> Tensor:

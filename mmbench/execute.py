@@ -13,6 +13,7 @@ from mmbench.core.place import Place
 from mmbench.core.status import Status
 from mmbench.engine import run_cell
 from mmbench.metrics import METRICS
+from mmbench.metrics.base import TrajectoryMetric
 from mmbench.plan import Cell
 from mmbench.provenance import provenance
 from mmbench.store import Store
@@ -102,6 +103,11 @@ def is_stored(cell: Cell, store: Store) -> bool:
     footer = _footer(cell, store)
     if footer is None or Status.ERROR in footer["outcomes"]:
         return False
+    try:
+        if sorted(store.arrays(cell.key)) != footer["arrays"]:
+            return False
+    except StoreError:
+        return False
     return {digest(one) for one in cell.metrics} <= set(footer["metrics"].values())
 
 
@@ -129,8 +135,11 @@ def _with_stored_metrics(cell: Cell, store: Store) -> Cell:
             metric = METRICS.build(words)
         except DescriptionError:
             continue
-        if taken.isdisjoint(column.name for column in metric.columns):
+        given = {column.name for column in metric.columns}
+        needed = {metric.of} if isinstance(metric, TrajectoryMetric) else set()
+        if taken.isdisjoint(given) and needed <= taken:
             metrics.append(metric)
+            taken |= given
     return replace(cell, metrics=tuple(metrics))
 
 
@@ -169,6 +178,7 @@ def _ended(trajectory: Trajectory, place: Place) -> dict[str, Any]:
     outcomes = [str(status) for status in trajectory.status]
     return {
         "width": trajectory.width,
+        "arrays": sorted(trajectory.arrays),
         "outcomes": {one: outcomes.count(one) for one in sorted(set(outcomes))},
         "reason": trajectory.reason,
         "provenance": provenance(place.device.type),

@@ -8,9 +8,9 @@ import pandas as pd
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.errors import StoreError
+from mmbench.plan import LEADING
 from mmbench.store import Store
 from mmbench.tasks import TASKS
-from mmbench.trajectory import LEADING
 
 
 class Results(NamedTuple):

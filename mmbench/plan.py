@@ -10,6 +10,7 @@ from mmbench.core.budget import schedule
 from mmbench.core.checks import Count
 from mmbench.core.description import Description, digest, text
 from mmbench.core.errors import DescriptionError, MisfitError
+from mmbench.core.oracle import COUNTED
 from mmbench.metrics import METRICS
 from mmbench.metrics.base import Column, Metric, TrajectoryMetric
 from mmbench.suites.base import Grid, Suite
@@ -18,6 +19,21 @@ from mmbench.tasks.base import Task
 
 # Raised when the engine changes the numbers of a trajectory.
 ENGINE_VERSION = 1
+
+# Columns of the tidy table before and after the metrics.
+LEADING = (
+    "task",
+    "algorithm",
+    "label",
+    "seed",
+    "step",
+    *COUNTED,
+    "cell_seconds",
+    "status",
+    "stopped_at",
+    "reason",
+)
+RESERVED = (*LEADING, "key")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +72,12 @@ class Cell(Description):
                     "them from this grid."
                 )
         columns = [column.name for column in self.columns]
+        for name in columns:
+            if columns.count(name) > 1 or name in RESERVED:
+                raise MisfitError(
+                    f"Columns must have different names; {name!r} is filled twice "
+                    f"among {', '.join(str(one) for one in self.metrics)}."
+                )
         target = self.task.target
         if target and not {name for name, _ in target.bounds} <= set(columns):
             raise MisfitError(
@@ -64,9 +86,11 @@ class Cell(Description):
             )
         for metric in self.metrics:
             if isinstance(metric, TrajectoryMetric) and metric.of not in columns:
+                measured = [one for one in self.metrics if one is not metric]
+                known = [one.name for other in measured for one in other.columns]
                 raise MisfitError(
                     f"{metric} needs the column {metric.of!r}, which no chosen metric "
-                    f"of {self.task} gives; known: {', '.join(columns)}."
+                    f"of {self.task} gives; known: {', '.join(known) or 'none'}."
                 )
 
     @cached_property
@@ -147,6 +171,8 @@ def labelled(given: str | Description) -> tuple[str, Algorithm]:
             equals = ""
         words = rest if equals else given
     algorithm = ALGORITHMS.described(words)
+    if equals and not label.strip():
+        raise DescriptionError(f"A label must not be empty; got {given!r}.")
     return (label.strip() if equals else text(algorithm)), algorithm
 
 

@@ -21,7 +21,7 @@ from safetensors.numpy import load, save
 
 from mmbench.core.errors import StoreError
 
-SCHEMA = 1
+SCHEMA = 2
 FOOTER = b"mmbench"
 
 

@@ -14,19 +14,6 @@ from mmbench.core.status import Status
 from mmbench.metrics.base import IterateMetric, Metric, TrajectoryMetric
 from mmbench.plan import Cell
 
-# Columns of the tidy table before the metrics.
-LEADING = (
-    "task",
-    "algorithm",
-    "label",
-    "seed",
-    "step",
-    *COUNTED,
-    "cell_seconds",
-    "status",
-    "stopped_at",
-    "reason",
-)
 STREAK = 3  # records in a row at which the target must hold
 SHOWN = 8  # runs whose path or sheet is kept
 
@@ -82,12 +69,12 @@ class Recording:
                 self.status[run] = Status.CONVERGED
                 self.stopped_at[run] = self._streak_from[run]
 
-    def fail(self, error: Exception) -> None:
-        """An exception has ended all runs that were not dead."""
+    def fail(self, error: BaseException) -> None:
+        """An exception has ended all runs that had not ended before."""
         self.reason = _told(error)
         at = self.steps[-1] if self.steps else 0
-        living = [run for run, one in enumerate(self.status) if not one.dead]
-        self.mark(living, Status.ERROR, at)
+        running = [run for run, one in enumerate(self.status) if one is Status.FINISHED]
+        self.mark(running, Status.ERROR, at)
 
 
 @dataclass
@@ -227,7 +214,9 @@ def _summarise(metric: TrajectoryMetric, trajectory: Trajectory) -> None:
             check_shape(metric, column.name, np.shape(given[column.name]), runs)
     except Exception as error:
         trajectory.reason = _told(error)
-        trajectory.status = [Status.ERROR] * runs
+        trajectory.status = [
+            one if one.dead else Status.ERROR for one in trajectory.status
+        ]
         given = {column.name: np.full(runs, np.nan) for column in metric.columns}
     for column in metric.columns:
         repeated = np.tile(given[column.name], (len(trajectory.steps), 1))
@@ -247,5 +236,5 @@ def check_shape(metric: Metric, column: str, shape: Sequence[int], runs: int) ->
         )
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

@@ -98,7 +98,7 @@ class AcceptReject(Algorithm):
         )
 
     def init(self, oracle: Oracle, z: Iterate) -> AcceptRejectState:
-        """A reference that any first proposal beats."""
+        """A reference that any first proposal beats, if it is kept."""
         none = torch.zeros(len(z), dtype=torch.int64, device=z.device)
         # By the notebook's rule the larger value wins.
         worst = -torch.inf if self.rule == "notebook" else torch.inf

@@ -32,8 +32,9 @@ class AcceptRejectSearch(Algorithm):
         y' = y + ηᵧ ∇ᵧ f(x', y), repeated until ‖∇ᵧ f‖ ≤ ε
         (x, y)⁺ = (x', y') if f(x', y') < f(x, y) − δ, else (x, y)
 
-    A run proposes again and again from where it stands, and stops after `patience`
-    rejections in a row. For games of few variables, as in the authors' Figure 3.
+    The first proposal is taken. A run proposes again and again from where it stands,
+    and stops after `patience` rejections in a row. For games of few variables, as in
+    the authors' Figure 3.
 
     Args:
         step_size: a number or a pair (x, y): ηₓ, the length of a proposal in units of

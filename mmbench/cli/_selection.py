@@ -151,6 +151,11 @@ def named_suite(name: str) -> Suite:
     raise unknown_name("suite", name, [*SUITES, "path/to/suite.toml"])
 
 
+def elsewhere(store: Path) -> str:
+    """` --store DIR` as a shell takes it; nothing for the usual folder."""
+    return "" if store == DEFAULT_STORE else f" --store {shlex.quote(str(store))}"
+
+
 def selecting(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the argument SUITE and the options of a grid, as `selection`."""
 

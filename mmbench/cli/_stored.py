@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmbench.cli import say
-from mmbench.cli._selection import Selection
+from mmbench.cli._selection import Selection, elsewhere
 from mmbench.core.errors import StoreError
 
 if TYPE_CHECKING:  # frame imports pandas
@@ -35,14 +35,15 @@ def stored(selection: Selection, store: Path) -> "mmbench.frame.Results":
     cells = selection.cells
     there = set(kept)
     found = [(cell.key, cell.label) for cell in cells if cell.key in there]
+    command = f"mmbench run {selection}{elsewhere(store)}"
     if not found:
         raise StoreError(
             f"The store {store} must hold cells of {selection.suite.name}; it has none "
-            f"of its {len(cells)}. Compute them first: mmbench run {selection}"
+            f"of its {len(cells)}. Compute them first: {command}"
         )
     if len(found) < len(cells):
         say(
             f"Note: {len(cells) - len(found)} of {counted(len(cells), 'cell')} are not "
-            f"in {store} yet: mmbench run {selection}"
+            f"in {store} yet: {command}"
         )
     return gather(kept, found)

@@ -1,6 +1,5 @@
 """mmbench run: compute what the store lacks."""
 
-import shlex
 import sys
 import time
 from collections import Counter
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mmbench.cli import INTERRUPTED, Failed, say
-from mmbench.cli._selection import DEFAULT_STORE, Selection, selecting, storing
+from mmbench.cli._selection import Selection, elsewhere, selecting, storing
 from mmbench.core.errors import MmbenchError
 
 if TYPE_CHECKING:
@@ -152,9 +151,8 @@ def _summarise(
         f"Store: {kept.folder}"
     )
     if not page:
-        where = [] if kept.folder == DEFAULT_STORE else ["--store", str(kept.folder)]
-        rest = shlex.join([*where, "--out", "mmbench-report"])
-        click.echo(f"Next: mmbench report {selection} {rest}")
+        chosen = f"{selection}{elsewhere(kept.folder)}"
+        click.echo(f"Next: mmbench report {chosen} --out mmbench-report")
 
 
 def _complain(selection: Selection, kept: "mmbench.store.Store", strict: bool) -> None:

@@ -14,6 +14,7 @@ def schedule(steps: int, records: int) -> tuple[int, ...]:
     Returns:
         Increasing steps, from 0 to `steps`.
     """
+    records = min(records, steps)
     even = {round(steps * i / records) for i in range(records + 1)}
     early = {2**i for i in range(steps.bit_length()) if 2**i < steps / records}
     return tuple(sorted(even | early))

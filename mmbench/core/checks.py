@@ -50,6 +50,7 @@ Fraction = Annotated[float, Domain(low=0, high=1)]
 Decay = Annotated[float, Domain(low=0, high=1, open_high=True)]
 Count = Annotated[int, Domain(low=1)]
 Natural = Annotated[int, Domain(low=0)]
+Seed = Annotated[int, Domain(low=0, high=2**53)]  # any further, floats lose them
 
 # One number for both players, or a pair (x, y).
 StepSize = Positive | tuple[Positive, Positive]

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mmbench.core.vectors import dot
+from mmbench.core.vectors import dot, keep
 
 
 class Solution(NamedTuple):
@@ -58,9 +58,8 @@ def conjugate_gradient(
         iterations += on
         curvature = dot(p, ap)
         on = on & (curvature > 0)  # per run: rounding has used up the direction
-        step = torch.where(on, rr / curvature, 0.0)[:, None]
-        x = x + step * p
-        r = r - step * ap
+        step = (rr / curvature)[:, None]
+        x, r = keep(on, (x + step * p, r - step * ap), (x, r))
         previous, rr = rr, torch.where(on, dot(r, r), rr)
-        p = r + torch.where(on, rr / previous, 0.0)[:, None] * p
+        p = keep(on, r + (rr / previous)[:, None] * p, p)
     return Solution(x, iterations)

@@ -10,8 +10,10 @@ import json
 import sys
 import types
 import typing
+import uuid
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from mmbench.core.checks import Domain
@@ -144,12 +146,33 @@ def digest(value: Any) -> str:
 def reference_of(cls: type) -> str:
     """Class path of a description, with a digest of the source if it is an outsider's.
 
-    A class from outside mmbench carries the digest of its source (`source_digest`, set
-    where the class is loaded), so that edited code is never answered from old results.
+    The digest is that of the modules of the class and of its bases outside mmbench, so
+    that edited code is never answered from old results. What these modules import is
+    not part of it.
     """
-    path = f"{cls.__module__}:{cls.__qualname__}"
-    source = getattr(cls, "source_digest", "")
-    return f"{getattr(cls, 'outside', path)}@{source}" if source else path
+    outsiders = [one for one in cls.__mro__ if _is_outside(one)]
+    if not outsiders:
+        return f"{cls.__module__}:{cls.__qualname__}"
+    digests = "".join(_source_digest(one) for one in outsiders)
+    source = hashlib.sha256(digests.encode()).hexdigest()[:16]
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__
+    return f"{Path(file).name}:{cls.__qualname__}@{source}"
+
+
+def _is_outside(cls: type) -> bool:
+    """Whether a class is neither mmbench's nor of the standard library."""
+    package = cls.__module__.partition(".")[0]
+    return package != "mmbench" and package not in sys.stdlib_module_names
+
+
+@cache
+def _source_digest(cls: type) -> str:
+    """SHA-256 of the source of a class's module; where there is none, a random one."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    try:
+        return hashlib.sha256(Path(str(file)).read_bytes()).hexdigest()
+    except OSError:  # typed into an interpreter: its results are never used again
+        return uuid.uuid4().hex
 
 
 def text(value: Any) -> str:

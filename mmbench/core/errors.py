@@ -41,7 +41,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
         known: what could have been given.
     """
     names = list(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    near = [one for one in names if one.lower() == name.lower()]
+    near = near or get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listing = ", ".join(names) if names else "none"
     return UnknownNameError(f"Unknown {kind} {name!r}.{hint} Known: {listing}.")

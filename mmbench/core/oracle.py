@@ -17,6 +17,9 @@ from mmbench.core.linearisation import Linearisation
 from mmbench.core.streams import Stream, chunk_length
 from mmbench.core.vectors import Joint, Mask, PartX, PartY, Vector
 
+# A loss need not depend on both players; its gradient is then zero.
+UNUSED = {"allow_unused": True, "materialize_grads": True}
+
 COUNTED = ("grad_x", "grad_y", "hvps", "values", "samples")
 
 
@@ -169,7 +172,7 @@ class Oracle:
         x, y = self.split(z)
         x = x.detach().requires_grad_()
         loss = self._game.losses(x, y, self._sample)[0]
-        return torch.autograd.grad(loss.sum(), x)[0]
+        return torch.autograd.grad(loss.sum(), x, **UNUSED)[0]
 
     def grad_y(self, z: Joint, *, on: Mask | None = None) -> PartY:
         """Gradient of loss_y in y; charges one player-gradient."""
@@ -183,19 +186,21 @@ class Oracle:
         x, y = self.split(z)
         y = y.detach().requires_grad_()
         loss = self._game.losses(x, y, self._sample)[1]
-        return torch.autograd.grad(loss.sum(), y)[0], -loss.detach()
+        return torch.autograd.grad(loss.sum(), y, **UNUSED)[0], -loss.detach()
 
     def _gradients(self, x: PartX, y: PartY, *, create_graph: bool) -> Any:
         loss_x, loss_y = self._game.losses(x, y, self._sample)
         if self._game.zero_sum:  # one reverse pass serves both players
             at_x, at_y = torch.autograd.grad(
-                loss_x.sum(), (x, y), create_graph=create_graph
+                loss_x.sum(), (x, y), create_graph=create_graph, **UNUSED
             )
             return at_x, -at_y
         at_x = torch.autograd.grad(
-            loss_x.sum(), x, create_graph=create_graph, retain_graph=True
+            loss_x.sum(), x, create_graph=create_graph, retain_graph=True, **UNUSED
         )[0]
-        at_y = torch.autograd.grad(loss_y.sum(), y, create_graph=create_graph)[0]
+        at_y = torch.autograd.grad(
+            loss_y.sum(), y, create_graph=create_graph, **UNUSED
+        )[0]
         return at_x, at_y
 
     # ---- second order ----

@@ -14,14 +14,15 @@ from mmbench.core.errors import DescriptionError, UnknownNameError, unknown_name
 def load_outside(name: str) -> Any:
     """A class named `package.module:Class` or `path/to/file.py:Class`.
 
-    Sets `outside` (the reference without its folder) and `source_digest` (of its
-    module's source) on the class, which become part of the key of its cells.
-
     Raises:
         UnknownNameError: when there is no such file, module or class.
         DescriptionError: when its module raises.
     """
     location, _, attribute = name.rpartition(":")
+    if not location or not attribute:
+        raise UnknownNameError(
+            f"{name!r} must read like path/to/file.py:Class or package.module:Class."
+        )
     try:
         module = _module_at(location)
     except (OSError, ModuleNotFoundError) as error:
@@ -39,14 +40,7 @@ def load_outside(name: str) -> Any:
             if isinstance(value, type) and value.__module__ == module.__name__
         ]
         raise unknown_name(f"class in {location}", attribute, own)
-    cls = getattr(module, attribute)
-    # A class that the module only imports keeps the name it has.
-    its_own = isinstance(cls, type) and cls.__module__ == module.__name__
-    if its_own and not cls.__module__.startswith("mmbench."):
-        origin = Path(str(module.__file__))
-        cls.outside = f"{origin.name}:{attribute}"
-        cls.source_digest = hashlib.sha256(origin.read_bytes()).hexdigest()[:16]
-    return cls
+    return getattr(module, attribute)
 
 
 def _module_at(location: str) -> ModuleType:
@@ -63,9 +57,12 @@ def _module_at(location: str) -> ModuleType:
         raise ModuleNotFoundError(f"{location} cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[unique] = module  # dataclasses look their module up there
+    sys.path.insert(0, str(path.parent))  # for what it imports from beside it
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[unique]
         raise
+    finally:
+        sys.path.remove(str(path.parent))
     return module

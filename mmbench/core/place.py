@@ -34,14 +34,12 @@ def pick_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise DeviceError(
-            f"--device must be auto, cpu or cuda; got {name!r}."
-        ) from None
+        raise DeviceError(f"device must be auto, cpu or cuda; got {name!r}.") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            f"--device must name a device that is there; got {name!r} and this torch "
+            f"device must name a device that is there; got {name!r} and this torch "
             "sees no CUDA device; use cpu or auto."
         )
     if device.type not in ("cpu", "cuda"):
-        raise DeviceError(f"--device must be auto, cpu or cuda; got {name!r}.")
+        raise DeviceError(f"device must be auto, cpu or cuda; got {name!r}.")
     return device

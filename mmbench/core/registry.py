@@ -110,7 +110,8 @@ class Registry(Mapping[str, Any]):
         if isinstance(given, str):
             return self.build(given)
         if not isinstance(given, self.base_class):
-            raise DescriptionError(f"{given} must be a {self.kind}; it is not.")
+            raise DescriptionError(f"{given!r} must be a {self.kind}; it is not.")
+        self._admit(type(given), type(given).__name__)
         return given
 
     def family_of(self, cls: type) -> "Registry | None":

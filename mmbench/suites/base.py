@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mmbench.core.checks import Count, Natural
+from mmbench.core.checks import Count, Seed
 from mmbench.core.description import Description
 from mmbench.core.errors import DescriptionError
 
@@ -33,7 +33,7 @@ class Grid(Description):
     algorithms: tuple[str | Description, ...]
     metrics: tuple[str | Description, ...] = ()
     seeds: Count = 32
-    first_seed: Natural = 0
+    first_seed: Seed = 0
     steps: Count = 1000
     records: Count = 40
     dtype: Literal["float32", "float64"] = "float32"

@@ -26,8 +26,9 @@ GAN = Suite(
             tasks=("four_gaussians",),
             algorithms=(
                 f"unrolled(6) = unrolled[{_GAUSSIAN}]",
-                # No published setting; the rates are those of Adam above.
+                # No published setting: the rates of Adam above, and equal ones.
                 "ACGD = acgd[step_size=(0.001,0.0001)]",
+                "ACGD equal rates = acgd[step_size=0.001]",
             ),
             seeds=8,
             steps=1500,

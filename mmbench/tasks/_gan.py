@@ -64,9 +64,10 @@ class GANGame(Game):
         self.noise_size = generator.widths[0]
         masks = 2 * discriminator.mask_width
         # 16 leaves room for the real points' own numbers
+        self.sample_size = batch_size * (self.noise_size + masks + 16)
+        # Evaluation noise, and the count and seeds that it was drawn for.
         self._asked: tuple[int, tuple[int, ...]] | None = None
         self._noise: Tensor
-        self.sample_size = batch_size * (self.noise_size + masks + 16)
 
     def draw_real(self, generator: torch.Generator, count: int) -> Tensor:
         """Draw `count` minibatches of real points of one run, (count, batch, ...)."""

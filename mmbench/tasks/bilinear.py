@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Count, Finite, NonNegative, Positive
+from mmbench.core.checks import Count, Finite, NonNegative, Positive, Seed
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.place import Place
@@ -47,7 +47,7 @@ class Bilinear(Task):
     smallest: Positive = 1.0
     largest: Positive = 1.0
     spacing: Literal["linear", "log"] = "linear"
-    instance: int = 0
+    instance: Seed = 0
     box: NonNegative = 0.0
     start_at: tuple[Finite, Finite] | None = None
 

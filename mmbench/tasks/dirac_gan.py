@@ -23,8 +23,8 @@ class DiracGAN(Task):
 
         f(x, y) = φ(xy) + φ(0) − (γ/2) y²,   φ(t) = −log(1 + e^(−t))
 
-    The data are a point mass at 0. Without regularisation no first-order method that
-    moves both players simultaneously converges to the equilibrium.
+    The data are a point mass at 0. Without regularisation neither simultaneous nor
+    alternating gradient steps converge to the equilibrium.
 
     Args:
         loss: "saturating" is f above; "nonsaturating" lets x minimise log(1 + e^(xy));

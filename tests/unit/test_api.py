@@ -78,7 +78,7 @@ def test_chosen_metrics_are_measured() -> None:
         ({"tasks": []}, "must name at least one"),
         ({"seeds": 0}, "Grid.seeds must be"),
         ({"dtype": "double"}, "Grid.dtype must be"),
-        ({"device": "tpu"}, "--device must be"),
+        ({"device": "tpu"}, "device must be"),
     ],
 )
 def test_bad_questions_are_refused(ask: dict, sentence: str) -> None:

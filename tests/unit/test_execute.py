@@ -12,11 +12,10 @@ from mmbench.core.description import digest
 from mmbench.core.errors import DataError, StoreError
 from mmbench.execute import Watcher, execute, is_stored
 from mmbench.frame import gather, load, tidy
-from mmbench.plan import Cell, plan
+from mmbench.plan import LEADING, Cell, plan
 from mmbench.store import Store
 from mmbench.suites.base import Grid, Suite
 from mmbench.tasks.bilinear import Bilinear
-from mmbench.trajectory import LEADING
 
 
 def cells(

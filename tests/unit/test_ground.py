@@ -148,7 +148,7 @@ def test_devices() -> None:
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device("auto").type in ("cpu", "cuda")
     for name in ("gpu", "meta", "cuda0", ""):
-        with pytest.raises(MmbenchError, match="--device must be auto, cpu or cuda"):
+        with pytest.raises(MmbenchError, match="device must be auto, cpu or cuda"):
             pick_device(name)
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmbench.core.errors import StoreError
-from mmbench.store import Store
+from mmbench.store import SCHEMA, Store
 
 FRAME = pd.DataFrame({"seed": [0, 1], "x": [1.5, np.nan], "label": ["a", "a"]})
 FOOTER = {"task": "bilinear", "outcomes": {"finished": 2}, "ö": "é"}
@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Store:
 def test_round_trip(store: Store) -> None:
     """What was put is what is there, NaN included."""
     pd.testing.assert_frame_equal(store.frame("abc"), FRAME)
-    assert store.footer("abc") == {"schema": 1, **FOOTER}
+    assert store.footer("abc") == {"schema": SCHEMA, **FOOTER}
     arrays = store.arrays("abc")
     assert set(arrays) == set(ARRAYS)
     for name, array in ARRAYS.items():
@@ -160,7 +160,7 @@ def test_other_schemas_are_refused(store: Store) -> None:
         {b"mmbench": b'{"schema": 99}'}
     )
     pq.write_table(table, store.folder / "later.parquet")
-    with pytest.raises(StoreError, match="must have schema 1; got 99"):
+    with pytest.raises(StoreError, match="must have schema 2; got 99"):
         store.footer("later")
 
 

@@ -6,9 +6,9 @@ import pytest
 from mmbench.core.oracle import COUNTED
 from mmbench.core.status import Status
 from mmbench.metrics.base import IterateMetric
-from mmbench.plan import Cell, plan
+from mmbench.plan import LEADING, Cell, plan
 from mmbench.suites.base import Grid, Suite
-from mmbench.trajectory import LEADING, Recording, Trajectory, joined
+from mmbench.trajectory import Recording, Trajectory, joined
 
 
 def cell_of(seeds: int = 3, steps: int = 40, records: int = 4) -> Cell:

@@ -8,9 +8,9 @@ import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
 from mmbench.core.cost import gradient_equivalents
-from mmbench.frame import Results, columns_of, labels_of, primary, tasks_of
+from mmbench.frame import Results, columns_of, primary, tasks_of
 from mmbench.report import style
-from mmbench.report.sections.base import Figure, Part, Section, is_count
+from mmbench.report.sections.base import Figure, Section, is_count
 from mmbench.stats import quantile
 
 FURTHER = 3  # metrics of a task drawn beside its first
@@ -35,46 +35,46 @@ PROSE = (
     "Hessian product counts 2, a value ½. Seconds are those of training all the runs "
     "that were computed side by side; measuring is not part of them."
 )
+FLOORED = f"Values below {style.power(FLOOR)} are drawn there on logarithmic axes."
 
 
 def section(results: Results) -> Section | None:
     """One part for each task that has a metric."""
-    parts = [_part(results, task) for task in tasks_of(results)]
-    found = [part for part in parts if part]
-    if not found:
+    parts, floored = [], False
+    for task in tasks_of(results):
+        curves = _curves(results, task)
+        if not curves:
+            continue
+        floored |= any(_is_floored(of, column) for column, of in curves)
+        parts.append(_part(results, task, curves))
+    if not parts:
         return None
-    return Section(
-        title="Convergence", anchor="convergence", prose=(PROSE,), parts=found
-    )
+    prose = (PROSE, FLOORED) if floored else (PROSE,)
+    return Section(title="Convergence", anchor="convergence", prose=prose, parts=parts)
 
 
-def _part(results: Results, task: str) -> Part | None:
+def _curves(results: Results, task: str) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    """The metrics drawn of a task, its first before others, with their quartiles."""
     frame = results.frame[results.frame["task"] == task]
     # A metric of a whole run repeats at all records: nothing to draw.
     moving = [
         column for column in columns_of(results, task) if _moves(frame, column["name"])
     ]
     if not moving or frame["step"].nunique() < 2:
-        return None
+        return []
     first = primary(results, task)
     if first in moving:
         # Counts by other rules have a table of their own.
         others = [one for one in moving if one is not first and not is_count(one)]
         moving = [first, *others]
     moving.sort(key=lambda one: one["better"] == "neither")
-    looks = style.looks(labels_of(results))
-    figures = []
+    found = []
     for column in moving[: FURTHER + 1]:
-        curves = pd.concat(
-            [_curve(cell, column) for _, cell in frame.groupby("key", sort=False)]
-        )
-        if not np.isfinite(curves["middle"]).any():
-            continue
-        shown = AXES if column is moving[0] else ("step",)
-        figures += [_figure(task, curves, column, along, looks) for along in shown]
-    if not figures:
-        return None
-    return Part(title=task, legend=list(dict.fromkeys(frame["label"])), figures=figures)
+        cells = frame.groupby("key", sort=False)
+        of = pd.concat([_curve(cell, column) for _, cell in cells])
+        if np.isfinite(of["middle"]).any():
+            found.append((column, of))
+    return found
 
 
 def _moves(frame: pd.DataFrame, name: str) -> bool:

@@ -24,7 +24,7 @@ PROSE = (
     "Paths of the first runs of each cell, from a ring to the marker of the algorithm. "
     "Arrows show −F, the direction in which both players’ gradients push, all at one "
     "length; the dark spot or band is the declared solution set. Paths that leave the "
-    "window are cut off there."
+    "window are cut off there, and points that are not finite are left out."
 )
 
 
@@ -59,8 +59,7 @@ def section(results: Results) -> Section | None:
         }
         if not paths:
             continue
-        starts = np.concatenate([path[:, 0] for path in paths.values()])
-        ground = _ground(task, WINDOW * max(float(np.abs(starts).max()), 1e-3))
+        ground = _ground(task, WINDOW * _farthest(list(paths.values())))
         figures = [
             _portrait(task, label, path, ground, looks[label])
             for label, path in paths.items()
@@ -76,6 +75,13 @@ def section(results: Results) -> Section | None:
     return Section(
         title="Phase portraits", anchor="portraits", prose=(PROSE,), parts=parts
     )
+
+
+def _farthest(paths: list[np.ndarray]) -> float:
+    """The largest coordinate of a start; 1 where none is finite."""
+    starts = np.abs(np.concatenate([path[:, 0] for path in paths]).astype(float))
+    finite = starts[np.isfinite(starts)]
+    return max(float(finite.max()), 1e-3) if finite.size else 1.0
 
 
 def _grid(reach: float, count: int) -> np.ndarray:
