@@ -146,7 +146,10 @@ class _Chunk:
         columns: dict[str, np.ndarray] = {}
         for metric in self.cell.metrics:
             if isinstance(metric, IterateMetric):
+                writes = _writes(z)
                 measured = metric.measure(point)
+                if _writes(z) != writes:
+                    raise DescriptionError(f"{metric} must not write into z; it did.")
                 for column in metric.columns:
                     values = measured[column.name]
                     check_shape(metric, column.name, values.shape, len(self.seeds))

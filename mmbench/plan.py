@@ -134,7 +134,8 @@ def plan(suite: Suite) -> tuple[Cell, ...]:
         if place in labels:
             raise DescriptionError(
                 f"Labels must be unique on a task; {cell.label!r} stands on "
-                f"{place[0]} for {labels[place]} and for {cell.algorithm}."
+                f"{place[0]} for {labels[place]} and for {cell.algorithm}; write "
+                "'label = ...' before one."
             )
         labels[place] = text(cell.algorithm)
     return tuple(cells.values())

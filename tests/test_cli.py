@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -490,6 +491,29 @@ def test_results_of_a_part(stored: Cli) -> None:
     assert len(partly.stdout.splitlines()) == len(shown.splitlines())
 
 
+@pytest.mark.parametrize("verb", ["results", "report"])
+def test_what_is_lacking_is_computed_into_the_store_asked(cli: Cli, verb: str) -> None:
+    """Whoever follows the advice finds the cells there afterwards."""
+    place = ("--store", "my store's")
+    more = (*GRID, "-a", "omd")
+
+    def advised(said: str) -> list[str]:
+        words = shlex.split(said.partition("mmbench run")[2])
+        assert words[-2:] == list(place)
+        return ["run", *words]
+
+    assert cli("run", "-t", "dirac_gan", "-a", "gda", *TINY, *place).exit_code == 0
+    nothing = cli(verb, *GRID, *place)
+    assert nothing.exit_code == 2
+    assert cli(*advised(nothing.stderr)).exit_code == 0
+    partly = cli(verb, *more, *place)
+    assert partly.exit_code == 0
+    assert "1 of 2 cells are not in my store's yet" in partly.stderr
+    assert cli(*advised(partly.stderr.partition(" yet: ")[2])).exit_code == 0
+    assert "Note" not in cli(verb, *more, *place).stderr
+    assert not Path("mmbench-results").exists()
+
+
 @pytest.mark.usefixtures("stored")
 def test_a_closed_pipe_is_quiet() -> None:
     done = subprocess.run(
@@ -592,6 +616,7 @@ BAD = [
     refused("run", "smoke", "-a", "gda", said="-a must be left out beside a suite"),
     refused(*RUN, "x = gda", "-a", "x = omd", said="Labels must be unique"),
     # misfits
+    refused(*RUN, "gda", "-m", "worst[of=gap]", said="gives; known: distance."),
     refused(*RUN, "gda", "-m", "mode_coverage", said="generator can be sampled"),
     refused(
         *RUN[:2],
@@ -601,6 +626,8 @@ BAD = [
         said="cgd needs a zero-sum game",
     ),
     # classes from outside
+    refused(*RUN, ":Mine", said="':Mine' must read like path/to/file.py:Class"),
+    refused(*RUN, "mine.py:", said="'mine.py:' must read like"),
     refused(*RUN, "none.py:Mine", said="No such file"),
     refused(*RUN, "no_such_module:Mine", said="No module named"),
     refused(*RUN, "mine.py:Mien", said="Did you mean 'Mine'?"),
@@ -680,7 +707,7 @@ def test_an_empty_store_is_refused(cli: Cli, verb: str) -> None:
     assert "empty has none" in result.stderr
     asked = cli(verb, "smoke", "--store", "empty")
     assert asked.exit_code == 2
-    assert "Compute them first: mmbench run smoke" in asked.stderr
+    assert "Compute them first: mmbench run smoke --store empty" in asked.stderr
 
 
 def test_an_unwritable_out_is_refused(stored: Cli) -> None:

@@ -97,7 +97,7 @@ class AcceptRejectSearch(Algorithm):
     ) -> tuple[Iterate, Int[Tensor, "runs"]]:
         """Raise y until its projected gradient is small; steps beyond the first."""
         step_size = sizes(self.step_size)[1]
-        on = torch.ones_like(z[:, 0], dtype=torch.bool)
+        on = oracle.alive
         taken = torch.zeros_like(on, dtype=torch.int64)
         for i in range(self.ascents):
             taken += on if i else 0

@@ -254,6 +254,11 @@ class Oracle:
         self._book()
         return self._booked
 
+    @property
+    def alive(self) -> Mask:
+        """Runs that have not ended: those that pay."""
+        return self._alive
+
     def bury(self, alive: Mask) -> None:
         """Let only these runs pay from now on (the engine's call)."""
         self._book()

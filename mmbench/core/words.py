@@ -92,7 +92,8 @@ def _plain(reference: Reference) -> Any:
     words = {"true": True, "false": False, "none": None}
     if reference.name.lower() in words:
         return words[reference.name.lower()]
-    for number in (int, float):
+    written_plainly = reference.name.isascii() and "_" not in reference.name
+    for number in (int, float) if written_plainly else ():
         try:
             return number(reference.name)
         except ValueError:

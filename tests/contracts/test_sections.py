@@ -344,6 +344,68 @@ def test_outside_task_has_paths_without_field(results: Results) -> None:
     assert len(made.parts[0].figures) == 2  # the broken cell has no path
 
 
+class Moved(Store):
+    """A store whose paths went elsewhere."""
+
+    def __init__(self, of: Results, **paths: np.ndarray) -> None:
+        super().__init__(of.store.folder)
+        self.paths = {
+            key: paths[footer["label"]]
+            for key, footer in of.footers.items()
+            if footer["label"] in paths
+        }
+
+    def arrays(self, key: str) -> dict[str, np.ndarray]:
+        return {"path": self.paths[key]} if key in self.paths else {}
+
+
+def portraits(results: Results, **paths: np.ndarray) -> list[str]:
+    """Portraits on bilinear, with these paths in place of those of their labels."""
+    seen = only(results, task="bilinear")
+    made = SECTIONS["portraits"](seen._replace(store=Moved(seen, **paths)))
+    assert made
+    return [str(figure.drawn) for figure in made.parts[0].figures]
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_points_that_are_not_finite_are_not_drawn(bad: float, results: Results) -> None:
+    """A picture with them is the picture without them; without others it says so."""
+    path = np.array([[[1.0, 2.0], [0.5, 1.0], [0.25, 0.5]]])
+    holed = np.insert(path, [1, 3], [bad, 0.1], axis=1)  # one coordinate is enough
+    lost = np.full_like(holed, bad)
+    clean, _ = portraits(results, GDA=path, EG=path)
+    drawn, empty = portraits(results, GDA=np.concatenate([holed, lost]), EG=lost)
+    assert drawn == clean
+    assert "no finite point" in empty
+    alone = portraits(results, GDA=lost, EG=lost)
+    assert all("no finite point" in one for one in alone)
+
+
+@pytest.mark.parametrize(("least", "said"), [(0.0, True), (1e-20, True), (1e-9, False)])
+def test_values_below_the_axis_are_owned_up_to(
+    least: float, said: bool, results: Results
+) -> None:
+    seen = only(results, task="bilinear", label="GDA")
+    ends = seen.frame["step"] == seen.frame["step"].max()
+    distance = seen.frame["distance"].mask(ends, least)
+    made = SECTIONS["convergence"](
+        seen._replace(frame=seen.frame.assign(distance=distance))
+    )
+    assert made
+    assert any("below 10⁻¹⁶" in one for one in made.prose) is said
+
+
+def test_long_labels_may_be_broken_anywhere(results: Results, tmp_path: Path) -> None:
+    """Held in a box that the style sheet keeps narrow, they overprint no number."""
+    written = write_report(only(results, label="GDA"), tmp_path, name="one", title="")
+    text = written.read_text("utf-8")
+    assert re.search(r'class="label"[^>]*><span class="named"><svg .*<span>GDA<', text)
+    rule = re.search(r"\.named {([^}]*)}", text)
+    assert rule
+    assert "overflow-wrap: anywhere" in rule[1]
+    assert "max-width" in rule[1]
+
+
 def test_looks_are_unlike_each_other() -> None:
     """And the first ten differ in colour."""
     found = style.looks([str(at) for at in range(200)])

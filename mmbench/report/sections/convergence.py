@@ -8,9 +8,9 @@ import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
 from mmbench.core.cost import gradient_equivalents
-from mmbench.frame import Results, columns_of, primary, tasks_of
+from mmbench.frame import Results, columns_of, labels_of, primary, tasks_of
 from mmbench.report import style
-from mmbench.report.sections.base import Figure, Section, is_count
+from mmbench.report.sections.base import Figure, Part, Section, is_count
 from mmbench.stats import quantile
 
 FURTHER = 3  # metrics of a task drawn beside its first
@@ -20,6 +20,7 @@ BEFORE = 20  # how much of the cheapest cell such an axis leaves out, as a divis
 LONG = 36  # letters of a title that fit beside a figure in full size
 MARKED = 6  # markers on a line
 SHARES = (0.25, 0.5, 0.75)
+ENDS = ("low", "middle", "high")  # columns of those quartiles
 
 AXES = {
     "step": "steps",
@@ -77,6 +78,24 @@ def _curves(results: Results, task: str) -> list[tuple[dict[str, Any], pd.DataFr
     return found
 
 
+def _part(
+    results: Results, task: str, curves: list[tuple[dict[str, Any], pd.DataFrame]]
+) -> Part:
+    looks = style.looks(labels_of(results))
+    figures = []
+    for at, (column, of) in enumerate(curves):
+        shown = ("step",) if at else AXES
+        figures += [_figure(task, of, column, along, looks) for along in shown]
+    legend = list(dict.fromkeys(curves[0][1]["label"]))
+    return Part(title=task, legend=legend, figures=figures)
+
+
+def _is_floored(curves: pd.DataFrame, column: dict[str, Any]) -> bool:
+    """Whether some value lies below a logarithmic axis."""
+    ends = curves[list(ENDS)].to_numpy()
+    return column["scale"] == "log" and bool((np.isfinite(ends) & (ends < FLOOR)).any())
+
+
 def _moves(frame: pd.DataFrame, name: str) -> bool:
     """Whether a column changes in the course of some run."""
     runs = frame.groupby(["key", "seed"])[name]
@@ -98,8 +117,6 @@ def _curve(cell: pd.DataFrame, column: dict[str, Any]) -> pd.DataFrame:
     else:
         values = np.where(np.isnan(values), worst, values)
         quartiles = [quantile(values, share) for share in SHARES]
-    if column["scale"] == "log":
-        quartiles = [np.maximum(one, FLOOR) for one in quartiles]
     price = gradient_equivalents(
         *(cell[name] for name in ("grad_x", "grad_y", "hvps", "values"))
     )
@@ -109,7 +126,7 @@ def _curve(cell: pd.DataFrame, column: dict[str, Any]) -> pd.DataFrame:
             "step": table(cell["step"])[0],
             "price": quantile(table(price), 0.5),
             "seconds": quantile(table(cell["cell_seconds"]), 0.5),
-            **dict(zip(("low", "middle", "high"), quartiles, strict=True)),
+            **dict(zip(ENDS, quartiles, strict=True)),
         }
     )
 
@@ -123,7 +140,9 @@ def _figure(
 ) -> Figure:
     of = {label: looks[label] for label in dict.fromkeys(curves["label"])}
     curves = curves.replace([np.inf, -np.inf], np.nan)
-    ends = curves[["low", "middle", "high"]].to_numpy()
+    if column["scale"] == "log":
+        curves[list(ENDS)] = curves[list(ENDS)].clip(lower=FLOOR)
+    ends = curves[list(ENDS)].to_numpy()
     with style.panel(3.55, 2.75) as (figure, axes):
         if column["scale"] == "log":
             style.log_range(axes, ends)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import seaborn as sns
 import torch
+from matplotlib.axes import Axes
 
 from mmbench.core.errors import MmbenchError
 from mmbench.core.place import Place
@@ -112,50 +113,15 @@ def _portrait(
     task: str, label: str, paths: np.ndarray, ground: Ground, look: style.Look
 ) -> Figure:
     reach = ground.reach
+    finite = [path[np.isfinite(path).all(axis=-1)].astype(float) for path in paths]
+    finite = [path for path in finite if len(path)]
     with style.panel(2.15, 2.07, (0.42, 0.37, 0.03, 0.03)) as (figure, axes):
-        if ground.arrows is not None:
-            coarse = _grid(0.93 * reach, ARROWS)
-            axes.quiver(
-                coarse[..., 0],
-                coarse[..., 1],
-                ground.arrows[..., 0],
-                ground.arrows[..., 1],
-                color=style.GREY,
-                alpha=0.55,
-                angles="xy",
-                pivot="mid",
-                scale=ARROWS * 1.35,
-                scale_units="width",
-                width=0.005,
-            )
-        if ground.distance is not None:
-            fine = _grid(reach, FINE)
-            axes.contourf(
-                fine[..., 0],
-                fine[..., 1],
-                ground.distance,
-                levels=[-1, max(NEAR * reach, 1e-12)],
-                colors=[style.INK],
-                alpha=0.75,
-            )
-        for path in paths:
-            inside = np.clip(np.nan_to_num(path), -3 * reach, 3 * reach)
-            axes.plot(*inside.T, color=look.colour, linewidth=1, alpha=0.9)
-            axes.plot(
-                *inside[0],
-                marker="o",
-                markersize=4,
-                markerfacecolor="none",
-                markeredgecolor=look.colour,
-            )
-            axes.plot(
-                *inside[-1],
-                marker=look.marker,
-                markersize=5,
-                color=look.colour,
-                markeredgecolor="white",
-                markeredgewidth=0.5,
-            )
+        if finite:
+            _draw_ground(axes, ground)
+        else:
+            axes.text(0, 0, "no finite point", ha="center", va="center")
+        for path in finite:
+            _draw_path(axes, np.clip(path, -3 * reach, 3 * reach), look)
         axes.set_xlim(-reach, reach)
         axes.set_ylim(-reach, reach)
         axes.set_aspect("equal")
@@ -166,9 +132,57 @@ def _portrait(
         sns.despine(ax=axes)
         drawn = style.svg(figure, f"portrait-{task}-{label}")
     return Figure(
-        f"Paths of {len(paths)} runs of {label} on {task}.",
+        f"Paths of {len(finite)} runs of {label} on {task}.",
         drawn,
         title=label,
         label=True,
         width=206,
+    )
+
+
+def _draw_ground(axes: Axes, ground: Ground) -> None:
+    reach = ground.reach
+    if ground.arrows is not None:
+        coarse = _grid(0.93 * reach, ARROWS)
+        axes.quiver(
+            coarse[..., 0],
+            coarse[..., 1],
+            ground.arrows[..., 0],
+            ground.arrows[..., 1],
+            color=style.GREY,
+            alpha=0.55,
+            angles="xy",
+            pivot="mid",
+            scale=ARROWS * 1.35,
+            scale_units="width",
+            width=0.005,
+        )
+    if ground.distance is not None:
+        fine = _grid(reach, FINE)
+        axes.contourf(
+            fine[..., 0],
+            fine[..., 1],
+            ground.distance,
+            levels=[-1, max(NEAR * reach, 1e-12)],
+            colors=[style.INK],
+            alpha=0.75,
+        )
+
+
+def _draw_path(axes: Axes, path: np.ndarray, look: style.Look) -> None:
+    axes.plot(*path.T, color=look.colour, linewidth=1, alpha=0.9)
+    axes.plot(
+        *path[0],
+        marker="o",
+        markersize=4,
+        markerfacecolor="none",
+        markeredgecolor=look.colour,
+    )
+    axes.plot(
+        *path[-1],
+        marker=look.marker,
+        markersize=5,
+        color=look.colour,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
     )
