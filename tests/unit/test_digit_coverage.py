@@ -102,6 +102,15 @@ def test_doubt_and_other_digits_are_junk():
 
 
 @pytest.mark.usefixtures("stub")
+@pytest.mark.parametrize(("unsure", "seen"), [(49, 1), (50, 2)])
+def test_any_confidence_counts_first_choices(unsure, seen):
+    """Unsure zeros count from 5 % on, and sure eights never do."""
+    columns = measure(painted({(0, 0.5): unsure, EIGHT: 100, ONE: 900 - unsure}))
+    assert columns["digits_any"] == [seen]
+    assert columns["digits"] == [1]
+
+
+@pytest.mark.usefixtures("stub")
 def test_a_confidence_of_nine_tenths_is_enough():
     """The threshold of confidence itself counts."""
     columns = measure(painted({(0, 0.9): 500, (1, 0.9): 500}))
