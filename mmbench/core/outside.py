@@ -19,7 +19,8 @@ def load_outside(name: str) -> Any:
         DescriptionError: when its module raises.
     """
     location, _, attribute = name.rpartition(":")
-    if not location or not attribute:
+    relative = location.startswith(".") and not location.endswith(".py")
+    if not location or not attribute or relative:
         raise UnknownNameError(
             f"{name!r} must read like path/to/file.py:Class or package.module:Class."
         )

@@ -86,7 +86,7 @@ def mine(tmp_path: Path) -> Path:
             Reference("a", {"d": Reference("b", {"c": Reference("d", {"e": -1})})}),
         ),
         ("x/y.py:Mine[k=3]", Reference("x/y.py:Mine", {"k": 3})),
-        ("/tmp/a b/y.py:Mine", Reference("/tmp/a b/y.py:Mine", {})),
+        ("/a b/y.py:Mine", Reference("/a b/y.py:Mine", {})),
     ],
 )
 def test_parse(written: str, expected: Reference) -> None:
