@@ -8,7 +8,8 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import click.testing
@@ -413,6 +414,8 @@ def test_ctrl_c_keeps_finished_cells() -> None:
             capture_output=True,
             text=True,
             check=False,
+            # Jobs in the background of a shell inherit that it is ignored.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
 
     first = mmbench()
@@ -427,6 +430,15 @@ def test_ctrl_c_keeps_finished_cells() -> None:
     assert "2 computed" in second.stdout
 
 
+@pytest.fixture
+def heeding() -> Iterator[None]:
+    """SIGINT is heeded, also where a shell's background job would ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding")
 def test_ctrl_c_elsewhere_is_quiet(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
