@@ -1,6 +1,6 @@
 """Domains of fields: annotations that a description checks when it is made.
 
-A field annotated ``StepSize`` or ``Annotated[int, AtLeast(1)]`` states its domain once;
+A field annotated `StepSize` or `Annotated[int, Domain(low=1)]` states its domain once;
 the check, the message, `mmbench show` and the methods page all read it from there.
 """
 
