@@ -19,8 +19,8 @@ from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.checks import Count, StepSize
 from mmbench.core.cost import Cost
 from mmbench.core.errors import DescriptionError
+from mmbench.core.literature import MANGOUBI_2020
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 from mmbench.core.vectors import keep
 
 
@@ -71,13 +71,7 @@ class AcceptReject(Algorithm):
     rule: Literal["text", "notebook"] = "text"
     reference: Literal["keep", "reestimate"] = "keep"
 
-    source = Source(
-        authors="Mangoubi, Sachdeva and Vishnoi",
-        year=2020,
-        title="A Provably Convergent and Practical Algorithm for Min-Max Optimization "
-        "with Applications to GANs",
-        link="https://arxiv.org/abs/2006.12376",
-    )
+    source = MANGOUBI_2020
 
     def check(self) -> None:
         """Raise `DescriptionError` when fields do not fit each other."""

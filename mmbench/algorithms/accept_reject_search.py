@@ -11,8 +11,8 @@ from mmbench.algorithms._directions import sizes
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.checks import Count, NonNegative, Positive, StepSize
 from mmbench.core.cost import Cost
+from mmbench.core.literature import MANGOUBI_2020
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 class SearchState(NamedTuple):
@@ -57,14 +57,7 @@ class AcceptRejectSearch(Algorithm):
     patience: Count = 20
     ascents: Count = 500
 
-    source = Source(
-        authors="Mangoubi, Sachdeva and Vishnoi",
-        year=2020,
-        title="A Provably Convergent and Practical Algorithm for Min-Max Optimization "
-        "with Applications to GANs",
-        link="https://arxiv.org/abs/2006.12376",
-        place="low-dimensional version",
-    )
+    source = MANGOUBI_2020.at("low-dimensional version")
 
     @property
     def cost(self) -> Cost:

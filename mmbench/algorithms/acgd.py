@@ -13,8 +13,8 @@ from mmbench.core.capability import Capability
 from mmbench.core.checks import Count, Decay, Positive, StepSize
 from mmbench.core.conjugate_gradient import conjugate_gradient
 from mmbench.core.cost import Cost
+from mmbench.core.literature import SCHAEFER_2020
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 class ACGDState(NamedTuple):
@@ -62,13 +62,7 @@ class ACGD(Algorithm):
     floor: Positive = 1e-10
     iterations: Count = 1000
 
-    source = Source(
-        authors="Schäfer, Zheng and Anandkumar",
-        year=2020,
-        title="Implicit competitive regularization in GANs",
-        link="https://arxiv.org/abs/1910.05852",
-        place="Algorithm 1",
-    )
+    source = SCHAEFER_2020.at("Algorithm 1")
     needs = frozenset({Capability.ZERO_SUM})
 
     @property

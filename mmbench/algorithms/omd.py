@@ -11,8 +11,8 @@ from mmbench.algorithms._directions import Directions, Plain, init_joint, step_j
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.checks import StepSize
 from mmbench.core.cost import Cost
+from mmbench.core.literature import DASKALAKIS_2018
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 class OMDState(NamedTuple):
@@ -48,12 +48,7 @@ class OMD(Algorithm):
     direction: Directions = Plain()
     first: Literal["same", "zero"] = "same"
 
-    source = Source(
-        authors="Daskalakis, Ilyas, Syrgkanis and Zeng",
-        year=2018,
-        title="Training GANs with Optimism",
-        link="https://arxiv.org/abs/1711.00141",
-    )
+    source = DASKALAKIS_2018
 
     @property
     def cost(self) -> Cost:

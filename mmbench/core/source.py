@@ -1,6 +1,6 @@
 """Source: where an idea comes from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,10 @@ class Source:
     title: str
     link: str = ""
     place: str = ""
+
+    def at(self, place: str) -> "Source":
+        """The same publication, at a place in it."""
+        return replace(self, place=place)
 
     def __str__(self) -> str:
         place = f", {self.place}" if self.place else ""

@@ -1,7 +1,7 @@
 """Toy: games with a known answer, where theory says what must happen."""
 
+from mmbench.suites._nine import nine
 from mmbench.suites.base import Grid, Suite
-from mmbench.suites.quick import nine
 
 # The step pairs of Schäfer, Zheng and Anandkumar 2020: at the first simultaneous steps
 # converge, at the second they diverge slowly, at the third rapidly.

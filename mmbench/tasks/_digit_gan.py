@@ -5,8 +5,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from mmbench.core.capability import Capability
+from mmbench.core.literature import MANGOUBI_2020
 from mmbench.core.place import Place
-from mmbench.core.source import Source
 from mmbench.tasks._datasets import Images, scaled
 from mmbench.tasks._gan import GANGame, Loss
 from mmbench.tasks._networks import MLP
@@ -14,14 +14,7 @@ from mmbench.tasks.base import Target
 
 DIGITS = (0, 1)
 
-SOURCE = Source(
-    authors="Mangoubi, Sachdeva and Vishnoi",
-    year=2020,
-    title="A Provably Convergent and Practical Algorithm for Min-Max Optimization "
-    "with Applications to GANs",
-    link="https://arxiv.org/abs/2006.12376",
-    place="the experiment on digits 0 and 1",
-)
+SOURCE = MANGOUBI_2020.at("the experiment on digits 0 and 1")
 METRICS = ("digit_coverage", "forgetting[of=digits]")
 ZERO_SUM = {Capability.ZERO_SUM}
 TARGET = Target("digit_coverage", at_least=(("both_digits", 1),))

@@ -1,5 +1,6 @@
 """The GAN game: two networks on one flat vector, generator x, discriminator y."""
 
+from abc import abstractmethod
 from typing import Literal, NamedTuple
 
 import torch
@@ -69,9 +70,9 @@ class GANGame(Game):
         self._asked: tuple[int, tuple[int, ...]] | None = None
         self._noise: Tensor
 
+    @abstractmethod
     def draw_real(self, generator: torch.Generator, count: int) -> Tensor:
         """Draw `count` minibatches of real points of one run, (count, batch, ...)."""
-        raise NotImplementedError
 
     def unpack(self, real: Tensor) -> Float[Tensor, "runs batch features"]:
         """Real points as the discriminator reads them."""

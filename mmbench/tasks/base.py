@@ -49,6 +49,11 @@ class Target(NamedTuple):
         return together
 
 
+# Of games whose solution is known.
+SOLVED_METRICS = ("distance", "field_norm", "worst", "rate")
+SOLVED_TARGET = Target("distance", at_most=(("distance", 1e-3),))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task(Description, ABC):
     """What is asked: a game, where its players start, and what counts as reached.

@@ -11,9 +11,15 @@ from mmbench.core.capability import Capability
 from mmbench.core.checks import Count, Finite, NonNegative, Positive, Seed
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
+from mmbench.core.literature import DASKALAKIS_2018
 from mmbench.core.place import Place
-from mmbench.core.source import Source
-from mmbench.tasks.base import Target, Task, plane_start
+from mmbench.tasks.base import (
+    SOLVED_METRICS,
+    SOLVED_TARGET,
+    Target,
+    Task,
+    plane_start,
+)
 
 
 @final
@@ -51,12 +57,7 @@ class Bilinear(Task):
     box: NonNegative = 0.0
     start_at: tuple[Finite, Finite] | None = None
 
-    source = Source(
-        authors="Daskalakis, Ilyas, Syrgkanis and Zeng",
-        year=2018,
-        title="Training GANs with Optimism",
-        link="https://arxiv.org/abs/1711.00141",
-    )
+    source = DASKALAKIS_2018
 
     def check(self) -> None:
         """Raise `DescriptionError` when fields do not fit each other."""
@@ -86,16 +87,17 @@ class Bilinear(Task):
     @property
     def metrics(self) -> tuple[str, ...]:
         """Words of the metrics measured when none are chosen."""
-        common = ("distance", "field_norm", "gap", "worst", "rate")
-        return (*common, "distance[concept=nash]") if self.box else common
+        measured = (*SOLVED_METRICS[:2], "gap", *SOLVED_METRICS[2:])
+        return (*measured, "distance[concept=nash]") if self.box else measured
 
     @property
     def target(self) -> Target:
         """What counts as reached."""
-        # On the box a fortieth of the side: random search stops within that of the
-        # minimax line, a cycling method only passes it.
-        bound = self.box / 20 if self.box else 1e-3
-        return Target("distance", at_most=(("distance", bound),))
+        if not self.box:
+            return SOLVED_TARGET
+        # A fortieth of the side: random search stops within that of the minimax line, a
+        # cycling method only passes it.
+        return Target("distance", at_most=(("distance", self.box / 20),))
 
     def build(self, place: Place) -> "BilinearGame":
         """The game, on a device."""

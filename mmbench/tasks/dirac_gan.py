@@ -13,7 +13,13 @@ from mmbench.core.checks import Finite, NonNegative
 from mmbench.core.game import Game
 from mmbench.core.place import Place
 from mmbench.core.source import Source
-from mmbench.tasks.base import Target, Task, plane_start
+from mmbench.tasks.base import (
+    SOLVED_METRICS,
+    SOLVED_TARGET,
+    Target,
+    Task,
+    plane_start,
+)
 
 
 @final
@@ -62,12 +68,12 @@ class DiracGAN(Task):
     @property
     def metrics(self) -> tuple[str, ...]:
         """Words of the metrics measured when none are chosen."""
-        return ("distance", "field_norm", "worst", "rate")
+        return SOLVED_METRICS
 
     @property
     def target(self) -> Target:
         """What counts as reached."""
-        return Target("distance", at_most=(("distance", 1e-3),))
+        return SOLVED_TARGET
 
     def build(self, place: Place) -> "DiracGame":
         """The game, on a device."""

@@ -11,8 +11,8 @@ from torch import Tensor
 from mmbench.core.capability import Capability
 from mmbench.core.checks import Count, NonNegative, Positive
 from mmbench.core.game import Game
+from mmbench.core.literature import MANGOUBI_2020
 from mmbench.core.place import Place
-from mmbench.core.source import Source
 from mmbench.tasks._gan import GANGame, Loss
 from mmbench.tasks._networks import MLP
 from mmbench.tasks.base import Target, Task
@@ -50,13 +50,7 @@ class FourGaussians(Task):
     clip: NonNegative = 0.0
     gain: Positive = 0.8
 
-    source = Source(
-        authors="Mangoubi, Sachdeva and Vishnoi",
-        year=2020,
-        title="A Provably Convergent and Practical Algorithm for Min-Max Optimization "
-        "with Applications to GANs",
-        link="https://arxiv.org/abs/2006.12376",
-    )
+    source = MANGOUBI_2020
 
     @property
     def gives(self) -> frozenset[Capability]:

@@ -10,9 +10,15 @@ from torch import Tensor
 from mmbench.core.capability import Capability
 from mmbench.core.checks import Finite
 from mmbench.core.game import Game
+from mmbench.core.literature import SCHAEFER_2020
 from mmbench.core.place import Place
-from mmbench.core.source import Source
-from mmbench.tasks.base import Target, Task, plane_start
+from mmbench.tasks.base import (
+    SOLVED_METRICS,
+    SOLVED_TARGET,
+    Target,
+    Task,
+    plane_start,
+)
 
 
 @final
@@ -41,13 +47,7 @@ class Quadratic(Task):
     c: Finite = 1.0
     start_at: tuple[Finite, Finite] | None = None
 
-    source = Source(
-        authors="Schäfer, Zheng and Anandkumar",
-        year=2020,
-        title="Implicit competitive regularization in GANs",
-        link="https://arxiv.org/abs/1910.05852",
-        place="equation 3",
-    )
+    source = SCHAEFER_2020.at("equation 3")
 
     @property
     def gives(self) -> frozenset[Capability]:
@@ -57,12 +57,12 @@ class Quadratic(Task):
     @property
     def metrics(self) -> tuple[str, ...]:
         """Words of the metrics measured when none are chosen."""
-        return ("distance", "field_norm", "worst", "rate")
+        return SOLVED_METRICS
 
     @property
     def target(self) -> Target:
         """What counts as reached."""
-        return Target("distance", at_most=(("distance", 1e-3),))
+        return SOLVED_TARGET
 
     def build(self, place: Place) -> "QuadraticGame":
         """The game, on a device."""

@@ -7,6 +7,7 @@ import seaborn as sns
 import torch
 from matplotlib.axes import Axes
 
+from mmbench.core.capability import Capability
 from mmbench.core.errors import MmbenchError
 from mmbench.core.place import Place
 from mmbench.frame import Results, labels_of, tasks_of
@@ -93,7 +94,8 @@ def _grid(reach: float, count: int) -> np.ndarray:
 def _ground(task: str, reach: float) -> Ground:
     """Field and solutions; none where the task cannot be built from its words."""
     try:
-        game = TASKS.build(task).build(Place(dtype=torch.float64))
+        described = TASKS.build(task)
+        game = described.build(Place(dtype=torch.float64))
     except MmbenchError:  # an outside class
         return Ground(reach, None, None)
     coarse, fine = _grid(0.93 * reach, ARROWS), _grid(reach, FINE)
@@ -101,11 +103,10 @@ def _ground(task: str, reach: float) -> Ground:
     field = Point(game, z, tuple(range(len(z)))).field.numpy().reshape(coarse.shape)
     norms = np.linalg.norm(field, axis=-1, keepdims=True)
     arrows = -np.divide(field, norms, where=norms > 0, out=np.zeros_like(field))
-    try:
+    distance = None
+    if Capability.SOLUTION in described.gives:
         at = torch.from_numpy(fine).reshape(-1, 2)
         distance = game.distance(at, "declared").numpy().reshape(FINE, FINE)
-    except NotImplementedError:
-        distance = None
     return Ground(reach, arrows, distance)
 
 

@@ -1,0 +1,23 @@
+"""Publications that several files cite."""
+
+from mmbench.core.source import Source
+
+DASKALAKIS_2018 = Source(
+    authors="Daskalakis, Ilyas, Syrgkanis and Zeng",
+    year=2018,
+    title="Training GANs with Optimism",
+    link="https://arxiv.org/abs/1711.00141",
+)
+MANGOUBI_2020 = Source(
+    authors="Mangoubi, Sachdeva and Vishnoi",
+    year=2020,
+    title="A Provably Convergent and Practical Algorithm for Min-Max Optimization "
+    "with Applications to GANs",
+    link="https://arxiv.org/abs/2006.12376",
+)
+SCHAEFER_2020 = Source(
+    authors="Schäfer, Zheng and Anandkumar",
+    year=2020,
+    title="Implicit competitive regularization in GANs",
+    link="https://arxiv.org/abs/1910.05852",
+)
