@@ -32,7 +32,7 @@ class Album(Game):
     """A game whose generator shows given images, one set a run."""
 
     dim_x, dim_y = 1, 0
-    side = 8
+    image_shape = (1, 8, 8)
     dataset = "digits"
     share_of_ones = 0.5
 
