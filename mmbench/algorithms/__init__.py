@@ -39,5 +39,7 @@ ALGORITHMS = Registry(
         "acgd": f"{_HERE}.acgd:ACGD",
         "accept_reject": f"{_HERE}.accept_reject:AcceptReject",
         "accept_reject_search": f"{_HERE}.accept_reject_search:AcceptRejectSearch",
+        "alone": f"{_HERE}.alone:Alone",
+        "one_sided_cgd": f"{_HERE}.one_sided_cgd:OneSidedCGD",
     },
 )

@@ -14,3 +14,8 @@ class Capability(StrEnum):
     SAMPLES = "a game whose generator can be sampled"
     MODES = "a game whose samples lie near known modes"
     DIGITS = "a game that generates digits"
+    IMAGES = "a game that generates images"
+    GREY_8 = "a game whose images are grey, 8 x 8"
+    GREY_28 = "a game whose images are grey, 28 x 28"
+    COLOUR_32 = "a game whose images have three colours, 32 x 32"
+    LOGITS = "a game with a discriminator"

@@ -51,6 +51,10 @@ Decay = Annotated[float, Domain(low=0, high=1, open_high=True)]
 Count = Annotated[int, Domain(low=1)]
 Natural = Annotated[int, Domain(low=0)]
 Seed = Annotated[int, Domain(low=0, high=2**53)]  # any further, floats lose them
+# Of one cell, whose description lists its seeds and whose table has a row a record.
+Runs = Annotated[int, Domain(low=1, high=10**6)]
+Records = Annotated[int, Domain(low=1, high=10**6)]
+Steps = Annotated[int, Domain(low=1, high=2**53)]
 
 # One number for both players, or a pair (x, y).
 StepSize = Positive | tuple[Positive, Positive]

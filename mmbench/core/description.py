@@ -16,8 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+from mmbench.core.beside import source_digest
 from mmbench.core.checks import Domain
 from mmbench.core.errors import DescriptionError
+from mmbench.core.printable import is_printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,7 @@ def spoken(annotation: Any) -> str:
     words = {
         int: "a whole number",
         float: "a number",
-        str: "text",
+        str: "printable text",
         bool: "true or false",
         type(None): "none",
     }
@@ -107,8 +109,8 @@ def _fit(value: Any, annotation: Any) -> tuple[Any, bool]:
         return float(value) + 0.0, True  # -0.0 equals 0.0, so it must read the same
     if annotation is int:
         return value, isinstance(value, int) and not isinstance(value, bool)
-    if annotation in (str, bool):
-        return value, isinstance(value, annotation)
+    if annotation is str:  # it goes to terminals, pages and files
+        return value, isinstance(value, str) and is_printable(value)
     return value, isinstance(value, annotation)
 
 
@@ -123,18 +125,33 @@ def _fit_tuple(value: Any, arguments: tuple) -> tuple[Any, bool]:
     return tuple(one for one, _ in pairs), all(fits for _, fits in pairs)
 
 
-def canonical(value: Any) -> Any:
-    """A description (or a part of one) as JSON values, with class and version."""
+def canonical(value: Any, *, whole: bool = False) -> Any:
+    """A description (or a part of one) as JSON values, with class and version.
+
+    Args:
+        value: the description.
+        whole: whether fields that are no part of the identity are told too, so that
+            `rebuilt` can give the same description back.
+    """
     if isinstance(value, Description):
         fields = {
-            field.name: canonical(getattr(value, field.name))
+            field.name: canonical(getattr(value, field.name), whole=whole)
             for field in dataclasses.fields(value)
-            if field.metadata.get("identity", True)
+            if whole or _identifies(field, getattr(value, field.name))
         }
         return {"class": reference_of(type(value)), "version": value.version} | fields
     if isinstance(value, tuple):
-        return [canonical(one) for one in value]
+        return [canonical(one, whole=whole) for one in value]
     return value
+
+
+def _identifies(field: dataclasses.Field, value: Any) -> bool:
+    """Whether a field is part of the identity: True, False or "unless default".
+
+    The last is for fields added later, so that what was stored before keeps its key.
+    """
+    identity = field.metadata.get("identity", True)
+    return value != field.default if identity == "unless default" else identity
 
 
 def digest(value: Any) -> str:
@@ -146,9 +163,9 @@ def digest(value: Any) -> str:
 def reference_of(cls: type) -> str:
     """Class path of a description, with a digest of the source if it is an outsider's.
 
-    The digest is that of the modules of the class and of its bases outside mmbench, so
-    that edited code is never answered from old results. What these modules import is
-    not part of it.
+    The digest is that of the modules of the class and of its bases outside mmbench, and
+    of what they import from beside them, so that edited code is never answered from old
+    results.
     """
     outsiders = [one for one in cls.__mro__ if _is_outside(one)]
     if not outsiders:
@@ -167,10 +184,10 @@ def _is_outside(cls: type) -> bool:
 
 @cache
 def _source_digest(cls: type) -> str:
-    """SHA-256 of the source of a class's module; where there is none, a random one."""
+    """Digest of the source of a class's module; where there is none, a random one."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     try:
-        return hashlib.sha256(Path(str(file)).read_bytes()).hexdigest()
+        return source_digest(Path(str(file)))
     except OSError:  # typed into an interpreter: its results are never used again
         return uuid.uuid4().hex
 

@@ -28,6 +28,14 @@ class StoreError(MmbenchError):
     """Results cannot be written to, or read from, where they were asked for."""
 
 
+class DamagedError(StoreError):
+    """A stored file does not hold what was written."""
+
+
+class ClusterError(MmbenchError):
+    """The workers asked for are not there, or were lost."""
+
+
 class DeviceError(MmbenchError):
     """The device asked for is not there."""
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 
@@ -23,6 +23,8 @@ class Game(ABC):
             once.
         device: where its tensors live.
         dtype: of its floats.
+        image_shape: channels, height and width, where it generates images.
+        dataset: name of its data, where it has some that others know.
     """
 
     dim_x: int
@@ -32,6 +34,8 @@ class Game(ABC):
     sample_size: int = 0
     device: torch.device = torch.device("cpu")
     dtype: torch.dtype = torch.float32
+    image_shape: tuple[int, int, int] = (0, 0, 0)
+    dataset: str = ""
 
     @property
     def dim(self) -> int:
@@ -70,6 +74,25 @@ class Game(ABC):
         """
         raise NotImplementedError
 
+    def memory(self, z: Float[Tensor, "runs dim"]) -> tuple:
+        """What the game itself remembers from step to step, at the start of a run.
+
+        A game may own state that no player chooses, such as the singular vectors of
+        spectral normalisation. The engine carries it and freezes it with a run.
+
+        Returns:
+            Tensors with a leading `runs` axis, nested in tuples; empty for most games.
+        """
+        return ()
+
+    def advance(self, z: Float[Tensor, "runs dim"], memory: tuple) -> tuple:
+        """The memory after a step has led to z."""
+        return memory
+
+    def recall(self, sample: Any, memory: tuple) -> Any:
+        """The minibatch with what the losses need of the memory."""
+        return sample
+
     def project(self, z: Float[Tensor, "runs dim"]) -> Float[Tensor, "runs dim"]:
         """The nearest allowed point; the identity where unconstrained."""
         return z
@@ -99,6 +122,28 @@ class Game(ABC):
 
         The noise of a run depends on its seed alone, so it is the same at each record
         and for each algorithm.
+        """
+        raise NotImplementedError
+
+    def real(
+        self, split: str
+    ) -> tuple[UInt8[Tensor, "count channels height width"], Int64[Tensor, "count"]]:
+        """Real images, from 0 to 255, and the class of each, on the CPU.
+
+        Args:
+            split: "train" (what the game draws from) or "test".
+        """
+        raise NotImplementedError
+
+    def logits(
+        self, z: Float[Tensor, "runs dim"], images: Tensor
+    ) -> Float[Tensor, "runs count"]:
+        """The discriminator's logits in evaluation mode.
+
+        Args:
+            z: the iterates.
+            images: from -1 to 1, flattened or not, shape (runs, count, ...), or
+                (1, count, ...) for all runs the same.
         """
         raise NotImplementedError
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from mmbench.core.game import Game
 from mmbench.core.linearisation import Linearisation
 from mmbench.core.streams import Stream, chunk_length
-from mmbench.core.vectors import Joint, Mask, PartX, PartY, Vector
+from mmbench.core.vectors import Joint, Mask, PartX, PartY, Vector, keep
 
 # A loss need not depend on both players; its gradient is then zero.
 UNUSED = {"allow_unused": True, "materialize_grads": True}
@@ -34,12 +34,18 @@ class Oracle:
         seeds: one a run.
         purpose: the stream that minibatches come from; metrics ask an oracle of their
             own, on "evaluation", whose charges nobody reads.
+        memory: what the game remembers where the runs start.
     """
 
     def __init__(
-        self, game: Game, seeds: tuple[int, ...], purpose: str = "data"
+        self,
+        game: Game,
+        seeds: tuple[int, ...],
+        purpose: str = "data",
+        memory: tuple = (),
     ) -> None:
         self._game = game
+        self._memory = memory
         self._seeds = seeds
         self._sample: Any = None
         self._stream = Stream(
@@ -108,7 +114,8 @@ class Oracle:
         this. How often it is called in a step must not depend on the runs.
         """
         if self._game.batch_size:
-            self._sample = self._stream.next()
+            drawn = self._stream.next()
+            self._sample = self._game.recall(drawn, self._memory)
             self._charge("samples", self._game.batch_size)
 
     def uniform(self) -> Float[Tensor, "runs"]:
@@ -120,6 +127,9 @@ class Oracle:
         return self._numbers("normal", size)
 
     def _numbers(self, law: str, size: int) -> Vector:
+        return self._noise_stream(law, size).next()
+
+    def _noise_stream(self, law: str, size: int) -> Stream:
         dtype = self._game.dtype
 
         def draw(generator: torch.Generator, count: int) -> Tensor:
@@ -136,7 +146,7 @@ class Oracle:
                 chunk_length(size),
                 self._game.device,
             )
-        return self._noise[law, size].next()
+        return self._noise[law, size]
 
     # ---- first order ----
 
@@ -259,10 +269,47 @@ class Oracle:
         """Runs that have not ended: those that pay."""
         return self._alive
 
+    def advance(self, z: Vector) -> None:
+        """Let the game remember the step to z, where runs live (the engine's call)."""
+        if self._memory:
+            ahead = self._game.advance(z, self._memory)
+            self._memory = keep(self._alive, ahead, self._memory)
+
+    @property
+    def memory(self) -> tuple:
+        """What the game remembers."""
+        return self._memory
+
     def bury(self, alive: Mask) -> None:
         """Let only these runs pay from now on (the engine's call)."""
         self._book()
         self._alive = alive
+
+    # ---- going on later ----
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that the next calls depend on, but for the current minibatch."""
+        return {
+            "counts": self.counts,
+            "alive": self._alive,
+            "memory": self._memory,
+            "data": self._stream.snapshot(),
+            "noise": [
+                [law, size, stream.snapshot()]
+                for (law, size), stream in self._noise.items()
+            ],
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go to where a snapshot of an oracle of the same game and seeds stood."""
+        device = self._game.device
+        self._waiting = dict.fromkeys(COUNTED, 0)
+        self._booked = {what: saved["counts"][what].to(device) for what in COUNTED}
+        self._alive = saved["alive"].to(device)
+        self._memory = tuple(one.to(device) for one in saved["memory"])
+        self._stream.restore(saved["data"])
+        for law, size, stream in saved["noise"]:
+            self._noise_stream(law, size).restore(stream)
 
     def _charge(self, what: str, amount: int, on: Mask | None = None) -> None:
         if on is None:

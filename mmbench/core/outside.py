@@ -8,7 +8,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mmbench.core.beside import sources
 from mmbench.core.errors import DescriptionError, UnknownNameError, unknown_name
+
+# Folders that files were loaded from; modules beside them are known by bare names.
+_folders: set[Path] = set()
 
 
 def load_outside(name: str) -> Any:
@@ -26,6 +30,8 @@ def load_outside(name: str) -> Any:
         )
     try:
         module = _module_at(location)
+    except DescriptionError:
+        raise
     except (OSError, ModuleNotFoundError) as error:
         raise UnknownNameError(
             f"{name!r} must name a Python file or an importable module; {error}."
@@ -49,7 +55,8 @@ def _module_at(location: str) -> ModuleType:
     if not location.endswith(".py"):
         return importlib.import_module(location)
     path = Path(location).resolve(strict=True)
-    source = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    # With its place: a copy elsewhere may import another helper from beside it.
+    source = hashlib.sha256(bytes(path) + b"\0" + path.read_bytes()).hexdigest()[:16]
     unique = f"mmbench_outside_{path.stem}_{source}"
     if unique in sys.modules:
         return sys.modules[unique]
@@ -61,9 +68,26 @@ def _module_at(location: str) -> ModuleType:
     sys.path.insert(0, str(path.parent))  # for what it imports from beside it
     try:
         spec.loader.exec_module(module)
+        _refuse_doubles(path)
     except BaseException:
         del sys.modules[unique]
         raise
     finally:
         sys.path.remove(str(path.parent))
+    _folders.add(path.parent)
     return module
+
+
+def _refuse_doubles(path: Path) -> None:
+    """Refuse a file whose import found a module from beside another outside file.
+
+    Python keeps one module of a name, so the second `helper.py` would never be read.
+    """
+    for one in sources(path) - {path}:
+        loaded = getattr(sys.modules.get(one.stem), "__file__", None)
+        other = Path(loaded).resolve() if loaded else one.resolve()
+        if other != one.resolve() and other.parent in _folders:
+            raise DescriptionError(
+                f"Modules beside outside classes must have different names; {one} and "
+                f"{other} are both named {one.stem}. Rename one of them."
+            )

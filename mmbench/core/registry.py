@@ -56,8 +56,12 @@ class Registry(Mapping[str, Any]):
                 return (ast.get_docstring(node) or "").partition("\n")[0]
         return ""
 
-    def resolve(self, name: str) -> type:
+    def resolve(self, name: str, *, outside: bool = True) -> type:
         """The class of that name, or of that outside reference.
+
+        Args:
+            name: of a member, or a reference.
+            outside: whether a reference is loaded, which runs its code.
 
         Raises:
             UnknownNameError: when there is no such name; it suggests the nearest.
@@ -65,28 +69,35 @@ class Registry(Mapping[str, Any]):
         """
         if name in self.members:
             return self[name]
-        if ":" not in name:
+        if ":" not in name or not outside:
             raise unknown_name(self.kind, name, self.members)
         return self._admit(load_outside(name), name)
 
-    def build(self, described: "str | Mapping[str, Any] | Reference") -> Any:
+    def build(
+        self,
+        described: "str | Mapping[str, Any] | Reference",
+        *,
+        outside: bool = True,
+    ) -> Any:
         """A description from its words.
 
         Args:
             described: `name[field=value,...]`, or a parsed `Reference`.
+            outside: whether classes from outside may be named, whose code is then run;
+                never where the words are those of a stored file.
 
         Raises:
             DescriptionError: one sentence that names what is wrong.
         """
         if isinstance(described, str):
             described = parse(described)
-        cls = self.resolve(described.name)
+        cls = self.resolve(described.name, outside=outside)
         types = field_types(cls)
         values = {}
         for key, value in described.values.items():
             if key not in types:
                 raise unknown_name(f"parameter of {described.name}", key, types)
-            values[key] = self._value(value, types[key])
+            values[key] = self._value(value, types[key], outside=outside)
         missing = [
             field.name
             for field in fields(cls)
@@ -127,15 +138,15 @@ class Registry(Mapping[str, Any]):
         module, _, attribute = self.base.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
-    def _value(self, value: Any, annotation: Any) -> Any:
+    def _value(self, value: Any, annotation: Any, *, outside: bool) -> Any:
         """A parsed value; a name becomes a member where a member is expected."""
         if isinstance(value, tuple):
-            return tuple(self._value(one, annotation) for one in value)
+            return tuple(self._value(one, annotation, outside=outside) for one in value)
         if not isinstance(value, Reference):
             return value
         for cls in _classes_in(annotation):
             if family := self.family_of(cls):
-                return family.build(value)
+                return family.build(value, outside=outside)
         if value.values:
             raise DescriptionError(f"{value.name}[...] stands where none is expected.")
         return value.name

@@ -11,7 +11,10 @@ class Status(StrEnum):
     STOPPED = "stopped"
     DIVERGED = "diverged"
     NONFINITE = "nonfinite"
+    TIMEOUT = "timeout"
+    MEMORY = "out of memory"
     ERROR = "error"
+    RUNNING = "running"
 
     @property
     def meaning(self) -> str:
@@ -21,7 +24,12 @@ class Status(StrEnum):
     @property
     def dead(self) -> bool:
         """Whether the run broke down before its budget was spent."""
-        return self in (Status.DIVERGED, Status.NONFINITE, Status.ERROR)
+        return self in (Status.DIVERGED, Status.NONFINITE, *Status.ended())
+
+    @classmethod
+    def ended(cls) -> tuple["Status", ...]:
+        """Those of runs that something other than their own numbers ended."""
+        return cls.TIMEOUT, cls.MEMORY, cls.ERROR
 
 
 _MEANINGS = {
@@ -33,5 +41,10 @@ _MEANINGS = {
     Status.STOPPED: "The algorithm stopped by itself.",
     Status.DIVERGED: "An entry of the next iterate would have passed the task's limit.",
     Status.NONFINITE: "The next iterate would have held a NaN or an infinity.",
+    Status.TIMEOUT: "The cell took longer than it was allowed to.",
+    Status.MEMORY: "The cell needed more memory than there was or was allowed.",
     Status.ERROR: "An exception ended the cell; its text is the reason.",
+    Status.RUNNING: (
+        "The cell is not finished; its numbers are those of its last checkpoint."
+    ),
 }

@@ -63,16 +63,36 @@ class Stream:
         self._chunk = chunk
         self._device = device
         self._waiting: list[Any] = []
+        # States of the generators before the chunk that is being used up.
+        self._before: list[Tensor] = []
 
     def next(self) -> Any:
         """The next value of every run, stacked on a leading `runs` axis."""
         if not self._generators:  # not before: most small games draw nothing
             self._generators = [generator(one, self._purpose) for one in self._seeds]
         if not self._waiting:
+            self._before = [one.get_state() for one in self._generators]
             drawn = [self._draw(one, self._chunk) for one in self._generators]
             stacked = _stack(drawn, self._device)
             self._waiting = [_item(stacked, i) for i in reversed(range(self._chunk))]
         return self._waiting.pop()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Where the stream stands, as tensors and numbers; empty if never drawn."""
+        if not self._before:
+            return {}
+        return {"before": self._before, "taken": self._chunk - len(self._waiting)}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go to where a snapshot stood; the next value is the one that followed it."""
+        if not saved:
+            return
+        self._generators = [torch.Generator() for _ in self._seeds]
+        for one, state in zip(self._generators, saved["before"], strict=True):
+            one.set_state(state)
+        self._waiting = []
+        for _ in range(saved["taken"]):
+            self.next()
 
 
 def _stack(drawn: Sequence[Any], device: torch.device) -> Any:

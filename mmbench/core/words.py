@@ -9,6 +9,8 @@ from typing import Any
 
 from mmbench.core.errors import DescriptionError
 
+DEEPEST = 20  # brackets within brackets; real words have three
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -37,6 +39,7 @@ class _Reader:
     def __init__(self, written: str) -> None:
         self.written = written
         self.rest = written.strip()
+        self.depth = 0
 
     def fault(self, what: str) -> DescriptionError:
         return DescriptionError(
@@ -49,10 +52,13 @@ class _Reader:
         return word
 
     def take(self, mark: str) -> bool:
-        if self.rest.startswith(mark):
-            self.rest = self.rest[1:].lstrip()
-            return True
-        return False
+        if not self.rest.startswith(mark):
+            return False
+        self.rest = self.rest[1:].lstrip()
+        self.depth += {"[": 1, "(": 1, "]": -1, ")": -1}.get(mark, 0)
+        if self.depth > DEEPEST:
+            raise self.fault(f"brackets stand more than {DEEPEST} deep")
+        return True
 
     def reference(self) -> Reference:
         name = self.word("[],()=")

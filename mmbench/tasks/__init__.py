@@ -14,5 +14,7 @@ TASKS = Registry(
         "four_gaussians": f"{_HERE}.four_gaussians:FourGaussians",
         "digits01": f"{_HERE}.digits01:Digits01",
         "mnist01": f"{_HERE}.mnist01:MNIST01",
+        "mnist_icr": f"{_HERE}.mnist_icr:MNISTICR",
+        "cifar10": f"{_HERE}.cifar10:CIFAR10",
     },
 )

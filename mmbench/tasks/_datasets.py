@@ -6,23 +6,24 @@ Nothing here is ever unpickled.
 """
 
 import gzip
-import hashlib
-import os
 import struct
-import sys
-import textwrap
 import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-import pooch
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from mmbench.core.errors import DataError, unknown_name
-
-DATA_VARIABLE = "MMBENCH_DATA"
+from mmbench.tasks._published import (
+    Part,
+    Published,
+    content,
+    downloaded,
+    found,
+    read_bytes,
+)
 
 MNIST_TOP = 255  # white
 DIGITS_TOP = 16  # scikit-learn's digits count the inked pixels of a 4 x 4 block
@@ -34,9 +35,9 @@ DIGITS_TRAIN = 1415
 
 
 class Images(NamedTuple):
-    """Grey images and the class of each."""
+    """Images and the class of each; grey ones have a height and a width alone."""
 
-    pixels: UInt8[Tensor, "count height width"]
+    pixels: UInt8[Tensor, "count *shape"]
     labels: Int64[Tensor, "count"]
 
     def of_classes(self, classes: tuple[int, ...]) -> "Images":
@@ -50,6 +51,13 @@ class Split(NamedTuple):
 
     train: Images
     test: Images
+
+    def first(self, count: int) -> "Split":
+        """The same with the first images to train on only; 0 keeps all."""
+        if not count:
+            return self
+        pixels, labels = self.train
+        return Split(Images(pixels[:count], labels[:count]), self.test)
 
 
 def scaled(
@@ -92,28 +100,16 @@ def digits_split() -> Split:
 # ---- MNIST ----
 
 
-class _Part(NamedTuple):
-    """One of MNIST's files: its name, bytes and SHA-256, and how many items it holds.
-
-    The checksums were computed from the files as published, whose MD5 sums are those
-    that torchvision lists.
-    """
-
-    name: str
-    size: int
-    sha256: str
-    count: int
-
-
+# The checksums belong to files whose MD5 sums are those that torchvision lists.
 _MNIST = {
     "train": (
-        _Part(
+        Part(
             "train-images-idx3-ubyte.gz",
             9912422,
             "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
             60000,
         ),
-        _Part(
+        Part(
             "train-labels-idx1-ubyte.gz",
             28881,
             "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -121,13 +117,13 @@ _MNIST = {
         ),
     ),
     "test": (
-        _Part(
+        Part(
             "t10k-images-idx3-ubyte.gz",
             1648877,
             "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
             10000,
         ),
-        _Part(
+        Part(
             "t10k-labels-idx1-ubyte.gz",
             4542,
             "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
@@ -141,9 +137,8 @@ _MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
 
-_REMEDY = (
-    f"Set {DATA_VARIABLE} or --data-dir to a folder with "
-    "mnist/train-images-idx3-ubyte.gz and its three companions"
+_DATA = Published(
+    "MNIST", "mnist", "train-images-idx3-ubyte.gz and its three companions"
 )
 
 
@@ -173,57 +168,13 @@ def mnist_split(data_dir: Path | None = None) -> Split:
     return Split(mnist("train", data_dir), mnist("test", data_dir))
 
 
-def _located(part: _Part, data_dir: Path | None) -> Path:
+def _located(part: Part, data_dir: Path | None) -> Path:
     """A path to that file, whose checksum holds."""
-    asked = data_dir is not None
-    folder = data_dir if asked else os.environ.get(DATA_VARIABLE)
-    if folder:
-        places = (Path(folder) / "mnist" / part.name, Path(folder) / part.name)
-        for path in places:
-            if os.path.lexists(path):
-                return _checked(path, part)
-        if asked:
-            raise DataError(
-                f"{part.name} of MNIST must lie in {places[0].parent} or "
-                f"{places[1].parent}; neither has it. {_REMEDY}."
-            )
-    return _downloaded(part)
-
-
-def _checked(path: Path, part: _Part) -> Path:
-    """The path, once its content is known to be the published one."""
-    content = _bytes(path)
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != part.sha256:
-        raise DataError(
-            f"{path} must be MNIST's file of {part.size} bytes with SHA-256 "
-            f"{part.sha256[:16]}...; got {len(content)} bytes with {digest[:16]}.... "
-            "Fetch it again, or remove it."
-        )
+    path = found(_DATA, part, data_dir)
+    if path is None:
+        return downloaded(_DATA, part.name, part.sha256, _MIRRORS)
+    content(_DATA, part, path)
     return path
-
-
-def _downloaded(part: _Part) -> Path:
-    """The path of that file in the user's cache, fetched there if need be."""
-    faults = []
-    for mirror in _MIRRORS:
-        try:
-            return Path(
-                pooch.retrieve(
-                    mirror + part.name,
-                    known_hash=f"sha256:{part.sha256}",
-                    fname=part.name,
-                    path=pooch.os_cache("mmbench"),
-                    progressbar=sys.stderr.isatty(),
-                )
-            )
-        except (OSError, ValueError) as error:  # network and disk; a wrong checksum
-            reason = textwrap.shorten(str(error), 80, placeholder=" ...")
-            faults.append(f"{mirror} gave {type(error).__name__} ({reason})")
-    raise DataError(
-        f"{part.name} of MNIST must come from a folder or a mirror; "
-        f"{' and '.join(faults)}. {_REMEDY}."
-    )
 
 
 # ---- the idx format ----
@@ -240,7 +191,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> UInt8[Tensor, "..."]:
         DataError: when the file is unreadable, truncated, or holds something else.
     """
     try:
-        content = gzip.decompress(_bytes(path))
+        unpacked = gzip.decompress(read_bytes(path))
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} must be a complete gzip file; got one that fails with {error}. "
@@ -248,22 +199,13 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> UInt8[Tensor, "..."]:
         ) from error
     header = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
     size = len(header) + torch.Size(shape).numel()
-    if content[: len(header)] != header or len(content) != size:
+    if unpacked[: len(header)] != header or len(unpacked) != size:
         raise DataError(
             f"{path} must hold {size} bytes that begin with the idx header "
-            f"{header.hex()}, unsigned bytes of shape {shape}; got {len(content)} "
-            f"bytes that begin with {content[: len(header)].hex() or 'nothing'}. "
+            f"{header.hex()}, unsigned bytes of shape {shape}; got {len(unpacked)} "
+            f"bytes that begin with {unpacked[: len(header)].hex() or 'nothing'}. "
             "Fetch it again, or remove it."
         )
     # A bytearray, because torch wants memory that may be written.
-    flat = torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=len(header))
+    flat = torch.frombuffer(bytearray(unpacked), dtype=torch.uint8, offset=len(header))
     return flat.reshape(shape)
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path} must be a file that can be read; got {error.strerror or error}."
-        ) from error

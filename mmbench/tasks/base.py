@@ -92,6 +92,11 @@ class Task(Description, ABC):
         """
         return 128
 
+    @property
+    def gpu_width(self) -> int:
+        """Runs computed side by side on a GPU, if its memory holds them."""
+        return 128
+
     def prepare(self, data_dir: Path | None) -> None:
         """Fetch and check what the game will read; called before any work starts.
 

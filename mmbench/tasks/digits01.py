@@ -12,7 +12,7 @@ from mmbench.core.checks import Count, Decay, NonNegative
 from mmbench.core.game import Game
 from mmbench.core.place import Place
 from mmbench.tasks import _digit_gan
-from mmbench.tasks._datasets import DIGITS_TOP, digits
+from mmbench.tasks._datasets import DIGITS_TOP, Split, digits, digits_split
 from mmbench.tasks._digit_gan import DigitGame
 from mmbench.tasks._gan import Loss
 from mmbench.tasks._networks import MLP
@@ -55,7 +55,7 @@ class Digits01(Task):
     @property
     def gives(self) -> frozenset[Capability]:
         """What the game gives beyond its losses."""
-        return _digit_gan.gives(self.loss)
+        return _digit_gan.gives(self.loss, Capability.GREY_8)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -81,7 +81,8 @@ class Digits01(Task):
             self.loss,
             self.batch,
             self.clip,
-            digits().of_classes(_digit_gan.DIGITS),
+            # They are few, so all are drawn from, those to test on included.
+            Split(digits(), digits_split().test),
             DIGITS_TOP,
             "digits",
             place,

@@ -13,7 +13,7 @@ from mmbench.core.checks import Count, NonNegative, Positive
 from mmbench.core.game import Game
 from mmbench.core.literature import MANGOUBI_2020
 from mmbench.core.place import Place
-from mmbench.tasks._gan import GANGame, Loss
+from mmbench.tasks._gan import GANGame, Loss, Regulariser
 from mmbench.tasks._networks import MLP
 from mmbench.tasks.base import Target, Task
 
@@ -98,7 +98,7 @@ class FourGaussiansGame(GANGame):
             MLP((2, task.hidden, task.hidden, 1)),
             task.loss,
             task.batch,
-            task.clip,
+            Regulariser(clip=task.clip),
             place,
         )
         shares = (2, 1, 1, 1) if task.weights == "released" else (1, 1, 1, 1)

@@ -13,7 +13,7 @@ from mmbench.core.checks import Count, Decay, NonNegative
 from mmbench.core.game import Game
 from mmbench.core.place import Place
 from mmbench.tasks import _digit_gan
-from mmbench.tasks._datasets import MNIST_TOP, mnist
+from mmbench.tasks._datasets import MNIST_TOP, mnist_split
 from mmbench.tasks._digit_gan import DigitGame
 from mmbench.tasks._gan import Loss
 from mmbench.tasks._networks import MLP
@@ -57,7 +57,7 @@ class MNIST01(Task):
     @property
     def gives(self) -> frozenset[Capability]:
         """What the game gives beyond its losses."""
-        return _digit_gan.gives(self.loss)
+        return _digit_gan.gives(self.loss, Capability.GREY_28)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -76,18 +76,17 @@ class MNIST01(Task):
 
     def prepare(self, data_dir: Path | None) -> None:
         """Fetch and check MNIST; called before any work starts."""
-        mnist("train", data_dir)
+        mnist_split(data_dir)
 
     def build(self, place: Place) -> DigitGame:
         """The game, on a device."""
-        images = mnist("train", place.data_dir).of_classes(_digit_gan.DIGITS)
         return DigitGame(
             MLP((self.noise, 256, 512, 1024, 784), slope=0.2, squash=True),
             MLP((784, 1024, 512, 256, 1), slope=0.2, dropout=self.dropout, dropped=2),
             self.loss,
             self.batch,
             self.clip,
-            images,
+            mnist_split(place.data_dir),
             MNIST_TOP,
             "mnist",
             place,

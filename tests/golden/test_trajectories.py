@@ -55,6 +55,11 @@ VARIANTS = {
         "step_size=0.01]",
     ),
     "accept_reject_search": ("accept_reject_search[ascents=20]",),
+    "alone": ("alone", "alone[player=x,direction=adam,step_size=0.01]"),
+    "one_sided_cgd": (
+        "one_sided_cgd[step_size=(0.3,0.2)]",
+        "one_sided_cgd[player=x]",
+    ),
 }
 # Bilinear draws in double precision; the networks' weights and data are drawn in single
 # precision, whose last bit depends on the processor's vector instructions.

@@ -1,0 +1,153 @@
+"""CIFAR10: a GAN on small colour images, with the networks of three papers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mmbench.core.capability import Capability
+from mmbench.core.checks import Count, Natural, NonNegative, Positive
+from mmbench.core.errors import DescriptionError
+from mmbench.core.game import Game
+from mmbench.core.literature import SCHAEFER_2020
+from mmbench.core.place import Place
+from mmbench.tasks import _image_networks
+from mmbench.tasks._cifar10 import CIFAR10_TOP, cifar10_split
+from mmbench.tasks._gan import Loss, Regulariser
+from mmbench.tasks._image_gan import ImageGame, image_capabilities
+from mmbench.tasks._layers import First
+from mmbench.tasks.base import Task
+
+TRAIN = 50_000  # images of the training set
+
+NETWORKS = {
+    "icr": _image_networks.icr,
+    "wgan_gp": _image_networks.wgan_gp,
+    "mangoubi": _image_networks.mangoubi,
+}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class CIFAR10(Task):
+    """CIFAR10: a GAN on 50 000 colour images of 32 x 32 pixels, ten classes.
+
+    The images run from −1 to 1, unvaried. Three pairs of networks:
+
+        icr       4 x 4 kernels, slope 0.01, normal first convolutions
+        wgan_gp   5 x 5 kernels, slope 0.2, He's uniform first convolutions
+        mangoubi  3 x 3 and 4 x 4 kernels, slope 0.2, dropout 0.4, no normalisation
+
+    The first two have batch normalisation in the generator and none in the
+    discriminator; they are what two papers each call the same network.
+
+    Args:
+        networks: which of them.
+        loss: "wasserstein", "saturating" (both zero-sum) or "nonsaturating".
+        l2: λ of λ Σ y² (no ½), subtracted from f.
+        penalty: weight of the gradient penalty, subtracted from f.
+        shared: whether the penalty is part of the generator's loss too, which keeps the
+            game zero-sum; for Adam the authors leave it out.
+        between: law of the share of the real image in the mixtures that the penalty
+            looks at: "uniform" (of its paper) or "normal" (of the code for "icr").
+        spectral: whether the discriminator's weights are divided by their largest
+            singular value, from one power iteration a step.
+        clip: largest absolute weight of the discriminator; 0 leaves it free.
+        noise: length of the generator's input; 128 for the first two networks, 100 for
+            the third.
+        batch: real images in a minibatch, and as many generated ones.
+        channels: of the discriminator's first convolution; all others follow.
+        deviation: of the normal first convolutions of "icr"; 0.005 in one of its
+            scripts.
+        images: of the training set, from the first on; 0 means all.
+
+    Differs from the source: minibatches are drawn with replacement. Spectral
+        normalisation makes its power iteration once a step and not once a pass.
+    Source: Schäfer, Zheng and Anandkumar 2020, Appendix A.4; Gulrajani, Ahmed,
+        Arjovsky, Dumoulin and Courville 2017; Mangoubi, Sachdeva and Vishnoi 2020;
+        spectral normalisation of Miyato, Kataoka, Koyama and Yoshida 2018. Data of
+        Krizhevsky 2009.
+    """
+
+    networks: Literal["icr", "wgan_gp", "mangoubi"] = "icr"
+    loss: Loss = "wasserstein"
+    l2: NonNegative = 0.0
+    penalty: NonNegative = 0.0
+    shared: bool = True
+    between: Literal["uniform", "normal"] = "uniform"
+    spectral: bool = False
+    clip: NonNegative = 0.0
+    noise: Count = 128
+    batch: Count = 64
+    channels: Count = 64
+    deviation: Positive = 0.01
+    images: Natural = 0
+
+    source = SCHAEFER_2020.at("Appendix A.4")
+
+    def check(self) -> None:
+        """Raise when options have nothing to act on."""
+        if self.images > TRAIN:
+            raise DescriptionError(
+                f"CIFAR10.images must be at most {TRAIN}; got {self.images}."
+            )
+        if not self.shared and not self.penalty:
+            raise DescriptionError(
+                "CIFAR10.shared must be true without a penalty; got false."
+            )
+
+    @property
+    def regulariser(self) -> Regulariser:
+        """What keeps the discriminator in bounds."""
+        return Regulariser(self.l2, self.penalty, self.shared, self.between, self.clip)
+
+    @property
+    def gives(self) -> frozenset[Capability]:
+        """What the game gives beyond its losses."""
+        return image_capabilities(self.loss, self.regulariser, Capability.COLOUR_32)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Words of the metrics measured when none are chosen."""
+        return ("frechet_distance", "classifier_score", "losses")
+
+    @property
+    def width(self) -> int:
+        """Runs computed side by side on a CPU."""
+        return 1  # convolutions fill a core
+
+    @property
+    def gpu_width(self) -> int:
+        """Runs computed side by side on a GPU."""
+        return 8  # convolutions of 64 images fill more of it than small games do
+
+    def prepare(self, data_dir: Path | None) -> None:
+        """Fetch and check CIFAR10; called before any work starts."""
+        cifar10_split(data_dir)
+
+    def build(self, place: Place) -> ImageGame:
+        """The game, on a device."""
+        players = NETWORKS[self.networks](self.noise, self.channels, self.spectral)
+        return ImageGame(
+            *players,
+            self.loss,
+            self.batch,
+            self.regulariser,
+            cifar10_split(place.data_dir).first(self.images),
+            CIFAR10_TOP,
+            "cifar10",
+            place,
+        )
+
+    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
+        """Where one run starts: by the law of its networks' authors."""
+        assert isinstance(game, ImageGame)
+        first = {
+            "icr": First("torch", self.deviation, "torch"),
+            "wgan_gp": First("glorot", "he", "zero"),
+            "mangoubi": First("glorot", "glorot", "zero"),
+        }
+        return game.start(first[self.networks], generator)
