@@ -17,8 +17,6 @@ Empirical Risk Minimization; images of no class with equal shares are those of
 Hendrycks, Mazeika and Dietterich 2019, Deep Anomaly Detection with Outlier Exposure.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,16 +24,14 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmbench.core.errors import DataError, unknown_name
+from mmbench.core.errors import unknown_name
+from mmbench.metrics._classifier_file import SHIPPED, Facts, fill, frozen
 
 CONFIDENT = 0.9  # rule of the coverage of digits: a less confident image is junk
 
-_WEIGHTS = Path(__file__).parent / "weights"
 _BATCH = 1000  # images at once: bounds memory, changes no result beyond rounding
 
 
@@ -132,7 +128,7 @@ class DigitClassifier:
     dataset: str
     net: DigitNet
     confusion: Int64[Tensor, "10 10"]
-    facts: dict[str, str | int | float]
+    facts: Facts
 
     def probabilities(
         self, images: Float[Tensor, "count height width"]
@@ -183,7 +179,7 @@ def _loaded(dataset: str, device: str) -> DigitClassifier:
 def weights_path(dataset: str) -> Path:
     """Where the shipped file of that data set lies."""
     kind_of(dataset)
-    return _WEIGHTS / f"{dataset}_classifier.safetensors"
+    return SHIPPED / f"{dataset}_classifier.safetensors"
 
 
 def read(
@@ -201,39 +197,12 @@ def read(
         DataError: when the file is missing, damaged or another one.
     """
     kind = kind_of(dataset)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path} must be a file that can be read; got {error.strerror or error}. "
-            "Install mmbench again."
-        ) from error
-    digest = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and digest != sha256:
-        raise DataError(
-            f"{path} must have the SHA-256 {sha256[:16]}...; got {digest[:16]}... over "
-            f"{len(content)} bytes. Install mmbench again."
-        )
     with torch.device("meta"):  # no time, and no random numbers, for what is replaced
         net = DigitNet(kind.side, kind.channels, kind.hidden)
-    try:
-        tensors = load_tensors(content)
-        facts = json.loads(_header(content)["mmbench"])
-        confusion = tensors.pop("confusion")
-        net.load_state_dict(tensors, assign=True)
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise DataError(
-            f"{path} must hold a classifier of {dataset}; got "
-            f"{' '.join(str(error).split())[:200]}."
-        ) from error
-    net = net.to(device).eval().requires_grad_(False)
-    return DigitClassifier(dataset, net, confusion, facts)
-
-
-def _header(content: bytes) -> dict[str, str]:
-    """A safetensors file's metadata: its length in 8 bytes, then JSON."""
-    length = int.from_bytes(content[:8], "little")
-    return json.loads(content[8 : 8 + length])["__metadata__"]
+    weights = fill(net, path, sha256, f"a classifier of {dataset}")
+    return DigitClassifier(
+        dataset, frozen(net, device), weights.confusion, weights.facts
+    )
 
 
 def kind_of(dataset: str) -> Kind:

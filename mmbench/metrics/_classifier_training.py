@@ -9,8 +9,6 @@ The file is written with one thread by `mmbench features train`; its bits may di
 between machines.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +16,9 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64, UInt8
-from safetensors.torch import save as save_tensors
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from mmbench.core.errors import DataError
 from mmbench.metrics._classifier import (
     CONFIDENT,
     DigitClassifier,
@@ -30,6 +26,7 @@ from mmbench.metrics._classifier import (
     Kind,
     kind_of,
 )
+from mmbench.metrics._classifier_file import prepare, write
 
 _REAL = 128
 _MIXED = 64
@@ -81,6 +78,7 @@ def train(
         DataError: when the file cannot be written.
     """
     kind = kind_of(dataset)
+    prepare(out)
     epochs = kind.epochs if epochs is None else epochs
     generator = Generator().manual_seed(seed)
     (pixels, labels), test = data
@@ -100,19 +98,8 @@ def train(
         "command": f"mmbench features train {dataset} --seed {seed} "
         f"--epochs {epochs} --out FILE",
     }
-    # One entry, because the order of several differs from one writing to the next.
-    content = save_tensors(
-        {**net.state_dict(), "confusion": report.confusion},
-        metadata={"mmbench": json.dumps(facts)},
-    )
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(content)
-    except OSError as error:
-        raise DataError(
-            f"{out} must be a file that can be written; got {error.strerror or error}."
-        ) from error
-    return report._replace(sha256=hashlib.sha256(content).hexdigest())
+    sha256 = write(out, net, report.confusion, facts)
+    return report._replace(sha256=sha256)
 
 
 # ---- fitting ----

@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mmbench.core.capability import Capability
@@ -39,26 +40,50 @@ class Point:
         game: the game they belong to.
         z: shape (runs, dim).
         seeds: one a run.
+        start: z at step 0; z itself where nothing is said.
     """
 
     def __init__(
-        self, game: Game, z: Float[Tensor, "runs dim"], seeds: tuple[int, ...]
+        self,
+        game: Game,
+        z: Float[Tensor, "runs dim"],
+        seeds: tuple[int, ...],
+        start: Float[Tensor, "runs dim"] | None = None,
     ) -> None:
         self.game, self.z, self.seeds = game, z, seeds
+        self.start = z if start is None else start
         self._samples: dict[int, Tensor] = {}
+        self._images: dict[int, Tensor] = {}
 
     @cached_property
     def field(self) -> Float[Tensor, "runs dim"]:
         """F(z), on a minibatch of the evaluation stream where the game has data."""
-        oracle = Oracle(self.game, self.seeds, purpose="evaluation")
+        oracle = self.oracle()
         oracle.resample()
         return oracle.field(self.z)
+
+    def oracle(self) -> Oracle:
+        """An oracle on the evaluation stream, from its beginning.
+
+        What the game remembers is what it would if it began at z, so that what is
+        measured depends on z alone, during a run and of kept iterates afterwards.
+        """
+        return Oracle(self.game, self.seeds, "evaluation", self.game.memory(self.z))
 
     def samples(self, count: int) -> Tensor:
         """Generator samples, the same for every metric that asks for as many."""
         if count not in self._samples:
             self._samples[count] = self.game.generate(self.z, count, self.seeds)
         return self._samples[count]
+
+    def images(self, count: int) -> UInt8[Tensor, "runs count channels height width"]:
+        """The samples as images from 0 to 255, rounded as an image file would be."""
+        if count not in self._images:
+            pixels = self.samples(count).float().nan_to_num(nan=0.0).clamp(-1, 1)
+            bytes_ = ((pixels + 1) * 127.5).round().to(torch.uint8)
+            shape = (*bytes_.shape[:2], *self.game.image_shape)
+            self._images[count] = bytes_.reshape(shape)
+        return self._images[count]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +103,25 @@ class Metric(Description, ABC):
     @abstractmethod
     def columns(self) -> tuple[Column, ...]:
         """What it fills."""
+
+    @property
+    def protocol(self) -> Mapping[str, str | int]:
+        """How it is measured, for whoever wants to compare: stored with the numbers."""
+        return {}
+
+    def prepare(self) -> None:
+        """Check that what it needs is there; called before any work starts.
+
+        Raises:
+            DataError: when weights are missing or not what they should be.
+        """
+
+    def ideal(self, game: Game) -> Mapping[str, float]:
+        """What real data of the game get, by column: the floor or the ceiling.
+
+        Empty for columns where that has no meaning.
+        """
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,7 +69,8 @@ class DigitCoverage(IterateMetric):
 
     def measure(self, at: Point) -> Mapping[str, Tensor]:
         """One number for each column and run."""
-        images = at.samples(self.samples).unflatten(2, (at.game.side, at.game.side))
+        sides = at.game.image_shape[1:]
+        images = at.samples(self.samples).unflatten(2, sides)
         classifier = load(at.game.dataset, images.device)
         # per run, so that no run's rounding depends on another's images
         said = [classifier.probabilities(one) for one in images]
