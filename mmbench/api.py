@@ -26,6 +26,8 @@ def run(
     store: Path | str | None = None,
     device: str = "auto",
     dtype: str = "float32",
+    precision: str = "exact",
+    keep: str = "none",
     data_dir: Path | str | None = None,
 ) -> pd.DataFrame:
     """Run every algorithm on every task and return the tidy table.
@@ -42,6 +44,9 @@ def run(
             nothing.
         device: "auto", "cpu" or "cuda".
         dtype: "float32" or "float64".
+        precision: of products within a step: "exact" (the dtype's), "tf32" or "bf16".
+        keep: iterates kept in the store, to measure more of them later without running
+            again: "none", those of the "last" record, or of "all".
         data_dir: folder of data files; None means MMBENCH_DATA, then a download.
 
     Returns:
@@ -61,6 +66,8 @@ def run(
         steps=steps,
         records=records,
         dtype=dtype,  # type: ignore[arg-type]  # the description checks it
+        precision=precision,  # type: ignore[arg-type]  # the same
+        keep=keep,  # type: ignore[arg-type]  # the same
     )
     cells = plan(Suite(name="run", grids=(grid,)))
     place = Place(

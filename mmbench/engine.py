@@ -1,34 +1,34 @@
-"""Engine: one cell to one trajectory; the only loop in the house."""
+"""Engine: one cell to one trajectory, chunk by chunk."""
 
-import time
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mmbench.algorithms.base import Algorithm
-from mmbench.core.capability import Capability
-from mmbench.core.errors import DescriptionError
-from mmbench.core.oracle import Oracle
+from mmbench.checkpoint import Slot, pack, unpack
+from mmbench.chunk import Chunk, Progress, products_in
+from mmbench.core.description import digest
+from mmbench.core.game import Game
 from mmbench.core.place import Place
 from mmbench.core.status import Status
-from mmbench.core.streams import generator
-from mmbench.core.vectors import keep
-from mmbench.metrics.base import IterateMetric, Point
-from mmbench.plan import Cell
-from mmbench.trajectory import SHOWN, Recording, Trajectory, check_shape, joined
+from mmbench.plan import ENGINE_VERSION, Cell
+from mmbench.trajectory import Recording, Trajectory, joined
 
-# Runs side by side on a GPU, which small networks do not fill.
-GPU_WIDTH = 128
-PATH_POINTS = 500
-
-Progress = Callable[[int], None]
+# Gives the first iterates of a cell's runs, where another cell's end is their start.
+Starts = Callable[[], Tensor]
 
 
 def run_cell(
-    cell: Cell, place: Place = Place(), progress: Progress | None = None
+    cell: Cell,
+    place: Place = Place(),
+    progress: Progress | None = None,
+    starts: Starts | None = None,
+    slot: Slot | None = None,
 ) -> Trajectory:
     """Compute a cell.
 
@@ -38,189 +38,116 @@ def run_cell(
     Args:
         cell: what to compute.
         place: where; its dtype is the cell's.
-        progress: told how many run-steps have been made, now and then.
+        progress: told how many run-steps have been made, now and then, and what has
+            been recorded of the chunk at work.
+        starts: gives (runs, dim), where the cell goes on from another one's end.
+        slot: where the unfinished cell is kept now and then, and goes on from; it goes
+            on only with the width, device, torch and metrics that it was begun with.
     """
     place = place._replace(dtype=getattr(torch, cell.dtype))
-    width = GPU_WIDTH if place.device.type == "cuda" else cell.task.width
-    recordings = []
-    with _OneThread():
-        for first in range(0, len(cell.seeds), width):
-            recording = Recording(cell, cell.seeds[first : first + width])
-            recordings.append(recording)
+    width = width_of(cell, place)
+    with arithmetic():
+        while True:
+            unfinished = _Unfinished(cell, place, width, slot)
             try:
-                _Chunk(cell, place, width, recording).compute(progress or _silent)
-            except (Exception, SystemExit) as error:  # an outside class may raise both
-                recording.fail(error)
-    return joined(cell, recordings, width)
+                return _run_cell(unfinished, progress or _silent, starts)
+            except torch.OutOfMemoryError:  # the GPU's: fewer runs side by side
+                width //= 2
 
 
-def _silent(run_steps: int) -> None:
+def width_of(cell: Cell, place: Place) -> int:
+    """Runs of a cell computed side by side, by rule."""
+    return cell.task.gpu_width if place.device.type == "cuda" else cell.task.width
+
+
+class _Unfinished:
+    """What is done of a cell, kept in a slot if there is one."""
+
+    def __init__(self, cell: Cell, place: Place, width: int, slot: Slot | None) -> None:
+        self.cell, self.place, self.width, self.slot = cell, place, width, slot
+        # What is recorded counts too: all records must have the same columns.
+        recorded = [cell.keep, *map(digest, cell.metrics)]
+        cuda = place.device.type == "cuda"
+        device = torch.cuda.get_device_name(place.device) if cuda else "cpu"
+        versions = [version("mmbench"), ENGINE_VERSION, torch.__version__]
+        self.circumstances = [width, device, *versions, *recorded]
+        self.recordings: list[Recording] = []
+        self.waiting: dict[str, Any] | None = None
+        content = slot.read() if slot else None
+        saved = unpack(content) if content else None
+        if saved and saved.get("circumstances") == self.circumstances:
+            self.recordings = [
+                Recording.restored(cell, one) for one in saved["recordings"]
+            ]
+            self.waiting = saved["chunk"]
+
+    def save(self, chunk: Chunk) -> None:
+        """Keep everything, the chunk at work included."""
+        if self.slot:
+            self.slot.write(
+                pack(
+                    {
+                        "circumstances": self.circumstances,
+                        "recordings": [one.snapshot() for one in self.recordings],
+                        "chunk": chunk.snapshot(),
+                    }
+                )
+            )
+
+
+def _run_cell(
+    unfinished: _Unfinished, progress: Progress, starts: Starts | None
+) -> Trajectory:
+    cell, place, width = unfinished.cell, unfinished.place, unfinished.width
+    recordings = unfinished.recordings
+    ideal: dict[str, float] = {}
+    for first in range(0, len(cell.seeds), width):
+        number = first // width
+        if number == len(recordings):
+            recordings.append(Recording(cell, cell.seeds[first : first + width]))
+        recording = recordings[number]
+        if recording.ended:
+            progress(cell.steps * len(recording.seeds), recording)
+            continue
+        try:
+            given = starts()[first : first + width] if starts else None
+            chunk = Chunk(cell, place, width, recording, given)
+            if unfinished.waiting:
+                chunk.restore(unfinished.waiting)
+                unfinished.waiting = None
+            slot = unfinished.slot
+            chunk.every = slot.every if slot else math.inf
+            chunk.compute(progress, partial(unfinished.save, chunk) if slot else None)
+            ideal = ideal or _ideal(cell, chunk.game)
+        except torch.OutOfMemoryError as error:
+            if width > 1:
+                raise
+            recording.end(Status.MEMORY, str(error))
+        except (Exception, SystemExit) as error:  # an outside class may raise both
+            recording.fail(error)
+        recording.ended = True
+    return joined(cell, recordings, width, ideal)
+
+
+def _ideal(cell: Cell, game: Game) -> dict[str, float]:
+    """What real data get, by column."""
+    ideal: dict[str, float] = {}
+    for metric in cell.metrics:
+        ideal |= metric.ideal(game)
+    return ideal
+
+
+def _silent(run_steps: int, recording: Recording | None) -> None:
     """Progress that nobody watches."""
 
 
-class _OneThread:
-    """One intra-op thread: a run's bits depend on their number."""
-
-    def __enter__(self) -> None:
-        self._before = torch.get_num_threads()
-        torch.set_num_threads(1)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_num_threads(self._before)
-
-
-class _Chunk:
-    """Runs computed side by side; the last run is repeated up to the width."""
-
-    def __init__(
-        self, cell: Cell, place: Place, width: int, recording: Recording
-    ) -> None:
-        self.cell, self.place, self.recording = cell, place, recording
-        self.runs = len(recording.seeds)
-        self.seeds = recording.seeds + recording.seeds[-1:] * (width - self.runs)
-        self.game = cell.task.build(place)
-        self.oracle = Oracle(self.game, self.seeds)
-
-    def compute(self, progress: Progress) -> None:
-        """Run to the end."""
-        cell, game, oracle = self.cell, self.game, self.oracle
-        limit = cell.task.limit
-        starts = [cell.task.start(game, generator(one, "start")) for one in self.seeds]
-        z = game.project(torch.stack(starts).to(game.device))
-        if not bool(torch.isfinite(z).all()):
-            raise DescriptionError(
-                f"{cell.task} must start at finite points; it did not."
-            )
-        state = cell.algorithm.init(oracle, z)
-        check_state(cell.algorithm, state, len(z))
-        alive = torch.ones(len(z), dtype=torch.bool, device=game.device)
-        everyone = True
-        due = iter(cell.schedule)
-        next_record, reported = next(due), 0
-        path = _Path(Capability.PLANE in cell.task.gives, cell.steps)
-        seconds, clock = 0.0, self._clock()
-        for step in range(cell.steps + 1):
-            path.visit(step, z[: self.runs])
-            if step == next_record:
-                seconds += self._clock() - clock
-                self._record(step, z, seconds)
-                progress((step - reported) * self.runs)
-                reported, next_record = step, next(due, -1)
-                clock = self._clock()
-            if step == cell.steps:
-                break
-            if not everyone and not bool(alive.any()):
-                continue  # nobody moves any more; the records repeat
-            oracle.resample()
-            writes = _writes(z)
-            moved, new_state = cell.algorithm.step(oracle, z, state)
-            sound = moved.shape == z.shape and moved.dtype == z.dtype
-            if not sound or _writes(z) != writes:
-                raise _misstep(cell, z, moved)
-            stopped = cell.algorithm.done(new_state)
-            # One number for all runs decides the usual case; NaN compares false.
-            if everyone and stopped is None and float(_largest(moved)) <= limit:
-                z, state = moved, new_state
-                continue
-            size = _largest(moved, dim=1)
-            dying = alive & ~(size <= limit)
-            self._mark(dying & torch.isfinite(size), Status.DIVERGED, step + 1)
-            self._mark(dying & ~torch.isfinite(size), Status.NONFINITE, step + 1)
-            alive = alive & ~dying
-            z, state = keep(alive, moved, z), keep(alive, new_state, state)
-            if stopped is not None:
-                self._mark(alive & stopped, Status.STOPPED, step + 1)
-                alive = alive & ~stopped
-            everyone = bool(alive.all())
-            oracle.bury(alive)
-        self.recording.conclude()
-        self.recording.arrays = path.arrays() | self._sheet(z)
-
-    def _clock(self) -> float:
-        if self.place.device.type == "cuda":
-            torch.cuda.synchronize(self.place.device)
-        return time.perf_counter()
-
-    def _record(self, step: int, z: Tensor, seconds: float) -> None:
-        point = Point(self.game, z, self.seeds)
-        columns: dict[str, np.ndarray] = {}
-        for metric in self.cell.metrics:
-            if isinstance(metric, IterateMetric):
-                writes = _writes(z)
-                measured = metric.measure(point)
-                if _writes(z) != writes:
-                    raise DescriptionError(f"{metric} must not write into z; it did.")
-                for column in metric.columns:
-                    values = measured[column.name]
-                    check_shape(metric, column.name, values.shape, len(self.seeds))
-                    columns[column.name] = values[: self.runs].double().cpu().numpy()
-        counts = {
-            name: counted[: self.runs].cpu().numpy().copy()
-            for name, counted in self.oracle.counts.items()
-        }
-        self.recording.add(step, seconds, counts, columns)
-
-    def _mark(self, which: Tensor, status: Status, step: int) -> None:
-        self.recording.mark(which.nonzero()[:, 0].tolist(), status, step)
-
-    def _sheet(self, z: Tensor) -> dict[str, np.ndarray]:
-        sheet = self.game.sheet(z[:SHOWN], self.seeds[:SHOWN])
-        return {} if sheet is None else {"sheet": sheet[: self.runs].cpu().numpy()}
-
-
-def _writes(z: Tensor) -> int:
-    """How often a tensor has been written in place, as torch counts it."""
-    return z._version  # noqa: SLF001  # torch has no public name for it
-
-
-def _misstep(cell: Cell, z: Tensor, moved: Tensor) -> DescriptionError:
-    same = moved.shape == z.shape and moved.dtype == z.dtype
-    got = f"shape {tuple(moved.shape)}, {moved.dtype}"
-    return DescriptionError(
-        f"{cell.algorithm}.step must return a new z of shape {tuple(z.shape)}, "
-        f"{z.dtype}; got {'the old one, written in place' if same else got}."
-    )
-
-
-def check_state(algorithm: Algorithm, state: Any, runs: int) -> None:
-    """Raise unless a state is tensors with a leading `runs` axis, nested in tuples.
-
-    Raises:
-        DescriptionError: naming the algorithm and what was found.
-    """
-    if isinstance(state, tuple):
-        for part in state:
-            check_state(algorithm, part, runs)
-    elif not isinstance(state, Tensor) or state.shape[:1] != (runs,):
-        got = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
-        raise DescriptionError(
-            f"{algorithm}.init must give tensors with a leading axis of {runs} runs, "
-            f"in tuples; got {got}."
-        )
-
-
-def _largest(z: Tensor, dim: int | None = None) -> Tensor:
-    """Largest absolute entry, of all runs or of each; NaN where there is one."""
-    return torch.linalg.vector_norm(z, ord=torch.inf, dim=dim)
-
-
-class _Path:
-    """Positions of the first few runs of a game of two variables."""
-
-    def __init__(self, plane: bool, steps: int) -> None:
-        self._every = -(-steps // PATH_POINTS) if plane else 0
-        self._steps: list[int] = []
-        self._points: list[Tensor] = []
-
-    def visit(self, step: int, z: Tensor) -> None:
-        """Note where the runs are, at every so many steps."""
-        if self._every and step % self._every == 0:
-            self._steps.append(step)
-            self._points.append(z[:SHOWN])
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The paths, for a trajectory."""
-        if not self._points:
-            return {}
-        points = torch.stack(self._points, dim=1).float().cpu().numpy()
-        return {"path": points, "path_steps": np.array(self._steps)}
+@contextmanager
+def arithmetic() -> Iterator[None]:
+    """One intra-op thread, for a run's bits depend on it, and no hidden rounding."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with products_in("highest"):
+            yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,23 +1,27 @@
-"""Execute: cells to results, in this process, one after the other."""
+"""Execute: cells to results, one after the other in this process or on workers."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
 
-import pandas as pd
-
-from mmbench.core.description import canonical, digest, text
-from mmbench.core.docstring import doc_of
-from mmbench.core.errors import DescriptionError, StoreError
 from mmbench.core.place import Place
-from mmbench.core.status import Status
-from mmbench.engine import run_cell
-from mmbench.metrics import METRICS
-from mmbench.metrics.base import TrajectoryMetric
+from mmbench.limits import Crew, Limits
 from mmbench.plan import Cell
-from mmbench.provenance import provenance
 from mmbench.store import Store
-from mmbench.trajectory import Trajectory
+from mmbench.supervise import Supervisor
+from mmbench.trajectory import Recording, Trajectory
+from mmbench.work import (
+    Done,
+    Ends,
+    done_elsewhere,
+    give_up,
+    is_stored,
+    stored,
+    work,
+)
+
+_GLANCE = 0.5  # seconds between two looks for cells that another process computes
 
 
 class Watcher:
@@ -26,22 +30,23 @@ class Watcher:
     def plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
         """Called once: all cells, and those that must be computed."""
 
+    def note(self, sentence: str) -> None:
+        """Something about the store that its owner should know."""
+
+    def elsewhere(self, cell: Cell) -> None:
+        """A waiting cell has been computed and stored by another process."""
+
     def begin(self, cell: Cell) -> None:
         """A cell begins."""
 
-    def advance(self, run_steps: int) -> None:
-        """So many more steps of runs have been made."""
+    def advance(self, run_steps: int, recording: Recording | None = None) -> None:
+        """So many more steps of runs have been made; a chunk has recorded this."""
+
+    def more(self, cell: Cell) -> None:
+        """A stored cell has got further metrics without running again."""
 
     def end(self, cell: Cell, trajectory: Trajectory) -> None:
         """A cell has ended and is stored."""
-
-
-class Done(NamedTuple):
-    """A cell's results, as they are stored."""
-
-    frame: pd.DataFrame
-    footer: dict[str, Any]
-    arrays: dict[str, Any]
 
 
 def execute(
@@ -50,11 +55,15 @@ def execute(
     place: Place = Place(),
     watcher: Watcher | None = None,
     fresh: Callable[[Cell, Done], None] | None = None,
+    limits: Limits = Limits(),
+    crew: Crew = Crew(),
 ) -> list[Cell]:
     """Compute the cells that the store lacks, and write each as it ends.
 
     Data are fetched and the store is tried before any work starts. A cell that is
-    stored with an error, or without a column that is now asked for, is computed again.
+    stored with an error, or without a column that is now asked for, is computed again,
+    and so is one whose files are damaged, which are set aside. A cell that another
+    process computes is left to it, and waited for.
 
     Args:
         cells: what is wanted.
@@ -62,6 +71,8 @@ def execute(
         place: where the games are built.
         watcher: told how the work goes.
         fresh: given each computed cell's results.
+        limits: of each cell; where there are any, cells run in a child process.
+        crew: who computes, if not this process.
 
     Returns:
         The cells that were computed.
@@ -72,114 +83,95 @@ def execute(
     watcher = watcher or Watcher()
     if store:
         store.check_writable()
-    waiting = [
-        _with_stored_metrics(cell, store) if store else cell
-        for cell in cells
-        if not (store and is_stored(cell, store))
-    ]
+    waiting = list(_lacking(cells, store, limits, watcher)) if store else list(cells)
+    seen = {cell.key: store.version(cell.key) for cell in waiting} if store else {}
     for task in dict.fromkeys(cell.task for cell in waiting):
         task.prepare(place.data_dir)
+    for metric in dict.fromkeys(one for cell in waiting for one in cell.metrics):
+        metric.prepare()
+    shared = bool(crew and store and waiting)
+    if shared:
+        _check_reachable(crew)
     watcher.plan(cells, waiting)
-    for cell in waiting:
-        watcher.begin(cell)
-        told = _told(cell)  # first, for an outside class may raise even here
-        trajectory = run_cell(cell, place, watcher.advance)
-        footer = told | _ended(trajectory, place)
-        done = Done(trajectory.frame(cell), footer, trajectory.arrays)
-        if store:
-            store.put(cell.key, *done)
+    if shared:
+        _distributed(waiting, store, place, watcher, fresh, limits, crew)
+        return waiting
+    ends = Ends()
+    computed, queue, passed = [], deque(waiting), 0
+    with closing(Supervisor(limits)) if limits else nullcontext() as supervisor:
+        while queue:
+            cell = queue.popleft()
+            version = seen.get(cell.key)
+            if store and done_elsewhere(cell, store, version):
+                watcher.elsewhere(cell)
+                continue
+            ready = not cell.after or cell.after.key not in {one.key for one in queue}
+            worked = ready and work(
+                cell,
+                store,
+                place,
+                begin=watcher.begin,
+                progress=watcher.advance,
+                ends=ends,
+                supervisor=supervisor,
+                seen=version,
+            )
+            if not worked:
+                queue.append(cell)
+                passed += 1
+                if passed >= len(queue):  # all that is left is in others' hands
+                    time.sleep(_GLANCE)
+                    passed = 0
+                continue
+            computed.append(cell)
+            passed = 0
+            if fresh:
+                fresh(cell, worked.done)
+            if worked.trajectory:
+                watcher.end(cell, worked.trajectory)
+            else:
+                watcher.more(cell)
+    return computed
+
+
+def _lacking(
+    cells: Sequence[Cell], store: Store, limits: Limits, watcher: Watcher
+) -> Iterator[Cell]:
+    """Cells that the store lacks, with all that they must have; damage is set aside."""
+    for cell in cells:
+        if not is_stored(cell, store, limits):
+            yield cell
+            for sentence in store.set_aside(cell.key):
+                watcher.note(f"{sentence} It is computed again.")
+
+
+def _check_reachable(crew: Crew) -> None:
+    # Inside, because Dask takes a second to load.
+    from mmbench.cluster import check_reachable
+
+    check_reachable(crew)
+
+
+def _distributed(
+    waiting: Sequence[Cell],
+    store: Store,
+    place: Place,
+    watcher: Watcher,
+    fresh: Callable[[Cell, Done], None] | None,
+    limits: Limits,
+    crew: Crew,
+) -> None:
+    """Have the cells computed by workers, and tell of each that is stored."""
+    # Inside, because Dask takes a second to load.
+    from mmbench.cluster import distribute
+
+    def ended(cell: Cell) -> None:
+        done = stored(cell, store)
         if fresh:
             fresh(cell, done)
-        watcher.end(cell, trajectory)
-    return waiting
+        watcher.end(cell, Trajectory.of(done.frame))
 
+    def failed(cell: Cell, reason: str) -> None:
+        watcher.end(cell, give_up(cell, store, place, reason))
 
-def is_stored(cell: Cell, store: Store) -> bool:
-    """Whether the store has the cell, without error and with all metrics asked for.
-
-    A file that cannot be read counts as absent: the cell is computed again and replaces
-    it.
-    """
-    footer = _footer(cell, store)
-    if footer is None or Status.ERROR in footer["outcomes"]:
-        return False
-    try:
-        if sorted(store.arrays(cell.key)) != footer["arrays"]:
-            return False
-    except StoreError:
-        return False
-    return {digest(one) for one in cell.metrics} <= set(footer["metrics"].values())
-
-
-def _footer(cell: Cell, store: Store) -> dict[str, Any] | None:
-    """What is stored of a cell; None where nothing can be read."""
-    if cell.key not in store:
-        return None
-    try:
-        return store.footer(cell.key)
-    except StoreError:
-        return None
-
-
-def _with_stored_metrics(cell: Cell, store: Store) -> Cell:
-    """The cell with the metrics that its file has and that it would replace.
-
-    A metric of other parameters that fills the same columns gives way to the one asked
-    for; one from outside is not known by its words and has to be asked for again.
-    """
-    footer = _footer(cell, store) or {"metrics": {}}
-    taken = {column.name for column in cell.columns}
-    metrics = list(cell.metrics)
-    for words in footer["metrics"]:
-        try:
-            metric = METRICS.build(words)
-        except DescriptionError:
-            continue
-        given = {column.name for column in metric.columns}
-        needed = {metric.of} if isinstance(metric, TrajectoryMetric) else set()
-        if taken.isdisjoint(given) and needed <= taken:
-            metrics.append(metric)
-            taken |= given
-    return replace(cell, metrics=tuple(metrics))
-
-
-def _told(cell: Cell) -> dict[str, Any]:
-    """What a report needs to know of a cell, as JSON values."""
-    return {
-        "key": cell.key,
-        "cell": canonical(cell),
-        "task": text(cell.task),
-        "algorithm": text(cell.algorithm),
-        "label": cell.label,
-        "metrics": {text(metric): digest(metric) for metric in cell.metrics},
-        "columns": [column._asdict() for column in cell.columns],
-        "target": str(cell.task.target or ""),
-        "seeds": [cell.seeds[0], cell.seeds[-1]],
-        "runs": len(cell.seeds),
-        "steps": cell.steps,
-        "dtype": cell.dtype,
-        "method": _documented(cell.algorithm) | {"cost": str(cell.algorithm.cost)},
-        "game": _documented(cell.task),
-    }
-
-
-def _documented(description: Any) -> dict[str, Any]:
-    """A description's docstring and source, for the methods page."""
-    source = getattr(description, "source", None)
-    return {
-        **doc_of(type(description))._asdict(),
-        "source": str(source or ""),
-        "link": getattr(source, "link", ""),
-    }
-
-
-def _ended(trajectory: Trajectory, place: Place) -> dict[str, Any]:
-    """How a cell ended, and who computed it, as JSON values."""
-    outcomes = [str(status) for status in trajectory.status]
-    return {
-        "width": trajectory.width,
-        "arrays": sorted(trajectory.arrays),
-        "outcomes": {one: outcomes.count(one) for one in sorted(set(outcomes))},
-        "reason": trajectory.reason,
-        "provenance": provenance(place.device.type),
-    }
+    distribute(waiting, store, place, crew, limits, ended, failed)

@@ -112,6 +112,7 @@ def _entry(key: str, cell: pd.DataFrame, column: dict[str, Any] | None) -> Entry
 
 def boards(results: Results) -> tuple[Board | None, dict[str, Board]]:
     """The board of all tasks, None where none has a target, and that of each task."""
+    results = results.ended  # what is at work has no place yet
     found = {task: entries(results, task) for task in tasks_of(results)}
     of_tasks = {}
     for task, those in found.items():

@@ -20,6 +20,11 @@ from mmbench.tasks.base import Task
 # Raised when the engine changes the numbers of a trajectory.
 ENGINE_VERSION = 1
 
+# A field that was added later and is part of a key only where it is used.
+OPTIONAL = {"identity": "unless default"}
+
+KEEPING = ("none", "last", "all")
+
 # Columns of the tidy table before and after the metrics.
 LEADING = (
     "task",
@@ -47,6 +52,11 @@ class Cell(Description):
         steps: of each run.
         records: evenly spaced ones of each run.
         dtype: of all floats.
+        precision: of products within a step: as the dtype says, or on float32 with
+            19 bits ("tf32", on GPUs that have it) or 16 ("bf16").
+        after: the cell at whose end the runs start; None asks the task.
+        inherit: which player starts there; the other starts as the task says.
+        keep: iterates kept beside the table: of the last record, or of all.
         metrics: what is measured; columns, so no part of the key.
         label: what reports call the algorithm; no part of the key.
     """
@@ -57,6 +67,14 @@ class Cell(Description):
     steps: Count
     records: Count = 40
     dtype: Literal["float32", "float64"] = "float32"
+    precision: Literal["exact", "tf32", "bf16"] = field(
+        default="exact", metadata=OPTIONAL
+    )
+    after: "Cell | None" = field(default=None, metadata=OPTIONAL)
+    inherit: Literal["both", "x", "y"] = field(default="both", metadata=OPTIONAL)
+    keep: Literal["none", "last", "all"] = field(
+        default="none", metadata={"identity": False}
+    )
     metrics: tuple[Metric, ...] = field(default=(), metadata={"identity": False})
     label: str = field(default="", metadata={"identity": False})
 
@@ -71,6 +89,11 @@ class Cell(Description):
                     f"{name} needs {lacking}; {self.task} is not one. Remove one of "
                     "them from this grid."
                 )
+        if self.precision != "exact" and self.dtype != "float32":
+            raise MisfitError(
+                f"precision must be exact with {self.dtype}; got {self.precision!r}, "
+                "which rounds products of float32."
+            )
         columns = [column.name for column in self.columns]
         for name in columns:
             if columns.count(name) > 1 or name in RESERVED:
@@ -99,6 +122,11 @@ class Cell(Description):
         return digest((ENGINE_VERSION, self))
 
     @property
+    def stage(self) -> int:
+        """How many cells came before in a chain."""
+        return self.after.stage + 1 if self.after else 0
+
+    @property
     def schedule(self) -> tuple[int, ...]:
         """Steps at which the runs are measured."""
         return schedule(self.steps, self.records)
@@ -119,15 +147,21 @@ def plan(suite: Suite) -> tuple[Cell, ...]:
     """
     cells: dict[str, Cell] = {}
     for grid in suite.grids:
-        for cell in _cells(grid):
+        for cell in _cells(grid, tuple(cells.values())):
             first = cells.setdefault(cell.key, cell)
             if first.label != cell.label:
                 raise DescriptionError(
                     f"{cell.algorithm} on {cell.task} must have one label; got "
                     f"{first.label!r} and {cell.label!r}."
                 )
-            metrics = tuple(dict.fromkeys((*first.metrics, *cell.metrics)))
-            cells[cell.key] = replace(first, metrics=metrics)
+            cells[cell.key] = replace(
+                first,
+                metrics=tuple(dict.fromkeys((*first.metrics, *cell.metrics))),
+                keep=max(first.keep, cell.keep, key=KEEPING.index),
+            )
+            if cell.after and cells[cell.after.key].keep == "none":
+                start = cells[cell.after.key]
+                cells[start.key] = replace(start, keep="last")
     labels: dict[tuple[str, str], str] = {}
     for cell in cells.values():
         place = (text(cell.task), cell.label)
@@ -141,7 +175,7 @@ def plan(suite: Suite) -> tuple[Cell, ...]:
     return tuple(cells.values())
 
 
-def _cells(grid: Grid) -> list[Cell]:
+def _cells(grid: Grid, earlier: tuple[Cell, ...]) -> list[Cell]:
     chosen = [METRICS.described(one) for one in grid.metrics]
     algorithms = [labelled(one) for one in grid.algorithms]
     cells = []
@@ -156,11 +190,37 @@ def _cells(grid: Grid) -> list[Cell]:
                     steps=grid.steps,
                     records=grid.records,
                     dtype=grid.dtype,
+                    precision=grid.precision,
+                    after=_before(grid, task, earlier),
+                    inherit=grid.inherit,
+                    keep=grid.keep,
                     metrics=metrics,
                     label=label,
                 )
             )
     return cells
+
+
+def _before(grid: Grid, task: Task, earlier: tuple[Cell, ...]) -> Cell | None:
+    """The cell that the grid goes on from: of the same task, if there is one."""
+    if not grid.after:
+        return None
+    named = [cell for cell in earlier if cell.label == grid.after]
+    chosen = [cell for cell in named if cell.task == task] or named
+    if len(chosen) != 1:
+        known = ", ".join(dict.fromkeys(cell.label for cell in earlier))
+        raise DescriptionError(
+            f"Grid.after must be the label of one cell of an earlier grid; got "
+            f"{grid.after!r}, which names {len(chosen)}; known: {known or 'none'}."
+        )
+    (start,) = chosen
+    last = grid.first_seed + grid.seeds - 1
+    if grid.first_seed not in start.seeds or last not in start.seeds:
+        raise DescriptionError(
+            f"A grid after {grid.after!r} must have seeds of it, {start.seeds[0]} to "
+            f"{start.seeds[-1]}; got {grid.first_seed} to {last}."
+        )
+    return start
 
 
 def labelled(given: str | Description) -> tuple[str, Algorithm]:

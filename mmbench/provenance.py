@@ -3,13 +3,29 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
 PACKAGES = ("mmbench", "torch", "numpy", "pandas", "scipy")
+
+# What a run's bits depend on beside its description. A commit does not count: where it
+# moves numbers, a version in the description has moved too.
+DECISIVE = (
+    "mmbench",
+    "torch",
+    "numpy",
+    "scipy",
+    "system",
+    "processor",
+    "capability",
+    "device",
+    "threads",
+)
 
 
 @cache
@@ -24,11 +40,39 @@ def provenance(device: str) -> dict[str, str | int]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
+        # The instructions that torch's kernels were chosen by, such as AVX2.
+        "capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count() or 0,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "threads": 1,
+        "threads": 1,  # whatever was set outside: the engine computes with one
     }
     return found | {name: _version(name) for name in PACKAGES}
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What a run's bits depend on and is not as it was, in words.
+
+    What either does not tell, because it was written by an older mmbench, is passed
+    over.
+
+    Args:
+        then: provenance of what is stored.
+        now: provenance here.
+    """
+    return [
+        f"{name} {then[name]} then, {now[name]} now"
+        for name in DECISIVE
+        if name in then and name in now and then[name] != now[name]
+    ]
+
+
+def same_environment(then: Mapping[str, Any]) -> bool:
+    """Whether something was computed by these versions of mmbench and of torch.
+
+    Args:
+        then: provenance of what is stored.
+    """
+    return all(then.get(name) == _version(name) for name in ("mmbench", "torch"))
 
 
 def _version(package: str) -> str:

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from mmbench.core.description import name_of, text
 from mmbench.core.errors import DescriptionError
 from mmbench.core.oracle import COUNTED
+from mmbench.core.printable import printable
 from mmbench.core.status import Status
 from mmbench.metrics.base import IterateMetric, Metric, TrajectoryMetric
-from mmbench.plan import Cell
+from mmbench.plan import LEADING, Cell
 
 STREAK = 3  # records in a row at which the target must hold
 SHOWN = 8  # runs whose path or sheet is kept
@@ -36,6 +38,8 @@ class Recording:
         self.stopped_at = np.full(len(seeds), cell.steps)
         self.reason = ""
         self.arrays: dict[str, np.ndarray] = {}
+        self.kept: list[tuple[int, np.ndarray]] = []
+        self.ended = False
         self._streak = np.zeros(len(seeds), dtype=int)
         self._streak_from = np.zeros(len(seeds), dtype=int)
 
@@ -56,6 +60,42 @@ class Recording:
             self._streak_from = np.where(self._streak == 0, step, self._streak_from)
             self._streak = np.where(held, self._streak + 1, 0)
 
+    def keep(self, step: int, z: Tensor) -> None:
+        """The iterates at that step, for whoever goes on from them or measures more."""
+        self.kept.append((step, z.cpu().numpy().copy()))
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it but the cell, for a checkpoint."""
+        return {
+            "seeds": self.seeds,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "counts": self.counts,
+            "columns": self.columns,
+            "status": [str(one) for one in self.status],
+            "stopped_at": self.stopped_at,
+            "reason": self.reason,
+            "arrays": self.arrays,
+            "kept": self.kept,
+            "streak": self._streak,
+            "streak_from": self._streak_from,
+            "ended": self.ended,
+        }
+
+    @classmethod
+    def restored(cls, cell: Cell, saved: dict[str, Any]) -> "Recording":
+        """The recording that a snapshot was made of."""
+        recording = cls(cell, tuple(saved["seeds"]))
+        for name in ("steps", "seconds", "counts", "columns", "reason", "arrays"):
+            setattr(recording, name, saved[name])
+        recording.status = [Status(one) for one in saved["status"]]
+        recording.stopped_at = saved["stopped_at"]
+        recording.kept = [(step, z) for step, z in saved["kept"]]
+        recording._streak = saved["streak"]
+        recording._streak_from = saved["streak_from"]
+        recording.ended = saved["ended"]
+        return recording
+
     def mark(self, runs: Sequence[int], status: Status, step: int) -> None:
         """Runs that have ended, and where; those of the padding do not count."""
         for run in runs:
@@ -71,10 +111,14 @@ class Recording:
 
     def fail(self, error: BaseException) -> None:
         """An exception has ended all runs that had not ended before."""
-        self.reason = _told(error)
+        self.end(Status.ERROR, _told(error))
+
+    def end(self, status: Status, reason: str) -> None:
+        """Something from outside has ended all runs that had not ended before."""
+        self.reason = reason
         at = self.steps[-1] if self.steps else 0
         running = [run for run, one in enumerate(self.status) if one is Status.FINISHED]
-        self.mark(running, Status.ERROR, at)
+        self.mark(running, status, at)
 
 
 @dataclass
@@ -95,6 +139,9 @@ class Trajectory:
             axis of the first few runs: "path" (runs, points, 2) with "path_steps"
             (points,), "sheet" (runs, count, ...).
         width: runs that were computed side by side.
+        iterates: "z" (kept, runs, dim) and the "steps" (kept,) at which they stood;
+            empty where none were to be kept or a chunk failed.
+        ideal: what real data get, by column.
     """
 
     seeds: tuple[int, ...]
@@ -107,6 +154,39 @@ class Trajectory:
     reason: str = ""
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     width: int = 0
+    iterates: dict[str, np.ndarray] = field(default_factory=dict)
+    ideal: dict[str, float] = field(default_factory=dict)
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it, to be sent."""
+        return vars(self) | {"status": [str(one) for one in self.status]}
+
+    @classmethod
+    def restored(cls, saved: dict[str, Any]) -> "Trajectory":
+        """The trajectory that a snapshot was made of."""
+        same = {name: tuple(saved[name]) for name in ("seeds", "steps")}
+        return cls(**{**saved, **same, "status": [Status(s) for s in saved["status"]]})
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> "Trajectory":
+        """The trajectory that a cell's table was made of, without arrays."""
+        seeds, steps = (tuple(frame[name].unique()) for name in ("seed", "step"))
+        last = frame.groupby("seed", sort=False).tail(1)
+
+        def matrix(name: str) -> np.ndarray:
+            return frame[name].to_numpy().reshape(len(seeds), len(steps)).T
+
+        metrics = [one for one in frame if one not in LEADING]
+        return cls(
+            seeds=tuple(int(seed) for seed in seeds),
+            steps=tuple(int(step) for step in steps),
+            counts={name: matrix(name) for name in COUNTED},
+            seconds=matrix("cell_seconds"),
+            columns={name: matrix(name) for name in metrics},
+            status=[Status(one) for one in last["status"]],
+            stopped_at=last["stopped_at"].to_numpy(),
+            reason=next((one for one in last["reason"] if one), ""),
+        )
 
     def frame(self, cell: Cell) -> pd.DataFrame:
         """The tidy table: one row for each run and record, run by run."""
@@ -129,7 +209,7 @@ class Trajectory:
             "status": per_run([str(one) for one in self.status]),
             "stopped_at": per_run(self.stopped_at),
             "reason": per_run(
-                [self.reason if one is Status.ERROR else "" for one in self.status]
+                [self.reason if one in Status.ended() else "" for one in self.status]
             ),
             **{name: flat(values) for name, values in self.columns.items()},
         }
@@ -139,7 +219,12 @@ class Trajectory:
 # ---- chunks to one trajectory ----
 
 
-def joined(cell: Cell, parts: Sequence[Recording], width: int) -> Trajectory:
+def joined(
+    cell: Cell,
+    parts: Sequence[Recording],
+    width: int,
+    ideal: dict[str, float] | None = None,
+) -> Trajectory:
     """The trajectory of all chunks.
 
     Where a chunk failed early, metrics of the records that it lacks are NaN, counts and
@@ -174,6 +259,8 @@ def joined(cell: Cell, parts: Sequence[Recording], width: int) -> Trajectory:
         reason=next((part.reason for part in parts if part.reason), ""),
         arrays=_arrays(parts),
         width=width,
+        iterates=_iterates(parts),
+        ideal=ideal or {},
     )
     for metric in cell.metrics:
         if isinstance(metric, TrajectoryMetric):
@@ -203,6 +290,18 @@ def _arrays(parts: Sequence[Recording]) -> dict[str, np.ndarray]:
         else np.concatenate([one[name] for one in ended])[:SHOWN]
         for name, array in (ended[0] if ended else {}).items()
     }
+
+
+def _iterates(parts: Sequence[Recording]) -> dict[str, np.ndarray]:
+    """Kept iterates of all chunks, if all have the same."""
+    steps = [[step for step, _ in part.kept] for part in parts]
+    if not steps[0] or steps.count(steps[0]) < len(steps):
+        return {}
+    beside = [
+        np.concatenate([part.kept[i][1] for part in parts])
+        for i in range(len(steps[0]))
+    ]
+    return {"z": np.stack(beside), "steps": np.array(steps[0])}
 
 
 def _summarise(metric: TrajectoryMetric, trajectory: Trajectory) -> None:
@@ -237,4 +336,4 @@ def check_shape(metric: Metric, column: str, shape: Sequence[int], runs: int) ->
 
 
 def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return printable(f"{type(error).__name__}: {error}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mmbench.core.checks import Count, Seed
+from mmbench.core.checks import Records, Runs, Seed, Steps
 from mmbench.core.description import Description
 from mmbench.core.errors import DescriptionError
 
@@ -27,22 +27,36 @@ class Grid(Description):
         steps: of each run.
         records: evenly spaced ones of each run.
         dtype: of all floats.
+        precision: of products within a step: "exact" (the dtype's), "tf32" or "bf16".
+        after: label of a cell of an earlier grid at whose end the runs start, seed by
+            seed: of the same task, or of one whose players are as long.
+        inherit: which player starts there; the other starts as the task says.
+        keep: iterates kept beside the table, to measure more of them later: none, those
+            of the last record, or of all.
     """
 
     tasks: tuple[str | Description, ...]
     algorithms: tuple[str | Description, ...]
     metrics: tuple[str | Description, ...] = ()
-    seeds: Count = 32
+    seeds: Runs = 32
     first_seed: Seed = 0
-    steps: Count = 1000
-    records: Count = 40
+    steps: Steps = 1000
+    records: Records = 40
     dtype: Literal["float32", "float64"] = "float32"
+    precision: Literal["exact", "tf32", "bf16"] = "exact"
+    after: str = ""
+    inherit: Literal["both", "x", "y"] = "both"
+    keep: Literal["none", "last", "all"] = "none"
 
     def check(self) -> None:
         """Raise `DescriptionError` when fields do not fit each other."""
         for name in ("tasks", "algorithms"):
             if not getattr(self, name):
                 raise DescriptionError(f"Grid.{name} must name at least one; got none.")
+        if self.inherit != "both" and not self.after:
+            raise DescriptionError(
+                f"Grid.inherit must be 'both' without Grid.after; got {self.inherit!r}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,338 @@
+"""Chunk: runs computed side by side, from their start to their end.
+
+The only loop in the house.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmbench.algorithms.base import Algorithm
+from mmbench.checkpoint import like
+from mmbench.core.capability import Capability
+from mmbench.core.errors import DescriptionError
+from mmbench.core.oracle import Oracle
+from mmbench.core.place import Place
+from mmbench.core.status import Status
+from mmbench.core.streams import generator
+from mmbench.core.vectors import keep
+from mmbench.metrics.base import IterateMetric, Metric, Point
+from mmbench.plan import Cell
+from mmbench.trajectory import SHOWN, Recording, check_shape
+
+PATH_POINTS = 500
+GLANCE = 1.0  # seconds between two reports of progress
+
+# Told of so many more run-steps, and of what has been recorded of the chunk at work.
+Progress = Callable[[int, Recording | None], None]
+
+
+class Chunk:
+    """Runs computed side by side; the last run is repeated up to the width.
+
+    Args:
+        cell: that they belong to.
+        place: where they are computed.
+        width: how many.
+        recording: of them; its seeds say which.
+        given: where they start, (runs, dim); None asks the task.
+    """
+
+    every = math.inf  # seconds between two calls of `save`
+
+    def __init__(
+        self,
+        cell: Cell,
+        place: Place,
+        width: int,
+        recording: Recording,
+        given: Tensor | None,
+    ) -> None:
+        self.cell, self.place, self.recording = cell, place, recording
+        self.runs = len(recording.seeds)
+        self.seeds = recording.seeds + recording.seeds[-1:] * (width - self.runs)
+        self.game = cell.task.build(place)
+
+        self.start = self.z = self.game.project(self._first(given))
+        if not bool(torch.isfinite(self.z).all()):
+            raise DescriptionError(
+                f"{cell.task} must start at finite points; it did not."
+            )
+        # Minibatches of its own for each stage of a chain of cells.
+        purpose = f"data/{cell.stage}" if cell.stage else "data"
+        memory = self.game.memory(self.z)
+        self.oracle = Oracle(self.game, self.seeds, purpose, memory)
+        self.state = cell.algorithm.init(self.oracle, self.z)
+        check_state(cell.algorithm, self.state, width)
+        self.path = _Path(Capability.PLANE in cell.task.gives, cell.steps)
+        self.step, self.seconds = 0, 0.0
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that the next steps depend on."""
+        return {
+            "z": self.z,
+            "state": self.state,
+            "oracle": self.oracle.snapshot(),
+            "path": self.path.snapshot(),
+            "step": self.step,
+            "seconds": self.seconds,
+            **self._sheet(self.z),  # for whoever looks at the work
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go to where a snapshot stood."""
+        self.z = saved["z"].to(self.z.device)
+        self.state = like(self.state, saved["state"])
+        self.oracle.restore(saved["oracle"])
+        self.path.restore(saved["path"], self.z.device)
+        self.step, self.seconds = saved["step"], saved["seconds"]
+
+    def compute(self, progress: Progress, save: Callable[[], None] | None) -> None:
+        """Run to the end.
+
+        Args:
+            progress: told of steps made.
+            save: called now and then, between two steps.
+        """
+        cell, oracle, limit = self.cell, self.oracle, self.cell.task.limit
+        z, state, alive = self.z, self.state, oracle.alive
+        everyone = bool(alive.all())
+        due = iter([one for one in cell.schedule if one not in self.recording.steps])
+        next_record, report = next(due, -1), _Report(progress, self)
+        clock, saved = self._clock(), time.monotonic()
+        for step in range(self.step, cell.steps + 1):
+            report.visit(step)
+            if save and time.monotonic() - saved >= self.every:
+                self.seconds += self._clock() - clock
+                self.z, self.state, self.step = z, state, step
+                save()
+                clock, saved = self._clock(), time.monotonic()
+            self.path.visit(step, z[: self.runs])
+            if step == next_record:
+                self.seconds += self._clock() - clock
+                self._record(step, z, self.seconds)
+                report.tell(step)
+                next_record = next(due, -1)
+                clock = self._clock()
+            if step == cell.steps:
+                break
+            if not everyone and not bool(alive.any()):
+                continue  # nobody moves any more; the records repeat
+            oracle.resample()
+            writes = _writes(z)
+            with self._rounding():
+                moved, new_state = cell.algorithm.step(oracle, z, state)
+            sound = moved.shape == z.shape and moved.dtype == z.dtype
+            if not sound or _writes(z) != writes:
+                raise _misstep(cell, z, moved)
+            stopped = cell.algorithm.done(new_state)
+            # One number for all runs decides the usual case; NaN compares false.
+            if everyone and stopped is None and float(_largest(moved)) <= limit:
+                z, state = moved, new_state
+                oracle.advance(z)
+                continue
+            alive = self._survivors(step, moved, alive)
+            z, state = keep(alive, moved, z), keep(alive, new_state, state)
+            oracle.bury(alive)
+            oracle.advance(z)  # of those that stop now too, whose last step is taken
+            if stopped is not None:
+                self._mark(alive & stopped, Status.STOPPED, step + 1)
+                alive = alive & ~stopped
+                oracle.bury(alive)
+            everyone = bool(alive.all())
+        self.recording.conclude()
+        if cell.keep == "last":
+            self.recording.keep(cell.steps, z[: self.runs])
+        self.recording.arrays = self.path.arrays() | self._sheet(z)
+
+    def _rounding(self) -> AbstractContextManager:
+        """Products within a step, rounded as the cell asks; metrics never are."""
+        match self.cell.precision:
+            case "bf16":
+                kind = self.place.device.type
+                return torch.autocast(kind, dtype=torch.bfloat16, cache_enabled=False)
+            case "tf32":
+                return products_in("high")
+        return nullcontext()
+
+    def _survivors(self, step: int, moved: Tensor, alive: Tensor) -> Tensor:
+        """Those of the living runs whose next iterate stays within the task's limit."""
+        size = _largest(moved, dim=1)
+        dying = alive & ~(size <= self.cell.task.limit)
+        self._mark(dying & torch.isfinite(size), Status.DIVERGED, step + 1)
+        self._mark(dying & ~torch.isfinite(size), Status.NONFINITE, step + 1)
+        return alive & ~dying
+
+    def _first(self, given: Tensor | None) -> Tensor:
+        """First iterates of all runs, those of the padding included."""
+        cell, game = self.cell, self.game
+        own = [cell.task.start(game, generator(one, "start")) for one in self.seeds]
+        z = torch.stack(own).to(game.device)
+        if given is None:
+            return z
+        if given.shape[1] != game.dim:
+            raise DescriptionError(
+                f"{cell.task} must go on from a game of {game.dim} variables; got "
+                f"{given.shape[1]}."
+            )
+        padded = self.padded(given)
+        split = game.dim_x
+        x = z if cell.inherit == "y" else padded
+        y = z if cell.inherit == "x" else padded
+        return torch.cat((x[:, :split], y[:, split:]), dim=1)
+
+    def _clock(self) -> float:
+        if self.place.device.type == "cuda":
+            torch.cuda.synchronize(self.place.device)
+        return time.perf_counter()
+
+    def _record(self, step: int, z: Tensor, seconds: float) -> None:
+        if self.cell.keep == "all":
+            self.recording.keep(step, z[: self.runs])
+        columns = self.measure(z, self.cell.metrics)
+        counts = {
+            name: counted[: self.runs].cpu().numpy().copy()
+            for name, counted in self.oracle.counts.items()
+        }
+        self.recording.add(step, seconds, counts, columns)
+
+    def measure(self, z: Tensor, metrics: Sequence[Metric]) -> dict[str, np.ndarray]:
+        """Columns of these metrics at z, for the runs that are no padding.
+
+        Raises:
+            DescriptionError: when a metric writes into z or gives another shape.
+        """
+        point = Point(self.game, z, self.seeds, self.start)
+        columns: dict[str, np.ndarray] = {}
+        for metric in metrics:
+            if isinstance(metric, IterateMetric):
+                writes = _writes(z)
+                measured = metric.measure(point)
+                if _writes(z) != writes:
+                    raise DescriptionError(f"{metric} must not write into z; it did.")
+                for column in metric.columns:
+                    values = measured[column.name]
+                    check_shape(metric, column.name, values.shape, len(self.seeds))
+                    columns[column.name] = values[: self.runs].double().cpu().numpy()
+        return columns
+
+    def padded(self, rows: Tensor) -> Tensor:
+        """Rows of the runs, the last one repeated for the padding, on the device."""
+        rows = rows.to(self.game.device, self.game.dtype)
+        return torch.cat((rows, rows[-1:].expand(len(self.seeds) - len(rows), -1)))
+
+    def _mark(self, which: Tensor, status: Status, step: int) -> None:
+        self.recording.mark(which.nonzero()[:, 0].tolist(), status, step)
+
+    def _sheet(self, z: Tensor) -> dict[str, np.ndarray]:
+        sheet = self.game.sheet(z[:SHOWN], self.seeds[:SHOWN])
+        return {} if sheet is None else {"sheet": sheet[: self.runs].cpu().numpy()}
+
+
+class _Report:
+    """Tells of steps made: at records, and about once a second between them."""
+
+    def __init__(self, progress: Progress, chunk: Chunk) -> None:
+        self._progress, self._chunk = progress, chunk
+        self._step, self._at = chunk.step, time.monotonic()
+        progress(chunk.step * chunk.runs, None)
+        if chunk.step:  # what a checkpoint had is told, or a limit would lose it
+            progress(0, chunk.recording)
+
+    def visit(self, step: int) -> None:
+        """Tell if it is time."""
+        if time.monotonic() - self._at >= GLANCE:
+            self.tell(step)
+
+    def tell(self, step: int) -> None:
+        """Tell of the steps since the last time."""
+        made = (step - self._step) * self._chunk.runs
+        self._progress(made, self._chunk.recording)
+        self._step, self._at = step, time.monotonic()
+
+
+@contextmanager
+def products_in(precision: str) -> Iterator[None]:
+    """Products of float32 on a GPU in full ("highest"), or with 19 bits ("high")."""
+    cudnn, before = torch.backends.cudnn, torch.get_float32_matmul_precision()
+    convolutions = cudnn.allow_tf32
+    torch.set_float32_matmul_precision(precision)
+    cudnn.allow_tf32 = precision == "high"
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+        cudnn.allow_tf32 = convolutions
+
+
+def _writes(z: Tensor) -> int:
+    """How often a tensor has been written in place, as torch counts it."""
+    return z._version  # noqa: SLF001  # torch has no public name for it
+
+
+def _misstep(cell: Cell, z: Tensor, moved: Tensor) -> DescriptionError:
+    same = moved.shape == z.shape and moved.dtype == z.dtype
+    got = f"shape {tuple(moved.shape)}, {moved.dtype}"
+    return DescriptionError(
+        f"{cell.algorithm}.step must return a new z of shape {tuple(z.shape)}, "
+        f"{z.dtype}; got {'the old one, written in place' if same else got}."
+    )
+
+
+def check_state(algorithm: Algorithm, state: Any, runs: int) -> None:
+    """Raise unless a state is tensors with a leading `runs` axis, nested in tuples.
+
+    Raises:
+        DescriptionError: naming the algorithm and what was found.
+    """
+    if isinstance(state, tuple):
+        for part in state:
+            check_state(algorithm, part, runs)
+    elif not isinstance(state, Tensor) or state.shape[:1] != (runs,):
+        got = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
+        raise DescriptionError(
+            f"{algorithm}.init must give tensors with a leading axis of {runs} runs, "
+            f"in tuples; got {got}."
+        )
+
+
+def _largest(z: Tensor, dim: int | None = None) -> Tensor:
+    """Largest absolute entry, of all runs or of each; NaN where there is one."""
+    return torch.linalg.vector_norm(z, ord=torch.inf, dim=dim)
+
+
+class _Path:
+    """Positions of the first few runs of a game of two variables."""
+
+    def __init__(self, plane: bool, steps: int) -> None:
+        self._every = -(-steps // PATH_POINTS) if plane else 0
+        self._steps: list[int] = []
+        self._points: list[Tensor] = []
+
+    def visit(self, step: int, z: Tensor) -> None:
+        """Note where the runs are, at every so many steps."""
+        if self._every and step % self._every == 0:
+            self._steps.append(step)
+            self._points.append(z[:SHOWN])
+
+    def snapshot(self) -> dict[str, Any]:
+        """What has been noted so far."""
+        return {"steps": self._steps, "points": self._points}
+
+    def restore(self, saved: dict[str, Any], device: torch.device) -> None:
+        """Go on from what had been noted."""
+        self._steps = saved["steps"]
+        self._points = [one.to(device) for one in saved["points"]]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The paths, for a trajectory."""
+        if not self._points:
+            return {}
+        points = torch.stack(self._points, dim=1).float().cpu().numpy()
+        return {"path": points, "path_steps": np.array(self._steps)}

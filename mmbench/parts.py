@@ -1,0 +1,109 @@
+"""Parts: a cell split by runs, and put together again.
+
+A part is the same cell with fewer seeds, cut where the chunks of runs computed side by
+side are cut, so that the split changes no number. Parts lie in a folder `parts/<key>`
+of the store until all are there.
+"""
+
+import contextlib
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from mmbench.core.place import Place
+from mmbench.engine import width_of
+from mmbench.plan import Cell
+from mmbench.store import Store
+from mmbench.trajectory import Recording, Trajectory, joined
+from mmbench.work import Ends, is_stored, outcome, told_of
+
+
+def parts_folder(store: Store) -> Path:
+    """Where the parts of all cells lie, each cell's in a folder of its key."""
+    return store.folder / "parts"
+
+
+def parts_store(store: Store, key: str) -> Store:
+    """Where the parts of a cell lie."""
+    return Store(parts_folder(store) / key)
+
+
+def remove_parts(store: Store, key: str) -> None:
+    """Delete the parts of a cell, if there are any."""
+    shutil.rmtree(parts_folder(store) / key, ignore_errors=True)
+    with contextlib.suppress(OSError):  # those of other cells are still there
+        parts_folder(store).rmdir()
+
+
+def split(cell: Cell, place: Place, most: int) -> list[Cell]:
+    """A cell in parts of whole chunks; itself where there is but one.
+
+    Args:
+        cell: to be split.
+        place: which decides the width of a chunk.
+        most: parts.
+    """
+    width = width_of(cell, place)
+    chunks = -(-len(cell.seeds) // width)
+    runs = width * -(-chunks // most)
+    starts = range(0, len(cell.seeds), runs)
+    return [replace(cell, seeds=cell.seeds[one : one + runs]) for one in starts]
+
+
+def ends_for(cell: Cell, store: Store) -> Ends:
+    """Last iterates of the cell that another one, or a part of it, goes on from."""
+    ends = Ends()
+    if cell.after:
+        ends.put(cell.after.key, store.iterates(cell.after.key))
+    return ends
+
+
+def join(cell: Cell, parts: list[Cell], store: Store) -> None:
+    """Store a cell from its parts, and remove these.
+
+    Args:
+        cell: the whole.
+        parts: as `split` gave them, all of them stored.
+        store: where the cell goes.
+
+    Raises:
+        StoreError: when a part is missing or damaged, or the cell cannot be written.
+    """
+    if not is_stored(cell, store):
+        kept = parts_store(store, cell.key)
+        footers = [kept.footer(one.key) for one in parts]
+        # As chunks of one process are, those included that did not come to their end.
+        trajectory = joined(
+            cell,
+            [_recording(one, kept) for one in parts],
+            footers[0]["width"],
+            next((one["ideal"] for one in footers if one["ideal"]), {}),
+        )
+        store.put(
+            cell.key,
+            trajectory.frame(cell),
+            footers[0] | told_of(cell) | outcome(trajectory),
+            trajectory.arrays,
+            trajectory.iterates,
+        )
+    remove_parts(store, cell.key)
+
+
+def _recording(part: Cell, kept: Store) -> Recording:
+    """What was recorded of a part, as if it were a chunk."""
+    found, iterates = Trajectory.of(kept.frame(part.key)), kept.iterates(part.key)
+    recording = Recording(part, part.seeds)
+    recording.status, recording.stopped_at = found.status, found.stopped_at
+    recording.reason, recording.arrays = found.reason, kept.arrays(part.key)
+    for i, step in enumerate(found.steps):
+        counts = {name: values[i] for name, values in found.counts.items()}
+        columns = {name: values[i] for name, values in found.columns.items()}
+        recording.steps.append(step)
+        recording.seconds.append(found.seconds[i])
+        recording.counts.append(counts)
+        recording.columns.append(columns)
+    if iterates and part.keep != "none":
+        kept_at = [int(step) for step in iterates["steps"]]
+        every = list(zip(kept_at, iterates["z"], strict=True))
+        recording.kept = every if part.keep == "all" else every[-1:]
+    return recording
