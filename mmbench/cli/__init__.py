@@ -13,10 +13,22 @@ from typing import IO, Any
 import click
 
 from mmbench.core.errors import MmbenchError, unknown_name
+from mmbench.core.printable import printable
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
-VERBS = ("list", "show", "plan", "run", "results", "report", "features")
+VERBS = (
+    "list",
+    "show",
+    "plan",
+    "run",
+    "results",
+    "report",
+    "replay",
+    "verify",
+    "store",
+    "features",
+)
 
 
 class Failed(click.ClickException):
@@ -35,11 +47,17 @@ class Refused(Failed):
 
 def say(message: str) -> None:
     """Write to stderr."""
+    message = printable(message)
     if sys.stderr.isatty():
         width = shutil.get_terminal_size().columns
         wrap = TextWrapper(width, break_long_words=False, break_on_hyphens=False)
         message = "\n".join(wrap.fill(line) for line in message.splitlines())
     click.echo(message, err=True)
+
+
+def printed(text: str) -> None:
+    """Print text that may hold anything."""
+    click.echo(printable(text))
 
 
 class _Verbs(click.Group):

@@ -1,23 +1,26 @@
 """How the work goes: one bar on a terminal, one line a cell otherwise."""
 
-import time
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
+from mmbench.cli import say
+from mmbench.cli._pace import Forecast, Work, clock
 from mmbench.cli._terminal import counted, listed, seconds
 from mmbench.core.description import name_of, text
 from mmbench.core.status import Status
 from mmbench.execute import Watcher
 from mmbench.plan import Cell
-from mmbench.trajectory import Trajectory
+from mmbench.trajectory import Recording, Trajectory
 
 REASON_LENGTH = 300
-
-# A cell's first steps pay for reading data and for the crowded early records.
-SETTLED = 0.05
+MINUTE = 60.0  # seconds between two lines about one cell
+ROOMY = 110  # columns of a terminal on which nothing is cut
+SHORT, WHOLE = 10, 30  # letters of a column's name
+AGAIN = "measured again from kept iterates"
+ELSEWHERE = "computed by another process"
 
 
 def named(cell: Cell) -> str:
@@ -37,20 +40,23 @@ def brief(reason: str) -> str:
 
 
 class Counting(Watcher):
-    """Counts cells and time; what it shows is for the classes below.
+    """Counts cells, steps and time; what it shows is for the classes below.
 
     Attributes:
         begun: whether input was found good and work has started.
         waiting: cells that must be computed.
         done: how many of them are.
+        again: how many of those were only measured again.
     """
 
     def __init__(self, screen: Console) -> None:
         self.screen = screen
         self.begun = False
         self.waiting: Sequence[Cell] = ()
-        self.done = 0
-        self.since = 0.0
+        self.done = self.again = 0
+        self._left: dict[str, Cell] = {}
+        self._forecast = Forecast()
+        self._work: Work | None = None
 
     def close(self) -> None:
         """The work is done, or will not be."""
@@ -58,38 +64,107 @@ class Counting(Watcher):
     def plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
         """Called once: all cells, and those that must be computed."""
         self.begun, self.waiting = True, waiting
+        self._left = {cell.key: cell for cell in waiting}
+
+    def note(self, sentence: str) -> None:
+        """Something about the store that its owner should know."""
+        say(f"Note: {sentence}")
 
     def begin(self, cell: Cell) -> None:
         """A cell begins."""
-        self.since = time.perf_counter()
+        self._work = Work(cell)
+
+    def advance(self, run_steps: int, recording: Recording | None = None) -> None:
+        """So many more steps of runs have been made."""
+        if self._work:
+            self._work.advance(run_steps, recording)
+
+    def elsewhere(self, cell: Cell) -> None:
+        """A waiting cell has been computed and stored by another process."""
+        self._settle(cell)
+
+    def more(self, cell: Cell) -> None:
+        """A stored cell has got further metrics without running again."""
+        self._settle(cell)
+        self.again += 1
 
     def end(self, cell: Cell, trajectory: Trajectory) -> None:
         """A cell has ended and is stored."""
+        if work := self._at(cell):
+            self._forecast.learn(cell, work.elapsed, 1 - work.resumed)
+        self._settle(cell)
+
+    def _settle(self, cell: Cell) -> None:
         self.done += 1
+        self._left.pop(cell.key, None)
+
+    def _at(self, cell: Cell) -> Work | None:
+        """The work on a cell, if it was this process that did it."""
+        return self._work if self._work and self._work.cell.key == cell.key else None
 
     @property
-    def elapsed(self) -> float:
-        """Seconds since the cell in work began."""
-        return time.perf_counter() - self.since
+    def left(self) -> str:
+        """Time left, with a plus where some task has not been met; or nothing."""
+        work = self._work
+        if not work:
+            return ""
+        rest = [one for key, one in self._left.items() if key != work.cell.key]
+        left, sure = self._forecast.left(
+            work.cell, work.share, work.elapsed, rest, work.resumed
+        )
+        return f"{clock(left)}{'' if sure else '+'} left" if left else ""
 
     def line(self, cell: Cell, trajectory: Trajectory) -> str:
         """What became of a cell, on one line."""
         outcomes = {status: trajectory.status.count(status) for status in Status}
         reason = f" ({brief(trajectory.reason)})" if trajectory.reason else ""
-        return (
-            f"[{self.done}/{len(self.waiting)}] {named(cell)}: "
-            f"{counted(len(cell.seeds), 'run')}, {listed(outcomes)}{reason}, "
-            f"{seconds(self.elapsed)}"
+        work = self._at(cell)
+        took = f", {seconds(work.elapsed)}" if work else ""
+        return self._numbered(
+            cell,
+            f"{counted(len(cell.seeds), 'run')}, {listed(outcomes)}{reason}{took}",
         )
+
+    def _numbered(self, cell: Cell, said: str) -> str:
+        return f"[{self.done}/{len(self.waiting)}] {named(cell)}: {said}"
 
 
 class Lines(Counting):
-    """One plain line a cell."""
+    """One plain line a cell, and one a minute in a cell that takes long."""
+
+    def begin(self, cell: Cell) -> None:
+        """A cell begins."""
+        super().begin(cell)
+        self._said = 0  # minutes that have been told of
+
+    def advance(self, run_steps: int, recording: Recording | None = None) -> None:
+        """So many more steps of runs have been made."""
+        super().advance(run_steps, recording)
+        work = self._work
+        if work and work.elapsed >= MINUTE * (self._said + 1):
+            self._said = int(work.elapsed / MINUTE)
+            done = f"{100 * work.share:.0f} %"
+            told = (done, work.speed, work.score(WHOLE), self.left)
+            said = ", ".join(one for one in told if one)
+            self._print(f"  {short_name(work.cell)}: {said}")
+
+    def elsewhere(self, cell: Cell) -> None:
+        """A waiting cell has been computed and stored by another process."""
+        super().elsewhere(cell)
+        self._print(self._numbered(cell, ELSEWHERE))
+
+    def more(self, cell: Cell) -> None:
+        """A stored cell has got further metrics without running again."""
+        super().more(cell)
+        self._print(self._numbered(cell, AGAIN))
 
     def end(self, cell: Cell, trajectory: Trajectory) -> None:
         """A cell has ended and is stored."""
         super().end(cell, trajectory)
-        self.screen.print(self.line(cell, trajectory))
+        self._print(self.line(cell, trajectory))
+
+    def _print(self, line: str) -> None:
+        self.screen.print(line)
         self.screen.file.flush()  # a log is read while it grows
 
 
@@ -98,23 +173,24 @@ class Bar(Counting):
 
     def __init__(self, screen: Console) -> None:
         super().__init__(screen)
+        self._narrow = screen.width < ROOMY
+        # What is cut where a line is too long, so that a line stays a line.
+        told = Column(no_wrap=True, overflow="ellipsis", max_width=20)
+        if not self._narrow:
+            told.max_width = 40
         self._progress = Progress(
             TextColumn("{task.fields[runs]}", markup=False),
-            TextColumn(
-                "{task.description}",
-                markup=False,
-                table_column=Column(no_wrap=True, overflow="ellipsis", max_width=30),
+            TextColumn("{task.description}", markup=False, table_column=told),
+            BarColumn(bar_width=6 if self._narrow else 12),
+            *(
+                TextColumn(f"{{task.fields[{name}]}}", markup=False)
+                for name in ("speed", "score", "left")
             ),
-            BarColumn(bar_width=12),
-            TextColumn("{task.fields[speed]}", markup=False),
-            TextColumn("{task.fields[left]}", markup=False),
             console=screen,
             refresh_per_second=4,
             transient=True,
         )
-        self._forecast = Forecast()
         self._finished = 0
-        self._steps = 0
 
     def close(self) -> None:
         """The work is done, or will not be."""
@@ -125,104 +201,53 @@ class Bar(Counting):
         super().plan(cells, waiting)
         if waiting:
             self._progress.start()
-            total = sum(len(cell.seeds) for cell in waiting)
+            self._total = sum(len(cell.seeds) for cell in waiting)
             self._bar = self._progress.add_task(
-                "", total=total, runs=f"0/{total:,} runs", speed="", left=""
+                "", total=self._total, runs=self._runs(), speed="", score="", left=""
             )
 
     def begin(self, cell: Cell) -> None:
         """A cell begins."""
         super().begin(cell)
-        self._cell, self._steps = cell, 0
-        self._progress.update(self._bar, description=short_name(cell))
-
-    def advance(self, run_steps: int) -> None:
-        """So many more steps of runs have been made."""
-        cell = self._cell
-        self._steps += run_steps
-        share = self._steps / (len(cell.seeds) * cell.steps)
-        spent = self.elapsed
-        rest = self.waiting[self.done + 1 :]
-        left, sure = self._forecast.left(cell, share, spent, rest)
         self._progress.update(
-            self._bar,
-            completed=self._finished + share * len(cell.seeds),
-            speed=f"{short(self._steps / max(spent, 1e-9))} steps/s",
-            left=f"{clock(left)}{'' if sure else '+'} left" if left else "",
+            self._bar, description=short_name(cell), speed="", score=""
         )
+
+    def advance(self, run_steps: int, recording: Recording | None = None) -> None:
+        """So many more steps of runs have been made."""
+        super().advance(run_steps, recording)
+        if work := self._work:
+            self._progress.update(
+                self._bar,
+                completed=self._finished + work.share * len(work.cell.seeds),
+                speed=work.speed,
+                score=work.score(SHORT if self._narrow else WHOLE),
+                left=self.left,
+            )
+
+    def elsewhere(self, cell: Cell) -> None:
+        """A waiting cell has been computed and stored by another process."""
+        super().elsewhere(cell)
+        self._settled(cell, self._numbered(cell, ELSEWHERE))
+
+    def more(self, cell: Cell) -> None:
+        """A stored cell has got further metrics without running again."""
+        super().more(cell)
+        self._settled(cell, self._numbered(cell, AGAIN))
 
     def end(self, cell: Cell, trajectory: Trajectory) -> None:
         """A cell has ended and is stored."""
         super().end(cell, trajectory)
-        self._forecast.learn(cell, self.elapsed)
+        # A reason is worth knowing before the end.
+        self._settled(cell, self.line(cell, trajectory) if trajectory.reason else "")
+
+    def _settled(self, cell: Cell, line: str) -> None:
         self._finished += len(cell.seeds)
-        total = sum(len(one.seeds) for one in self.waiting)
         self._progress.update(
-            self._bar,
-            completed=self._finished,
-            runs=f"{self._finished:,}/{total:,} runs",
+            self._bar, completed=self._finished, runs=self._runs(), score=""
         )
-        if trajectory.reason:  # worth knowing before the end
-            self._progress.console.print(self.line(cell, trajectory))
+        if line:
+            self._progress.console.print(line)
 
-
-class Forecast:
-    """Time left, from what a gradient has cost on each task so far.
-
-    Tasks differ a thousandfold, so cells of a task that has not been met are priced at
-    the mean of those that have, and the forecast is not sure.
-    """
-
-    def __init__(self) -> None:
-        self._met: dict[str, tuple[float, float]] = {}
-
-    def learn(self, cell: Cell, spent: float) -> None:
-        """A cell has taken so many seconds."""
-        work, before = self._met.get(str(cell.task), (0.0, 0.0))
-        self._met[str(cell.task)] = work + _work(cell), before + spent
-
-    def left(
-        self, cell: Cell, share: float, spent: float, rest: Sequence[Cell]
-    ) -> tuple[float, bool]:
-        """Seconds left, and whether every task has been met.
-
-        Args:
-            cell: in work.
-            share: of it that is done.
-            spent: seconds on it.
-            rest: cells after it.
-        """
-        met = dict(self._met)
-        if share > SETTLED:
-            work, before = met.get(str(cell.task), (0.0, 0.0))
-            met[str(cell.task)] = work + share * _work(cell), before + spent
-        if not met:
-            return 0.0, False
-        everywhere = sum(s for _, s in met.values()) / sum(w for w, _ in met.values())
-        left, sure = 0.0, True
-        for part, one in [(1 - share, cell), *((1.0, one) for one in rest)]:
-            work, took = met.get(str(one.task), (0.0, 0.0))
-            sure = sure and work > 0
-            left += part * _work(one) * (took / work if work else everywhere)
-        return left, sure
-
-
-def _work(cell: Cell) -> float:
-    price = max(cell.algorithm.cost.gradient_equivalents, 1.0)
-    return len(cell.seeds) * cell.steps * price
-
-
-def short(number: float) -> str:
-    """A number in four characters or so: 950, 12k, 3.4M."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            value = number / size
-            return f"{value:.1f}{letter}" if value < 10 else f"{value:.0f}{letter}"
-    return f"{number:.0f}"
-
-
-def clock(value: float) -> str:
-    """A duration as hours:minutes:seconds, hours left out where there are none."""
-    minutes, rest = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    def _runs(self) -> str:
+        return f"{self._finished:,}/{self._total:,} runs"

@@ -4,7 +4,7 @@ import functools
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,15 @@ if TYPE_CHECKING:  # plan imports torch
 
 DEFAULT_STORE = Path("mmbench-results")
 
-_CHANGES = ("seeds", "first_seed", "steps", "records", "dtype")
+_CHANGES = (
+    "seeds",
+    "first_seed",
+    "steps",
+    "records",
+    "dtype",
+    "precision",
+    "keep",
+)
 _AXES = {"tasks": "-t", "algorithms": "-a", "metrics": "-m"}
 
 
@@ -99,19 +107,8 @@ class Selection:
             DescriptionError: when something that mmbench did not mean to raise was
                 raised, and a class from outside takes part.
         """
-        try:
+        with blaming(self._outsiders):
             yield
-        except MmbenchError:
-            raise
-        except (Exception, SystemExit) as error:
-            outsiders = self._outsiders()
-            if not outsiders:
-                raise
-            at = traceback.extract_tb(error.__traceback__)[-1]
-            raise DescriptionError(
-                f"{' and '.join(outsiders)} must be usable; {Path(at.filename).name}, "
-                f"line {at.lineno}, raised {type(error).__name__}: {error}."
-            ) from error
 
     def _outsiders(self) -> list[str]:
         words = [
@@ -129,6 +126,32 @@ class Selection:
         for field, value in self.changes.items():
             words += [f"--{field.replace('_', '-')}", str(value)]
         return shlex.join(words)
+
+
+@contextmanager
+def blaming(outsiders: Callable[[], Sequence[str]]) -> Iterator[None]:
+    """Turn what classes from outside raise into a sentence.
+
+    Args:
+        outsiders: gives their names; asked when something was raised.
+
+    Raises:
+        DescriptionError: when it was nothing that mmbench meant to raise, and a class
+            from outside takes part.
+    """
+    try:
+        yield
+    except MmbenchError:
+        raise
+    except (Exception, SystemExit, GeneratorExit) as error:
+        names = outsiders()
+        if not names:
+            raise
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        raise DescriptionError(
+            f"{' and '.join(names)} must be usable; {Path(at.filename).name}, line "
+            f"{at.lineno}, raised {type(error).__name__}: {error}."
+        ) from error
 
 
 def named_suite(name: str) -> Suite:
@@ -184,6 +207,16 @@ def selecting(verb: Callable[..., None]) -> Callable[..., None]:
     @_changing("steps", click.IntRange(1), "Steps of each run.")
     @_changing("records", click.IntRange(1), "Evenly spaced records of each run.")
     @_changing("dtype", click.Choice(["float32", "float64"]), "Of all floats.")
+    @_changing(
+        "precision",
+        click.Choice(["exact", "tf32", "bf16"]),
+        "Of products within a step.",
+    )
+    @_changing(
+        "keep",
+        click.Choice(["none", "last", "all"]),
+        "Iterates kept, to measure more of them later.",
+    )
     @functools.wraps(verb)
     def taking(
         *,

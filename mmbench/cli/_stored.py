@@ -14,18 +14,20 @@ if TYPE_CHECKING:  # frame imports pandas
 def stored(selection: Selection, store: Path) -> "mmbench.frame.Results":
     """What the store has of a selection; all it has when nothing was selected.
 
-    Cells that it lacks are said on stderr, so that one can look at work in progress.
+    Cells at work are among those of a selection, as far as they have come. Those that
+    are not there, and those that are damaged and left out, are said on stderr.
 
     Raises:
         StoreError: when it has none of it.
     """
     from mmbench.cli._terminal import counted
-    from mmbench.frame import gather
+    from mmbench.frame import gather, gather_planned
     from mmbench.store import Store
 
     kept = Store(store)
     if not selection:
         results = gather(kept)
+        _complain(results)
         if results.footers:
             return results
         raise StoreError(
@@ -33,17 +35,27 @@ def stored(selection: Selection, store: Path) -> "mmbench.frame.Results":
             "into it first."
         )
     cells = selection.cells
-    there = set(kept)
-    found = [(cell.key, cell.label) for cell in cells if cell.key in there]
+    results = gather_planned(kept, cells)
+    _complain(results)
     command = f"mmbench run {selection}{elsewhere(store)}"
-    if not found:
+    if not results.footers:
         raise StoreError(
             f"The store {store} must hold cells of {selection.suite.name}; it has none "
             f"of its {len(cells)}. Compute them first: {command}"
         )
-    if len(found) < len(cells):
+    if results.at_work:
         say(
-            f"Note: {len(cells) - len(found)} of {counted(len(cells), 'cell')} are not "
-            f"in {store} yet: {command}"
+            f"Note: {len(results.at_work)} of {counted(len(cells), 'cell')} are at "
+            "work; of them there is what their last checkpoints have."
         )
-    return gather(kept, found)
+    if results.missing:
+        say(
+            f"Note: {results.missing} of {counted(len(cells), 'cell')} are not in "
+            f"{store} yet: {command}"
+        )
+    return results
+
+
+def _complain(results: "mmbench.frame.Results") -> None:
+    for sentence in results.damaged:
+        say(f"Note: {sentence} It is left out.")

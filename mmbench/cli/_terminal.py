@@ -6,13 +6,24 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from mmbench.core.printable import printable
 
 PIPE_WIDTH = 1000  # a pipe folds nothing, so that grep and cut see whole lines
 
 
+class _Console(Console):
+    """A console that shows control characters and does not obey them."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text as rich has it."""
+        return super().render_str(printable(text), **options)
+
+
 def console() -> Console:
     """Standard output, in which brackets are brackets and not mark-up."""
-    return Console(
+    return _Console(
         markup=False,
         emoji=False,
         highlight=False,

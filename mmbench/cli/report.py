@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mmbench.cli import printed, say
 from mmbench.cli._selection import Selection, selecting, storing
 from mmbench.cli._stored import stored
 
@@ -31,9 +32,12 @@ def write(selection: Selection, store: Path, out: Path) -> None:
     from mmbench.report.page import write_report
 
     results = stored(selection, store)
+    for key in results.footers:
+        for fault in results.store.faults(key):
+            say(f"Note: {fault} What it would show is left out.")
     if selection:
         name, title = selection.suite.name, selection.suite.title
     else:
         name, title = "results", ""
     written = write_report(results, out, name=name, title=title)
-    click.echo(f"Report: {written}")
+    printed(f"Report: {written}")

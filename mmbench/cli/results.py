@@ -14,6 +14,7 @@ from mmbench.cli import say
 from mmbench.cli._selection import Selection, selecting, storing
 from mmbench.cli._stored import stored
 from mmbench.core.errors import MmbenchError
+from mmbench.core.printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +50,17 @@ def _cell(value: object) -> str:
     return " ".join(shown.split()).replace("|", "\\|")
 
 
+def _shown(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The table with its text printable, whoever wrote the store."""
+    text = frame.select_dtypes(exclude=["number", "bool"])
+    return frame.assign(
+        **{
+            name: values.map({one: printable(str(one)) for one in values.unique()})
+            for name, values in text.items()
+        }
+    )
+
+
 FORMATS: dict[str, Callable[["pd.DataFrame"], bytes]] = {
     "csv": _csv,
     "json": _json,
@@ -81,7 +93,7 @@ def command(
             "--format parquet must go to a file or a pipe, as it is not text; got a "
             "terminal. Give --out FILE."
         )
-    frame = stored(selection, store).frame
+    frame = _shown(stored(selection, store).frame)
     content = FORMATS[form](frame)
     if out is None:
         sys.stdout.buffer.write(content)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmbench.cli import INTERRUPTED, Failed, say
+from mmbench.cli import INTERRUPTED, Failed, printed, say
+from mmbench.cli._hands import hands, terminable
 from mmbench.cli._selection import Selection, elsewhere, selecting, storing
 from mmbench.core.errors import MmbenchError
+from mmbench.limits import Crew, Limits
 
 if TYPE_CHECKING:
     import mmbench.cli._progress
@@ -47,6 +49,7 @@ SHOWN = 5  # cells that a message names; the rest are counted
     type=click.Path(path_type=Path),
     help="Folder of data files.  [default: MMBENCH_DATA, then a download]",
 )
+@hands
 @click.option(
     "--strict", is_flag=True, help="Exit with 1 also when a run diverged or overflowed."
 )
@@ -60,6 +63,8 @@ def command(
     data_dir: Path | None,
     strict: bool,
     page: Path | None,
+    crew: Crew,
+    limits: Limits,
 ) -> None:
     """Compute what the store lacks of SUITE, or of a grid of -t and -a.
 
@@ -82,8 +87,8 @@ def command(
     screen = console()
     watcher = Bar(screen) if sys.stdout.isatty() else Lines(screen)
     try:
-        with closing(watcher), selection.blaming_outsiders():
-            execute(cells, kept, place, watcher)
+        with closing(watcher), selection.blaming_outsiders(), terminable():
+            execute(cells, kept, place, watcher, limits=limits, crew=crew)
     except KeyboardInterrupt:
         _interrupted(watcher, store)
     except MmbenchError as error:
@@ -113,7 +118,8 @@ def _interrupted(watcher: "mmbench.cli._progress.Counting", store: Path) -> None
         raise KeyboardInterrupt
     say(
         f"Interrupted: {watcher.done} of {len(watcher.waiting)} cells are finished and "
-        f"kept in {store}; the cell in work is lost.\n"
+        f"kept in {store}; of the cell in work, what is younger than its last "
+        "checkpoint is lost, about a minute.\n"
         "The same command goes on from there."
     )
     raise click.exceptions.Exit(INTERRUPTED)
@@ -143,16 +149,18 @@ def _summarise(
         together = sum(counters, Counter())
         numbers = [len(counters), together.total(), *(together[one] for one in shown)]
         rows.add_row(task, *(f"{number:,}" if number else "-" for number in numbers))
-    computed = len(watcher.waiting)
+    computed = len(watcher.waiting) - watcher.again
+    again = f"{watcher.again} measured again, " if watcher.again else ""
     show(watcher.screen, rows)
-    click.echo(
+    printed(
         f"\n{counted(len(cells), 'cell')} of {selection.suite.name}: {computed} "
-        f"computed in {seconds(took)}, {len(cells) - computed} already there. "
+        f"computed in {seconds(took)}, {again}"
+        f"{len(cells) - len(watcher.waiting)} already there. "
         f"Store: {kept.folder}"
     )
     if not page:
         chosen = f"{selection}{elsewhere(kept.folder)}"
-        click.echo(f"Next: mmbench report {chosen} --out mmbench-report")
+        printed(f"Next: mmbench report {chosen} --out mmbench-report")
 
 
 def _complain(selection: Selection, kept: "mmbench.store.Store", strict: bool) -> None:

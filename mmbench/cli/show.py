@@ -7,16 +7,22 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING
+from itertools import groupby
 from typing import Any
 
 import click
 
 from mmbench.cli._families import FAMILIES
+from mmbench.cli._selection import blaming
 from mmbench.core.errors import DescriptionError, unknown_name
+from mmbench.core.printable import printable
 from mmbench.suites import SUITES
-from mmbench.suites.base import Suite
+from mmbench.suites.base import Grid, Suite
 
 PIPE_WIDTH = 88
+SHORT = 12  # digits of a SHA-256; --json has all
+# Fields of a grid that are told only where they are used.
+OPTIONAL = ("precision", "after", "inherit", "keep")
 
 
 @click.command("show", short_help="Show one task, algorithm, metric, suite, ...")
@@ -28,7 +34,9 @@ def command(name: str, as_json: bool) -> None:
     NAME may have parameters, as in "cgd[step_size=0.2]", and may be a class of your
     own, as in "path/mine.py:Mine", or a suite.toml.
     """
-    facts = _facts(name)
+    outsiders = [name] if ":" in name else []
+    with blaming(lambda: outsiders):
+        facts = _printable(_facts(name))
     if as_json:
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
@@ -36,6 +44,15 @@ def command(name: str, as_json: bool) -> None:
     width = min(shutil.get_terminal_size().columns, 100) if terminal else PIPE_WIDTH
     for line in _page(facts, width):
         click.echo(line)
+
+
+def _printable(told: Any) -> Any:
+    """What is told, its text printable: a class may say of itself what it likes."""
+    if isinstance(told, dict):
+        return {key: _printable(value) for key, value in told.items()}
+    if isinstance(told, list):
+        return [_printable(one) for one in told]
+    return printable(told) if isinstance(told, str) else told
 
 
 # ---- facts ----
@@ -160,6 +177,7 @@ def _of_instance(one: Any) -> dict[str, Any]:
         told["metrics"] = list(one.metrics)
         told["target"] = str(one.target or "")
     if isinstance(one, Metric):
+        told["protocol"] = dict(one.protocol)
         told["columns"] = [column._asdict() for column in one.columns]
     if isinstance(one, Algorithm | Task) and one.source:
         told["source"] = dataclasses.asdict(one.source)
@@ -177,8 +195,9 @@ def _page(facts: dict[str, Any], width: int) -> Iterator[str]:
         return
     if facts["rule"]:
         yield from ["", *(f"    {line}" for line in facts["rule"].splitlines())]
-    if facts["text"]:
-        yield from ["", facts["text"]]
+    for paragraph in facts["text"].split("\n\n") if facts["text"] else ():
+        yield ""
+        yield from _paragraph(paragraph, width)
     if facts["parameters"]:
         yield from ["", click.style("Parameters", bold=True)]
     for one in facts["parameters"]:
@@ -214,6 +233,15 @@ def _headed(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
             column["better"], f"{column['better']} is better"
         )
         yield f"Column {column['name']}", f"{column['title']}; {better}"
+    if protocol := facts.get("protocol"):
+        short = {"sha256": str(protocol.get("sha256", ""))[:SHORT] + "…"}
+        entries = {**protocol, **(short if "sha256" in protocol else {})}
+        yield (
+            "Protocol",
+            "; ".join(
+                f"{name.replace('_', ' ')} {one}" for name, one in entries.items()
+            ),
+        )
     yield "Class", f"{facts['class']}, version {facts['version']}"
 
 
@@ -221,6 +249,8 @@ def _page_of_grids(facts: dict[str, Any], width: int) -> Iterator[str]:
     for number, grid in enumerate(facts["grids"], 1):
         yield from ["", click.style(f"Grid {number}", bold=True)]
         for key, value in grid.items():
+            if key in OPTIONAL and value == getattr(Grid, key):
+                continue
             if isinstance(value, list) and len(value) > 1:
                 yield f"  {key}:"
                 for one in value:
@@ -232,12 +262,33 @@ def _page_of_grids(facts: dict[str, Any], width: int) -> Iterator[str]:
     yield from ["", f"{facts['cells']} cells in all."]
 
 
+def _paragraph(paragraph: str, width: int) -> Iterator[str]:
+    """Prose, filled anew where it is too wide; what is indented stays."""
+    for indented, lines in groupby(
+        paragraph.splitlines(), lambda line: line.startswith(" ")
+    ):
+        block = list(lines)
+        if indented or max(map(len, block)) <= width:
+            yield from block
+        else:
+            yield from _wrapped(" ".join(block), width)
+
+
 def _wrapped(line: str, width: int, first: str = "", rest: str = "") -> Iterator[str]:
-    yield from textwrap.wrap(
+    for filled in textwrap.wrap(
         line,
         width,
         initial_indent=first,
         subsequent_indent=rest,
         break_long_words=False,
         break_on_hyphens=False,
-    )
+    ):
+        # What is left too long are words of descriptions, which part after a comma.
+        *parts, part = filled.split(",") if len(filled) > width else [filled]
+        begun = ""
+        for one in (*(f"{one}," for one in parts), part):
+            if begun and len(begun) + len(one) > width:
+                yield begun
+                begun = rest
+            begun += one
+        yield begun

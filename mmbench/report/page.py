@@ -82,6 +82,9 @@ def _page(
             "algorithms": len(looks),
             "cells": len(results.footers),
             "runs": runs,
+            "at_work": len(results.at_work),
+            "missing": results.missing,
+            "wanted": results.wanted,
         },
         slug=_slug,
         breakable=_breakable,
@@ -103,7 +106,7 @@ def _slug(text: str) -> str:
 
 def _breakable(words: str) -> Markup:
     """Words of a description, with places where a line may break."""
-    return Markup("<wbr>").join(re.split(r"(?=\[)|(?<=,)", words))
+    return Markup("<wbr>").join(re.split(r"(?=\[)|(?<=[,_])", words))
 
 
 def _spoken(paragraph: str) -> Markup:
@@ -136,4 +139,4 @@ def _unambiguous(results: Results) -> Results:
     }
     labels = pd.Series({key: footer["label"] for key, footer in footers.items()})
     frame = results.frame.assign(label=results.frame["key"].map(labels))
-    return Results(frame, footers, results.store)
+    return results._replace(frame=frame, footers=footers)

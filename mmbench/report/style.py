@@ -46,7 +46,10 @@ STATUS_COLOURS = {
     Status.FINISHED: "#a7a7a7",
     Status.DIVERGED: "#de8f05",
     Status.NONFINITE: "#b3400a",
+    Status.TIMEOUT: "#9c6b43",
+    Status.MEMORY: "#c04f86",
     Status.ERROR: "#4b1d5c",
+    Status.RUNNING: "#029e73",
 }
 
 # Stand-ins that `svg` replaces, so that figures follow the page's light or dark scheme.

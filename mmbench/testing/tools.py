@@ -40,7 +40,8 @@ def begin(
     """An oracle of the task's game and the starts of some runs."""
     game = task.build(PLACE)
     starts = [task.start(game, generator(seed, "start")) for seed in seeds]
-    return Oracle(game, seeds), torch.stack(starts)
+    z = torch.stack(starts)
+    return Oracle(game, seeds, memory=game.memory(z)), z
 
 
 def tensors(state: Any) -> Iterator[Tensor]:

@@ -19,6 +19,7 @@ class Cell:
         label: whether it names an algorithm, shown with its swatch.
         shade: background strength from 0 to 1; None leaves it plain.
         code: whether it is set in a typewriter face.
+        full: what the text is short for, shown where one points at it.
     """
 
     text: str
@@ -26,6 +27,7 @@ class Cell:
     label: bool = False
     shade: float | None = None
     code: bool = False
+    full: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Figure:
         address: of an inlined PNG; empty for SVG.
         title: above it; one that is a label bears its swatch.
         label: whether the title is one.
+        said: beside the title.
         width: in pixels on a wide screen.
         crisp: whether pixels stay square when it is enlarged.
     """
@@ -64,6 +67,7 @@ class Figure:
     address: str = ""
     title: str = ""
     label: bool = False
+    said: str = ""
     width: int = 340
     crisp: bool = False
 

@@ -5,12 +5,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from mmbench.core.cost import gradient_equivalents
-from mmbench.frame import Results, columns_of, labels_of, primary, tasks_of
+from mmbench.frame import (
+    Results,
+    columns_of,
+    ideal_of,
+    labels_of,
+    primary,
+    starts_of,
+    tasks_of,
+)
 from mmbench.report import style
-from mmbench.report.sections.base import Figure, Part, Section, is_count
+from mmbench.report.sections.base import Figure, Part, Section, is_count, number
 from mmbench.stats import quantile
 
 FURTHER = 3  # metrics of a task drawn beside its first
@@ -72,7 +81,12 @@ def _curves(results: Results, task: str) -> list[tuple[dict[str, Any], pd.DataFr
     found = []
     for column in moving[: FURTHER + 1]:
         cells = frame.groupby("key", sort=False)
-        of = pd.concat([_curve(cell, column) for _, cell in cells])
+        of = pd.concat(
+            [
+                _curve(cell, column).assign(ended=key not in results.at_work)
+                for key, cell in cells
+            ]
+        )
         if np.isfinite(of["middle"]).any():
             found.append((column, of))
     return found
@@ -85,9 +99,27 @@ def _part(
     figures = []
     for at, (column, of) in enumerate(curves):
         shown = ("step",) if at else AXES
-        figures += [_figure(task, of, column, along, looks) for along in shown]
+        ideal = ideal_of(results, task, column["name"])
+        figures += [_figure(task, of, column, along, looks, ideal) for along in shown]
     legend = list(dict.fromkeys(curves[0][1]["label"]))
-    return Part(title=task, legend=legend, figures=figures)
+    return Part(title=task, legend=legend, figures=figures, notes=_notes(results, task))
+
+
+def _notes(results: Results, task: str) -> list[str]:
+    """What one has to know of curves that begin or end elsewhere than others."""
+    notes = [
+        f"“{label}” {where}; its steps and gradients are counted from there."
+        for label, where in starts_of(results, task).items()
+    ]
+    for key in results.at_work:
+        footer = results.footers[key]
+        if footer["task"] == task:
+            far = footer["at_work"]
+            seen = f"at step {number(far['step'])} of {number(footer['steps'])}"
+            if far["ended"]:
+                seen = f"with {far['ended']} of {far['planned']} runs ended and shown"
+            notes.append(f"“{footer['label']}” is at work, {seen}.")
+    return notes
 
 
 def _is_floored(curves: pd.DataFrame, column: dict[str, Any]) -> bool:
@@ -137,12 +169,17 @@ def _figure(
     column: dict[str, Any],
     along: str,
     looks: dict[str, style.Look],
+    ideal: float | None,
 ) -> Figure:
     of = {label: looks[label] for label in dict.fromkeys(curves["label"])}
     curves = curves.replace([np.inf, -np.inf], np.nan)
     if column["scale"] == "log":
         curves[list(ENDS)] = curves[list(ENDS)].clip(lower=FLOOR)
     ends = curves[list(ENDS)].to_numpy()
+    if column["scale"] == "log" and ideal is not None and ideal <= 0:
+        ideal = None  # a logarithmic axis has no place for it
+    if ideal is not None:
+        ends = np.append(ends, ideal)
     with style.panel(3.55, 2.75) as (figure, axes):
         if column["scale"] == "log":
             style.log_range(axes, ends)
@@ -168,10 +205,14 @@ def _figure(
                 alpha=0.15,
                 linewidth=0,
             )
+        if ideal is not None:
+            _draw_ideal(axes, ideal, column["better"])
         axes.set_xlabel(AXES[along])
         title = column["title"]
         axes.set_ylabel(title, size=8.5 * min(1, LONG / len(title)))
-        ends = curves.groupby("label")[along].max()
+        # A cell that has just begun says nothing about the axis.
+        whole = curves[curves["ended"]] if curves["ended"].any() else curves
+        ends = whole.groupby("label")[along].max()
         if ends.max() > WIDELY * ends.min() > 0:
             style.log_ticks(axes, "x")
             axes.set_xlim(left=ends.min() / BEFORE)
@@ -181,4 +222,21 @@ def _figure(
         sns.despine(ax=axes)
         drawn = style.svg(figure, f"convergence-{task}-{column['name']}-{along}")
     alt = f"{column['title']} against {AXES[along]} on {task}, by algorithm."
+    if ideal is not None:
+        alt += f" Real images: {number(ideal)}."
     return Figure(alt, drawn, width=341)
+
+
+def _draw_ideal(axes: Axes, ideal: float, better: str) -> None:
+    """A dashed line at what real images get, its name where curves have yet to come."""
+    axes.axhline(ideal, color=style.GREY, linewidth=1, linestyle=(0, (4, 3)))
+    axes.annotate(
+        "real images",
+        (0, ideal),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, 2 if better == "lower" else -2),  # points
+        textcoords="offset points",
+        va="bottom" if better == "lower" else "top",
+        color=style.GREY,
+        size=7.5,
+    )

@@ -5,8 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from mmbench.frame import Results
-from mmbench.report.sections.base import Cell, Part, Section, Table
+from mmbench.core.errors import MmbenchError
+from mmbench.frame import Results, starts_of, tasks_of
+from mmbench.metrics import METRICS
+from mmbench.report.sections.base import Cell, Part, Section, Table, number
 
 PROSE = (
     "Taken from the code that ran, the settings from each cell. z is x followed by y, "
@@ -14,6 +16,17 @@ PROSE = (
     "step counts gradients of each player (∇x, ∇y), Hessian products (HVP) and "
     "evaluations of the losses (value)."
 )
+MEASURED = (
+    "Images are looked at by a frozen network, known by the SHA-256 of its weights. "
+    "Numbers of two networks, of two numbers of images or of two ways to resize are "
+    "never to be compared. “Real images get” is what real images of the other part of "
+    "the data get in the place of generated ones: as many as are generated, or all "
+    "there are."
+)
+# Entries of a protocol that have a column of their own.
+COLUMNS = ("features", "sha256", "generated", "real", "split", "resize")
+COMMON = {"pixels": "Pixels", "naming": "Names"}  # and those told once, above
+SHORT = 12  # digits of a SHA-256 that are shown
 # Parts of a docstring that are printed after its text.
 OF_METHODS = ("State", "Cost", "Differs from the source")
 OF_GAMES = ("Solutions", "Differs from the source")
@@ -24,13 +37,19 @@ Footer = dict[str, Any]
 def section(results: Results) -> Section:
     """One part for each algorithm class and each game, then the sources."""
     footers = list(results.footers.values())
+    starts = {
+        (task, label): where
+        for task in tasks_of(results)
+        for label, where in starts_of(results, task).items()
+    }
     return Section(
         title="Methods",
         anchor="methods",
         prose=(PROSE,),
         parts=[
-            *(_method(those) for those in _by_class(footers, "algorithm")),
+            *(_method(those, starts) for those in _by_class(footers, "algorithm")),
             *(_game(those) for those in _by_class(footers, "task")),
+            *_measured(footers),
             _sources(footers),
         ],
         files={"methods.csv": _listing(footers)},
@@ -45,11 +64,12 @@ def _by_class(footers: Sequence[Footer], what: str) -> list[list[Footer]]:
     return list(found.values())
 
 
-def _method(footers: list[Footer]) -> Part:
+def _method(footers: list[Footer], starts: dict[tuple[str, str], str]) -> Part:
     told = footers[0]["method"]
-    tasks: dict[tuple[str, str, str], list[str]] = {}
+    tasks: dict[tuple[str, str, str, str], list[str]] = {}
     for one in footers:
-        told_apart = (one["label"], one["algorithm"], one["method"]["cost"])
+        where = starts.get((one["task"], one["label"]), "")
+        told_apart = (one["label"], one["algorithm"], one["method"]["cost"], where)
         tasks.setdefault(told_apart, []).append(one["task"])
     rows = [
         [
@@ -57,10 +77,14 @@ def _method(footers: list[Footer]) -> Part:
             Cell(words, code=True),
             Cell(cost.replace(" ", "\u00a0")),
             Cell(", ".join(on)),
+            Cell(where),
         ]
-        for (label, words, cost), on in tasks.items()
+        for (label, words, cost, where), on in tasks.items()
     ]
-    settings = Table("", ["Algorithm", "Settings", "Cost of a step", "Tasks"], rows)
+    columns = ["Algorithm", "Settings", "Cost of a step", "Tasks", "Start"]
+    if not any(row[-1].text for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    settings = Table("", columns, rows)
     return Part(
         title=footers[0]["algorithm"].partition("[")[0],
         prose=_prose(told, OF_METHODS),
@@ -85,6 +109,89 @@ def _game(footers: list[Footer]) -> Part:
             *_arguments(told, footers[0]["cell"]["task"]),
         ],
     )
+
+
+def _measured(footers: Sequence[Footer]) -> list[Part]:
+    """How image metrics were measured, one row for each task and protocol."""
+    found: dict[tuple, dict[str, float]] = {}  # to what real images get
+    for footer in footers:
+        for words, protocol in footer.get("protocols", {}).items():
+            told = (footer["task"], words, *sorted(protocol.items()))
+            found.setdefault(told, {}).update(_ideals(footer, words))
+    if not found:
+        return []
+    rows, said = [], {}
+    for (task, words, *entries), ideals in found.items():
+        protocol = dict(entries)
+        sha256 = str(protocol.get("sha256", "–"))
+        rows.append(
+            [
+                Cell(task, code=True),
+                Cell(words, code=True),
+                Cell(str(protocol.get("features", "–"))),
+                Cell(sha256[:SHORT], code=True, full=sha256),
+                Cell(_image_count(protocol.get("generated", "–"))),
+                Cell(_real(protocol)),
+                Cell(str(protocol.get("resize", "–"))),
+                Cell("; ".join(_further(protocol)) or "–"),
+                Cell(_listed(ideals) or "–"),
+            ]
+        )
+        for name, what in COMMON.items():
+            if name in protocol:
+                said[f"{what}: {protocol[name]}."] = None
+    columns = [
+        "Task",
+        "Metric",
+        "Network",
+        "SHA-256 of its weights",
+        "Images of a run",
+        "Real images",
+        "Resize",
+        "Further",
+        "Real images get",
+    ]
+    if len({told[0] for told in found}) == 1:
+        columns, rows = columns[1:], [row[1:] for row in rows]
+    table = Table("", columns, rows)
+    return [Part(title="How it was measured", prose=[MEASURED, *said], tables=[table])]
+
+
+def _ideals(footer: Footer, words: str) -> dict[str, float]:
+    """What real images get by a metric, by column."""
+    try:
+        columns = METRICS.build(words, outside=False).columns
+    except MmbenchError:  # an outside class
+        return {}
+    ideal = footer.get("ideal", {})
+    return {one.name: ideal[one.name] for one in columns if one.name in ideal}
+
+
+def _listed(ideals: dict[str, float]) -> str:
+    """Values, with their columns where there are several."""
+    if len(ideals) == 1:
+        return number(*ideals.values())
+    return "; ".join(f"{name}: {number(value)}" for name, value in ideals.items())
+
+
+def _image_count(given: str | int) -> str:
+    return number(given) if isinstance(given, int) else given
+
+
+def _real(protocol: dict[str, Any]) -> str:
+    """Which real images are the reference."""
+    if "real" not in protocol:
+        return "none"
+    return f"{_image_count(protocol['real'])} of “{protocol.get('split', '')}”"
+
+
+def _further(protocol: dict[str, Any]) -> list[str]:
+    """Entries that have no column of their own."""
+    return [
+        f"{name.replace('_', ' ')}: {value}"
+        for name, value in protocol.items()
+        if name not in (*COLUMNS, *COMMON)
+    ]
 
 
 def _prose(told: dict[str, Any], headings: Sequence[str]) -> list[str]:

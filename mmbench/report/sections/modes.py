@@ -1,4 +1,4 @@
-"""Modes: how many were covered at the end, and what the samples look like."""
+"""Samples: what they look like at the end, and how many modes they cover."""
 
 import io
 
@@ -21,16 +21,19 @@ from mmbench.report.sections.base import (
     Section,
     Table,
     is_count,
+    number,
     percent,
 )
 from mmbench.tasks import TASKS
 
 PROSE = (
-    "Counts are those of the last record; runs that broke down are counted where they "
-    "stopped. Samples are those of the first runs of each cell, not chosen."
+    "Samples are those of the first runs of each cell, not chosen. Counts of modes are "
+    "those of the last record; runs that broke down are counted where they stopped."
 )
-RUNS = 4  # of a cell whose samples are shown
-ACROSS = 7  # images of a run in a row, and as many rows
+RUNS = 4  # of a cell whose samples are shown, where images are small enough
+ROOM = 300  # pixels of all images in a row
+ACROSS = 10  # images of a run in a row, and as many rows
+LEVELS = 64  # of each colour; the eye misses none, and a file is a third smaller
 
 
 def section(results: Results) -> Section | None:
@@ -42,9 +45,7 @@ def section(results: Results) -> Section | None:
         ]
     if not parts:
         return None
-    return Section(
-        title="Modes and samples", anchor="modes", prose=(PROSE,), parts=parts
-    )
+    return Section(title="Samples", anchor="samples", prose=(PROSE,), parts=parts)
 
 
 # ---- counts ----
@@ -122,21 +123,25 @@ def _histogram(
 
 def _sheets(results: Results, task: str) -> Part | None:
     looks = style.looks(labels_of(results))
-    found = {}
+    found, said = {}, {}
     for key, footer in results.footers.items():
-        sheet = results.store.arrays(key).get("sheet")
-        if footer["task"] == task and sheet is not None:
-            found[footer["label"]] = sheet[:RUNS]
+        if footer["task"] != task:
+            continue
+        sheet = results.arrays(key).get("sheet")
+        if sheet is not None:
+            found[footer["label"]] = sheet[:RUNS].astype(np.float32)
+        if key in results.at_work and not footer["at_work"]["ended"]:
+            said[footer["label"]] = f"at work, step {number(footer['at_work']['step'])}"
     points = {
         label: sheet
         for label, sheet in found.items()
         if sheet.ndim == 3 and sheet.shape[2] == 2
     }
-    images = {label: sheet for label, sheet in found.items() if sheet.ndim == 4}
+    images = {label: sheet for label, sheet in found.items() if sheet.ndim >= 4}
     if points:
         modes = _true_modes(task)
         figures = [
-            _scatter(label, sheet, modes, looks[label])
+            _scatter(label, sheet, modes, looks[label], said.get(label, ""))
             for label, sheet in points.items()
         ]
         rings = (
@@ -147,8 +152,12 @@ def _sheets(results: Results, task: str) -> Part | None:
         count = next(iter(points.values())).shape[1]
         prose = f"{count} samples of each of the first runs, at the end.{rings}"
     elif images:
-        figures = [_tiles(label, sheet) for label, sheet in images.items()]
+        figures = [
+            _tiles(label, sheet, said.get(label, "")) for label, sheet in images.items()
+        ]
         prose = "Images from the first runs, at the end; one block a run."
+        if all(_runs_beside(sheet) == 1 for sheet in images.values()):
+            prose = "Images from the first run, at the end."
     else:
         return None
     return Part(title=f"{task}: samples", prose=[prose], figures=figures)
@@ -157,7 +166,7 @@ def _sheets(results: Results, task: str) -> Part | None:
 def _true_modes(task: str) -> np.ndarray:
     """Where the modes are; none where the task cannot be built from its words."""
     try:
-        description = TASKS.build(task)
+        description = TASKS.build(task, outside=False)
     except MmbenchError:  # an outside class
         return np.empty((0, 2))
     if Capability.MODES not in description.gives:
@@ -166,7 +175,7 @@ def _true_modes(task: str) -> np.ndarray:
 
 
 def _scatter(
-    label: str, sheet: np.ndarray, modes: np.ndarray, look: style.Look
+    label: str, sheet: np.ndarray, modes: np.ndarray, look: style.Look, said: str
 ) -> Figure:
     reach = 1.3 * max(1.25, float(np.abs(modes).max(initial=0)))
     runs = len(sheet)
@@ -198,32 +207,58 @@ def _scatter(
         address=address,
         title=label,
         label=True,
+        said=said,
         width=round(125 * runs),
     )
 
 
-def _tiles(label: str, sheet: np.ndarray) -> Figure:
-    runs, count, height, width = sheet.shape
+def _runs_beside(sheet: np.ndarray) -> int:
+    """Runs whose images have room side by side."""
+    across = min(ACROSS, int(np.sqrt(sheet.shape[1])))
+    block = across * (sheet.shape[3] + 1)
+    return min(len(sheet), max(1, ROOM // block))
+
+
+def _tiles(label: str, sheet: np.ndarray, said: str) -> Figure:
+    """Images in squares of rows and columns, one a run; grey, or colours last."""
+    sheet = sheet[: _runs_beside(sheet)]
+    runs, count, height, width = sheet.shape[:4]
     across = min(ACROSS, int(np.sqrt(count)))
     blocks = []
     for images in sheet:
-        block = np.full((across * (height + 1) - 1, across * (width + 1) - 1), np.nan)
+        shape = across * (height + 1) - 1, across * (width + 1) - 1
+        block = np.full((*shape, 3), np.nan)
         for index, image in enumerate(images[: across**2]):
             top, left = index // across * (height + 1), index % across * (width + 1)
-            block[top : top + height, left : left + width] = image
-        blocks += [block, np.full((len(block), 8), np.nan)]
+            coloured = image if image.ndim == 3 else image[..., None]
+            block[top : top + height, left : left + width] = _seen(coloured)
+        blocks += [block, np.full((len(block), 8, 3), np.nan)]
     picture = np.concatenate(blocks[:-1], axis=1)
-    seen = np.isfinite(picture)
-    grey = (np.clip(np.nan_to_num(picture, posinf=1, neginf=-1), -1, 1) + 1) / 2
     # Gaps are transparent, so that they take the colour of the page.
-    shown = np.stack([grey, grey, grey, seen.astype(float)], axis=2)
+    opaque = np.isfinite(picture).all(axis=-1, keepdims=True)
+    shown = np.concatenate([np.nan_to_num(picture), opaque], axis=-1)
     buffer = io.BytesIO()
-    imsave(buffer, shown, format="png", metadata={"Software": None})
+    imsave(
+        buffer,
+        (255 * shown).round().astype(np.uint8),
+        format="png",
+        metadata={"Software": None},
+        pil_kwargs={"optimize": True},
+    )
+    small = width < 16  # the digits of 8 x 8 pixels
     return Figure(
-        f"{across**2} images from each of {runs} runs of {label}.",
+        f"{across**2} images from {f'each of {runs} runs' if runs > 1 else 'a run'} of "
+        f"{label}.",
         address=style.address(buffer.getvalue()),
         title=label,
         label=True,
-        width=min(634, 2 * picture.shape[1]),
-        crisp=width < 16,
+        said=said,
+        width=picture.shape[1] * (2 if small else 1),
+        crisp=small,
     )
+
+
+def _seen(image: np.ndarray) -> np.ndarray:
+    """An image from -1 to 1 as one from 0 to 1, in LEVELS steps; NaN is grey."""
+    whole = np.clip(np.nan_to_num(image, posinf=1, neginf=-1), -1, 1)
+    return np.round((whole + 1) / 2 * (LEVELS - 1)) / (LEVELS - 1)

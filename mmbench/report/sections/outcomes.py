@@ -35,9 +35,32 @@ def section(results: Results) -> Section:
         title="Outcomes",
         anchor="outcomes",
         prose=(PROSE,),
-        parts=(Part(tables=[meanings]), bars),
+        parts=(Part(tables=[meanings, *_at_work(results)]), bars),
         files={"outcomes.csv": ended},
     )
+
+
+def _at_work(results: Results) -> list[Table]:
+    """How far the cells at work have come."""
+    rows = []
+    for key in results.at_work:
+        footer = results.footers[key]
+        far = footer["at_work"]
+        rows.append(
+            [
+                Cell(footer["task"], code=True),
+                Cell(footer["label"], label=True),
+                Cell(f"{far['ended']} of {far['planned']}", far["ended"]),
+                Cell(str(far["runs"]), far["runs"]),
+                Cell(
+                    f"{number(far['step'])} of {number(footer['steps'])}", far["step"]
+                ),
+            ]
+        )
+    if not rows:
+        return []
+    columns = ["Task", "Algorithm", "#Runs ended", "#Runs at work", "#At step"]
+    return [Table("Cells at work, at their last checkpoints.", columns, rows)]
 
 
 def _ended(results: Results) -> pd.DataFrame:

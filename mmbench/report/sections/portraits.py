@@ -50,7 +50,7 @@ def section(results: Results) -> Section | None:
     looks = style.looks(labels_of(results))
     for task in tasks_of(results):
         paths = {
-            footer["label"]: results.store.arrays(key)
+            footer["label"]: results.arrays(key)
             for key, footer in results.footers.items()
             if footer["task"] == task
         }
@@ -94,7 +94,7 @@ def _grid(reach: float, count: int) -> np.ndarray:
 def _ground(task: str, reach: float) -> Ground:
     """Field and solutions; none where the task cannot be built from its words."""
     try:
-        described = TASKS.build(task)
+        described = TASKS.build(task, outside=False)
         game = described.build(Place(dtype=torch.float64))
     except MmbenchError:  # an outside class
         return Ground(reach, None, None)

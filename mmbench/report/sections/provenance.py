@@ -32,7 +32,7 @@ def section(results: Results) -> Section:
                 "seeds": f"{first} to {last}",
                 "runs": footer["runs"],
                 "steps": footer["steps"],
-                "dtype": footer["dtype"],
+                "dtype": _numbers(footer),
                 "width": footer["width"],
                 "machine": list(machines).index(machine) + 1,
                 "seconds": _seconds(results.frame, key),
@@ -45,6 +45,14 @@ def section(results: Results) -> Section:
         prose=(PROSE,),
         parts=[Part(tables=[_machines(machines), _cells(cells)])],
         files={"cells.csv": cells.merge(_versions(machines), on="machine")},
+    )
+
+
+def _numbers(footer: dict[str, Any]) -> str:
+    """In what the runs were computed, products within a step included."""
+    precision = footer["cell"].get("precision", "exact")
+    return (
+        footer["dtype"] if precision == "exact" else f"{footer['dtype']}, {precision}"
     )
 
 

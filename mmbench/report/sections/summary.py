@@ -4,7 +4,15 @@ import numpy as np
 import pandas as pd
 
 from mmbench import stats
-from mmbench.frame import Results, labels_of, primary, target_of
+from mmbench.frame import (
+    Results,
+    columns_of,
+    ideal_of,
+    labels_of,
+    primary,
+    starts_of,
+    target_of,
+)
 from mmbench.leaderboard import LEVEL, MARGIN, WINS, Board, boards
 from mmbench.report import style
 from mmbench.report.sections.base import (
@@ -25,6 +33,8 @@ READING = (
     "An entry’s place is one more than the number of entries that beat it; entries "
     "with a letter in common were not told apart."
 )
+WAITING = "Cells at work have no place yet and are left out."
+REAL = "real images"  # what an ideal is called beside the numbers
 DETAILS = (
     "How intervals, places and prices are found",
     "Intervals are at 95 %: Wilson’s for a share of runs, for a mean over tasks those "
@@ -44,9 +54,11 @@ DETAILS = (
 )
 
 
-def section(results: Results) -> Section:
-    """Overall table, then one for each task."""
+def section(results: Results) -> Section | None:
+    """Overall table, then one for each task; nothing while no cell has ended."""
     overall, by_task = boards(results)
+    if not by_task:
+        return None
     parts = [_task(results, task, board) for task, board in by_task.items()]
     tables = [board.table.assign(scope="task") for board in by_task.values()]
     pairs = [board.pairs.assign(task=task) for task, board in by_task.items()]
@@ -64,7 +76,7 @@ def section(results: Results) -> Section:
     return Section(
         title="Leaderboard",
         anchor="leaderboard",
-        prose=(READING,),
+        prose=(READING, WAITING) if results.at_work else (READING,),
         aside=DETAILS,
         parts=parts,
         files=files,
@@ -76,6 +88,10 @@ def section(results: Results) -> Section:
 
 def _overall(results: Results, board: Board, by_task: dict[str, Board]) -> Part:
     tasks = [task for task in by_task if target_of(results, task)]
+    at_work = {
+        (results.footers[key]["task"], results.footers[key]["label"])
+        for key in results.at_work
+    }
     found = {
         (row["task"], row["label"]): row
         for task in tasks
@@ -90,7 +106,10 @@ def _overall(results: Results, board: Board, by_task: dict[str, Board]) -> Part:
             Cell(percents(row["success_low"], row["success_high"]), row["success_low"]),
             Cell(row["groups"]),
         ]
-        cells += [_share(found.get((task, row["label"]))) for task in tasks]
+        for task in tasks:
+            place = task, row["label"]
+            absent = "at work" if place in at_work else "not run"
+            cells.append(_share(found.get(place), absent))
         rows.append(cells)
     columns = ["#Place", "Algorithm", "#Success", "#95 % interval", "Letters"]
     short = _short(tasks)
@@ -116,9 +135,9 @@ def _overall(results: Results, board: Board, by_task: dict[str, Board]) -> Part:
     )
 
 
-def _share(row: dict | None) -> Cell:
+def _share(row: dict | None, absent: str = "not run") -> Cell:
     if row is None:
-        return Cell("not run", -1.0)
+        return Cell(absent, -1.0)
     return Cell(
         f"{row['converged']}/{row['runs']}", row["success"], shade=row["success"]
     )
@@ -256,10 +275,12 @@ def _task(results: Results, task: str, board: Board) -> Part:
     columns = ["#Place", "Algorithm"]
     columns += ["#Converged", "#Success", "#95 % interval"] if target else ["#Runs"]
     if column:
-        columns += [f"#Median {column['name']}", "#95 % interval "]
+        ideal = ideal_of(results, task, column["name"])
+        real = "" if ideal is None else f" ({REAL}: {number(ideal)})"
+        columns += [f"#Median {column['name']}{real}", "#95 % interval "]
     columns += ["#Price"]
     columns += ["#Price to target", "Letters"] if target else ["Letters"]
-    notes = []
+    notes = [f"“{label}” {where}." for label, where in starts_of(results, task).items()]
     if board.table["alike"].any():
         notes.append(
             "All runs of an entry without an interval went the same way, whatever "
@@ -269,5 +290,36 @@ def _task(results: Results, task: str, board: Board) -> Part:
         title=task,
         prose=prose,
         notes=notes,
-        tables=[Table("", columns, rows), *_pairs(board, by_success=bool(target))],
+        tables=[
+            Table("", columns, rows),
+            *_scores(results, task, list(board.table["label"])),
+            *_pairs(board, by_success=bool(target)),
+        ],
     )
+
+
+def _scores(results: Results, task: str, labels: list[str]) -> list[Table]:
+    """Medians of all metrics at the end, with what real images get."""
+    columns = columns_of(results, task)
+    if len(columns) < 2:
+        return []
+    frame = results.ended.frame
+    last = frame[frame["task"] == task].groupby(["key", "seed"], sort=False).tail(1)
+    ideals = [ideal_of(results, task, column["name"]) for column in columns]
+    rows = []
+    if any(ideal is not None for ideal in ideals):
+        values = [np.nan if ideal is None else ideal for ideal in ideals]
+        rows.append([Cell(REAL), *(Cell(number(one), one) for one in values)])
+    for label in labels:
+        runs = last[last["label"] == label]
+        values = [runs[column["name"]].median() for column in columns]
+        rows.append(
+            [Cell(label, label=True), *(Cell(number(one), one) for one in values)]
+        )
+    arrows = {"lower": " ↓", "higher": " ↑", "neither": ""}
+    headings = [f"#{one['name']}{arrows[one['better']]}" for one in columns]
+    caption = (
+        "All metrics at the last record, medians of the runs that have a value: "
+        "↓ less is better, ↑ more is"
+    )
+    return [Table(caption, ["Algorithm", *headings], rows, folded=True)]
