@@ -9,24 +9,34 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click.testing
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.cli import VERBS, main
+from mmbench.cli._pace import Forecast, Work, clock, short
+from mmbench.cli._progress import Bar, Lines
+from mmbench.cli._selection import Selection
+from mmbench.engine import run_cell
+from mmbench.execute import Watcher
 from mmbench.frame import load
 from mmbench.metrics import METRICS
 from mmbench.plan import Cell, plan
-from mmbench.store import Store
+from mmbench.store import Store, StoreSlot
 from mmbench.suites import SUITES
 from mmbench.suites.base import Grid, Suite
 from mmbench.tasks import TASKS
+from mmbench.trajectory import Recording
 
 Cli = Callable[..., Result]
 
@@ -204,6 +214,26 @@ def test_show_tells_a_tasks_target_and_a_metrics_columns(cli: Cli) -> None:
     assert "a zero-sum game" in task["gives"]
     metric = json.loads(cli("show", "gap", "--json").stdout)
     assert metric["columns"][0]["name"] == "gap"
+    assert metric["protocol"] == {}
+
+
+def test_show_tells_how_images_are_measured(cli: Cli) -> None:
+    """With the digest whole in JSON and short on the page."""
+    protocol = json.loads(cli("show", "frechet_distance", "--json").stdout)["protocol"]
+    assert len(protocol["sha256"]) == 64
+    printed = cli("show", "frechet_distance").stdout
+    assert f"sha256 {protocol['sha256'][:12]}…; resize none" in printed
+    assert protocol["sha256"] not in printed
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("name", [*TASKS, *METRICS, *SUITES])
+def test_show_reads_well_on_eighty_columns(cli: Cli, name: str) -> None:
+    lines = cli("show", name).stdout.splitlines()
+    # Formulas and lists stand as they are in the docstring.
+    wide = [line for line in lines if len(line) > 80]
+    assert all(line.startswith("    ") for line in wide), wide
+    assert not wide or name not in SUITES, wide
 
 
 # ---- plan, run, again ----
@@ -265,7 +295,7 @@ def test_a_truncated_result_is_computed_again(cli: Cli) -> None:
     file.write_bytes(file.read_bytes()[:100])
     refused = cli("results")
     assert refused.exit_code == 2
-    assert "Delete it and run again" in refused.stderr
+    assert "It is left out." in refused.stderr
     assert "1 computed" in cli("run", *GRID).stdout
     assert cli("results").exit_code == 0
 
@@ -277,6 +307,30 @@ def test_options_change_the_grids_of_a_suite(cli: Cli) -> None:
     for cell in cells:
         assert (cell["runs"], cell["steps"], cell["first_seed"]) == (2, 20, 7)
         assert cell["dtype"] == "float64"
+
+
+@pytest.mark.parametrize("words", [("smoke",), ("-t", "bilinear", "-a", "gda")])
+def test_precision_and_keep_change_grids(words: tuple[str, ...]) -> None:
+    """Also of suites; only the precision is part of what a cell is."""
+    name = words[0] if len(words) == 1 else None
+    axes = {"tasks": (), "algorithms": (), "metrics": ()}
+    if not name:
+        axes |= {"tasks": ("bilinear",), "algorithms": ("gda",)}
+    plain = Selection(name, axes, {}).cells
+    changed = Selection(name, axes, {"precision": "bf16", "keep": "last"}).cells
+    kept = Selection(name, axes, {"keep": "last"}).cells
+    assert {cell.precision for cell in changed} == {"bf16"}
+    assert {cell.keep for cell in changed} == {"last"}
+    assert [cell.key for cell in kept] == [cell.key for cell in plain]
+    assert not {cell.key for cell in changed} & {cell.key for cell in plain}
+
+
+def test_the_advice_after_a_run_has_its_options(cli: Cli) -> None:
+    result = cli("run", *GRID, "--precision", "bf16", "--keep", "all")
+    assert result.exit_code == 0
+    assert "--precision bf16 --keep all --out" in result.stdout.splitlines()[-1]
+    (key,) = Store("mmbench-results")
+    assert Store("mmbench-results").iterates(key)["z"].shape[:2] == (7, 2)
 
 
 def test_a_suite_from_a_file(cli: Cli, folder: Path) -> None:
@@ -327,6 +381,120 @@ def test_one_bar_on_a_terminal(cli: Cli) -> None:
     assert max(len(line.rstrip()) for line in bars) <= 80
 
 
+def at_work(cells: tuple[Cell, ...], screen: Console, kind: type) -> Watcher:
+    """A watcher in the last of some cells, which goes at 3.2 steps a second."""
+    watcher = kind(screen)
+    watcher.plan(cells, cells)
+    for cell in cells[:-1]:
+        watcher.begin(cell)
+        watcher.end(cell, run_cell(cell))
+    cell = cells[-1]
+    watcher.begin(cell)
+    recording = Recording(cell, cell.seeds)
+    scores = {column.name: np.full(len(cell.seeds), 1.5) for column in cell.columns}
+    scores[cell.columns[0].name] = np.array([123.45, np.nan, 120.0])
+    recording.add(0, 0.0, {}, scores)
+    watcher.advance(0, None)
+    watcher._work._since -= 1875.0  # seconds ago
+    watcher.advance(6000 * len(cell.seeds), recording)
+    return watcher
+
+
+def cells_of_images(label: str = "GDA", **options: Any) -> tuple[Cell, ...]:
+    """A short cell, and a long one of three runs."""
+    grid = Grid(tasks=("bilinear",), algorithms=("gda",), seeds=997, steps=1, records=1)
+    words = f"{label} = gda[step_size=0.001]"
+    metrics = ("frechet_distance", "losses")
+    images = Grid(
+        tasks=("cifar10",), algorithms=(words,), metrics=metrics, seeds=3, steps=100_000
+    )
+    return plan(Suite(name="x", grids=(grid, replace(images, **options))))
+
+
+@pytest.mark.parametrize("label", ["GDA", "a method of a very long name, indeed"])
+def test_the_bar_has_speed_and_score_on_eighty_columns(label: str) -> None:
+    """One line whatever it has to say, and the time left is never cut."""
+    file = io.StringIO()
+    screen = Console(file=file, width=80, force_terminal=True, highlight=False)
+    watcher = at_work(cells_of_images(label), screen, Bar)
+    watcher._progress.refresh()
+    watcher.close()
+    drawn = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", file.getvalue())
+    lines = [line.rstrip() for line in re.split(r"[\r\n]", drawn)]
+    (line,) = {line for line in lines if "it/s" in line}
+    assert line.startswith("997/1,000 runs cifar10 x ")
+    assert "3.2 it/s fd_cifar1… 122 " in line  # the median of those that have one
+    assert re.search(r" \d+:\d\d:\d\d\+? left$", line)
+    assert len(line) <= 80
+
+
+def test_the_bar_has_whole_names_where_there_is_room() -> None:
+    file = io.StringIO()
+    screen = Console(file=file, width=140, force_terminal=True, highlight=False)
+    watcher = at_work(cells_of_images(), screen, Bar)
+    watcher._progress.refresh()
+    watcher.close()
+    assert "fd_cifar10cnn_10k 122" in file.getvalue()
+
+
+def test_a_long_cell_has_a_line_a_minute_in_a_log() -> None:
+    """Not one at each report, and none in a short cell."""
+    file = io.StringIO()
+    watcher = at_work(cells_of_images(), Console(file=file, width=1000), Lines)
+    watcher.advance(3, watcher._work.recording)
+    first, second = file.getvalue().splitlines()
+    assert first.startswith("[1/2] bilinear x gda: 997 runs")
+    assert re.fullmatch(
+        r"  cifar10 x GDA: 6 %, 3\.2 it/s, fd_cifar10cnn_10k 122, .* left", second
+    )
+    watcher._work._since -= 60
+    watcher.advance(3, watcher._work.recording)
+    assert len(file.getvalue().splitlines()) == 3
+
+
+def test_a_log_of_sixty_cells_is_short(cli: Cli) -> None:
+    """Below five thousand characters, or nobody reads it."""
+    words = [f"g{at} = gda[step_size=0.0{at:02}1]" for at in range(60)]
+    grid = [word for one in words for word in ("-a", one)]
+    result = cli(
+        "run", "-t", "bilinear", *grid, "--seeds", "1", "--steps", "2", "--records", "1"
+    )
+    told = result.stdout.partition("\nNext: ")[0]  # the command itself is long
+    assert told.count("\n[") >= 59
+    assert len(told) < 5000
+
+
+def test_work_from_a_checkpoint_is_not_taken_for_speed() -> None:
+    """Steps that were made before count as done and cost nothing."""
+    (cell,) = cells_of_images()[1:]
+    work = Work(cell)
+    work._since -= 10.0
+    work.advance(3 * 50_000, None)
+    assert work.speed == "0 it/s"
+    work.advance(3 * 100, Recording(cell, cell.seeds))
+    assert work.speed == "10 it/s"
+    assert (work.share, work.resumed) == (pytest.approx(0.501), 0.5)
+    forecast = Forecast()
+    forecast.learn(cell, 10.0, 0.5)  # half of it took ten seconds
+    assert forecast.left(cell, 0.5, 0.0, [cell], resumed=0.5) == (10 + 20, True)
+
+
+def test_cells_that_are_measured_again_are_told(cli: Cli) -> None:
+    """In one line and in the summary, and without a time."""
+    cli("run", *GRID, "--keep", "all", "-m", "distance")
+    more = cli("run", *GRID, "--keep", "all", "-m", "distance", "-m", "gap")
+    assert "[1/1] bilinear x gda: measured again from kept iterates\n" in more.stdout
+    assert "0 computed in " in more.stdout
+    assert "1 measured again, 0 already there" in more.stdout
+
+
+@pytest.mark.usefixtures("terminal")
+def test_cells_that_are_measured_again_are_told_on_a_terminal(cli: Cli) -> None:
+    cli("run", *GRID, "--keep", "last", "-m", "distance")
+    more = cli("run", *GRID, "--keep", "last", "-m", "distance", "-m", "gap")
+    assert "measured again from kept iterates" in more.stdout
+
+
 @pytest.mark.usefixtures("terminal")
 def test_words_are_not_broken_on_a_terminal(cli: Cli) -> None:
     result = cli("show", "extragradnt")
@@ -338,8 +506,6 @@ def test_words_are_not_broken_on_a_terminal(cli: Cli) -> None:
 
 
 def test_the_forecast_prices_each_task_by_itself() -> None:
-    from mmbench.cli._progress import Forecast
-
     def cells(task: str, *algorithms: str) -> tuple[Cell, ...]:
         grid = Grid(tasks=(task,), algorithms=algorithms, seeds=2, steps=10)
         return plan(Suite(name="x", grids=(grid,)))
@@ -361,8 +527,6 @@ def test_the_forecast_prices_each_task_by_itself() -> None:
     [(0.4, "0"), (950, "950"), (1234, "1.2k"), (56_000, "56k"), (3.4e6, "3.4M")],
 )
 def test_speeds_are_short(value: float, shown: str) -> None:
-    from mmbench.cli._progress import short
-
     assert short(value) == shown
 
 
@@ -370,8 +534,6 @@ def test_speeds_are_short(value: float, shown: str) -> None:
     ("value", "shown"), [(5, "0:05"), (59.6, "1:00"), (3725, "1:02:05")]
 )
 def test_time_left_reads_like_a_clock(value: float, shown: str) -> None:
-    from mmbench.cli._progress import clock
-
     assert clock(value) == shown
 
 
@@ -524,6 +686,47 @@ def test_what_is_lacking_is_computed_into_the_store_asked(cli: Cli, verb: str) -
     assert cli(*advised(partly.stderr.partition(" yet: ")[2])).exit_code == 0
     assert "Note" not in cli(verb, *more, *place).stderr
     assert not Path("mmbench-results").exists()
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("verb", ["results", "report"])
+def test_cells_at_work_are_shown(
+    cli: Cli, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another process is at work, or after it has been killed."""
+    write = StoreSlot.write
+    written = []
+
+    def dying(slot: StoreSlot, content: bytes) -> None:
+        write(slot, content)
+        written.append(slot)
+        if len(written) == 15:
+            raise Killed
+
+    words = (*GRID, "-a", "omd", "-a", "cgd")
+    assert cli("run", *GRID, "-a", "omd").exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setenv("MMBENCH_CHECKPOINT", "0")
+        patch.setattr(StoreSlot, "write", dying)
+        with pytest.raises(Killed):
+            cli("run", *words)
+    words = (*words, "-a", "extragradient")
+    result = cli(verb, *words, "--out", "out.csv" if verb == "results" else "out")
+    assert result.exit_code == 0
+    assert "1 of 4 cells are at work" in result.stderr
+    assert "1 of 4 cells are not in mmbench-results yet" in result.stderr
+    if verb == "results":
+        frame = pd.read_csv("out.csv")
+        assert set(frame[frame.label == "cgd"].status) == {"running"}
+        assert frame[frame.label == "cgd"].step.max() == 10
+        assert set(frame[frame.label != "cgd"].status) == {"finished"}
+    else:
+        page = Path("out/index.html").read_text("utf-8")
+        assert "1 of 4 cells is not there yet" in page
+        assert "“cgd” is at work, at step 14 of 20." in page
 
 
 @pytest.mark.usefixtures("stored")
@@ -737,7 +940,7 @@ def test_a_store_that_fails_at_work_is_no_refusal(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Store, "_write", full)
+    monkeypatch.setattr("mmbench.store.write_whole", full)
     result = cli("run", *GRID)
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr

@@ -68,7 +68,7 @@ HOMES = {
     "matplotlib": ("report",),
     "jinja2": ("report",),
     "sklearn": ("tasks", "metrics"),
-    "pooch": ("tasks",),
+    "pooch": ("tasks", "metrics"),
 }
 
 

@@ -16,6 +16,10 @@ ALGORITHM_VARIANTS = (
     "accept_reject[rule=notebook,acceptance=every[r=4],direction=adam]",
     "accept_reject[rule=notebook,k=1,acceptance=constant[p=0]]",
     "accept_reject_search[patience=2,ascents=3]",
+    "alone[player=x]",
+    "alone[player=y,direction=adam]",
+    "one_sided_cgd",
+    "one_sided_cgd[player=x,step_size=(0.2,0.1)]",
 )
 
 TASK_VARIANTS = (
@@ -33,4 +37,20 @@ TASK_VARIANTS = (
     "digits01[hidden=8,batch=16]",
     "digits01[hidden=8,batch=16,loss=saturating,dropout=0]",
     "digits01[hidden=8,batch=16,loss=wasserstein,clip=0.1]",
+)
+
+# Convolutional networks of one channel; they read data sets that tests make up.
+CIFAR10_TINY = "channels=1,noise=4,batch=4"
+IMAGE_TASK_VARIANTS = (
+    f"cifar10[{CIFAR10_TINY}]",
+    f"cifar10[{CIFAR10_TINY},networks=wgan_gp,loss=saturating,clip=0.1,images=10]",
+    f"cifar10[{CIFAR10_TINY},networks=mangoubi,loss=nonsaturating]",  # dropout
+    f"cifar10[{CIFAR10_TINY},spectral=true]",
+    f"cifar10[{CIFAR10_TINY},networks=wgan_gp,loss=nonsaturating,spectral=true]",
+    f"cifar10[{CIFAR10_TINY},penalty=10]",
+    f"cifar10[{CIFAR10_TINY},penalty=10,shared=false,between=normal]",
+    f"cifar10[{CIFAR10_TINY},networks=mangoubi,spectral=true,penalty=1,l2=0.01]",
+    f"cifar10[{CIFAR10_TINY},loss=saturating,l2=0.0001,deviation=0.02]",
+    "mnist_icr[channels=1,noise=4,batch=4]",
+    "mnist_icr[channels=1,noise=4,batch=4,loss=saturating,images=20]",
 )

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mmbench.core.game import Game
+from mmbench.core.oracle import Oracle
 from mmbench.core.streams import generator
 from mmbench.metrics import METRICS
 from mmbench.metrics.base import IterateMetric, Point
@@ -16,6 +17,7 @@ from mmbench.testing import check_metric
 from mmbench.testing.tools import PLACE, SEEDS, begin
 
 GAUSSIANS = "four_gaussians[hidden=8,noise=4,batch=16]"
+DIGITS = "digits01[hidden=8,batch=16]"
 FITTING = [
     ("distance", "bilinear"),
     ("distance[concept=nash]", "bilinear[box=5]"),
@@ -27,8 +29,19 @@ FITTING = [
     ("rate", "bilinear"),
     ("mode_coverage[samples=300]", GAUSSIANS),
     ("sliced_wasserstein[samples=300]", GAUSSIANS),
-    ("digit_coverage[samples=20]", "digits01[hidden=8,batch=16]"),
+    ("digit_coverage[samples=20]", DIGITS),
+    ("frechet_distance[features=digitscnn,count=20]", DIGITS),
+    ("frechet_distance[features=digitscnn,count=80,split=test]", DIGITS),
+    ("frechet_infinity[features=digitscnn,count=100,sizes=4]", DIGITS),
+    ("kernel_distance[features=digitscnn,count=20,subsets=3]", DIGITS),
+    ("classifier_score[features=digitscnn,count=20,splits=2]", DIGITS),
+    ("precision_recall[features=digitscnn,count=20]", DIGITS),
+    ("class_histogram[features=digitscnn,count=20]", DIGITS),
     ("forgetting", GAUSSIANS),
+    ("losses", "quadratic"),
+    ("losses[minibatches=2]", GAUSSIANS),
+    ("losses[minibatches=2]", DIGITS),
+    ("drift[images=20]", DIGITS),
 ]
 
 
@@ -76,6 +89,44 @@ def test_gap_on_xy() -> None:
     z = torch.tensor([[3.0, -4.0], [0.0, 0.0]], dtype=torch.float64)
     game = TASKS.build("bilinear").build(PLACE)
     assert measure("gap[radius=2]", game, z)["gap"] == [14.0, 0.0]
+
+
+def test_losses_are_those_of_the_game() -> None:
+    """On xy they are xy and its negative; without data one value is all there is."""
+    z = torch.tensor([[3.0, -4.0], [2.0, 0.5]], dtype=torch.float64)
+    game = TASKS.build("bilinear").build(PLACE)
+    assert measure("losses", game, z) == {"loss_x": [-12.0, 1.0], "loss_y": [12.0, -1]}
+
+
+def test_losses_are_means_over_minibatches() -> None:
+    """The mean of so many minibatches of the evaluation stream, dropout off."""
+    game, (_, z) = TASKS.build(DIGITS).build(PLACE), begin(TASKS.build(DIGITS))
+    oracle, seen = Oracle(game, SEEDS, "evaluation"), []
+    for _ in range(5):
+        oracle.resample()
+        x, y = oracle.split(z)
+        seen.append(torch.stack(game.losses(x, y, oracle._sample, train=False)))
+    found = measure("losses[minibatches=5]", game, z)
+    loss_x, loss_y = (sum(seen) / 5).tolist()
+    assert found["loss_x"] == pytest.approx(loss_x, rel=1e-12)
+    assert found["loss_y"] == pytest.approx(loss_y, rel=1e-12)
+
+
+def test_drift_is_measured_from_the_start() -> None:
+    """Zero at the start; a shift of the last bias moves every logit by as much."""
+    task, images = TASKS.build(DIGITS), 20
+    game, start = task.build(PLACE), begin(task)[1]
+    drift = METRICS.build(f"drift[images={images}]")
+    still = drift.measure(Point(game, start, SEEDS, start))
+    assert all(not bool(values.any()) for values in still.values())
+    z = start.clone()
+    bias = game.discriminator.layout.sizes
+    z[:, game.dim_x + sum(bias[:-1])] += torch.tensor([0.5, -1.0, 2.0])
+    z[:, : game.dim_x] += 1  # the generator's own moves do not count
+    found = drift.measure(Point(game, z, SEEDS, start))
+    for name, each in (("drift_y", 1), ("drift_real", images), ("drift_fake", images)):
+        expected = [one * each**0.5 for one in (0.5, 1.0, 2.0)]
+        assert found[name].tolist() == pytest.approx(expected, rel=1e-9)
 
 
 def test_distance_at_the_solution_is_zero() -> None:

@@ -1,26 +1,36 @@
 """Sections and page: from full, thin and broken results, the same bytes, offline."""
 
+import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
 
 import mmbench
 from mmbench.core.errors import StoreError
+from mmbench.execute import execute
 from mmbench.frame import Results, gather
+from mmbench.plan import plan
 from mmbench.report import sections, style
 from mmbench.report.page import write_report
 from mmbench.report.sections import SECTIONS
-from mmbench.report.sections.base import Section, number
+from mmbench.report.sections.base import Section, Table, number
 from mmbench.store import Store
+from mmbench.suites.base import Grid, Suite
 
 TOYS = ("bilinear", "bilinear[box=5]", "quadratic")
 GAUSSIANS = "four_gaussians[hidden=8,noise=4,batch=16]"
 DIGITS = "digits01[hidden=8,batch=16]"
+IMAGES = (
+    "frechet_distance[features=digitscnn,count=20]",
+    "classifier_score[features=digitscnn,count=20]",
+)
 HOSTILE = '<script>alert("x")</script> & $m^2$ …'
 
 OUTSIDE = '''
@@ -56,7 +66,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     few = {"seeds": 3, "steps": 12, "records": 4, "store": store}
     broken = f"{HOSTILE} = {mine}:Breaks"
     mmbench.run(TOYS, ["GDA = gda", "EG = extragradient", broken], **few)
-    mmbench.run([GAUSSIANS, DIGITS], ["GDA = gda[step_size=0.001]"], **few)
+    mmbench.run([GAUSSIANS], ["GDA = gda[step_size=0.001]"], **few)
+    mmbench.run([DIGITS], ["GDA = gda[step_size=0.01,direction=adam]"], IMAGES, **few)
     mmbench.run(["dirac_gan"], ["GDA = gda"], **few | {"seeds": 9})
     return folder
 
@@ -116,6 +127,26 @@ def untargeted(results: Results) -> Results:
     return results._replace(footers=footers)
 
 
+def at_work(results: Results, *tasks: str) -> Results:
+    """The cells of some tasks unfinished; of none named, of all."""
+    keys = [
+        key for key, one in results.footers.items() if not tasks or one["task"] in tasks
+    ]
+    far = {"planned": 5, "ended": 0, "runs": 3, "step": 7}
+    footers = {
+        key: one | ({"at_work": far, "ideal": {}} if key in keys else {})
+        for key, one in results.footers.items()
+    }
+    running = results.frame["key"].isin(keys)
+    frame = results.frame.assign(
+        status=results.frame["status"].mask(running, "running")
+    )
+    # The last record is still to come.
+    frame = frame[~running | (frame["step"] < 12)].reset_index(drop=True)
+    arrays = {key: results.store.arrays(key) for key in keys}
+    return Results(frame, footers, results.store, arrays, len(footers) + 3)
+
+
 VIEWS = {
     "everything": lambda results: results,
     "one algorithm": lambda results: only(results, label="GDA"),
@@ -126,6 +157,8 @@ VIEWS = {
     "no metrics": without_metrics,
     "no target": untargeted,
     "images only": lambda results: only(results, task=DIGITS),
+    "some at work": lambda results: at_work(results, "bilinear", DIGITS),
+    "all at work": at_work,
 }
 
 
@@ -142,7 +175,8 @@ def test_section_renders(name: str, view: str, results: Results) -> None:
     """A section with data, or none; rows as wide as their tables."""
     made = SECTIONS[name](VIEWS[view](results))
     if made is None:
-        assert name in ("convergence", "modes", "portraits")
+        assert name in ("convergence", "modes", "portraits", "summary")
+        assert name != "summary" or view == "all at work"
         return
     assert isinstance(made, Section)
     assert made.parts
@@ -170,7 +204,9 @@ def test_section_without_data_is_left_out(
     assert (SECTIONS[name](only(results, task=task)) is not None) is there
 
 
-@pytest.mark.parametrize("view", ["one cell", "a broken algorithm", "no metrics"])
+@pytest.mark.parametrize(
+    "view", ["one cell", "a broken algorithm", "no metrics", "all at work"]
+)
 def test_page_is_written(view: str, results: Results, tmp_path: Path) -> None:
     """From whatever results, a page that parses."""
     seen = VIEWS[view](results)
@@ -184,7 +220,7 @@ def test_page_has_all_sections(page: str) -> None:
         "leaderboard",
         "convergence",
         "outcomes",
-        "modes",
+        "samples",
         "portraits",
         "methods",
         "provenance",
@@ -459,3 +495,193 @@ def test_tidy_table_survives_a_comma_in_a_label(
     write_report(named, tmp_path, name="one", title="One")
     text = (tmp_path / "results.csv").read_text("utf-8")
     assert set(pd.read_csv(io.StringIO(text))["label"]) == {'a,"b"\nc'}
+
+
+# ---- images ----
+
+
+def texts(table: Table) -> list[list[str]]:
+    """What a table shows."""
+    return [[cell.text for cell in row] for row in table.rows]
+
+
+def pixels(address: str) -> np.ndarray:
+    """The picture at an inlined address, from 0 to 1."""
+    content = base64.b64decode(address.partition(",")[2])
+    return matplotlib.image.imread(io.BytesIO(content), format="png")
+
+
+class Sheets(Store):
+    """A store with one sheet for all cells."""
+
+    def __init__(self, of: Results, sheet: np.ndarray) -> None:
+        super().__init__(of.store.folder)
+        self.sheet = sheet
+
+    def arrays(self, key: str) -> dict[str, np.ndarray]:
+        return {"sheet": self.sheet}
+
+
+def sheet_of(results: Results, sheet: np.ndarray) -> np.ndarray:
+    """What is shown of a sheet."""
+    seen = only(results, task=DIGITS)
+    made = SECTIONS["modes"](seen._replace(store=Sheets(seen, sheet)))
+    assert made
+    return pixels(made.parts[-1].figures[0].address)
+
+
+def test_colour_sheets_are_shown_in_tens(results: Results) -> None:
+    """Each pixel in its place and colour, to 64 levels; gaps are transparent."""
+    rng = np.random.default_rng(0)
+    sheet = rng.uniform(-1, 1, (2, 100, 32, 32, 3)).astype(np.float16)
+    shown = sheet_of(results, sheet)
+    assert shown.shape == (329, 329, 4)  # 10 of 32 pixels, 9 gaps; one run has room
+    image = shown[33 * 4 : 33 * 4 + 32, 33 * 7 : 33 * 7 + 32]
+    assert np.abs(image[..., :3] - (sheet[0, 47] + 1) / 2).max() < 1 / 64 + 1 / 255
+    assert (image[..., 3] == 1).all()
+    assert (shown[32, :, 3] == 0).all()
+    assert (shown[:, 65, 3] == 0).all()
+
+
+def test_sheets_hold_what_no_image_holds(results: Results) -> None:
+    """Values beyond white and black are white and black; NaN is grey."""
+    sheet = np.zeros((1, 4, 8, 8), dtype=np.float16)
+    sheet[0, 0], sheet[0, 1], sheet[0, 2] = np.inf, -7, np.nan
+    shown = sheet_of(results, sheet)
+    assert shown.shape == (17, 17, 4)
+    found = [shown[0, 0, 0], shown[0, 9, 0], shown[9, 0, 0]]
+    assert found == pytest.approx([1, 0, 0.5], abs=1 / 64)
+
+
+def test_small_images_of_several_runs_stand_side_by_side(results: Results) -> None:
+    shown = sheet_of(results, np.ones((6, 100, 8, 8), dtype=np.float16))
+    assert shown.shape == (89, 3 * 89 + 2 * 8, 4)
+
+
+def test_a_colour_sheet_is_a_small_file(results: Results) -> None:
+    """Smooth images, as a generator gives: a page of nine stays below two megabytes."""
+    rng = np.random.default_rng(0)
+    coarse = rng.uniform(-1, 1, (1, 100, 8, 8, 3))
+    smooth = coarse.repeat(4, axis=2).repeat(4, axis=3).astype(np.float16)
+    seen = only(results, task=DIGITS)
+    made = SECTIONS["modes"](seen._replace(store=Sheets(seen, smooth)))
+    assert made
+    assert len(made.parts[-1].figures[0].address) < 200_000
+
+
+def test_what_real_images_get_stands_beside_the_numbers(results: Results) -> None:
+    """In the figures, in the table and with the protocol."""
+    seen = only(results, task=DIGITS)
+    (footer,) = seen.footers.values()
+    ideal = footer["ideal"]["fd_digitscnn_20"]
+    curves = SECTIONS["convergence"](seen)
+    assert curves
+    drawn = [str(one.drawn) for part in curves.parts for one in part.figures]
+    # One along three axes, the other by steps.
+    assert sum("real images" in one for one in drawn) == 3 + 1
+    summary = SECTIONS["summary"](seen)
+    assert summary
+    (table,) = [
+        one
+        for part in summary.parts
+        for one in part.tables
+        if "All metrics" in one.caption
+    ]
+    assert "#fd_digitscnn_20 ↓" in table.columns
+    at = table.columns.index("#fd_digitscnn_20 ↓")
+    real, gda = texts(table)
+    assert (real[0], real[at]) == ("real images", number(ideal))
+    last = seen.frame.groupby("seed").tail(1)["fd_digitscnn_20"]
+    assert (gda[0], gda[at]) == ("GDA", number(last.median()))
+
+
+def test_what_real_images_get_stands_in_the_heading(results: Results) -> None:
+    """Where the metric that decides has such a number."""
+    seen = only(results, task=DIGITS)
+    footers = {
+        key: one
+        | {
+            "target": "",
+            "columns": [c for c in one["columns"] if c["name"].startswith("fd_")],
+        }
+        for key, one in seen.footers.items()
+    }
+    (footer,) = footers.values()
+    made = SECTIONS["summary"](seen._replace(footers=footers))
+    assert made
+    said = f"(real images: {number(footer['ideal']['fd_digitscnn_20'])})"
+    assert f"#Median fd_digitscnn_20 {said}" in made.parts[0].tables[0].columns
+
+
+def test_how_it_was_measured_is_told(results: Results, page: str) -> None:
+    """Network, digest, counts and the real images, from the stored protocol."""
+    made = SECTIONS["methods"](results)
+    assert made
+    (part,) = [one for one in made.parts if one.title == "How it was measured"]
+    rows = texts(part.tables[0])
+    assert sorted(row[0] for row in rows) == sorted(IMAGES)
+    (row,) = [row for row in rows if row[0] == IMAGES[0]]
+    (footer,) = only(results, task=DIGITS).footers.values()
+    digest = footer["protocols"][IMAGES[0]]["sha256"]
+    ideal = number(footer["ideal"]["fd_digitscnn_20"])
+    assert row[1:6] == ["digitscnn", digest[:12], "20", "all of “train”", "none"]
+    assert "covariance: divisor n - 1" in row[6]
+    assert row[7] == ideal
+    assert f'title="{digest}"' in page
+    assert any("FID, KID and IS only" in one for one in part.prose)
+
+
+# ---- work that is not done ----
+
+
+def test_what_is_not_there_yet_is_said(results: Results, tmp_path: Path) -> None:
+    """At the top of the page, and how far each cell at work has come."""
+    seen = at_work(results, DIGITS)
+    text = write_report(seen, tmp_path, name="x", title="").read_text("utf-8")
+    assert "1 of these cells is still at work" in text
+    assert f"3 of {seen.wanted} cells are not there yet" in text
+    assert "at work, step 7" in text
+    made = SECTIONS["outcomes"](seen)
+    assert made
+    table = made.parts[0].tables[1]
+    assert texts(table) == [[DIGITS, "GDA", "0 of 5", "3", "7 of 12"]]
+    whole = write_report(results, tmp_path, name="x", title="").read_text("utf-8")
+    assert "at work" not in whole
+    assert "not there yet" not in whole
+
+
+def test_a_cell_at_work_has_no_place_but_curves(results: Results) -> None:
+    seen = at_work(results, DIGITS)
+    summary, curves = SECTIONS["summary"](seen), SECTIONS["convergence"](seen)
+    assert summary
+    assert curves
+    assert DIGITS not in set(summary.files["leaderboard.csv"]["task"])
+    (part,) = [one for one in curves.parts if one.title == DIGITS]
+    assert "“GDA” is at work, at step 7 of 12." in part.notes
+
+
+def test_where_a_chain_goes_on_is_told(tmp_path: Path) -> None:
+    """By the label of the cell before, in three places; by its words without it."""
+    first = Grid(tasks=("bilinear",), algorithms=("checkpoint = gda",), seeds=2)
+    then = replace(first, algorithms=("on = omd",), after="checkpoint", inherit="x")
+    grids = (replace(first, steps=9, records=3), replace(then, steps=5, records=3))
+    store = Store(tmp_path / "store")
+    execute(plan(Suite(name="chain", grids=grids)), store)
+    both = gather(store)
+    said = "x starts at the end of “checkpoint”"
+    summary, curves = SECTIONS["summary"](both), SECTIONS["convergence"](both)
+    methods = SECTIONS["methods"](both)
+    assert summary
+    assert curves
+    assert methods
+    assert f"“on” {said}." in summary.parts[-1].notes
+    assert any(one.startswith(f"“on” {said}") for one in curves.parts[0].notes)
+    told = [table for part in methods.parts for table in part.tables]
+    assert [
+        row[-1] for table in told if "Start" in table.columns for row in texts(table)
+    ] == [said]
+    alone = SECTIONS["convergence"](only(both, label="on"))
+    assert alone
+    assert (
+        alone.parts[0].notes[0].startswith("“on” x starts at the end of “GDA, 9 steps”")
+    )

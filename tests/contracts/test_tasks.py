@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from variants import TASK_VARIANTS
+from images import fake_cifar10, fake_mnist
+from variants import IMAGE_TASK_VARIANTS, TASK_VARIANTS
 
 from mmbench.core.place import Place
 from mmbench.core.streams import generator
@@ -21,10 +22,29 @@ NEEDS_MNIST = pytest.mark.skipif(
 )
 
 
+EVERY_VARIANT = [*TASK_VARIANTS, *IMAGE_TASK_VARIANTS]
+
+
+@pytest.fixture
+def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made-up images where the data sets are looked for."""
+    fake_cifar10(tmp_path, monkeypatch, train=20, test=10)
+    fake_mnist(tmp_path, monkeypatch, train=20, test=10)
+
+
 @pytest.mark.parametrize("words", TASK_VARIANTS)
 def test_task_keeps_its_contract(words: str) -> None:
     """Starts, losses, gradients against differences, solutions, ten steps of GDA."""
     check_task(TASKS.build(words))
+
+
+@pytest.mark.usefixtures("fakes")
+@pytest.mark.parametrize("words", IMAGE_TASK_VARIANTS)
+def test_image_task_keeps_its_contract(words: str) -> None:
+    """The same on made-up images, with metrics that need few of them."""
+    task = TASKS.build(words)
+    task.prepare(None)
+    check_task(task, metrics=("losses[minibatches=1]",))
 
 
 @NEEDS_MNIST
@@ -38,11 +58,12 @@ def test_mnist_keeps_its_contract(loss: str) -> None:
 
 def test_every_task_has_a_variant() -> None:
     """The list of variants reaches every task that needs no download."""
-    named = {words.partition("[")[0] for words in TASK_VARIANTS}
+    named = {words.partition("[")[0] for words in EVERY_VARIANT}
     assert named == set(TASKS) - {"mnist01"}
 
 
-@pytest.mark.parametrize("words", TASK_VARIANTS)
+@pytest.mark.usefixtures("fakes")
+@pytest.mark.parametrize("words", EVERY_VARIANT)
 def test_precisions_start_at_the_same_point(words: str) -> None:
     """A seed starts at one point, rounded to the precision."""
     task = TASKS.build(words)
@@ -54,7 +75,8 @@ def test_precisions_start_at_the_same_point(words: str) -> None:
     torch.testing.assert_close(single, double.float(), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("words", TASK_VARIANTS)
+@pytest.mark.usefixtures("fakes")
+@pytest.mark.parametrize("words", EVERY_VARIANT)
 def test_starts_are_allowed_points(words: str) -> None:
     """Nobody starts outside the set that iterates are projected on, toys at least."""
     oracle, z = begin(TASKS.build(words))

@@ -1,5 +1,7 @@
 """Identities between methods, and hand recursions."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from linear import radius, step_matrix
@@ -151,6 +153,47 @@ def test_acgd_follows_its_rule() -> None:
         )
         plain = plain + torch.cat((dx, ay @ (f_y + a.T @ dx)))
         torch.testing.assert_close(z[0], plain, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("eta", [0.01, 0.3, 2.0])
+def test_one_sided_competitive_steps_on_xy(eta: float) -> None:
+    """Δy = η (f_y − η f_yx f_x) / (1 + η²) with f_x = y, f_y = x; x stands still."""
+    words = f"one_sided_cgd[step_size={eta},tolerance=1e-15]"
+    matrix = step_matrix(ALGORITHMS.build(words), TASKS.build(XY))
+    damped = 1 / (1 + eta**2)
+    expected = [[1.0, 0.0], [eta * damped, 1 - eta**2 * damped]]
+    torch.testing.assert_close(matrix.tolist(), expected, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "game", [XY, "quadratic", "bilinear[dim=5,smallest=0.2]", "dirac_gan"]
+)
+def test_one_sided_steps_are_halves_of_a_competitive_step(game: str) -> None:
+    """Each player's move is the one it makes in CGD; the other's is none."""
+    options = "step_size=(0.3,0.2),tolerance=1e-15"
+    (start, both), _ = iterates(f"cgd[{options}]", game, 1)
+    (_, at_x), _ = iterates(f"one_sided_cgd[player=x,{options}]", game, 1)
+    (_, at_y), _ = iterates(f"one_sided_cgd[player=y,{options}]", game, 1)
+    oracle, _ = begin(TASKS.build(game))
+    for moved, player in ((at_x, 0), (at_y, 1)):
+        ours, theirs = oracle.split(moved)[player], oracle.split(both)[player]
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
+        still = oracle.split(moved)[1 - player], oracle.split(start)[1 - player]
+        assert torch.equal(*still)
+
+
+@pytest.mark.parametrize("player", ["x", "y"])
+def test_a_player_alone_descends(player: str) -> None:
+    """Its own part is that of a simultaneous step, step by step; the other's stays."""
+    zs, _ = iterates(f"alone[player={player},step_size=0.05]", "quadratic", 5)
+    own = "xy".index(player)
+    for before, after in pairwise(zs):
+        x, y = before.unbind(1)
+        # f = x² + 10xy + y²: descent in x, ascent in y.
+        gradient = (2 * x + 10 * y, -(10 * x + 2 * y))[own]
+        expected = before.clone()
+        expected[:, own] -= 0.05 * gradient
+        torch.testing.assert_close(after, expected, rtol=1e-12, atol=1e-14)
 
 
 def test_one_unrolled_step_sees_the_opponents_answer() -> None:

@@ -62,6 +62,24 @@ def test_a_store_answers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.distance, mmbench.load(tmp_path).distance)
 
 
+def test_kept_iterates_are_measured_again(tmp_path: Path) -> None:
+    """With `keep`, another metric asks for no second run: the clock says so."""
+    ask = {"tasks": ["bilinear"], "algorithms": ["gda"], "store": tmp_path} | SMALL
+    first = mmbench.run(**ask, keep="all", metrics=["distance"])
+    more = mmbench.run(**ask, keep="all", metrics=["distance", "gap"])
+    np.testing.assert_array_equal(first.cell_seconds, more.cell_seconds)
+    assert more.gap.notna().all()
+
+
+def test_precision_is_another_cell() -> None:
+    """Rounded products are another question than exact ones."""
+    task = "four_gaussians[hidden=8,noise=4,batch=16]"
+    exact = mmbench.run([task], ["gda"], ["field_norm"], **SMALL)
+    rounded = mmbench.run([task], ["gda"], ["field_norm"], **SMALL, precision="bf16")
+    assert set(exact.key).isdisjoint(rounded.key)
+    assert (exact.field_norm != rounded.field_norm).any()
+
+
 def test_chosen_metrics_are_measured() -> None:
     """Those asked for, and that of the task's target."""
     frame = mmbench.run(["bilinear"], ["gda"], ["gap"], **SMALL)
@@ -78,6 +96,8 @@ def test_chosen_metrics_are_measured() -> None:
         ({"tasks": []}, "must name at least one"),
         ({"seeds": 0}, "Grid.seeds must be"),
         ({"dtype": "double"}, "Grid.dtype must be"),
+        ({"precision": "half"}, "Grid.precision must be"),
+        ({"keep": "some"}, "Grid.keep must be"),
         ({"device": "tpu"}, "device must be"),
     ],
 )

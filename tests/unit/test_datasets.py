@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from mmbench.core.errors import DataError, UnknownNameError
-from mmbench.tasks import _datasets
+from mmbench.tasks import _datasets, _published
 from mmbench.tasks._datasets import (
-    DATA_VARIABLE,
     DIGITS_TOP,
     digits,
     digits_split,
@@ -21,6 +20,7 @@ from mmbench.tasks._datasets import (
     read_idx,
     scaled,
 )
+from mmbench.tasks._published import DATA_VARIABLE
 
 COUNT = 3
 NAMES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
@@ -42,7 +42,7 @@ def files(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
-        parts.append(_datasets._Part(name, len(content), digest, COUNT))
+        parts.append(_published.Part(name, len(content), digest, COUNT))
     monkeypatch.setitem(_datasets._MNIST, "train", tuple(parts))
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
     return tmp_path / "data"
@@ -57,7 +57,7 @@ def offline(monkeypatch):
         asked.append(url)
         raise ConnectionError("no route to host")
 
-    monkeypatch.setattr(_datasets.pooch, "retrieve", retrieve)
+    monkeypatch.setattr(_published.pooch, "retrieve", retrieve)
     return asked
 
 
@@ -141,7 +141,7 @@ def test_the_second_mirror_answers_when_the_first_fails(files, monkeypatch):
             raise OSError("503 Server Error")
         return str(files / "mnist" / fname)
 
-    monkeypatch.setattr(_datasets.pooch, "retrieve", retrieve)
+    monkeypatch.setattr(_published.pooch, "retrieve", retrieve)
     assert mnist("train").labels.tolist() == [0, 1, 2]
     first, second, third = asked
     assert first[0].endswith(NAMES[0])

@@ -166,7 +166,7 @@ def test_values_become_canonical() -> None:
         (StepSize, "a number above 0 or a pair, each a number above 0"),
         (Count, "a whole number at least 1"),
         (Literal["a", "b"], "'a' or 'b'"),
-        (tuple[str, ...], "a sequence, each text"),
+        (tuple[str, ...], "a sequence, each printable text"),
         (bool, "true or false"),
         (Positive | None, "a number above 0 or none"),
     ],

@@ -9,7 +9,9 @@ import torch
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm
+from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
+from mmbench.core.game import Game
 from mmbench.core.oracle import COUNTED
 from mmbench.core.source import Source
 from mmbench.core.status import Status
@@ -18,9 +20,10 @@ from mmbench.metrics import METRICS
 from mmbench.metrics.base import Column, IterateMetric
 from mmbench.plan import Cell, measured
 from mmbench.tasks import TASKS
+from mmbench.tasks.base import Task
 from mmbench.testing.algorithms import GAMES
 from mmbench.testing.tools import PLACE, Doomed, Entries, must_agree
-from mmbench.trajectory import Trajectory
+from mmbench.trajectory import Recording, Trajectory
 
 SMALL = "four_gaussians[hidden=6,noise=3,batch=8]"
 
@@ -172,6 +175,77 @@ def test_the_state_of_an_ended_run_is_frozen(what: str, frozen: int) -> None:
     SEEN.clear()
     ran("bilinear", Watched(what=what), steps=12)
     assert SEEN[-1] == [11, frozen, 11]
+
+
+class Elephant(Game):
+    """Counts the steps of each run, and shows its minibatches the count."""
+
+    dim_x = dim_y = batch_size = sample_size = 1
+    dtype = torch.float64
+
+    def draw(self, generator: torch.Generator, count: int) -> torch.Tensor:
+        """Nothing but places for the count."""
+        return torch.zeros(count, 1)
+
+    def memory(self, z: torch.Tensor) -> tuple:
+        """No step yet."""
+        return (torch.zeros(len(z), dtype=torch.int64),)
+
+    def advance(self, z: torch.Tensor, memory: tuple) -> tuple:
+        """One step more."""
+        return (memory[0] + 1,)
+
+    def recall(self, sample: torch.Tensor, memory: tuple) -> torch.Tensor:
+        """The count as the minibatch."""
+        return memory[0].to(self.dtype)
+
+    def losses(self, x: Any, y: Any, sample: Any, *, train: bool = True) -> Any:
+        """x's gradient is the count."""
+        loss = x[:, 0] * sample + 0 * y[:, 0]
+        return loss, -loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remembering(Task):
+    """The game that counts."""
+
+    gives = frozenset({Capability.ZERO_SUM})
+    metrics = ("field_norm",)
+
+    def build(self, place: Any) -> Game:
+        """The game."""
+        return Elephant()
+
+    def start(self, game: Game, generator: torch.Generator) -> torch.Tensor:
+        """At the origin."""
+        return torch.zeros(2, dtype=torch.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told(Scripted):
+    """Notes what gradient it gets at each step."""
+
+    def step(self, oracle: Any, z: torch.Tensor, state: Clock) -> Any:
+        """One step."""
+        SEEN.append(oracle.grad_x(z)[:3, 0].tolist())
+        oracle.resample()  # a second minibatch of a step has the same memory
+        assert oracle.grad_x(z)[:3, 0].tolist() == SEEN[-1]
+        return super().step(oracle, z, state)
+
+
+@pytest.mark.parametrize(
+    ("what", "frozen"), [("nothing", 11), ("nan", 4), ("far", 4), ("stop", 5)]
+)
+def test_what_a_game_remembers_goes_on_with_the_run(what: str, frozen: int) -> None:
+    """Once a step, however many minibatches it draws; frozen as the iterate is."""
+    SEEN.clear()
+    trajectory = ran(Remembering(), Told(what=what), steps=12)
+    assert trajectory.reason == ""
+    assert SEEN[3] == [3, 3, 3]
+    assert SEEN[-1] == [11, frozen, 11]
+    # What is measured begins to remember anew, so that it depends on z alone.
+    measured = ran(Remembering(), Told(), metrics=(METRICS.build("field_norm"),))
+    assert not measured.columns["field_norm"].any()
 
 
 def test_divergence_of_gda_is_dated() -> None:
@@ -440,6 +514,49 @@ def test_path_is_the_trajectory() -> None:
     )
 
 
+@pytest.mark.parametrize("keep", ["none", "last", "all"])
+def test_kept_iterates(keep: Any) -> None:
+    """Of all chunks and no padding; each is the iterate that was measured."""
+    trajectory = ran(SMALL, "gda", seeds=18, steps=7, records=2, keep=keep)
+    if keep == "none":
+        assert trajectory.iterates == {}
+        return
+    steps = {"last": [7], "all": list(trajectory.steps)}[keep]
+    assert trajectory.iterates["steps"].tolist() == steps
+    z = trajectory.iterates["z"]
+    assert z.shape[:2] == (len(steps), 18)
+    norms = trajectory.columns["norm"][-len(steps) :]
+    np.testing.assert_allclose(np.linalg.norm(z, axis=2), norms, rtol=1e-12)
+
+
+def test_a_failed_chunk_keeps_nothing() -> None:
+    """Where one chunk has no end, nobody can go on from the cell."""
+    trajectory = ran(
+        SMALL,
+        "gda",
+        seeds=18,
+        steps=2,
+        keep="last",
+        metrics=(Fussy(), METRICS.build("mode_coverage[samples=20]")),
+    )
+    assert trajectory.iterates == {}
+
+
+def test_given_starts_are_those_of_the_runs() -> None:
+    """Every run begins at its own row, across chunks; the padding follows the last."""
+    cell = cell_of(SMALL, "gda", seeds=18, steps=1, keep="all")
+    dim = cell.task.build(PLACE).dim
+    given = torch.arange(18.0)[:, None].expand(-1, dim) / 100
+    trajectory = run_cell(cell, PLACE, starts=lambda: given)
+    assert trajectory.reason == ""
+    np.testing.assert_allclose(trajectory.iterates["z"][0], given.numpy(), rtol=1e-7)
+    alone = cell_of(SMALL, "gda", seeds=(17,), steps=1, keep="all")
+    last = run_cell(alone, PLACE, starts=lambda: given[17:])
+    np.testing.assert_array_equal(
+        last.iterates["z"][1, 0], trajectory.iterates["z"][1, 17]
+    )
+
+
 def test_clock_never_runs_backwards() -> None:
     """Seconds grow along the records, the same for all runs of a chunk."""
     seconds = ran(SMALL, "gda", steps=5).seconds
@@ -451,7 +568,11 @@ def test_clock_never_runs_backwards() -> None:
 def test_progress_adds_up() -> None:
     """What is reported adds up to runs times steps."""
     told: list[int] = []
-    run_cell(cell_of(SMALL, "gda", seeds=18, steps=7, records=2), PLACE, told.append)
+    run_cell(
+        cell_of(SMALL, "gda", seeds=18, steps=7, records=2),
+        PLACE,
+        lambda run_steps, recording: told.append(run_steps),
+    )
     assert sum(told) == 18 * 7
 
 
@@ -478,3 +599,18 @@ def test_a_start_outside_is_brought_inside() -> None:
     trajectory = ran("bilinear[box=5,start_at=(9,-9)]", "gda", seeds=1, steps=2)
     assert trajectory.columns["entry_0"][0, 0] == 5
     assert trajectory.columns["entry_3"][0, 0] == -5
+
+
+def test_progress_is_told_between_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell of few records and slow steps shows that it lives; no step is lost."""
+    monkeypatch.setattr("mmbench.chunk.GLANCE", 0.0)
+    told: list[tuple[int, int]] = []
+
+    def progress(run_steps: int, recording: Recording | None) -> None:
+        told.append((run_steps, len(recording.steps) if recording else -1))
+
+    one = cell_of("bilinear", "gda", 2, steps=50, records=1)
+    run_cell(one, PLACE, progress=progress)
+    assert told[0] == (0, -1)
+    assert sum(run_steps for run_steps, _ in told) == 2 * 50
+    assert sum(run_steps == 2 for run_steps, _ in told) == 50

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from images import fake_cifar10
 
 from mmbench.core.description import digest
 from mmbench.core.errors import DataError, StoreError
+from mmbench.core.place import Place
 from mmbench.execute import Watcher, execute, is_stored
 from mmbench.frame import gather, load, tidy
 from mmbench.plan import LEADING, Cell, plan
@@ -53,7 +55,7 @@ class Counting(Watcher):
         """A cell begins."""
         self.begun.append(cell.label)
 
-    def advance(self, run_steps: int) -> None:
+    def advance(self, run_steps: int, recording: Any = None) -> None:
         """Steps were made."""
         self.run_steps += run_steps
 
@@ -281,3 +283,256 @@ def test_load_needs_a_store(tmp_path: Path) -> None:
     """A folder that is not there is an error in a sentence."""
     with pytest.raises(StoreError, match="there is none at"):
         load(tmp_path / "nothing")
+
+
+# ---- chains ----
+
+NET = "four_gaussians[hidden=4,noise=2,batch=8]"
+QUICK = ("sliced_wasserstein[samples=20]",)
+
+
+def chain(*then: Grid, task: str = NET, **first: Any) -> tuple[Cell, ...]:
+    """Six steps of GDA under the label "first", and what goes on from there."""
+    options = {"metrics": QUICK, "seeds": 3, "steps": 6, "records": 3} | first
+    start = Grid(tasks=(task,), algorithms=("first = gda",), **options)
+    return plan(Suite(name="test", grids=(start, *then)))
+
+
+def then(algorithm: str = "omd", task: str = NET, **options: Any) -> Grid:
+    """A grid that goes on from "first" for four steps, all iterates kept."""
+    return Grid(
+        tasks=(task,),
+        algorithms=(algorithm,),
+        **{
+            "after": "first",
+            "metrics": QUICK,
+            "seeds": 3,
+            "steps": 4,
+            "records": 4,
+            "keep": "all",
+        }
+        | options,
+    )
+
+
+def kept(planned: tuple[Cell, ...], store: Store | None) -> list[np.ndarray]:
+    """Iterates of each cell, from a store or in memory."""
+    found: dict[str, Any] = {}
+    execute(
+        planned,
+        store,
+        fresh=lambda cell, done: found.update({cell.key: done.iterates}),
+    )
+    return [found[cell.key]["z"] for cell in planned]
+
+
+def test_a_chained_run_starts_where_the_other_ended(store: Store) -> None:
+    """Bit for bit and seed by seed, whichever seeds go on."""
+    start, rest, some = kept(chain(then(), then("cgd", first_seed=1, seeds=2)), store)
+    np.testing.assert_array_equal(rest[0], start[-1])
+    np.testing.assert_array_equal(some[0], start[-1, 1:])
+    assert (rest[-1] != rest[0]).any()
+
+
+@pytest.mark.parametrize("player", ["x", "y"])
+def test_one_player_may_start_anew(store: Store, player: Any) -> None:
+    """The one inherited stands where it ended, the other where its seed begins."""
+    cells = chain(then(inherit=player), keep="all")
+    start, rest = kept(cells, store)
+    split = cells[0].task.build(Place()).dim_x
+    assert split < start.shape[2]
+    x, y = rest[0][:, :split], rest[0][:, split:]
+    before_x, before_y = (
+        start[-1 if player == "x" else 0],
+        start[0 if player == "x" else -1],
+    )
+    np.testing.assert_array_equal(x, before_x[:, :split])
+    np.testing.assert_array_equal(y, before_y[:, split:])
+
+
+@pytest.mark.parametrize(("task", "same"), [(NET, False), ("bilinear", True)])
+def test_a_chained_run_sees_other_minibatches(
+    store: Store, task: str, same: bool
+) -> None:
+    """From where it had begun anyway, a run takes other steps; without data the same.
+
+    The cell before moves by less than the last bit.
+    """
+    metrics = () if same else QUICK
+    still = Grid(
+        tasks=(task,),
+        algorithms=("still = gda[step_size=1e-300]",),
+        metrics=metrics,
+        seeds=3,
+        steps=2,
+    )
+    rest = then("gda[step_size=0.2]", task, after="still", metrics=metrics)
+    plain = Grid(
+        tasks=(task,),
+        algorithms=("plain = gda[step_size=0.2]",),
+        metrics=metrics,
+        seeds=3,
+        steps=4,
+        records=4,
+        keep="all",
+    )
+    planned = plan(Suite(name="test", grids=(still, rest, plain)))
+    _, chained, direct = kept(planned, store)
+    np.testing.assert_array_equal(chained[0], direct[0])
+    assert np.array_equal(chained[1], direct[1]) is same
+
+
+def test_branches_of_a_chain_are_paired(store: Store) -> None:
+    """Two methods that go on from one end see the same minibatches."""
+    _, one, other = kept(chain(then("gda"), then("omd")), store)
+    # The first step of OMD is GDA's.
+    np.testing.assert_array_equal(one[1], other[1])
+    assert (one[2] != other[2]).any()
+
+
+def test_chains_are_the_same_in_memory_and_in_pieces(
+    store: Store, tmp_path: Path
+) -> None:
+    """Whether ends are stored, held, or found from an earlier day."""
+    planned = chain(then(), then("cgd"))
+    stored, held = kept(planned, store), kept(planned, None)
+    other = Store(tmp_path / "other")
+    execute(planned[:1], other)
+    later = kept(planned[1:], other)
+    for one, another in zip(stored, held, strict=True):
+        np.testing.assert_array_equal(one, another)
+    for one, another in zip(stored[1:], later, strict=True):
+        np.testing.assert_array_equal(one, another)
+    assert execute(planned, store) == []
+
+
+def test_an_end_that_is_missing_is_computed_first(store: Store) -> None:
+    """A cell stored before anybody went on from it runs again, and keeps its end."""
+    (alone,) = chain()
+    execute([alone], store)
+    assert not store.iterates(alone.key)
+    done = execute(chain(then()), store)
+    assert [cell.label for cell in done] == ["first", "omd"]
+    assert store.iterates(alone.key)["steps"].tolist() == [6]
+
+
+def test_nobody_goes_on_from_an_error(store: Store, tmp_path: Path) -> None:
+    """The cells after it end with an error that says so, stored or not."""
+    path = tmp_path / "failing.py"
+    path.write_text(FAILING, "utf-8")
+    bad = Grid(
+        tasks=(NET,), algorithms=(f"bad = {path}:Failing",), metrics=QUICK, seeds=3
+    )
+    planned = plan(
+        Suite(
+            name="test",
+            grids=(bad, then(after="bad"), then("third = gda", after="omd")),
+        )
+    )
+    for where in (store, None):
+        frames: dict[str, Any] = {}
+        execute(
+            planned,
+            where,
+            fresh=lambda cell, done, frames=frames: frames.update(
+                {cell.label: done.frame}
+            ),
+        )
+        assert set(frames["bad"]["reason"]) == {"ZeroDivisionError: three"}
+        for label, before in (("omd", "bad"), ("third", "omd")):
+            assert set(frames[label]["status"]) == {"error"}
+            (reason,) = set(frames[label]["reason"])
+            assert reason == (
+                f"StoreError: {before} on {NET} must have ended for {label} to go on "
+                "from there; it has no last iterates."
+            )
+
+
+def test_players_of_another_length_are_refused(store: Store) -> None:
+    """A start from a game of another size is an error in a sentence."""
+    game = "four_gaussians[hidden=5,noise=2,batch=8]"
+    planned = chain(then(task=game))
+    execute(planned, store)
+    (reason,) = set(store.frame(planned[1].key)["reason"])
+    assert "must go on from a game of" in reason
+
+
+@pytest.mark.parametrize("keep", ["none", "last", "all"])
+def test_iterates_are_kept_as_asked(store: Store, keep: Any) -> None:
+    """None, those of the last record, or of all; the footer says which."""
+    (cell,) = chain(keep=keep)
+    execute([cell], store)
+    found = store.iterates(cell.key)
+    assert store.footer(cell.key)["kept"] == keep
+    assert execute([cell], store) == []
+    if keep == "none":
+        assert found == {}
+        return
+    steps = [6] if keep == "last" else list(cell.schedule)
+    assert found["steps"].tolist() == steps
+    dim = cell.task.build(Place()).dim
+    assert found["z"].shape == (len(steps), 3, dim)
+    assert found["z"].dtype == np.float32
+
+
+def test_asking_for_less_loses_no_iterates(store: Store) -> None:
+    """A cell stored with all its iterates answers for one with none, and keeps them."""
+    (rich,) = chain(keep="all")
+    execute([rich], store)
+    (poor,) = chain(metrics=(*QUICK, "field_norm"))
+    execute([poor], store)
+    assert execute([poor], store) == []
+    assert execute([rich], store) == []
+    assert len(store.iterates(rich.key)["steps"]) == len(rich.schedule)
+
+
+def test_what_is_measured_later_is_what_was_to_be_seen_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of kept iterates, also of a game that remembers and in the middle of a chain."""
+    fake_cifar10(tmp_path, monkeypatch, train=20, test=10)
+    task = "cifar10[channels=1,noise=4,batch=4,spectral=true]"
+    losses = "losses[minibatches=1]"
+
+    def planned(*metrics: str) -> tuple[Cell, ...]:
+        rest = then("gda", task, seeds=2, metrics=metrics)
+        return chain(rest, task=task, metrics=metrics, seeds=2, keep="all")
+
+    early, late = Store(tmp_path / "early"), Store(tmp_path / "late")
+    execute(planned(losses, "field_norm"), early)
+    execute(planned("field_norm"), late)
+    watcher = Counting()
+    assert len(execute(planned(losses), late, watcher=watcher)) == 2
+    assert watcher.run_steps == 0
+    for cell in planned(losses):
+        one, other = (where.frame(cell.key) for where in (early, late))
+        for name in ("loss_x", "loss_y", "field_norm"):
+            assert one[name].notna().all()
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+# ---- what real data get ----
+
+
+def test_footers_tell_protocol_and_ideal(store: Store) -> None:
+    """How images were measured, and what real ones get; nothing for other metrics."""
+    words = "classifier_score[features=digitscnn,count=50,splits=2]"
+    (cell,) = cells(
+        "gda",
+        tasks=("digits01[hidden=4,batch=4]",),
+        metrics=(words, "losses[minibatches=1]", "digit_coverage[samples=10]"),
+        steps=1,
+        seeds=1,
+    )
+    execute([cell], store)
+    footer = store.footer(cell.key)
+    assert list(footer["protocols"]) == [words]
+    protocol = footer["protocols"][words]
+    assert (protocol["generated"], protocol["splits"]) == (50, 2)
+    assert len(protocol["sha256"]) == 64
+    assert list(footer["ideal"]) == ["cs_digitscnn_50"]
+    # Zeros and ones alone: sure of each, and of two classes.
+    assert footer["ideal"]["cs_digitscnn_50"] == pytest.approx(2, abs=0.2)
+    (toy,) = cells("gda")
+    execute([toy], store)
+    assert store.footer(toy.key)["protocols"] == store.footer(toy.key)["ideal"] == {}

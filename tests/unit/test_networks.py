@@ -4,12 +4,23 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.utils.parametrizations import spectral_norm
 
 from mmbench.core.streams import generator
 from mmbench.tasks import TASKS
-from mmbench.tasks._networks import MLP
+from mmbench.tasks._image_networks import mnist_icr
+from mmbench.tasks._layers import (
+    BatchNorm,
+    Conv,
+    Dropout,
+    First,
+    Linear,
+    Rectifier,
+    Reshape,
+)
+from mmbench.tasks._networks import MLP, Network
 from mmbench.testing.tools import PLACE, begin
 
 RUNS, BATCH = 3, 7
@@ -104,6 +115,190 @@ def test_glorot_starts() -> None:
     bound = math.sqrt(6 / 300)
     assert bound * 0.99 < weight.abs().max().item() <= bound
     assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+
+
+# ---- chains of layers ----
+
+
+def test_given_moments_make_samples_independent_of_each_other() -> None:
+    """With moments, a sample is the same whoever is in its batch."""
+    network, _ = mnist_icr(5, 1)
+    random = torch.Generator().manual_seed(0)
+    flat = torch.randn(2, network.layout.size, generator=random, dtype=torch.float64)
+    noise = torch.randn(2, 40, 5, generator=random, dtype=torch.float64)
+    moments = network.moments(flat, noise)
+    assert len(moments) == 3
+    whole = network(flat, noise, moments=moments)
+    torch.testing.assert_close(whole, network(flat, noise), rtol=1e-9, atol=1e-11)
+    part = network(flat, noise[:, 3:7], moments=moments)
+    torch.testing.assert_close(part, whole[:, 3:7], rtol=1e-9, atol=1e-11)
+    assert not torch.allclose(part, network(flat, noise[:, 3:7]))
+
+
+def test_masks_of_several_layers_lie_side_by_side() -> None:
+    """Each dropout takes its own part, in the order of the layers; None drops none."""
+    network = Network(
+        (4,),
+        (
+            Linear(4, 12),
+            Dropout(0.5),
+            Reshape((3, 2, 2)),
+            Dropout(0.0),  # takes no part
+            Conv(3, 2, kernel=1),
+            Dropout(0.5),
+            Reshape((8,)),
+            Linear(8, 1),
+        ),
+    )
+    assert network.mask_width == 12 + 8
+    random = torch.Generator().manual_seed(0)
+    flat = torch.randn(2, network.layout.size, generator=random)
+    inputs = torch.randn(2, BATCH, 4, generator=random)
+    masks = torch.ones(2, BATCH, 20)
+    torch.testing.assert_close(network(flat, inputs, masks), network(flat, inputs))
+    masks[:, :, 12:] = 0  # nothing but the last bias is left
+    bias = network.layout.split(flat)["7.bias"].expand(2, BATCH, 1)
+    torch.testing.assert_close(network(flat, inputs, masks), bias)
+    masks[:, :, 12:], masks[:, :, :12] = 1, 0  # the input is forgotten
+    outputs = network(flat, inputs, masks)
+    torch.testing.assert_close(outputs, outputs[:, :1].expand(2, BATCH, 1))
+    assert not torch.allclose(outputs, bias)
+
+
+def test_starts_join_the_layers_starts() -> None:
+    """A network begins as its layers do, one after the other from one generator."""
+    network = Network((3,), (Linear(3, 4), Rectifier(), BatchNorm(4), Linear(4, 1)))
+    first = First("torch", "torch", "torch")
+    flat = network.start(first, generator(0, "start"))
+    tensors, random = network.layout.split(flat[None]), generator(0, "start")
+    for i, layer in enumerate(network.layers):
+        for name, tensor in layer.start(first, random).items():
+            assert torch.equal(tensors[f"{i}.{name}"][0], tensor)
+
+
+# ---- spectral normalisation ----
+
+NORMALISED = Network(
+    (2, 4, 4),
+    (
+        Conv(2, 3, kernel=3, padding=1),
+        Rectifier(0.1),
+        Reshape((48,)),
+        Linear(48, 5),
+        Rectifier(0.1),
+        Linear(5, 1),
+    ),
+    normalised=True,
+)
+
+
+def spectral_flat(runs: int = 3) -> Tensor:
+    """Parameters whose first weights have a clear largest singular value."""
+    random = torch.Generator().manual_seed(1)
+    size = NORMALISED.layout.size
+    flat = torch.randn(runs, size, generator=random, dtype=torch.float64)
+    tensors = NORMALISED.layout.split(flat)
+    for name in ("0.weight", "3.weight"):
+        matrix = tensors[name].flatten(2)
+        matrix += 8 * torch.ones_like(matrix) / matrix[0].numel() ** 0.5
+    return flat
+
+
+def converged(flat: Tensor) -> tuple[Tensor, ...]:
+    """Singular vectors after many power iterations."""
+    vectors = NORMALISED.first_vectors(flat)
+    for _ in range(200):
+        vectors = NORMALISED.power_iteration(flat, vectors)
+    return vectors
+
+
+def test_spectral_norm_is_the_largest_singular_value() -> None:
+    """Converged, the network is the plain one with each weight over its norm."""
+    flat = spectral_flat()
+    plain = Network(NORMALISED.input_shape, NORMALISED.layers)
+    divided = flat.clone()
+    tensors = plain.layout.split(divided)
+    for name in ("0.weight", "3.weight", "5.weight"):
+        for run in range(len(flat)):
+            weight = tensors[name][run]
+            norm = torch.linalg.svdvals(weight.flatten(1))[0]
+            weight /= norm
+    random = torch.Generator().manual_seed(2)
+    inputs = torch.randn(3, BATCH, 2, 4, 4, generator=random, dtype=torch.float64)
+    outputs = NORMALISED(flat, inputs, vectors=converged(flat))
+    torch.testing.assert_close(outputs, plain(divided, inputs), rtol=1e-9, atol=1e-11)
+
+
+def test_one_power_iteration_is_torchs() -> None:
+    """From the same left vector, torch's module reaches the same pair and output."""
+    layer = Network((6,), (Linear(6, 4),), normalised=True)
+    random = torch.Generator().manual_seed(3)
+    flat = torch.randn(1, layer.layout.size, generator=random, dtype=torch.float64)
+    tensors, first = layer.layout.split(flat), layer.first_vectors(flat)
+    module = nn.Linear(6, 4, dtype=torch.float64)
+    with torch.no_grad():
+        module.weight.copy_(tensors["0.weight"][0].T)
+        module.bias.copy_(tensors["0.bias"][0, 0])
+    module = spectral_norm(module)
+    # Torch's rows are our columns, so its pair is ours the other way round; it moves
+    # the vector of rows first, as we do.
+    norm = module.parametrizations.weight[0]
+    norm._v.copy_(first[0][0])
+    norm._u.copy_(first[1][0])
+    matrix = tensors["0.weight"][0].T
+    norm._power_method(matrix, 1)
+    left, right = layer.power_iteration(flat, first)
+    torch.testing.assert_close(right[0], norm._u)
+    torch.testing.assert_close(left[0], norm._v)
+
+
+def test_gradients_take_singular_vectors_as_constants() -> None:
+    """Value and gradient are those of torch's module with the same vectors."""
+    layer = Network((6,), (Linear(6, 4),), normalised=True)
+    random = torch.Generator().manual_seed(3)
+    flat = torch.randn(2, layer.layout.size, generator=random, dtype=torch.float64)
+    vectors = layer.first_vectors(flat)
+    inputs = torch.randn(2, BATCH, 6, generator=random, dtype=torch.float64)
+    moving = flat.clone().requires_grad_()
+    outputs = layer(moving, inputs, vectors=vectors)
+    (found,) = torch.autograd.grad(outputs.sin().sum(), moving)
+    tensors, slopes = layer.layout.split(flat), layer.layout.split(found)
+    for run in range(2):
+        module = nn.Linear(6, 4, dtype=torch.float64)
+        with torch.no_grad():
+            module.weight.copy_(tensors["0.weight"][run].T)
+            module.bias.copy_(tensors["0.bias"][run, 0])
+        module = spectral_norm(module).eval()
+        norm = module.parametrizations.weight[0]
+        norm._v.copy_(vectors[0][run])
+        norm._u.copy_(vectors[1][run])
+        expected = module(inputs[run])
+        torch.testing.assert_close(outputs[run], expected, rtol=1e-12, atol=1e-13)
+        expected.sin().sum().backward()
+        gradient = module.parametrizations.weight.original.grad
+        torch.testing.assert_close(slopes["0.weight"][run].T, gradient)
+
+
+def test_first_vectors_are_warm() -> None:
+    """Fifteen iterations from a fixed direction; none where nothing is divided."""
+    flat = spectral_flat()
+    first = NORMALISED.first_vectors(flat)
+    assert len(first) == 6
+    for one, length in zip(first, (3, 18, 48, 5, 5, 1), strict=True):
+        assert one.shape == (3, length)
+        torch.testing.assert_close(one.norm(dim=1), torch.ones(3, dtype=one.dtype))
+    for name, left, right in zip(
+        NORMALISED._weights, first[::2], first[1::2], strict=True
+    ):
+        weight = NORMALISED.layout.split(flat)[name].flatten(2)
+        norm = torch.einsum("ri,rij,rj->r", left, weight, right)
+        largest = torch.linalg.svdvals(weight)[:, 0]
+        torch.testing.assert_close(norm, largest, rtol=0.01, atol=0)
+    alone = NORMALISED.first_vectors(flat[1:2])
+    for one, other in zip(first, alone, strict=True):
+        torch.testing.assert_close(one[1:2], other, rtol=1e-12, atol=1e-14)
+    plain = Network(NORMALISED.input_shape, NORMALISED.layers)
+    assert plain.first_vectors(flat) == ()
 
 
 # ---- losses of a GAN ----

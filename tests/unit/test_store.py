@@ -1,5 +1,6 @@
-"""The store: whole files or none, damaged ones named, footers kept."""
+"""The store: whole files or none, what belongs together, and what lies where."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -8,74 +9,165 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from stores import ARRAYS, FOOTER, FRAME, ITERATES, KEY, OTHER, PLAIN
 
-from mmbench.core.errors import StoreError
-from mmbench.store import SCHEMA, Store
-
-FRAME = pd.DataFrame({"seed": [0, 1], "x": [1.5, np.nan], "label": ["a", "a"]})
-FOOTER = {"task": "bilinear", "outcomes": {"finished": 2}, "ö": "é"}
-ARRAYS = {"path": np.arange(6.0).reshape(1, 3, 2), "path_steps": np.arange(3)}
+from mmbench.core.errors import DamagedError, StoreError
+from mmbench.seal import SCHEMA, sealed
+from mmbench.store import Store
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """A store with one cell."""
     made = Store(tmp_path / "deep" / "store")
-    made.put("abc", FRAME, FOOTER, ARRAYS)
+    made.put(KEY, FRAME, FOOTER, ARRAYS, ITERATES)
     return made
+
+
+def names(store: Store) -> list[str]:
+    """Files of a store, sorted."""
+    return sorted(path.name for path in store.folder.iterdir())
 
 
 def test_round_trip(store: Store) -> None:
     """What was put is what is there, NaN included."""
-    pd.testing.assert_frame_equal(store.frame("abc"), FRAME)
-    assert store.footer("abc") == {"schema": SCHEMA, **FOOTER}
-    arrays = store.arrays("abc")
-    assert set(arrays) == set(ARRAYS)
-    for name, array in ARRAYS.items():
-        np.testing.assert_array_equal(arrays[name], array)
-    assert "abc" in store
-    assert "abd" not in store
-    assert list(store) == ["abc"]
+    pd.testing.assert_frame_equal(store.frame(KEY), FRAME)
+    told = store.footer(KEY)
+    assert told.items() >= {**FOOTER, "schema": SCHEMA, "key": KEY}.items()
+    for found, given in (
+        (store.arrays(KEY), ARRAYS),
+        (store.iterates(KEY), ITERATES),
+    ):
+        assert set(found) == set(given)
+        for name, array in given.items():
+            np.testing.assert_array_equal(found[name], array)
+    assert KEY in store
+    assert OTHER not in store
+    assert list(store) == [KEY]
+    assert store.faults(KEY) == []
+
+
+def test_what_a_table_says_of_itself_is_replaced(store: Store) -> None:
+    """A footer that was read and is put again tells its own schema, key and files."""
+    store.put(OTHER, FRAME, store.footer(KEY) | {"schema": 1}, {})
+    assert store.footer(OTHER) == store.footer(KEY) | {"key": OTHER, "files": {}}
+
+
+def test_tables_are_plain_parquet(store: Store) -> None:
+    """pandas reads a table without mmbench."""
+    pd.testing.assert_frame_equal(pd.read_parquet(store.table(KEY)), FRAME)
+
+
+def test_files_are_named_by_their_content(store: Store) -> None:
+    """Key, digest and kind; the digest is that of the bytes, and the footer has it."""
+    assert [name.split(".")[0] for name in names(store)] == [KEY] * 3
+    for kind, path in store.companions(KEY).items():
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        ending = {"arrays": "", "iterates": "iterates."}[kind]
+        assert path.name == f"{KEY}.{digest[:16]}.{ending}safetensors"
+        assert store.footer(KEY)["files"][kind] == digest
 
 
 def test_arrays_that_are_not_contiguous(store: Store) -> None:
     """Slices and transposes are stored as they look."""
     turned = np.arange(6.0).reshape(2, 3).T
-    store.put("t", FRAME, FOOTER, {"turned": turned, "every": np.arange(10)[::2]})
-    np.testing.assert_array_equal(store.arrays("t")["turned"], turned)
-    np.testing.assert_array_equal(store.arrays("t")["every"], [0, 2, 4, 6, 8])
+    store.put(OTHER, FRAME, FOOTER, {"turned": turned, "every": np.arange(10)[::2]})
+    np.testing.assert_array_equal(store.arrays(OTHER)["turned"], turned)
+    np.testing.assert_array_equal(store.arrays(OTHER)["every"], [0, 2, 4, 6, 8])
 
 
 def test_cells_without_arrays(store: Store) -> None:
     """No arrays, no file."""
-    store.put("plain", FRAME, FOOTER, {})
-    assert store.arrays("plain") == {}
-    assert not (store.folder / "plain.safetensors").exists()
+    store.put(PLAIN, FRAME, FOOTER, {})
+    assert store.arrays(PLAIN) == store.iterates(PLAIN) == {}
+    assert [name for name in names(store) if name.startswith(PLAIN)] == [
+        f"{PLAIN}.parquet"
+    ]
 
 
 def test_a_cell_is_replaced_whole(store: Store) -> None:
-    """A second put replaces table and footer; nothing temporary is left."""
-    store.put("abc", FRAME.assign(x=2.0), FOOTER | {"task": "other"}, ARRAYS)
-    assert store.frame("abc").x.tolist() == [2.0, 2.0]
-    assert store.footer("abc")["task"] == "other"
-    names = sorted(path.name for path in store.folder.iterdir())
-    assert names == ["abc.parquet", "abc.safetensors"]
+    """A second put replaces table, footer and arrays; nothing of before is left."""
+    other = {"path": ARRAYS["path"] + 1}
+    store.put(KEY, FRAME.assign(x=2.0), FOOTER | {"task": "other"}, other)
+    assert store.frame(KEY).x.tolist() == [2.0, 2.0]
+    assert store.footer(KEY)["task"] == "other"
+    np.testing.assert_array_equal(store.arrays(KEY)["path"], other["path"])
+    assert store.iterates(KEY) == {}
+    assert len(names(store)) == 2
+
+
+def test_a_cell_put_twice_stays(store: Store) -> None:
+    """The same content again is no older one, and is not removed as such."""
+    before = names(store)
+    store.put(KEY, FRAME, FOOTER, ARRAYS, ITERATES)
+    assert names(store) == before
+    assert store.faults(KEY) == []
+
+
+def test_versions_change_with_every_write(store: Store) -> None:
+    """Whoever remembers the version finds out that somebody wrote."""
+    before = store.version(KEY)
+    assert before == store.version(KEY)
+    store.put(KEY, FRAME, FOOTER, ARRAYS, ITERATES)
+    assert store.version(KEY) != before
+    assert store.version(OTHER) is None
+
+
+@pytest.mark.parametrize("read", ["arrays", "faults"])
+def test_a_cell_replaced_while_it_is_read_is_read_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    """A reader that comes between a table and its arrays takes the new ones."""
+    digests, new = Store._digests, {"path": ARRAYS["path"] + 1}
+
+    def late(self: Store, key: str) -> dict[str, str]:
+        found = digests(self, key)
+        monkeypatch.undo()
+        self.put(key, FRAME, FOOTER, new)
+        return found
+
+    monkeypatch.setattr(Store, "_digests", late)
+    if read == "faults":
+        assert store.faults(KEY) == []
+    else:
+        np.testing.assert_array_equal(store.arrays(KEY)["path"], new["path"])
+
+
+def test_removing_leaves_the_others(store: Store) -> None:
+    """All files of a cell go, its checkpoint included."""
+    store.put(OTHER, FRAME, FOOTER, ARRAYS)
+    store.slot(KEY).write(b"unfinished")
+    store.remove(KEY)
+    assert KEY not in store
+    assert {name.split(".")[0] for name in names(store)} == {OTHER}
+
+
+def test_a_stored_cell_has_no_checkpoint(store: Store) -> None:
+    """What is finished needs none."""
+    store.slot(OTHER).write(b"unfinished")
+    assert store.slot(OTHER).read() == b"unfinished"
+    store.put(OTHER, FRAME, FOOTER, {})
+    assert store.slot(OTHER).read() is None
+
+
+# ---- interruptions ----
 
 
 def test_a_failed_write_leaves_the_old_cell(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the disk fails at the last moment, the old file stays, and no remains."""
+    """When the disk fails at the last moment, the old files stay, and no remains."""
+    before = names(store)
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(StoreError, match="No space left on device"):
-        store.put("abc", FRAME.assign(x=2.0), FOOTER, {})
+        store.put(KEY, FRAME.assign(x=2.0), FOOTER, {})
     monkeypatch.undo()
-    pd.testing.assert_frame_equal(store.frame("abc"), FRAME)
-    assert not list(store.folder.glob("*.part"))
+    pd.testing.assert_frame_equal(store.frame(KEY), FRAME)
+    assert names(store) == before
 
 
 def test_an_interrupted_write_leaves_no_cell(
@@ -89,85 +181,127 @@ def test_an_interrupted_write_leaves_no_cell(
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        store.put("abc", FRAME, FOOTER, ARRAYS)
+        store.put(KEY, FRAME, FOOTER, ARRAYS)
     monkeypatch.undo()
-    assert "abc" not in store
+    assert KEY not in store
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tables_never_lack_their_arrays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_put_that_ends_before_the_table_changes_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Arrays are written before the table that stands for the cell."""
-    order: list[str] = []
-    replace = os.replace
+    """New arrays beside the old table are not read with it."""
+    replace, targets = os.replace, []
 
-    def watched(source: str, target: Path) -> None:
-        order.append(Path(target).suffix)
+    def once(source: str, target: Path) -> None:
+        targets.append(Path(target).suffix)
+        if targets[-1] == ".parquet":
+            raise KeyboardInterrupt
         replace(source, target)
 
-    monkeypatch.setattr(os, "replace", watched)
-    Store(tmp_path).put("abc", FRAME, FOOTER, ARRAYS)
-    assert order == [".safetensors", ".parquet"]
+    monkeypatch.setattr(os, "replace", once)
+    with pytest.raises(KeyboardInterrupt):
+        store.put(KEY, FRAME.assign(x=2.0), FOOTER, {"path": ARRAYS["path"] + 1})
+    monkeypatch.undo()
+    assert targets == [".safetensors", ".parquet"]
+    np.testing.assert_array_equal(store.arrays(KEY)["path"], ARRAYS["path"])
+    assert store.faults(KEY) == []
 
 
-# ---- damage ----
+def test_files_and_folder_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file is forced out before it gets its name, and the name after that."""
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def forced(number: int) -> None:
+        kind = "folder" if Path(f"/proc/self/fd/{number}").is_dir() else "file"
+        done.append(kind)
+        fsync(number)
+
+    def named(source: str, target: Path) -> None:
+        done.append("name")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", forced)
+    monkeypatch.setattr(os, "replace", named)
+    Store(tmp_path).put(KEY, FRAME, FOOTER, ARRAYS)
+    assert done == ["file", "name", "folder"] * 2
 
 
-def damage(path: Path, how: str) -> None:
-    """Make a file one that cannot be read."""
-    content = path.read_bytes()
-    new = {
-        "empty": b"",
-        "truncated": content[: len(content) // 2],
-        "garbage": b"not what it was" * 40,
-    }
-    path.write_bytes(new[how])
+# ---- what is refused ----
 
 
-@pytest.mark.parametrize("how", ["empty", "truncated", "garbage"])
-@pytest.mark.parametrize("read", ["frame", "footer"])
-def test_damaged_tables_are_named(store: Store, how: str, read: str) -> None:
-    """The sentence names the file and what to do about it."""
-    damage(store.folder / "abc.parquet", how)
-    with pytest.raises(StoreError) as caught:
-        getattr(store, read)("abc")
-    said = str(caught.value)
-    assert str(store.folder / "abc.parquet") in said
-    assert "Delete it and run again." in said
-    assert "\n" not in said
+@pytest.mark.parametrize(
+    "key", ["../../etc/passwd", "a/b", "", ".", "É" * 24, f"{KEY}.x", KEY.upper()]
+)
+def test_no_path_leaves_the_store(store: Store, key: str) -> None:
+    """Only digests make names of files."""
+    assert key not in store
+    for reach in (
+        lambda: store.put(key, FRAME, FOOTER, {}),
+        lambda: store.frame(key),
+        lambda: store.remove(key),
+    ):
+        with pytest.raises(StoreError, match="A key must have 24 digits"):
+            reach()
+    assert len(names(store)) == 3
 
 
-@pytest.mark.parametrize("how", ["empty", "truncated", "garbage"])
-def test_damaged_arrays_are_named(store: Store, how: str) -> None:
-    """The file that is broken is the one that is named."""
-    damage(store.folder / "abc.safetensors", how)
-    with pytest.raises(StoreError) as caught:
-        store.arrays("abc")
-    assert str(store.folder / "abc.safetensors") in str(caught.value)
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"arrays": "../../../secret"},
+        {"elsewhere": "0" * 64},
+        {"arrays": 7},
+        ["arrays"],
+        None,
+    ],
+)
+def test_a_table_names_no_file_but_its_own(store: Store, files: object) -> None:
+    """A forged footer reads nothing outside."""
+    forged = sealed(FRAME, FOOTER | {"key": OTHER, "files": files})
+    store.table(OTHER).write_bytes(forged)
+    for read in (store.arrays, store.companions):
+        with pytest.raises(DamagedError, match="foreign"):
+            read(OTHER)
+    assert store.faults(OTHER) != []
 
 
-def test_foreign_tables_are_refused(store: Store) -> None:
-    """A Parquet file that mmbench did not write has no footer."""
-    pq.write_table(pa.table({"a": [1]}), store.folder / "foreign.parquet")
-    with pytest.raises(StoreError, match=r"foreign\.parquet must be a cell"):
-        store.footer("foreign")
+def test_odd_words_reach_no_name_and_break_no_seal(tmp_path: Path) -> None:
+    """Labels may hold anything, even what looks like a seal."""
+    label = "../x\n<b>\0 ö mmbench:sha256:" + "0" * 64
+    frame = FRAME.assign(label=label)
+    store = Store(tmp_path)
+    store.put(KEY, frame, FOOTER | {"label": label, label: 1}, {})
+    assert [path.name for path in tmp_path.iterdir()] == [f"{KEY}.parquet"]
+    assert store.footer(KEY)["label"] == label
+    assert set(store.frame(KEY).label) == {label}
+    assert store.faults(KEY) == []
 
 
 def test_other_schemas_are_refused(store: Store) -> None:
     """A later version's file is not read as if it were this one's."""
-    table = pa.table({"a": [1]}).replace_schema_metadata(
-        {b"mmbench": b'{"schema": 99}'}
+    later = sealed(FRAME, FOOTER | {"key": OTHER, "files": {}})
+    table = pq.read_table(pa.BufferReader(later))
+    told = table.schema.metadata[b"mmbench"].replace(
+        f'"schema": {SCHEMA}'.encode(), b'"schema": 99'
     )
-    pq.write_table(table, store.folder / "later.parquet")
-    with pytest.raises(StoreError, match="must have schema 2; got 99"):
-        store.footer("later")
+    metadata = {b"mmbench": told}  # and no seal that this version knows
+    pq.write_table(table.replace_schema_metadata(metadata), store.table(OTHER))
+    with pytest.raises(StoreError) as caught:
+        store.footer(OTHER)
+    said = f"must have schema {SCHEMA}; got 99, of another mmbench version"
+    assert said in str(caught.value)
+    assert not isinstance(caught.value, DamagedError)
 
 
 def test_missing_cells_and_folders(store: Store, tmp_path: Path) -> None:
     """A key or folder that is not there is an error in a sentence."""
-    with pytest.raises(StoreError, match="nothing"):
-        store.frame("nothing")
+    with pytest.raises(StoreError, match=f"must hold cell {OTHER}; it does not"):
+        store.frame(OTHER)
+    assert store.faults(OTHER) == store.set_aside(OTHER) == []
     with pytest.raises(StoreError, match="there is none at"):
         list(Store(tmp_path / "no"))
 
@@ -179,7 +313,7 @@ def test_unwritable_places_are_found_before_work(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="must be a folder that can be written"):
             Store(place).check_writable()
     with pytest.raises(StoreError, match="must be writable"):
-        Store(tmp_path / "file").put("abc", FRAME, FOOTER, {})
+        Store(tmp_path / "file").put(KEY, FRAME, FOOTER, {})
 
 
 def test_trying_leaves_nothing(tmp_path: Path) -> None:

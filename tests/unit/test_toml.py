@@ -125,9 +125,9 @@ FAULTS = {
     "text for a list": ('[[grid]]\ntasks="bilinear"\nalgorithms=["gda"]', "Grid.tasks"),
     "text for a number": (ONE + 'seeds = "many"', "Grid.seeds must be a whole number"),
     "fraction": (ONE + "steps = 1.5", "Grid.steps must be a whole number"),
-    "zero seeds": (ONE + "seeds = 0", "at least 1; got 0"),
+    "zero seeds": (ONE + "seeds = 0", "at least 1 and at most 1e+06; got 0"),
     "wrong dtype": (ONE + 'dtype = "half"', "'float32' or 'float64'; got 'half'"),
-    "name is no text": ("name = 3\n" + ONE, "Suite.name must be text; got 3"),
+    "name is no text": ("name = 3\n" + ONE, "Suite.name must be printable text; got 3"),
     "label without words": (
         '[[grid]]\ntasks=["bilinear"]\nalgorithms=[{label="x"}]',
         "algorithm of an algorithm must be text; got None",

@@ -1,0 +1,343 @@
+"""The GAN game's regularisers, samples and logits, against torch written out."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mmbench.core.oracle import Oracle
+from mmbench.core.streams import generator
+from mmbench.tasks import _gan
+from mmbench.tasks._gan import GANGame, Regulariser, is_zero_sum
+from mmbench.tasks._layers import (
+    BatchNorm,
+    Conv,
+    Linear,
+    Rectifier,
+    Reshape,
+    Tanh,
+)
+from mmbench.tasks._networks import MLP, Network
+from mmbench.testing.tools import PLACE, SEEDS
+
+NOISE, BATCH = 3, 6
+SHAPE = (2, 3, 3)
+
+GENERATOR = Network(
+    (NOISE,), (Linear(NOISE, 18), BatchNorm(18), Rectifier(), Reshape(SHAPE))
+)
+# Smooth: through a rectifier a penalty's slope does not depend on where it is taken.
+JUDGE = (Conv(2, 4, kernel=2), Tanh(), Reshape((16,)), Linear(16, 1))
+DISCRIMINATOR = Network(SHAPE, JUDGE)
+
+
+class Images(GANGame):
+    """Small made-up images against a generator with batch normalisation."""
+
+    def draw_real(self, generator: torch.Generator, count: int) -> Tensor:
+        """Normal numbers around 1."""
+        shape = (count, self.batch_size, *self.discriminator.input_shape)
+        return 1 + torch.randn(shape, generator=generator, dtype=self.dtype)
+
+
+def game(loss: Any = "wasserstein", normalised: bool = False, **options: Any) -> Images:
+    """The game with these options of its regulariser."""
+    discriminator = Network(SHAPE, JUDGE, normalised)
+    regulariser = Regulariser(**options)
+    return Images(GENERATOR, discriminator, loss, BATCH, regulariser, PLACE)
+
+
+def begun(one: Images) -> tuple[Oracle, Tensor]:
+    """An oracle with its first minibatch, and points for three runs."""
+    random = torch.Generator().manual_seed(5)
+    z = torch.randn(len(SEEDS), one.dim, generator=random, dtype=PLACE.dtype)
+    oracle = Oracle(one, SEEDS, memory=one.memory(z))
+    oracle.resample()
+    return oracle, z
+
+
+def judge(y: Tensor, images: Tensor) -> Tensor:
+    """The discriminator of one run, in torch's functions."""
+    tensors = {k: t[0] for k, t in DISCRIMINATOR.layout.split(y[None]).items()}
+    h = nn.functional.conv2d(images, tensors["0.weight"], tensors["0.bias"])
+    h = h.tanh().flatten(1)
+    return (h @ tensors["3.weight"] + tensors["3.bias"])[:, 0]
+
+
+def fake(x: Tensor, noise: Tensor) -> Tensor:
+    """The generator of one run, in torch's functions."""
+    tensors = {k: t[0] for k, t in GENERATOR.layout.split(x[None]).items()}
+    h = noise @ tensors["0.weight"] + tensors["0.bias"]
+    h = nn.functional.batch_norm(
+        h, None, None, tensors["1.scale"], tensors["1.shift"], training=True
+    )
+    return h.relu().view(-1, *SHAPE)
+
+
+def penalty(y: Tensor, real: Tensor, made: Tensor, shares: Tensor) -> Tensor:
+    """E (‖∂D(s)/∂s‖ − 1)² of one run, image by image."""
+    terms = []
+    for one, other, share in zip(real, made, shares, strict=True):
+        mixture = share * one + (1 - share) * other
+        if not mixture.requires_grad:
+            mixture = mixture.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(
+            judge(y, mixture[None]).sum(), mixture, create_graph=True
+        )
+        terms.append((slope.norm() - 1) ** 2)
+    return torch.stack(terms).mean()
+
+
+def losses_of(z: Tensor, run: int, oracle: Oracle, shared: bool, l2: float = 0) -> Any:
+    """Wasserstein losses of one run with a penalty of weight 10, as functions of z."""
+    sample, dim_x = oracle._sample, oracle.dim_x
+    x, y = z[:dim_x], z[dim_x:]
+    made, real = fake(x, sample.noise[run]), sample.real[run]
+    f = judge(y, real).mean() - judge(y, made).mean() - l2 * (y**2).sum()
+    near = made if shared else made.detach()
+    steepness = 10 * penalty(y, real, near, sample.shares[run])
+    loss_y = -f + steepness
+    return (-loss_y if shared else f), loss_y
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("between", ["uniform", "normal"])
+def test_penalty_is_that_of_its_paper(shared: bool, between: Any) -> None:
+    """Losses inside no_grad, and both gradients, against one image at a time."""
+    built = game(penalty=10.0, shared=shared, between=between, l2=0.01)
+    oracle, z = begun(built)
+    loss_x, loss_y = oracle.losses(z)
+    assert not loss_x.requires_grad
+    assert not loss_y.requires_grad
+    at_x, at_y = oracle.split(oracle.field(z))
+    for run in range(len(z)):
+        mine = z[run].clone().requires_grad_()
+        expected = losses_of(mine, run, oracle, shared, l2=0.01)
+        torch.testing.assert_close(loss_x[run], expected[0].detach(), rtol=1e-9, atol=0)
+        torch.testing.assert_close(loss_y[run], expected[1].detach(), rtol=1e-9, atol=0)
+        of_x, of_y = (
+            torch.autograd.grad(one, mine, retain_graph=True)[0] for one in expected
+        )
+        dim_x = built.dim_x
+        torch.testing.assert_close(at_x[run], of_x[:dim_x], rtol=1e-8, atol=1e-10)
+        torch.testing.assert_close(at_y[run], of_y[dim_x:], rtol=1e-8, atol=1e-10)
+
+
+def test_shared_penalty_reaches_the_generator() -> None:
+    """With it the generator's gradient is another one; without it, the plain one."""
+    plain, without, with_it = (
+        begun(game(**options))
+        for options in ({}, {"penalty": 10.0, "shared": False}, {"penalty": 10.0})
+    )
+    gradients = [oracle.grad_x(z) for oracle, z in (plain, without, with_it)]
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-12, atol=1e-14)
+    assert not torch.allclose(gradients[2], gradients[0])
+
+
+@pytest.mark.parametrize("loss", ["wasserstein", "saturating", "nonsaturating"])
+def test_hessian_products_go_through_the_penalty(loss: Any) -> None:
+    """Products of the penalised game agree with differences of its field."""
+    built = game(loss, penalty=10.0)
+    oracle, z = begun(built)
+    random = torch.Generator().manual_seed(1)
+    v = torch.randn(z.shape, generator=random, dtype=z.dtype)
+    at, (v_x, v_y) = oracle.linearise(z), oracle.split(v)
+    # The derivative of the field along v, by its reverse passes: u·(Jv) = v·(Jᵀu).
+    u = torch.randn(z.shape, generator=random, dtype=z.dtype)
+    u_x, u_y = oracle.split(u)
+    told = sum(
+        (part * w).sum(1)
+        for passes in (at.through_x(u_x), at.through_y(u_y))
+        for part, w in zip(passes, (v_x, v_y), strict=True)
+    )
+    off = []
+    for step in (1e-6, 1e-7):  # a kink may lie within one of them
+        ahead, behind = (oracle.field(z + s * v) for s in (step, -step))
+        slope = (u * (ahead - behind)).sum(1) / (2 * step)
+        off.append((slope - told).abs() / (1 + told.abs()))
+    assert torch.stack(off).amin(0).max() < 1e-5
+
+
+def test_l2_is_the_sum_of_squares() -> None:
+    """λ Σ y², no ½, in both players' losses; the gradient is 2λy longer."""
+    (plain, z), (damped, _) = begun(game()), begun(game(l2=0.3))
+    squares = 0.3 * (plain.split(z)[1] ** 2).sum(1)
+    for sign, one, other in zip(
+        (-1, 1), damped.losses(z), plain.losses(z), strict=True
+    ):
+        torch.testing.assert_close(one, other + sign * squares, rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        damped.grad_y(z), plain.grad_y(z) + 0.6 * plain.split(z)[1]
+    )
+    torch.testing.assert_close(damped.grad_x(z), plain.grad_x(z))
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "zero_sum"),
+    [
+        ("wasserstein", {}, True),
+        ("saturating", {"l2": 0.1, "clip": 0.1}, True),
+        ("nonsaturating", {}, False),
+        ("wasserstein", {"penalty": 10.0}, True),
+        ("wasserstein", {"penalty": 10.0, "shared": False}, False),
+        ("saturating", {"shared": False}, True),  # nothing that could be shared
+        ("nonsaturating", {"penalty": 10.0}, False),
+    ],
+)
+def test_zero_sum_is_told_and_true(loss: Any, options: dict, zero_sum: bool) -> None:
+    """The flag says whether both losses add up to zero, and they do or do not."""
+    built = game(loss, **options)
+    oracle, z = begun(built)
+    assert built.zero_sum is is_zero_sum(loss, Regulariser(**options)) is zero_sum
+    loss_x, loss_y = oracle.losses(z)
+    assert torch.allclose(loss_x, -loss_y) is zero_sum
+
+
+def test_shares_follow_their_law() -> None:
+    """Uniform or normal, one for each image; none are drawn without a penalty."""
+    drawn = {
+        law: game(penalty=1.0, between=law).draw(generator(0, "data"), 500).shares
+        for law in ("uniform", "normal")
+    }
+    assert all(one.shape == (500, BATCH) for one in drawn.values())
+    uniform, normal = drawn["uniform"], drawn["normal"]
+    assert uniform.min() >= 0
+    assert uniform.max() <= 1
+    assert uniform.std().item() == pytest.approx(math.sqrt(1 / 12), rel=0.03)
+    assert normal.mean().item() == pytest.approx(0, abs=0.1)
+    assert normal.std().item() == pytest.approx(1, rel=0.05)
+    assert game().draw(generator(0, "data"), 5).shares.shape == (5, 0)
+
+
+def test_penalised_minibatches_are_paired() -> None:
+    """Shares come last: the rest of the minibatch is that of the game without."""
+    plain = game().draw(generator(0, "data"), 1)
+    penalised = game(penalty=1.0).draw(generator(0, "data"), 1)
+    assert torch.equal(plain.real, penalised.real)
+    assert torch.equal(plain.noise, penalised.noise)
+
+
+# ---- spectral normalisation ----
+
+
+def test_memory_is_what_losses_divide_by() -> None:
+    """One power iteration an advance; losses use the vectors remembered."""
+    built = game(normalised=True)
+    oracle, z = begun(built)
+    assert [one.shape[1] for one in oracle.memory] == [4, 8, 16, 1]
+    before, stale = oracle.memory, oracle.losses(z)
+    oracle.advance(z)
+    for one, other in zip(
+        oracle.memory,
+        built.discriminator.power_iteration(z[:, built.dim_x :], before),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+    # The minibatch in use keeps its vectors; the next one has the new.
+    assert torch.equal(oracle.losses(z)[0], stale[0])
+    oracle.resample()
+    for one, other in zip(oracle._sample.vectors, oracle.memory, strict=True):
+        assert torch.equal(one, other)
+    x, y = oracle.split(z)
+    sample, divided = oracle._sample, y.clone()
+    tensors = DISCRIMINATOR.layout.split(divided)
+    pairs = zip(oracle.memory[::2], oracle.memory[1::2], strict=True)
+    for name, (left, right) in zip(("0.weight", "3.weight"), pairs, strict=True):
+        for run in range(len(z)):
+            weight = tensors[name][run]
+            weight /= left[run] @ weight.flatten(1) @ right[run]
+    loss = oracle.losses(z)[0]
+    for run in range(len(z)):
+        made = judge(divided[run], fake(x[run], sample.noise[run]))
+        expected = judge(divided[run], sample.real[run]).mean() - made.mean()
+        torch.testing.assert_close(loss[run], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_memory_of_dead_runs_is_frozen() -> None:
+    """Vectors of runs that have ended stay; the others' go on."""
+    built = game(normalised=True)
+    oracle, z = begun(built)
+    before = oracle.memory
+    oracle.bury(torch.tensor([True, False, True]))
+    oracle.advance(z + 1)
+    for one, other in zip(oracle.memory, before, strict=True):
+        same = [torch.equal(a, b) for a, b in zip(one, other, strict=True)]
+        if one.shape[1] > 1:  # a direction of one number has nowhere to go
+            assert same == [False, True, False]
+
+
+def test_plain_discriminators_remember_nothing() -> None:
+    """Neither a perceptron nor a network that divides by nothing."""
+    z = torch.zeros(3, game().dim, dtype=PLACE.dtype)
+    assert game().memory(z) == ()
+    players = MLP((2, 4, 2)), MLP((2, 4, 1))
+    flat = Images(*players, "wasserstein", 4, Regulariser(), PLACE)
+    assert flat.memory(torch.zeros(3, flat.dim, dtype=PLACE.dtype)) == ()
+
+
+# ---- looking at the players ----
+
+
+@pytest.mark.parametrize("count", [1, 7, 65, 101])
+def test_a_sample_does_not_depend_on_the_others(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many are asked for, and which runs are beside, changes none of them."""
+    monkeypatch.setattr(_gan, "POPULATION", 64)
+    built = game()
+    _, z = begun(built)
+    many = built.generate(z, 200, SEEDS)
+    assert many.shape == (len(SEEDS), 200, *SHAPE)
+    few = built.generate(z, count, SEEDS)
+    torch.testing.assert_close(few, many[:, :count], rtol=1e-12, atol=1e-13)
+    alone = built.generate(z[1:2], count, SEEDS[1:2])
+    torch.testing.assert_close(alone[0], few[1], rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("count", [1, 5, 30])
+def test_samples_of_a_perceptron_begin_alike(count: int) -> None:
+    """The first samples are the same whatever their number."""
+    players = MLP((3, 4, 2)), MLP((2, 4, 1))
+    flat = Images(*players, "wasserstein", 4, Regulariser(), PLACE)
+    z = torch.ones(2, flat.dim, dtype=PLACE.dtype)
+    few, many = (flat.generate(z, one, (0, 1)) for one in (count, 50))
+    torch.testing.assert_close(few, many[:, :count], rtol=1e-12, atol=1e-13)
+
+
+def test_samples_are_normalised_by_the_population() -> None:
+    """Statistics are those of all noise, to the accuracy of a thousand draws."""
+    built = game()
+    _, z = begun(built)
+    x = z[:, : built.dim_x]
+    random = torch.Generator().manual_seed(9)
+    noise = torch.randn(1, 50_000, NOISE, generator=random, dtype=PLACE.dtype)
+    moments = GENERATOR.moments(x, noise.expand(len(z), -1, -1))
+    few = built._evaluation_noise(1024, SEEDS)[:, :40]
+    expected = GENERATOR(x, few, moments=moments)
+    made = built.generate(z, 40, SEEDS)
+    torch.testing.assert_close(made, expected, rtol=0, atol=0.5)
+    assert (made - expected).std() < 0.05 * expected.std()
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_logits_are_the_discriminators(
+    normalised: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of images of each run or of the same for all, in parts; flattened or not."""
+    monkeypatch.setattr(_gan, "POPULATION", 4)
+    built = game(normalised=normalised)
+    _, z = begun(built)
+    random = torch.Generator().manual_seed(2)
+    images = torch.randn(3, 10, *SHAPE, generator=random, dtype=PLACE.dtype)
+    own, same = built.logits(z, images), built.logits(z, images[:1])
+    assert own.shape == same.shape == (3, 10)
+    assert torch.equal(own[0], same[0])
+    assert torch.equal(built.logits(z, images.flatten(2)), own)
+    y, vectors = z[:, built.dim_x :], built.memory(z)
+    expected = built.discriminator(y, images, vectors=vectors)[:, :, 0]
+    torch.testing.assert_close(own, expected, rtol=1e-11, atol=1e-12)
+    if not normalised:
+        for run in range(3):
+            torch.testing.assert_close(own[run], judge(y[run], images[run]))
