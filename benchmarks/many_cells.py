@@ -1,0 +1,117 @@
+"""How the verbs that read a store grow with the number of its cells.
+
+    python benchmarks/many_cells.py [1000 10000 100000]
+
+Each store holds a few computed cells and copies of one of them under other keys, whose
+tables are sealed anew. Prints CPU seconds and peak memory of the commands themselves,
+start-up included. A report is made of the computed cells only, as of a suite in a store
+that is shared.
+"""
+
+import argparse
+import base64
+import multiprocessing
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from mmbench.execute import execute
+from mmbench.plan import plan
+from mmbench.seal import seal
+from mmbench.store import Store
+from mmbench.suites.base import Grid, Suite
+
+GRID = ("-t", "bilinear", "-a", "gda", "-a", "omd", "-a", "extragradient")
+SMALL = ("--seeds", "2", "--steps", "10", "--records", "2")
+VERBS = {
+    "ls": ("store", "ls"),
+    "check": ("store", "check"),
+    "results": ("results", "--out", "results.csv"),
+    "results of 3": ("results", *GRID, *SMALL, "--out", "few.csv"),
+    "report of 3": ("report", *GRID, *SMALL, "--out", "page"),
+    "run of 3, stored": ("run", *GRID, *SMALL),
+    "export": ("store", "export", "--out", "all.zip"),
+}
+
+
+def fill(folder: Path, cells: int) -> None:
+    """A store of so many cells."""
+    grid = Grid(
+        tasks=("bilinear",),
+        algorithms=("gda", "omd", "extragradient"),
+        seeds=2,
+        steps=10,
+        records=2,
+    )
+    planned = plan(Suite(name="many", grids=(grid,)))
+    store = Store(folder)
+    execute(planned, store)
+    key = planned[0].key
+    content = store.table(key).read_bytes()
+    arrays = next(iter(store.companions(key).values()), None)
+    for number in range(cells - len(planned)):
+        other = f"{number:024x}"
+        store.table(other).write_bytes(copy(content, key, other))
+        if arrays:  # the same bytes, so the same digest
+            beside = folder / arrays.name.replace(key, other)
+            beside.write_bytes(arrays.read_bytes())
+
+
+def copy(content: bytes, key: str, other: str) -> bytes:
+    """A table under another key, which its metadata hold twice, once in base 64."""
+    content = content.replace(key.encode(), other.encode())
+    (coded,) = re.findall(rb"/////[A-Za-z0-9+/]+=*", content)  # begins with 255s
+    again = base64.b64decode(coded).replace(key.encode(), other.encode())
+    return seal(content.replace(coded, base64.b64encode(again)))
+
+
+def measured(words: tuple[str, ...], folder: Path) -> tuple[float, float, float]:
+    """CPU seconds, seconds and peak MB of a command, in a process that does no more."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_measured, (words, folder))
+
+
+def _measured(words: tuple[str, ...], folder: Path) -> tuple[float, float, float]:
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "mmbench", *words, "--store", "store"],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    took = time.perf_counter() - began
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime, took, used.ru_maxrss / 1024  # kB on Linux
+
+
+def main() -> None:
+    """Print a line a verb and size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sizes", nargs="*", type=int, default=[1000, 10000])
+    parser.add_argument("--verbs", nargs="*", default=list(VERBS), choices=VERBS)
+    given = parser.parse_args()
+    print(
+        f"{'cells':>7} {'verb':<18} {'CPU s':>8} {'s':>8} {'ms a cell':>10} {'MB':>7}"
+    )
+    for cells in given.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            fill(Path(folder) / "store", cells)
+            for verb in given.verbs:
+                cpu, took, peak = measured(VERBS[verb], Path(folder))
+                each = 1000 * cpu / cells
+                print(
+                    f"{cells:7,} {verb:<18} {cpu:8.1f} {took:8.1f} {each:10.3f} "
+                    f"{peak:7.0f}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
