@@ -55,6 +55,7 @@ def task(
         "cell": document,
         "device": str(place.device),
         "data_dir": None if place.data_dir is None else str(place.data_dir),
+        "compiled": place.compiled,
         "starts": starts,
         "slot": None if slot is None else str(slot),
     }
@@ -66,7 +67,7 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     tasks: SimpleQueue[dict[str, Any]] = SimpleQueue()
     threading.Thread(target=_read, args=(tasks,), daemon=True).start()
-    send(answers, {"ready": True})
+    _answer(answers, {"ready": True})
     while True:
         _compute(tasks.get(), answers)
 
@@ -82,6 +83,7 @@ def _compute(asked: dict[str, Any], answers: BinaryIO) -> None:
     place = Place(
         device=torch.device(asked["device"]),
         data_dir=asked["data_dir"] and Path(asked["data_dir"]),
+        compiled=asked["compiled"],
     )
     starts = asked["starts"]
     trajectory = run_cell(
@@ -91,13 +93,21 @@ def _compute(asked: dict[str, Any], answers: BinaryIO) -> None:
         None if starts is None else lambda: starts,
         asked["slot"] and StoreSlot(Path(asked["slot"])),
     )
-    send(answers, {"trajectory": trajectory.snapshot()})
+    _answer(answers, {"trajectory": trajectory.snapshot()})
 
 
 def _tell(answers: BinaryIO, run_steps: int, recording: Recording | None) -> None:
     """Say how far the cell has come, with what has been recorded of the last chunk."""
     told = recording and recording.snapshot() | {"kept": [], "arrays": {}}
-    send(answers, {"run_steps": run_steps, "recording": told})
+    _answer(answers, {"run_steps": run_steps, "recording": told})
+
+
+def _answer(answers: BinaryIO, message: Any) -> None:
+    """Tell the parent; if it has gone, end the process without a word."""
+    try:
+        send(answers, message)
+    except BrokenPipeError:
+        os._exit(0)
 
 
 if __name__ == "__main__":

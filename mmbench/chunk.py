@@ -5,8 +5,8 @@ The only loop in the house.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ from torch import Tensor
 
 from mmbench.algorithms.base import Algorithm
 from mmbench.checkpoint import like
+from mmbench.compiled import DIVERGED, NONFINITE, STOPPED, Block, block
 from mmbench.core.capability import Capability
 from mmbench.core.errors import DescriptionError
 from mmbench.core.oracle import Oracle
 from mmbench.core.place import Place
+from mmbench.core.rounding import rounding
 from mmbench.core.status import Status
 from mmbench.core.streams import generator
 from mmbench.core.vectors import keep
@@ -27,6 +29,11 @@ from mmbench.plan import Cell
 from mmbench.trajectory import SHOWN, Recording, check_shape
 
 PATH_POINTS = 500
+ENDS = {
+    DIVERGED: Status.DIVERGED,
+    NONFINITE: Status.NONFINITE,
+    STOPPED: Status.STOPPED,
+}
 GLANCE = 1.0  # seconds between two reports of progress
 
 # Told of so many more run-steps, and of what has been recorded of the chunk at work.
@@ -70,8 +77,20 @@ class Chunk:
         self.oracle = Oracle(self.game, self.seeds, purpose, memory)
         self.state = cell.algorithm.init(self.oracle, self.z)
         check_state(cell.algorithm, self.state, width)
+        self.everyone = True  # lives
         self.path = _Path(Capability.PLANE in cell.task.gives, cell.steps)
+        self.block, self.recording.backend = self._compiled()
         self.step, self.seconds = 0, 0.0
+
+    def _compiled(self) -> tuple[Block | None, str]:
+        """The compiled steps, if they are wanted and can be; and what computes."""
+        if not self.place.compiled:
+            return None, "eager"
+        cell, runs = self.cell, len(self.seeds)
+        made = block(cell.algorithm, cell.task, self.place, runs, cell.precision)
+        if isinstance(made, str):
+            return None, f"eager, for compiling failed: {made}"
+        return made, "compiled"
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that the next steps depend on."""
@@ -92,6 +111,7 @@ class Chunk:
         self.oracle.restore(saved["oracle"])
         self.path.restore(saved["path"], self.z.device)
         self.step, self.seconds = saved["step"], saved["seconds"]
+        self.everyone = bool(self.oracle.alive.all())
 
     def compute(self, progress: Progress, save: Callable[[], None] | None) -> None:
         """Run to the end.
@@ -100,13 +120,12 @@ class Chunk:
             progress: told of steps made.
             save: called now and then, between two steps.
         """
-        cell, oracle, limit = self.cell, self.oracle, self.cell.task.limit
-        z, state, alive = self.z, self.state, oracle.alive
-        everyone = bool(alive.all())
+        cell, z, state = self.cell, self.z, self.state
         due = iter([one for one in cell.schedule if one not in self.recording.steps])
         next_record, report = next(due, -1), _Report(progress, self)
         clock, saved = self._clock(), time.monotonic()
-        for step in range(self.step, cell.steps + 1):
+        step = self.step
+        while True:
             report.visit(step)
             if save and time.monotonic() - saved >= self.every:
                 self.seconds += self._clock() - clock
@@ -122,44 +141,74 @@ class Chunk:
                 clock = self._clock()
             if step == cell.steps:
                 break
-            if not everyone and not bool(alive.any()):
-                continue  # nobody moves any more; the records repeat
-            oracle.resample()
-            writes = _writes(z)
-            with self._rounding():
-                moved, new_state = cell.algorithm.step(oracle, z, state)
-            sound = moved.shape == z.shape and moved.dtype == z.dtype
-            if not sound or _writes(z) != writes:
-                raise _misstep(cell, z, moved)
-            stopped = cell.algorithm.done(new_state)
-            # One number for all runs decides the usual case; NaN compares false.
-            if everyone and stopped is None and float(_largest(moved)) <= limit:
-                z, state = moved, new_state
-                oracle.advance(z)
-                continue
-            alive = self._survivors(step, moved, alive)
-            z, state = keep(alive, moved, z), keep(alive, new_state, state)
-            oracle.bury(alive)
-            oracle.advance(z)  # of those that stop now too, whose last step is taken
-            if stopped is not None:
-                self._mark(alive & stopped, Status.STOPPED, step + 1)
-                alive = alive & ~stopped
-                oracle.bury(alive)
-            everyone = bool(alive.all())
+            made = 1
+            if not self.everyone and not bool(self.oracle.alive.any()):
+                pass  # nobody moves any more; the records repeat
+            elif self.block:
+                until = next_record if next_record > step else cell.steps
+                made = min(self.block.length, until - step)
+                z, state = self._leap(self.block, step, made, z, state)
+            else:
+                z, state = self._move(step, z, state)
+            step += made
         self.recording.conclude()
         if cell.keep == "last":
             self.recording.keep(cell.steps, z[: self.runs])
         self.recording.arrays = self.path.arrays() | self._sheet(z)
 
+    def _move(self, step: int, z: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One step of all runs; those that break down keep what they had."""
+        cell, oracle = self.cell, self.oracle
+        oracle.resample()
+        writes = _writes(z)
+        with self._rounding():
+            moved, new_state = cell.algorithm.step(oracle, z, state)
+        sound = moved.shape == z.shape and moved.dtype == z.dtype
+        if not sound or _writes(z) != writes:
+            raise _misstep(cell, z, moved)
+        stopped = cell.algorithm.done(new_state)
+        # One number for all runs decides the usual case; NaN compares false.
+        usual = self.everyone and stopped is None
+        if usual and float(_largest(moved)) <= cell.task.limit:
+            oracle.advance(moved)
+            return moved, new_state
+        alive = self._survivors(step, moved, oracle.alive)
+        z, state = keep(alive, moved, z), keep(alive, new_state, state)
+        oracle.bury(alive)
+        oracle.advance(z)  # of those that stop now too, whose last step is taken
+        if stopped is not None:
+            self._mark(alive & stopped, Status.STOPPED, step + 1)
+            alive = alive & ~stopped
+            oracle.bury(alive)
+        self.everyone = bool(alive.all())
+        return z, state
+
+    def _leap(
+        self, block: Block, step: int, count: int, z: Tensor, state: Any
+    ) -> tuple[Tensor, Any]:
+        """`count` compiled steps of all runs."""
+        oracle = self.oracle
+        drawn = [[oracle.draw(what) for what in block.draws] for _ in range(count)]
+        with self._rounding():
+            after = block(z, state, oracle.memory, oracle.alive, drawn, count)
+        for ahead in range(1, count):
+            if self.path.due(step + ahead):  # only where the block has a path
+                self.path.visit(step + ahead, after.path[ahead][: self.runs])
+        self.everyone = bool(after.alive.all())
+        if self.everyone and not after.own:  # all are charged the same
+            oracle.charge({what: count * one for what, one in block.same.items()})
+        else:
+            oracle.book(block.charges(after))
+        oracle.go_on(None if self.everyone else after.alive, after.memory)
+        for at in range(0 if self.everyone else count):
+            for how, status in ENDS.items():
+                ending = (after.ended == at) & (after.how == how)
+                self._mark(ending, status, step + at + 1)
+        return after.z, after.state
+
     def _rounding(self) -> AbstractContextManager:
-        """Products within a step, rounded as the cell asks; metrics never are."""
-        match self.cell.precision:
-            case "bf16":
-                kind = self.place.device.type
-                return torch.autocast(kind, dtype=torch.bfloat16, cache_enabled=False)
-            case "tf32":
-                return products_in("high")
-        return nullcontext()
+        """Products within a step; metrics are never rounded."""
+        return rounding(self.cell.precision, self.place.device)
 
     def _survivors(self, step: int, moved: Tensor, alive: Tensor) -> Tensor:
         """Those of the living runs whose next iterate stays within the task's limit."""
@@ -257,20 +306,6 @@ class _Report:
         self._step, self._at = step, time.monotonic()
 
 
-@contextmanager
-def products_in(precision: str) -> Iterator[None]:
-    """Products of float32 on a GPU in full ("highest"), or with 19 bits ("high")."""
-    cudnn, before = torch.backends.cudnn, torch.get_float32_matmul_precision()
-    convolutions = cudnn.allow_tf32
-    torch.set_float32_matmul_precision(precision)
-    cudnn.allow_tf32 = precision == "high"
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-        cudnn.allow_tf32 = convolutions
-
-
 def _writes(z: Tensor) -> int:
     """How often a tensor has been written in place, as torch counts it."""
     return z._version  # noqa: SLF001  # torch has no public name for it
@@ -315,9 +350,13 @@ class _Path:
         self._steps: list[int] = []
         self._points: list[Tensor] = []
 
+    def due(self, step: int) -> bool:
+        """Whether positions at that step are noted."""
+        return bool(self._every) and step % self._every == 0
+
     def visit(self, step: int, z: Tensor) -> None:
         """Note where the runs are, at every so many steps."""
-        if self._every and step % self._every == 0:
+        if self.due(step):
             self._steps.append(step)
             self._points.append(z[:SHOWN])
 

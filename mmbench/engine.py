@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from mmbench.checkpoint import Slot, pack, unpack
-from mmbench.chunk import Chunk, Progress, products_in
+from mmbench.chunk import Chunk, Progress
 from mmbench.core.description import digest
 from mmbench.core.game import Game
 from mmbench.core.place import Place
+from mmbench.core.rounding import products_in
 from mmbench.core.status import Status
 from mmbench.plan import ENGINE_VERSION, Cell
 from mmbench.trajectory import Recording, Trajectory, joined
@@ -70,7 +71,8 @@ class _Unfinished:
         cuda = place.device.type == "cuda"
         device = torch.cuda.get_device_name(place.device) if cuda else "cpu"
         versions = [version("mmbench"), ENGINE_VERSION, torch.__version__]
-        self.circumstances = [width, device, *versions, *recorded]
+        compiled = ["compiled"] if place.compiled else []
+        self.circumstances = [width, device, *versions, *recorded, *compiled]
         self.recordings: list[Recording] = []
         self.waiting: dict[str, Any] | None = None
         content = slot.read() if slot else None

@@ -13,9 +13,10 @@ from pathlib import Path
 from mmbench.core.place import Place
 from mmbench.engine import width_of
 from mmbench.plan import Cell
+from mmbench.provenance import environments
 from mmbench.store import Store
 from mmbench.trajectory import Recording, Trajectory, joined
-from mmbench.work import Ends, is_stored, outcome, told_of
+from mmbench.work import Ends, end_of, is_stored, outcome, told_of
 
 
 def parts_folder(store: Store) -> Path:
@@ -25,7 +26,8 @@ def parts_folder(store: Store) -> Path:
 
 def parts_store(store: Store, key: str) -> Store:
     """Where the parts of a cell lie."""
-    return Store(parts_folder(store) / key)
+    folder = parts_folder(store) / key
+    return Store(folder, same_environment=store.same_environment)
 
 
 def remove_parts(store: Store, key: str) -> None:
@@ -54,7 +56,7 @@ def ends_for(cell: Cell, store: Store) -> Ends:
     """Last iterates of the cell that another one, or a part of it, goes on from."""
     ends = Ends()
     if cell.after:
-        ends.put(cell.after.key, store.iterates(cell.after.key))
+        ends.put(cell.after.key, end_of(cell.after, store))
     return ends
 
 
@@ -82,7 +84,10 @@ def join(cell: Cell, parts: list[Cell], store: Store) -> None:
         store.put(
             cell.key,
             trajectory.frame(cell),
-            footers[0] | told_of(cell) | outcome(trajectory),
+            footers[0]
+            | told_of(cell)
+            | outcome(trajectory)
+            | {"environments": environments(*footers)},
             trajectory.arrays,
             trajectory.iterates,
         )
@@ -93,6 +98,7 @@ def _recording(part: Cell, kept: Store) -> Recording:
     """What was recorded of a part, as if it were a chunk."""
     found, iterates = Trajectory.of(kept.frame(part.key)), kept.iterates(part.key)
     recording = Recording(part, part.seeds)
+    recording.backend = kept.footer(part.key).get("backend", "")
     recording.status, recording.stopped_at = found.status, found.stopped_at
     recording.reason, recording.arrays = found.reason, kept.arrays(part.key)
     for i, step in enumerate(found.steps):

@@ -101,7 +101,8 @@ def replay(
         key: of the cell.
         seed: of the only run to be compared; None compares all.
         outside: as `stored_cell` takes it.
-        place: where; None takes the kind of device that computed it, if it is there.
+        place: where; None takes the kind of device that computed it, if it is there,
+            and compiles if that was done.
 
     Raises:
         MmbenchError: before any work, when the cell cannot be computed here.
@@ -119,7 +120,7 @@ def replay(
                 f"limit: {limit}."
             )
     origin = footer.get("provenance", {})
-    place = place or place_of(origin)
+    place = place or place_of(footer)
     seeds = cell.seeds if seed is None else (seed,)
     # An error may come from any run of a cell, so there all of them are needed.
     error = Status.ERROR in footer.get("outcomes", ())
@@ -130,6 +131,9 @@ def replay(
     told = differences(origin, provenance(place.device.type))
     if footer.get("width") != found.width:
         told.append(f"width {footer.get('width')} then, {found.width} now")
+    was = footer.get("backend") or "eager"  # as mmbench 0.1 was
+    if (was == "compiled") != (found.backend == "compiled"):
+        told.append(f"{was} then, {found.backend} now")
     comparison = Comparison(cell, exact=not told)
     faults = contradictions(cell, key, footer, then)
     if "ideal" in footer:
@@ -163,6 +167,20 @@ def replay(
     )
 
 
+def steps_of(cell: Cell, store: Store) -> int:
+    """Steps of each run that a replay makes, those of cells before it included.
+
+    Args:
+        cell: to be computed again.
+        store: where it is, and perhaps the iterates at which it began.
+    """
+    steps, before = cell.steps, cell.after
+    while before and "iterates" not in store.companions(before.key):
+        steps += before.steps
+        before = before.after
+    return steps
+
+
 def drawn(keys: Sequence[str], sample: int, draw: int) -> list[str]:
     """A random sample of keys, the same whenever the draw is.
 
@@ -183,10 +201,13 @@ def _lot(key: str, draw: int) -> int:
     return int(hashlib.sha256(f"{draw}/{key}".encode()).hexdigest(), 16)
 
 
-def place_of(origin: Mapping[str, Any]) -> Place:
-    """The kind of device that computed a cell, if it is there."""
-    on_cpu = origin.get("device", "cpu") == "cpu"
-    return Place(device=pick_device("cpu" if on_cpu else "auto"))
+def place_of(footer: Mapping[str, Any]) -> Place:
+    """The kind of device that computed a cell, if it is there, and how."""
+    on_cpu = footer.get("provenance", {}).get("device", "cpu") == "cpu"
+    return Place(
+        device=pick_device("cpu" if on_cpu else "auto"),
+        compiled=footer.get("backend") == "compiled",
+    )
 
 
 def _run(cell: Cell, store: Store, place: Place) -> Trajectory:

@@ -40,6 +40,7 @@ class Recording:
         self.arrays: dict[str, np.ndarray] = {}
         self.kept: list[tuple[int, np.ndarray]] = []
         self.ended = False
+        self.backend = ""
         self._streak = np.zeros(len(seeds), dtype=int)
         self._streak_from = np.zeros(len(seeds), dtype=int)
 
@@ -80,13 +81,16 @@ class Recording:
             "streak": self._streak,
             "streak_from": self._streak_from,
             "ended": self.ended,
+            "backend": self.backend,
         }
 
     @classmethod
     def restored(cls, cell: Cell, saved: dict[str, Any]) -> "Recording":
         """The recording that a snapshot was made of."""
         recording = cls(cell, tuple(saved["seeds"]))
-        for name in ("steps", "seconds", "counts", "columns", "reason", "arrays"):
+        for name in ("steps", "seconds", "counts", "columns"):
+            setattr(recording, name, saved[name])
+        for name in ("reason", "arrays", "backend"):
             setattr(recording, name, saved[name])
         recording.status = [Status(one) for one in saved["status"]]
         recording.stopped_at = saved["stopped_at"]
@@ -142,6 +146,7 @@ class Trajectory:
         iterates: "z" (kept, runs, dim) and the "steps" (kept,) at which they stood;
             empty where none were to be kept or a chunk failed.
         ideal: what real data get, by column.
+        backend: what computed it: "eager", "compiled", or why it was not compiled.
     """
 
     seeds: tuple[int, ...]
@@ -156,6 +161,7 @@ class Trajectory:
     width: int = 0
     iterates: dict[str, np.ndarray] = field(default_factory=dict)
     ideal: dict[str, float] = field(default_factory=dict)
+    backend: str = ""
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, to be sent."""
@@ -261,6 +267,7 @@ def joined(
         width=width,
         iterates=_iterates(parts),
         ideal=ideal or {},
+        backend=parts[0].backend,
     )
     for metric in cell.metrics:
         if isinstance(metric, TrajectoryMetric):

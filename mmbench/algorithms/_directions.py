@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mmbench.core.checks import Decay, Positive
 from mmbench.core.description import Description
-from mmbench.core.oracle import Oracle
+from mmbench.core.oracle import Oracle, Size
 from mmbench.core.vectors import Joint, Vector
 
 # Below this a second moment counts as zero: its root (1e-15) vanishes beside every
@@ -180,7 +180,7 @@ def init_players(directions: Directions, oracle: Oracle, z: Vector) -> tuple[Any
     return of_x.init(x), of_y.init(y)
 
 
-def sizes(step_size: float | tuple[float, float]) -> tuple[float, float]:
+def sizes(step_size: Size | tuple[Size, Size]) -> tuple[Size, Size]:
     """The step size of each player."""
     if isinstance(step_size, float):
         return step_size, step_size

@@ -4,7 +4,7 @@ Per-run gradients are ordinary autograd of the losses summed over runs: the runs
 no variable, so the gradient of the sum is each run's own gradient.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,6 +21,14 @@ from mmbench.core.vectors import Joint, Mask, PartX, PartY, Vector, keep
 UNUSED = {"allow_unused": True, "materialize_grads": True}
 
 COUNTED = ("grad_x", "grad_y", "hvps", "values", "samples")
+
+# What is drawn: a minibatch, or so many numbers of a law from the algorithm's stream.
+Draw = tuple[str, int]
+DATA: Draw = ("data", 0)
+
+
+# A step size: a number, or a column where each run has its own.
+Size = float | Float[Tensor, "runs 1"]
 
 
 class Oracle:
@@ -86,14 +94,22 @@ class Oracle:
         """x followed by y."""
         return torch.cat((x, y), dim=1)
 
-    def scale(self, step_size: float | tuple[float, float], v: Vector) -> Vector:
+    def scale(self, step_size: Size | tuple[Size, Size], v: Vector) -> Vector:
         """A joint vector times a step size, or its parts times one each."""
         if isinstance(step_size, float):
             return step_size * v
         return self.row(*step_size) * v
 
-    def row(self, at_x: float, at_y: float) -> Float[Tensor, "1 dim"]:
-        """One value for each entry of x, another for each of y."""
+    def row(self, at_x: Size, at_y: Size) -> Float[Tensor, "rows dim"]:
+        """One value for each entry of x, another for each of y.
+
+        Args:
+            at_x: a number, or a column (runs, 1) where each run has its own.
+            at_y: the same.
+        """
+        if isinstance(at_x, Tensor):
+            columns = (at_x, self.dim_x), (at_y, self._game.dim_y)
+            return torch.cat([one.expand(-1, size) for one, size in columns], dim=1)
         if (at_x, at_y) not in self._rows:
             game = self._game
             row = torch.full((1, game.dim), at_y, dtype=game.dtype, device=game.device)
@@ -114,20 +130,22 @@ class Oracle:
         this. How often it is called in a step must not depend on the runs.
         """
         if self._game.batch_size:
-            drawn = self._stream.next()
+            drawn = self._draw(DATA)
             self._sample = self._game.recall(drawn, self._memory)
             self._charge("samples", self._game.batch_size)
 
     def uniform(self) -> Float[Tensor, "runs"]:
         """One uniform number in [0, 1) for each run, from the algorithm's stream."""
-        return self._numbers("uniform", 1)[:, 0]
+        return self._draw(("uniform", 1))[:, 0]
 
     def normal(self, size: int) -> Vector:
         """`size` standard normal numbers for each run, from the algorithm's stream."""
-        return self._numbers("normal", size)
+        return self._draw(("normal", size))
 
-    def _numbers(self, law: str, size: int) -> Vector:
-        return self._noise_stream(law, size).next()
+    def _draw(self, what: Draw) -> Any:
+        """The next value of a stream, for every run: all that is random passes here."""
+        stream = self._stream if what == DATA else self._noise_stream(*what)
+        return stream.next()
 
     def _noise_stream(self, law: str, size: int) -> Stream:
         dtype = self._game.dtype
@@ -279,6 +297,31 @@ class Oracle:
     def memory(self) -> tuple:
         """What the game remembers."""
         return self._memory
+
+    def charge(self, charges: Mapping[str, int]) -> None:
+        """Charge every living run what a compiled step takes (the engine's call)."""
+        for what, amount in charges.items():
+            self._charge(what, amount)
+
+    def book(self, charges: Mapping[str, Int[Tensor, "runs"]]) -> None:
+        """Charge what a compiled step has counted (the engine's call)."""
+        for what, amount in charges.items():
+            self._booked[what] += amount
+
+    def draw(self, what: Draw) -> Any:
+        """The next value of a stream, for a compiled step (the engine's call)."""
+        return self._draw(what)
+
+    def go_on(self, alive: Mask | None, memory: tuple) -> None:
+        """Take over who lives and what the game remembers (the engine's call).
+
+        Args:
+            alive: runs that have not ended; None where all live that did.
+            memory: of the game.
+        """
+        if alive is not None:
+            self.bury(alive)
+        self._memory = memory
 
     def bury(self, alive: Mask) -> None:
         """Let only these runs pay from now on (the engine's call)."""

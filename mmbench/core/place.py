@@ -16,11 +16,13 @@ class Place(NamedTuple):
         dtype: of its floats.
         data_dir: folder of data files; None means the environment variable
             MMBENCH_DATA, then a download.
+        compiled: whether steps are compiled where they can be.
     """
 
     device: torch.device = torch.device("cpu")
     dtype: torch.dtype = torch.float32
     data_dir: Path | None = None
+    compiled: bool = False
 
 
 def pick_device(name: str) -> torch.device:

@@ -75,6 +75,11 @@ class DiracGAN(Task):
         """What counts as reached."""
         return SOLVED_TARGET
 
+    @property
+    def width(self) -> int:
+        """Runs computed side by side on a CPU."""
+        return 512  # two numbers a run cost nothing
+
     def build(self, place: Place) -> "DiracGame":
         """The game, on a device."""
         return DiracGame(self, place)

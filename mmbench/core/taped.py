@@ -1,0 +1,75 @@
+"""Taped oracle: what a step asks of an oracle, as a function of tensors alone."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from jaxtyping import Int
+from torch import Tensor
+
+from mmbench.core.errors import DescriptionError
+from mmbench.core.game import Game
+from mmbench.core.oracle import COUNTED, Draw, Oracle
+from mmbench.core.vectors import Mask
+
+
+class ListeningOracle(Oracle):
+    """An oracle that notes what is drawn from it.
+
+    Attributes:
+        draws: in their order.
+    """
+
+    def __init__(self, game: Game, seeds: tuple[int, ...], memory: tuple) -> None:
+        super().__init__(game, seeds, memory=memory)
+        self.draws: list[Draw] = []
+
+    def _draw(self, what: Draw) -> Any:
+        self.draws.append(what)
+        return super()._draw(what)
+
+
+class TapedOracle(Oracle):
+    """An oracle of one step: given its draws, it keeps its charges apart.
+
+    Args:
+        game: the game asked.
+        seeds: one a run; only their number counts.
+        memory: what the game remembers.
+        alive: runs that pay.
+        draws: what the step will draw, in order.
+        values: of these draws.
+
+    Attributes:
+        same: charges to every living run, plain numbers.
+        own: charges that differ from run to run, by what was counted.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        seeds: tuple[int, ...],
+        memory: tuple,
+        alive: Mask,
+        draws: Iterable[Draw],
+        values: Iterable[Any],
+    ) -> None:
+        super().__init__(game, seeds, memory=memory)
+        self._alive = alive
+        self._given: Iterator[tuple[Draw, Any]] = zip(draws, values, strict=True)
+        self.same = dict.fromkeys(COUNTED, 0)
+        self.own: dict[str, Int[Tensor, runs]] = {}
+
+    def _draw(self, what: Draw) -> Any:
+        expected, value = next(self._given, (None, None))
+        if expected != what:
+            raise DescriptionError(
+                f"Every step must draw the same; got {what} instead of {expected}."
+            )
+        return value
+
+    def _charge(self, what: str, amount: int, on: Mask | None = None) -> None:
+        if on is None:
+            self.same[what] += amount
+        else:
+            charged = amount * (on & self._alive).int()
+            self.own[what] = self.own[what] + charged if what in self.own else charged
