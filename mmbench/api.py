@@ -25,10 +25,12 @@ def run(
     records: int = 40,
     store: Path | str | None = None,
     device: str = "auto",
+    compiled: bool = False,
     dtype: str = "float32",
     precision: str = "exact",
     keep: str = "none",
     data_dir: Path | str | None = None,
+    same_environment: bool = False,
 ) -> pd.DataFrame:
     """Run every algorithm on every task and return the tidy table.
 
@@ -43,11 +45,14 @@ def run(
         store: folder that keeps the results and answers for what it has; None writes
             nothing.
         device: "auto", "cpu" or "cuda".
+        compiled: whether steps are compiled where they can be; pays in long cells.
         dtype: "float32" or "float64".
         precision: of products within a step: "exact" (the dtype's), "tf32" or "bf16".
         keep: iterates kept in the store, to measure more of them later without running
             again: "none", those of the "last" record, or of "all".
         data_dir: folder of data files; None means MMBENCH_DATA, then a download.
+        same_environment: compute again what is stored where another version of mmbench
+            or torch had a part in it.
 
     Returns:
         One row for each cell, seed and recorded step; see `load`.
@@ -71,10 +76,12 @@ def run(
     )
     cells = plan(Suite(name="run", grids=(grid,)))
     place = Place(
-        device=pick_device(device), data_dir=Path(data_dir) if data_dir else None
+        device=pick_device(device),
+        data_dir=Path(data_dir) if data_dir else None,
+        compiled=compiled,
     )
     if store is not None:
-        kept = Store(store)
+        kept = Store(store, same_environment=same_environment)
         execute(cells, kept, place)
         return gather(kept, [(cell.key, cell.label) for cell in cells]).frame
     frames: dict[str, pd.DataFrame] = {}

@@ -54,6 +54,7 @@ _PATIENCE = 30  # seconds that a scheduler may take to answer
 _WORTH = 1.0  # seconds of work that a task should hold
 _STEP = 5e-4  # seconds of a step of a small game, whatever its width
 _GLANCE = 0.5  # seconds between two looks at a cell that another command computes
+_BLINK = 0.05  # seconds between two looks for tasks that have ended
 _MOST = 32  # cells of a task
 _PLENTY = 4  # cells a worker with which nothing need be split
 # What waiting for a task raises when the scheduler is gone.
@@ -88,8 +89,10 @@ def distribute(
     """
     task = Task(
         str(store.folder.resolve()),
+        store.same_environment,
         str(place.device),
         None if place.data_dir is None else str(place.data_dir.resolve()),
+        place.compiled,
         tuple(limits),
     )
     with _client(crew, place) as client:
@@ -108,7 +111,7 @@ def distribute(
                 raise _lost(crew, len(waiting)) from error
 
         def each(tasks: Iterable[Future]) -> Iterator[Future]:
-            return _each(as_completed(tasks, loop=client.loop), crew, waiting)
+            return _each(client, tasks, crew, waiting)
 
         def settle(bundle: Sequence[Cell], future: Future, *, last: bool) -> None:
             """Tell what became of cells; those that may be tried again still wait."""
@@ -192,10 +195,17 @@ def check_reachable(crew: Crew) -> None:
 class Task(NamedTuple):
     """What every worker needs to know, in plain values."""
 
-    store: str
+    folder: str
+    same_environment: bool
     device: str
     data_dir: str | None
+    compiled: bool
     limits: tuple[float | None, int | None]
+
+    @property
+    def store(self) -> Store:
+        """Where cells go."""
+        return Store(self.folder, same_environment=self.same_environment)
 
 
 def compute(task: Task, documents: Sequence[str], *_: Any) -> dict[str, str]:
@@ -208,7 +218,7 @@ def compute(task: Task, documents: Sequence[str], *_: Any) -> dict[str, str]:
     Returns:
         Key to what is wrong, of those that could not be stored.
     """
-    store, faults = Store(Path(task.store)), {}
+    store, faults = task.store, {}
     for document in documents:
         cell = received(document)
         try:
@@ -220,7 +230,7 @@ def compute(task: Task, documents: Sequence[str], *_: Any) -> dict[str, str]:
 
 def compute_part(task: Task, whole: str, document: str, *_: Any) -> dict[str, str]:
     """Compute a part of a cell on a worker, and store it beside the cells."""
-    cell, part, store = received(whole), received(document), Store(Path(task.store))
+    cell, part, store = received(whole), received(document), task.store
     if is_stored(cell, store, Limits(*task.limits)):  # by another command
         return {}
     try:
@@ -239,7 +249,7 @@ def join_parts(
         for sentence in fault.values():
             return {cell.key: sentence}
     try:
-        join(cell, [received(one) for one in parts], Store(Path(task.store)))
+        join(cell, [received(one) for one in parts], task.store)
     except MmbenchError as error:
         return {cell.key: str(error)}
     return {}
@@ -251,6 +261,7 @@ def _compute(task: Task, cell: Cell, store: Store, ends: Ends) -> None:
     place = Place(
         device=_own_device(task.device),
         data_dir=None if task.data_dir is None else Path(task.data_dir),
+        compiled=task.compiled,
     )
     with _ALONE:
         if is_stored(cell, store, limits):
@@ -300,20 +311,22 @@ def bundles(cells: Sequence[Cell]) -> list[list[Cell]]:
     return tasks
 
 
-def _each(queue: as_completed, crew: Crew, waiting: Sized) -> Iterator[Future]:
+def _each(
+    client: Client, tasks: Iterable[Future], crew: Crew, waiting: Sized
+) -> Iterator[Future]:
     """Tasks as they end.
 
     Raises:
         ClusterError: when the scheduler is lost.
     """
-    while True:
-        try:
-            future = next(queue)
-        except StopIteration:
-            return
-        except _GONE as error:
-            raise _lost(crew, len(waiting)) from error
-        yield future
+    queue = as_completed(tasks, loop=client.loop)
+    while not queue.is_empty():
+        if queue.has_ready():
+            yield next(queue)
+        elif client.status == "closed":  # what was sent while it was lost never ends
+            raise _lost(crew, len(waiting))
+        else:
+            time.sleep(_BLINK)
 
 
 def _outcome(future: Future, crew: Crew, waiting: Sized) -> tuple[dict[str, str], str]:

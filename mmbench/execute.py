@@ -138,8 +138,12 @@ def _lacking(
     cells: Sequence[Cell], store: Store, limits: Limits, watcher: Watcher
 ) -> Iterator[Cell]:
     """Cells that the store lacks, with all that they must have; damage is set aside."""
+    lacking: set[str] = set()
     for cell in cells:
         if not is_stored(cell, store, limits):
+            lacking.add(cell.key)
+            if store.same_environment and cell.after and cell.after.key in lacking:
+                store.slot(cell.key).remove()  # it began at an end that does not count
             yield cell
             for sentence in store.set_aside(cell.key):
                 watcher.note(f"{sentence} It is computed again.")

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 
 PACKAGES = ("mmbench", "torch", "numpy", "pandas", "scipy")
+CPUINFO = Path("/proc/cpuinfo")
+ENVIRONMENT = ("mmbench", "torch")  # versions that may be required equal
 
 # What a run's bits depend on beside its description. A commit does not count: where it
 # moves numbers, a version in the description has moved too.
@@ -50,19 +52,16 @@ def provenance(device: str) -> dict[str, str | int]:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What a run's bits depend on and is not as it was, in words.
-
-    What either does not tell, because it was written by an older mmbench, is passed
-    over.
+    """What a run's bits depend on and is not known to be as it was, in words.
 
     Args:
         then: provenance of what is stored.
         now: provenance here.
     """
     return [
-        f"{name} {then[name]} then, {now[name]} now"
+        f"{name} {then.get(name, 'not told')} then, {now.get(name, 'not told')} now"
         for name in DECISIVE
-        if name in then and name in now and then[name] != now[name]
+        if name not in then or then[name] != now.get(name)
     ]
 
 
@@ -72,7 +71,24 @@ def same_environment(then: Mapping[str, Any]) -> bool:
     Args:
         then: provenance of what is stored.
     """
-    return all(then.get(name) == _version(name) for name in ("mmbench", "torch"))
+    return all(then.get(name) == _version(name) for name in ENVIRONMENT)
+
+
+def environments(*footers: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Versions of mmbench and of torch that had a part in cells, each pair once.
+
+    Those that computed their runs, the runs that these go on from, and columns that
+    were measured later. A version that no file tells is empty.
+
+    Args:
+        footers: of the cells.
+    """
+    told: list[Mapping[str, Any]] = []
+    for footer in footers:
+        unknown = [{}] if footer.get("cell", {}).get("after") else []
+        told += [footer.get("provenance", {}), *footer.get("environments", unknown)]
+    pairs = [{name: str(one.get(name, "")) for name in ENVIRONMENT} for one in told]
+    return [one for i, one in enumerate(pairs) if one not in pairs[:i]]
 
 
 def _version(package: str) -> str:
@@ -107,8 +123,14 @@ def _commit() -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        lines = CPUINFO.read_text("utf-8").splitlines()
     except OSError:
         return platform.processor() or "unknown"
-    named = [line.partition(":")[2] for line in lines if line.startswith("model name")]
-    return named[0].strip() if named else "unknown"
+    told: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        told.setdefault(name.strip(), value.strip())  # of the first of many alike
+    # Virtual machines name processors of several generations alike.
+    kind = {"family": told.get("cpu family"), "model": told.get("model")}
+    words = [f"{name} {value}" for name, value in kind.items() if value]
+    return ", ".join([told.get("model name", "unknown"), *words])

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -52,8 +52,20 @@ def seal(content: bytes) -> bytes:
     return content[:at] + digest + content[at + _DIGITS :]
 
 
+class Opened(NamedTuple):
+    """A table whose bytes were found to be right, to be read, and its description."""
+
+    file: pq.ParquetFile
+    footer: dict[str, Any]
+
+
 def read_footer(path: Path, content: bytes) -> dict[str, Any]:
-    """Description and provenance of a table, once its bytes are found to be right.
+    """Description and provenance of a table, as `opened` gives them."""
+    return opened(path, content).footer
+
+
+def opened(path: Path, content: bytes) -> Opened:
+    """A table and its description and provenance.
 
     Args:
         path: where it lies, for its name and for messages.
@@ -69,8 +81,8 @@ def read_footer(path: Path, content: bytes) -> dict[str, Any]:
             f"{path} must hold what mmbench wrote; its bytes are not those of its seal."
         )
     try:
-        metadata = pq.read_schema(pa.BufferReader(content)).metadata or {}
-        footer = json.loads(metadata[FOOTER])
+        file = pq.ParquetFile(pa.BufferReader(content))
+        footer = json.loads((file.metadata.metadata or {})[FOOTER])
         schema = int(footer["schema"])
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise DamagedError(
@@ -92,7 +104,7 @@ def read_footer(path: Path, content: bytes) -> dict[str, Any]:
         raise DamagedError(
             f"{path} must hold the cell of its name; it holds {footer.get('key')}."
         )
-    return footer
+    return Opened(file, footer)
 
 
 def _intact(content: bytes) -> bool | None:

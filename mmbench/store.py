@@ -22,14 +22,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from mmbench.checkpoint import EVERY, Slot
 from mmbench.core.errors import DamagedError, StoreError
 from mmbench.lease import leased
-from mmbench.seal import read_footer, sealed, sha256_of, write_whole
+from mmbench.seal import opened, read_footer, sealed, sha256_of, write_whole
 
 # Files beside a table, by what the footer calls them, and how their names end.
 COMPANIONS = {"arrays": "safetensors", "iterates": "iterates.safetensors"}
@@ -44,10 +43,13 @@ class Store:
 
     Args:
         folder: made when something is first written.
+        same_environment: whether only cells in which no other mmbench or torch had a
+            part answer for what is asked; others are computed again and replaced.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, *, same_environment: bool = False) -> None:
         self.folder = Path(folder)
+        self.same_environment = same_environment
 
     def check_writable(self) -> None:
         """Make the folder and try to write.
@@ -108,8 +110,7 @@ class Store:
                 files[companion(key, kind, digests[kind])] = [content]
         table = sealed(frame, footer | {"key": key, "files": digests})
         self.place(key, files | {self.table(key).name: [table]})
-        with contextlib.suppress(OSError):
-            self.slot(key).path.unlink()
+        self.slot(key).remove()
 
     def place(self, key: str, files: Mapping[str, Iterable[bytes]]) -> None:
         """Write the files of a cell, its table last, and remove those it replaces.
@@ -198,11 +199,11 @@ class Store:
             DamagedError: when its file is not as it was written.
             StoreError: when there is none, or one of another version.
         """
-        path, content = self.table(key), self._content(key)
-        footer = read_footer(path, content)
+        path = self.table(key)
+        file, footer = opened(path, self._content(key))
         try:
             # A table is small: what threads would win, starting them costs.
-            table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+            table = file.read(use_threads=False)
         except (OSError, pa.ArrowException) as error:
             raise DamagedError(
                 f"{path} must be a table that mmbench wrote; it is foreign."
@@ -405,3 +406,8 @@ class StoreSlot(Slot):
         """Replace it, whole or not at all."""
         with contextlib.suppress(OSError):
             write_whole(self.path, [content])
+
+    def remove(self) -> None:
+        """Delete it, if there is one."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()

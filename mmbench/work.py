@@ -19,7 +19,7 @@ from mmbench.limits import Limits
 from mmbench.metrics import METRICS
 from mmbench.metrics.base import TrajectoryMetric
 from mmbench.plan import KEEPING, Cell
-from mmbench.provenance import provenance
+from mmbench.provenance import environments, provenance, same_environment
 from mmbench.remeasure import remeasure
 from mmbench.store import Store, StoreSlot
 from mmbench.supervise import Supervisor
@@ -49,19 +49,43 @@ class Worked(NamedTuple):
     trajectory: Trajectory | None
 
 
+class End(NamedTuple):
+    """Where a cell ended.
+
+    Args:
+        iterates: of its last record at least; empty where it has none.
+        environments: that had a part in them, as the function of that name tells.
+    """
+
+    iterates: dict[str, Any] = {}
+    environments: list[dict[str, str]] = []
+
+
 class Ends:
-    """Last iterates of cells that others go on from, where the store has them not."""
+    """Ends of cells that others go on from, where the store has them not."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, dict[str, Any]] = {}
+        self._kept: dict[str, End] = {}
 
-    def put(self, key: str, iterates: dict[str, Any]) -> None:
-        """Remember those of a cell."""
-        self._kept[key] = iterates
+    def put(self, key: str, end: End) -> None:
+        """Remember that of a cell."""
+        self._kept[key] = end
 
-    def get(self, key: str) -> dict[str, Any]:
-        """Those of a cell; empty where it has none."""
-        return self._kept.get(key, {})
+    def get(self, key: str) -> End | None:
+        """That of a cell; None where nobody put it."""
+        return self._kept.get(key)
+
+
+def end_of(cell: Cell, store: Store) -> End:
+    """Where a stored cell ended.
+
+    Raises:
+        StoreError: when its iterates cannot be read.
+    """
+    footer = _answering(cell, store)
+    if footer is None:
+        return End()
+    return End(store.iterates(cell.key), environments(footer))
 
 
 def work(
@@ -113,7 +137,9 @@ def _work(
 ) -> Worked:
     """Compute a cell that nobody else computes, and store it."""
     told = told_of(cell)  # first, for an outside class may raise even here
-    starts = partial(_starts, cell, store, ends or Ends()) if cell.after else None
+    ends = ends or Ends()
+    before = _environments(cell, store, ends)
+    starts = partial(_starts, cell, store, ends) if cell.after else None
     if store and (done := _remeasured(cell, store, place, starts, told)):
         store.put(cell.key, *done)
         return Worked(done, None)
@@ -127,7 +153,7 @@ def _work(
     unfinished = slot.read() if slot and limited else None
     done = Done(
         trajectory.frame(cell),
-        told | outcome(trajectory) | _circumstances(place, supervisor),
+        told | outcome(trajectory) | _circumstances(place, supervisor, before),
         trajectory.arrays,
         trajectory.iterates,
     )
@@ -135,8 +161,8 @@ def _work(
         store.put(cell.key, *done)
         if slot and unfinished:
             slot.write(unfinished)
-    elif ends:
-        ends.put(cell.key, trajectory.iterates)
+    else:
+        ends.put(cell.key, End(trajectory.iterates, environments(done.footer)))
     return Worked(done, trajectory)
 
 
@@ -176,16 +202,34 @@ def stored(cell: Cell, store: Store) -> Done:
 def give_up(cell: Cell, store: Store, place: Place, reason: str) -> Trajectory:
     """Store a cell that nobody could finish, as an error with its reason."""
     trajectory = _failed(cell, place, reason)
-    footer = told_of(cell) | outcome(trajectory) | _circumstances(place, None)
+    footer = told_of(cell) | outcome(trajectory) | _circumstances(place, None, [])
     with store.lease(cell.key):  # a dead worker's goes with it
         store.put(cell.key, trajectory.frame(cell), footer, {}, {})
     return trajectory
 
 
-def _circumstances(place: Place, supervisor: Supervisor | None) -> dict[str, Any]:
-    """Who computes, and what a cell may take, as JSON values."""
+def _circumstances(
+    place: Place, supervisor: Supervisor | None, before: list[dict[str, str]]
+) -> dict[str, Any]:
+    """Who computes, after whom, and what a cell may take, as JSON values."""
     limits = supervisor.limits if supervisor else Limits()
-    return {"provenance": provenance(place.device.type), "limits": limits._asdict()}
+    here = {"provenance": provenance(place.device.type)}
+    return {
+        **here,
+        "environments": environments(here | {"environments": before}),
+        "limits": limits._asdict(),
+    }
+
+
+def _environments(cell: Cell, store: Store | None, ends: Ends) -> list[dict[str, str]]:
+    """Those that had a part in where a cell starts; none where it is the first."""
+    before = cell.after
+    if before is None:
+        return []
+    if end := ends.get(before.key):
+        return end.environments
+    footer = _answering(before, store) if store else None
+    return environments(footer) if footer else []
 
 
 def _starts(cell: Cell, store: Store | None, ends: Ends) -> torch.Tensor:
@@ -196,7 +240,8 @@ def _starts(cell: Cell, store: Store | None, ends: Ends) -> torch.Tensor:
     """
     before = cell.after
     assert before is not None
-    kept = ends.get(before.key) or (store.iterates(before.key) if store else {})
+    end = ends.get(before.key) or (end_of(before, store) if store else End())
+    kept = end.iterates
     if not kept:
         raise StoreError(
             f"{before.label} on {before.task} must have ended for {cell.label} to go "
@@ -212,7 +257,8 @@ def is_stored(
     """Whether the store has the cell, without error and with all metrics asked for.
 
     A damaged file counts as absent: the cell is computed again and replaces it. So does
-    a cell that was ended by a limit, if it may now take more.
+    a cell that was ended by a limit, if it may now take more, and one in which other
+    versions had a part, if the store is asked for the same environment.
 
     Args:
         cell: what is asked for.
@@ -220,7 +266,7 @@ def is_stored(
         limits: what the cell may take now.
         failed: whether one that ended with an error will do.
     """
-    footer = _footer(cell, store)
+    footer = _answering(cell, store)
     if footer is None or not _sound(cell, store, footer, failed=failed):
         return False
     if _may_take_more(footer, limits) and not failed:
@@ -275,7 +321,7 @@ def _remeasured(
 
     None where the cell has to run: nothing sound is stored, or no iterates.
     """
-    footer = _footer(cell, store)
+    footer = _answering(cell, store)
     if footer is None or not _sound(cell, store, footer):
         return None
     if "iterates" not in footer["files"]:
@@ -291,7 +337,12 @@ def _remeasured(
     # Columns that gave way to another metric's go with their ideals.
     names = {column.name for column in cell.columns}
     ideal = {k: v for k, v in {**footer["ideal"], **more.ideal}.items() if k in names}
-    same = {"ideal": ideal, "kept": footer["kept"]}
+    here = {"provenance": provenance(place.device.type)}
+    same = {
+        "ideal": ideal,
+        "kept": footer["kept"],
+        "environments": environments(footer, here),  # of runs and of new columns
+    }
     return Done(more.frame, footer | told | same, store.arrays(cell.key), kept)
 
 
@@ -303,6 +354,14 @@ def _footer(cell: Cell, store: Store) -> dict[str, Any] | None:
         return store.footer(cell.key)
     except DamagedError:
         return None
+
+
+def _answering(cell: Cell, store: Store) -> dict[str, Any] | None:
+    """What is stored of a cell, if it may answer for what is asked."""
+    footer = _footer(cell, store)
+    if footer is None or not store.same_environment:
+        return footer
+    return footer if all(map(same_environment, environments(footer))) else None
 
 
 def with_stored_metrics(cell: Cell, store: Store) -> Cell:
@@ -368,6 +427,7 @@ def outcome(trajectory: Trajectory) -> dict[str, Any]:
     outcomes = [str(status) for status in trajectory.status]
     return {
         "width": trajectory.width,
+        "backend": trajectory.backend,
         "arrays": sorted(trajectory.arrays),
         "outcomes": {one: outcomes.count(one) for one in sorted(set(outcomes))},
         "reason": trajectory.reason,

@@ -205,7 +205,12 @@ def started(folder: Path, options: Sequence[str], store: str = "store") -> Comma
 
 def finished(command: Command) -> tuple[int, str]:
     """Its exit code and what it said; nothing of it may go on."""
-    code = command.process.wait(PATIENCE)
+    try:
+        code = command.process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        for one in family(command.word):  # a trial that hangs leaves nothing behind
+            one.kill()
+        raise AssertionError(command.said.read_text()) from None
     assert_alone(command.word)
     said = command.said.read_text()
     assert "Traceback" not in said, said

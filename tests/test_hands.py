@@ -90,6 +90,22 @@ def test_sizes_are_read(words: str, size: int) -> None:
     assert Size().convert(words, None, None) == size
 
 
+def test_other_versions_may_be_refused() -> None:
+    """What they computed answers, unless --same-environment is given."""
+    assert "2 computed" in said("--same-environment").stdout
+    assert "2 already there" in said("--same-environment").stdout
+    store = Store("mmbench-results")
+    key = min(store)
+    footer = store.footer(key)
+    footer["provenance"] |= {"mmbench": "0.0.1"}
+    store.put(key, store.frame(key), footer, store.arrays(key))
+    assert "2 already there" in said().stdout
+    again = said("--same-environment")
+    assert again.exit_code == 0, again.output
+    assert "1 computed" in again.stdout
+    assert "2 already there" in said("--same-environment").stdout
+
+
 def test_limits_are_told_of_in_the_table(folder: Path) -> None:
     """A cell that takes too long ends with what it had, and may have more."""
     (folder / "naps.py").write_text(

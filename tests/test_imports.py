@@ -10,7 +10,18 @@ import pytest
 
 import mmbench
 
-HEAVY = {"torch", "pandas", "matplotlib", "seaborn", "sklearn", "scipy", "pyarrow"}
+HEAVY = {
+    "torch",
+    "numpy",
+    "pandas",
+    "matplotlib",
+    "seaborn",
+    "sklearn",
+    "scipy",
+    "pyarrow",
+    "jaxtyping",
+    "rich",
+}
 LIGHT = {
     "import mmbench": "import mmbench",
     "mmbench --version": "from mmbench.cli import main; main(['--version'])",
@@ -43,6 +54,23 @@ def test_the_control_is_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert "torch" in done.stdout.split()
+
+
+def test_the_end_looks_for_no_garbage() -> None:
+    """When a command ends, all that there is has been taken from the collector."""
+    code = (
+        "import atexit, gc, sys\n"
+        "atexit.register(lambda: print(gc.get_freeze_count(), len(gc.get_objects())))\n"
+        "from mmbench.cli import main\n"
+        "assert gc.get_freeze_count() == 0\n"
+        "main(['--version'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    frozen, watched = map(int, done.stdout.split()[-2:])
+    assert watched < 100
+    assert frozen > 1000
 
 
 @pytest.mark.parametrize("words", [["--version"], ["list"]])

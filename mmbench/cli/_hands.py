@@ -52,7 +52,8 @@ def hands(command: Callable[..., None]) -> Callable[..., None]:
         "--timeout",
         type=click.FloatRange(0, min_open=True),
         metavar="SECONDS",
-        help="End a cell that takes longer; what it recorded is kept.",
+        help="End a cell that takes longer; what it recorded is kept. Workers may "
+        "split a cell by runs: then each part has that time.",
     )
     @click.option(
         "--memory",

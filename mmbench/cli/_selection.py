@@ -34,6 +34,7 @@ _CHANGES = (
     "keep",
 )
 _AXES = {"tasks": "-t", "algorithms": "-a", "metrics": "-m"}
+PARAMETERS = ("suite", *_AXES, *_CHANGES)  # that make a selection, as click names them
 
 
 @dataclass(frozen=True)

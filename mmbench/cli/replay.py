@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmbench.cli import Failed, printed
+from mmbench.cli import Failed, printed, say
 from mmbench.cli._selection import blaming, storing
 
 if TYPE_CHECKING:  # replay imports torch
@@ -46,20 +46,28 @@ def again(
     outside: tuple[str, ...],
     device: str,
     data_dir: Path | None,
+    at: str = "",
 ) -> "mmbench.replay.Replay":
-    """Compute a stored cell again where the options say.
+    """Compute a stored cell again where the options say, and say so before.
 
     Raises:
         MmbenchError: when that cannot be, for what an outside class raises too.
     """
+    from mmbench.cli._progress import named
+    from mmbench.cli._terminal import counted
     from mmbench.core.place import pick_device
-    from mmbench.replay import place_of, replay
+    from mmbench.described import stored_cell
+    from mmbench.replay import place_of, replay, steps_of
 
-    place = place_of(store.footer(key).get("provenance", {}))
+    place = place_of(store.footer(key))
     if device != "auto":
         place = place._replace(device=pick_device(device))
     place = place._replace(data_dir=data_dir)
     with blaming(lambda: outside):
+        cell = stored_cell(store, key, outside)
+        runs = f"seed {seed}" if seed is not None else counted(len(cell.seeds), "run")
+        steps = counted(steps_of(cell, store), "step")
+        say(f"{at}{named(cell)}, {runs}: {steps} to compute.")
         return replay(store, key, seed=seed, outside=outside, place=place)
 
 

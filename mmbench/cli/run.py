@@ -3,21 +3,31 @@
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from mmbench.cli import INTERRUPTED, Failed, printed, say
+from mmbench.cli._answers import Outcomes, question, recall, remember
 from mmbench.cli._hands import hands, terminable
-from mmbench.cli._selection import Selection, elsewhere, selecting, storing
+from mmbench.cli._selection import (
+    PARAMETERS,
+    Selection,
+    elsewhere,
+    selecting,
+    storing,
+)
 from mmbench.core.errors import MmbenchError
+from mmbench.core.status import Status
 from mmbench.limits import Crew, Limits
 
 if TYPE_CHECKING:
     import mmbench.cli._progress
-    import mmbench.store
+    import mmbench.plan
 
 # "\b" keeps click from filling a paragraph.
 EXAMPLES = """\b
@@ -45,11 +55,21 @@ SHOWN = 5  # cells that a message names; the rest are counted
     help="Where the games are computed.",
 )
 @click.option(
+    "--compiled",
+    is_flag=True,
+    help="Compile the steps where they can be: takes seconds, pays in long cells.",
+)
+@click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
     help="Folder of data files.  [default: MMBENCH_DATA, then a download]",
 )
 @hands
+@click.option(
+    "--same-environment",
+    is_flag=True,
+    help="Compute again what other versions of mmbench or torch had a part in.",
+)
 @click.option(
     "--strict", is_flag=True, help="Exit with 1 also when a run diverged or overflowed."
 )
@@ -60,7 +80,9 @@ def command(
     selection: Selection,
     store: Path,
     device: str,
+    compiled: bool,
     data_dir: Path | None,
+    same_environment: bool,
     strict: bool,
     page: Path | None,
     crew: Crew,
@@ -72,16 +94,25 @@ def command(
     and their like change its grids. The same command again finishes what is missing
     and computes nothing twice.
     """
+    from mmbench.cli._terminal import console, seconds
+
+    started = time.perf_counter()
+    asked = question(selection.suite, store)
+    if asked and _plain() and (outcomes := recall(asked)):
+        took = seconds(time.perf_counter() - started)
+        _summarise(selection, store, outcomes, f"0 computed in {took}", len(outcomes))
+        _advise(selection, store)
+        return
+    # These take torch, which an answer does not.
     from mmbench.cli._progress import Bar, Lines
-    from mmbench.cli._terminal import console
     from mmbench.core.place import Place, pick_device
     from mmbench.execute import execute
     from mmbench.store import Store
 
-    started = time.perf_counter()
+    started = time.perf_counter()  # loading is no computing
     cells = selection.cells
-    place = Place(device=pick_device(device), data_dir=data_dir)
-    kept = Store(store)
+    place = Place(device=pick_device(device), data_dir=data_dir, compiled=compiled)
+    kept = Store(store, same_environment=same_environment)
     if page:
         _make_folder(page)
     screen = console()
@@ -95,12 +126,32 @@ def command(
         if not watcher.begun:
             raise
         raise Failed(str(error)) from error  # exit code 1
-    _summarise(selection, kept, watcher, time.perf_counter() - started, page)
+    computed = len(watcher.waiting) - watcher.again
+    said = f"{computed} computed in {seconds(time.perf_counter() - started)}"
+    if watcher.again:
+        said += f", {watcher.again} measured again"
+    footers = [kept.footer(cell.key) for cell in cells]
+    outcomes = [(one["task"], one["outcomes"]) for one in footers]
+    _summarise(selection, store, outcomes, said, len(cells) - len(watcher.waiting))
     if page:
         from mmbench.cli.report import write
 
         write(selection, store, page)
-    _complain(selection, kept, strict)
+    else:
+        _advise(selection, store)
+    _complain(cells, footers, strict)
+    if asked:
+        remember(asked, selection.suite, cells)
+
+
+def _plain() -> bool:
+    """Whether no option was given but those of the selection and --store."""
+    context = click.get_current_context()
+    return all(
+        context.get_parameter_source(name) is ParameterSource.DEFAULT
+        for name in context.params
+        if name not in (*PARAMETERS, "store")
+    )
 
 
 def _make_folder(page: Path) -> None:
@@ -126,22 +177,22 @@ def _interrupted(watcher: "mmbench.cli._progress.Counting", store: Path) -> None
 
 
 def _summarise(
-    selection: Selection,
-    kept: "mmbench.store.Store",
-    watcher: "mmbench.cli._progress.Counting",
-    took: float,
-    page: Path | None,
+    selection: Selection, store: Path, outcomes: Outcomes, said: str, there: int
 ) -> None:
-    """How all cells of the selection ended, computed now or before."""
-    from mmbench.cli._terminal import counted, seconds, show, table
-    from mmbench.core.description import text
-    from mmbench.core.status import Status
+    """How all cells of the selection ended, computed now or before.
 
-    cells = selection.cells
+    Args:
+        selection: the cells.
+        store: where they are.
+        outcomes: of each.
+        said: what was done now.
+        there: cells that were there before.
+    """
+    from mmbench.cli._terminal import console, counted, show, table
+
     by_task: dict[str, list[Counter]] = {}
-    for cell in cells:
-        outcomes = Counter(kept.footer(cell.key)["outcomes"])
-        by_task.setdefault(text(cell.task), []).append(outcomes)
+    for task, counts in outcomes:
+        by_task.setdefault(task, []).append(Counter(counts))
     total = sum((one for counters in by_task.values() for one in counters), Counter())
     shown = [str(status) for status in Status if total[status]]
     rows = table("task", "cells", "runs", *shown, right=("cells", "runs", *shown))
@@ -149,21 +200,23 @@ def _summarise(
         together = sum(counters, Counter())
         numbers = [len(counters), together.total(), *(together[one] for one in shown)]
         rows.add_row(task, *(f"{number:,}" if number else "-" for number in numbers))
-    computed = len(watcher.waiting) - watcher.again
-    again = f"{watcher.again} measured again, " if watcher.again else ""
-    show(watcher.screen, rows)
+    show(console(), rows)
     printed(
-        f"\n{counted(len(cells), 'cell')} of {selection.suite.name}: {computed} "
-        f"computed in {seconds(took)}, {again}"
-        f"{len(cells) - len(watcher.waiting)} already there. "
-        f"Store: {kept.folder}"
+        f"\n{counted(len(outcomes), 'cell')} of {selection.suite.name}: {said}, "
+        f"{there} already there. Store: {store}"
     )
-    if not page:
-        chosen = f"{selection}{elsewhere(kept.folder)}"
-        printed(f"Next: mmbench report {chosen} --out mmbench-report")
 
 
-def _complain(selection: Selection, kept: "mmbench.store.Store", strict: bool) -> None:
+def _advise(selection: Selection, store: Path) -> None:
+    chosen = f"{selection}{elsewhere(store)}"
+    printed(f"Next: mmbench report {chosen} --out mmbench-report")
+
+
+def _complain(
+    cells: "Sequence[mmbench.plan.Cell]",
+    footers: Sequence[Mapping[str, Any]],
+    strict: bool,
+) -> None:
     """Exit with 1 when a cell ended with an error, or, if strict, when runs died.
 
     Raises:
@@ -171,11 +224,9 @@ def _complain(selection: Selection, kept: "mmbench.store.Store", strict: bool) -
     """
     from mmbench.cli._progress import brief, named
     from mmbench.cli._terminal import counted, listed
-    from mmbench.core.status import Status
 
     failed, broken = [], []
-    for cell in selection.cells:
-        footer = kept.footer(cell.key)
+    for cell, footer in zip(cells, footers, strict=True):
         dead = {one: n for one, n in footer["outcomes"].items() if Status(one).dead}
         if Status.ERROR in dead:
             failed.append(f"{named(cell)}: {brief(footer['reason'])}")
@@ -184,7 +235,7 @@ def _complain(selection: Selection, kept: "mmbench.store.Store", strict: bool) -
     if failed:
         raise Failed(
             f"{counted(len(failed), 'cell')} ended with an error; the others are "
-            f"finished, and the same command tries again.{_lines(failed)}"
+            f"stored, and the same command tries again.{_lines(failed)}"
         )
     if strict and broken:
         raise Failed(

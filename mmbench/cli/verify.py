@@ -59,7 +59,7 @@ def command(
         at = f"[{number}/{len(keys)}] {key[:8]}"
         try:
             seed = drawn_seed(stored_cell(kept, key, outside), draw)
-            done = again(kept, key, seed, outside, device, data_dir)
+            done = again(kept, key, seed, outside, device, data_dir, f"{at} ")
         except MmbenchError as error:
             verdicts["not computed"] += 1
             printed(f"{at}: not computed: {error}")

@@ -80,6 +80,7 @@ def test_many_processes_share_a_store(tmp_path: Path) -> None:
     times = Counter(name for one in said for name in computed(one))
     assert len(times) == CELLS
     assert max(n for name, n in times.items() if not name.endswith("bad")) <= 2
+    assert all(n == 1 for one in said for n in Counter(computed(one)).values())
     assert_as_alone(tmp_path, "many")
 
 

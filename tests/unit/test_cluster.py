@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dask.distributed import LocalCluster
+from dask.distributed import Client, LocalCluster
 from stores import assert_same_cells
 
 from mmbench import cluster
@@ -234,6 +234,24 @@ def test_what_is_stored_is_not_computed_again(
     assert execute(planned, store, crew=Crew(scheduler="tcp://nowhere:1")) == []
 
 
+def test_workers_demand_the_same_environment(tmp_path: Path, crew: Crew) -> None:
+    """Of a whole cell, of one split among them, and of where it begins."""
+    first = grid("first = gda", task=NET, seeds=40, keep="last")
+    rest = grid("rest = omd", task=NET, after="first", seeds=40)
+    planned = cells(first, rest, grid("gda"))
+    store = Store(tmp_path / "store")
+    execute(planned, store, crew=crew)
+    for cell in planned[::2]:
+        key, footer = cell.key, store.footer(cell.key)
+        footer["provenance"] |= {"torch": "2.0.0"}
+        store.put(key, store.frame(key), footer, store.arrays(key), store.iterates(key))
+    strict = Store(store.folder, same_environment=True)
+    assert execute(planned, store, crew=crew) == []
+    assert execute(planned[:2], strict, crew=crew) == [planned[0]]
+    assert execute(planned, strict, crew=crew) == [planned[2]]
+    assert execute(planned, strict, crew=crew) == []
+
+
 def test_a_scheduler_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +266,22 @@ def test_a_scheduler_that_is_not_there(
             watcher=watcher,
             crew=Crew(scheduler="tcp://127.0.0.1:9"),
         )
+
+
+def test_a_task_sent_to_a_scheduler_that_was_lost_is_not_awaited(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no end; those that had ended by then are told."""
+    with Client(crew.scheduler, set_as_default=False) as client:
+        ended = client.submit(int, 3)
+        ended.result()
+        endless = client.submit(int, 4, resources={"none that is there": 1})
+        found = cluster._each(client, [ended, endless], crew, [1, 2])
+        assert next(found).result() == 3
+        with monkeypatch.context() as during:
+            during.setattr(client, "status", "closed")
+            with pytest.raises(ClusterError, match="was lost with 2 cells to go"):
+                next(found)
 
 
 def test_small_cells_travel_together_in_their_order() -> None:

@@ -2,11 +2,18 @@
 
 import os
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import torch
 
-from mmbench.provenance import DECISIVE, differences, provenance, same_environment
+from mmbench.provenance import (
+    DECISIVE,
+    _processor,
+    differences,
+    provenance,
+    same_environment,
+)
 
 HERE = provenance("cpu")
 
@@ -28,10 +35,27 @@ def test_each_decisive_thing_is_a_difference(name: str) -> None:
 
 
 def test_what_moves_no_bit_is_no_difference() -> None:
-    """Nor is what an older mmbench did not tell."""
+    """What an older mmbench did not tell may have been anything."""
     assert differences(HERE | {"commit": "0", "cores": 96, "pandas": "0"}, HERE) == []
     older = {name: value for name, value in HERE.items() if name != "capability"}
-    assert differences(older, HERE) == []
+    assert differences(older, HERE) == [
+        f"capability not told then, {HERE['capability']} now"
+    ]
+
+
+def test_processors_of_one_name_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By family and model; where these are not told, the name has to do."""
+    file = tmp_path / "cpuinfo"
+    monkeypatch.setattr("mmbench.provenance.CPUINFO", file)
+    one = "processor : 0\ncpu family\t: 25\nmodel\t\t: {}\nmodel name\t: EPYC\n\n"
+    file.write_text(one.format(17) + one.format(99))
+    assert _processor() == "EPYC, family 25, model 17"
+    file.write_text("model name : Other\nflags : model\n")
+    assert _processor() == "Other"
+    file.write_text("nothing\n")
+    assert _processor() == "unknown"
 
 
 def test_the_same_environment_has_the_same_mmbench_and_torch() -> None:

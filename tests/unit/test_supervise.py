@@ -1,5 +1,7 @@
 """Supervise: cells in a child process, and those that must be ended."""
 
+import subprocess
+import sys
 import textwrap
 import time
 from collections.abc import Iterator
@@ -191,3 +193,16 @@ def test_no_child_outlives_its_parent(ill) -> None:
     process.stdin.close()
     assert process.wait(5) == 0
     supervisor.close()
+
+
+def test_a_child_whose_parent_has_gone_says_nothing() -> None:
+    """Not even where it learns so only when it answers."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "mmbench.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        assert process.wait(120) == 0
+        assert process.stderr.read() == b""

@@ -1,0 +1,164 @@
+"""What asv watches: all that is registered, in finite numbers, less is better."""
+
+import importlib.util
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.tasks import TASKS
+
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "watched"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def watched() -> ModuleType:
+    """The folder as a package; as asv imports it, but for the path."""
+    spec = importlib.util.spec_from_file_location(
+        "watched", FOLDER / "__init__.py", submodule_search_locations=[str(FOLDER)]
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["watched"] = module
+    spec.loader.exec_module(module)
+    for path in FOLDER.glob("*.py"):
+        importlib.import_module(f"watched.{path.stem}")
+    return module
+
+
+def families(watched: ModuleType, prefix: str) -> list[tuple[type, str]]:
+    """Classes and their methods of one kind of benchmark."""
+    modules = [watched.speed, watched.quality, watched.parts]
+    return [
+        (cls, name)
+        for module in modules
+        for cls in vars(module).values()
+        if isinstance(cls, type) and cls.__module__ == module.__name__
+        for name in dir(cls)
+        if name.startswith(prefix)
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["time_cell", "peakmem_", "track_"])
+def test_every_algorithm_is_watched(watched: ModuleType, prefix: str) -> None:
+    """All registered algorithms are parameters of every family of cells."""
+    found = families(watched, prefix)
+    assert found
+    for cls, name in found:
+        assert cls.params[0] == list(ALGORITHMS), name
+
+
+def test_every_task_is_watched(watched: ModuleType) -> None:
+    """All registered tasks are timed, each in one of the two classes."""
+    cells, images = watched.speed.Cells, watched.speed.ImageCells
+    assert sorted(cells.params[1] + images.params[1]) == sorted(TASKS)
+    assert cells.params[2] == [1, 32, 128, 512]
+
+
+@pytest.mark.parametrize("prefix", ["time_", "peakmem_", "track_"])
+def test_versions_are_set_by_hand(watched: ModuleType, prefix: str) -> None:
+    """Else an edit of a benchmark would silently end its history."""
+    for cls, name in families(watched, prefix):
+        assert isinstance(getattr(cls, name).version, str), name
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_small_cells_run(watched: ModuleType, algorithm: str) -> None:
+    """Each algorithm is timed and measured without an error."""
+    benchmark = watched.speed.Cells()
+    benchmark.setup(algorithm, "bilinear", 2)
+    benchmark.cell = replace(benchmark.cell, steps=2)
+    benchmark.time_cell(algorithm, "bilinear", 2)
+    benchmark.peakmem_cell(algorithm, "bilinear", 2)
+
+
+def test_misfits_are_skipped(watched: ModuleType) -> None:
+    """A method that needs a zero-sum game is not timed on another; asv shows n/a."""
+    game = watched.cells.Game("dirac_gan[loss=nonsaturating]", 1)
+    with pytest.raises(NotImplementedError, match="zero-sum"):
+        watched.cells.fitting("cgd", game, 1, {}, "float32")
+
+
+def test_an_error_is_not_a_gain_in_speed(
+    watched: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell that an exception ended fails its benchmark."""
+
+    def fail(*_: object) -> None:
+        raise ValueError("no step")
+
+    cell = watched.cells.small("gda", "bilinear", 1)
+    monkeypatch.setattr(ALGORITHMS["gda"], "step", fail)
+    with pytest.raises(RuntimeError, match="no step"):
+        watched.cells.compute(cell)
+    with pytest.raises(RuntimeError, match="no step"):
+        watched.quality.entry(cell)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_tracks_are_finite_and_not_negative(
+    watched: ModuleType, algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two runs of few steps, whether the target is reached or not."""
+    quality = watched.quality
+    monkeypatch.setattr(quality, "RUNS", 2)
+    monkeypatch.setattr(quality, "RUNS_OF_GAN", 2)
+    for games in (quality.SOLVED, quality.GENERATING):
+        for name, game in games.items():
+            shorter = game._replace(steps=2, records=min(2, game.records))
+            monkeypatch.setitem(games, name, shorter)
+    for cls in (quality.Solved, quality.Generating):
+        for task in cls.params[1]:
+            benchmark = cls()
+            benchmark.setup(algorithm, task)
+            for name in (one for one in dir(cls) if one.startswith("track_")):
+                value = getattr(benchmark, name)(algorithm, task)
+                assert math.isfinite(value), (task, name)
+                assert value >= 0, (task, name)
+
+
+def test_rates_agree_with_theory(watched: ModuleType) -> None:
+    """The fitted rate of extragradient is the closed form, and not that of a half."""
+    benchmark = watched.quality.Rates()
+    benchmark.setup("extragradient")
+    closed = watched.quality.CLOSED["extragradient"]
+    found = watched.quality.entry(benchmark.cell)
+    assert watched.quality.rate_error(found, closed(0.3)) < 1e-5
+    assert watched.quality.rate_error(found, closed(0.15)) > 1e-2
+
+
+def test_what_has_no_closed_form_is_skipped(watched: ModuleType) -> None:
+    """Its rate is not judged; asv shows n/a."""
+    with pytest.raises(NotImplementedError, match="No closed form"):
+        watched.quality.Rates().setup("acgd")
+
+
+def test_a_miss_costs_more_than_any_hit(watched: ModuleType) -> None:
+    """A run that spends its whole budget pays less than a run that misses."""
+    quality = watched.quality
+    benchmark = quality.Solved()
+    benchmark.setup("unrolled", "bilinear")  # the dearest that reaches its target
+    hit = quality.entry(benchmark.cell)
+    missed = hit._replace(
+        success=np.zeros_like(hit.success), to_target=np.full(len(hit.seeds), np.inf)
+    )
+    assert hit.success.all()
+    assert quality.to_target(hit) <= hit.price.max() < quality.to_target(missed)
+    assert quality.failed(hit) < quality.failed(missed) == 1
+
+
+def test_what_is_lost_is_finite(watched: ModuleType) -> None:
+    """Runs that end nowhere get the worst numbers, not NaN or infinity."""
+    quality = watched.quality
+    benchmark = quality.Solved()
+    benchmark.setup("gda", "quadratic")
+    found = quality.entry(benchmark.cell)
+    lost = found._replace(scores=np.full(len(found.seeds), np.inf))
+    assert quality.left(found, 1e-3) == 0
+    assert quality.left(lost, 1e-3) == quality.FARTHEST
+    assert quality.rate_error(lost, 1.0) == quality.FARTHEST
+    assert quality.missed(lost, 4) == 4
