@@ -1,0 +1,114 @@
+"""The arms of mmbench: whole cells, and bare steps."""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+from unittest import mock
+
+import torch
+
+from benchmarks.compare.measuring import Row, cpu_seconds, median, shown
+from mmbench.core.oracle import Oracle
+from mmbench.core.place import Place
+from mmbench.core.streams import generator
+from mmbench.engine import run_cell
+from mmbench.plan import Cell, plan
+from mmbench.suites.base import Grid, Suite
+
+EAGER, COMPILED = Place(), Place(compiled=True)
+
+
+def cell_of(
+    task: str,
+    algorithm: str,
+    *,
+    runs: int,
+    steps: int,
+    records: int = 40,
+    metrics: tuple[str, ...] = (),
+) -> Cell:
+    """One cell."""
+    grid = Grid(
+        tasks=(task,),
+        algorithms=(algorithm,),
+        seeds=runs,
+        steps=steps,
+        records=records,
+        metrics=metrics,
+    )
+    (cell,) = plan(Suite(name="speed", grids=(grid,)))
+    return cell
+
+
+class Whole:
+    """An arm: a whole cell, from drawing its starts to its last record.
+
+    Args:
+        cell: what is computed.
+        place: where, and whether compiled.
+        width: runs side by side; None takes the task's.
+
+    Attributes:
+        backend: what computed it.
+    """
+
+    def __init__(self, cell: Cell, place: Place, width: int | None = None) -> None:
+        self._cell, self._place, self._width = cell, place, width
+        self._elapsed: list[float] = []
+
+    def _compute(self) -> None:
+        width = mock.patch("mmbench.engine.width_of", return_value=self._width)
+        with width if self._width else nullcontext():
+            trajectory = run_cell(self._cell, self._place)
+        if trajectory.reason:
+            raise RuntimeError(trajectory.reason)
+        self.backend = trajectory.backend
+
+    def __call__(self) -> float:
+        """CPU seconds of a step of a run."""
+        begun = time.perf_counter()
+        seconds = cpu_seconds(self._compute)
+        self._elapsed.append(time.perf_counter() - begun)
+        return seconds / len(self._cell.seeds) / self._cell.steps
+
+    @property
+    def compiling(self) -> float:
+        """Seconds that the first call took longer than the later ones."""
+        first, *later = self._elapsed
+        return max(0.0, first - median(later))
+
+    def row(self, row: Row) -> Row:
+        """The row with what compiling took, or why there is nothing compiled."""
+        if self.backend != "compiled":
+            return row._replace(values=(), told=f"not measured: {self.backend}")
+        told = f"compiled once in {shown(self.compiling)}"
+        return row._replace(told=f"{row.told}; {told}" if row.told else told)
+
+
+def bare_steps(
+    cell: Cell, runs: int, steps: int, oracle_kind: Callable[..., Oracle] = Oracle
+) -> Callable[[], float]:
+    """An arm: steps of so many runs side by side, nothing around them.
+
+    Args:
+        cell: gives task and algorithm.
+        runs: side by side.
+        steps: of a round.
+        oracle_kind: what the algorithm asks.
+    """
+    game = cell.task.build(Place())
+    seeds = tuple(range(runs))
+    starts = [cell.task.start(game, generator(one, "start")) for one in seeds]
+    z = torch.stack(starts)
+    oracle = oracle_kind(game, seeds, memory=game.memory(z))
+    state: Any = cell.algorithm.init(oracle, z)
+
+    def steps_of_a_round() -> None:
+        nonlocal z, state
+        for _ in range(steps):
+            oracle.resample()
+            z, state = cell.algorithm.step(oracle, z, state)
+            oracle.advance(z)
+
+    return lambda: cpu_seconds(steps_of_a_round) / runs / steps

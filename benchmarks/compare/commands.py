@@ -1,0 +1,207 @@
+"""Rows of whole commands, start-up included, and of what the harness adds to a run."""
+
+import multiprocessing
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+from benchmarks.compare.cells import EAGER, cell_of
+from benchmarks.compare.measuring import (
+    PYTHON,
+    Options,
+    PeerError,
+    Row,
+    Spent,
+    command,
+    cpu_seconds,
+    median,
+    shown,
+)
+from mmbench.algorithms.base import Algorithm, Iterate
+from mmbench.chunk import Chunk
+from mmbench.core.cost import Cost
+from mmbench.core.oracle import Oracle
+from mmbench.engine import run_cell
+from mmbench.execute import execute
+from mmbench.plan import plan
+from mmbench.store import Store
+from mmbench.suites.base import Grid, Suite
+from mmbench.trajectory import Recording
+
+PROBE = Path(__file__).parents[1] / "benchopt_probe"
+MMBENCH = (PYTHON, "-m", "mmbench")
+RULES = ("gda", "extragradient", "omd")
+RECORDS = 11  # evenly spaced; with the powers of two before them, 19
+START_UP = "start-up: loading torch and pandas"
+
+
+def probe(options: Options) -> Iterator[Row]:
+    """Three rules x 20 seeds x 1000 iterations on xy: benchopt's command and ours."""
+    seeds = options.size(20, 2)
+    ours: dict[str, list[Spent]] = {"cold": [], "cached": []}
+    theirs: dict[str, list[Spent]] = {"cold": [], "cached": []}
+    missing = ""
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            for spent in ours.values():
+                spent.append(_mmbench(Path(folder), seeds))
+            if missing:
+                continue
+            try:
+                for spent in theirs.values():
+                    spent.append(_benchopt(Path(folder), seeds, options.peers))
+            except PeerError as error:
+                missing = str(error)
+    targets = {"cold": (3, 4), "cached": (2.5, 4)}
+    for kind, (floor, aim) in targets.items():
+        pairs = list(zip(theirs[kind], ours[kind], strict=False))
+        told = f"mmbench {_told(ours[kind])}"
+        told += f", benchopt {_told(theirs[kind])}" if pairs else f"; {missing}"
+        what = f"the benchopt probe, 3 rules x {seeds} seeds x 1000 iterations, {kind}"
+        values = [a.cpu / b.cpu for a, b in pairs]
+        limit = START_UP
+        yield Row(f"{what}, CPU", values, "x", floor, aim, True, told, limit)
+        yield Row(f"{what}, elapsed", [a.wall / b.wall for a, b in pairs])
+    runs = 3 * seeds
+    values = [one.cpu for one in ours["cached"]]
+    what = f"rerun of {runs} runs, all stored"
+    yield Row(what, values, "s", 1.5, 1.5, False, limit=START_UP)
+    values = [one.printed / 1000 for one in ours["cold"]]
+    told = f"benchopt {theirs['cold'][0].printed / 1000:.0f} kB" if not missing else ""
+    what = f"log of {runs} runs, not a terminal"
+    yield Row(what, values, "kB", 5, 5, False, told)
+
+
+def _told(spent: list[Spent]) -> str:
+    cpu, wall = (median([one[i] for one in spent]) for i in range(2))
+    return f"{shown(cpu)} of CPU in {shown(wall)}"
+
+
+def _mmbench(folder: Path, seeds: int) -> Spent:
+    rules = [word for rule in RULES for word in ("-a", rule)]
+    sizes = ("--seeds", seeds, "--steps", 1000, "--records", RECORDS)
+    words = (*MMBENCH, "run", "-t", "bilinear", *rules, *sizes, "--store", "store")
+    return command(tuple(map(str, words)), folder)
+
+
+def _benchopt(folder: Path, seeds: int, python: str) -> Spent:
+    if not (folder / "probe").exists():
+        shutil.copytree(PROBE, folder / "probe")
+    words = (python, "-m", "benchopt", "run", ".", "-r", str(seeds), "--no-plot")
+    return command((*words, "--no-timeout"), folder / "probe")
+
+
+def start_up(options: Options) -> Iterator[Row]:
+    """The shortest commands."""
+    for verb in ("--version", "list"):
+        values = []
+        for _ in range(options.rounds + 1):
+            with tempfile.TemporaryDirectory() as folder:
+                values.append(command((*MMBENCH, verb), Path(folder)).cpu)
+        what = f"mmbench {verb}"
+        yield Row(what, values[1:], "s", 0.3, 0.3, False, limit="loading modules")
+
+
+# ---- what the harness adds to a run ----
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Still(Algorithm):
+    """Stays where it is, so that all that is left is the harness."""
+
+    pace: float = 0.0
+
+    @property
+    def cost(self) -> Cost:
+        """Nothing."""
+        return Cost()
+
+    def step(self, oracle: Oracle, z: Iterate, state: Any) -> tuple[Iterate, Any]:
+        """A copy."""
+        return z.clone(), state
+
+
+def harness(options: Options) -> Iterator[Row]:
+    """A run of a method that does nothing, 60 of them in three cells, stored."""
+    grid = Grid(
+        tasks=("bilinear",),
+        algorithms=tuple(Still(pace=float(one)) for one in range(3)),
+        seeds=20,
+        steps=1000,
+        records=RECORDS,
+    )
+    cells = plan(Suite(name="still", grids=(grid,)))
+    values = []
+    for _ in range(options.rounds + 1):
+        with tempfile.TemporaryDirectory() as folder:
+            store = Store(Path(folder) / "store")
+            spent = cpu_seconds(lambda store=store: execute(cells, store))
+            values.append(1000 * spent / 60)
+    what = f"the harness alone, a run of 1000 steps, {len(cells[0].schedule)} records"
+    limit = "the loop over steps, metrics and files"
+    yield Row(what, values[1:], "ms", 3, 3, False, limit=limit)
+
+
+# ---- memory ----
+
+
+def memory(options: Options) -> Iterator[Row]:
+    """Peak memory: of a cell in its runs, of a step in the runs side by side."""
+    runs = (128, options.size(8192, 256))
+    yield _constant(
+        "a cell of bilinear GDA, 51 records", _cell_peak, runs, "records of every run"
+    )
+    for rule in ("gda", "cgd"):
+        what = f"four Gaussians h=64, a step of {rule.upper()}, runs side by side"
+        limit = "the graph of a step, until its gradients are there"
+        yield _constant(what, _step_peak, (8, options.size(256, 16)), limit, rule)
+
+
+def _constant(
+    what: str, peak: Callable, runs: tuple[int, int], limit: str, *words: str
+) -> Row:
+    """MB more, of so many runs more; halfway there tells whether it is linear."""
+    few, many = runs
+    middle = (few + many) // 2
+    at = {one: _alone(peak, one, *words) for one in (few, middle, many)}
+    each = 1000 * (at[many] - at[few]) / (many - few)
+    bent = (at[middle] - at[few]) / max(at[many] - at[few], 1e-9)
+    parts = ", ".join(f"{n} runs {one:.0f} MB" for n, one in at.items())
+    told = f"{parts}; halfway {bent:.0%} of the growth (a straight line has 50 %)"
+    return Row(f"memory a run, {what}", [each], "kB", told=told, limit=limit)
+
+
+def _alone(peak: Callable, *words: object) -> float:
+    """Peak memory in MB of a process that does no more."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.apply(peak, words)
+        return pool.apply(_peak)
+
+
+def _peak() -> float:
+    # getrusage would tell the peak of the process that this one was started by.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def _cell_peak(runs: int) -> None:
+    torch.set_num_threads(1)
+    run_cell(cell_of("bilinear", "gda", runs=runs, steps=1000))
+
+
+def _step_peak(runs: int, rule: str) -> None:
+    torch.set_num_threads(1)
+    of = "four_gaussians[hidden=64,noise=2,batch=128,loss=saturating]"
+    cell = cell_of(of, rule, runs=runs, steps=2, records=1)
+    recording = Recording(cell, cell.seeds)
+    chunk = Chunk(cell, EAGER, runs, recording, None)
+    z, state = chunk.z, chunk.state
+    for _ in range(2):
+        chunk.oracle.resample()
+        z, state = cell.algorithm.step(chunk.oracle, z, state)

@@ -1,0 +1,246 @@
+"""Rows of the GAN on four Gaussians."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+
+from benchmarks.compare import loops
+from benchmarks.compare.cells import COMPILED, EAGER, Whole, bare_steps, cell_of
+from benchmarks.compare.functional import FunctionalOracle
+from benchmarks.compare.measuring import (
+    Arm,
+    Options,
+    Row,
+    Times,
+    cpu_seconds,
+    in_turns,
+    median,
+    medians,
+    peers_of,
+    ratios,
+)
+from benchmarks.compare.toys import against_jax
+
+RUNS = 128
+NOISE = {64: 2, 128: 16}
+RULES = {
+    "GDA": "gda[step_size=0.001]",
+    "Adam": "gda[direction=adam,step_size=0.001]",
+    "CGD": "cgd[iterations=3]",
+}
+NEAR_FLOOR = (
+    "matrix products: the loop is only {gap:.1f}x above theirs alone; the rest "
+    "is passing over memory for rectifiers, biases and their gradients"
+)
+
+REVERSE = "second-order reverse passes, as many on both sides"
+
+
+def task(hidden: int, loss: str = "nonsaturating") -> str:
+    """The game in words."""
+    words = f"hidden={hidden},noise={NOISE[hidden]},batch={loops.BATCH},loss={loss}"
+    return f"four_gaussians[{words}]"
+
+
+def gan_cell(hidden: int, rule: str, runs: int, steps: int):
+    """The cell that does what the loop does: modes counted at the records."""
+    loss = "saturating" if rule == "CGD" else "nonsaturating"
+    words = task(hidden, loss), RULES[rule]
+    return cell_of(
+        *words, runs=runs, steps=steps, records=1, metrics=("mode_coverage",)
+    )
+
+
+def looped(rule: str, hidden: int, steps: int, recorded: tuple[int, ...]) -> Arm:
+    """An arm: one seed of the plain loop, start and records included."""
+
+    def seed() -> None:
+        loops.Gaussians(rule.lower(), hidden, NOISE[hidden]).train(steps, recorded)
+
+    return lambda: cpu_seconds(seed) / steps
+
+
+def narrow(options: Options) -> Iterator[Row]:
+    """Hidden layers of 64, GDA."""
+    with peers_of(options) as peers:
+        steps = options.size(256, 4)
+        words = ("gaussians", 64, NOISE[64], 16, steps)
+        peers.add("JAX", "jax_cells.py", *words)
+        extra = {
+            name: partial(lambda peer: peer() / 16 / steps, peer)
+            for name, peer in peers.arms.items()
+        }
+        cells, times = _measured("GDA", 64, steps, options, extra)
+        yield from _against_loop("GDA", 64, cells, times, (2, 3), (3, 4))
+        yield from _against_floor(64, times)
+        what = "four Gaussians h=64, GDA, compiled"
+        yield against_jax(what, times, peers)._replace(
+            told="JAX makes no records, and computes 16 runs"
+        )
+
+
+def narrow_adam(options: Options) -> Iterator[Row]:
+    """Hidden layers of 64, Adam."""
+    cells, times = _measured("Adam", 64, options.size(256, 4), options)
+    yield from _against_loop("Adam", 64, cells, times, (2, 3), (3, 4.7))
+
+
+def narrow_cgd(options: Options) -> Iterator[Row]:
+    """Hidden layers of 64, CGD with three inner iterations."""
+    cells, times = _measured("CGD", 64, options.size(64, 2), options)
+    yield from _against_loop("CGD", 64, cells, times, None, (3, 4))
+
+
+def wide(options: Options) -> Iterator[Row]:
+    """Hidden layers of 128, GDA."""
+    cells, times = _measured("GDA", 128, options.size(96, 2), options)
+    yield from _against_loop("GDA", 128, cells, times, (1.3, 1.6), (1.3, 2.2))
+
+
+def _measured(
+    rule: str, hidden: int, steps: int, options: Options, extra: dict | None = None
+) -> tuple[dict[str, Whole], Times]:
+    """Loop, cells and the floor, in turns; CPU seconds of a step of a run."""
+    runs = options.size(RUNS, 16)
+    cell = gan_cell(hidden, rule, runs, steps)
+    cells = {"eager": Whole(cell, EAGER), "cell": Whole(cell, COMPILED)}
+    arms = {
+        "loop": looped(rule, hidden, steps, cell.schedule),
+        **cells,
+        **(extra or {}),
+    }
+    if rule != "CGD":
+        share = len(cell.schedule) / steps
+        arms["products"] = products(hidden, NOISE[hidden], cell.task.width, share)[0]
+    return cells, in_turns(arms, options.rounds)
+
+
+def _against_loop(
+    rule: str,
+    hidden: int,
+    cells: dict[str, Whole],
+    times: Times,
+    eager: tuple | None,
+    compiled: tuple,
+) -> Iterator[Row]:
+    what = f"four Gaussians h={hidden}, {rule}, {RUNS} runs"
+    told = medians(times, "a run-step")
+    limit = "matrix products"
+    if "products" in times:
+        gap = median(ratios(times["loop"], times["products"]))
+        limit = NEAR_FLOOR.format(gap=gap)
+    floor, aim = eager or (None, None)
+    values = ratios(times["loop"], times["eager"])
+    row = Row(f"{what}, eager", values, floor=floor, aim=aim, told=told, limit=limit)
+    yield row
+    floor, aim = compiled
+    values = ratios(times["loop"], times["cell"])
+    row = row._replace(what=f"{what}, compiled", values=values, floor=floor, aim=aim)
+    yield cells["cell"].row(row)
+
+
+def _against_floor(hidden: int, times: Times) -> Iterator[Row]:
+    """How much of a step is its matrix products."""
+    what = f"four Gaussians h={hidden}, GDA: matrix products alone, of the whole"
+    limit = "passing over memory between the products; starts, draws and records"
+    for arm, told, aim in (("eager", "eager", None), ("cell", "compiled", 65)):
+        values = [100 * one for one in ratios(times["products"], times[arm])]
+        yield Row(f"{what}, {told}", values, "%", 35, aim, limit=limit)
+
+
+def products(hidden: int, noise: int, width: int, records: float) -> tuple[Arm, float]:
+    """An arm: the matrix products of a step and nothing else; and their MFLOP.
+
+    Forward, gradients of weights and gradients of inputs of the non-saturating step,
+    and the samples of so many records a step, on tensors that are there already.
+    """
+    batch, samples = loops.BATCH, loops.SAMPLES
+    g = [(noise, hidden), (hidden, hidden), (hidden, 2)]
+    d = [(2, hidden), (hidden, hidden), (hidden, 1)]
+    shapes = []
+    for layers, passes, weights, inputs in (
+        (g, 1, 1, 0),  # the generator; its noise needs no gradient
+        (d, 2, 2, 0),  # the discriminator on real and fake, for itself
+        (d, 0, 0, 1),  # and back through it to the generator, first layer included
+    ):
+        for i, (m, n) in enumerate(layers):
+            back = weights if i else 0  # hidden layers pass the gradient on
+            shapes += [(batch, m, n)] * passes + [(m, batch, n)] * weights
+            shapes += [(batch, n, m)] * (back + inputs)
+
+    def product(shape: tuple[int, int, int]):
+        m, k, n = shape
+        made = torch.randn(width, m, k), torch.randn(width, k, n)
+        out = torch.empty(width, m, n)
+        return lambda: torch.bmm(*made, out=out)
+
+    of_step = [product(one) for one in shapes]
+    of_record = [product((samples, m, n)) for m, n in g]
+
+    def seconds(several: list) -> float:
+        def repeated() -> None:
+            for _ in range(20):
+                for one in several:
+                    one()
+
+        return cpu_seconds(repeated) / 20 / width
+
+    flop = sum(2 * m * k * n for m, k, n in shapes)
+    return lambda: seconds(of_step) + records * seconds(of_record), flop / 1e6
+
+
+# ---- second order against PyPI's CGDs; vmap ----
+
+
+# Words; the most inner iterations that a step here asks for (a compiled step makes a
+# fixed number); CGDs' name; floors and aims.
+SECOND_ORDER = {
+    "ACGD": ("acgd", 4, "ACGD", ((0.9, None), (0.9, 1.5), (1.5, 2), (1.5, 2))),
+    "CGD": ("cgd", 3, "BCGD", ((None, None),) * 4),
+}
+
+
+def second_order(options: Options) -> Iterator[Row]:
+    """A step of ACGD and of CGD, at one run and at 32, against the package CGDs."""
+    steps = options.size(64, 2)
+    of = task(64, "saturating")
+    for name, (words, most, theirs, targets) in SECOND_ORDER.items():
+        few = f"{words}[iterations={most}]"
+        arms: dict[str, Arm] = {}
+        for runs, width in ((1, 1), (32, None)):
+            for kind, given in (("eager", words), ("compiled", few)):
+                cell = cell_of(of, given, runs=runs, steps=steps, records=1)
+                place = EAGER if kind == "eager" else COMPILED
+                arms[f"{runs} run{'s'[: runs - 1]}, {kind}"] = Whole(cell, place, width)
+        with peers_of(options) as peers:
+            recorded = ",".join(map(str, cell.schedule))
+            given = (theirs, 64, NOISE[64], steps, recorded)
+            peers.add("CGDs", "cgds_steps.py", *given)
+            times = in_turns(arms | peers.arms, options.rounds)
+        told = medians(times, "a step of a run")
+        if "CGDs" in peers.arms:
+            told += (
+                f"; CGDs {peers.arms['CGDs'].last['iterations']:.1f} inner iterations"
+            )
+        for (arm, cell), (floor, aim) in zip(arms.items(), targets, strict=True):
+            what = f"four Gaussians h=64, {name} step, {arm}, against CGDs"
+            values = ratios(times["CGDs"], times[arm]) if peers.arms else ()
+            row = Row(what, values, floor=floor, aim=aim, told=told, limit=REVERSE)
+            row = cell.row(row) if "compiled" in arm else row
+            yield peers.row("CGDs", row)
+
+
+def vmapped(options: Options) -> Iterator[Row]:
+    """The same steps with torch.func's gradients; no target."""
+    steps = options.size(20, 2)
+    for rule in ("GDA", "CGD"):
+        cell = gan_cell(64, rule, 16, steps)
+        arms = {
+            "oracle": bare_steps(cell, 16, steps),
+            "vmap": bare_steps(cell, 16, steps, FunctionalOracle),
+        }
+        times = in_turns(arms, options.rounds)
+        values = ratios(times["vmap"], times["oracle"])
+        what = f"four Gaussians h=64, a {rule} step of 16 runs, against torch.func.vmap"
+        yield Row(what, values, told=medians(times, "a run-step"))

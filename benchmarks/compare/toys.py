@@ -1,0 +1,251 @@
+"""Rows of games with a known answer."""
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+
+from benchmarks.compare import loops
+from benchmarks.compare.cells import COMPILED, EAGER, Whole, bare_steps, cell_of
+from benchmarks.compare.functional import FunctionalOracle
+from benchmarks.compare.measuring import (
+    Options,
+    Row,
+    Times,
+    cpu_seconds,
+    in_turns,
+    median,
+    medians,
+    peers_of,
+    ratios,
+    shown,
+)
+from mmbench.step_map import step_map
+
+RECORDS = 40
+GAMES = {
+    "bilinear": ("bilinear", loops.bilinear),
+    "ICR quadratic": ("quadratic", loops.quadratic),
+    "DiracGAN": ("dirac_gan", loops.dirac),
+}
+RULES = {
+    "GDA": ("gda", loops.gda),
+    "EG": ("extragradient", loops.extragradient),
+}
+WIDE = "bilinear[dim=100,smallest=0.1]"
+
+DISPATCH = (
+    "starting torch operations: a step of 128 runs costs hardly more than one of one"
+)
+FIXED = (
+    "what is done once a chunk and once a record: starting the runs' generators, "
+    "metrics, tables; and a call of the compiled block for every 20 steps"
+)
+PRODUCTS = "the product with A, which the loop computes at the same rate"
+
+
+def looped(loop: Callable, payoff: loops.Payoff, dim: int, steps: int):
+    """An arm: two seeds of a plain loop; CPU seconds of a step."""
+
+    def seeds() -> None:
+        for _ in range(2):
+            loop(payoff, dim, steps, RECORDS)
+
+    return lambda: cpu_seconds(seeds) / 2 / steps
+
+
+def toy_cell(task: str, algorithm: str, runs: int, steps: int):
+    """The cell that does what the loops do: the distance noted 40 times."""
+    return cell_of(
+        task,
+        f"{algorithm}[step_size={loops.STEP}]",
+        runs=runs,
+        steps=steps,
+        records=RECORDS,
+        metrics=("distance",),
+    )
+
+
+def eager(options: Options) -> Iterator[Row]:
+    """Scalar games, 128 runs, eager."""
+    steps = options.size(1000, 80)
+    for game, (task, payoff) in GAMES.items():
+        for rule, (algorithm, loop) in RULES.items():
+            arms = {
+                "loop": looped(loop, payoff, 1, steps),
+                "cell": Whole(toy_cell(task, algorithm, 128, steps), EAGER),
+            }
+            if (game, rule) == ("bilinear", "GDA"):
+                by_optimizers = loops.gda_by_optimizers
+                arms["torch.optim"] = looped(by_optimizers, payoff, 1, steps)
+            times = in_turns(arms, options.rounds)
+            told = medians(times, "a run-step")
+            what = f"{game}, {rule}, 128 runs, eager"
+            values = ratios(times["loop"], times["cell"])
+            yield Row(what, values, floor=50, aim=100, told=told, limit=DISPATCH)
+            if "torch.optim" in arms:
+                values = ratios(times["torch.optim"], times["cell"])
+                yield Row(f"{what}, against a loop with torch.optim", values)
+
+
+def compiled(options: Options) -> Iterator[Row]:
+    """Scalar games, 512 runs, compiled."""
+    steps = options.size(10_000, 80)
+    for game, (task, payoff) in GAMES.items():
+        for rule, (algorithm, loop) in RULES.items():
+            with peers_of(options) as peers:
+                words = (task, algorithm, 1, 512, steps, RECORDS)
+                peers.add("JAX", "jax_cells.py", "toy", *words)
+                cell = Whole(toy_cell(task, algorithm, 512, steps), COMPILED)
+                arms = {
+                    "loop": looped(loop, payoff, 1, options.size(1000, 80)),
+                    "cell": cell,
+                    **{
+                        name: partial(_each, peer, 512 * steps)
+                        for name, peer in peers.arms.items()
+                    },
+                }
+                what = f"{game}, {rule}, 512 runs, compiled"
+                times = in_turns(arms, options.rounds)
+                values = ratios(times["loop"], times["cell"])
+                told = medians(times, "a run-step")
+                row = Row(what, values, floor=2000, aim=20_000, told=told, limit=FIXED)
+                yield cell.row(row)
+                yield against_jax(what, times, peers)
+
+
+def _each(peer: Callable[[], float], run_steps: int) -> float:
+    return peer() / run_steps
+
+
+def against_jax(what: str, times: Times, peers) -> Row:
+    """How the cell stands to JAX."""
+    values = ratios(times["JAX"], times["cell"]) if "JAX" in times else ()
+    return peers.row("JAX", Row(f"{what}, against JAX jit(vmap(scan))", values))
+
+
+def spectrum(options: Options) -> Iterator[Row]:
+    """Bilinear with a spectrum, d = 100, eager at 128 runs and compiled at 512."""
+    steps = options.size(1000, 80)
+    a = torch.randn(100, 100) / 10
+    with peers_of(options) as peers:
+        words = ("bilinear", "gda", 100, 512, steps, RECORDS)
+        peers.add("JAX", "jax_cells.py", "toy", *words)
+        fast = Whole(toy_cell(WIDE, "gda", 512, steps), COMPILED)
+        arms = {
+            "loop": looped(loops.gda, loops.through(a), 100, steps),
+            "eager": Whole(toy_cell(WIDE, "gda", 128, steps), EAGER),
+            "cell": fast,
+            **{
+                name: partial(_each, peer, 512 * steps)
+                for name, peer in peers.arms.items()
+            },
+        }
+        times = in_turns(arms, options.rounds)
+        told = medians(times, "a run-step")
+        what = "bilinear d=100, GDA"
+        values = ratios(times["loop"], times["eager"])
+        yield Row(
+            f"{what}, 128 runs, eager",
+            values,
+            floor=30,
+            aim=60,
+            told=told,
+            limit=PRODUCTS,
+        )
+        what = f"{what}, 512 runs, compiled"
+        values = ratios(times["loop"], times["cell"])
+        row = Row(what, values, floor=60, aim=150, told=told, limit=PRODUCTS)
+        yield fast.row(row)
+        yield against_jax(what, times, peers)
+
+
+def maps(options: Options) -> Iterator[Row]:
+    """A map of step sizes on the ICR game, compiled."""
+    side, steps = options.size(1000, 20), options.size(1000, 100)
+    sizes = torch.logspace(-3, 0, side).tolist()
+    given = "quadratic[start_at=(1,1)]", "gda", sizes, sizes
+    diverged = 0
+
+    def mapped() -> None:
+        nonlocal diverged
+        frame = step_map(*given, steps=steps, place=COMPILED)
+        diverged = int((frame["status"] == "diverged").sum())
+
+    with peers_of(options) as peers:
+        peers.add("JAX", "jax_cells.py", "map", side, steps)
+        arms = {"map": lambda: cpu_seconds(mapped), **peers.arms}
+        times = in_turns(arms, options.rounds)
+        what = f"step-size map, {side} x {side} pairs, ICR game, GDA, {steps:,} steps"
+        each = side * side * steps
+        told = f"{shown(median(times['map']) / each)} a run-step, {diverged:,} diverged"
+        if "JAX" in peers.arms:
+            ready = peers.arms["JAX"].ready
+            told += (
+                f"; JAX {shown(median(times['JAX']) / each)}, compiled in "
+                f"{shown(max(0.0, ready['first'] - median(times['JAX'])))}, "
+                f"{ready['diverged']:,} diverged"
+            )
+        limit = "arithmetic and freezing of each run-step, one core"
+        yield Row(what, times["map"], "s", 60, 10, False, told, limit)
+        values = ratios(times["map"], times["JAX"]) if "JAX" in times else ()
+        row = Row(f"{what}, over JAX's time", values, "x", 1.2, 1.2, False)
+        yield peers.row("JAX", row)
+
+
+def vmapped(options: Options) -> Iterator[Row]:
+    """The same step with torch.func's gradients; no target."""
+    steps = options.size(200, 4)
+    cell = toy_cell("bilinear", "gda", 128, steps)
+    arms = {
+        "oracle": bare_steps(cell, 128, steps),
+        "vmap": bare_steps(cell, 128, steps, FunctionalOracle),
+    }
+    times = in_turns(arms, options.rounds)
+    values = ratios(times["vmap"], times["oracle"])
+    what = "bilinear, a GDA step of 128 runs, against torch.func.vmap"
+    yield Row(what, values, told=medians(times, "a run-step"))
+
+
+# ---- growth ----
+
+
+def growth(options: Options) -> Iterator[Row]:
+    """Exponents of time in runs and in steps."""
+    shape = "all runs of a chunk move at once, whole chunks one after the other"
+    sizes = (32, 128, 512, 2048)
+    steps = options.size(1000, 40)
+    arms = {n: _seconds(toy_cell("bilinear", "gda", n, steps)) for n in sizes}
+    yield _exponent("time in runs, 32 to 2048", arms, options, shape)
+    lengths = options.size(500, 20), options.size(8000, 80)
+    middle = math.isqrt(lengths[0] * lengths[1])
+    sizes = (lengths[0], middle, lengths[1])
+    arms = {n: _seconds(toy_cell("bilinear", "gda", 128, n)) for n in sizes}
+    what = f"time in steps, {sizes[0]:,} to {sizes[-1]:,}"
+    yield _exponent(what, arms, options, "one step after the other")
+
+
+def _seconds(cell) -> Callable[[], float]:
+    whole = Whole(cell, EAGER)
+    return lambda: whole() * len(cell.seeds) * cell.steps
+
+
+def _exponent(what: str, arms: dict, options: Options, limit: str) -> Row:
+    """Slope of a straight line through logarithms, round by round."""
+    times = in_turns({str(n): arm for n, arm in arms.items()}, options.rounds)
+    logs = torch.tensor([math.log(n) for n in arms], dtype=torch.float64)
+    logs = logs - logs.mean()
+    rows = torch.tensor(list(times.values()), dtype=torch.float64).log()
+    values = ((logs[:, None] * rows).sum(0) / (logs * logs).sum()).tolist()
+    told = "; ".join(f"{n}: {shown(median(one))}" for n, one in times.items())
+    return Row(
+        f"exponent of {what}, bilinear GDA, eager",
+        values,
+        "",
+        1.05,
+        1.05,
+        False,
+        told,
+        limit,
+    )

@@ -1,0 +1,133 @@
+"""Cells to watch: each algorithm on each task, small enough to be run in hundreds."""
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import sklearn.datasets  # noqa: F401  # a second; here once, not in every process
+import torch
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.core.capability import Capability
+from mmbench.core.description import field_types
+from mmbench.core.errors import MisfitError
+from mmbench.core.status import Status
+from mmbench.engine import run_cell
+from mmbench.plan import Cell, plan
+from mmbench.suites.base import Grid, Suite
+from mmbench.tasks import TASKS
+from mmbench.tasks._published import DATA_VARIABLE
+
+torch.set_num_threads(1)
+
+
+class Game(NamedTuple):
+    """A task as it is watched.
+
+    Args:
+        task: its words.
+        steps: of each run.
+        metrics: words of each; none means the task's own.
+        options: of every algorithm that knows them.
+        records: evenly spaced ones.
+    """
+
+    task: str
+    steps: int
+    metrics: tuple[str, ...] = ()
+    options: Mapping[str, str] = {}
+    records: int = 1
+
+
+# Here a step costs, not what is measured. A task without an entry is watched as it is.
+_TINY = "noise=4,batch=2,loss=saturating"
+_CONVEX = "quadratic[a=1,b=1,c=-1]"  # convex in x, concave in y
+SMALL = {
+    "bilinear": Game("bilinear", 50, ("distance",)),
+    "quadratic": Game(_CONVEX, 50, ("distance",)),
+    "dirac_gan": Game("dirac_gan", 50, ("distance",)),
+    "four_gaussians": Game(
+        "four_gaussians[hidden=8,noise=4,batch=16]", 4, ("mode_coverage[samples=20]",)
+    ),
+    "digits01": Game(f"digits01[hidden=8,{_TINY}]", 1, ("digit_coverage[samples=1]",)),
+    "mnist01": Game(f"mnist01[{_TINY}]", 1, ("digit_coverage[samples=1]",)),
+    "mnist_icr": Game(
+        f"mnist_icr[channels=1,images=20,{_TINY}]", 1, ("losses[minibatches=1]",)
+    ),
+    "cifar10": Game(
+        f"cifar10[channels=1,images=20,{_TINY}]", 1, ("losses[minibatches=1]",)
+    ),
+}
+# What one algorithm is given in place of what all are given.
+OWN = {
+    "acgd": {"step_size": "0.1"},
+    "accept_reject_search": {"ascents": "5"},
+}
+
+# Data of these are downloaded, and a step of one run fills a core.
+IMAGES = [
+    name
+    for name in TASKS
+    if Capability.IMAGES in TASKS[name]().gives
+    and Capability.GREY_8 not in TASKS[name]().gives
+]
+OTHERS = [name for name in TASKS if name not in IMAGES]
+
+
+def small(algorithm: str, task: str, runs: int) -> Cell:
+    """A cell of few steps.
+
+    Raises:
+        NotImplementedError: when the data are not here; asv shows "n/a".
+    """
+    if task in IMAGES and DATA_VARIABLE not in os.environ:
+        raise NotImplementedError(f"{task} needs data; {DATA_VARIABLE} is not set.")
+    game = SMALL.get(task, Game(task, 10))
+    cell = fitting(algorithm, game, runs, OWN.get(algorithm, {}), "float32")
+    cell.task.prepare(None)
+    return cell
+
+
+def fitting(
+    algorithm: str, game: Game, runs: int, own: Mapping[str, str], dtype: str
+) -> Cell:
+    """The cell of an algorithm on a game.
+
+    Args:
+        algorithm: its name.
+        game: what it plays.
+        runs: with seeds 0, 1, ...
+        own: options of this algorithm in place of the game's.
+        dtype: of all floats.
+
+    Raises:
+        NotImplementedError: when they do not fit each other; asv shows "n/a".
+    """
+    known = field_types(ALGORITHMS[algorithm])
+    options = {**game.options, **own}
+    chosen = ",".join(f"{name}={options[name]}" for name in options if name in known)
+    grid = Grid(
+        tasks=(game.task,),
+        algorithms=(f"{algorithm}[{chosen}]" if chosen else algorithm,),
+        metrics=game.metrics,
+        seeds=runs,
+        steps=game.steps,
+        records=game.records,
+        dtype=dtype,
+    )
+    try:
+        (cell,) = plan(Suite(name="watched", grids=(grid,)))
+    except MisfitError as error:
+        raise NotImplementedError(str(error)) from None
+    return cell
+
+
+def compute(cell: Cell) -> None:
+    """Run a cell.
+
+    Raises:
+        RuntimeError: when an error ended it, which would look like a gain in speed.
+    """
+    done = run_cell(cell)
+    if Status.ERROR in done.status:
+        raise RuntimeError(done.reason)

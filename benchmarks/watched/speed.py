@@ -1,0 +1,37 @@
+"""Speed and memory of a cell of each algorithm on each task."""
+
+import time
+
+from mmbench.algorithms import ALGORITHMS
+
+from .cells import IMAGES, OTHERS, compute, small
+
+
+class Cells:
+    """A cell of few steps, from its game to its trajectory."""
+
+    params = (list(ALGORITHMS), OTHERS, [1, 32, 128, 512])
+    param_names = ("algorithm", "task", "runs")
+    timer = time.process_time  # of one thread, so others on the machine count less
+    warmup_time = 0.05  # what torch loads late
+    repeat = (2, 5, 0.5)
+    timeout = 300
+
+    def setup(self, algorithm: str, task: str, runs: int) -> None:
+        self.cell = small(algorithm, task, runs)
+
+    def time_cell(self, algorithm: str, task: str, runs: int) -> None:
+        compute(self.cell)
+
+    time_cell.version = "1"
+
+    def peakmem_cell(self, algorithm: str, task: str, runs: int) -> None:
+        compute(self.cell)
+
+    peakmem_cell.version = "1"
+
+
+class ImageCells(Cells):
+    """The same for tasks with images of published sets: one run, tiny networks."""
+
+    params = (list(ALGORITHMS), IMAGES, [1])
