@@ -221,8 +221,11 @@ class Chunk:
     def _first(self, given: Tensor | None) -> Tensor:
         """First iterates of all runs, those of the padding included."""
         cell, game = self.cell, self.game
-        own = [cell.task.start(game, generator(one, "start")) for one in self.seeds]
-        z = torch.stack(own).to(game.device)
+        own = {  # the padding repeats a seed
+            seed: cell.task.start(game, generator(seed, "start"))
+            for seed in dict.fromkeys(self.seeds)
+        }
+        z = torch.stack([own[seed] for seed in self.seeds]).to(game.device)
         if given is None:
             return z
         if given.shape[1] != game.dim:

@@ -118,7 +118,7 @@ def test_undecorated_instances_are_refused() -> None:
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        ("return z[:, 0], state", "must return a new z of shape (128, 2)"),
+        ("return z[:, 0], state", "must return a new z of shape (512, 2)"),
         ("return z.double(), state", "torch.float64"),
         ("z -= 0.1 * oracle.field(z); return z, state", "written in place"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
@@ -136,7 +136,7 @@ def test_a_bad_step_is_one_sentence(tmp_path: Path, step: str, said: str) -> Non
 def test_a_bad_state_is_one_sentence(tmp_path: Path, init: str) -> None:
     """What could not be frozen run by run is refused before the first step."""
     said = reason(written(tmp_path, "return z, state", init))
-    assert "must give tensors with a leading axis of 128 runs" in said
+    assert "must give tensors with a leading axis of 512 runs" in said
 
 
 def test_ends_are_not_rewritten_by_a_later_error(tmp_path: Path) -> None:
