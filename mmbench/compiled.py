@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from mmbench.algorithms.base import Algorithm
+from mmbench.columns import apart
 from mmbench.core.capability import Capability
 from mmbench.core.game import Game
 from mmbench.core.oracle import Draw
@@ -154,6 +155,8 @@ class Block:
     def trace(self) -> None:
         """Make one graph of it; whatever is raised is the reason why there is none."""
         traced = make_fx(partial(_call, self._steps))(*self._examples)
+        if self._plane:
+            traced = make_fx(apart(traced))(*self._examples)
         traced.graph.eliminate_dead_code()
         traced.recompile()
         self._function = traced
