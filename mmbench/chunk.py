@@ -1,6 +1,6 @@
 """Chunk: runs computed side by side, from their start to their end.
 
-The only loop in the house.
+The loop of every cell; step maps, which keep no records, have a short one of their own.
 """
 
 import math

@@ -119,7 +119,7 @@ def climb(members: dict[str, bytes]) -> None:
 
 def absolute(members: dict[str, bytes]) -> None:
     """The same, from the root."""
-    members["/tmp/escaped"] = b"x"
+    members["/escaped"] = b"x"
 
 
 def below(members: dict[str, bytes]) -> None:
