@@ -188,19 +188,20 @@ class Chunk:
     ) -> tuple[Tensor, Any]:
         """`count` compiled steps of all runs."""
         oracle = self.oracle
-        drawn = [[oracle.draw(what) for what in block.draws] for _ in range(count)]
+        draws = range(count if block.draws else 0)
+        drawn = [[oracle.draw(what) for what in block.draws] for _ in draws]
         with self._rounding():
-            after = block(z, state, oracle.memory, oracle.alive, drawn, count)
-        for ahead in range(1, count):
-            if self.path.due(step + ahead):  # only where the block has a path
-                self.path.visit(step + ahead, after.path[ahead][: self.runs])
+            after, path = block(z, state, oracle.memory, oracle.alive, drawn, count)
+        for ahead in self.path.between(step + 1, step + count):
+            # Only where the block has a path.
+            self.path.visit(ahead, path[ahead - step][: self.runs])
         self.everyone = bool(after.alive.all())
         if self.everyone and not after.own:  # all are charged the same
             oracle.charge({what: count * one for what, one in block.same.items()})
         else:
             oracle.book(block.charges(after))
         oracle.go_on(None if self.everyone else after.alive, after.memory)
-        for at in range(0 if self.everyone else count):
+        for at in [] if self.everyone else after.ended.unique().tolist():
             for how, status in ENDS.items():
                 ending = (after.ended == at) & (after.how == how)
                 self._mark(ending, status, step + at + 1)
@@ -356,6 +357,11 @@ class _Path:
     def due(self, step: int) -> bool:
         """Whether positions at that step are noted."""
         return bool(self._every) and step % self._every == 0
+
+    def between(self, first: int, end: int) -> range:
+        """Steps from the first up to the end whose positions are noted."""
+        every = self._every or end - first + 1
+        return range(first + -first % every, end, every)
 
     def visit(self, step: int, z: Tensor) -> None:
         """Note where the runs are, at every so many steps."""

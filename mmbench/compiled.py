@@ -8,16 +8,18 @@ between them; compiling takes seconds to a minute.
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
+from subprocess import CalledProcessError
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from torch.export import default_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 from mmbench.algorithms.base import Algorithm
-from mmbench.columns import apart
 from mmbench.core.capability import Capability
 from mmbench.core.game import Game
 from mmbench.core.oracle import Draw
@@ -27,39 +29,44 @@ from mmbench.core.rounding import rounding
 from mmbench.core.streams import generator
 from mmbench.core.taped import ListeningOracle, TapedOracle
 from mmbench.core.vectors import Mask, keep
+from mmbench.formulas import RUNS, NoFormulaError
+from mmbench.looped import Loop
 from mmbench.tasks.base import Task
 from mmbench.trajectory import SHOWN
 
 LENGTH = 20  # steps of a game without data in a graph
+LONG = 2**12  # the same where they are a loop: a few milliseconds
 
 GOES_ON, DIVERGED, NONFINITE, STOPPED = range(4)  # how a run ended in a block
 
 
-class After(NamedTuple):
-    """Where a block has led.
+class Run(NamedTuple):
+    """What goes from step to step, of all runs; what is counted, within a block.
 
     Args:
         z: iterates.
-        state: of the algorithm.
-        memory: of the game.
         alive: runs that go on.
         ended: step of the block that ended a run; -1 where none did.
         how: it ended, as numbered above.
         lived: steps of the block that a run made, the one that ended it included.
-        own: charges that differ from run to run.
-        path: first few iterates before each step, (length, runs, 2), in the plane;
-            else None.
+        state: of the algorithm.
+        memory: of the game.
+        own: charges that differ from run to run, by what was counted.
     """
 
     z: Tensor
-    state: Any
-    memory: tuple
     alive: Mask
     ended: Int[Tensor, "runs"]
     how: Int[Tensor, "runs"]
     lived: Int[Tensor, "runs"]
+    state: Any
+    memory: tuple
     own: dict[str, Int[Tensor, "runs"]]
-    path: Tensor | None
+
+
+# Before each step of a block, the iterates of the first few runs in the plane,
+# (length, runs, 2); None of other games.
+Path = Tensor | None
 
 
 class Block:
@@ -74,7 +81,7 @@ class Block:
 
     Attributes:
         runs: side by side.
-        length: steps in it.
+        length: most steps of a call.
         draws: what one step draws, in order.
         same: what one step charges to every living run.
         seconds: that compiling has taken.
@@ -84,37 +91,19 @@ class Block:
         self, algorithm: Algorithm, task: Task, game: Game, runs: int, *, swept: bool
     ) -> None:
         self.runs = runs
-        self._algorithm, self._game, self._limit = algorithm, game, task.limit
-        self._seeds, self._swept = (0,) * runs, swept
-        self._plane = Capability.PLANE in task.gives
-        first = task.start(game, generator(0, "start")).to(game.device)
-        z = game.project(first.expand(runs, -1).contiguous())
-        memory = game.memory(z)
-        probe = ListeningOracle(game, self._seeds, memory)
-        state = algorithm.init(probe, z)
-        probe.draws.clear()
-        self._sizes = tuple(torch.ones_like(z[:, :1]) for _ in range(2 * swept))
-        self.draws: tuple[Draw, ...] = ()
+        self._algorithm, self._task, self._game = algorithm, task, game
+        self._swept, self._shown = swept, SHOWN * (Capability.PLANE in task.gives)
         self.same: dict[str, int] = {}
-        self.length = 1
+        self._charged: tuple[str, ...] = ()  # what differs from run to run
         self.seconds = 0.0
-        self._function: Callable[..., After] = self._steps
-        self._examples = self._probed(probe, z, state, memory)
-
-    def _probed(
-        self, probe: ListeningOracle, z: Tensor, state: Any, memory: tuple
-    ) -> tuple:
-        """Arguments of one call, after a step that tells what is drawn."""
+        probe, run, sizes = self._examples(runs)
         probe.resample()
-        self._varied(self._sizes).step(probe, z, state)
+        self._varied(sizes).step(probe, run.z, run.state)
         self.draws = tuple(probe.draws)
         self.length = 1 if self.draws else LENGTH
-        drawn = [[probe.draw(what) for what in self.draws] for _ in range(self.length)]
-        alive = torch.ones(len(z), dtype=torch.bool, device=z.device)
-        count = torch.tensor(self.length, device=z.device)
-        examples = z, state, memory, alive, drawn, count, self._sizes
-        # Tensors of their own: a tracer takes one that is given twice for one.
-        return _each(lambda one: one.clone().contiguous(), examples)
+        self._draw = lambda: [probe.draw(what) for what in self.draws]
+        self._charged = tuple(self._step(run, 0, self._draw(), sizes).own)
+        self._steps: Callable[..., tuple[Run, Path]] = self._eager
 
     def __call__(
         self,
@@ -125,7 +114,7 @@ class Block:
         drawn: Sequence[Sequence[Any]],
         count: int,
         sizes: tuple = (),
-    ) -> After:
+    ) -> tuple[Run, Path]:
         """The first `count` steps of the block.
 
         Args:
@@ -133,17 +122,15 @@ class Block:
             state: of the algorithm.
             memory: of the game.
             alive: runs that have not ended.
-            drawn: values of `draws` for each of `count` steps.
+            drawn: values of `draws` for each of `count` steps; empty where none are.
             count: how many, at most `length`.
             sizes: of every run's steps, where they are swept.
         """
-        padded = [*drawn, *drawn[-1:] * (self.length - count)]
-        steps = torch.tensor(count, device=z.device)
-        given = z, state, memory, alive, padded, steps, sizes
-        # A graph holds for one layout.
-        return After(*self._function(*_each(Tensor.contiguous, given)))
+        given = self._begun(z, alive, state, memory), list(drawn), sizes
+        # Compiled code holds for one layout.
+        return self._steps(*tree_map_only(Tensor, Tensor.contiguous, given), count)
 
-    def charges(self, after: After) -> dict[str, Int[Tensor, "runs"]]:
+    def charges(self, after: Run) -> dict[str, Int[Tensor, "runs"]]:
         """What each run is to be charged."""
         charged = {
             what: amount * after.lived for what, amount in self.same.items() if amount
@@ -152,24 +139,85 @@ class Block:
             charged[what] = charged[what] + amount if what in charged else amount
         return charged
 
-    def trace(self) -> None:
-        """Make one graph of it; whatever is raised is the reason why there is none."""
-        traced = make_fx(partial(_call, self._steps))(*self._examples)
-        if self._plane:
-            traced = make_fx(apart(traced))(*self._examples)
-        traced.graph.eliminate_dead_code()
-        traced.recompile()
-        self._function = traced
-
     def compile(self) -> None:
-        """Make machine code of the graph; what is raised is the reason why not."""
+        """Make machine code of it; what is raised is the reason why not."""
         before = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about itself
-            self.trace()
-            self._function = _compiled(self._function, self._examples)
-        self._examples = ()
+            try:
+                self._loop()
+            except (NoFormulaError, OSError, CalledProcessError):
+                self._graph()
         self.seconds = time.perf_counter() - before
+
+    def _loop(self) -> None:
+        """One step as a loop in C.
+
+        Raises:
+            NoFormulaError: when it cannot be.
+            OSError: when there is no C compiler.
+            CalledProcessError: when it fails.
+        """
+        if self.draws or self._game.device.type != "cpu":
+            raise NoFormulaError("what is drawn is no formula")
+        _, run, sizes = self._examples(RUNS)
+        changed, nest = tree_flatten(run)
+
+        def step(*given: Tensor) -> list[Tensor]:
+            run = tree_unflatten(given[: len(changed)], nest)
+            return tree_flatten(
+                self._step(run, given[-1], (), given[len(changed) : -1])
+            )[0]
+
+        examples = [*changed, *sizes, torch.tensor(0)]
+        graph = make_fx(step, decomposition_table=default_decompositions())(*examples)
+        graph.graph.eliminate_dead_code()
+        loop = Loop(graph, examples, len(changed))
+
+        def steps(run: Run, drawn: list, sizes: tuple, count: int) -> tuple[Run, Path]:
+            after, path = loop([*tree_flatten(run)[0], *sizes], count, self._shown)
+            return tree_unflatten(after, nest), path if self._shown else None
+
+        self._steps, self.length = steps, LONG
+
+    def _graph(self) -> None:
+        """All steps of the block as one graph; whatever fails is raised."""
+        _, run, sizes = self._examples(self.runs)
+        drawn = [self._draw() for _ in range(self.length)]
+        examples = run, drawn, sizes, torch.tensor(self.length, device=run.z.device)
+        graph = make_fx(lambda *given: self._unrolled(*given))(*examples)
+        graph.graph.eliminate_dead_code()
+        graph.recompile()
+        function = _compiled(graph, examples)
+
+        def steps(run: Run, drawn: list, sizes: tuple, count: int) -> tuple[Run, Path]:
+            drawn = [*drawn, *(drawn[-1:] or [[]]) * self.length][: self.length]
+            steps = torch.tensor(count, device=run.z.device)
+            return function(run, drawn, sizes, steps)
+
+        self._steps = steps
+
+    def _examples(self, runs: int) -> tuple[ListeningOracle, Run, tuple]:
+        """An oracle of so many runs, these before their first step, and step sizes."""
+        game = self._game
+        first = self._task.start(game, generator(0, "start")).to(game.device)
+        z = game.project(first.expand(runs, -1).contiguous())
+        memory = game.memory(z)
+        oracle = ListeningOracle(game, (0,) * runs, memory)
+        state = self._algorithm.init(oracle, z)
+        oracle.draws.clear()
+        alive = torch.ones(runs, dtype=torch.bool, device=game.device)
+        run = self._begun(z, alive, state, memory)
+        sizes = tuple(torch.ones_like(z[:, :1]) for _ in range(2 * self._swept))
+        # Tensors of their own: a tracer takes one that is given twice for one.
+        own = lambda one: one.clone().contiguous()
+        return oracle, *tree_map_only(Tensor, own, (run, sizes))
+
+    def _begun(self, z: Tensor, alive: Mask, state: Any, memory: tuple) -> Run:
+        """Runs at the beginning of a block."""
+        nothing = torch.zeros_like(alive, dtype=torch.int32)
+        own = dict.fromkeys(self._charged, nothing)
+        return Run(z, alive, nothing - 1, nothing, nothing, state, memory, own)
 
     def _varied(self, sizes: tuple) -> Algorithm:
         """The algorithm, with step sizes of each run if they are swept."""
@@ -179,65 +227,65 @@ class Block:
         varied.__dict__.update(vars(self._algorithm) | {"step_size": sizes})
         return varied
 
-    def _steps(
-        self,
-        z: Tensor,
-        state: Any,
-        memory: tuple,
-        alive: Mask,
-        drawn: list,
-        count: Tensor,
-        sizes: tuple,
-    ) -> tuple:
-        """All of it; steps from `count` on change nothing."""
-        algorithm = self._varied(sizes)
-        nothing = torch.zeros_like(alive, dtype=torch.int32)
-        ended, how, lived = nothing - 1, nothing, nothing
-        own: dict[str, Tensor] = {}
+    # ---- what is computed ----
+
+    def _eager(
+        self, run: Run, drawn: list, sizes: tuple, count: int
+    ) -> tuple[Run, Path]:
+        """So many steps, operation by operation."""
+        path = []
+        for k in range(count):
+            path += [run.z[: self._shown]]
+            run = self._step(run, k, drawn[k] if drawn else (), sizes)
+        return run, torch.stack(path) if self._shown else None
+
+    def _unrolled(
+        self, run: Run, drawn: list, sizes: tuple, count: Tensor
+    ) -> tuple[Run, Path]:
+        """All steps of the block; those from `count` on change nothing."""
         path = []
         for k, values in enumerate(drawn):
-            path += [z[:SHOWN]] * self._plane
-            oracle = TapedOracle(
-                self._game, self._seeds, memory, alive, self.draws, values
-            )
-            oracle.resample()
-            moved, new = algorithm.step(oracle, z, state)
-            begun = alive & (count > k) if self.length > 1 else alive
-            size = torch.linalg.vector_norm(moved, ord=torch.inf, dim=1)
-            sound = size <= self._limit
-            going, dying = begun & sound, begun & ~sound
-            self.same = oracle.same
-            for what, charged in oracle.own.items():
-                own[what] = own.get(what, nothing) + charged * begun
-            lived = lived + begun
-            fate = torch.where(torch.isfinite(size), DIVERGED, NONFINITE)
-            ended, how = torch.where(dying, k, ended), torch.where(dying, fate, how)
-            z, state = keep(going, moved, z), keep(going, new, state)
-            if memory:
-                memory = keep(going, self._game.advance(z, memory), memory)
-            alive = alive & ~dying
-            stopped = algorithm.done(new)
-            if stopped is not None:
-                now = going & stopped
-                ended, how = torch.where(now, k, ended), torch.where(now, STOPPED, how)
-                alive = alive & ~now
-        stacked = torch.stack(path) if path else None
-        return z, state, memory, alive, ended, how, lived, own, stacked
+            path += [run.z[: self._shown]]
+            on = count > k if self.length > 1 else None
+            run = self._step(run, k, values, sizes, on)
+        return run, torch.stack(path) if self._shown else None
 
-
-def _each(function: Callable[[Tensor], Tensor], nest: Any) -> Any:
-    """The same nest of tuples and lists, with the function's values as its tensors."""
-    if isinstance(nest, Tensor):
-        return function(nest)
-    if nest is None:
-        return None
-    parts = [_each(function, one) for one in nest]
-    return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
-
-
-def _call(function: Callable[..., Any], *given: Any) -> Any:
-    """Its value; a tracer counts the arguments of a bound method wrongly."""
-    return function(*given)
+    def _step(
+        self,
+        run: Run,
+        k: int | Tensor,
+        values: Sequence[Any],
+        sizes: tuple,
+        on: Tensor | None = None,
+    ) -> Run:
+        """Step k of a block, if it is on; runs that break down keep what they had."""
+        z, alive, ended, how, lived, state, memory, own = run
+        seeds = (0,) * len(z)
+        oracle = TapedOracle(self._game, seeds, memory, alive, self.draws, values)
+        oracle.resample()
+        algorithm = self._varied(sizes)
+        moved, new = algorithm.step(oracle, z, state)
+        begun = alive if on is None else alive & on
+        size = torch.linalg.vector_norm(moved, ord=torch.inf, dim=1)
+        sound = size <= self._task.limit
+        going, dying = begun & sound, begun & ~sound
+        self.same = oracle.same
+        own = {
+            what: own[what] + charged * begun if what in own else charged
+            for what, charged in oracle.own.items()
+        }
+        fate = torch.where(torch.isfinite(size), DIVERGED, NONFINITE)
+        ended, how = torch.where(dying, k, ended), torch.where(dying, fate, how)
+        z, state = keep(going, moved, z), keep(going, new, state)
+        if memory:
+            memory = keep(going, self._game.advance(z, memory), memory)
+        alive = alive & ~dying
+        stopped = algorithm.done(new)
+        if stopped is not None:
+            now = going & stopped
+            ended, how = torch.where(now, k, ended), torch.where(now, STOPPED, how)
+            alive = alive & ~now
+        return Run(z, alive, ended, how, lived + begun, state, memory, own)
 
 
 def _compiled(traced: Any, examples: tuple) -> Callable[..., Any]:

@@ -145,9 +145,9 @@ def _ends(
         ahead = min(made.length, steps - step)
         drawn = [
             [_same(oracle.draw(what), made.runs) for what in made.draws]
-            for _ in range(ahead)
+            for _ in range(ahead if made.draws else 0)
         ]
-        after = made(z, state, memory, alive, drawn, ahead, sizes)
+        after, _ = made(z, state, memory, alive, drawn, ahead, sizes)
         z, state, memory, alive = after.z, after.state, after.memory, after.alive
         ended = after.ended >= 0
         status = torch.where(ended, after.how, status)
