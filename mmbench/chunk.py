@@ -23,7 +23,7 @@ from mmbench.core.place import Place
 from mmbench.core.rounding import rounding
 from mmbench.core.status import Status
 from mmbench.core.streams import generator
-from mmbench.core.vectors import keep
+from mmbench.core.vectors import keep, largest
 from mmbench.metrics.base import IterateMetric, Metric, Point
 from mmbench.plan import Cell
 from mmbench.trajectory import SHOWN, Recording, check_shape
@@ -167,9 +167,8 @@ class Chunk:
         if not sound or _writes(z) != writes:
             raise _misstep(cell, z, moved)
         stopped = cell.algorithm.done(new_state)
-        # One number for all runs decides the usual case; NaN compares false.
         usual = self.everyone and stopped is None
-        if usual and float(_largest(moved)) <= cell.task.limit:
+        if usual and _within(moved, cell.task.limit):
             oracle.advance(moved)
             return moved, new_state
         alive = self._survivors(step, moved, oracle.alive)
@@ -192,9 +191,7 @@ class Chunk:
         drawn = [[oracle.draw(what) for what in block.draws] for _ in draws]
         with self._rounding():
             after, path = block(z, state, oracle.memory, oracle.alive, drawn, count)
-        for ahead in self.path.between(step + 1, step + count):
-            # Only where the block has a path.
-            self.path.visit(ahead, path[ahead - step][: self.runs])
+        self.path.passed(step, path, self.runs)
         self.everyone = bool(after.alive.all())
         if self.everyone and not after.own:  # all are charged the same
             oracle.charge({what: count * one for what, one in block.same.items()})
@@ -213,7 +210,7 @@ class Chunk:
 
     def _survivors(self, step: int, moved: Tensor, alive: Tensor) -> Tensor:
         """Those of the living runs whose next iterate stays within the task's limit."""
-        size = _largest(moved, dim=1)
+        size = largest(moved)
         dying = alive & ~(size <= self.cell.task.limit)
         self._mark(dying & torch.isfinite(size), Status.DIVERGED, step + 1)
         self._mark(dying & ~torch.isfinite(size), Status.NONFINITE, step + 1)
@@ -341,9 +338,10 @@ def check_state(algorithm: Algorithm, state: Any, runs: int) -> None:
         )
 
 
-def _largest(z: Tensor, dim: int | None = None) -> Tensor:
-    """Largest absolute entry, of all runs or of each; NaN where there is one."""
-    return torch.linalg.vector_norm(z, ord=torch.inf, dim=dim)
+def _within(z: Tensor, limit: float) -> bool:
+    """Whether all entries of all runs are; NaN never is."""
+    least, most = torch.aminmax(z)  # many times faster than the largest absolute value
+    return float(most) <= limit and float(least) >= -limit
 
 
 class _Path:
@@ -354,18 +352,16 @@ class _Path:
         self._steps: list[int] = []
         self._points: list[Tensor] = []
 
-    def due(self, step: int) -> bool:
-        """Whether positions at that step are noted."""
-        return bool(self._every) and step % self._every == 0
-
-    def between(self, first: int, end: int) -> range:
-        """Steps from the first up to the end whose positions are noted."""
-        every = self._every or end - first + 1
-        return range(first + -first % every, end, every)
+    def passed(self, step: int, path: Tensor | None, runs: int) -> None:
+        """Note where the runs were after a step, given from it on, (count, runs, 2)."""
+        if self._every and path is not None:
+            first = step + 1 + -(step + 1) % self._every
+            self._steps += range(first, step + len(path), self._every)
+            self._points += path[first - step :: self._every, :runs].unbind(0)
 
     def visit(self, step: int, z: Tensor) -> None:
         """Note where the runs are, at every so many steps."""
-        if self.due(step):
+        if self._every and step % self._every == 0:
             self._steps.append(step)
             self._points.append(z[:SHOWN])
 

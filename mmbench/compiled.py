@@ -17,7 +17,6 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.export import default_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
@@ -28,7 +27,7 @@ from mmbench.core.printable import printable
 from mmbench.core.rounding import rounding
 from mmbench.core.streams import generator
 from mmbench.core.taped import ListeningOracle, TapedOracle
-from mmbench.core.vectors import Mask, keep
+from mmbench.core.vectors import Mask, keep, largest
 from mmbench.formulas import RUNS, NoFormulaError
 from mmbench.looped import Loop
 from mmbench.tasks.base import Task
@@ -126,9 +125,10 @@ class Block:
             count: how many, at most `length`.
             sizes: of every run's steps, where they are swept.
         """
-        given = self._begun(z, alive, state, memory), list(drawn), sizes
+        given = self._begun(z, alive, state, memory), drawn, sizes
         # Compiled code holds for one layout.
-        return self._steps(*tree_map_only(Tensor, Tensor.contiguous, given), count)
+        plain = [one.contiguous() for one in leaves(given)]
+        return self._steps(*filled(given, plain), count)
 
     def charges(self, after: Run) -> dict[str, Int[Tensor, "runs"]]:
         """What each run is to be charged."""
@@ -161,13 +161,11 @@ class Block:
         if self.draws or self._game.device.type != "cpu":
             raise NoFormulaError("what is drawn is no formula")
         _, run, sizes = self._examples(RUNS)
-        changed, nest = tree_flatten(run)
+        changed = leaves(run)
 
         def step(*given: Tensor) -> list[Tensor]:
-            run = tree_unflatten(given[: len(changed)], nest)
-            return tree_flatten(
-                self._step(run, given[-1], (), given[len(changed) : -1])
-            )[0]
+            begun = filled(run, given[: len(changed)])
+            return leaves(self._step(begun, given[-1], (), given[len(changed) : -1]))
 
         examples = [*changed, *sizes, torch.tensor(0)]
         graph = make_fx(step, decomposition_table=default_decompositions())(*examples)
@@ -175,8 +173,8 @@ class Block:
         loop = Loop(graph, examples, len(changed))
 
         def steps(run: Run, drawn: list, sizes: tuple, count: int) -> tuple[Run, Path]:
-            after, path = loop([*tree_flatten(run)[0], *sizes], count, self._shown)
-            return tree_unflatten(after, nest), path if self._shown else None
+            after, path = loop([*leaves(run), *sizes], count, self._shown)
+            return filled(run, after), path if self._shown else None
 
         self._steps, self.length = steps, LONG
 
@@ -210,8 +208,8 @@ class Block:
         run = self._begun(z, alive, state, memory)
         sizes = tuple(torch.ones_like(z[:, :1]) for _ in range(2 * self._swept))
         # Tensors of their own: a tracer takes one that is given twice for one.
-        own = lambda one: one.clone().contiguous()
-        return oracle, *tree_map_only(Tensor, own, (run, sizes))
+        own = [one.clone().contiguous() for one in leaves((run, sizes))]
+        return oracle, *filled((run, sizes), own)
 
     def _begun(self, z: Tensor, alive: Mask, state: Any, memory: tuple) -> Run:
         """Runs at the beginning of a block."""
@@ -266,7 +264,7 @@ class Block:
         algorithm = self._varied(sizes)
         moved, new = algorithm.step(oracle, z, state)
         begun = alive if on is None else alive & on
-        size = torch.linalg.vector_norm(moved, ord=torch.inf, dim=1)
+        size = largest(moved)
         sound = size <= self._task.limit
         going, dying = begun & sound, begun & ~sound
         self.same = oracle.same
@@ -286,6 +284,31 @@ class Block:
             ended, how = torch.where(now, k, ended), torch.where(now, STOPPED, how)
             alive = alive & ~now
         return Run(z, alive, ended, how, lived + begun, state, memory, own)
+
+
+def leaves(nest: Any) -> list[Tensor]:
+    """The tensors in tuples, lists and dicts, in order."""
+    if isinstance(nest, Tensor):
+        return [nest]
+    parts = nest.values() if isinstance(nest, dict) else nest or ()
+    return [one for part in parts for one in leaves(part)]
+
+
+def filled(nest: Any, tensors: Sequence[Tensor]) -> Any:
+    """The same nest with these tensors for its own."""
+    given = iter(tensors)
+
+    def fill(nest: Any) -> Any:
+        if isinstance(nest, Tensor):
+            return next(given)
+        if nest is None:
+            return None
+        if isinstance(nest, dict):
+            return {name: fill(part) for name, part in nest.items()}
+        parts = [fill(part) for part in nest]
+        return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
+
+    return fill(nest)
 
 
 def _compiled(traced: Any, examples: tuple) -> Callable[..., Any]:

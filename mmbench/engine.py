@@ -14,6 +14,7 @@ from mmbench.checkpoint import Slot, pack, unpack
 from mmbench.chunk import Chunk, Progress
 from mmbench.core.description import digest
 from mmbench.core.game import Game
+from mmbench.core.heap import keep_freed
 from mmbench.core.place import Place
 from mmbench.core.rounding import products_in
 from mmbench.core.status import Status
@@ -146,6 +147,7 @@ def _silent(run_steps: int, recording: Recording | None) -> None:
 @contextmanager
 def arithmetic() -> Iterator[None]:
     """One intra-op thread, for a run's bits depend on it, and no hidden rounding."""
+    keep_freed()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

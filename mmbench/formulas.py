@@ -239,6 +239,12 @@ class Writer(Interpreter):
             return np.array(Value("a sum over runs", "none"), dtype=object)
         return self._fold("{0} + {1}", given, dims, keepdim)
 
+    def largest(
+        self, given: Numbers, dims: Sequence[int], keepdim: bool = False
+    ) -> Numbers:
+        """Along axes of a run's own."""
+        return self._fold(PLAIN[aten.maximum.default], given, dims, keepdim)
+
     def norm(
         self,
         given: Numbers,
@@ -247,12 +253,9 @@ class Writer(Interpreter):
         keepdim: bool = False,
         **_: Any,
     ) -> Numbers:
-        """Of each run's vector."""
-        if not dims or order not in (2, math.inf):
+        """Euclidean, of each run's vector."""
+        if not dims or order != 2:
             raise NoFormulaError(f"a norm of order {order} along {dims}")
-        if order == math.inf:
-            sizes = self._formula(PLAIN[aten.abs.default], "real", given)
-            return self._fold(PLAIN[aten.maximum.default], sizes, dims, keepdim)
         squares = self._formula("{0} * {0}", "real", given)
         return self._formula(
             "F(sqrt)({0})", "real", self._fold("{0} + {1}", squares, dims, keepdim)
@@ -361,6 +364,7 @@ MAKING = {aten.full.default, aten.full_like.default, aten.expand.default}
 # What is more than a formula of each entry: (writer, arguments) to numbers.
 SPECIAL: dict[Any, Callable[..., Numbers]] = {
     aten._to_copy.default: Writer.cast,  # noqa: SLF001  # torch names it so
+    aten.amax.default: Writer.largest,
     aten.arange.start_step: lambda _, start, end, step=1, **__: _array(
         list(range(start, end, step))
     ),

@@ -84,3 +84,8 @@ def keep(on: Mask, new: Any, old: Any) -> Any:
 def dot(a: Vector, b: Vector) -> Tensor:
     """Inner product of each run, shape (runs,)."""
     return (a * b).sum(1)
+
+
+def largest(z: Vector) -> Tensor:
+    """Largest absolute entry of each run, shape (runs,); NaN where there is one."""
+    return z.abs().amax(1)  # torch's maximum norm takes ten times as long
