@@ -132,7 +132,7 @@ class Chunk:
                 self.z, self.state, self.step = z, state, step
                 save()
                 clock, saved = self._clock(), time.monotonic()
-            self.path.visit(step, z[: self.runs])
+            self.path.visit(step, z, self.runs)
             if step == next_record:
                 self.seconds += self._clock() - clock
                 self._record(step, z, self.seconds)
@@ -190,7 +190,9 @@ class Chunk:
         draws = range(count if block.draws else 0)
         drawn = [[oracle.draw(what) for what in block.draws] for _ in draws]
         with self._rounding():
-            after, path = block(z, state, oracle.memory, oracle.alive, drawn, count)
+            after, path = block(
+                z, state, oracle.memory, oracle.alive, drawn, step, count
+            )
         self.path.passed(step, path, self.runs)
         self.everyone = bool(after.alive.all())
         if self.everyone and not after.own:  # all are charged the same
@@ -359,11 +361,11 @@ class _Path:
             self._steps += range(first, step + len(path), self._every)
             self._points += path[first - step :: self._every, :runs].unbind(0)
 
-    def visit(self, step: int, z: Tensor) -> None:
+    def visit(self, step: int, z: Tensor, runs: int) -> None:
         """Note where the runs are, at every so many steps."""
         if self._every and step % self._every == 0:
             self._steps.append(step)
-            self._points.append(z[:SHOWN])
+            self._points.append(z[: min(runs, SHOWN)])
 
     def snapshot(self) -> dict[str, Any]:
         """What has been noted so far."""

@@ -5,10 +5,11 @@ pays where a step's cost is that of starting its operations, or of passing over 
 between them; compiling takes seconds to a minute.
 """
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from subprocess import CalledProcessError
 from typing import Any, NamedTuple
 
@@ -98,10 +99,11 @@ class Block:
         probe, run, sizes = self._examples(runs)
         probe.resample()
         self._varied(sizes).step(probe, run.z, run.state)
-        self.draws = tuple(probe.draws)
-        self.length = 1 if self.draws else LENGTH
+        self.draws, self._turns = tuple(probe.draws), tuple(probe.turns)
+        self._round = math.lcm(*(of for _, of in self._turns))  # steps until all recur
+        self.length = LENGTH if not self.draws and self._round == 1 else 1
         self._draw = lambda: [probe.draw(what) for what in self.draws]
-        self._charged = tuple(self._step(run, 0, self._draw(), sizes).own)
+        self._charged = tuple(self._step(run, 0, self._draw(), sizes, 0).own)
         self._steps: Callable[..., tuple[Run, Path]] = self._eager
 
     def __call__(
@@ -111,6 +113,7 @@ class Block:
         memory: tuple,
         alive: Mask,
         drawn: Sequence[Sequence[Any]],
+        step: int,
         count: int,
         sizes: tuple = (),
     ) -> tuple[Run, Path]:
@@ -122,13 +125,14 @@ class Block:
             memory: of the game.
             alive: runs that have not ended.
             drawn: values of `draws` for each of `count` steps; empty where none are.
+            step: of the runs, the block's first one.
             count: how many, at most `length`.
             sizes: of every run's steps, where they are swept.
         """
         given = self._begun(z, alive, state, memory), drawn, sizes
         # Compiled code holds for one layout.
         plain = [one.contiguous() for one in leaves(given)]
-        return self._steps(*filled(given, plain), count)
+        return self._steps(*filled(given, plain), step, count)
 
     def charges(self, after: Run) -> dict[str, Int[Tensor, "runs"]]:
         """What each run is to be charged."""
@@ -158,21 +162,24 @@ class Block:
             OSError: when there is no C compiler.
             CalledProcessError: when it fails.
         """
-        if self.draws or self._game.device.type != "cpu":
-            raise NoFormulaError("what is drawn is no formula")
+        if self.draws or self._round > 1 or self._game.device.type != "cpu":
+            raise NoFormulaError("no formula of a run's numbers alone")
         _, run, sizes = self._examples(RUNS)
         changed = leaves(run)
 
         def step(*given: Tensor) -> list[Tensor]:
             begun = filled(run, given[: len(changed)])
-            return leaves(self._step(begun, given[-1], (), given[len(changed) : -1]))
+            sizes = given[len(changed) : -1]
+            return leaves(self._step(begun, given[-1], (), sizes, 0))
 
         examples = [*changed, *sizes, torch.tensor(0)]
         graph = make_fx(step, decomposition_table=default_decompositions())(*examples)
         graph.graph.eliminate_dead_code()
         loop = Loop(graph, examples, len(changed))
 
-        def steps(run: Run, drawn: list, sizes: tuple, count: int) -> tuple[Run, Path]:
+        def steps(
+            run: Run, drawn: list, sizes: tuple, step: int, count: int
+        ) -> tuple[Run, Path]:
             after, path = loop([*leaves(run), *sizes], count, self._shown)
             return filled(run, after), path if self._shown else None
 
@@ -183,15 +190,20 @@ class Block:
         _, run, sizes = self._examples(self.runs)
         drawn = [self._draw() for _ in range(self.length)]
         examples = run, drawn, sizes, torch.tensor(self.length, device=run.z.device)
-        graph = make_fx(lambda *given: self._unrolled(*given))(*examples)
-        graph.graph.eliminate_dead_code()
-        graph.recompile()
-        function = _compiled(graph, examples)
+        functions = []
+        for turn in range(self._round):
+            unrolled = partial(self._unrolled, turn)
+            graph = make_fx(lambda *given, of=unrolled: of(*given))(*examples)
+            graph.graph.eliminate_dead_code()
+            graph.recompile()
+            functions.append(_compiled(graph, examples))
 
-        def steps(run: Run, drawn: list, sizes: tuple, count: int) -> tuple[Run, Path]:
+        def steps(
+            run: Run, drawn: list, sizes: tuple, step: int, count: int
+        ) -> tuple[Run, Path]:
             drawn = [*drawn, *(drawn[-1:] or [[]]) * self.length][: self.length]
-            steps = torch.tensor(count, device=run.z.device)
-            return function(run, drawn, sizes, steps)
+            number = torch.tensor(count, device=run.z.device)
+            return functions[step % self._round](run, drawn, sizes, number)
 
         self._steps = steps
 
@@ -228,24 +240,24 @@ class Block:
     # ---- what is computed ----
 
     def _eager(
-        self, run: Run, drawn: list, sizes: tuple, count: int
+        self, run: Run, drawn: list, sizes: tuple, step: int, count: int
     ) -> tuple[Run, Path]:
         """So many steps, operation by operation."""
         path = []
         for k in range(count):
             path += [run.z[: self._shown]]
-            run = self._step(run, k, drawn[k] if drawn else (), sizes)
+            run = self._step(run, k, drawn[k] if drawn else (), sizes, step + k)
         return run, torch.stack(path) if self._shown else None
 
     def _unrolled(
-        self, run: Run, drawn: list, sizes: tuple, count: Tensor
+        self, turn: int, run: Run, drawn: list, sizes: tuple, count: Tensor
     ) -> tuple[Run, Path]:
         """All steps of the block; those from `count` on change nothing."""
         path = []
         for k, values in enumerate(drawn):
             path += [run.z[: self._shown]]
             on = count > k if self.length > 1 else None
-            run = self._step(run, k, values, sizes, on)
+            run = self._step(run, k, values, sizes, turn + k, on)
         return run, torch.stack(path) if self._shown else None
 
     def _step(
@@ -254,12 +266,19 @@ class Block:
         k: int | Tensor,
         values: Sequence[Any],
         sizes: tuple,
+        ahead: int,
         on: Tensor | None = None,
     ) -> Run:
-        """Step k of a block, if it is on; runs that break down keep what they had."""
+        """Step k of a block, if it is on; runs that break down keep what they had.
+
+        Whose turn it is, is told by how many steps this one is ahead of the first.
+        """
         z, alive, ended, how, lived, state, memory, own = run
         seeds = (0,) * len(z)
-        oracle = TapedOracle(self._game, seeds, memory, alive, self.draws, values)
+        turns = [((first + ahead) % of, of) for first, of in self._turns]
+        oracle = TapedOracle(
+            self._game, seeds, memory, alive, self.draws, values, turns
+        )
         oracle.resample()
         algorithm = self._varied(sizes)
         moved, new = algorithm.step(oracle, z, state)

@@ -147,7 +147,7 @@ def _ends(
             [_same(oracle.draw(what), made.runs) for what in made.draws]
             for _ in range(ahead if made.draws else 0)
         ]
-        after, _ = made(z, state, memory, alive, drawn, ahead, sizes)
+        after, _ = made(z, state, memory, alive, drawn, step, ahead, sizes)
         z, state, memory, alive = after.z, after.state, after.memory, after.alive
         ended = after.ended >= 0
         status = torch.where(ended, after.how, status)

@@ -210,7 +210,10 @@ def second_order(options: Options) -> Iterator[Row]:
         arms: dict[str, Arm] = {}
         for runs, width in ((1, 1), (32, None)):
             for kind, given in (("eager", words), ("compiled", few)):
-                cell = cell_of(of, given, runs=runs, steps=steps, records=1)
+                counted = ("mode_coverage",)  # as CGDs' arm does
+                cell = cell_of(
+                    of, given, runs=runs, steps=steps, records=1, metrics=counted
+                )
                 place = EAGER if kind == "eager" else COMPILED
                 arms[f"{runs} run{'s'[: runs - 1]}, {kind}"] = Whole(cell, place, width)
         with peers_of(options) as peers:

@@ -17,6 +17,7 @@ from mmbench.plan import Cell, plan
 from mmbench.suites.base import Grid, Suite
 from mmbench.tasks import TASKS
 from mmbench.tasks._published import DATA_VARIABLE
+from mmbench.tasks.base import Task
 
 torch.set_num_threads(1)
 
@@ -64,28 +65,20 @@ OWN = {
     "accept_reject_search": {"ascents": "5"},
 }
 
-# Data of these are downloaded, and a step of one run fills a core.
-IMAGES = [
-    name
-    for name in TASKS
-    if Capability.IMAGES in TASKS[name]().gives
-    and Capability.GREY_8 not in TASKS[name]().gives
-]
+
+def downloaded(task: Task) -> bool:
+    """Whether its data are downloaded, and a step of one run fills a core."""
+    return Capability.IMAGES in task.gives and Capability.GREY_8 not in task.gives
+
+
+IMAGES = [name for name in TASKS if downloaded(TASKS[name]())]
 OTHERS = [name for name in TASKS if name not in IMAGES]
 
 
 def small(algorithm: str, task: str, runs: int) -> Cell:
-    """A cell of few steps.
-
-    Raises:
-        NotImplementedError: when the data are not here; asv shows "n/a".
-    """
-    if task in IMAGES and DATA_VARIABLE not in os.environ:
-        raise NotImplementedError(f"{task} needs data; {DATA_VARIABLE} is not set.")
+    """A cell of few steps."""
     game = SMALL.get(task, Game(task, 10))
-    cell = fitting(algorithm, game, runs, OWN.get(algorithm, {}), "float32")
-    cell.task.prepare(None)
-    return cell
+    return fitting(algorithm, game, runs, OWN.get(algorithm, {}), "float32")
 
 
 def fitting(
@@ -101,7 +94,8 @@ def fitting(
         dtype: of all floats.
 
     Raises:
-        NotImplementedError: when they do not fit each other; asv shows "n/a".
+        NotImplementedError: when they do not fit each other, or the data are not
+            here; asv shows "n/a".
     """
     known = field_types(ALGORITHMS[algorithm])
     options = {**game.options, **own}
@@ -119,6 +113,11 @@ def fitting(
         (cell,) = plan(Suite(name="watched", grids=(grid,)))
     except MisfitError as error:
         raise NotImplementedError(str(error)) from None
+    if downloaded(cell.task) and DATA_VARIABLE not in os.environ:
+        raise NotImplementedError(
+            f"{cell.task} needs data; {DATA_VARIABLE} is not set."
+        )
+    cell.task.prepare(None)
     return cell
 
 

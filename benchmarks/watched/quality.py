@@ -21,39 +21,13 @@ from mmbench.store import Store
 from mmbench.work import Done
 
 from .cells import Game, fitting
+from .games import GENERATING, SOLVED, modes
 
 RUNS, RUNS_OF_GAN = 16, 8
 MISS = 1e6  # gradient-equivalents, more than any run here can pay
 FARTHEST = 300.0  # in the place of what has no end
 LEAST = 1e-6  # error of a rate; what is below it is the fit's
 
-_ADAM = {"step_size": "0.01", "direction": "adam[beta1=0.5]", "k": "2"}
-# Those with a known solution, at step sizes with which most methods reach it. Every
-# step is recorded, so the price is exact.
-SOLVED = {
-    "bilinear": Game("bilinear", 600, ("distance",), {"step_size": "0.3"}, 600),
-    "quadratic": Game(
-        "quadratic[a=1,b=1,c=-1]", 300, ("distance",), {"step_size": "0.1"}, 300
-    ),
-    "dirac_gan": Game("dirac_gan[r1=1]", 300, ("distance",), {"step_size": "0.3"}, 300),
-}
-# Those whose generators may lose modes, of which there are so many. In so few steps
-# hardly any run reaches its target for good, so that is not watched here.
-MODES = {"four_gaussians": 4, "digits01": 2}
-GENERATING = {
-    "four_gaussians": Game(
-        "four_gaussians[hidden=16,noise=4,batch=32]",
-        300,
-        ("mode_coverage[samples=200]",),
-        _ADAM,
-    ),
-    "digits01": Game(
-        "digits01[hidden=32,noise=4,batch=16,dropout=0.1,loss=saturating]",
-        200,
-        ("digit_coverage[samples=50]",),
-        _ADAM,
-    ),
-}
 # Where theory knows the rate on xy. Of two columns the first one is the score.
 STEP = 0.3
 RATED = Game(
@@ -161,7 +135,7 @@ class Generating:
         self.cell = fitting(algorithm, GENERATING[task], RUNS_OF_GAN, own, "float64")
 
     def track_missed(self, algorithm: str, task: str) -> float:
-        return missed(entry(self.cell), MODES[task])
+        return missed(entry(self.cell), modes(self.cell.task))
 
     track_missed.unit = "modes"
     track_missed.version = "1"
@@ -209,6 +183,6 @@ def rate_error(found: Entry, closed: float) -> float:
     return min(FARTHEST, max(LEAST, error))
 
 
-def missed(found: Entry, modes: int) -> float:
+def missed(found: Entry, of: int) -> float:
     """Modes that a run misses in the end, on average; a score is a count, negated."""
-    return modes + min(0.0, float(np.mean(found.scores)))
+    return of + min(0.0, float(np.mean(found.scores)))

@@ -89,8 +89,7 @@ class ACGD(Algorithm):
         a = oracle.scale(self.step_size, correction / (second.sqrt() + self.epsilon))
         (a_x, a_y), (root_x, root_y) = oracle.split(a), oracle.split(a.sqrt())
         warm_x, warm_y = oracle.split(state.warm)
-        # All living runs are at the same step, so they solve for the same player.
-        if int(time.max()) % 2 == 0:
+        if oracle.turn(time, of=2) == 0:
             solved = conjugate_gradient(
                 lambda v, on: v + root_x * f.xy(a_y * f.yx(root_x * v, on=on), on=on),
                 root_x * (f_x + f.xy(a_y * f_y)),

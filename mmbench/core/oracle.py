@@ -1,7 +1,7 @@
 """Oracle: the counted access an algorithm has to a game.
 
-Per-run gradients are ordinary autograd of the losses summed over runs: the runs share
-no variable, so the gradient of the sum is each run's own gradient.
+Per-run gradients are ordinary autograd of all runs' losses together: the runs share no
+variable, so what a loss adds to the gradient is its run's own.
 """
 
 from collections.abc import Callable, Mapping
@@ -62,6 +62,8 @@ class Oracle:
         self._noise: dict[tuple, Stream] = {}
         self._rows: dict[tuple[float, float], Tensor] = {}
         self._alive = torch.ones(self.runs, dtype=torch.bool, device=game.device)
+        # Losses are differentiated together, each with this weight.
+        self._ones = torch.ones(self.runs, dtype=game.dtype, device=game.device)
         # Charges to all living runs wait as plain numbers and are booked when read.
         self._waiting = dict.fromkeys(COUNTED, 0)
         self._booked = {
@@ -120,6 +122,17 @@ class Oracle:
     def project(self, z: Vector) -> Vector:
         """The nearest allowed point; free of charge."""
         return self._game.project(z)
+
+    def turn(self, count: Int[Tensor, "runs"], of: int) -> int:
+        """Whose turn it is, from 0 to `of` - 1, where a method's steps differ in turn.
+
+        Asked for and not computed, since compiled steps take turns without looking.
+
+        Args:
+            count: of a method's steps, the same for all runs that live.
+            of: how many take turns.
+        """
+        return int(count.max()) % of
 
     # ---- randomness ----
 
@@ -200,7 +213,7 @@ class Oracle:
         x, y = self.split(z)
         x = x.detach().requires_grad_()
         loss = self._game.losses(x, y, self._sample)[0]
-        return torch.autograd.grad(loss.sum(), x, **UNUSED)[0]
+        return torch.autograd.grad(loss, x, self._ones, **UNUSED)[0]
 
     def grad_y(self, z: Joint, *, on: Mask | None = None) -> PartY:
         """Gradient of loss_y in y; charges one player-gradient."""
@@ -214,21 +227,18 @@ class Oracle:
         x, y = self.split(z)
         y = y.detach().requires_grad_()
         loss = self._game.losses(x, y, self._sample)[1]
-        return torch.autograd.grad(loss.sum(), y, **UNUSED)[0], -loss.detach()
+        return torch.autograd.grad(loss, y, self._ones, **UNUSED)[0], -loss.detach()
 
     def _gradients(self, x: PartX, y: PartY, *, create_graph: bool) -> Any:
         loss_x, loss_y = self._game.losses(x, y, self._sample)
         if self._game.zero_sum:  # one reverse pass serves both players
             at_x, at_y = torch.autograd.grad(
-                loss_x.sum(), (x, y), create_graph=create_graph, **UNUSED
+                loss_x, (x, y), self._ones, create_graph=create_graph, **UNUSED
             )
             return at_x, -at_y
-        at_x = torch.autograd.grad(
-            loss_x.sum(), x, create_graph=create_graph, retain_graph=True, **UNUSED
-        )[0]
-        at_y = torch.autograd.grad(
-            loss_y.sum(), y, create_graph=create_graph, **UNUSED
-        )[0]
+        given = {"grad_outputs": self._ones, "create_graph": create_graph} | UNUSED
+        at_x = torch.autograd.grad(loss_x, x, retain_graph=True, **given)[0]
+        at_y = torch.autograd.grad(loss_y, y, **given)[0]
         return at_x, at_y
 
     # ---- second order ----
@@ -268,11 +278,11 @@ class Oracle:
         moved, first = y, None
         for _ in range(steps):
             loss = self._game.losses(x, moved, self._sample)[1]
-            gradient = torch.autograd.grad(loss.sum(), moved, create_graph=True)[0]
+            gradient = torch.autograd.grad(loss, moved, self._ones, create_graph=True)[0]
             first = gradient.detach() if first is None else first
             moved, state = answer(moved, gradient, state)
         loss = self._game.losses(x, moved, self._sample)[0]
-        return Unrolled(torch.autograd.grad(loss.sum(), x)[0], first)
+        return Unrolled(torch.autograd.grad(loss, x, self._ones)[0], first)
 
     # ---- counting ----
 

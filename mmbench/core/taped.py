@@ -12,16 +12,27 @@ from mmbench.core.oracle import COUNTED, Draw, Oracle
 from mmbench.core.vectors import Mask
 
 
+Turn = tuple[int, int]  # whose it is, and of how many
+
+
 class ListeningOracle(Oracle):
-    """An oracle that notes what is drawn from it.
+    """An oracle that notes what is drawn from it, and whose turn it was.
 
     Attributes:
         draws: in their order.
+        turns: in theirs.
     """
 
     def __init__(self, game: Game, seeds: tuple[int, ...], memory: tuple) -> None:
         super().__init__(game, seeds, memory=memory)
         self.draws: list[Draw] = []
+        self.turns: list[Turn] = []
+
+    def turn(self, count: Int[Tensor, "runs"], of: int) -> int:
+        """Whose turn it is."""
+        found = super().turn(count, of)
+        self.turns.append((found, of))
+        return found
 
     def _draw(self, what: Draw) -> Any:
         self.draws.append(what)
@@ -38,6 +49,7 @@ class TapedOracle(Oracle):
         alive: runs that pay.
         draws: what the step will draw, in order.
         values: of these draws.
+        turns: whose it is in this step.
 
     Attributes:
         same: charges to every living run, plain numbers.
@@ -52,10 +64,12 @@ class TapedOracle(Oracle):
         alive: Mask,
         draws: Iterable[Draw],
         values: Iterable[Any],
+        turns: Iterable[Turn] = (),
     ) -> None:
         super().__init__(game, seeds, memory=memory)
         self._alive = alive
         self._given: Iterator[tuple[Draw, Any]] = zip(draws, values, strict=True)
+        self._turns = iter(turns)
         self.same = dict.fromkeys(COUNTED, 0)
         self.own: dict[str, Int[Tensor, runs]] = {}
 
@@ -66,6 +80,15 @@ class TapedOracle(Oracle):
                 f"Every step must draw the same; got {what} instead of {expected}."
             )
         return value
+
+    def turn(self, count: Int[Tensor, "runs"], of: int) -> int:
+        """Whose turn it is."""
+        found, expected = next(self._turns, (0, 0))
+        if expected != of:
+            raise DescriptionError(
+                f"Every step must take the same turns; got {of} instead of {expected}."
+            )
+        return found
 
     def _charge(self, what: str, amount: int, on: Mask | None = None) -> None:
         if on is None:

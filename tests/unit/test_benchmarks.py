@@ -19,14 +19,19 @@ FOLDER = Path(__file__).parents[2] / "benchmarks" / "watched"
 @pytest.fixture(scope="module", autouse=True)
 def watched() -> ModuleType:
     """The folder as a package; as asv imports it, but for the path."""
+    return load("watched")
+
+
+def load(name: str) -> ModuleType:
+    """The folder as a package of that name, made from the registries as they are."""
     spec = importlib.util.spec_from_file_location(
-        "watched", FOLDER / "__init__.py", submodule_search_locations=[str(FOLDER)]
+        name, FOLDER / "__init__.py", submodule_search_locations=[str(FOLDER)]
     )
     module = importlib.util.module_from_spec(spec)
-    sys.modules["watched"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     for path in FOLDER.glob("*.py"):
-        importlib.import_module(f"watched.{path.stem}")
+        importlib.import_module(f"{name}.{path.stem}")
     return module
 
 
@@ -57,6 +62,61 @@ def test_every_task_is_watched(watched: ModuleType) -> None:
     cells, images = watched.speed.Cells, watched.speed.ImageCells
     assert sorted(cells.params[1] + images.params[1]) == sorted(TASKS)
     assert cells.params[2] == [1, 32, 128, 512]
+
+
+def test_quality_of_every_task_is_watched_or_a_reason_is_given(
+    watched: ModuleType,
+) -> None:
+    """No registered task is left out in silence, and no reason outlives its task."""
+    games, quality = watched.games, watched.quality
+    assert quality.Solved.params[1] == list(games.SOLVED)
+    assert quality.Generating.params[1] == list(games.GENERATING)
+    in_one = [*games.SOLVED, *games.GENERATING, *games.UNWATCHED]
+    assert sorted(in_one) == sorted(TASKS)
+    assert all(games.UNWATCHED.values())
+
+
+def test_a_new_task_is_watched_from_its_first_day(
+    watched: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line in the registry is enough, whether it is solved or generates."""
+    made_up = {
+        "like_quadratic": "quadratic:Quadratic",
+        "like_four_gaussians": "four_gaussians:FourGaussians",
+        "like_mnist01": "mnist01:MNIST01",
+    }
+    for name, place in made_up.items():
+        monkeypatch.setitem(TASKS.members, name, f"mmbench.tasks.{place}")
+    monkeypatch.delenv("MMBENCH_DATA", raising=False)
+    anew = load("watched_anew")
+    quality = anew.quality
+    monkeypatch.setattr(quality, "RUNS", 2)
+    assert set(made_up) <= {*anew.speed.Cells.params[1], *anew.cells.IMAGES}
+    assert quality.Solved.params[1] == [*watched.games.SOLVED, "like_quadratic"]
+    assert quality.Generating.params[1] == [
+        *watched.games.GENERATING,
+        "like_four_gaussians",
+        "like_mnist01",
+    ]
+    solved = quality.Solved()
+    solved.setup("gda", "like_quadratic")
+    assert solved.track_left("gda", "like_quadratic") > 0
+    generating = quality.Generating()
+    generating.setup("gda", "like_four_gaussians")
+    generating.cell = replace(generating.cell, seeds=(0,), steps=1)
+    assert 0 <= generating.track_missed("gda", "like_four_gaussians") <= 4
+    with pytest.raises(NotImplementedError, match="needs data"):  # asv shows n/a
+        generating.setup("gda", "like_mnist01")
+
+
+@pytest.mark.parametrize(
+    ("task", "modes"), [("four_gaussians", 4), ("digits01", 2), ("mnist01", 2)]
+)
+def test_a_task_tells_how_many_modes_it_has(
+    watched: ModuleType, task: str, modes: int
+) -> None:
+    """So that nobody has to write it down a second time."""
+    assert watched.games.modes(TASKS[task]()) == modes
 
 
 @pytest.mark.parametrize("prefix", ["time_", "peakmem_", "track_"])
