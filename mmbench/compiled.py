@@ -22,15 +22,15 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.game import Game
-from mmbench.core.oracle import Draw
 from mmbench.core.place import Place
 from mmbench.core.printable import printable
 from mmbench.core.rounding import rounding
 from mmbench.core.streams import generator
 from mmbench.core.taped import ListeningOracle, TapedOracle
 from mmbench.core.vectors import Mask, keep, largest
-from mmbench.formulas import RUNS, NoFormulaError
+from mmbench.formulas import RUNS
 from mmbench.looped import Loop
+from mmbench.operations import NoFormulaError
 from mmbench.tasks.base import Task
 from mmbench.trajectory import SHOWN
 
@@ -178,7 +178,7 @@ class Block:
         loop = Loop(graph, examples, len(changed))
 
         def steps(
-            run: Run, drawn: list, sizes: tuple, step: int, count: int
+            run: Run, _drawn: list, sizes: tuple, _step: int, count: int
         ) -> tuple[Run, Path]:
             after, path = loop([*leaves(run), *sizes], count, self._shown)
             return filled(run, after), path if self._shown else None
@@ -203,7 +203,9 @@ class Block:
         ) -> tuple[Run, Path]:
             drawn = [*drawn, *(drawn[-1:] or [[]]) * self.length][: self.length]
             number = torch.tensor(count, device=run.z.device)
-            return functions[step % self._round](run, drawn, sizes, number)
+            given = run, drawn, sizes, number
+            after, path = functions[step % self._round](*given)
+            return after, path if path is None else path[:count]
 
         self._steps = steps
 

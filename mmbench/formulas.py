@@ -4,14 +4,23 @@ A tensor (runs, n) is n numbers of a run, and an operation on tensors is a formu
 each of them; moving numbers about costs nothing. Whatever would mix runs is refused.
 """
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch.fx import GraphModule, Interpreter, Node
+
+from mmbench.operations import (
+    COMPARED,
+    IN_PLACE,
+    LOGICAL,
+    PLAIN,
+    NoFormulaError,
+    Value,
+    kind_of,
+    literal,
+)
 
 aten = torch.ops.aten
 
@@ -19,123 +28,6 @@ RUNS = 1009  # while a step is traced: a prime, so no other axis is mistaken for
 LARGEST = 64  # numbers of a run in one tensor; products of more are no formulas
 
 Numbers = np.ndarray  # of Value, the runs' axis of length 1
-
-
-class NoFormulaError(Exception):
-    """A step is no formula of each run's own numbers; the message says where."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """A number of a run in C.
-
-    Args:
-        code: its name, or a literal.
-        kind: "real", "whole" or "truth"; "none" where it may not be used.
-    """
-
-    code: str
-    kind: str
-
-    def as_(self, kind: str) -> str:
-        """The same as another kind.
-
-        Raises:
-            NoFormulaError: when it may not be used.
-        """
-        if self.kind == "none":
-            raise NoFormulaError(f"{self.code} is used")
-        if self.kind == kind:
-            return self.code
-        if kind == "truth":
-            return f"TRUTH({self.code} != 0)"
-        code = f"({self.code} & 1)" if self.kind == "truth" else self.code
-        return code if kind == "whole" else f"((real){code})"
-
-
-def kind_of(dtype: torch.dtype) -> str:
-    """What numbers of a tensor are in C."""
-    if dtype == torch.bool:
-        return "truth"
-    return "real" if dtype.is_floating_point else "whole"
-
-
-# The words of C that formulas use, for numbers of types `real` and `whole`, which are as
-# wide. A truth has all bits set or none, and choices are made bit by bit: with branches
-# it would depend on the compiler's luck whether a loop becomes operations on vectors.
-WORDS = """\
-#define TRUTH(condition) (-(whole)(condition))
-
-static inline real pick(whole on, real a, real b) {
-  whole bits_a, bits_b;
-  memcpy(&bits_a, &a, sizeof a);
-  memcpy(&bits_b, &b, sizeof b);
-  bits_a = (on & bits_a) | (~on & bits_b);
-  memcpy(&a, &bits_a, sizeof a);
-  return a;
-}
-static inline real most(real a, real b) {
-  return pick(TRUTH(a > b) | TRUTH(a != a), a, b);
-}
-static inline real least(real a, real b) {
-  return pick(TRUTH(a < b) | TRUTH(a != a), a, b);
-}
-"""
-
-# In the kind of the result.
-PLAIN: dict[Any, str] = {
-    aten.abs.default: "F(fabs)({0})",
-    aten.add.Scalar: "{0} + {1}",
-    aten.add.Tensor: "{0} + {1}",
-    aten.clamp_max.default: "least({0}, {1})",
-    aten.clamp_min.default: "most({0}, {1})",
-    aten.cos.default: "F(cos)({0})",
-    aten.div.Scalar: "{0} / {1}",
-    aten.div.Tensor: "{0} / {1}",
-    aten.exp.default: "F(exp)({0})",
-    aten.expm1.default: "F(expm1)({0})",
-    aten.log.default: "F(log)({0})",
-    aten.log1p.default: "F(log1p)({0})",
-    aten.maximum.default: "most({0}, {1})",
-    aten.minimum.default: "least({0}, {1})",
-    aten.mul.Scalar: "{0} * {1}",
-    aten.mul.Tensor: "{0} * {1}",
-    aten.neg.default: "-{0}",
-    aten.reciprocal.default: "1 / {0}",
-    aten.rsqrt.default: "1 / F(sqrt)({0})",
-    aten.sigmoid.default: "1 / (1 + F(exp)(-{0}))",
-    aten.sign.default: "(real)(({0} > 0) - ({0} < 0))",
-    aten.sin.default: "F(sin)({0})",
-    aten.sqrt.default: "F(sqrt)({0})",
-    aten.sub.Scalar: "{0} - {1}",
-    aten.sub.Tensor: "{0} - {1}",
-    aten.tanh.default: "F(tanh)({0})",
-}
-IN_PLACE: dict[Any, Any] = {
-    aten.add_.Tensor: aten.add.Tensor,
-    aten.div_.Tensor: aten.div.Tensor,
-    aten.mul_.Tensor: aten.mul.Tensor,
-    aten.sub_.Tensor: aten.sub.Tensor,
-}
-# In the kind of what is compared.
-COMPARED: dict[Any, str] = {
-    getattr(getattr(aten, name), side): f"TRUTH({{0}} {sign} {{1}})"
-    for name, sign in (
-        *(("eq", "=="), ("ne", "!="), ("gt", ">"), ("ge", ">="), ("lt", "<")),
-        ("le", "<="),
-    )
-    for side in ("Scalar", "Tensor")
-}
-# Of truths.
-LOGICAL: dict[Any, str] = {
-    aten.bitwise_and.Tensor: "{0} & {1}",
-    aten.bitwise_not.default: "~{0}",
-    aten.bitwise_or.Tensor: "{0} | {1}",
-    aten.logical_and.default: "{0} & {1}",
-    aten.logical_not.default: "~{0}",
-    aten.logical_or.default: "{0} | {1}",
-    aten.mul.Tensor: "{0} & {1}",
-}
 
 
 class Writer(Interpreter):
@@ -157,11 +49,16 @@ class Writer(Interpreter):
         """One node; its numbers have the shape of its tensor, or it is refused."""
         if n.op != "call_function":
             return super().run_node(n)
-        made = n.meta["tensor_meta"]
+        made = n.meta.get("tensor_meta")
+        if made is None:
+            raise NoFormulaError(f"{n.target} gives several tensors")
         self._kind = kind_of(made.dtype)
         if self._kind == "real" and made.dtype != self._real:
             raise NoFormulaError(f"{n.target} gives {made.dtype}")
-        result = super().run_node(n)
+        try:
+            result = np.asarray(super().run_node(n), dtype=object)
+        except (IndexError, TypeError, ValueError) as error:  # of numpy
+            raise NoFormulaError(f"{n.target}: {error}") from None
         of_runs = any(RUNS in one.meta["tensor_meta"].shape for one in _tensors(n))
         kept = made.shape.count(RUNS) == 1 if of_runs else RUNS not in made.shape
         usable = "none" not in {one.kind for one in result.flat}
@@ -228,7 +125,7 @@ class Writer(Interpreter):
     def power(self, given: Numbers, exponent: float) -> Numbers:
         """Squares and roots are not left to a general function."""
         known = {2: "{0} * {0}", 0.5: "F(sqrt)({0})", 1: "{0}", -1: "1 / {0}"}
-        formula = known.get(exponent, f"F(pow)({{0}}, {_literal(exponent).as_('real')})")
+        formula = known.get(exponent, f"F(pow)({{0}}, {literal(exponent).as_('real')})")
         return self._formula(formula, "real", given)
 
     def sum(
@@ -316,23 +213,13 @@ def _array(given: Any) -> Numbers:
         one = given
         for index in at:
             one = one[index]
-        made[at] = _literal(one)
+        made[at] = literal(one)
     return made
-
-
-def _literal(number: float) -> Value:
-    if isinstance(number, bool):
-        return Value("(-1)" if number else "0", "truth")
-    if isinstance(number, int):
-        return Value(f"({number})", "whole")
-    known = {math.inf: "INFINITY", -math.inf: "(-INFINITY)"}
-    code = "NAN" if math.isnan(number) else known.get(number, repr(number))
-    return Value(f"((real){code})", "real")
 
 
 def _full(shape: Sequence[int], number: float) -> Numbers:
     made = np.empty(narrow(shape), dtype=object)
-    made.fill(_literal(number))
+    made.fill(literal(number))
     return made
 
 
@@ -399,6 +286,6 @@ SPECIAL: dict[Any, Callable[..., Numbers]] = {
             aten.detach.default,
             aten.lift_fresh_copy.default,
         ),
-        lambda _, given, **kwargs: given,
+        lambda _, given, **__: given,
     ),
 }

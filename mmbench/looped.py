@@ -21,15 +21,8 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from mmbench.formulas import (
-    LARGEST,
-    RUNS,
-    WORDS,
-    NoFormulaError,
-    Value,
-    Writer,
-    kind_of,
-)
+from mmbench.formulas import LARGEST, RUNS, Writer
+from mmbench.operations import WORDS, NoFormulaError, Value, kind_of
 
 LANES = 64  # runs taken at once: four registers of 16 floats, whose delays overlap
 ASKED = 16  # so many steps are made before it is asked whether any run still lives
@@ -48,8 +41,8 @@ TYPES = {
     torch.int64: "int64_t",
 }
 
-# glibc offers functions of whole vectors, right to 4 units in the last place, where this
-# macro says that it is enough; nothing else is rounded otherwise.
+# Where this macro says that 4 units in the last place are enough, glibc offers
+# functions of whole vectors; nothing else is rounded by it.
 PROGRAM = """\
 #ifndef __FAST_MATH__
 #define __FAST_MATH__ 1
@@ -174,7 +167,8 @@ class Loop:
         """So many steps.
 
         Args:
-            given: the tensors that a step changes and those that it does not, contiguous.
+            given: the tensors that a step changes and those that it does not, each
+                contiguous.
             count: of steps.
             shown: of so many runs the iterates before each step are noted.
 
@@ -190,9 +184,7 @@ class Loop:
         return after, path
 
 
-def program(
-    graph: GraphModule, examples: Sequence[Tensor], changed: int
-) -> str:
+def program(graph: GraphModule, examples: Sequence[Tensor], changed: int) -> str:
     """The loop in C."""
     *tensors, _ = examples
     real = tensors[0].dtype
@@ -202,8 +194,10 @@ def program(
     results = writer.run(*given, np.array(Value("k", "whole"), dtype=object))
     moved, numbers = [], [one for several in own for one in several]
     for several, one, result in zip(own, tensors, results, strict=False):
-        values = np.broadcast_to(result, _array(several, one).shape).flat
-        moved += [(a, b.as_(kind_of(a.dtype))) for a, b in zip(several, values)]
+        values = list(np.broadcast_to(result, _array(several, one).shape).flat)
+        moved += [
+            (a, b.as_(kind_of(a.dtype))) for a, b in zip(several, values, strict=True)
+        ]
     body = [
         *writer.lines,
         # None is written before all are known: they may stand in each other's place.

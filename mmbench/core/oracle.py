@@ -278,7 +278,9 @@ class Oracle:
         moved, first = y, None
         for _ in range(steps):
             loss = self._game.losses(x, moved, self._sample)[1]
-            gradient = torch.autograd.grad(loss, moved, self._ones, create_graph=True)[0]
+            gradient = torch.autograd.grad(loss, moved, self._ones, create_graph=True)[
+                0
+            ]
             first = gradient.detach() if first is None else first
             moved, state = answer(moved, gradient, state)
         loss = self._game.losses(x, moved, self._sample)[0]

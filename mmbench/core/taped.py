@@ -11,7 +11,6 @@ from mmbench.core.game import Game
 from mmbench.core.oracle import COUNTED, Draw, Oracle
 from mmbench.core.vectors import Mask
 
-
 Turn = tuple[int, int]  # whose it is, and of how many
 
 

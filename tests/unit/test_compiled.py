@@ -19,6 +19,7 @@ from mmbench.core.place import Place
 from mmbench.core.status import Status
 from mmbench.core.taped import TapedOracle
 from mmbench.engine import run_cell
+from mmbench.operations import NoFormulaError
 from mmbench.plan import Cell, measured
 from mmbench.store import Store
 from mmbench.tasks import TASKS
@@ -30,9 +31,18 @@ SMALL = "four_gaussians[hidden=4,noise=2,batch=8]"
 COMPILED = PLACE._replace(compiled=True)
 
 # What a step of these does next depends on numbers of the runs.
-UNTRACED = ("acgd", "accept_reject_search")
+UNTRACED = ("accept_reject_search",)
 # So few inner iterations are made without asking whether any run needs them.
-SHORT = {"cgd": "iterations=4", "one_sided_cgd": "iterations=4"}
+SHORT = dict.fromkeys(("acgd", "cgd", "one_sided_cgd"), "iterations=4")
+# These draw numbers of their own, or take turns: no loop.
+UNLOOPED = ("accept_reject", "acgd", *UNTRACED)
+PLANES = (
+    "bilinear",
+    "bilinear[box=1]",
+    "quadratic",
+    "dirac_gan[r1=0.5,clip=1.0]",
+    "dirac_gan[loss=nonsaturating]",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -47,17 +57,35 @@ def _afresh():
 def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs are traced and interpreted, which needs no C++ compiler and no time."""
     monkeypatch.setattr(compiled, "_compiled", lambda graph, examples: graph)
+    monkeypatch.setattr(compiled, "Loop", unable)
     monkeypatch.setattr(compiled, "LENGTH", 3)
+
+
+def unable(*_: Any) -> None:
+    """No loop can be made."""
+    raise NoFormulaError("for a test")
+
+
+def short(words: str) -> str:
+    """The method with so few inner iterations that it can be compiled."""
+    name, bracket, rest = words.partition("[")
+    if name not in SHORT:
+        return words
+    return f"{name}[{SHORT[name]}{',' if bracket else ']'}{rest}"
 
 
 def cell_of(task: str, algorithm: Any, **options: Any) -> Cell:
     """A cell whose records do not fall on the ends of blocks."""
     built = TASKS.build(task)
-    options = {"steps": 11, "records": 4, "dtype": "float64"} | options
+    options = {
+        "steps": 11,
+        "records": 4,
+        "dtype": "float64",
+        "seeds": (0, 1, 2),
+    } | options
     return Cell(
         task=built,
         algorithm=ALGORITHMS.described(algorithm),
-        seeds=(0, 1, 2),
         metrics=measured(built, [Entries()]),
         **options,
     )
@@ -87,15 +115,80 @@ def must_match(one: Trajectory, other: Trajectory) -> None:
 )
 def test_a_compiled_cell_is_the_same(words: str, task: str) -> None:
     """For every method and variant of it, on games with and without data."""
-    name = words.partition("[")[0]
-    if name in SHORT:
-        words = f"{words.rstrip(']')}{',' if '[' in words else '['}{SHORT[name]}]"
+    name, words = words.partition("[")[0], short(words)
     cell = cell_of(task, words, steps=11 if task != SMALL else 3, records=3)
     eager, other = run_cell(cell, PLACE), run_cell(cell, COMPILED)
     assert (eager.reason, other.reason) == ("", "")
     assert eager.backend == "eager"
     assert (other.backend == "compiled") == (name not in UNTRACED)
     must_match(eager, other)
+
+
+@pytest.mark.parametrize(
+    ("words", "task"),
+    [
+        *product([*ALGORITHMS, *ALGORITHM_VARIANTS], PLANES[:1]),
+        *product(["extragradient", "omd[direction=adam]", "cgd"], PLANES[1:]),
+    ],
+)
+def test_a_looped_cell_is_the_same(
+    words: str, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In machine code, over several calls, paths and endings included."""
+    name, words = words.partition("[")[0], short(words)
+    needs, gives = ALGORITHMS.described(words).needs, TASKS.build(task).gives
+    if name in UNLOOPED or not needs <= gives:
+        pytest.skip("Elsewhere it is seen that this makes no loop.")
+    monkeypatch.setattr(compiled, "_compiled", None)  # a loop, or it breaks down
+    monkeypatch.setattr(compiled, "LONG", 7)
+    cell = cell_of(task, words, steps=41, records=3)
+    eager, other = run_cell(cell, PLACE), run_cell(cell, COMPILED)
+    assert (eager.reason, other.reason, other.backend) == ("", "", "compiled")
+    must_match(eager, other)
+
+
+@pytest.mark.parametrize("words", ["gda", "cgd[iterations=4]"])
+@pytest.mark.parametrize("size", ["1.0", "1e3", "1e300"])
+def test_looped_runs_end_as_they_should(words: str, size: str) -> None:
+    """Diverged or with numbers that are none, each at its step; nobody pays after."""
+    words = f"{words.rstrip(']')}{',' if '[' in words else '['}step_size={size}]"
+    cell = cell_of("quadratic", words, seeds=tuple(range(70)), steps=40)
+    eager, other = run_cell(cell, PLACE), run_cell(cell, COMPILED)
+    assert other.backend == "compiled"
+    assert len(set(eager.status)) == 1
+    must_match(eager, other)
+
+
+def test_single_precision_loops_too() -> None:
+    """With whole numbers as wide as the others."""
+    cell = cell_of("bilinear", "omd[direction=adam]", dtype="float32", steps=30)
+    eager = run_cell(cell, PLACE._replace(dtype=torch.float32))
+    other = run_cell(cell, COMPILED._replace(dtype=torch.float32))
+    assert other.backend == "compiled"
+    for name, values in eager.columns.items():
+        np.testing.assert_allclose(values, other.columns[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.usefixtures("traced")
+def test_turns_are_taken_where_records_cut_them() -> None:
+    """A record after an odd number of steps does not change whose turn it is."""
+    cell = cell_of(SMALL, short("acgd"), steps=5, records=5)
+    found = run_cell(cell, COMPILED)
+    assert found.backend == "compiled"
+    must_match(run_cell(cell, PLACE), found)
+
+
+@pytest.mark.parametrize("command", ["no-such-compiler", "false"])
+def test_without_a_c_compiler_there_are_graphs(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing, or failing."""
+    monkeypatch.setenv("CC", command)
+    monkeypatch.setattr(compiled, "_compiled", lambda graph, examples: graph)
+    cell = cell_of("bilinear", "gda")
+    found = run_cell(cell, COMPILED)
+    assert found.backend == "compiled"
+    must_match(run_cell(cell, PLACE), found)
 
 
 @pytest.mark.usefixtures("traced")
@@ -116,6 +209,7 @@ def test_a_compiler_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) ->
         raise RuntimeError("no C++ compiler\nsecond line")
 
     monkeypatch.setattr(compiled, "_compiled", broken)
+    monkeypatch.setattr(compiled, "Loop", unable)
     cell = cell_of("bilinear", "gda")
     found = run_cell(cell, COMPILED)
     reason = "eager, for compiling failed: RuntimeError: no C++ compiler"
@@ -123,7 +217,7 @@ def test_a_compiler_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) ->
     must_match(run_cell(cell, PLACE), found)
 
 
-@pytest.mark.parametrize("task", ["bilinear", SMALL])
+@pytest.mark.parametrize("task", ["bilinear[dim=2]", SMALL])
 def test_machine_code_gives_the_same(task: str) -> None:
     """The compiler itself, on a game without data and on one with them."""
     cell = cell_of(task, "gda", steps=23)
@@ -254,3 +348,13 @@ def test_a_step_must_draw_the_same_each_time() -> None:
     oracle = TapedOracle(game, (0, 1), (), alive, [("normal", 3)], [torch.zeros(2, 3)])
     with pytest.raises(DescriptionError, match="must draw the same"):
         oracle.normal(4)
+
+
+def test_a_step_must_take_the_same_turns() -> None:
+    """The same."""
+    game = TASKS.build("bilinear").build(PLACE)
+    alive = torch.ones(2, dtype=torch.bool)
+    oracle = TapedOracle(game, (0, 1), (), alive, [], [], [(1, 2)])
+    assert oracle.turn(torch.tensor([8, 8]), of=2) == 1
+    with pytest.raises(DescriptionError, match="same turns"):
+        oracle.turn(torch.tensor([8, 8]), of=3)

@@ -58,10 +58,15 @@ def test_pairs_fill_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(whole.status) >= {"finished", "diverged"}
 
 
-def test_compiled_maps_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Traced as one graph with the step sizes as its inputs."""
+@pytest.mark.parametrize("looped", [False, True])
+def test_compiled_maps_are_the_same(
+    looped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a loop, or one graph, with the step sizes as inputs."""
     compiled.block.cache_clear()
     monkeypatch.setattr(compiled, "_compiled", lambda graph, examples: graph)
+    if not looped:
+        monkeypatch.setenv("CC", "no-such-compiler")
     place = EAGER._replace(compiled=True)
     given = ("quadratic", "past_extragradient", AT_X, AT_Y)
     eager = step_map(*given, steps=50, place=EAGER)

@@ -1,0 +1,145 @@
+"""Formulas: what they compute, and what would mix runs and is refused."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.export import default_decompositions
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.functional import softplus
+
+from mmbench.formulas import RUNS
+from mmbench.looped import Loop
+from mmbench.operations import NoFormulaError
+
+Step = Callable[[Tensor, Tensor, Tensor, Tensor], Any]
+
+
+def loop_of(step: Step, dtype: torch.dtype = torch.float64) -> Loop:
+    """A loop that changes z (runs, 3) and alive, and is given sizes (runs, 1)."""
+    examples = (
+        torch.randn(RUNS, 3, dtype=dtype),
+        torch.ones(RUNS, dtype=torch.bool),
+        torch.rand(RUNS, 1, dtype=dtype),
+        torch.tensor(0),
+    )
+    traced = make_fx(step, decomposition_table=default_decompositions())(*examples)
+    traced.graph.eliminate_dead_code()
+    return Loop(traced, examples, changed=2)
+
+
+def filled_in_place(z: Tensor) -> Tensor:
+    """A tensor that is written into."""
+    row = torch.full((1, 3), 2.0, dtype=z.dtype)
+    row[:, 1:] = -0.5
+    count = torch.zeros_like(z)
+    count += z > 0
+    return z * row + count
+
+
+CHANGES = {
+    "scaled": lambda z, size, k: z - size * z,
+    "number of the step": lambda z, size, k: z + k,
+    "functions": lambda z, size, k: torch.tanh(z) + torch.expm1(-z * z).sin(),
+    "logarithms": lambda z, size, k: torch.log1p(z.abs()) - (z * z + 1).log(),
+    "roots and powers": lambda z, size, k: (z**2 + size).sqrt() - z.abs() ** 1.5,
+    "softplus": lambda z, size, k: softplus(3 * z) - torch.sigmoid(z),
+    "norm": lambda z, size, k: z / (1 + z.norm(dim=1, keepdim=True)),
+    "largest": lambda z, size, k: z / (1 + z.abs().amax(1))[:, None],
+    "sum": lambda z, size, k: z - z.sum(1, keepdim=True) / 4,
+    "parts": lambda z, size, k: torch.cat((z[:, 2:], -z[:, :2]), dim=1),
+    "bounds": lambda z, size, k: (3 * z).clamp(-1, 0.5),
+    "choice": lambda z, size, k: torch.where((z > 0) & ~(z > 1), 2 * z, z - size),
+    "written": lambda z, size, k: filled_in_place(z),
+    "softplus, far out": lambda z, size, k: softplus(z / (k + 1) * 40) / 40,
+    "lerp": lambda z, size, k: z.lerp(z * z, 0.25),
+    "fractions": lambda z, size, k: torch.addcdiv(z, z, 1 + z * z, value=0.5),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_loop_computes_what_torch_does(name: str, dtype: torch.dtype) -> None:
+    """For numbers of runs that fill no vector, one, and several."""
+    step = lambda z, alive, size, k: (CHANGES[name](z, size, k), alive & alive)
+    loop = loop_of(step, dtype)
+    generator = torch.Generator().manual_seed(0)
+    for runs in (1, 5, 64, 130):
+        z = torch.randn(runs, 3, generator=generator, dtype=dtype)
+        size = torch.rand(runs, 1, generator=generator, dtype=dtype)
+        alive = torch.ones(runs, dtype=torch.bool)
+        after, path = loop([z, alive, size], 3, min(runs, 2))
+        for k in range(3):
+            torch.testing.assert_close(path[k], z[:2])
+            z = CHANGES[name](z, size, k)
+        torch.testing.assert_close(after[0], z)
+        assert bool(after[1].all())
+
+
+def test_nan_and_infinity_are_what_they_are() -> None:
+    """Comparisons, bounds and maxima of what is no number, as in torch."""
+
+    def change(z: Tensor) -> Tensor:
+        bounded = z.clamp(-1, 1)
+        top = z.abs().amax(1, keepdim=True)
+        return torch.where(top <= 5, bounded, z * 0)
+
+    loop = loop_of(lambda z, alive, size, k: (change(z), alive & (z[:, 0] == z[:, 0])))
+    nan, inf = torch.nan, torch.inf
+    z = torch.tensor(
+        [[nan, 1, 2], [1, nan, 3], [1, 2, nan], [inf, 1, 1], [-inf, 0, 1], [4, 3, 9]],
+        dtype=torch.float64,
+    )
+    alive = torch.ones(6, dtype=torch.bool)
+    after, _ = loop([z, alive, torch.ones(6, 1, dtype=torch.float64)], 1, 0)
+    torch.testing.assert_close(after[0], change(z), equal_nan=True)
+    assert after[1].tolist() == [False, True, True, True, True, True]
+
+
+def test_a_loop_leaves_what_it_is_given() -> None:
+    """Its arguments are not written into."""
+    loop = loop_of(lambda z, alive, size, k: (z + 1, alive & alive))
+    z = torch.zeros(70, 3, dtype=torch.float64)
+    alive = torch.ones(70, dtype=torch.bool)
+    loop([z, alive, z[:, :1].contiguous()], 4, 0)
+    assert not z.any()
+
+
+MIXING = {
+    "mean over runs": lambda z: z - z.sum(0) / RUNS,
+    "largest of all": lambda z: z / z.amax(),
+    "first run": lambda z: z + z[:1],
+    "one run": lambda z: z + z[0],
+    "sum of all": lambda z: z * z.sum(),
+    "reversed": lambda z: z.flip(0),
+    "shifted": lambda z: torch.cat((z[1:], z[:1])),
+    "number of the run": lambda z: z + torch.arange(RUNS)[:, None],
+    "with each other": lambda z: z + (z[:, :1] - z[:, :1].view(1, -1)).sum(1)[:, None],
+    "product of all": lambda z: z @ (z.T @ z),
+    "running sum": lambda z: z.cumsum(0),
+    "sorted": lambda z: z.sort(dim=0).values,
+    "a constant for each run": lambda z, own=torch.randn(RUNS, 1): z + own,
+    "other floats": lambda z: (z.float() + 1).double(),
+}
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_what_mixes_runs_is_refused(name: str) -> None:
+    """No loop is made of it, so that it is computed otherwise."""
+    step = lambda z, alive, size, k: (MIXING[name](z), alive & alive)
+    with pytest.raises(NoFormulaError):
+        loop_of(step)
+
+
+def test_long_vectors_are_refused() -> None:
+    """Products are no formulas."""
+    examples = (
+        torch.randn(RUNS, 65),
+        torch.ones(RUNS, dtype=torch.bool),
+        torch.tensor(0),
+    )
+    traced = make_fx(lambda z, alive, k: (z + 1, ~alive))(*examples)
+    with pytest.raises(NoFormulaError, match="65"):
+        Loop(traced, examples, changed=2)
