@@ -49,8 +49,8 @@ def kind_of(dtype: torch.dtype) -> str:
 
 
 # Words that formulas use, for numbers of types `real` and `whole`, which are as wide. A
-# truth has all bits set or none, and choices are made bit by bit: with branches it would
-# be the compiler's luck whether a loop becomes operations on vectors.
+# truth has all bits set or none, and choices are made bit by bit: with branches it is
+# the compiler's luck whether a loop becomes operations on vectors.
 WORDS = """\
 #define TRUTH(condition) (-(whole)(condition))
 

@@ -6,6 +6,7 @@ from typing import Literal, final
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from mmbench.core.capability import Capability
 from mmbench.core.checks import Count, Finite, NonNegative, Positive, Seed
@@ -13,6 +14,7 @@ from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.literature import DASKALAKIS_2018
 from mmbench.core.place import Place
+from mmbench.core.vectors import aligned
 from mmbench.tasks.base import (
     SOLVED_METRICS,
     SOLVED_TARGET,
@@ -124,7 +126,9 @@ class BilinearGame(Game):
         self.dim_x = self.dim_y = task.dim
         self.device, self.dtype = place.device, place.dtype
         self._box, self._scale = task.box, task.largest
-        self._a = spectral_matrix(task).to(place.device, place.dtype)
+        self._padding = aligned(task.dim) - task.dim
+        a = pad(spectral_matrix(task), (0, self._padding, 0, self._padding))
+        self._a = a.to(place.device, place.dtype)
 
     def losses(
         self, x: Tensor, y: Tensor, sample: None, *, train: bool = True
@@ -137,9 +141,9 @@ class BilinearGame(Game):
         """A v, run by run."""
         if self.dim_x == 1:
             return v if self._scale == 1 else self._scale * v
-        # One product for all runs. It may round by their number, which is the width of
-        # a chunk and so always the same, but not by a run's place among them.
-        return v @ a.T
+        # One product for all runs may round by their number, which is the width of a
+        # chunk and so always the same; with aligned rows, not by a run's place.
+        return (pad(v, (0, self._padding)) @ a.T)[:, : self.dim_x]
 
     def project(self, z: Tensor) -> Tensor:
         """The nearest point of the box."""

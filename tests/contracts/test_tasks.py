@@ -9,6 +9,7 @@ import torch
 from images import fake_cifar10, fake_mnist
 from variants import IMAGE_TASK_VARIANTS, TASK_VARIANTS
 
+from mmbench.core.oracle import Oracle
 from mmbench.core.place import Place
 from mmbench.core.streams import generator
 from mmbench.tasks import TASKS
@@ -103,6 +104,28 @@ def test_instances_differ_and_repeat() -> None:
     )
     assert torch.equal(one, again)
     assert not torch.allclose(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dim", [2, 7, 9, 11, 15, 17, 31, 63, 100, 101, 130])
+def test_a_shared_product_ignores_mates_and_places(
+    dim: int, dtype: torch.dtype
+) -> None:
+    """To the bit, among as many runs: where a run stands, and who the others are."""
+    task = TASKS.build(f"bilinear[dim={dim},smallest=0.1]")
+    seeds = tuple(range(task.width))
+    oracle_of = lambda: Oracle(task.build(PLACE._replace(dtype=dtype)), seeds)
+    drawn = torch.Generator().manual_seed(0)
+    z = torch.randn(len(seeds), 2 * dim, generator=drawn, dtype=dtype)
+    expected = oracle_of().field(z)
+    for _ in range(5):
+        places = torch.randperm(len(seeds), generator=drawn)
+        assert torch.equal(oracle_of().field(z[places]), expected[places])
+        others = torch.randn(z.shape, generator=drawn, dtype=dtype)
+        others[places[:3]] = z[:3]
+        assert torch.equal(oracle_of().field(others)[places[:3]], expected[:3])
+    alone = z[:1].expand_as(z).contiguous()
+    assert torch.equal(oracle_of().field(alone), expected[:1].expand_as(z))
 
 
 @pytest.mark.parametrize("words", ["bilinear[dim=3,smallest=0.5]", "bilinear[box=5]"])
