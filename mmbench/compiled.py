@@ -130,9 +130,11 @@ class Block:
             sizes: of every run's steps, where they are swept.
         """
         given = self._begun(z, alive, state, memory), drawn, sizes
-        # Compiled code holds for one layout.
-        plain = [one.contiguous() for one in leaves(given)]
-        return self._steps(*filled(given, plain), step, count)
+        whole = leaves(given)
+        if not all(one.is_contiguous() for one in whole):
+            # Compiled code holds for one layout.
+            given = filled(given, [one.contiguous() for one in whole])
+        return self._steps(*given, step, count)
 
     def charges(self, after: Run) -> dict[str, Int[Tensor, "runs"]]:
         """What each run is to be charged."""

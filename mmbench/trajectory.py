@@ -279,13 +279,12 @@ def _rows(
     values: Sequence[Any], part: Recording, records: int, blank: float | None
 ) -> np.ndarray:
     """A chunk's values, shape (records, runs), filled up with the blank or the last."""
-    runs = len(part.seeds)
-    rows = [np.broadcast_to(one, runs) for one in values]
-    if blank is None:
-        filling = rows[-1] if rows else np.zeros(runs)
-    else:
-        filling = np.full(runs, blank)
-    return np.stack(rows + [filling] * (records - len(rows)))
+    rows = np.zeros((records, len(part.seeds)))
+    for number, one in enumerate(values):
+        rows[number] = one
+    if len(values) < records and (values or blank is not None):
+        rows[len(values) :] = values[-1] if blank is None else blank
+    return rows
 
 
 def _arrays(parts: Sequence[Recording]) -> dict[str, np.ndarray]:
