@@ -14,7 +14,6 @@ from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.literature import DASKALAKIS_2018
 from mmbench.core.place import Place
-from mmbench.core.vectors import aligned
 from mmbench.tasks.base import (
     SOLVED_METRICS,
     SOLVED_TARGET,
@@ -22,6 +21,10 @@ from mmbench.tasks.base import (
     Task,
     plane_start,
 )
+
+# In products of rows whose length is no multiple of this, a run's bits depend on its
+# place among the runs.
+ROW = 4
 
 
 @final
@@ -126,7 +129,7 @@ class BilinearGame(Game):
         self.dim_x = self.dim_y = task.dim
         self.device, self.dtype = place.device, place.dtype
         self._box, self._scale = task.box, task.largest
-        self._padding = aligned(task.dim) - task.dim
+        self._padding = -task.dim % ROW
         a = pad(spectral_matrix(task), (0, self._padding, 0, self._padding))
         self._a = a.to(place.device, place.dtype)
 
@@ -142,7 +145,9 @@ class BilinearGame(Game):
         if self.dim_x == 1:
             return v if self._scale == 1 else self._scale * v
         # One product for all runs may round by their number, which is the width of a
-        # chunk and so always the same; with aligned rows, not by a run's place.
+        # chunk and so always the same.
+        if not self._padding:
+            return v @ a.T
         return (pad(v, (0, self._padding)) @ a.T)[:, : self.dim_x]
 
     def project(self, z: Tensor) -> Tensor:

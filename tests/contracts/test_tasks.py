@@ -107,7 +107,7 @@ def test_instances_differ_and_repeat() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("dim", [2, 7, 9, 11, 15, 17, 31, 63, 100, 101, 130])
+@pytest.mark.parametrize("dim", [2, 6, 7, 9, 10, 11, 15, 17, 20, 31, 63, 100, 101, 130])
 def test_a_shared_product_ignores_mates_and_places(
     dim: int, dtype: torch.dtype
 ) -> None:
