@@ -102,8 +102,8 @@ class Block:
         self.draws, self._turns = tuple(probe.draws), tuple(probe.turns)
         self._round = math.lcm(*(of for _, of in self._turns))  # steps until all recur
         self.length = LENGTH if not self.draws and self._round == 1 else 1
-        self._draw = lambda: [probe.draw(what) for what in self.draws]
-        self._charged = tuple(self._step(run, 0, self._draw(), sizes, 0).own)
+        self._values = [probe.draw(what) for what in self.draws]  # of one step
+        self._charged = tuple(self._step(run, 0, self._values, sizes, 0).own)
         self._steps: Callable[..., tuple[Run, Path]] = self._eager
 
     def __call__(
@@ -154,6 +154,7 @@ class Block:
                 self._loop()
             except (NoFormulaError, OSError, CalledProcessError):
                 self._graph()
+        self._values = []  # they may be large, and are not wanted any more
         self.seconds = time.perf_counter() - before
 
     def _loop(self) -> None:
@@ -190,7 +191,7 @@ class Block:
     def _graph(self) -> None:
         """All steps of the block as one graph; whatever fails is raised."""
         _, run, sizes = self._examples(self.runs)
-        drawn = [self._draw() for _ in range(self.length)]
+        drawn = [self._values] * self.length
         examples = run, drawn, sizes, torch.tensor(self.length, device=run.z.device)
         functions = []
         for turn in range(self._round):
