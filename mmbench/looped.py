@@ -25,6 +25,8 @@ from mmbench.formulas import LARGEST, RUNS, Writer
 from mmbench.operations import WORDS, NoFormulaError, Value, kind_of
 
 LANES = 64  # runs taken at once: four registers of 16 floats, whose delays overlap
+CARRIED = 256  # numbers of a run at most; a compiler's time grows with their square
+STATEMENTS = 2**13  # of a step at most; a second or two
 ASKED = 16  # so many steps are made before it is asked whether any run still lives
 
 # Rounding stays what it is: no fused products, and NaN and infinity are expected. Only
@@ -189,9 +191,13 @@ def program(graph: GraphModule, examples: Sequence[Tensor], changed: int) -> str
     *tensors, _ = examples
     real = tensors[0].dtype
     own = [_own(number, one) for number, one in enumerate(tensors)]
+    if sum(map(len, own)) > CARRIED:
+        raise NoFormulaError(f"a run has {sum(map(len, own))} numbers in all")
     writer = Writer(graph, real)
     given = [_array(numbers, one) for numbers, one in zip(own, tensors, strict=True)]
     results = writer.run(*given, np.array(Value("k", "whole"), dtype=object))
+    if len(writer.lines) > STATEMENTS:
+        raise NoFormulaError(f"a step has {len(writer.lines)} statements")
     moved, numbers = [], [one for several in own for one in several]
     for several, one, result in zip(own, tensors, results, strict=False):
         values = list(np.broadcast_to(result, _array(several, one).shape).flat)

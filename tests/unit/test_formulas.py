@@ -10,6 +10,7 @@ from torch.export import default_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.functional import softplus
 
+from mmbench import looped
 from mmbench.formulas import RUNS
 from mmbench.looped import Loop
 from mmbench.operations import NoFormulaError
@@ -143,3 +144,15 @@ def test_long_vectors_are_refused() -> None:
     traced = make_fx(lambda z, alive, k: (z + 1, ~alive))(*examples)
     with pytest.raises(NoFormulaError, match="65"):
         Loop(traced, examples, changed=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("CARRIED", "numbers in all"), ("STATEMENTS", "statements")]
+)
+def test_large_programs_are_refused(
+    name: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compiler would take minutes for them."""
+    monkeypatch.setattr(looped, name, 2)
+    with pytest.raises(NoFormulaError, match=told):
+        loop_of(lambda z, alive, size, k: (torch.tanh(z * z - k).exp(), alive & alive))
