@@ -359,7 +359,7 @@ class _Path:
         if self._every and path is not None:
             first = step + 1 + -(step + 1) % self._every
             self._steps += range(first, step + len(path), self._every)
-            self._points += path[first - step :: self._every, :runs].unbind(0)
+            self._points += path[first - step :: self._every, :runs].clone().unbind(0)
 
     def visit(self, step: int, z: Tensor, runs: int) -> None:
         """Note where the runs are, at every so many steps."""

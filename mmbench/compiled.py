@@ -28,9 +28,8 @@ from mmbench.core.rounding import rounding
 from mmbench.core.streams import generator
 from mmbench.core.taped import ListeningOracle, TapedOracle
 from mmbench.core.vectors import Mask, keep, largest
-from mmbench.formulas import RUNS
 from mmbench.looped import Loop
-from mmbench.operations import NoFormulaError
+from mmbench.operations import RUNS, NoFormulaError
 from mmbench.tasks.base import Task
 from mmbench.trajectory import SHOWN
 
@@ -83,7 +82,8 @@ class Block:
         runs: side by side.
         length: most steps of a call.
         draws: what one step draws, in order.
-        same: what one step charges to every living run.
+        same: what one step charges to every living run (the last one, where they differ
+            in turn).
         seconds: that compiling has taken.
     """
 
@@ -92,7 +92,8 @@ class Block:
     ) -> None:
         self.runs = runs
         self._algorithm, self._task, self._game = algorithm, task, game
-        self._swept, self._shown = swept, SHOWN * (Capability.PLANE in task.gives)
+        self._swept = swept
+        self._shown = SHOWN * (Capability.PLANE in task.gives and not swept)
         self.same: dict[str, int] = {}
         self._charged: tuple[str, ...] = ()  # what differs from run to run
         self.seconds = 0.0
@@ -103,7 +104,11 @@ class Block:
         self._round = math.lcm(*(of for _, of in self._turns))  # steps until all recur
         self.length = LENGTH if not self.draws and self._round == 1 else 1
         self._values = [probe.draw(what) for what in self.draws]  # of one step
-        self._charged = tuple(self._step(run, 0, self._values, sizes, 0).own)
+        charged = [
+            self._step(run, 0, self._values, sizes, turn).own
+            for turn in range(self._round)
+        ]
+        self._charged = tuple(dict.fromkeys(what for one in charged for what in one))
         self._steps: Callable[..., tuple[Run, Path]] = self._eager
 
     def __call__(
@@ -193,13 +198,14 @@ class Block:
         _, run, sizes = self._examples(self.runs)
         drawn = [self._values] * self.length
         examples = run, drawn, sizes, torch.tensor(self.length, device=run.z.device)
-        functions = []
+        functions, same = [], []
         for turn in range(self._round):
             unrolled = partial(self._unrolled, turn)
             graph = make_fx(lambda *given, of=unrolled: of(*given))(*examples)
             graph.graph.eliminate_dead_code()
             graph.recompile()
             functions.append(_compiled(graph, examples))
+            same.append(self.same)
 
         def steps(
             run: Run, drawn: list, sizes: tuple, step: int, count: int
@@ -207,6 +213,7 @@ class Block:
             drawn = [*drawn, *(drawn[-1:] or [[]]) * self.length][: self.length]
             number = torch.tensor(count, device=run.z.device)
             given = run, drawn, sizes, number
+            self.same = same[step % self._round]
             after, path = functions[step % self._round](*given)
             return after, path if path is None else path[:count]
 
@@ -292,11 +299,11 @@ class Block:
         sound = size <= self._task.limit
         going, dying = begun & sound, begun & ~sound
         self.same = oracle.same
-        own = {
+        own = own | {
             what: own[what] + charged * begun if what in own else charged
             for what, charged in oracle.own.items()
         }
-        fate = torch.where(torch.isfinite(size), DIVERGED, NONFINITE)
+        fate = torch.where(torch.isfinite(size), DIVERGED, NONFINITE).int()
         ended, how = torch.where(dying, k, ended), torch.where(dying, fate, how)
         z, state = keep(going, moved, z), keep(going, new, state)
         if memory:

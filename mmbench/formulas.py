@@ -4,6 +4,7 @@ A tensor (runs, n) is n numbers of a run, and an operation on tensors is a formu
 each of them; moving numbers about costs nothing. Whatever would mix runs is refused.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from mmbench.operations import (
     IN_PLACE,
     LOGICAL,
     PLAIN,
+    RUNS,
     NoFormulaError,
     Value,
     kind_of,
@@ -24,7 +26,6 @@ from mmbench.operations import (
 
 aten = torch.ops.aten
 
-RUNS = 1009  # while a step is traced: a prime, so no other axis is mistaken for it
 LARGEST = 64  # numbers of a run in one tensor; products of more are no formulas
 
 Numbers = np.ndarray  # of Value, the runs' axis of length 1
@@ -44,6 +45,7 @@ class Writer(Interpreter):
         self._real = real
         self._named: dict[Value, Value] = {}
         self._kind = "real"
+        self._narrow = False
 
     def run_node(self, n: Node) -> Any:
         """One node; its numbers have the shape of its tensor, or it is refused."""
@@ -55,12 +57,20 @@ class Writer(Interpreter):
         self._kind = kind_of(made.dtype)
         if self._kind == "real" and made.dtype != self._real:
             raise NoFormulaError(f"{n.target} gives {made.dtype}")
+        if self._kind == "whole" and made.dtype not in (torch.int32, torch.int64):
+            raise NoFormulaError(f"{n.target} gives {made.dtype}")
+        # Whole numbers are as wide as the others: counters are safe, products are not.
+        self._narrow = self._real == torch.float32 and made.dtype == torch.int64
         try:
             result = np.asarray(super().run_node(n), dtype=object)
         except (IndexError, TypeError, ValueError) as error:  # of numpy
             raise NoFormulaError(f"{n.target}: {error}") from None
         of_runs = any(RUNS in one.meta["tensor_meta"].shape for one in _tensors(n))
         kept = made.shape.count(RUNS) == 1 if of_runs else RUNS not in made.shape
+        if n.target is aten.view.default and of_runs:
+            (given,) = _tensors(n)
+            if _before(given.meta["tensor_meta"].shape) != _before(made.shape):
+                raise NoFormulaError(f"{n.target} mixes runs")
         usable = "none" not in {one.kind for one in result.flat}
         if n.target in MAKING or not usable:
             kept = made.shape.count(RUNS) < 2
@@ -81,7 +91,7 @@ class Writer(Interpreter):
         """One operation."""
         if target in LOGICAL and self._kind == "truth":
             return self._formula(LOGICAL[target], "truth", *args)
-        if target in PLAIN and self._kind != "truth":
+        if target in PLAIN and (self._kind == "real" or self._counts(target)):
             scale = kwargs.get("alpha", 1)
             if scale != 1:
                 args = args[0], self._formula("{0} * {1}", self._kind, args[1], scale)
@@ -96,6 +106,17 @@ class Writer(Interpreter):
         if target in SPECIAL:
             return SPECIAL[target](self, *args, **kwargs)
         raise NoFormulaError(f"{target} is not known as a formula")
+
+    def _counts(self, target: Any) -> bool:
+        """Whether it is an operation that whole numbers may take part in."""
+        products = (aten.mul.Tensor, aten.mul.Scalar)
+        sums = (aten.add.Tensor, aten.add.Scalar, aten.sub.Tensor, aten.sub.Scalar)
+        allowed = sums if self._narrow else sums + products
+        return self._kind == "whole" and target in allowed
+
+    def _must_be_real(self) -> None:
+        if self._kind != "real":
+            raise NoFormulaError("an operation is not known for whole numbers")
 
     def where(self, on: Numbers, new: Any, old: Any) -> Numbers:
         """New numbers where it holds, old ones elsewhere."""
@@ -116,6 +137,7 @@ class Writer(Interpreter):
 
     def clamp(self, given: Numbers, low: Any = None, high: Any = None) -> Numbers:
         """Numbers within bounds."""
+        self._must_be_real()
         if low is not None:
             given = self._formula(PLAIN[aten.clamp_min.default], "real", given, low)
         if high is not None:
@@ -124,6 +146,7 @@ class Writer(Interpreter):
 
     def power(self, given: Numbers, exponent: float) -> Numbers:
         """Squares and roots are not left to a general function."""
+        self._must_be_real()
         known = {2: "{0} * {0}", 0.5: "F(sqrt)({0})", 1: "{0}", -1: "1 / {0}"}
         formula = known.get(exponent, f"F(pow)({{0}}, {literal(exponent).as_('real')})")
         return self._formula(formula, "real", given)
@@ -132,6 +155,8 @@ class Writer(Interpreter):
         self, given: Numbers, dims: Sequence[int], keepdim: bool = False, **_: Any
     ) -> Numbers:
         """Along axes of a run's own; of all runs only its shape may be used."""
+        if self._kind == "truth" or self._narrow:
+            self._must_be_real()
         if not dims:
             return np.array(Value("a sum over runs", "none"), dtype=object)
         return self._fold("{0} + {1}", given, dims, keepdim)
@@ -140,6 +165,7 @@ class Writer(Interpreter):
         self, given: Numbers, dims: Sequence[int], keepdim: bool = False
     ) -> Numbers:
         """Along axes of a run's own."""
+        self._must_be_real()
         return self._fold(PLAIN[aten.maximum.default], given, dims, keepdim)
 
     def norm(
@@ -168,7 +194,7 @@ class Writer(Interpreter):
             for one in parts[1:]:
                 given = self._formula(formula, self._kind, given, one)
             given = given if keepdim else given.squeeze(dim)
-        return given
+        return given.copy()  # what is written into a sum is not written into its terms
 
     def _formula(self, formula: str, kind: str, *operands: Any) -> Numbers:
         """A formula of operands of one kind, entry by entry."""
@@ -196,6 +222,11 @@ def each(function: Callable[..., Value], *operands: Any) -> Numbers:
 def _tensors(node: Node) -> list[Node]:
     """The tensors that an operation is given."""
     return [one for one in node.all_input_nodes if "tensor_meta" in one.meta]
+
+
+def _before(shape: Sequence[int]) -> int:
+    """Numbers of a run that lie before its axis."""
+    return math.prod(shape[: list(shape).index(RUNS)])
 
 
 def narrow(shape: Sequence[int]) -> tuple[int, ...]:
@@ -231,6 +262,11 @@ def _slice(
     step: int = 1,
 ) -> Numbers:
     return given[(slice(None),) * (dim % given.ndim) + (slice(start, end, step),)]
+
+
+def _select(given: Numbers, dim: int, index: int) -> Numbers:
+    """A view, for it may be written into."""
+    return given[(slice(None),) * (dim % given.ndim) + (index, ...)]
 
 
 def _write(into: Numbers, values: Any) -> Numbers:
@@ -273,7 +309,7 @@ SPECIAL: dict[Any, Callable[..., Numbers]] = {
     aten.linalg_vector_norm.default: Writer.norm,
     aten.pow.Tensor_Scalar: Writer.power,
     aten.scalar_tensor.default: Writer.cast,
-    aten.select.int: lambda _, given, dim, index: given.take(index, axis=dim),
+    aten.select.int: lambda _, given, dim, index: _select(given, dim, index),
     aten.slice.Tensor: lambda _, *given: _slice(*given),
     aten.squeeze.dims: lambda _, given, dims: given.squeeze(tuple(dims)),
     aten.sum.dim_IntList: Writer.sum,

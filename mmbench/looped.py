@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from mmbench.formulas import LARGEST, RUNS, Writer
-from mmbench.operations import WORDS, NoFormulaError, Value, kind_of
+from mmbench.formulas import LARGEST, Writer
+from mmbench.operations import RUNS, WORDS, NoFormulaError, Value, kind_of
 
 LANES = 64  # runs taken at once: four registers of 16 floats, whose delays overlap
 CARRIED = 256  # numbers of a run at most; a compiler's time grows with their square
@@ -193,6 +193,11 @@ def program(graph: GraphModule, examples: Sequence[Tensor], changed: int) -> str
     own = [_own(number, one) for number, one in enumerate(tensors)]
     if sum(map(len, own)) > CARRIED:
         raise NoFormulaError(f"a run has {sum(map(len, own))} numbers in all")
+    (made,) = (node.args[0] for node in graph.graph.nodes if node.op == "output")
+    for before, after in zip(tensors, made, strict=False):
+        meta = after.meta.get("tensor_meta") or after.meta["val"]
+        if (meta.shape, meta.dtype) != (before.shape, before.dtype):
+            raise NoFormulaError("a step changes the shape or the type of a tensor")
     writer = Writer(graph, real)
     given = [_array(numbers, one) for numbers, one in zip(own, tensors, strict=True)]
     results = writer.run(*given, np.array(Value("k", "whole"), dtype=object))

@@ -8,6 +8,8 @@ import torch
 
 aten = torch.ops.aten
 
+RUNS = 1009  # while a step is traced: a prime, so no other axis is mistaken for it
+
 
 class NoFormulaError(Exception):
     """A step is no formula of each run's own numbers; the message says where."""
@@ -37,6 +39,8 @@ class Value:
             return self.code
         if kind == "truth":
             return f"TRUTH({self.code} != 0)"
+        if (self.kind, kind) == ("real", "whole"):
+            raise NoFormulaError("a number is cut off to a whole one")
         code = f"({self.code} & 1)" if self.kind == "truth" else self.code
         return code if kind == "whole" else f"((real){code})"
 
@@ -130,8 +134,21 @@ def literal(number: float) -> Value:
     """A number that is known when the program is written."""
     if isinstance(number, bool):
         return Value("(-1)" if number else "0", "truth")
+    if _tells_runs(number):
+        raise NoFormulaError("a number tells how many runs there are")
     if isinstance(number, int):
+        if abs(number) >= 2**31:
+            raise NoFormulaError(f"{number} is too large for a whole number")
         return Value(f"({number})", "whole")
     known = {math.inf: "INFINITY", -math.inf: "(-INFINITY)"}
     code = "NAN" if math.isnan(number) else known.get(number, repr(number))
     return Value(f"((real){code})", "real")
+
+
+def _tells_runs(number: float) -> bool:
+    """Whether it is a multiple of the runs, or its inverse, its square or both are."""
+    size = abs(number)
+    if not 1e-8 < size < 1e8:  # of numbers further out it would be chance
+        return False
+    likely = [one / RUNS for one in (size, 1 / size, size**2, size**-2)]
+    return any(one > 0.5 and abs(one - round(one)) < 1e-12 * one for one in likely)

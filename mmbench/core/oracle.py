@@ -129,7 +129,8 @@ class Oracle:
         Asked for and not computed, since compiled steps take turns without looking.
 
         Args:
-            count: of a method's steps, the same for all runs that live.
+            count: of a method's steps, the same for all runs that live; it must grow by
+                one with each step.
             of: how many take turns.
         """
         return int(count.max()) % of

@@ -178,6 +178,59 @@ def test_turns_are_taken_where_records_cut_them() -> None:
     must_match(run_cell(cell, PLACE), found)
 
 
+class Clock(NamedTuple):
+    """Steps of each run."""
+
+    time: torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turning(Algorithm):
+    """Asks one field or two, in turn, and lets its state change its type."""
+
+    widens: bool = False
+
+    @property
+    def cost(self) -> Cost:
+        """What one step uses, at most."""
+        return Cost(grad_x=2, grad_y=2)
+
+    def init(self, oracle: Any, z: torch.Tensor) -> Clock:
+        """At the beginning."""
+        return Clock(torch.zeros(len(z), dtype=torch.int64))
+
+    def step(self, oracle: Any, z: torch.Tensor, state: Clock) -> Any:
+        """One step."""
+        if self.widens:
+            return z - 0.1 * oracle.field(z), Clock(state.time + 0.25)
+        first = oracle.field(z)
+        if oracle.turn(state.time, of=2) == 0:
+            oracle.grad_y(z, on=z[:, 0] > 0)
+            return z - 0.1 * first, Clock(state.time + 1)
+        return z - 0.1 * oracle.field(z - 0.1 * first), Clock(state.time + 1)
+
+
+@pytest.mark.usefixtures("traced")
+def test_turns_are_charged_what_each_takes() -> None:
+    """Also where only one of them charges runs apart."""
+    cell = cell_of("bilinear", Turning(), steps=9)
+    found = run_cell(cell, COMPILED)
+    assert found.backend == "compiled"
+    assert found.counts["grad_x"][-1].tolist() == [13, 13, 13]
+    must_match(run_cell(cell, PLACE), found)
+
+
+def test_a_state_that_changes_its_type_makes_no_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would be forced back."""
+    monkeypatch.setattr(compiled, "_compiled", lambda graph, examples: graph)
+    task = TASKS.build("bilinear")
+    made = compiled.Block(Turning(widens=True), task, task.build(PLACE), 3, swept=False)
+    made.compile()
+    assert made.length == compiled.LENGTH
+
+
 @pytest.mark.parametrize("command", ["no-such-compiler", "false"])
 def test_without_a_c_compiler_there_are_graphs(
     command: str, monkeypatch: pytest.MonkeyPatch
@@ -224,12 +277,6 @@ def test_machine_code_gives_the_same(task: str) -> None:
     found = run_cell(cell, COMPILED)
     assert found.backend == "compiled"
     must_match(run_cell(cell, PLACE), found)
-
-
-class Clock(NamedTuple):
-    """Steps of each run."""
-
-    time: torch.Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

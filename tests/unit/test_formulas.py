@@ -11,9 +11,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.functional import softplus
 
 from mmbench import looped
-from mmbench.formulas import RUNS
 from mmbench.looped import Loop
-from mmbench.operations import NoFormulaError
+from mmbench.operations import RUNS, NoFormulaError
 
 Step = Callable[[Tensor, Tensor, Tensor, Tensor], Any]
 
@@ -40,7 +39,24 @@ def filled_in_place(z: Tensor) -> Tensor:
     return z * row + count
 
 
+def column_written(z: Tensor) -> Tensor:
+    """A part that is written into changes the whole."""
+    out = z - 0.1
+    out[:, 0] *= 0.5
+    return out
+
+
+def sum_written(z: Tensor) -> Tensor:
+    """What is written into a sum of one number does not change the number."""
+    x = z[:, :1]
+    total = x.sum(1)
+    total += 1
+    return z + x + total[:, None]
+
+
 CHANGES = {
+    "a column written": lambda z, size, k: column_written(z),
+    "a sum written": lambda z, size, k: sum_written(z),
     "scaled": lambda z, size, k: z - size * z,
     "number of the step": lambda z, size, k: z + k,
     "functions": lambda z, size, k: torch.tanh(z) + torch.expm1(-z * z).sin(),
@@ -121,6 +137,14 @@ MIXING = {
     "product of all": lambda z: z @ (z.T @ z),
     "running sum": lambda z: z.cumsum(0),
     "sorted": lambda z: z.sort(dim=0).values,
+    "how many": lambda z: z / len(z),
+    "root of how many": lambda z: z / len(z) ** 0.5,
+    "how many numbers": lambda z: z / z.numel(),
+    "other rows": lambda z: z + z[:, :2].reshape(2, -1).sum(0)[:, None],
+    "cut off": lambda z: (3 * z).long().to(z.dtype),
+    "bytes": lambda z: z + ((z > 0).byte() - 1),
+    "largest truth": lambda z: z + (z > 0).amax(1, keepdim=True),
+    "largest whole": lambda z: z + (z > 0).long().clamp(0, 5),
     "a constant for each run": lambda z, own=torch.randn(RUNS, 1): z + own,
     "other floats": lambda z: (z.float() + 1).double(),
 }
