@@ -46,8 +46,8 @@ def step_map(
         at_y: step sizes of y.
         steps: of each run.
         seed: of the start and of all draws.
-        place: where it is computed, and whether compiled (many times as fast where steps
-            become a loop); its dtype is that of all floats.
+        place: where it is computed, and whether compiled, which is many times as fast;
+            its dtype is that of all floats.
 
     Returns:
         One row for each pair, x's step size varying slowest: `step_size_x,
