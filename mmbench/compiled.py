@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from torch.export import default_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from mmbench.algorithms.base import Algorithm
@@ -29,7 +28,7 @@ from mmbench.core.streams import generator
 from mmbench.core.taped import ListeningOracle, TapedOracle
 from mmbench.core.vectors import Mask, keep, largest
 from mmbench.looped import Loop
-from mmbench.operations import RUNS, NoFormulaError
+from mmbench.operations import NoFormulaError
 from mmbench.tasks.base import Task
 from mmbench.trajectory import SHOWN
 
@@ -172,18 +171,17 @@ class Block:
         """
         if self.draws or self._round > 1 or self._game.device.type != "cpu":
             raise NoFormulaError("no formula of a run's numbers alone")
-        _, run, sizes = self._examples(RUNS)
-        changed = leaves(run)
+        _, run, _ = self._examples(self.runs)
+        count = len(leaves(run))
+
+        def examples(runs: int) -> list[Tensor]:
+            return [*leaves(self._examples(runs)[1:]), torch.tensor(0)]
 
         def step(*given: Tensor) -> list[Tensor]:
-            begun = filled(run, given[: len(changed)])
-            sizes = given[len(changed) : -1]
+            begun, sizes = filled(run, given[:count]), given[count:-1]
             return leaves(self._step(begun, given[-1], (), sizes, 0))
 
-        examples = [*changed, *sizes, torch.tensor(0)]
-        graph = make_fx(step, decomposition_table=default_decompositions())(*examples)
-        graph.graph.eliminate_dead_code()
-        loop = Loop(graph, examples, len(changed))
+        loop = Loop(step, examples, count)
 
         def steps(
             run: Run, _drawn: list, sizes: tuple, _step: int, count: int

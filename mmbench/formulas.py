@@ -14,10 +14,9 @@ from torch.fx import GraphModule, Interpreter, Node
 
 from mmbench.operations import (
     COMPARED,
+    ENTRYWISE,
     IN_PLACE,
-    LOGICAL,
-    PLAIN,
-    RUNS,
+    REAL,
     NoFormulaError,
     Value,
     kind_of,
@@ -35,17 +34,17 @@ class Writer(Interpreter):
     """Writes a graph; `lines` are its statements, in order.
 
     Args:
-        graph: traced with `RUNS` runs.
+        graph: traced.
+        runs: that it was traced with; no other axis is as long.
         real: the type of its floats.
     """
 
-    def __init__(self, graph: GraphModule, real: torch.dtype) -> None:
+    def __init__(self, graph: GraphModule, runs: int, real: torch.dtype) -> None:
         super().__init__(graph)
         self.lines: list[str] = []
-        self._real = real
+        self._runs, self._real = runs, real
         self._named: dict[Value, Value] = {}
         self._kind = "real"
-        self._narrow = False
 
     def run_node(self, n: Node) -> Any:
         """One node; its numbers have the shape of its tensor, or it is refused."""
@@ -59,43 +58,56 @@ class Writer(Interpreter):
             raise NoFormulaError(f"{n.target} gives {made.dtype}")
         if self._kind == "whole" and made.dtype not in (torch.int32, torch.int64):
             raise NoFormulaError(f"{n.target} gives {made.dtype}")
-        # Whole numbers are as wide as the others: counters are safe, products are not.
-        self._narrow = self._real == torch.float32 and made.dtype == torch.int64
+        products = (aten.mul.Tensor, aten.mul.Scalar)
+        if made.dtype == torch.int64 and n.target in products and self._wide():
+            # Whole numbers are as wide as the others; counters are not so large.
+            raise NoFormulaError(f"{n.target} may give large whole numbers")
         try:
             result = np.asarray(super().run_node(n), dtype=object)
         except (IndexError, TypeError, ValueError) as error:  # of numpy
             raise NoFormulaError(f"{n.target}: {error}") from None
-        of_runs = any(RUNS in one.meta["tensor_meta"].shape for one in _tensors(n))
-        kept = made.shape.count(RUNS) == 1 if of_runs else RUNS not in made.shape
-        if n.target is aten.view.default and of_runs:
-            (given,) = _tensors(n)
-            if _before(given.meta["tensor_meta"].shape) != _before(made.shape):
-                raise NoFormulaError(f"{n.target} mixes runs")
-        usable = "none" not in {one.kind for one in result.flat}
-        if n.target in MAKING or not usable:
-            kept = made.shape.count(RUNS) < 2
-        if not kept or result.shape != narrow(made.shape):
-            raise NoFormulaError(f"{n.target} is not of each run by itself")
+        self._check(n, made.shape, result)
         if result.size > LARGEST:
             raise NoFormulaError(f"{n.target} gives {result.size} numbers a run")
         return result
 
+    def _check(self, n: Node, made: torch.Size, result: Numbers) -> None:
+        """Refuse what is not of each run by itself."""
+        shapes = [one.meta["tensor_meta"].shape for one in _tensors(n)]
+        of_runs = [one for one in shapes if self._runs in one]
+        kept = made.count(self._runs) == 1 if of_runs else self._runs not in made
+        unusable = any(one.kind == "none" for one in result.flat)
+        if n.target in MAKING or unusable:
+            kept = made.count(self._runs) < 2
+        if n.target is aten.view.default and of_runs and kept:
+            # Numbers of several runs must not change places.
+            before = [_before(one, self._runs) for one in (*of_runs, made)]
+            kept = before[0] == before[1]
+        if not kept or result.shape != self.narrow(made):
+            raise NoFormulaError(f"{n.target} is not of each run by itself")
+
+    def _wide(self) -> bool:
+        """Whether a whole number of a tensor may be wider than one in C."""
+        return self._real == torch.float32
+
+    def narrow(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """A shape with one run in the place of all."""
+        return tuple(1 if size == self._runs else size for size in shape)
+
     def get_attr(self, target: str, args: tuple, kwargs: dict) -> Numbers:
         """A constant of the game."""
         constant = super().get_attr(target, args, kwargs)
-        if constant.numel() > LARGEST or RUNS in constant.shape:
+        if constant.numel() > LARGEST or self._runs in constant.shape:
             raise NoFormulaError(f"a constant has the shape {tuple(constant.shape)}")
         return _array(constant.tolist())
 
     def call_function(self, target: Any, args: tuple, kwargs: dict) -> Numbers:
         """One operation."""
-        if target in LOGICAL and self._kind == "truth":
-            return self._formula(LOGICAL[target], "truth", *args)
-        if target in PLAIN and (self._kind == "real" or self._counts(target)):
+        if target in ENTRYWISE[self._kind]:
             scale = kwargs.get("alpha", 1)
             if scale != 1:
                 args = args[0], self._formula("{0} * {1}", self._kind, args[1], scale)
-            return self._formula(PLAIN[target], self._kind, *args)
+            return self._formula(ENTRYWISE[self._kind][target], self._kind, *args)
         if target in COMPARED:
             pair = [_array(one) for one in args]
             real = any(one.kind == "real" for side in pair for one in side.flat)
@@ -103,20 +115,11 @@ class Writer(Interpreter):
         if target in IN_PLACE:
             done = self.call_function(IN_PLACE[target], args, kwargs)
             return _write(args[0], self.cast(done))
+        if target in OF_REALS and self._kind == "real":
+            return OF_REALS[target](self, *args, **kwargs)
         if target in SPECIAL:
             return SPECIAL[target](self, *args, **kwargs)
         raise NoFormulaError(f"{target} is not known as a formula")
-
-    def _counts(self, target: Any) -> bool:
-        """Whether it is an operation that whole numbers may take part in."""
-        products = (aten.mul.Tensor, aten.mul.Scalar)
-        sums = (aten.add.Tensor, aten.add.Scalar, aten.sub.Tensor, aten.sub.Scalar)
-        allowed = sums if self._narrow else sums + products
-        return self._kind == "whole" and target in allowed
-
-    def _must_be_real(self) -> None:
-        if self._kind != "real":
-            raise NoFormulaError("an operation is not known for whole numbers")
 
     def where(self, on: Numbers, new: Any, old: Any) -> Numbers:
         """New numbers where it holds, old ones elsewhere."""
@@ -137,16 +140,14 @@ class Writer(Interpreter):
 
     def clamp(self, given: Numbers, low: Any = None, high: Any = None) -> Numbers:
         """Numbers within bounds."""
-        self._must_be_real()
         if low is not None:
-            given = self._formula(PLAIN[aten.clamp_min.default], "real", given, low)
+            given = self._formula(REAL[aten.clamp_min.default], "real", given, low)
         if high is not None:
-            given = self._formula(PLAIN[aten.clamp_max.default], "real", given, high)
+            given = self._formula(REAL[aten.clamp_max.default], "real", given, high)
         return given
 
     def power(self, given: Numbers, exponent: float) -> Numbers:
         """Squares and roots are not left to a general function."""
-        self._must_be_real()
         known = {2: "{0} * {0}", 0.5: "F(sqrt)({0})", 1: "{0}", -1: "1 / {0}"}
         formula = known.get(exponent, f"F(pow)({{0}}, {literal(exponent).as_('real')})")
         return self._formula(formula, "real", given)
@@ -155,8 +156,6 @@ class Writer(Interpreter):
         self, given: Numbers, dims: Sequence[int], keepdim: bool = False, **_: Any
     ) -> Numbers:
         """Along axes of a run's own; of all runs only its shape may be used."""
-        if self._kind == "truth" or self._narrow:
-            self._must_be_real()
         if not dims:
             return np.array(Value("a sum over runs", "none"), dtype=object)
         return self._fold("{0} + {1}", given, dims, keepdim)
@@ -165,8 +164,7 @@ class Writer(Interpreter):
         self, given: Numbers, dims: Sequence[int], keepdim: bool = False
     ) -> Numbers:
         """Along axes of a run's own."""
-        self._must_be_real()
-        return self._fold(PLAIN[aten.maximum.default], given, dims, keepdim)
+        return self._fold(REAL[aten.maximum.default], given, dims, keepdim)
 
     def norm(
         self,
@@ -206,8 +204,7 @@ class Writer(Interpreter):
         key = Value(code, self._kind)
         if key not in self._named:
             name = Value(f"t{len(self._named)}", self._kind)
-            kind = "real" if self._kind == "real" else "whole"
-            self.lines.append(f"const {kind} {name.code} = {code};")
+            self.lines.append(f"const {name.type} {name.code} = {code};")
             self._named[key] = name
         return self._named[key]
 
@@ -224,14 +221,9 @@ def _tensors(node: Node) -> list[Node]:
     return [one for one in node.all_input_nodes if "tensor_meta" in one.meta]
 
 
-def _before(shape: Sequence[int]) -> int:
-    """Numbers of a run that lie before its axis."""
-    return math.prod(shape[: list(shape).index(RUNS)])
-
-
-def narrow(shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape with one run in the place of all."""
-    return tuple(1 if size == RUNS else size for size in shape)
+def _before(shape: Sequence[int], runs: int) -> int:
+    """Length of all axes before that of the runs, together."""
+    return math.prod(shape[: list(shape).index(runs)])
 
 
 def _array(given: Any) -> Numbers:
@@ -249,7 +241,7 @@ def _array(given: Any) -> Numbers:
 
 
 def _full(shape: Sequence[int], number: float) -> Numbers:
-    made = np.empty(narrow(shape), dtype=object)
+    made = np.empty(shape, dtype=object)
     made.fill(literal(number))
     return made
 
@@ -275,7 +267,6 @@ def _write(into: Numbers, values: Any) -> Numbers:
 
 
 def _expand(given: Numbers, shape: Sequence[int]) -> Numbers:
-    shape = narrow(shape)
     kept = (1,) * (len(shape) - given.ndim) + given.shape
     full = [own if one == -1 else one for one, own in zip(shape, kept, strict=True)]
     return np.broadcast_to(given, full)
@@ -284,37 +275,42 @@ def _expand(given: Numbers, shape: Sequence[int]) -> Numbers:
 # These make tensors of what they are not given.
 MAKING = {aten.full.default, aten.full_like.default, aten.expand.default}
 
-# What is more than a formula of each entry: (writer, arguments) to numbers.
+# What is more than a formula of each entry: (writer, arguments) to numbers; first what
+# is known of real numbers only.
+OF_REALS: dict[Any, Callable[..., Numbers]] = {
+    aten.amax.default: Writer.largest,
+    aten.clamp.default: Writer.clamp,
+    aten.linalg_vector_norm.default: Writer.norm,
+    aten.pow.Tensor_Scalar: Writer.power,
+    aten.sum.dim_IntList: Writer.sum,
+}
 SPECIAL: dict[Any, Callable[..., Numbers]] = {
     aten._to_copy.default: Writer.cast,  # noqa: SLF001  # torch names it so
-    aten.amax.default: Writer.largest,
     aten.arange.start_step: lambda _, start, end, step=1, **__: _array(
         list(range(start, end, step))
     ),
     aten.cat.default: lambda _, parts, dim=0: np.concatenate(parts, axis=dim),
-    aten.clamp.default: Writer.clamp,
     aten.clone.default: lambda _, given, **__: given.copy(),
     aten.copy.default: lambda writer, into, values: _expand(
         writer.cast(values), into.shape
     ),
     aten.copy_.default: lambda writer, into, values: _write(into, writer.cast(values)),
-    aten.expand.default: lambda _, given, shape: _expand(given, shape),
+    aten.expand.default: lambda writer, given, shape: _expand(
+        given, writer.narrow(shape)
+    ),
     aten.fill_.Scalar: lambda writer, into, number: _write(into, writer.cast(number)),
     aten.full.default: lambda writer, shape, number, **_: writer.cast(
-        _full(shape, number)
+        _full(writer.narrow(shape), number)
     ),
     aten.full_like.default: lambda writer, like, number, **_: writer.cast(
         _full(like.shape, number)
     ),
-    aten.linalg_vector_norm.default: Writer.norm,
-    aten.pow.Tensor_Scalar: Writer.power,
     aten.scalar_tensor.default: Writer.cast,
     aten.select.int: lambda _, given, dim, index: _select(given, dim, index),
     aten.slice.Tensor: lambda _, *given: _slice(*given),
     aten.squeeze.dims: lambda _, given, dims: given.squeeze(tuple(dims)),
-    aten.sum.dim_IntList: Writer.sum,
     aten.unsqueeze.default: lambda _, given, dim: np.expand_dims(given, dim),
-    aten.view.default: lambda _, given, shape: given.reshape(narrow(shape)),
+    aten.view.default: lambda writer, given, shape: given.reshape(writer.narrow(shape)),
     aten.where.self: Writer.where,
     **dict.fromkeys(
         (

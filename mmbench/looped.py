@@ -19,11 +19,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.export import default_decompositions
 from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from mmbench.formulas import LARGEST, Writer
-from mmbench.operations import RUNS, WORDS, NoFormulaError, Value, kind_of
+from mmbench.operations import WORDS, NoFormulaError, Value, kind_of
 
+# A step is traced with so many runs: primes, so that no other axis is mistaken for
+# theirs; twice, to see that a program knows nothing of the runs it was traced with.
+TRACED = (1009, 1013)
 LANES = 64  # runs taken at once: four registers of 16 floats, whose delays overlap
 CARRIED = 256  # numbers of a run at most; a compiler's time grows with their square
 STATEMENTS = 2**13  # of a step at most; a second or two
@@ -118,11 +123,6 @@ class Own(NamedTuple):
         """In C, within a step."""
         return Value(f"{self.name}[i]", kind_of(self.dtype))
 
-    @property
-    def type(self) -> str:
-        """In C."""
-        return "real" if self.dtype.is_floating_point else "whole"
-
     def at(self, argument: int) -> str:
         """Where it lies in an argument of the loop."""
         kind = TYPES[self.dtype]
@@ -145,10 +145,10 @@ class Loop:
     """A step as a loop.
 
     Args:
-        graph: of one step, traced with `RUNS` runs. It is given the tensors that a step
-            changes, the iterate first and then who lives, those that it does not
-            change, and its number; it gives the changed ones.
-        examples: what it was traced with.
+        step: of all runs. It is given the tensors that it changes, the iterate first
+            and then who lives, those that it does not change, and its number; it gives
+            the changed ones.
+        examples: of what it is given, for a number of runs.
         changed: how many tensors it changes.
 
     Raises:
@@ -158,10 +158,16 @@ class Loop:
     """
 
     def __init__(
-        self, graph: GraphModule, examples: Sequence[Tensor], changed: int
+        self,
+        step: Callable[..., Sequence[Tensor]],
+        examples: Callable[[int], Sequence[Tensor]],
+        changed: int,
     ) -> None:
         self._changed = changed
-        self._steps = built(program(graph, examples, changed))
+        one, other = (traced(step, examples(runs), changed) for runs in TRACED)
+        if one != other:
+            raise NoFormulaError("a step depends on how many runs there are, or which")
+        self._steps = built(one)
 
     def __call__(
         self, given: Sequence[Tensor], count: int, shown: int
@@ -186,6 +192,17 @@ class Loop:
         return after, path
 
 
+def traced(
+    step: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor], changed: int
+) -> str:
+    """The loop in C, by a trace of a step with other numbers for other runs."""
+    shift = len(examples[0]) / TRACED[0] - 1
+    moved = [one + shift if one.is_floating_point() else one for one in examples]
+    graph = make_fx(step, decomposition_table=default_decompositions())(*moved)
+    graph.graph.eliminate_dead_code()
+    return program(graph, moved, changed)
+
+
 def program(graph: GraphModule, examples: Sequence[Tensor], changed: int) -> str:
     """The loop in C."""
     *tensors, _ = examples
@@ -198,21 +215,21 @@ def program(graph: GraphModule, examples: Sequence[Tensor], changed: int) -> str
         meta = after.meta.get("tensor_meta") or after.meta["val"]
         if (meta.shape, meta.dtype) != (before.shape, before.dtype):
             raise NoFormulaError("a step changes the shape or the type of a tensor")
-    writer = Writer(graph, real)
-    given = [_array(numbers, one) for numbers, one in zip(own, tensors, strict=True)]
+    writer = Writer(graph, len(tensors[0]), real)
+    given = [_row(numbers, one) for numbers, one in zip(own, tensors, strict=True)]
     results = writer.run(*given, np.array(Value("k", "whole"), dtype=object))
     if len(writer.lines) > STATEMENTS:
         raise NoFormulaError(f"a step has {len(writer.lines)} statements")
     moved, numbers = [], [one for several in own for one in several]
     for several, one, result in zip(own, tensors, results, strict=False):
-        values = list(np.broadcast_to(result, _array(several, one).shape).flat)
+        values = list(np.broadcast_to(result, _row(several, one).shape).flat)
         moved += [
             (a, b.as_(kind_of(a.dtype))) for a, b in zip(several, values, strict=True)
         ]
     body = [
         *writer.lines,
         # None is written before all are known: they may stand in each other's place.
-        *(f"const {one.type} n{one.name} = {code};" for one, code in moved),
+        *(f"const {one.value.type} n{one.name} = {code};" for one, code in moved),
         *(f"{one.name}[i] = n{one.name};" for one, _ in moved),
     ]
     places = range(len(own[0]))
@@ -226,7 +243,7 @@ def program(graph: GraphModule, examples: Sequence[Tensor], changed: int) -> str
         asked=ASKED,
         path=len(tensors) + changed,
         alive=own[1][0].name,
-        declared=_lines(4, (f"{one.type} {one.name}[LANES];" for one in numbers)),
+        declared=_lines(4, (f"{one.value.type} {one.name}[LANES];" for one in numbers)),
         loaded=_lines(6, (one.loaded for one in numbers)),
         noted=_lines(
             8,
@@ -242,12 +259,12 @@ def program(graph: GraphModule, examples: Sequence[Tensor], changed: int) -> str
 
 def _own(number: int, tensor: Tensor) -> list[Own]:
     entries = math.prod(tensor.shape[1:])
-    if entries > LARGEST or tensor.shape[:1] != (RUNS,) or tensor.dtype not in TYPES:
+    if entries > LARGEST or len(tensor) not in TRACED or tensor.dtype not in TYPES:
         raise NoFormulaError(f"a run has {tuple(tensor.shape[1:])} of {tensor.dtype}")
     return [Own(number, one, entries, tensor.dtype) for one in range(entries)]
 
 
-def _array(numbers: Iterable[Own], tensor: Tensor) -> np.ndarray:
+def _row(numbers: Iterable[Own], tensor: Tensor) -> np.ndarray:
     """A tensor's numbers of one run, in the tensor's shape."""
     values = np.empty((1, *tensor.shape[1:]), dtype=object)
     values.flat = [one.value for one in numbers]

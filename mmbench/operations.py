@@ -8,8 +8,6 @@ import torch
 
 aten = torch.ops.aten
 
-RUNS = 1009  # while a step is traced: a prime, so no other axis is mistaken for it
-
 
 class NoFormulaError(Exception):
     """A step is no formula of each run's own numbers; the message says where."""
@@ -26,6 +24,11 @@ class Value:
 
     code: str
     kind: str
+
+    @property
+    def type(self) -> str:
+        """In C."""
+        return "real" if self.kind == "real" else "whole"
 
     def as_(self, kind: str) -> str:
         """The same as another kind.
@@ -74,8 +77,8 @@ static inline real least(real a, real b) {
 }
 """
 
-# In the kind of the result.
-PLAIN: dict[Any, str] = {
+# Whose results are real numbers.
+REAL: dict[Any, str] = {
     aten.abs.default: "F(fabs)({0})",
     aten.add.Scalar: "{0} + {1}",
     aten.add.Tensor: "{0} + {1}",
@@ -103,6 +106,12 @@ PLAIN: dict[Any, str] = {
     aten.sub.Tensor: "{0} - {1}",
     aten.tanh.default: "F(tanh)({0})",
 }
+# Whole numbers, which count. What cuts, wraps or bounds them is not known.
+WHOLE: dict[Any, str] = {
+    target: REAL[target]
+    for name in ("add", "mul", "sub")
+    for target in (getattr(aten, name).Scalar, getattr(aten, name).Tensor)
+}
 IN_PLACE: dict[Any, Any] = {
     aten.add_.Tensor: aten.add.Tensor,
     aten.div_.Tensor: aten.div.Tensor,
@@ -118,8 +127,8 @@ COMPARED: dict[Any, str] = {
     )
     for side in ("Scalar", "Tensor")
 }
-# Of truths.
-LOGICAL: dict[Any, str] = {
+# Truths.
+TRUTH: dict[Any, str] = {
     aten.bitwise_and.Tensor: "{0} & {1}",
     aten.bitwise_not.default: "~{0}",
     aten.bitwise_or.Tensor: "{0} | {1}",
@@ -128,14 +137,14 @@ LOGICAL: dict[Any, str] = {
     aten.logical_or.default: "{0} | {1}",
     aten.mul.Tensor: "{0} & {1}",
 }
+# By the kind of the result.
+ENTRYWISE = {"real": REAL, "whole": WHOLE, "truth": TRUTH}
 
 
 def literal(number: float) -> Value:
     """A number that is known when the program is written."""
     if isinstance(number, bool):
         return Value("(-1)" if number else "0", "truth")
-    if _tells_runs(number):
-        raise NoFormulaError("a number tells how many runs there are")
     if isinstance(number, int):
         if abs(number) >= 2**31:
             raise NoFormulaError(f"{number} is too large for a whole number")
@@ -143,12 +152,3 @@ def literal(number: float) -> Value:
     known = {math.inf: "INFINITY", -math.inf: "(-INFINITY)"}
     code = "NAN" if math.isnan(number) else known.get(number, repr(number))
     return Value(f"((real){code})", "real")
-
-
-def _tells_runs(number: float) -> bool:
-    """Whether it is a multiple of the runs, or its inverse, its square or both are."""
-    size = abs(number)
-    if not 1e-8 < size < 1e8:  # of numbers further out it would be chance
-        return False
-    likely = [one / RUNS for one in (size, 1 / size, size**2, size**-2)]
-    return any(one > 0.5 and abs(one - round(one)) < 1e-12 * one for one in likely)
