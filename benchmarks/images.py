@@ -22,9 +22,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.core.oracle import Oracle
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.core.streams import generator
-from mmbench.plan import Cell, plan
+from mmbench.engine.cell import Cell
+from mmbench.runner.plan import plan
 from mmbench.suites import SUITES
 
 BATCH = 64

@@ -20,10 +20,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from mmbench.execute import execute
-from mmbench.plan import plan
-from mmbench.seal import seal
-from mmbench.store import Store
+from mmbench.runner.execute import execute
+from mmbench.runner.plan import plan
+from mmbench.store.folder import Store
+from mmbench.store.parquet import seal
 from mmbench.suites.base import Grid, Suite
 
 GRID = ("-t", "bilinear", "-a", "gda", "-a", "omd", "-a", "extragradient")

@@ -41,7 +41,7 @@ _HOMES = {
     "RMSProp": "mmbench.algorithms._directions",
     "Source": "mmbench.core.source",
     "Task": "mmbench.tasks.base",
-    "load": "mmbench.frame",
+    "load": "mmbench.analysis.results",
     "run": "mmbench.api",
 }
 

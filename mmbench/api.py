@@ -6,12 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from mmbench.analysis.results import gather, tidy
 from mmbench.core.errors import DescriptionError
-from mmbench.core.place import Place, pick_device
-from mmbench.execute import execute
-from mmbench.frame import gather, tidy
-from mmbench.plan import Cell, plan
-from mmbench.store import Store
+from mmbench.core.placement import Place, pick_device
+from mmbench.engine.cell import Cell
+from mmbench.runner.execute import execute
+from mmbench.runner.plan import plan
+from mmbench.store.folder import Store
 from mmbench.suites.base import Grid, Suite
 
 

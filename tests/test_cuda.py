@@ -8,9 +8,10 @@ import torch
 from variants import ALGORITHM_VARIANTS, TASK_VARIANTS
 
 from mmbench.algorithms import ALGORITHMS
-from mmbench.core.place import Place
-from mmbench.engine import run_cell
-from mmbench.plan import Cell, measured
+from mmbench.core.placement import Place
+from mmbench.engine.cell import Cell
+from mmbench.engine.run_cell import run_cell
+from mmbench.runner.plan import measured
 from mmbench.tasks import TASKS
 
 pytestmark = pytest.mark.skipif(

@@ -10,8 +10,8 @@ import faulty
 import pytest
 from faulty import Command
 
-from mmbench.frame import load
-from mmbench.store import Store
+from mmbench.analysis.results import load
+from mmbench.store.folder import Store
 
 
 def table(folder: Path) -> str:

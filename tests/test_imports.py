@@ -92,9 +92,9 @@ def test_start_takes_less_than_half_a_second(words: list[str]) -> None:
 HOMES = {
     "click": ("cli",),
     "rich": ("cli",),
-    "seaborn": ("report",),
-    "matplotlib": ("report",),
-    "jinja2": ("report",),
+    "seaborn": ("analysis",),
+    "matplotlib": ("analysis",),
+    "jinja2": ("analysis",),
     "sklearn": ("tasks", "metrics"),
     "pooch": ("tasks", "metrics"),
 }

@@ -10,10 +10,11 @@ import torch
 
 from benchmarks.compare.measuring import Row, cpu_seconds, median, shown
 from mmbench.core.oracle import Oracle
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.core.streams import generator
-from mmbench.engine import run_cell
-from mmbench.plan import Cell, plan
+from mmbench.engine.cell import Cell
+from mmbench.engine.run_cell import run_cell
+from mmbench.runner.plan import plan
 from mmbench.suites.base import Grid, Suite
 
 EAGER, COMPILED = Place(), Place(compiled=True)
@@ -58,7 +59,7 @@ class Whole:
         self._elapsed: list[float] = []
 
     def _compute(self) -> None:
-        width = mock.patch("mmbench.engine.width_of", return_value=self._width)
+        width = mock.patch("mmbench.engine.run_cell.width_of", return_value=self._width)
         with width if self._width else nullcontext():
             trajectory = run_cell(self._cell, self._place)
         if trajectory.reason:

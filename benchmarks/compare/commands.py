@@ -23,15 +23,15 @@ from benchmarks.compare.measuring import (
     shown,
 )
 from mmbench.algorithms.base import Algorithm, Iterate
-from mmbench.chunk import Chunk
 from mmbench.core.cost import Cost
 from mmbench.core.oracle import Oracle
-from mmbench.engine import run_cell
-from mmbench.execute import execute
-from mmbench.plan import plan
-from mmbench.store import Store
+from mmbench.engine.chunk import Chunk
+from mmbench.engine.recording import Recording
+from mmbench.engine.run_cell import run_cell
+from mmbench.runner.execute import execute
+from mmbench.runner.plan import plan
+from mmbench.store.folder import Store
 from mmbench.suites.base import Grid, Suite
-from mmbench.trajectory import Recording
 
 PROBE = Path(__file__).parents[1] / "benchopt_probe"
 MMBENCH = (PYTHON, "-m", "mmbench")

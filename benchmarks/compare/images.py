@@ -7,7 +7,7 @@ import torch
 from benchmarks.compare.measuring import Options, Row, in_turns, medians, ratios
 from benchmarks.images import Batched, Plain, seconds
 from mmbench.core.errors import DataError
-from mmbench.plan import plan
+from mmbench.runner.plan import plan
 from mmbench.suites import SUITES
 
 SETTINGS = (

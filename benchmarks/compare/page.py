@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compare.measuring import Options, Row, median
-from mmbench.provenance import provenance
+from mmbench.runner.provenance import provenance
 
 INTRODUCTION = """\
 # Speed

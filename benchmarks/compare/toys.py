@@ -21,7 +21,7 @@ from benchmarks.compare.measuring import (
     ratios,
     shown,
 )
-from mmbench.step_map import step_map
+from mmbench.engine.step_size_map import step_map
 
 RECORDS = 40
 GAMES = {

@@ -12,11 +12,12 @@ from mmbench.core.capability import Capability
 from mmbench.core.description import field_types
 from mmbench.core.errors import MisfitError
 from mmbench.core.status import Status
-from mmbench.engine import run_cell
-from mmbench.plan import Cell, plan
+from mmbench.engine.cell import Cell
+from mmbench.engine.run_cell import run_cell
+from mmbench.runner.plan import plan
 from mmbench.suites.base import Grid, Suite
 from mmbench.tasks import TASKS
-from mmbench.tasks._published import DATA_VARIABLE
+from mmbench.tasks._data_files import DATA_VARIABLE
 from mmbench.tasks.base import Task
 
 torch.set_num_threads(1)

@@ -1,7 +1,7 @@
 """Games whose quality is watched: chosen by what the registered tasks declare."""
 
 from mmbench.core.capability import Capability
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.tasks import TASKS
 from mmbench.tasks._digit_gan import DIGITS
 from mmbench.tasks.base import Task

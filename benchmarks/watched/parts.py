@@ -7,11 +7,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from mmbench.execute import execute
-from mmbench.frame import gather
-from mmbench.plan import plan
-from mmbench.report.page import write_report
-from mmbench.store import Store
+from mmbench.analysis.report.page import write_report
+from mmbench.analysis.results import gather
+from mmbench.runner.execute import execute
+from mmbench.runner.plan import plan
+from mmbench.store.folder import Store
 from mmbench.suites import SUITES
 
 FOLDER = "store"  # asv gives each class a folder of its own

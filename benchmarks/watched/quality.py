@@ -9,16 +9,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mmbench import stats
 from mmbench.algorithms import ALGORITHMS
+from mmbench.analysis import stats
+from mmbench.analysis.leaderboard import Entry, entries
+from mmbench.analysis.results import Results, tidy
 from mmbench.core.description import text
 from mmbench.core.status import Status
-from mmbench.execute import execute
-from mmbench.frame import Results, tidy
-from mmbench.leaderboard import Entry, entries
-from mmbench.plan import Cell
-from mmbench.store import Store
-from mmbench.work import Done
+from mmbench.engine.cell import Cell
+from mmbench.runner.compute import Done
+from mmbench.runner.execute import execute
+from mmbench.store.folder import Store
 
 from .cells import Game, fitting
 from .games import GENERATING, SOLVED, modes

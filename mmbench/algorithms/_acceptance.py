@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from mmbench.core.checks import Count, Fraction, NonNegative, Positive
 from mmbench.core.description import Description
+from mmbench.core.domains import Count, Fraction, NonNegative, Positive
 from mmbench.core.oracle import Oracle
 
 

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mmbench.core.checks import Decay, Positive
 from mmbench.core.description import Description
+from mmbench.core.domains import Decay, Positive
 from mmbench.core.oracle import Oracle, Size
 from mmbench.core.vectors import Joint, Vector
 

@@ -16,8 +16,8 @@ from mmbench.algorithms._directions import (
     move_y,
 )
 from mmbench.algorithms.base import Algorithm, Iterate
-from mmbench.core.checks import Count, StepSize
 from mmbench.core.cost import Cost
+from mmbench.core.domains import Count, StepSize
 from mmbench.core.errors import DescriptionError
 from mmbench.core.literature import MANGOUBI_2020
 from mmbench.core.oracle import Oracle

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mmbench.algorithms._directions import sizes
 from mmbench.algorithms.base import Algorithm, Iterate
-from mmbench.core.checks import Count, NonNegative, Positive, StepSize
 from mmbench.core.cost import Cost
+from mmbench.core.domains import Count, NonNegative, Positive, StepSize
 from mmbench.core.literature import MANGOUBI_2020
 from mmbench.core.oracle import Oracle
 

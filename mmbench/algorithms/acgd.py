@@ -10,9 +10,9 @@ from torch import Tensor
 from mmbench.algorithms._directions import debias
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Count, Decay, Positive, StepSize
 from mmbench.core.conjugate_gradient import conjugate_gradient
 from mmbench.core.cost import Cost
+from mmbench.core.domains import Count, Decay, Positive, StepSize
 from mmbench.core.literature import SCHAEFER_2020
 from mmbench.core.oracle import Oracle
 

@@ -5,8 +5,8 @@ from typing import Any, Literal, final
 
 from mmbench.algorithms._directions import Direction, Plain, move_x, move_y
 from mmbench.algorithms.base import Algorithm, Iterate
-from mmbench.core.checks import Positive
 from mmbench.core.cost import Cost
+from mmbench.core.domains import Positive
 from mmbench.core.literature import SCHAEFER_2020
 from mmbench.core.oracle import Oracle
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mmbench.algorithms._directions import Directions, Plain, init_joint, step_joint
 from mmbench.algorithms.base import Algorithm, Iterate
-from mmbench.core.checks import StepSize
 from mmbench.core.cost import Cost
+from mmbench.core.domains import StepSize
 from mmbench.core.literature import DASKALAKIS_2018
 from mmbench.core.oracle import Oracle
 

@@ -13,8 +13,8 @@ from mmbench.algorithms._directions import (
     sizes,
 )
 from mmbench.algorithms.base import Algorithm, Iterate
-from mmbench.core.checks import Count, StepSize
 from mmbench.core.cost import Cost
+from mmbench.core.domains import Count, StepSize
 from mmbench.core.oracle import Oracle
 from mmbench.core.source import Source
 

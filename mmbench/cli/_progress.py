@@ -7,13 +7,14 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from mmbench.cli import say
-from mmbench.cli._pace import Forecast, Work, clock
-from mmbench.cli._terminal import counted, listed, seconds
+from mmbench.cli._console import counted, listed, seconds
+from mmbench.cli._time_left import Forecast, Work, clock
 from mmbench.core.description import name_of, text
 from mmbench.core.status import Status
-from mmbench.execute import Watcher
-from mmbench.plan import Cell
-from mmbench.trajectory import Recording, Trajectory
+from mmbench.engine.cell import Cell
+from mmbench.engine.recording import Recording
+from mmbench.engine.trajectory import Trajectory
+from mmbench.runner.execute import Watcher
 
 REASON_LENGTH = 300
 MINUTE = 60.0  # seconds between two lines about one cell

@@ -20,7 +20,7 @@ from mmbench.suites.toml import load_suite
 from mmbench.tasks import TASKS
 
 if TYPE_CHECKING:  # plan imports torch
-    import mmbench.plan
+    import mmbench.runner.plan
 
 DEFAULT_STORE = Path("mmbench-results")
 
@@ -81,13 +81,13 @@ class Selection:
         return Suite(name="grid", grids=(Grid(**self.axes, **self.changes),))
 
     @functools.cached_property
-    def cells(self) -> "tuple[mmbench.plan.Cell, ...]":
+    def cells(self) -> "tuple[mmbench.engine.cell.Cell, ...]":
         """The cells of the suite.
 
         Raises:
             MmbenchError: one sentence about what is wrong.
         """
-        from mmbench.plan import plan
+        from mmbench.runner.plan import plan
 
         if any(".py:" not in one for one in self._outsiders()):
             # As `python -m` does: modules are found in the folder one stands in.

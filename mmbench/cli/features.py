@@ -20,7 +20,7 @@ def command() -> None:
 @command.command("list")
 def listing() -> None:
     """List the networks: what they take, how good they are, where they come from."""
-    from mmbench.cli._terminal import console, show, table
+    from mmbench.cli._console import console, show, table
     from mmbench.metrics import _cifar_classifier, _classifier
     from mmbench.metrics._inception import CLASSES, FEATURES
     from mmbench.metrics._inception_file import ORIGINAL_SHA256, ORIGINAL_URL, kept
@@ -83,7 +83,7 @@ def _train_digits(
 ) -> str:
     """Train a classifier of digits; the result in words."""
     from mmbench.metrics._classifier_training import train as train_classifier
-    from mmbench.tasks._datasets import digits_split, mnist_split
+    from mmbench.tasks._digit_data import digits_split, mnist_split
 
     data = mnist_split(data_dir) if dataset == "mnist" else digits_split()
     with _bar(dataset) as advance:
@@ -104,7 +104,7 @@ def _train_cifar10(
     """Train the classifier of CIFAR10; the result in words."""
     from mmbench.metrics._cifar_training import EPOCHS
     from mmbench.metrics._cifar_training import train as train_classifier
-    from mmbench.tasks._cifar10 import cifar10_split
+    from mmbench.tasks._cifar10_data import cifar10_split
 
     data = cifar10_split(data_dir)
     with _bar(dataset) as advance:

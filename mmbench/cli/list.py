@@ -7,7 +7,7 @@ import textwrap
 
 import click
 
-from mmbench.cli._families import FAMILIES, summaries
+from mmbench.cli._registries import FAMILIES, summaries
 
 
 @click.command("list")

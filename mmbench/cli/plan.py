@@ -20,8 +20,8 @@ def command(selection: Selection, store: Path, as_json: bool) -> None:
     SUITE is the name of a built-in suite or a path to a suite.toml.
     """
     from mmbench.core.description import text
-    from mmbench.execute import is_stored
-    from mmbench.store import Store
+    from mmbench.runner.execute import is_stored
+    from mmbench.store.folder import Store
 
     kept = Store(store)
     cells = selection.cells
@@ -54,7 +54,7 @@ def command(selection: Selection, store: Path, as_json: bool) -> None:
         }
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    from mmbench.cli._terminal import console, counted, show, table
+    from mmbench.cli._console import console, counted, show, table
 
     screen = console()
     rows = table(

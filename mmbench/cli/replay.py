@@ -10,8 +10,8 @@ from mmbench.cli import Failed, printed, say
 from mmbench.cli._selection import blaming, storing
 
 if TYPE_CHECKING:  # replay imports torch
-    import mmbench.replay
-    import mmbench.store
+    import mmbench.runner.replay
+    import mmbench.store.folder
 
 
 def computing(verb: Callable[..., None]) -> Callable[..., None]:
@@ -40,24 +40,24 @@ def computing(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def again(
-    store: "mmbench.store.Store",
+    store: "mmbench.store.folder.Store",
     key: str,
     seed: int | None,
     outside: tuple[str, ...],
     device: str,
     data_dir: Path | None,
     at: str = "",
-) -> "mmbench.replay.Replay":
+) -> "mmbench.runner.replay.Replay":
     """Compute a stored cell again where the options say, and say so before.
 
     Raises:
         MmbenchError: when that cannot be, for what an outside class raises too.
     """
+    from mmbench.cli._console import counted
     from mmbench.cli._progress import named
-    from mmbench.cli._terminal import counted
-    from mmbench.core.place import pick_device
-    from mmbench.described import stored_cell
-    from mmbench.replay import place_of, replay, steps_of
+    from mmbench.core.placement import pick_device
+    from mmbench.runner.replay import place_of, replay, steps_of
+    from mmbench.runner.stored_cell import stored_cell
 
     place = place_of(store.footer(key))
     if device != "auto":
@@ -94,11 +94,11 @@ def command(
     Exit codes: 0 when it is bit-identical or, circumstances being others, agrees until
     it departs; 1 when it differs; 2 when it cannot be computed here.
     """
+    from mmbench.cli._console import counted
     from mmbench.cli._progress import named
-    from mmbench.cli._terminal import counted
-    from mmbench.described import key_of
-    from mmbench.replay import Verdict
-    from mmbench.store import Store
+    from mmbench.runner.replay import Verdict
+    from mmbench.runner.stored_cell import key_of
+    from mmbench.store.folder import Store
 
     kept = Store(store)
     whole = key_of(kept, key)

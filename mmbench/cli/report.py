@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from mmbench.cli import printed, say
+from mmbench.cli._load_results import stored
 from mmbench.cli._selection import Selection, selecting, storing
-from mmbench.cli._stored import stored
 
 
 @click.command("report", short_help="Write the page of what is stored.")
@@ -29,7 +29,7 @@ def command(selection: Selection, store: Path, out: Path) -> None:
 
 def write(selection: Selection, store: Path, out: Path) -> None:
     """Write the page and say where it is."""
-    from mmbench.report.page import write_report
+    from mmbench.analysis.report.page import write_report
 
     results = stored(selection, store)
     for key in results.footers:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mmbench.cli import say
+from mmbench.cli._load_results import stored
 from mmbench.cli._selection import Selection, selecting, storing
-from mmbench.cli._stored import stored
 from mmbench.core.errors import MmbenchError
 from mmbench.core.printable import printable
 

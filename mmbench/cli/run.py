@@ -12,8 +12,8 @@ import click
 from click.core import ParameterSource
 
 from mmbench.cli import INTERRUPTED, Failed, printed, say
-from mmbench.cli._answers import Outcomes, question, recall, remember
-from mmbench.cli._hands import hands, terminable
+from mmbench.cli._rerun_cache import Outcomes, question, recall, remember
+from mmbench.cli._resource_options import hands, terminable
 from mmbench.cli._selection import (
     PARAMETERS,
     Selection,
@@ -23,11 +23,11 @@ from mmbench.cli._selection import (
 )
 from mmbench.core.errors import MmbenchError
 from mmbench.core.status import Status
-from mmbench.limits import Crew, Limits
+from mmbench.runner.limits import Limits, Workers
 
 if TYPE_CHECKING:
     import mmbench.cli._progress
-    import mmbench.plan
+    import mmbench.runner.plan
 
 # "\b" keeps click from filling a paragraph.
 EXAMPLES = """\b
@@ -85,7 +85,7 @@ def command(
     same_environment: bool,
     strict: bool,
     page: Path | None,
-    crew: Crew,
+    crew: Workers,
     limits: Limits,
 ) -> None:
     """Compute what the store lacks of SUITE, or of a grid of -t and -a.
@@ -94,7 +94,7 @@ def command(
     and their like change its grids. The same command again finishes what is missing
     and computes nothing twice.
     """
-    from mmbench.cli._terminal import console, seconds
+    from mmbench.cli._console import console, seconds
 
     started = time.perf_counter()
     asked = question(selection.suite, store)
@@ -105,9 +105,9 @@ def command(
         return
     # These take torch, which an answer does not.
     from mmbench.cli._progress import Bar, Lines
-    from mmbench.core.place import Place, pick_device
-    from mmbench.execute import execute
-    from mmbench.store import Store
+    from mmbench.core.placement import Place, pick_device
+    from mmbench.runner.execute import execute
+    from mmbench.store.folder import Store
 
     started = time.perf_counter()  # loading is no computing
     cells = selection.cells
@@ -188,7 +188,7 @@ def _summarise(
         said: what was done now.
         there: cells that were there before.
     """
-    from mmbench.cli._terminal import console, counted, show, table
+    from mmbench.cli._console import console, counted, show, table
 
     by_task: dict[str, list[Counter]] = {}
     for task, counts in outcomes:
@@ -213,7 +213,7 @@ def _advise(selection: Selection, store: Path) -> None:
 
 
 def _complain(
-    cells: "Sequence[mmbench.plan.Cell]",
+    cells: "Sequence[mmbench.engine.cell.Cell]",
     footers: Sequence[Mapping[str, Any]],
     strict: bool,
 ) -> None:
@@ -222,8 +222,8 @@ def _complain(
     Raises:
         Failed: naming the cells.
     """
+    from mmbench.cli._console import counted, listed
     from mmbench.cli._progress import brief, named
-    from mmbench.cli._terminal import counted, listed
 
     failed, broken = [], []
     for cell, footer in zip(cells, footers, strict=True):

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from mmbench.cli._families import FAMILIES
+from mmbench.cli._registries import FAMILIES
 from mmbench.cli._selection import blaming
 from mmbench.core.errors import DescriptionError, unknown_name
 from mmbench.core.printable import printable
@@ -63,7 +63,7 @@ def _facts(name: str) -> dict[str, Any]:
         from mmbench.cli._selection import named_suite
 
         return _of_suite(named_suite(name))
-    from mmbench.core.words import parse
+    from mmbench.core.spec import parse
 
     reference = parse(name)
     families = [
@@ -80,9 +80,9 @@ def _facts(name: str) -> dict[str, Any]:
 
 
 def _family_of_outsider(name: str) -> Any:
-    from mmbench.core.outside import load_outside
+    from mmbench.core.external import load_external
 
-    cls = load_outside(name)
+    cls = load_external(name)
     for registry in FAMILIES.values():
         if isinstance(cls, type) and issubclass(cls, registry.base_class):
             return registry
@@ -112,7 +112,7 @@ def _plain(value: Any) -> Any:
 
 def _of_member(registry: Any, reference: Any) -> dict[str, Any]:
     from mmbench.core.description import reference_of
-    from mmbench.core.docstring import doc_of
+    from mmbench.core.docstrings import doc_of
 
     cls = registry.resolve(reference.name)
     doc = doc_of(cls)

@@ -14,8 +14,8 @@ from mmbench.core.errors import DamagedError, StoreError
 from mmbench.core.printable import printable
 
 if TYPE_CHECKING:
-    import mmbench.archive
-    import mmbench.store
+    import mmbench.store.archive
+    import mmbench.store.folder
 
 SHORT = 8  # digits of a key that tell cells apart on a screen
 
@@ -39,10 +39,10 @@ def check(store: Path, repair: bool) -> None:
     Exit code 1 when a cell is damaged and was not set aside. A cell set aside counts as
     absent: run its suite again.
     """
-    from mmbench.cli._terminal import counted
-    from mmbench.store import Store
-    from mmbench.upkeep import check as look
-    from mmbench.upkeep import repair as mend
+    from mmbench.cli._console import counted
+    from mmbench.store.folder import Store
+    from mmbench.store.integrity import check as look
+    from mmbench.store.integrity import repair as mend
 
     kept = Store(store)
     findings = look(kept)
@@ -73,8 +73,8 @@ def check(store: Path, repair: bool) -> None:
 @storing
 def listing(store: Path) -> None:
     """List the stored cells: key, task, label, runs, steps, how they ended, size."""
-    from mmbench.cli._terminal import console, counted, show, table
-    from mmbench.store import Store
+    from mmbench.cli._console import console, counted, show, table
+    from mmbench.store.folder import Store
 
     kept = Store(store)
     keys, sizes = list(kept), _sizes(store)
@@ -110,8 +110,8 @@ def _show_plainly(rows: Sequence[tuple[str, ...]]) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
-def _told(kept: "mmbench.store.Store", key: str) -> tuple[str, ...]:
-    from mmbench.cli._terminal import listed
+def _told(kept: "mmbench.store.folder.Store", key: str) -> tuple[str, ...]:
+    from mmbench.cli._console import listed
 
     try:
         told = kept.footer(key)
@@ -147,9 +147,9 @@ def remove(
 
     TASK is a name, which means all its settings, or the words that `ls` shows.
     """
-    from mmbench.cli._terminal import counted
-    from mmbench.described import key_of
-    from mmbench.store import Store
+    from mmbench.cli._console import counted
+    from mmbench.runner.stored_cell import key_of
+    from mmbench.store.folder import Store
 
     if [bool(keys), bool(task), everything].count(True) != 1:
         raise StoreError("One of KEY, --task TASK and --all must say which cells.")
@@ -167,7 +167,7 @@ def remove(
     printed(f"{counted(len(chosen), 'cell')} deleted.")
 
 
-def _of_task(kept: "mmbench.store.Store", key: str, task: str | None) -> bool:
+def _of_task(kept: "mmbench.store.folder.Store", key: str, task: str | None) -> bool:
     try:
         words = kept.footer(key)["task"]
     except DamagedError:
@@ -192,9 +192,9 @@ def export(selection: Selection, store: Path, out: Path) -> None:
 
     The same cells give the same bytes.
     """
-    from mmbench import archive
-    from mmbench.cli._terminal import counted
-    from mmbench.store import Store
+    from mmbench.cli._console import counted
+    from mmbench.store import archive
+    from mmbench.store.folder import Store
 
     kept = Store(store)
     keys = list(kept)
@@ -238,8 +238,8 @@ def merge(other: Path, store: Path, theirs: bool) -> None:
 
 
 def _take(source: Path, store: Path, *, theirs: bool) -> None:
-    from mmbench import archive
-    from mmbench.store import Store
+    from mmbench.store import archive
+    from mmbench.store.folder import Store
 
     kept = Store(store)
     if source.is_dir():
@@ -249,7 +249,7 @@ def _take(source: Path, store: Path, *, theirs: bool) -> None:
     printed(f"{', '.join(_counts(taken))}: {source} into {store}")
 
 
-def _counts(taken: "mmbench.archive.Taken") -> Iterator[str]:
+def _counts(taken: "mmbench.store.archive.ImportCounts") -> Iterator[str]:
     words: Sequence[Any] = (
         (taken.added, "added"),
         (taken.replaced, "replaced"),

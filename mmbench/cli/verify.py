@@ -44,11 +44,11 @@ def command(
 
     Exit codes: 0 when no run differs, 1 when one does or a cell cannot be computed.
     """
+    from mmbench.cli._console import counted
     from mmbench.cli._progress import named
-    from mmbench.cli._terminal import counted
-    from mmbench.described import stored_cell
-    from mmbench.replay import Verdict, drawn, drawn_seed
-    from mmbench.store import Store
+    from mmbench.runner.replay import Verdict, drawn, drawn_seed
+    from mmbench.runner.stored_cell import stored_cell
+    from mmbench.store.folder import Store
 
     kept = Store(store)
     keys = drawn(list(kept), sample, draw)

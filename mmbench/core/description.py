@@ -16,10 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from mmbench.core.beside import source_digest
-from mmbench.core.checks import Domain
+from mmbench.core.domains import Domain
 from mmbench.core.errors import DescriptionError
 from mmbench.core.printable import is_printable
+from mmbench.core.source_files import source_digest
+
+# A class is part of the keys of stored cells by the name under which it was
+# first stored. One that moves keeps that name: never remove or change a line.
+FIRST_NAMES = {"mmbench.engine.cell:Cell": "mmbench.plan:Cell"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +173,8 @@ def reference_of(cls: type) -> str:
     """
     outsiders = [one for one in cls.__mro__ if _is_outside(one)]
     if not outsiders:
-        return f"{cls.__module__}:{cls.__qualname__}"
+        name = f"{cls.__module__}:{cls.__qualname__}"
+        return FIRST_NAMES.get(name, name)
     digests = "".join(_source_digest(one) for one in outsiders)
     source = hashlib.sha256(digests.encode()).hexdigest()[:16]
     file = getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__

@@ -11,8 +11,8 @@ from typing import Any
 
 from mmbench.core.description import Description, field_types
 from mmbench.core.errors import DescriptionError, unknown_name
-from mmbench.core.outside import load_outside
-from mmbench.core.words import Reference, parse
+from mmbench.core.external import load_external
+from mmbench.core.spec import Reference, parse
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Registry(Mapping[str, Any]):
             return self[name]
         if ":" not in name or not outside:
             raise unknown_name(self.kind, name, self.members)
-        return self._admit(load_outside(name), name)
+        return self._admit(load_external(name), name)
 
     def build(
         self,

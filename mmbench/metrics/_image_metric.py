@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Domain, Natural
+from mmbench.core.domains import Domain, Natural
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.metrics._features import (

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from mmbench.core.checks import Fraction
+from mmbench.core.domains import Fraction
 from mmbench.core.game import Game
 from mmbench.metrics._features import Extracted
 from mmbench.metrics._image_metric import Comparison

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Count
+from mmbench.core.domains import Count
 from mmbench.metrics._classifier import CONFIDENT, load
 from mmbench.metrics.base import Column, IterateMetric, Point
 

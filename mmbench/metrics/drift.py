@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Count
+from mmbench.core.domains import Count
 from mmbench.core.literature import SCHAEFER_2020
 from mmbench.metrics.base import Column, IterateMetric, Point
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, final
 
-from mmbench.core.checks import Domain
+from mmbench.core.domains import Domain
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.streams import generator

@@ -7,7 +7,7 @@ from typing import final
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Positive
+from mmbench.core.domains import Positive
 from mmbench.metrics.base import Column, IterateMetric, Point
 
 

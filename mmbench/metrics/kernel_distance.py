@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from mmbench.core.checks import Count
+from mmbench.core.domains import Count
 from mmbench.core.game import Game
 from mmbench.core.streams import generator
 from mmbench.metrics._features import Extracted

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from mmbench.core.checks import Count
+from mmbench.core.domains import Count
 from mmbench.metrics.base import Column, IterateMetric, Point
 
 

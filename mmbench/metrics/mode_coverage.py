@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Count
+from mmbench.core.domains import Count
 from mmbench.metrics.base import Column, IterateMetric, Point
 
 NARROW = 3.0  # standard deviations within which a sample is of high quality

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from mmbench.core.checks import Count, Natural
+from mmbench.core.domains import Count, Natural
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.metrics._features import Extracted

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Count
+from mmbench.core.domains import Count
 from mmbench.core.streams import generator
 from mmbench.metrics.base import Column, IterateMetric, Point
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mmbench.core.checks import Records, Runs, Seed, Steps
 from mmbench.core.description import Description
+from mmbench.core.domains import Records, Runs, Seed, Steps
 from mmbench.core.errors import DescriptionError
 
 

@@ -1,6 +1,6 @@
 """Quick: nine methods on five tasks, real images among them, in about a minute."""
 
-from mmbench.suites._nine import nine
+from mmbench.suites._nine_methods import nine_methods
 from mmbench.suites.base import Grid, Suite
 
 QUICK = Suite(
@@ -9,27 +9,27 @@ QUICK = Suite(
     grids=(
         Grid(
             tasks=("bilinear",),
-            algorithms=nine("0.3", "plain", 5, "0.1", "0.3"),
+            algorithms=nine_methods("0.3", "plain", 5, "0.1", "0.3"),
             seeds=32,
             steps=500,
         ),
         Grid(
             # Half as curved as the bilinear game around its solution.
             tasks=("dirac_gan",),
-            algorithms=nine("0.6", "plain", 5, "0.1", "0.6"),
+            algorithms=nine_methods("0.6", "plain", 5, "0.1", "0.6"),
             seeds=32,
             steps=500,
         ),
         Grid(
             # Step sizes at which simultaneous steps diverge slowly.
             tasks=("quadratic",),
-            algorithms=nine("0.03", "plain", 5, "0.03", "0.03"),
+            algorithms=nine_methods("0.03", "plain", 5, "0.03", "0.03"),
             seeds=32,
             steps=500,
         ),
         Grid(
             tasks=("four_gaussians[hidden=32,noise=8,batch=64]",),
-            algorithms=nine("0.01", "adam[beta1=0.5]", 2, "0.01", "0.5"),
+            algorithms=nine_methods("0.01", "adam[beta1=0.5]", 2, "0.01", "0.5"),
             metrics=(
                 "mode_coverage[samples=1000]",
                 "sliced_wasserstein[samples=1000]",
@@ -42,7 +42,7 @@ QUICK = Suite(
         Grid(
             # Zero-sum, because the competitive methods ask for it.
             tasks=("digits01[hidden=48,noise=8,batch=32,dropout=0.1,loss=saturating]",),
-            algorithms=nine("0.01", "adam[beta1=0.5]", 2, "0.01", "0.5"),
+            algorithms=nine_methods("0.01", "adam[beta1=0.5]", 2, "0.01", "0.5"),
             metrics=("digit_coverage[samples=200]", "forgetting[of=digits]"),
             seeds=8,
             steps=300,

@@ -1,6 +1,6 @@
 """Toy: games with a known answer, where theory says what must happen."""
 
-from mmbench.suites._nine import nine
+from mmbench.suites._nine_methods import nine_methods
 from mmbench.suites.base import Grid, Suite
 
 # The step pairs of Schäfer, Zheng and Anandkumar 2020: at the first simultaneous steps
@@ -19,7 +19,7 @@ TOY = Suite(
                 "dirac_gan[loss=wasserstein,clip=1]",
                 "dirac_gan[r1=1]",
             ),
-            algorithms=nine("0.3", "plain", 5, "0.1", "0.3"),
+            algorithms=nine_methods("0.3", "plain", 5, "0.1", "0.3"),
             seeds=64,
             steps=1000,
         ),
@@ -28,7 +28,7 @@ TOY = Suite(
             tasks=("dirac_gan[loss=nonsaturating]",),
             algorithms=tuple(
                 words
-                for words in nine("0.3", "plain", 5, "0.1", "0.3")
+                for words in nine_methods("0.3", "plain", 5, "0.1", "0.3")
                 if "CGD" not in words
             ),
             seeds=64,

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.literature import MANGOUBI_2020
-from mmbench.core.place import Place
-from mmbench.tasks._datasets import Split
+from mmbench.core.placement import Place
+from mmbench.tasks._digit_data import Split
 from mmbench.tasks._gan import Loss, Regulariser
 from mmbench.tasks._image_gan import ImageGame, image_capabilities
 from mmbench.tasks._networks import MLP

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from mmbench.core.game import Game
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.core.streams import generator
 from mmbench.core.vectors import aligned
 from mmbench.tasks._layers import Moments

@@ -5,8 +5,8 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.place import Place
-from mmbench.tasks._datasets import Split, scaled
+from mmbench.core.placement import Place
+from mmbench.tasks._digit_data import Split, scaled
 from mmbench.tasks._gan import GANGame, Loss, Regulariser, is_zero_sum
 from mmbench.tasks._layers import First
 from mmbench.tasks._networks import MLP, Network

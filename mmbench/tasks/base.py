@@ -12,7 +12,7 @@ from torch import Tensor
 from mmbench.core.capability import Capability
 from mmbench.core.description import Description
 from mmbench.core.game import Game
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.core.source import Source
 
 

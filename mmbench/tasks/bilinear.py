@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Count, Finite, NonNegative, Positive, Seed
+from mmbench.core.domains import Count, Finite, NonNegative, Positive, Seed
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.literature import DASKALAKIS_2018
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.tasks.base import (
     SOLVED_METRICS,
     SOLVED_TARGET,

@@ -9,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Count, Natural, NonNegative, Positive
+from mmbench.core.domains import Count, Natural, NonNegative, Positive
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.literature import SCHAEFER_2020
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.tasks import _image_networks
-from mmbench.tasks._cifar10 import CIFAR10_TOP, cifar10_split
+from mmbench.tasks._cifar10_data import CIFAR10_TOP, cifar10_split
 from mmbench.tasks._gan import Loss, Regulariser
 from mmbench.tasks._image_gan import ImageGame, image_capabilities
 from mmbench.tasks._layers import First

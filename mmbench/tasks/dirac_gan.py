@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Finite, NonNegative
+from mmbench.core.domains import Finite, NonNegative
 from mmbench.core.game import Game
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.core.source import Source
 from mmbench.tasks.base import (
     SOLVED_METRICS,

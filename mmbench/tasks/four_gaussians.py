@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Count, NonNegative, Positive
+from mmbench.core.domains import Count, NonNegative, Positive
 from mmbench.core.game import Game
 from mmbench.core.literature import MANGOUBI_2020
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.tasks._gan import GANGame, Loss, Regulariser
 from mmbench.tasks._networks import MLP
 from mmbench.tasks.base import Target, Task

@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Count, Decay, NonNegative
+from mmbench.core.domains import Count, Decay, NonNegative
 from mmbench.core.game import Game
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.tasks import _digit_gan
-from mmbench.tasks._datasets import MNIST_TOP, mnist_split
+from mmbench.tasks._digit_data import MNIST_TOP, mnist_split
 from mmbench.tasks._digit_gan import DigitGame
 from mmbench.tasks._gan import Loss
 from mmbench.tasks._networks import MLP

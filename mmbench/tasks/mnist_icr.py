@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Count, Natural, Positive
+from mmbench.core.domains import Count, Natural, Positive
 from mmbench.core.game import Game
 from mmbench.core.literature import SCHAEFER_2020
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.tasks import _image_networks
-from mmbench.tasks._datasets import MNIST_TOP, mnist_split
+from mmbench.tasks._digit_data import MNIST_TOP, mnist_split
 from mmbench.tasks._gan import Loss, Regulariser
 from mmbench.tasks._image_gan import ImageGame, image_capabilities
 from mmbench.tasks._layers import First

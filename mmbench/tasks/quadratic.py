@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Finite
+from mmbench.core.domains import Finite
 from mmbench.core.game import Game
 from mmbench.core.literature import SCHAEFER_2020
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.tasks.base import (
     SOLVED_METRICS,
     SOLVED_TARGET,

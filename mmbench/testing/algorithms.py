@@ -11,7 +11,7 @@ from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
 from mmbench.core.oracle import COUNTED, DATA
-from mmbench.core.taped import ListeningOracle
+from mmbench.engine.compiled.oracles import RecordingOracle
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
 from mmbench.testing.descriptions import check_description
@@ -174,7 +174,7 @@ def check_fixed_point(algorithm: Algorithm, task: Task, steps: int = 3) -> None:
         game.distance(origin, "declared").any()
     ):
         return
-    oracle, z = ListeningOracle(game, SEEDS, game.memory(origin)), origin
+    oracle, z = RecordingOracle(game, SEEDS, game.memory(origin)), origin
     state = algorithm.init(oracle, z)
     for _ in range(steps):
         oracle.resample()

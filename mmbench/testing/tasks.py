@@ -8,10 +8,10 @@ import torch
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.capability import Capability
 from mmbench.core.game import Game
-from mmbench.engine import run_cell
+from mmbench.engine.cell import Cell
+from mmbench.engine.run_cell import run_cell
 from mmbench.metrics import METRICS
 from mmbench.metrics.base import Point
-from mmbench.plan import Cell
 from mmbench.tasks.base import Task
 from mmbench.testing.descriptions import check_description
 from mmbench.testing.tools import PLACE, SEEDS, begin, equal, must

@@ -12,16 +12,17 @@ from torch import Tensor
 
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
-from mmbench.core.checks import Count, Positive
+from mmbench.core.domains import Count, Positive
 from mmbench.core.game import Game
 from mmbench.core.oracle import COUNTED, Oracle
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.core.streams import generator
-from mmbench.engine import run_cell
+from mmbench.engine.cell import Cell
+from mmbench.engine.run_cell import run_cell
+from mmbench.engine.trajectory import Trajectory
 from mmbench.metrics.base import Column, IterateMetric, Point
-from mmbench.plan import Cell, measured
+from mmbench.runner.plan import measured
 from mmbench.tasks.base import Target, Task
-from mmbench.trajectory import Trajectory
 
 PLACE = Place(dtype=torch.float64)
 SEEDS = (0, 1, 2)

@@ -8,10 +8,10 @@ import pytest
 
 import mmbench
 from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS
-from mmbench.core.checks import Domain
 from mmbench.core.cost import Cost
 from mmbench.core.description import Description, field_types, name_of
-from mmbench.core.docstring import doc_of
+from mmbench.core.docstrings import doc_of
+from mmbench.core.domains import Domain
 from mmbench.core.source import Source
 from mmbench.metrics import METRICS
 from mmbench.suites import SUITES

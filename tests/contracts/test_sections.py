@@ -13,15 +13,15 @@ import pandas as pd
 import pytest
 
 import mmbench
+from mmbench.analysis.report import sections, style
+from mmbench.analysis.report.page import write_report
+from mmbench.analysis.report.sections import SECTIONS
+from mmbench.analysis.report.sections.base import Section, Table, number
+from mmbench.analysis.results import Results, gather
 from mmbench.core.errors import StoreError
-from mmbench.execute import execute
-from mmbench.frame import Results, gather
-from mmbench.plan import plan
-from mmbench.report import sections, style
-from mmbench.report.page import write_report
-from mmbench.report.sections import SECTIONS
-from mmbench.report.sections.base import Section, Table, number
-from mmbench.store import Store
+from mmbench.runner.execute import execute
+from mmbench.runner.plan import plan
+from mmbench.store.folder import Store
 from mmbench.suites.base import Grid, Suite
 
 TOYS = ("bilinear", "bilinear[box=5]", "quadratic")

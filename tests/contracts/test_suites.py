@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmbench.plan import plan
+from mmbench.runner.plan import plan
 from mmbench.suites import SUITES
 from mmbench.suites.base import Suite
 

@@ -10,7 +10,7 @@ from images import fake_cifar10, fake_mnist
 from variants import IMAGE_TASK_VARIANTS, TASK_VARIANTS
 
 from mmbench.core.oracle import Oracle
-from mmbench.core.place import Place
+from mmbench.core.placement import Place
 from mmbench.core.streams import generator
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Target

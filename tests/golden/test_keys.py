@@ -7,15 +7,15 @@ version all change keys. Where that is meant, regenerate with
 
 from pathlib import Path
 
-from mmbench.plan import plan
+from mmbench.runner.plan import plan
 from mmbench.suites import SUITES
 
 KEYS = Path(__file__).with_name("keys.txt")
 
 
-def test_keys_of_the_built_in_suites(request) -> None:
+def test_keys_of_the_built_in_suites(regenerate: bool) -> None:
     """Every cell of every built-in suite has the key that is written down."""
     planned = [f"{name} {cell.key}" for name in SUITES for cell in plan(SUITES[name])]
-    if request.config.getoption("--regenerate"):
+    if regenerate:
         KEYS.write_text("\n".join(planned) + "\n", "utf-8")
     assert planned == KEYS.read_text("utf-8").splitlines()

@@ -17,8 +17,9 @@ import pytest
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.oracle import COUNTED
-from mmbench.engine import run_cell
-from mmbench.plan import ENGINE_VERSION, Cell, measured
+from mmbench.engine.cell import ENGINE_VERSION, Cell
+from mmbench.engine.run_cell import run_cell
+from mmbench.runner.plan import measured
 from mmbench.tasks import TASKS
 from mmbench.testing.tools import PLACE, Entries
 

@@ -19,7 +19,7 @@ import faulty
 import pytest
 from faulty import Command, Elsewhere
 
-from mmbench.store import Store
+from mmbench.store.folder import Store
 
 WAYS = {
     "process": (),
@@ -195,7 +195,7 @@ def _harm(
     elif fault == "SIGTERM":
         command.process.terminate()
     elif fault == "child":
-        faulty.kill_one(command, "mmbench.child", chance)
+        faulty.kill_one(command, "mmbench.runner.child_process", chance)
     elif fault == "scheduler":
         machines().scheduler.kill()
     elif fault == "disk read-only":

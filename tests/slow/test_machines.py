@@ -11,7 +11,7 @@ from pathlib import Path
 import faulty
 import pytest
 
-from mmbench.lease import holder
+from mmbench.store.lease import holder
 
 MNIST = """
 [[grid]]

@@ -9,9 +9,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from mmbench.frame import load
-from mmbench.store import Store
-from mmbench.upkeep import check
+from mmbench.analysis.results import load
+from mmbench.store.folder import Store
+from mmbench.store.integrity import check
 
 WORDS = ("-t", "bilinear", "-t", "dirac_gan", "-t", "quadratic")
 WORDS += ("-a", "gda", "-a", "omd", "-a", "extragradient", "-a", "cgd")

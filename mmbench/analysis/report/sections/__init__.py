@@ -1,0 +1,25 @@
+"""The sections, in page order; each makes nothing where there are no data for it."""
+
+from collections.abc import Callable
+
+from mmbench.analysis.report.sections import (
+    convergence,
+    methods,
+    modes,
+    outcomes,
+    portraits,
+    provenance,
+    summary,
+)
+from mmbench.analysis.report.sections.base import Section
+from mmbench.analysis.results import Results
+
+SECTIONS: dict[str, Callable[[Results], Section | None]] = {
+    "summary": summary.section,
+    "convergence": convergence.section,
+    "outcomes": outcomes.section,
+    "modes": modes.section,
+    "portraits": portraits.section,
+    "methods": methods.section,
+    "provenance": provenance.section,
+}

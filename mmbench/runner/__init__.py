@@ -1,0 +1,1 @@
+"""From suites to stored results: what is lacking, who computes it, where."""

@@ -1,0 +1,123 @@
+"""Plan: suite to cells, in a stable order, each with its key."""
+
+from dataclasses import replace
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.algorithms.base import Algorithm
+from mmbench.core.description import Description, text
+from mmbench.core.errors import DescriptionError
+from mmbench.engine.cell import KEEPING, Cell
+from mmbench.metrics import METRICS
+from mmbench.metrics.base import Metric
+from mmbench.suites.base import Grid, Suite
+from mmbench.tasks import TASKS
+from mmbench.tasks.base import Task
+
+
+def plan(suite: Suite) -> tuple[Cell, ...]:
+    """Cells of a suite: grids in order, within them tasks, then algorithms.
+
+    A cell that stands in several grids is planned once, with the metrics of all.
+
+    Raises:
+        DescriptionError: one sentence about the first fault found.
+    """
+    cells: dict[str, Cell] = {}
+    for grid in suite.grids:
+        for cell in _cells(grid, tuple(cells.values())):
+            first = cells.setdefault(cell.key, cell)
+            if first.label != cell.label:
+                raise DescriptionError(
+                    f"{cell.algorithm} on {cell.task} must have one label; got "
+                    f"{first.label!r} and {cell.label!r}."
+                )
+            cells[cell.key] = replace(
+                first,
+                metrics=tuple(dict.fromkeys((*first.metrics, *cell.metrics))),
+                keep=max(first.keep, cell.keep, key=KEEPING.index),
+            )
+            if cell.after and cells[cell.after.key].keep == "none":
+                start = cells[cell.after.key]
+                cells[start.key] = replace(start, keep="last")
+    labels: dict[tuple[str, str], str] = {}
+    for cell in cells.values():
+        place = (text(cell.task), cell.label)
+        if place in labels:
+            raise DescriptionError(
+                f"Labels must be unique on a task; {cell.label!r} stands on "
+                f"{place[0]} for {labels[place]} and for {cell.algorithm}; write "
+                "'label = ...' before one."
+            )
+        labels[place] = text(cell.algorithm)
+    return tuple(cells.values())
+
+
+def _cells(grid: Grid, earlier: tuple[Cell, ...]) -> list[Cell]:
+    chosen = [METRICS.described(one) for one in grid.metrics]
+    algorithms = [labelled(one) for one in grid.algorithms]
+    cells = []
+    for task in [TASKS.described(one) for one in grid.tasks]:
+        metrics = measured(task, chosen)
+        for label, algorithm in algorithms:
+            cells.append(
+                Cell(
+                    task=task,
+                    algorithm=algorithm,
+                    seeds=tuple(range(grid.first_seed, grid.first_seed + grid.seeds)),
+                    steps=grid.steps,
+                    records=grid.records,
+                    dtype=grid.dtype,
+                    precision=grid.precision,
+                    after=_before(grid, task, earlier),
+                    inherit=grid.inherit,
+                    keep=grid.keep,
+                    metrics=metrics,
+                    label=label,
+                )
+            )
+    return cells
+
+
+def _before(grid: Grid, task: Task, earlier: tuple[Cell, ...]) -> Cell | None:
+    """The cell that the grid goes on from: of the same task, if there is one."""
+    if not grid.after:
+        return None
+    named = [cell for cell in earlier if cell.label == grid.after]
+    chosen = [cell for cell in named if cell.task == task] or named
+    if len(chosen) != 1:
+        known = ", ".join(dict.fromkeys(cell.label for cell in earlier))
+        raise DescriptionError(
+            f"Grid.after must be the label of one cell of an earlier grid; got "
+            f"{grid.after!r}, which names {len(chosen)}; known: {known or 'none'}."
+        )
+    (start,) = chosen
+    last = grid.first_seed + grid.seeds - 1
+    if grid.first_seed not in start.seeds or last not in start.seeds:
+        raise DescriptionError(
+            f"A grid after {grid.after!r} must have seeds of it, {start.seeds[0]} to "
+            f"{start.seeds[-1]}; got {grid.first_seed} to {last}."
+        )
+    return start
+
+
+def labelled(given: str | Description) -> tuple[str, Algorithm]:
+    """Label and algorithm of a description, of `words` or of `label = words`."""
+    label, equals, words = "", "", given
+    if isinstance(given, str):
+        label, equals, rest = given.partition(" = ")
+        if "[" in label:  # gda[step_size = 0.1] has no label
+            equals = ""
+        words = rest if equals else given
+    algorithm = ALGORITHMS.described(words)
+    if equals and not label.strip():
+        raise DescriptionError(f"A label must not be empty; got {given!r}.")
+    return (label.strip() if equals else text(algorithm)), algorithm
+
+
+def measured(task: Task, chosen: list[Metric]) -> tuple[Metric, ...]:
+    """The metrics of a task: those chosen, else its own, and those of its target."""
+    metrics = chosen or [METRICS.build(words) for words in task.metrics]
+    given = {column.name for metric in metrics for column in metric.columns}
+    if task.target and not {name for name, _ in task.target.bounds} <= given:
+        metrics = [METRICS.build(task.target.metric), *metrics]
+    return tuple(dict.fromkeys(metrics))

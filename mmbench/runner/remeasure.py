@@ -1,0 +1,98 @@
+"""Remeasure: further metrics of a stored cell from its kept iterates, without training.
+
+Where iterates of every record were kept, the new columns are whole; where only the last
+ones were, the records before hold NaN.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mmbench.core.placement import Place
+from mmbench.engine.cell import Cell
+from mmbench.engine.chunk import Chunk
+from mmbench.engine.recording import Recording, check_shape
+from mmbench.engine.run_cell import Starts, arithmetic, width_of
+from mmbench.metrics.base import Metric, TrajectoryMetric
+
+
+class Measured(NamedTuple):
+    """A cell's table with further columns, and what real data get in them."""
+
+    frame: pd.DataFrame
+    ideal: dict[str, float]
+
+
+def remeasure(
+    cell: Cell,
+    frame: pd.DataFrame,
+    kept: dict[str, np.ndarray],
+    missing: tuple[Metric, ...],
+    place: Place,
+    starts: Starts | None,
+) -> Measured:
+    """Add the columns of some metrics to a cell's table.
+
+    Args:
+        cell: what the table is of.
+        frame: the table.
+        kept: iterates "z" (kept, runs, dim) and their "steps".
+        missing: the metrics to add.
+        place: where games are built.
+        starts: as `run_cell` takes it.
+    """
+    place = place._replace(dtype=getattr(torch, cell.dtype))
+    rows, ideal = _measured(cell, kept, missing, place, starts)
+    frame = frame.copy()
+    steps = sorted(set(frame["step"]))
+    shape = (len(cell.seeds), len(steps))
+    for name, values in rows.items():  # (kept, runs) to (runs, records), run by run
+        whole = np.full(shape, np.nan)
+        whole[:, [steps.index(step) for step in kept["steps"]]] = values.T
+        frame[name] = whole.reshape(-1)
+    for metric in missing:
+        if isinstance(metric, TrajectoryMetric):
+            values = frame[metric.of].to_numpy().reshape(shape).T
+            given = metric.summarise(steps, values)
+            for column in metric.columns:
+                found = np.asarray(given[column.name])
+                check_shape(metric, column.name, found.shape, len(cell.seeds))
+                frame[column.name] = np.repeat(found, len(steps))
+    return Measured(frame, ideal)
+
+
+def _measured(
+    cell: Cell,
+    kept: dict[str, np.ndarray],
+    missing: tuple[Metric, ...],
+    place: Place,
+    starts: Starts | None,
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Columns (kept, runs) of the metrics of an iterate, and their ideals."""
+    width, parts = width_of(cell, place), []
+    ideal: dict[str, float] = {}
+    z = torch.from_numpy(kept["z"])
+    with arithmetic():
+        for first in range(0, len(cell.seeds), width):
+            chosen = slice(first, first + width)
+            recording = Recording(cell, cell.seeds[chosen])
+            given = starts()[chosen] if starts else None
+            chunk = Chunk(cell, place, width, recording, given)
+            ideal = ideal or {
+                name: value
+                for metric in missing
+                for name, value in metric.ideal(chunk.game).items()
+            }
+            parts.append(
+                [chunk.measure(chunk.padded(one[chosen]), missing) for one in z]
+            )
+    names: list[Any] = list(parts[0][0])
+    columns = {
+        name: np.stack(
+            [np.concatenate([part[i][name] for part in parts]) for i in range(len(z))]
+        )
+        for name in names
+    }
+    return columns, ideal

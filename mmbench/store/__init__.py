@@ -1,0 +1,1 @@
+"""Files of results: whole, checked, leased; knows no cell."""

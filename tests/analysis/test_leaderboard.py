@@ -1,0 +1,243 @@
+"""Places, letters and medians, on tables made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmbench.analysis import leaderboard
+from mmbench.analysis.results import Results
+from mmbench.core.status import Status
+from mmbench.store.folder import Store
+
+COLUMN = {"name": "distance", "title": "distance", "better": "lower", "scale": "log"}
+
+
+def cell(
+    label: str,
+    status: list[str],
+    last: list[float],
+    task: str = "t",
+    *,
+    price: int = 10,
+    seeds: list[int] | None = None,
+) -> pd.DataFrame:
+    """Runs with records at steps 0, 5 and 10; a converged one did so at 5."""
+    runs = zip(seeds or range(len(last)), status, last, strict=True)
+    rows = [
+        {
+            "task": task,
+            "algorithm": "gda",
+            "label": label,
+            "seed": seed,
+            "step": step,
+            "grad_x": price * step // 10,
+            "grad_y": 0,
+            "hvps": 0,
+            "values": 0,
+            "samples": 0,
+            "cell_seconds": 0.1 * step,
+            "status": state,
+            "stopped_at": 5 if state == Status.CONVERGED else 10,
+            "reason": "",
+            "distance": value if step == 10 else 1.0 + seed,
+            "key": f"{task}/{label}",
+        }
+        for seed, state, value in runs
+        for step in (0, 5, 10)
+    ]
+    return pd.DataFrame(rows)
+
+
+def results(
+    *cells: pd.DataFrame, target: str = "distance ≤ 0.001", column: dict = COLUMN
+) -> Results:
+    frame = pd.concat(cells, ignore_index=True)
+    footers = {
+        one["key"].iloc[0]: {
+            "task": one["task"].iloc[0],
+            "label": one["label"].iloc[0],
+            "columns": [column],
+            "target": target,
+        }
+        for one in cells
+    }
+    return Results(frame, footers, Store("unused"))
+
+
+def outcomes(converged: int, runs: int) -> list[str]:
+    return ["converged"] * converged + ["finished"] * (runs - converged)
+
+
+def board(*cells: pd.DataFrame, **options) -> leaderboard.Board:
+    return leaderboard.boards(results(*cells, **options))[1]["t"]
+
+
+def test_entries_apart_and_together() -> None:
+    """16/16 beats 0/16; 15/16 shares the first place."""
+    values = [0.1 * at for at in range(16)]
+    table, pairs = board(
+        cell("none", outcomes(0, 16), values),
+        cell("all", outcomes(16, 16), values),
+        cell("most", outcomes(15, 16), values),
+    )
+    assert table["label"].tolist() == ["all", "most", "none"]
+    assert table["place"].tolist() == [1, 1, 3]
+    assert table["groups"].tolist() == ["a", "a", "b"]
+    verdicts = pairs.set_index(["first", "second"])["verdict"]
+    assert verdicts["all", "most"] == "share a place"
+    assert verdicts["most", "none"] == "apart"
+    assert table["success"].tolist() == [1.0, 15 / 16, 0.0]
+
+
+def test_a_clear_but_small_difference_shares_the_place() -> None:
+    """Seventeen of 400 pairs are far from chance and still below five points."""
+    values = [0.1 * at for at in range(400)]
+    table, pairs = board(
+        cell("all", outcomes(400, 400), values),
+        cell("almost", outcomes(383, 400), values),
+    )
+    assert pairs["p_holm"].iloc[0] < 1e-4
+    assert table["place"].tolist() == [1, 1]
+
+
+def test_fewer_than_eight_pairs_are_never_tested() -> None:
+    values = [0.1 * at for at in range(7)]
+    table, pairs = board(
+        cell("all", outcomes(7, 7), values), cell("none", outcomes(0, 7), values)
+    )
+    assert table["place"].tolist() == [1, 1]
+    assert np.isnan(pairs["p"].iloc[0])
+    assert "fewer than 8 pairs" in pairs["verdict"].iloc[0]
+
+
+def test_pairs_are_those_of_common_seeds() -> None:
+    """Seeds that only one entry has are in its rate, not in the comparison."""
+    values = [0.1 * at for at in range(16)]
+    _, pairs = board(
+        cell("one", outcomes(16, 16), values),
+        cell("other", outcomes(0, 16), values, seeds=list(range(10, 26))),
+    )
+    assert pairs["pairs"].iloc[0] == 6
+
+
+def test_median_counts_missing_values_as_the_worst() -> None:
+    """Two of three runs without a value: no finite median."""
+    table, _ = board(cell("one", ["error"] * 3, [0.5, np.nan, np.nan]))
+    assert table["median"].iloc[0] == np.inf
+    table, _ = board(cell("one", outcomes(0, 3), [0.5, 0.25, np.nan]))
+    assert table["median"].iloc[0] == 0.5
+
+
+def test_higher_is_better_where_the_column_says_so() -> None:
+    """The interval keeps its order, and a missing value is minus infinity."""
+    modes = COLUMN | {"better": "higher"}
+    table, _ = board(cell("one", outcomes(0, 5), [4, 3, 2, 1, np.nan]), column=modes)
+    row = table.iloc[0]
+    assert row["median"] == 2
+    assert row["median_low"] == -np.inf
+    assert row["median_low"] <= row["median"] <= row["median_high"] <= 4
+
+
+def test_price_to_the_target() -> None:
+    """What half of the runs needed; infinite where fewer than half got there."""
+    table, _ = board(cell("one", outcomes(3, 4), [0.1, 0.2, 0.3, 0.4], price=100))
+    assert table["gradient_equivalents"].iloc[0] == 100
+    assert table["to_target"].iloc[0] == 50
+    table, _ = board(cell("one", outcomes(1, 4), [0.1, 0.2, 0.3, 0.4]))
+    assert table["to_target"].iloc[0] == np.inf
+
+
+def test_without_a_target_the_metric_decides() -> None:
+    """Signed ranks: better on ten of ten seeds, and better on half of them."""
+    low = [0.01 * (at + 1) for at in range(10)]
+    high = [1.0 + 0.03 * at for at in range(10)]
+    mixed = [low[at] + (0.001 if at % 2 else -0.001) for at in range(10)]
+    table, pairs = board(
+        cell("high", outcomes(0, 10), high),
+        cell("low", outcomes(0, 10), low),
+        cell("mixed", outcomes(0, 10), mixed),
+        target="",
+    )
+    assert table["label"].tolist()[-1] == "high"
+    assert table["place"].tolist() == [1, 1, 3]
+    assert "success" not in table
+    wins = pairs.set_index(["first", "second"])["difference"]
+    assert set(wins) == {1.0, 0.5}
+
+
+def test_runs_that_went_the_same_way_count_once() -> None:
+    """No interval, and a pair of such entries is a single pair."""
+    same = [
+        cell("all", outcomes(12, 12), [0.5] * 12).assign(distance=0.5),
+        cell("none", outcomes(0, 12), [0.5] * 12).assign(distance=0.5),
+    ]
+    table, pairs = board(*same)
+    assert table["alike"].all()
+    assert table["success_low"].isna().all()
+    assert pairs["pairs"].iloc[0] == 1
+    assert table["place"].tolist() == [1, 1]
+
+
+def test_overall_compares_on_common_tasks() -> None:
+    """An entry without the hard task has the higher mean and no better place."""
+    values = [0.1 * at for at in range(16)]
+    found = results(
+        cell("both", outcomes(16, 16), values, "easy"),
+        cell("easy only", outcomes(16, 16), values, "easy"),
+        cell("weak", outcomes(0, 16), values, "easy"),
+        cell("both", outcomes(4, 16), values, "hard"),
+        cell("weak", outcomes(0, 16), values, "hard"),
+    )
+    overall, by_task = leaderboard.boards(found)
+    assert overall
+    assert list(by_task) == ["easy", "hard"]
+    table = overall.table.set_index("label")
+    assert table["success"].to_dict() == {"both": 0.625, "easy only": 1.0, "weak": 0.0}
+    assert table["tasks"].to_dict() == {"both": 2, "easy only": 1, "weak": 2}
+    assert table["place"].to_dict() == {"both": 1, "easy only": 1, "weak": 3}
+    assert (table["success_low"] <= table["success"]).all()
+    assert (table["success"] <= table["success_high"]).all()
+
+
+def test_overall_needs_a_target() -> None:
+    values = [0.1 * at for at in range(4)]
+    found = results(cell("one", outcomes(0, 4), values), target="")
+    assert leaderboard.boards(found)[0] is None
+
+
+def test_entries_that_never_met_are_not_compared() -> None:
+    values = [0.1 * at for at in range(16)]
+    found = results(
+        cell("here", outcomes(16, 16), values, "easy"),
+        cell("there", outcomes(0, 16), values, "hard"),
+    )
+    overall, _ = leaderboard.boards(found)
+    assert overall
+    assert overall.table["place"].tolist() == [1, 1]
+    assert overall.pairs["tasks"].iloc[0] == 0
+
+
+def test_a_column_that_one_entry_lacks() -> None:
+    """It has no median, and comes last; it is not tested on what was not measured."""
+    values = [0.1 * at for at in range(10)]
+    lacking = cell("lacking", outcomes(0, 10), [np.nan] * 10)
+    found = results(cell("one", outcomes(0, 10), values), lacking, target="")
+    found.footers["t/lacking"]["columns"] = []
+    table, pairs = leaderboard.boards(found)[1]["t"]
+    assert table["label"].tolist() == ["one", "lacking"]
+    assert np.isnan(table["median"].iloc[1])
+    assert pairs["pairs"].iloc[0] == 0
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_ties_in_success_are_ordered_by_the_metric(better: str) -> None:
+    """The order of rows, not the place."""
+    small, large = [0.1, 0.2, 0.3], [1.1, 1.2, 1.3]
+    table, _ = board(
+        cell("large", outcomes(0, 3), large),
+        cell("small", outcomes(0, 3), small),
+        column=COLUMN | {"better": better},
+    )
+    expected = ["small", "large"] if better == "lower" else ["large", "small"]
+    assert table["label"].tolist() == expected
+    assert table["place"].tolist() == [1, 1]

@@ -1,0 +1,130 @@
+"""Who computes and what a cell may take, on the command line."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mmbench.cli import main
+from mmbench.cli._resource_options import Size
+from mmbench.runner import dask_cluster
+from mmbench.store.folder import Store
+
+GRID = ("run", "-t", "bilinear", "-a", "gda", "-a", "omd", "--steps", "9")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def said(*words: str) -> Result:
+    """What the command line answers."""
+    return CliRunner().invoke(main, [*GRID, *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--workers", "2", "--scheduler", "tcp://a:1"), "must not be given together"),
+        (("--workers", "-1"), "-1 is not in the range x>=0"),
+        (("--timeout", "0"), "0.0 is not in the range x>0"),
+        (("--timeout", "soon"), "'soon' is not a valid float"),
+        (("--memory", "much"), "must be a size such as 800M or 4GB; got 'much'."),
+        (("--memory", "0"), "must be a size such as 800M or 4GB; got '0'."),
+        (("--memory", "-4GB"), "must be a size such as 800M or 4GB; got '-4GB'."),
+        (("--memory", "9" * 30 + "T"), "must be a size such as 800M or 4GB; got"),
+        (("--scheduler", "nowhere"), "--scheduler must be the address of a running"),
+        (("--scheduler", "tcp://127.0.0.1:9"), "must be the address of a running"),
+        (("--scheduler", "there.json"), "'there.json' gave FileNotFoundError"),
+        (("--scheduler", "here.json"), "'here.json' gave KeyError"),
+        (("--scheduler", "list.json"), "'list.json' gave TypeError"),
+    ],
+)
+def test_bad_values_are_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, words: tuple[str, ...], message: str
+) -> None:
+    """In a sentence, with exit code 2."""
+    monkeypatch.setattr(dask_cluster, "_PATIENCE", 1)
+    (folder / "here.json").write_text("{}")
+    (folder / "list.json").write_text("[]")
+    answer = said(*words)
+    assert answer.exit_code == 2, answer.output
+    assert message in answer.stderr
+    assert "Traceback" not in answer.output
+    assert answer.stderr.splitlines()[-1].startswith("Error: ")
+    assert not list(folder.rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("given", ["soon", "-1", "nan", ""])
+def test_the_time_between_checkpoints_is_a_number(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    """Or nothing begins."""
+    monkeypatch.setenv("MMBENCH_CHECKPOINT", given)
+    answer = said()
+    assert answer.exit_code == 2
+    assert (
+        f"MMBENCH_CHECKPOINT must be a number of seconds, 0 or more; got {given!r}"
+        in (answer.stderr)
+    )
+    monkeypatch.setenv("MMBENCH_CHECKPOINT", "0.5")
+    assert Store("mmbench-results").slot("0" * 24).every == 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [
+        ("800M", 800 * 2**20),
+        ("4GB", 4 * 2**30),
+        ("1.5 GiB", 3 * 2**29),
+        ("2tb", 2**41),
+        ("12345", 12345),
+        ("7k", 7 * 2**10),
+    ],
+)
+def test_sizes_are_read(words: str, size: int) -> None:
+    """As people write them."""
+    assert Size().convert(words, None, None) == size
+
+
+def test_other_versions_may_be_refused() -> None:
+    """What they computed answers, unless --same-environment is given."""
+    assert "2 computed" in said("--same-environment").stdout
+    assert "2 already there" in said("--same-environment").stdout
+    store = Store("mmbench-results")
+    key = min(store)
+    footer = store.footer(key)
+    footer["provenance"] |= {"mmbench": "0.0.1"}
+    store.put(key, store.frame(key), footer, store.arrays(key))
+    assert "2 already there" in said().stdout
+    again = said("--same-environment")
+    assert again.exit_code == 0, again.output
+    assert "1 computed" in again.stdout
+    assert "2 already there" in said("--same-environment").stdout
+
+
+def test_limits_are_told_of_in_the_table(folder: Path) -> None:
+    """A cell that takes too long ends with what it had, and may have more."""
+    (folder / "naps.py").write_text(
+        "import time\n"
+        "from dataclasses import dataclass\n"
+        "from mmbench.algorithms.gda import GDA\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Naps(GDA):\n"
+        "    def step(self, oracle, z, state):\n"
+        "        time.sleep(0.5)\n"
+        "        return super().step(oracle, z, state)\n"
+    )
+    words = ("-a", "naps.py:Naps", "--timeout")
+    short = said(*words, "2")
+    assert short.exit_code == 0, short.output
+    assert "timeout" in short.stdout
+    assert "2 computed" not in said(*words, "1").stdout
+    again = said(*words, "1.5")
+    assert "0 computed" in again.stdout
+    longer = said(*words, "300")
+    assert "1 computed" in longer.stdout
+    assert "timeout" not in longer.stdout

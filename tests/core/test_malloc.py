@@ -1,0 +1,42 @@
+"""Heap: freed memory is kept where the C library can be asked to."""
+
+import ctypes
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mmbench.core import malloc
+
+
+@pytest.fixture(autouse=True)
+def _afresh():
+    malloc.keep_freed.cache_clear()
+    yield
+    malloc.keep_freed.cache_clear()
+
+
+def test_both_settings_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of some size are neither mapped by themselves nor handed back."""
+    made: list[tuple[int, int]] = []
+    library = SimpleNamespace(mallopt=lambda *setting: made.append(setting))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+    malloc.keep_freed()
+    malloc.keep_freed()
+    assert [name for name, _ in made] == [-3, -1]
+    assert all(value > 2**20 for _, value in made)
+
+
+@pytest.mark.parametrize("error", [None, OSError, TypeError])
+def test_other_libraries_are_left_alone(
+    error: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without such a setting, or without a way to it, nothing happens."""
+
+    def library(name: None) -> SimpleNamespace:
+        if error:
+            raise error
+        return SimpleNamespace()
+
+    monkeypatch.setattr(ctypes, "CDLL", library)
+    malloc.keep_freed()

@@ -1,0 +1,274 @@
+"""Registries: names, words, nearest names, and classes from outside."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmbench.algorithms import ALGORITHMS, DIRECTIONS
+from mmbench.algorithms.gda import GDA
+from mmbench.core.description import digest, reference_of, text
+from mmbench.core.errors import DescriptionError, MmbenchError, UnknownNameError
+from mmbench.core.spec import Reference, parse
+from mmbench.metrics import METRICS
+from mmbench.tasks import TASKS
+
+MINE = '''
+"""Somebody's algorithm."""
+from dataclasses import dataclass
+import mmbench
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(mmbench.Algorithm):
+    """Half a step of GDA.
+
+    Args:
+        k: a number.
+    """
+
+    k: int = 2
+    source = mmbench.Source(authors="Somebody", year=2026, title="Mine")
+
+    @property
+    def cost(self):
+        return mmbench.Cost(grad_x=1, grad_y=1)
+
+    def step(self, oracle, z, state):
+        return z - 0.1 / self.k * oracle.field(z), state
+
+
+@dataclass(frozen=True, kw_only=True)
+class Half(mmbench.Algorithm):
+    """Not finished."""
+
+
+class Bare(Mine):
+    """Not decorated."""
+
+    other: int = 3
+
+
+def function():
+    """Not a class."""
+'''
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A file with somebody's classes."""
+    path = tmp_path / "mine.py"
+    path.write_text(MINE, "utf-8")
+    return path
+
+
+# ---- words ----
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("gda", Reference("gda", {})),
+        ("  gda  ", Reference("gda", {})),
+        ("gda[]", Reference("gda", {})),
+        ("gda[k=3]", Reference("gda", {"k": 3})),
+        ("gda[k=3,]", Reference("gda", {"k": 3})),
+        ("gda[ k = 3 , s = 1e-3 ]", Reference("gda", {"k": 3, "s": 1e-3})),
+        ("gda[s=(1,2.5)]", Reference("gda", {"s": (1, 2.5)})),
+        (
+            "gda[a=true,b=False,c=none]",
+            Reference("gda", {"a": True, "b": False, "c": None}),
+        ),
+        (
+            "a[d=b[c=d[e=-1]]]",
+            Reference("a", {"d": Reference("b", {"c": Reference("d", {"e": -1})})}),
+        ),
+        ("x/y.py:Mine[k=3]", Reference("x/y.py:Mine", {"k": 3})),
+        ("/a b/y.py:Mine", Reference("/a b/y.py:Mine", {})),
+    ],
+)
+def test_parse(written: str, expected: Reference) -> None:
+    """Names, numbers, pairs, truth values and nested names."""
+    assert parse(written) == expected
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        " ",
+        "[]",
+        "gda[",
+        "gda[k",
+        "gda[k=",
+        "gda[k=]",
+        "gda[k=3",
+        "gda[k=3]]",
+        "gda]",
+        "gda[=3]",
+        "gda[k=(1,2]",
+        "gda[k=(1",
+        "gda[k=3 l=4]",
+        "gda[k=1,k=2]",
+        "gda[,]",
+        "gda[k==3]",
+        "gda(k=3)",
+        "gda[k=3]x",
+        "gda[k=1;l=2]=",
+        ",",
+    ],
+)
+def test_bad_words_are_refused(written: str) -> None:
+    """One sentence that repeats the words and shows how they should read."""
+    with pytest.raises(DescriptionError) as caught:
+        ALGORITHMS.build(written)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text(alphabet="gdacg[]=(),.:0123456789 step_size-ek", max_size=30))
+@settings(max_examples=400, deadline=None)
+def test_any_words_build_or_are_refused(written: str) -> None:
+    """No words raise anything but our own error."""
+    try:
+        built = ALGORITHMS.build(written)
+    except MmbenchError:
+        return
+    assert ALGORITHMS.build(text(built)) == built
+
+
+@pytest.mark.parametrize(
+    ("registry", "written", "sentence"),
+    [
+        (ALGORITHMS, "gdaa", "Unknown algorithm 'gdaa'. Did you mean 'gda'?"),
+        (ALGORITHMS, "extragradeint", "Did you mean 'extragradient'?"),
+        (TASKS, "bilinaer", "Unknown task 'bilinaer'. Did you mean 'bilinear'?"),
+        (METRICS, "mode_covrage", "Did you mean 'mode_coverage'?"),
+        (
+            ALGORITHMS,
+            "cgd[stepsize=1]",
+            "Unknown parameter of cgd 'stepsize'. Did you mean 'step_size'?",
+        ),
+        (
+            ALGORITHMS,
+            "gda[direction=adm]",
+            "Unknown direction 'adm'. Did you mean 'adam'?",
+        ),
+        (ALGORITHMS, "gda[direction=adam[beta=1]]", "Did you mean 'beta"),
+        (ALGORITHMS, "accept_reject[acceptance=evry]", "Did you mean 'every'?"),
+        (ALGORITHMS, "zzzzzz", "Known: gda, alternating_gda"),
+        (ALGORITHMS, "gda[step_size=adam]", "GDA.step_size must be a number"),
+        (ALGORITHMS, "gda[step_size=adam[beta1=0]]", "stands where none is expected"),
+        (ALGORITHMS, "gda[step_size=-1]", "must be a number above 0"),
+        (ALGORITHMS, "cgd[solve=z]", "must be 'x' or 'y'; got 'z'."),
+        (TASKS, "bilinear[dim=0]", "must be a whole number at least 1; got 0."),
+        (TASKS, "bilinear[dim=2.5]", "got 2.5."),
+    ],
+)
+def test_faults_name_the_nearest(registry, written: str, sentence: str) -> None:
+    """A misspelt name, parameter or nested name brings the nearest known one."""
+    with pytest.raises(DescriptionError) as caught:
+        registry.build(written)
+    assert sentence in str(caught.value)
+
+
+def test_mapping() -> None:
+    """A registry is a mapping in the order of reports; unknown names are KeyErrors."""
+    assert next(iter(ALGORITHMS)) == "gda"
+    assert ALGORITHMS["gda"] is GDA
+    assert len(ALGORITHMS) == len(list(ALGORITHMS))
+    assert "gdaa" not in ALGORITHMS
+    with pytest.raises(KeyError):
+        ALGORITHMS["gdaa"]
+
+
+def test_summaries_are_read_without_importing() -> None:
+    """`list` reads first lines from the sources."""
+    for registry in (ALGORITHMS, TASKS, METRICS, DIRECTIONS):
+        for name, cls in registry.items():
+            assert registry.summary(name) == (cls.__doc__ or "").partition("\n")[0]
+
+
+def test_described_takes_words_and_members() -> None:
+    """Grids name members either way; strangers are refused."""
+    assert ALGORITHMS.described("gda") == ALGORITHMS.described(GDA()) == GDA()
+    with pytest.raises(DescriptionError, match="must be a task"):
+        TASKS.described(GDA())
+
+
+# ---- classes from outside ----
+
+
+def test_outside_class(mine: Path) -> None:
+    """A file's class is built, named by its class, and carries its source's digest."""
+    built = ALGORITHMS.build(f"{mine}:Mine[k=3]")
+    assert built.k == 3
+    assert text(built) == "Mine[k=3]"
+    assert reference_of(type(built)).startswith("mine.py:Mine@")
+
+
+def test_outside_class_has_its_folder_left_out(mine: Path, tmp_path: Path) -> None:
+    """The same file elsewhere has the same digest; edited code has another."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine.py").write_text(MINE, "utf-8")
+    here, there = (
+        ALGORITHMS.build(f"{folder}/mine.py:Mine") for folder in (tmp_path, elsewhere)
+    )
+    assert digest(here) == digest(there)
+    mine.write_text(MINE.replace("0.1", "0.2"), "utf-8")
+    assert digest(ALGORITHMS.build(f"{mine}:Mine")) != digest(here)
+
+
+def test_outside_class_by_module(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class is also found in an importable module."""
+    monkeypatch.syspath_prepend(str(mine.parent))
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    assert ALGORITHMS.build("mine:Mine[k=4]").k == 4
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+
+
+def test_built_in_named_through_another_file_stays_itself(tmp_path: Path) -> None:
+    """A file that imports GDA does not change what GDA is called, nor its address."""
+    before = digest(GDA())
+    path = tmp_path / "borrowed.py"
+    path.write_text("from mmbench.algorithms.gda import GDA\n", "utf-8")
+    try:
+        ALGORITHMS.build(f"{path}:GDA")
+        assert digest(GDA()) == before
+    finally:
+        for name in ("outside", "source_digest"):
+            if name in vars(GDA):
+                delattr(GDA, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("Mien", "Did you mean 'Mine'?"),
+        ("Half", "must define cost, step."),
+        ("Bare", "must be decorated with @dataclass"),
+        ("function", "must be a subclass of mmbench's Algorithm"),
+        ("Mine[l=3]", "Unknown parameter of"),
+    ],
+)
+def test_outside_faults(mine: Path, name: str, sentence: str) -> None:
+    """What an outsider can get wrong is said in one sentence."""
+    with pytest.raises(DescriptionError) as caught:
+        ALGORITHMS.build(f"{mine}:{name}")
+    assert sentence in str(caught.value)
+
+
+def test_outside_files_that_fail(tmp_path: Path) -> None:
+    """No file, no module, a file that raises, a file that is not Python."""
+    with pytest.raises(UnknownNameError, match="must name a Python file"):
+        ALGORITHMS.build(f"{tmp_path}/none.py:Mine")
+    with pytest.raises(UnknownNameError, match="must name a Python file"):
+        ALGORITHMS.build("no_such_package.module:Mine")
+    for content in ("raise RuntimeError('no')", "this is not python"):
+        path = tmp_path / "bad.py"
+        path.write_text(content, "utf-8")
+        with pytest.raises(DescriptionError, match="must be importable; it raised"):
+            ALGORITHMS.build(f"{path}:Mine")

@@ -1,0 +1,412 @@
+"""Compiled steps: the same runs, records, endings and charges as without."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from variants import ALGORITHM_VARIANTS
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.algorithms.base import Algorithm
+from mmbench.core.cost import Cost
+from mmbench.core.errors import DescriptionError
+from mmbench.core.oracle import COUNTED
+from mmbench.core.placement import Place
+from mmbench.core.status import Status
+from mmbench.engine.cell import Cell
+from mmbench.engine.compiled import block
+from mmbench.engine.compiled.c_operations import UnsupportedError
+from mmbench.engine.compiled.oracles import TracingOracle
+from mmbench.engine.run_cell import run_cell
+from mmbench.engine.trajectory import Trajectory
+from mmbench.runner.compute import compute_and_store
+from mmbench.runner.plan import measured
+from mmbench.store.folder import Store
+from mmbench.tasks import TASKS
+from mmbench.testing.tools import PLACE, Entries
+
+SMALL = "four_gaussians[hidden=4,noise=2,batch=8]"
+COMPILED = PLACE._replace(compiled=True)
+
+# What a step of these does next depends on numbers of the runs.
+UNTRACED = ("accept_reject_search",)
+# So few inner iterations are made without asking whether any run needs them.
+SHORT = dict.fromkeys(("acgd", "cgd", "one_sided_cgd"), "iterations=4")
+# These draw numbers of their own, or take turns: no loop.
+UNLOOPED = ("accept_reject", "acgd", *UNTRACED)
+PLANES = (
+    "bilinear",
+    "bilinear[box=1]",
+    "quadratic",
+    "dirac_gan[r1=0.5,clip=1.0]",
+    "dirac_gan[loss=nonsaturating]",
+)
+
+
+@pytest.fixture(autouse=True)
+def _afresh():
+    """No block of another test answers."""
+    block.block.cache_clear()
+    yield
+    block.block.cache_clear()
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs are traced and interpreted, which needs no C++ compiler and no time."""
+    monkeypatch.setattr(block, "_compiled", lambda graph, examples: graph)
+    monkeypatch.setattr(block, "Loop", unable)
+    monkeypatch.setattr(block, "LENGTH", 3)
+
+
+def unable(*_: Any) -> None:
+    """No loop can be made."""
+    raise UnsupportedError("for a test")
+
+
+def short(words: str) -> str:
+    """The method with so few inner iterations that it can be compiled."""
+    name, bracket, rest = words.partition("[")
+    if name not in SHORT:
+        return words
+    return f"{name}[{SHORT[name]}{',' if bracket else ']'}{rest}"
+
+
+def cell_of(task: str, algorithm: Any, **options: Any) -> Cell:
+    """A cell whose records do not fall on the ends of blocks."""
+    built = TASKS.build(task)
+    options = {
+        "steps": 11,
+        "records": 4,
+        "dtype": "float64",
+        "seeds": (0, 1, 2),
+    } | options
+    return Cell(
+        task=built,
+        algorithm=ALGORITHMS.described(algorithm),
+        metrics=measured(built, [Entries()]),
+        **options,
+    )
+
+
+def must_match(one: Trajectory, other: Trajectory) -> None:
+    """Records, endings and charges are the same, numbers but for rounding."""
+    assert one.steps == other.steps
+    assert one.status == other.status
+    assert one.stopped_at.tolist() == other.stopped_at.tolist()
+    for name in COUNTED:
+        np.testing.assert_array_equal(one.counts[name], other.counts[name])
+    for name, values in one.columns.items():
+        np.testing.assert_allclose(values, other.columns[name], rtol=1e-9, atol=1e-12)
+    assert one.arrays.keys() == other.arrays.keys()
+    for name, values in one.arrays.items():
+        np.testing.assert_allclose(values, other.arrays[name], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(
+    ("words", "task"),
+    [
+        *product(ALGORITHMS, ["bilinear"]),
+        *product([*ALGORITHMS, *ALGORITHM_VARIANTS], [SMALL]),
+    ],
+)
+def test_a_compiled_cell_is_the_same(words: str, task: str) -> None:
+    """For every method and variant of it, on games with and without data."""
+    name, words = words.partition("[")[0], short(words)
+    cell = cell_of(task, words, steps=11 if task != SMALL else 3, records=3)
+    eager, other = run_cell(cell, PLACE), run_cell(cell, COMPILED)
+    assert (eager.reason, other.reason) == ("", "")
+    assert eager.backend == "eager"
+    assert (other.backend == "compiled") == (name not in UNTRACED)
+    must_match(eager, other)
+
+
+LOOPED = [
+    (words, task)
+    for words, task in (
+        *product([*ALGORITHMS, *ALGORITHM_VARIANTS], PLANES[:1]),
+        *product(["extragradient", "omd[direction=adam]", "cgd"], PLANES[1:]),
+    )
+    if words.partition("[")[0] not in UNLOOPED
+    and ALGORITHMS.described(words).needs <= TASKS.build(task).gives
+]
+
+
+@pytest.mark.parametrize(("words", "task"), LOOPED)
+def test_a_looped_cell_is_the_same(
+    words: str, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In machine code, over several calls, paths and endings included."""
+    words = short(words)
+    monkeypatch.setattr(block, "_compiled", None)  # a loop, or it breaks down
+    monkeypatch.setattr(block, "LONG", 7)
+    cell = cell_of(task, words, steps=41, records=3)
+    eager, other = run_cell(cell, PLACE), run_cell(cell, COMPILED)
+    assert (eager.reason, other.reason, other.backend) == ("", "", "compiled")
+    must_match(eager, other)
+
+
+@pytest.mark.parametrize("words", ["gda", "cgd[iterations=4]"])
+@pytest.mark.parametrize("size", ["1.0", "1e3", "1e300"])
+def test_looped_runs_end_as_they_should(words: str, size: str) -> None:
+    """Diverged or with numbers that are none, each at its step; nobody pays after."""
+    words = f"{words.rstrip(']')}{',' if '[' in words else '['}step_size={size}]"
+    cell = cell_of("quadratic", words, seeds=tuple(range(70)), steps=40)
+    eager, other = run_cell(cell, PLACE), run_cell(cell, COMPILED)
+    assert other.backend == "compiled"
+    assert len(set(eager.status)) == 1
+    must_match(eager, other)
+
+
+def test_single_precision_loops_too() -> None:
+    """With whole numbers as wide as the others."""
+    cell = cell_of("bilinear", "omd[direction=adam]", dtype="float32", steps=30)
+    eager = run_cell(cell, PLACE._replace(dtype=torch.float32))
+    other = run_cell(cell, COMPILED._replace(dtype=torch.float32))
+    assert other.backend == "compiled"
+    for name, values in eager.columns.items():
+        np.testing.assert_allclose(values, other.columns[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.usefixtures("traced")
+def test_turns_are_taken_where_records_cut_them() -> None:
+    """A record after an odd number of steps does not change whose turn it is."""
+    cell = cell_of(SMALL, short("acgd"), steps=5, records=5)
+    found = run_cell(cell, COMPILED)
+    assert found.backend == "compiled"
+    must_match(run_cell(cell, PLACE), found)
+
+
+class Clock(NamedTuple):
+    """Steps of each run."""
+
+    time: torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turning(Algorithm):
+    """Asks one field or two, in turn, and lets its state change its type."""
+
+    widens: bool = False
+
+    @property
+    def cost(self) -> Cost:
+        """What one step uses, at most."""
+        return Cost(grad_x=2, grad_y=2)
+
+    def init(self, oracle: Any, z: torch.Tensor) -> Clock:
+        """At the beginning."""
+        return Clock(torch.zeros(len(z), dtype=torch.int64))
+
+    def step(self, oracle: Any, z: torch.Tensor, state: Clock) -> Any:
+        """One step."""
+        if self.widens:
+            return z - 0.1 * oracle.field(z), Clock(state.time + 0.25)
+        first = oracle.field(z)
+        if oracle.turn(state.time, of=2) == 0:
+            oracle.grad_y(z, on=z[:, 0] > 0)
+            return z - 0.1 * first, Clock(state.time + 1)
+        return z - 0.1 * oracle.field(z - 0.1 * first), Clock(state.time + 1)
+
+
+@pytest.mark.usefixtures("traced")
+def test_turns_are_charged_what_each_takes() -> None:
+    """Also where only one of them charges runs apart."""
+    cell = cell_of("bilinear", Turning(), steps=9)
+    found = run_cell(cell, COMPILED)
+    assert found.backend == "compiled"
+    assert found.counts["grad_x"][-1].tolist() == [13, 13, 13]
+    must_match(run_cell(cell, PLACE), found)
+
+
+def test_a_state_that_changes_its_type_makes_no_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would be forced back."""
+    monkeypatch.setattr(block, "_compiled", lambda graph, examples: graph)
+    task = TASKS.build("bilinear")
+    made = block.Block(Turning(widens=True), task, task.build(PLACE), 3, swept=False)
+    made.compile()
+    assert made.length == block.LENGTH
+
+
+@pytest.mark.parametrize("command", ["no-such-compiler", "false"])
+def test_without_a_c_compiler_there_are_graphs(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing, or failing."""
+    monkeypatch.setenv("CC", command)
+    monkeypatch.setattr(block, "_compiled", lambda graph, examples: graph)
+    cell = cell_of("bilinear", "gda")
+    found = run_cell(cell, COMPILED)
+    assert found.backend == "compiled"
+    must_match(run_cell(cell, PLACE), found)
+
+
+@pytest.mark.usefixtures("traced")
+def test_what_cannot_be_compiled_says_why() -> None:
+    """The cell is computed all the same, and tells why it took longer."""
+    found = run_cell(cell_of("bilinear", "acgd"), COMPILED)
+    assert found.backend == (
+        "eager, for compiling failed: what a step does next depends on a number of a "
+        "run"
+    )
+    assert found.status == [Status.FINISHED] * 3
+
+
+def test_a_compiler_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it raises is the reason."""
+
+    def broken(graph: Any, examples: Any) -> Any:
+        raise RuntimeError("no C++ compiler\nsecond line")
+
+    monkeypatch.setattr(block, "_compiled", broken)
+    monkeypatch.setattr(block, "Loop", unable)
+    cell = cell_of("bilinear", "gda")
+    found = run_cell(cell, COMPILED)
+    reason = "eager, for compiling failed: RuntimeError: no C++ compiler"
+    assert found.backend == reason
+    must_match(run_cell(cell, PLACE), found)
+
+
+@pytest.mark.parametrize("task", ["bilinear[dim=2]", SMALL])
+def test_machine_code_gives_the_same(task: str) -> None:
+    """The compiler itself, on a game without data and on one with them."""
+    cell = cell_of(task, "gda", steps=23)
+    found = run_cell(cell, COMPILED)
+    assert found.backend == "compiled"
+    must_match(run_cell(cell, PLACE), found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending(Algorithm):
+    """Moves every run by 1 a step; at one step something happens to the second.
+
+    Args:
+        what: happens: "nan", "far" or "stop".
+        at: the step, from 0.
+    """
+
+    what: str = "stop"
+    at: int = 5
+
+    @property
+    def cost(self) -> Cost:
+        """What one step uses."""
+        return Cost(grad_x=1)
+
+    def init(self, oracle: Any, z: torch.Tensor) -> Clock:
+        """At the beginning."""
+        return Clock(torch.zeros(len(z), dtype=torch.int64))
+
+    def step(self, oracle: Any, z: torch.Tensor, state: Clock) -> Any:
+        """One step."""
+        oracle.grad_x(z)
+        second = torch.arange(len(z)) == 1
+        value = {"nan": torch.nan, "far": 1e7}.get(self.what)
+        moved = z + 1
+        if value:
+            now = second & (state.time == self.at)
+            moved = torch.where(now[:, None], value, moved)
+        return moved, Clock(state.time + 1)
+
+    def done(self, state: Clock) -> torch.Tensor | None:
+        """Whether the run has stopped by itself."""
+        if self.what != "stop":
+            return None
+        return (torch.arange(len(state.time)) == 1) & (state.time > self.at)
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("at", [0, 2, 3, 7, 10])
+@pytest.mark.parametrize(
+    ("what", "status"),
+    [
+        ("nan", Status.NONFINITE),
+        ("far", Status.DIVERGED),
+        ("stop", Status.STOPPED),
+    ],
+)
+def test_endings_within_a_block(what: str, status: Status, at: int) -> None:
+    """A run ends at its own step, pays for it, and stands still from there."""
+    cell = cell_of("bilinear", Ending(what=what, at=at))
+    found = run_cell(cell, COMPILED)
+    assert found.backend == "compiled"
+    assert found.status == [Status.FINISHED, status, Status.FINISHED]
+    assert found.stopped_at.tolist() == [11, at + 1, 11]
+    assert found.counts["grad_x"][-1].tolist() == [11, at + 1, 11]
+    must_match(run_cell(cell, PLACE), found)
+
+
+@pytest.mark.usefixtures("traced")
+def test_everybody_may_end_in_a_block() -> None:
+    """When nobody is left the records repeat to the end, and so does the path."""
+    cell = cell_of("bilinear", "gda[step_size=100.0]", steps=20)
+    found = run_cell(cell, COMPILED)
+    assert set(found.status) == {Status.DIVERGED}
+    must_match(run_cell(cell, PLACE), found)
+
+
+@pytest.mark.usefixtures("traced")
+def test_an_interrupted_cell_goes_on(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its checkpoint, to the same bits."""
+    monkeypatch.setenv("MMBENCH_CHECKPOINT", "0")
+    cell = cell_of("quadratic", "omd", steps=30)
+    whole = run_cell(cell, COMPILED)
+    slot = Store(tmp_path).slot(cell.key)
+
+    class Killed(BaseException):
+        """The process ends here."""
+
+    write, written = type(slot).write, []
+
+    def dying(self: Any, content: bytes) -> None:
+        write(self, content)
+        written.append(content)
+        if len(written) == 4:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(slot), "write", dying)
+        with pytest.raises(Killed):
+            run_cell(cell, COMPILED, slot=slot)
+    again = run_cell(cell, COMPILED, slot=slot)
+    assert len(written) == 4
+    for name, values in whole.columns.items():
+        np.testing.assert_array_equal(values, again.columns[name])
+
+
+@pytest.mark.usefixtures("traced")
+def test_the_footer_tells_what_computed(tmp_path: Any) -> None:
+    """Compiled or not is kept with the numbers, and no part of the key."""
+    store, cell = Store(tmp_path), cell_of("bilinear", "gda", dtype="float32")
+    compute_and_store(cell, store, Place(compiled=True))
+    assert store.footer(cell.key)["backend"] == "compiled"
+
+
+def test_a_step_must_draw_the_same_each_time() -> None:
+    """A step that drew something else when it was probed is refused."""
+    task = TASKS.build(SMALL)
+    game = task.build(PLACE)
+    alive = torch.ones(2, dtype=torch.bool)
+    oracle = TracingOracle(
+        game, (0, 1), (), alive, [("normal", 3)], [torch.zeros(2, 3)]
+    )
+    with pytest.raises(DescriptionError, match="must draw the same"):
+        oracle.normal(4)
+
+
+def test_a_step_must_take_the_same_turns() -> None:
+    """The same."""
+    game = TASKS.build("bilinear").build(PLACE)
+    alive = torch.ones(2, dtype=torch.bool)
+    oracle = TracingOracle(game, (0, 1), (), alive, [], [], [(1, 2)])
+    assert oracle.turn(torch.tensor([8, 8]), of=2) == 1
+    with pytest.raises(DescriptionError, match="same turns"):
+        oracle.turn(torch.tensor([8, 8]), of=3)

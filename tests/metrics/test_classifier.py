@@ -1,0 +1,255 @@
+"""The frozen classifiers: the right file, the stated accuracy, doubt about junk."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from mmbench.core.errors import DataError, UnknownNameError
+from mmbench.metrics._classifier import (
+    CONFIDENT,
+    KINDS,
+    load,
+    read,
+    weights_path,
+)
+from mmbench.metrics._classifier_training import noise, train, varied
+from mmbench.tasks._digit_data import digits_split, mnist, scaled
+
+MNIST_FILE = "t10k-images-idx3-ubyte.gz"
+
+
+def held_out(dataset):
+    """Images from -1 to 1 and labels that the classifier was not trained on."""
+    pixels, labels = digits_split().test if dataset == "digits" else mnist("test")
+    return scaled(pixels, KINDS[dataset].top), labels
+
+
+def has_mnist():
+    """Whether the real files lie where MMBENCH_DATA points."""
+    folder = os.environ.get("MMBENCH_DATA")
+    return bool(folder) and any(
+        (Path(folder) / place / MNIST_FILE).exists() for place in ("mnist", "")
+    )
+
+
+@pytest.fixture(
+    params=[
+        "digits",
+        pytest.param(
+            "mnist",
+            marks=pytest.mark.skipif(
+                not has_mnist(), reason="MMBENCH_DATA names no folder with MNIST"
+            ),
+        ),
+    ]
+)
+def dataset(request):
+    """Both data sets, MNIST only where its files are."""
+    return request.param
+
+
+def test_accuracy_is_as_stated(dataset):
+    """Recomputed on the test images: the confusion matrix, and what the file says."""
+    images, labels = held_out(dataset)
+    classifier = load(dataset)
+    said = classifier.probabilities(images).argmax(1)
+    confusion = torch.zeros(10, 10, dtype=torch.int64)
+    for truth, word in zip(labels.tolist(), said.tolist(), strict=True):
+        confusion[truth, word] += 1
+    moved = (confusion - classifier.confusion).abs().sum().item()
+    assert moved <= 4  # another machine may round two images to the other side
+    accuracy = (said == labels).double().mean().item()
+    assert accuracy == pytest.approx(classifier.facts["test_accuracy"], abs=5e-3)
+    assert accuracy >= {"digits": 0.97, "mnist": 0.993}[dataset]
+
+
+def test_no_zero_is_taken_for_a_one(dataset):
+    """On test images the two digits of the coverage are never mistaken for another."""
+    confusion = load(dataset).confusion
+    assert confusion[0, 1] == confusion[1, 0] == 0
+
+
+def test_real_digits_are_accepted_and_averages_are_not(dataset):
+    """Zeros and ones mostly pass 0.9; averages of a zero and a one mostly do not."""
+    images, labels = held_out(dataset)
+    zeros, ones = images[labels == 0], images[labels == 1]
+    averages = (zeros[:38, None] + ones[None, :38]).flatten(0, 1) / 2  # all pairs
+    classifier = load(dataset)
+
+    def confident(some):
+        best = classifier.probabilities(some).amax(1)
+        return (best >= CONFIDENT).double().mean().item()
+
+    assert confident(zeros) > 0.97
+    assert confident(ones) > 0.90
+    assert confident(averages) < 0.10
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_noise_is_never_accepted(name):
+    """Noise of every kind, blank paper and solid ink leave the classifier in doubt."""
+    side = KINDS[name].side
+    junk = noise(500, side, torch.Generator().manual_seed(7))
+    plain = torch.stack([torch.full((side, side), grey) for grey in (-1.0, 0.0, 1.0)])
+    best = load(name).probabilities(torch.cat((junk, plain))).amax(1)
+    assert (best >= CONFIDENT).double().mean() < 0.005
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_shipped_file_is_small_and_known(name):
+    """Well under a megabyte, with the code's checksum, and facts in its header."""
+    content = weights_path(name).read_bytes()
+    assert len(content) < 500_000
+    assert hashlib.sha256(content).hexdigest() == KINDS[name].sha256
+    facts = load(name).facts
+    assert facts["dataset"] == name
+    assert facts["command"].startswith(f"mmbench features train {name} --seed 0 ")
+    assert facts["epochs"] == KINDS[name].epochs
+
+
+def test_a_loaded_classifier_is_frozen_and_shared():
+    """Evaluation mode, no gradients, one copy for a device."""
+    classifier = load("digits", torch.device("cpu"))
+    assert classifier is load("digits", "cpu")
+    assert not classifier.net.training
+    assert not any(p.requires_grad for p in classifier.net.parameters())
+    images = torch.zeros(2, 8, 8, requires_grad=True)
+    assert not classifier.probabilities(images).requires_grad
+
+
+def test_probabilities_do_not_depend_on_how_many_are_asked():
+    """More images than are judged at once give what each gives alone."""
+    images = noise(1100, 8, torch.Generator().manual_seed(1)).double()
+    classifier = load("digits")
+    together = classifier.probabilities(images)
+    assert together.shape == (1100, 10)
+    torch.testing.assert_close(together.sum(1), torch.ones(1100))
+    alone = torch.cat([classifier.probabilities(images[i : i + 1]) for i in (0, 1050)])
+    torch.testing.assert_close(together[[0, 1050]], alone)
+
+
+def test_features_lead_to_the_probabilities():
+    """The last layer on the features gives the probabilities."""
+    images = noise(20, 8, torch.Generator().manual_seed(1))
+    classifier = load("digits")
+    features = classifier.features(images)
+    assert features.shape == (20, KINDS["digits"].hidden)
+    torch.testing.assert_close(
+        classifier.net.output(features).softmax(1), classifier.probabilities(images)
+    )
+
+
+# ---- wrong files ----
+
+
+def test_a_changed_file_is_refused(tmp_path):
+    """One flipped bit in the weights and the checksum no longer holds."""
+    content = bytearray(weights_path("digits").read_bytes())
+    content[-100] ^= 1
+    path = tmp_path / "changed.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"changed\.safetensors must have the SHA-256"):
+        read("digits", path, KINDS["digits"].sha256)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    """The sentence names the path and the remedy."""
+    with pytest.raises(DataError, match=r"gone\.safetensors must .* Install mmbench"):
+        read("digits", tmp_path / "gone.safetensors", None)
+
+
+FOREIGN = {
+    "empty": b"",
+    "text": b"this is no safetensors file, whatever its name says",
+    "pickle": b"\x80\x04K\x01.",
+    "cut": weights_path("digits").read_bytes()[:5000],
+    "other tensors": save({"a": torch.zeros(3)}, {"mmbench": "{}"}),
+    "no facts": save({"confusion": torch.zeros(10, 10)}),
+    "other data set": weights_path("mnist").read_bytes(),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_foreign_file_is_refused(tmp_path, kind):
+    """Whatever is no classifier of that data set ends in one sentence."""
+    path = tmp_path / "foreign.safetensors"
+    path.write_bytes(FOREIGN[kind])
+    with pytest.raises(DataError, match=r"foreign\.safetensors must hold .* got"):
+        read("digits", path, None)
+
+
+def test_an_unknown_data_set_is_refused():
+    """A misspelt name is answered with the nearest."""
+    with pytest.raises(UnknownNameError, match="Did you mean 'mnist'"):
+        load("mnits")
+
+
+# ---- training ----
+
+
+def test_training_writes_what_it_reports(tmp_path):
+    """Same seed, same bits; the file reads back with the report's numbers."""
+    data = digits_split()
+    few = (data.train.pixels[:300], data.train.labels[:300])
+    told = []
+    first, again, other = (
+        train(
+            "digits",
+            (few, data.test),
+            tmp_path / "new" / f"{i}.safetensors",
+            seed=seed,
+            epochs=2,
+            progress=lambda done, of: told.append((done, of)),
+        )
+        for i, seed in enumerate((3, 3, 4))
+    )
+    assert told == [(1, 2), (2, 2)] * 3
+    assert first.sha256 == again.sha256
+    assert first.sha256 != other.sha256
+    path = tmp_path / "new" / "0.safetensors"
+    classifier = read("digits", path, first.sha256)
+    assert torch.equal(classifier.confusion, first.confusion)
+    assert classifier.facts["test_accuracy"] == first.accuracy
+    assert first.confusion.sum() == len(data.test.labels)
+    assert first.confusion.sum(1).tolist() == data.test.labels.bincount().tolist()
+
+
+def test_training_learns(tmp_path):
+    """Twenty epochs leave chance, one in ten, far behind."""
+    data = digits_split()
+    out = tmp_path / "short.safetensors"
+    report = train("digits", (data.train, data.test), out, epochs=20)
+    assert report.accuracy > 0.9
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path):
+    """A folder in the place of the file ends in one sentence."""
+    data = digits_split()
+    with pytest.raises(DataError, match="must be a file that can be written"):
+        train("digits", (data.train, data.test), tmp_path, epochs=0)
+
+
+def test_the_global_generator_is_left_alone(tmp_path):
+    """Neither training nor reading draws from it."""
+    before = torch.get_rng_state()
+    data = digits_split()
+    train("digits", (data.train, data.test), tmp_path / "a.safetensors", epochs=1)
+    read("digits", tmp_path / "a.safetensors", None)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_varied_images_stay_images():
+    """Shape and range stay, a moved image differs, and paper stays paper."""
+    images, _ = held_out("digits")
+    generator = torch.Generator().manual_seed(0)
+    moved = varied(images, 0.6, generator)
+    assert moved.shape == images.shape
+    assert moved.min() >= -1
+    assert moved.max() <= 1
+    assert 0 < (moved - images).abs().mean() < 0.5
+    paper = varied(torch.full((50, 8, 8), -1.0), 0.6, generator)
+    assert paper.mean() < -0.9

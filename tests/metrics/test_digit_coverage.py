@@ -1,0 +1,206 @@
+"""The rules of digit coverage, at their thresholds, and the games they judge."""
+
+import math
+
+import pytest
+import torch
+
+from mmbench.core.capability import Capability
+from mmbench.core.game import Game
+from mmbench.core.placement import Place
+from mmbench.core.streams import generator
+from mmbench.metrics import digit_coverage
+from mmbench.metrics.base import Point
+from mmbench.metrics.digit_coverage import DigitCoverage
+from mmbench.tasks._digit_data import DIGITS_TOP, digits, scaled
+from mmbench.tasks.digits01 import Digits01
+
+ZERO, ONE, EIGHT, DOUBT = (0, 0.95), (1, 0.95), (8, 0.99), (0, 0.5)
+
+
+class Stub:
+    """A classifier that reads its answer off the image: digit, then confidence."""
+
+    def probabilities(self, images):
+        """Confidence in each digit."""
+        said, confidence = images[:, 0, 0].long(), images[:, 0, 1]
+        rest = ((1 - confidence) / 9)[:, None].expand(-1, 10)
+        return rest.scatter(1, said[:, None], confidence[:, None])
+
+
+class Album(Game):
+    """A game whose generator shows given images, one set a run."""
+
+    dim_x, dim_y = 1, 0
+    image_shape = (1, 8, 8)
+    dataset = "digits"
+    share_of_ones = 0.5
+
+    def __init__(self, images):
+        self.images = images
+
+    def losses(self, x, y, sample, *, train=True):
+        """Nobody asks."""
+        raise NotImplementedError
+
+    def generate(self, z, count, seeds):
+        """The images, flattened, as a generator gives them."""
+        assert self.images.shape[1] == count
+        return self.images.flatten(2)
+
+
+def painted(*runs):
+    """Images that the stub reads, from counts of answers for each run."""
+    rows = []
+    for run in runs:
+        answers = [answer for answer, count in run.items() for _ in range(count)]
+        images = torch.zeros(len(answers), 8, 8)
+        images[:, 0, :2] = torch.tensor(answers, dtype=torch.float32)
+        rows.append(images)
+    return torch.stack(rows)
+
+
+def measure(images):
+    """Columns of these images, shape (runs, count, 8, 8), as plain numbers."""
+    runs = len(images)
+    at = Point(Album(images), torch.zeros(runs, 1), tuple(range(runs)))
+    columns = DigitCoverage(samples=images.shape[1]).measure(at)
+    assert set(columns) == {column.name for column in DigitCoverage().columns}
+    return {name: column.tolist() for name, column in columns.items()}
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """The stub in the place of the shipped classifier."""
+    monkeypatch.setattr(digit_coverage, "load", lambda dataset, device: Stub())
+
+
+@pytest.mark.usefixtures("stub")
+@pytest.mark.parametrize(
+    ("zeros", "digits_5", "digits_10", "digits_20"),
+    [(49, 1, 1, 1), (50, 2, 1, 1), (99, 2, 1, 1), (100, 2, 2, 1), (200, 2, 2, 2)],
+)
+def test_a_digit_is_generated_from_its_threshold_on(
+    zeros, digits_5, digits_10, digits_20
+):
+    """The thresholds themselves count, one image less does not."""
+    columns = measure(painted({ZERO: zeros, ONE: 1000 - zeros}))
+    assert columns["digits_5"] == [digits_5]
+    assert columns["digits"] == [digits_10]
+    assert columns["digits_20"] == [digits_20]
+
+
+@pytest.mark.usefixtures("stub")
+def test_doubt_and_other_digits_are_junk():
+    """A sure eight, an unsure zero and a confidence just below 0.9 are not accepted."""
+    mixed = {ZERO: 300, ONE: 400, EIGHT: 100, DOUBT: 150, (1, 0.899): 50}
+    columns = measure(painted(mixed))
+    assert columns["junk"] == pytest.approx([0.3])
+    assert columns["digit_share_1"] == pytest.approx([4 / 7])
+    assert columns["digit_tv"] == pytest.approx([4 / 7 - 1 / 2])
+    assert columns["digits"] == [2]
+
+
+@pytest.mark.usefixtures("stub")
+@pytest.mark.parametrize(("unsure", "seen"), [(49, 1), (50, 2)])
+def test_any_confidence_counts_first_choices(unsure, seen):
+    """Unsure zeros count from 5 % on, and sure eights never do."""
+    columns = measure(painted({(0, 0.5): unsure, EIGHT: 100, ONE: 900 - unsure}))
+    assert columns["digits_any"] == [seen]
+    assert columns["digits"] == [1]
+
+
+@pytest.mark.usefixtures("stub")
+def test_a_confidence_of_nine_tenths_is_enough():
+    """The threshold of confidence itself counts."""
+    columns = measure(painted({(0, 0.9): 500, (1, 0.9): 500}))
+    assert columns["junk"] == [0]
+
+
+@pytest.mark.usefixtures("stub")
+@pytest.mark.parametrize(
+    ("counts", "success"),
+    [
+        ({ZERO: 350, ONE: 350, DOUBT: 300}, 1),
+        ({ZERO: 350, ONE: 349, DOUBT: 301}, 0),
+        ({ZERO: 901, ONE: 99}, 0),
+        ({ZERO: 900, ONE: 100}, 1),
+    ],
+)
+def test_success_needs_both_digits_and_little_junk(counts, success):
+    """Both conditions hold at their thresholds, and either alone is not enough."""
+    assert measure(painted(counts))["both_digits"] == [success]
+
+
+@pytest.mark.usefixtures("stub")
+def test_without_any_digit_the_share_is_unknown():
+    """NaN for the share, the worst distance, all junk."""
+    columns = measure(painted({EIGHT: 10}))
+    assert math.isnan(columns["digit_share_1"][0])
+    assert columns["digit_tv"] == [1]
+    assert columns["junk"] == [1]
+    assert columns["digits"] == [0]
+    assert columns["both_digits"] == [0]
+
+
+@pytest.mark.usefixtures("stub")
+def test_runs_are_judged_apart():
+    """Permuting runs permutes the columns."""
+    runs = ({ZERO: 10}, {ONE: 10}, {ZERO: 4, ONE: 6})
+    there, back = measure(painted(*runs)), measure(painted(*runs[::-1]))
+    assert there["digit_share_1"] == pytest.approx([0, 1, 0.6])
+    for name, column in there.items():
+        assert column == back[name][::-1]
+
+
+def test_a_perfect_sampler_is_nearly_perfect():
+    """The data themselves: both digits, and the junk and distance that are stated."""
+    pixels, labels = digits().of_classes((0, 1))
+    images = scaled(pixels, DIGITS_TOP)
+    of_one_class = images[labels == 1][:170], images[labels == 0][:170]
+    columns = measure(images[None])
+    assert columns["both_digits"] == [1]
+    assert columns["junk"][0] == pytest.approx(0.011, abs=0.004)
+    assert columns["digit_tv"][0] < 0.01
+    collapsed = measure(torch.stack(of_one_class))
+    assert collapsed["digits"] == [1, 1]
+    assert collapsed["digit_share_1"] == [1, 0]
+    assert collapsed["both_digits"] == [0, 0]
+
+
+def test_digits01_is_measured_and_shown():
+    """An untrained generator of the task makes junk; its sheet has images."""
+    task, seeds = Digits01(), (0, 5)
+    game = task.build(Place())
+    z = torch.stack([task.start(game, generator(seed, "start")) for seed in seeds])
+    columns = DigitCoverage(samples=50).measure(Point(game, z, seeds))
+    assert columns["junk"].tolist() == [1, 1]
+    assert game.sheet(z, seeds).shape == (2, 100, 8, 8)
+    assert task.gives >= DigitCoverage.needs
+
+
+def test_digits01_draws_its_own_images():
+    """A minibatch holds zeros and ones of the data, from -1 to 1."""
+    game = Digits01().build(Place())
+    batch = game.draw(generator(0, "data"), 2)
+    real = game.unpack(batch.real)
+    assert real.shape == (2, 128, 64)
+    known = {tuple(row) for row in game.pixels.tolist()}
+    drawn = ((real + 1) * (DIGITS_TOP / 2)).round().long().flatten(0, 1)
+    assert {tuple(row) for row in drawn.tolist()} <= known
+    assert game.share_of_ones == pytest.approx(182 / 360)
+
+
+@pytest.mark.parametrize(
+    ("loss", "zero_sum"),
+    [("nonsaturating", False), ("saturating", True), ("wasserstein", True)],
+)
+def test_the_loss_decides_whether_the_sum_is_zero(loss, zero_sum):
+    """What the task declares is what the game's losses do."""
+    task = Digits01(loss=loss)
+    game = task.build(Place())
+    z = task.start(game, generator(0, "start"))[None]
+    batch = game.draw(generator(0, "data"), 1)
+    loss_x, loss_y = game.losses(z[:, : game.dim_x], z[:, game.dim_x :], batch)
+    assert bool(torch.isclose(loss_x, -loss_y)) is zero_sum
+    assert (Capability.ZERO_SUM in task.gives) is zero_sum

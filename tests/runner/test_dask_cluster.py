@@ -1,0 +1,315 @@
+"""Cluster: on workers the same comes out as in one process, whatever befalls them."""
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dask.distributed import Client, LocalCluster
+from stores import assert_same_cells
+
+from mmbench.core.errors import ClusterError
+from mmbench.core.placement import Place
+from mmbench.engine.cell import Cell
+from mmbench.runner import dask_cluster
+from mmbench.runner.dask_cluster import bundles
+from mmbench.runner.execute import Watcher, execute
+from mmbench.runner.limits import Limits, Workers
+from mmbench.runner.plan import plan
+from mmbench.store.folder import Store
+from mmbench.suites.base import Grid, Suite
+
+# Dask's own sockets and loops, which it closes after the tests have ended.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+OUTSIDE = """
+    import os, signal, time
+    from dataclasses import dataclass
+    from pathlib import Path
+    import torch
+    from mmbench import Algorithm, Cost
+
+    @dataclass(frozen=True, kw_only=True)
+    class Plain(Algorithm):
+        cost = Cost(grad_x=1, grad_y=1)
+        size: float = 0.1
+
+        def init(self, oracle, z):
+            return (torch.zeros(len(z), dtype=torch.int64),)
+
+        def step(self, oracle, z, state):
+            self.before(oracle, int(state[0].max()))
+            return z - self.size * oracle.field(z), (state[0] + 1,)
+
+        def before(self, oracle, step):
+            pass
+
+    class Killer(Plain):
+        def before(self, oracle, step):
+            if step == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    class Mortal(Plain):
+        # Ends its worker once.
+        def before(self, oracle, step):
+            if step == 3 and not Path(__file__).with_name("died").exists():
+                Path(__file__).with_name("died").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    class Failing(Plain):
+        def before(self, oracle, step):
+            if step == 5:
+                raise ValueError("no more")
+
+    class Partly(Plain):
+        # Fails in the second chunk of runs, and later in the third.
+        def before(self, oracle, step):
+            first = oracle.seeds[0]
+            if (first, step) in ((16, 5), (32, 9)):
+                raise ValueError(f"not from {first}")
+
+    class Nothing(Plain):
+        def before(self, oracle, step):
+            raise ValueError("never")
+
+    class Hanging(Plain):
+        def before(self, oracle, step):
+            if step == 5:
+                time.sleep(1000)
+"""
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of algorithms from outside."""
+    path = tmp_path_factory.mktemp("outside") / "outside.py"
+    path.write_text(textwrap.dedent(OUTSIDE))
+    return path
+
+
+@pytest.fixture(scope="module")
+def crew() -> Iterator[Workers]:
+    """Two workers that last for all tests, each of a cluster that is there already."""
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=2,  # one too many, which must do no harm
+        dashboard_address="127.0.0.1:0",
+        silence_logs=50,  # logging.CRITICAL
+        memory_limit=0,
+    ) as local:
+        yield Workers(scheduler=local.scheduler_address)
+
+
+class Told(Watcher):
+    """Remembers how cells ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def end(self, cell: Cell, trajectory: Any) -> None:
+        """A cell has ended."""
+        self.ended.append(cell.label)
+
+
+def cells(*grids: Grid) -> tuple[Cell, ...]:
+    """Of these grids."""
+    return plan(Suite(name="test", grids=grids))
+
+
+def grid(*algorithms: str, task: str = "bilinear", **options: Any) -> Grid:
+    """A small one."""
+    small = {"seeds": 3, "steps": 20, "records": 4} | options
+    return Grid(tasks=(task,), algorithms=algorithms, **small)
+
+
+@pytest.fixture
+def assert_as_in_process(tmp_path: Path, crew: Workers) -> Callable[..., Store]:
+    """Computes cells here and there, and compares all that is stored."""
+
+    def compare(planned: Sequence[Cell], limits: Limits = Limits()) -> Store:
+        here, there, watcher = Store(tmp_path / "a"), Store(tmp_path / "b"), Told()
+        execute(planned, here, limits=limits)
+        execute(planned, there, watcher=watcher, limits=limits, crew=crew)
+        assert sorted(watcher.ended) == sorted(cell.label for cell in planned)
+        assert_same_cells(there, here, [cell.key for cell in planned])
+        assert not list(there.folder.glob("parts*"))
+        return there
+
+    return compare
+
+
+NET = "four_gaussians[hidden=4,noise=2,batch=8]"
+
+
+def test_a_suite_is_the_same_as_in_process(
+    assert_as_in_process: Callable, outside: Path
+) -> None:
+    """Chains, classes from a file, an error, a NaN, keep=all: bit for bit."""
+    start = grid("first = gda[direction=adam]", task=NET)
+    rest = grid("omd", task=NET, after="first", keep="all")
+    toys = grid(
+        "gda",
+        "cgd",
+        f"mine = {outside}:Plain[size=0.2]",
+        f"bad = {outside}:Failing",
+        f"nan = {outside}:Plain[size=1e300]",
+    )
+    broken = grid("bad2 = " + f"{outside}:Failing", task=NET)
+    lost = grid("lost = gda", task=NET, after="bad2")
+    store = assert_as_in_process(cells(start, rest, toys, broken, lost))
+    outcomes = {
+        store.footer(key)["label"]: set(store.footer(key)["outcomes"]) for key in store
+    }
+    assert outcomes["bad"] == outcomes["lost"] == {"error"}
+    assert outcomes["nan"] <= {"nonfinite", "diverged"}
+
+
+@pytest.mark.parametrize("name", ["Plain", "Partly", "Nothing"])
+@pytest.mark.parametrize("keep", ["none", "last", "all"])
+def test_a_split_cell_is_the_same_as_a_whole_one(
+    assert_as_in_process: Callable, outside: Path, name: str, keep: Any
+) -> None:
+    """Of three chunks, with a chain; chunks that fail at other steps than others."""
+    first = grid(f"first = {outside}:{name}", task=NET, seeds=40, keep=keep)
+    rest = grid("rest = omd", task=NET, after="first", seeds=40, keep="all")
+    assert_as_in_process(cells(first, rest) if keep != "none" else cells(first))
+
+
+def test_a_cell_that_kills_its_workers_is_given_up(
+    tmp_path: Path, crew: Workers, outside: Path
+) -> None:
+    """After four lives; those that were in one task with it finish."""
+    planned = cells(grid("gda", f"kills = {outside}:Killer", "omd", "extragradient"))
+    assert len(bundles(planned)) == 1
+    store = Store(tmp_path / "store")
+    execute(planned, store, crew=crew)
+    outcomes = {
+        cell.label: (
+            store.footer(cell.key)["outcomes"],
+            store.footer(cell.key)["reason"],
+        )
+        for cell in planned
+    }
+    assert outcomes.pop("kills") == ({"error": 3}, "Its worker died 4 times.")
+    assert set(outcomes) == {"gda", "omd", "extragradient"}
+    assert all(not reason for _, reason in outcomes.values())
+    assert not list(store.folder.glob("*.lease"))
+
+
+def test_a_killed_worker_is_no_loss(
+    assert_as_in_process: Callable, crew: Workers, outside: Path
+) -> None:
+    """Its cells go to another one, those of its task that were stored not again."""
+    died = outside.with_name("died")
+    died.touch()  # not here
+    planned = cells(grid("gda", f"mortal = {outside}:Mortal", "omd"))
+    here = assert_as_in_process(planned)
+    died.unlink()
+    for cell in planned[1:]:
+        here.remove(cell.key)
+    version = here.version(planned[0].key)
+    execute(planned, here, crew=crew)
+    assert died.exists()
+    assert here.version(planned[0].key) == version
+    assert here.footer(planned[1].key)["outcomes"] == {"finished": 3}
+
+
+def test_limits_hold_on_workers(assert_as_in_process: Callable, outside: Path) -> None:
+    """A cell that hangs ends after its time, as in process; the others finish."""
+    planned = cells(grid("gda", f"hangs = {outside}:Hanging"))
+    store = assert_as_in_process(planned, Limits(timeout=4))
+    assert store.footer(planned[1].key)["outcomes"] == {"timeout": 3}
+    assert store.frame(planned[1].key)["step"].max() == 5
+
+
+def test_what_is_stored_is_not_computed_again(
+    tmp_path: Path, crew: Workers, outside: Path
+) -> None:
+    """Nor is anything sent out for it."""
+    planned, store = cells(grid("gda", "omd")), Store(tmp_path / "store")
+    execute(planned, store, crew=crew)
+    assert execute(planned, store, crew=Workers(scheduler="tcp://nowhere:1")) == []
+
+
+def test_workers_demand_the_same_environment(tmp_path: Path, crew: Workers) -> None:
+    """Of a whole cell, of one split among them, and of where it begins."""
+    first = grid("first = gda", task=NET, seeds=40, keep="last")
+    rest = grid("rest = omd", task=NET, after="first", seeds=40)
+    planned = cells(first, rest, grid("gda"))
+    store = Store(tmp_path / "store")
+    execute(planned, store, crew=crew)
+    for cell in planned[::2]:
+        key, footer = cell.key, store.footer(cell.key)
+        footer["provenance"] |= {"torch": "2.0.0"}
+        store.put(key, store.frame(key), footer, store.arrays(key), store.iterates(key))
+    strict = Store(store.folder, same_environment=True)
+    assert execute(planned, store, crew=crew) == []
+    assert execute(planned[:2], strict, crew=crew) == [planned[0]]
+    assert execute(planned, strict, crew=crew) == [planned[2]]
+    assert execute(planned, strict, crew=crew) == []
+
+
+def test_a_scheduler_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is told before any work."""
+    monkeypatch.setattr(dask_cluster, "_PATIENCE", 1)
+    watcher = Told()
+    watcher.plan = lambda *_: pytest.fail("work was begun")  # type: ignore[method-assign]
+    with pytest.raises(ClusterError, match="--scheduler must be the address of a run"):
+        execute(
+            cells(grid("gda")),
+            Store(tmp_path / "store"),
+            watcher=watcher,
+            crew=Workers(scheduler="tcp://127.0.0.1:9"),
+        )
+
+
+def test_a_task_sent_to_a_scheduler_that_was_lost_is_not_awaited(
+    crew: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no end; those that had ended by then are told."""
+    with Client(crew.scheduler, set_as_default=False) as client:
+        ended = client.submit(int, 3)
+        ended.result()
+        endless = client.submit(int, 4, resources={"none that is there": 1})
+        found = dask_cluster._each(client, [ended, endless], crew, [1, 2])
+        assert next(found).result() == 3
+        with monkeypatch.context() as during:
+            during.setattr(client, "status", "closed")
+            with pytest.raises(ClusterError, match="was lost with 2 cells to go"):
+                next(found)
+
+
+def test_small_cells_travel_together_in_their_order() -> None:
+    """So that a task is worth it; cells that others need or that need others alone."""
+    small = cells(grid(*(f"a{i} = gda[step_size={0.01 * (i + 1)}]" for i in range(70))))
+    packed = bundles(small)
+    assert [cell for one in packed for cell in one] == list(small)
+    assert [len(one) for one in packed] == [32, 32, 6]
+    long = cells(grid("gda", "omd", steps=100_000))
+    assert [len(one) for one in bundles(long)] == [1, 1]
+    mixed = cells(
+        grid("gda", task=NET),
+        grid("first = omd", task=NET),
+        grid("rest = gda", task=NET, after="first"),
+        grid("gda", "omd"),
+    )
+    assert [[cell.label for cell in one] for one in bundles(mixed)] == [
+        ["gda"],
+        ["first"],
+        ["rest"],
+        ["gda", "omd"],
+    ]
+
+
+def test_nothing_is_bundled_twice() -> None:
+    """Every cell is in exactly one task."""
+    planned = cells(grid("gda", "omd", steps=900), grid("cgd", seeds=300))
+    keys = [cell.key for one in bundles(planned) for cell in one]
+    assert keys == [cell.key for cell in planned]
+    assert Place().device.type == "cpu"

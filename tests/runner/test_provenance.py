@@ -1,0 +1,66 @@
+"""Provenance: what is told of a computation, and when two are alike."""
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmbench.runner.provenance import (
+    DECISIVE,
+    _processor,
+    differences,
+    provenance,
+    same_environment,
+)
+
+HERE = provenance("cpu")
+
+
+def test_it_tells_what_bits_depend_on() -> None:
+    """Versions, machine and the instructions that kernels were chosen by."""
+    assert set(DECISIVE) <= set(HERE)
+    assert HERE["capability"] == torch.backends.cpu.get_cpu_capability()
+    assert HERE["torch"] == version("torch")
+    assert HERE["device"] == "cpu"
+    assert HERE["cores"] == os.cpu_count()
+
+
+@pytest.mark.parametrize("name", DECISIVE)
+def test_each_decisive_thing_is_a_difference(name: str) -> None:
+    """Told with what it was and what it is."""
+    then = HERE | {name: "other"}
+    assert differences(then, HERE) == [f"{name} other then, {HERE[name]} now"]
+
+
+def test_what_moves_no_bit_is_no_difference() -> None:
+    """What an older mmbench did not tell may have been anything."""
+    assert differences(HERE | {"commit": "0", "cores": 96, "pandas": "0"}, HERE) == []
+    older = {name: value for name, value in HERE.items() if name != "capability"}
+    assert differences(older, HERE) == [
+        f"capability not told then, {HERE['capability']} now"
+    ]
+
+
+def test_processors_of_one_name_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By family and model; where these are not told, the name has to do."""
+    file = tmp_path / "cpuinfo"
+    monkeypatch.setattr("mmbench.runner.provenance.CPUINFO", file)
+    one = "processor : 0\ncpu family\t: 25\nmodel\t\t: {}\nmodel name\t: EPYC\n\n"
+    file.write_text(one.format(17) + one.format(99))
+    assert _processor() == "EPYC, family 25, model 17"
+    file.write_text("model name : Other\nflags : model\n")
+    assert _processor() == "Other"
+    file.write_text("nothing\n")
+    assert _processor() == "unknown"
+
+
+def test_the_same_environment_has_the_same_mmbench_and_torch() -> None:
+    """And nothing else is asked; nothing told is not the same."""
+    assert same_environment(HERE | {"processor": "other", "numpy": "0"})
+    assert not same_environment(HERE | {"torch": "2.0.0"})
+    assert not same_environment(HERE | {"mmbench": "0.0.1"})
+    assert not same_environment({})

@@ -1,0 +1,124 @@
+"""Remeasure: metrics added to a stored cell equal those measured in the run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mmbench.runner.compute
+from mmbench.engine.cell import Cell
+from mmbench.metrics import METRICS
+from mmbench.runner.execute import execute, is_stored
+from mmbench.runner.plan import plan
+from mmbench.store.folder import Store
+from mmbench.suites.base import Grid, Suite
+
+GAUSSIANS = "four_gaussians[hidden=4,noise=2,batch=8]"
+DIGITS = "digits01[hidden=8,batch=16]"
+FIRST = ("mode_coverage[samples=50]",)
+COVERAGE = ("digit_coverage[samples=20]",)
+MORE = (*FIRST, "sliced_wasserstein[samples=64]", "field_norm", "worst[of=field_norm]")
+
+
+def cells(keep: str, metrics: tuple[str, ...], task: str = GAUSSIANS) -> list[Cell]:
+    """A cell, and one that goes on from its end."""
+    options = dict(tasks=(task,), metrics=metrics, seeds=18, steps=6, records=3)
+    grids = (
+        Grid(algorithms=("gda",), keep=keep, **options),
+        Grid(algorithms=("alone",), keep=keep, after="gda", **options),
+    )
+    return list(plan(Suite(name="test", grids=grids)))
+
+
+@pytest.fixture
+def no_training(monkeypatch) -> None:
+    """From here on nothing may run."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a cell was run again")
+
+    monkeypatch.setattr(mmbench.runner.compute, "run_cell", refuse)
+
+
+def frames(given: list[Cell], store: Store) -> list[pd.DataFrame]:
+    """Their tables, without the clock."""
+    return [store.frame(one.key).drop(columns="cell_seconds") for one in given]
+
+
+def whole(tmp_path: Path, metrics: tuple[str, ...], task: str) -> list[pd.DataFrame]:
+    """The tables of cells that were measured as they ran."""
+    store = Store(tmp_path / "whole")
+    given = cells("all", metrics, task)
+    execute(given, store)
+    return frames(given, store)
+
+
+@pytest.mark.parametrize(
+    ("task", "first", "more"),
+    [
+        (GAUSSIANS, FIRST, MORE),
+        (DIGITS, COVERAGE, (*COVERAGE, "drift[images=9]", "losses")),
+    ],
+)
+def test_more_metrics_without_training(
+    tmp_path: Path, request: pytest.FixtureRequest, task: str, first: tuple, more: tuple
+) -> None:
+    """From iterates of all records: every column as if measured in the run."""
+    store = Store(tmp_path / "store")
+    execute(cells("all", first, task), store)
+    expected = whole(tmp_path, more, task)
+    request.getfixturevalue("no_training")
+    asked = cells("all", more, task)
+    assert not any(is_stored(one, store) for one in asked)
+    assert len(execute(asked, store)) == 2
+    for found, wanted in zip(frames(asked, store), expected, strict=True):
+        pd.testing.assert_frame_equal(found[wanted.columns], wanted, check_exact=True)
+    assert all(is_stored(one, store) for one in asked)
+    assert execute(asked, store) == []
+
+
+def test_last_iterates_give_the_last_record(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The records before hold NaN, which is what is known of them."""
+    store, more = Store(tmp_path / "store"), cells("last", MORE)
+    execute(cells("last", FIRST), store)
+    expected = whole(tmp_path, MORE, GAUSSIANS)
+    request.getfixturevalue("no_training")
+    execute(more, store)
+    for found, wanted in zip(frames(more, store), expected, strict=True):
+        last = found["step"] == 6
+        np.testing.assert_array_equal(
+            found["field_norm"][last], wanted["field_norm"][last]
+        )
+        assert found["field_norm"][~last].isna().all()
+        assert found["modes"].notna().all()
+
+
+def test_footers_tell_of_all_metrics(tmp_path: Path) -> None:
+    """Metrics, columns, protocols and ideals of the first asking stay."""
+    store = Store(tmp_path)
+    asked = "frechet_distance[features=digitscnn,count=50]"
+    execute(cells("all", (*COVERAGE, asked), DIGITS), store)
+    before = store.footer(cells("all", (), DIGITS)[0].key)
+    more = "classifier_score[features=digitscnn,count=50]"
+    execute(cells("all", (*COVERAGE, more), DIGITS), store)
+    after = store.footer(cells("all", (), DIGITS)[0].key)
+    assert set(before["metrics"]) | {more} == set(after["metrics"])
+    assert set(after["protocols"]) == {asked, more}
+    assert before["ideal"].items() <= after["ideal"].items()
+    assert len(after["ideal"]) == 2
+    assert after["provenance"] == before["provenance"]
+
+
+def test_without_iterates_the_cell_runs_again(tmp_path: Path) -> None:
+    """Nothing kept, or the file lost: everything is computed."""
+    store = Store(tmp_path)
+    (one, _) = cells("none", FIRST)
+    execute([replace(one, keep="none")], store)
+    more = replace(one, metrics=tuple(METRICS.build(words) for words in MORE))
+    assert not is_stored(more, store)
+    execute([more], store)
+    assert store.frame(one.key)["field_norm"].notna().all()

@@ -1,0 +1,211 @@
+"""Supervise: cells in a child process, and those that must be ended."""
+
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.core.placement import Place
+from mmbench.core.serialization import to_json
+from mmbench.core.status import Status
+from mmbench.engine.cell import Cell
+from mmbench.engine.recording import Recording
+from mmbench.engine.run_cell import run_cell
+from mmbench.engine.trajectory import Trajectory
+from mmbench.runner import child_process
+from mmbench.runner.limits import Limits
+from mmbench.runner.plan import measured
+from mmbench.runner.supervisor import Supervisor
+from mmbench.tasks import TASKS
+
+STEPS, AT = 40, 25  # where the ill-behaved methods misbehave
+
+
+def cell(algorithm: str, task: str = "bilinear", **options: object) -> Cell:
+    """A short cell."""
+    built = TASKS.build(task)
+    return Cell(
+        task=built,
+        algorithm=ALGORITHMS.build(algorithm),
+        seeds=(0, 1, 2),
+        steps=STEPS,
+        records=8,
+        metrics=measured(built, []),
+        **options,
+    )
+
+
+@pytest.fixture
+def ill(tmp_path: Path):
+    """Makes an algorithm that does something at its step `AT`."""
+
+    def make(deed: str) -> str:
+        source = f"""
+            import os, signal, sys, time
+            from dataclasses import dataclass
+            import torch
+            from mmbench.algorithms.base import Algorithm
+            from mmbench.core.cost import Cost
+
+            HELD = []
+
+            @dataclass(frozen=True, kw_only=True)
+            class Ill(Algorithm):
+                cost = Cost(grad_x=1, grad_y=1)
+
+                def init(self, oracle, z):
+                    return (torch.zeros(len(z), dtype=torch.int64),)
+
+                def step(self, oracle, z, state):
+                    if int(state[0][0]) == {AT}:
+                        {deed}
+                    return z - 0.1 * oracle.field(z), (state[0] + 1,)
+        """
+        path = tmp_path / "ill.py"
+        path.write_text(textwrap.dedent(source))
+        return f"{path}:Ill"
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def unlimited() -> Iterator[Supervisor]:
+    """One child for many cells."""
+    with closing(Supervisor(Limits())) as supervisor:
+        yield supervisor
+
+
+def assert_same(one: Trajectory, other: Trajectory) -> None:
+    """Equal but for the clock."""
+    assert one.status == other.status
+    for mine, theirs in ((one.columns, other.columns), (one.counts, other.counts)):
+        assert mine.keys() == theirs.keys()
+        for name, values in theirs.items():
+            np.testing.assert_array_equal(mine[name], values)
+    for name, values in other.arrays.items():
+        np.testing.assert_array_equal(one.arrays[name], values)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        cell("gda"),
+        cell("acgd", "four_gaussians[hidden=4,noise=2,batch=8]", keep="all"),
+        cell("gda[step_size=(0.3,0.9)]", "quadratic", dtype="float64"),
+    ],
+    ids=str,
+)
+def test_a_child_computes_the_same(unlimited: Supervisor, one: Cell) -> None:
+    """Bit for bit, one cell after the other in one process."""
+    assert_same(unlimited.run(one), run_cell(one))
+
+
+def test_starts_and_progress_travel(unlimited: Supervisor) -> None:
+    """Where runs start goes there, and how far they are comes back."""
+    one, starts = cell("gda"), torch.full((3, 2), 7.0)
+    told: list[tuple[int, Recording | None]] = []
+    found = unlimited.run(one, progress=lambda *what: told.append(what), starts=starts)
+    assert_same(found, run_cell(one, starts=lambda: starts))
+    assert sum(steps for steps, _ in told) == 3 * STEPS
+    assert told[-1][1].steps == list(found.steps)
+
+
+def test_printing_disturbs_nothing(unlimited: Supervisor, ill) -> None:
+    """What a method prints does not get between the answers."""
+    found = unlimited.run(cell(ill("print('x' * 100000); os.write(1, b'y')")))
+    assert set(found.status) == {Status.FINISHED}
+
+
+HANGING = (
+    "while True: pass",
+    "time.sleep(1000)",
+    "os.kill(os.getpid(), signal.SIGSTOP)",
+)
+
+
+@pytest.mark.parametrize("deed", HANGING)
+def test_a_hanging_cell_is_ended(ill, deed: str) -> None:
+    """Within two seconds of its limit, with all that it had recorded."""
+    with closing(Supervisor(Limits(timeout=1.0))) as supervisor:
+        supervisor.run(cell("gda"))  # so that the child is there
+        begun = time.monotonic()
+        found = supervisor.run(cell(ill(deed)))
+        assert time.monotonic() - begun < 1 + 2
+        assert set(found.status) == {Status.TIMEOUT}
+        assert found.reason == "The cell took longer than 1 s."
+        assert (found.steps[-1], *found.stopped_at) == (25, 25, 25, 25)
+        assert np.isfinite(found.columns["distance"]).all()
+        # the next one has a child of its own
+        assert set(supervisor.run(cell("gda")).status) == {Status.FINISHED}
+
+
+def test_a_cell_that_eats_memory_is_ended(ill) -> None:
+    """Before it has more than a little above its limit."""
+    eating = "\n".join(
+        (
+            "while True:",
+            " " * 28 + "HELD.append(torch.ones(2_000_000))",
+            " " * 28 + "time.sleep(0.01)",
+        )
+    )
+    with closing(Supervisor(Limits(memory=700 * 2**20))) as supervisor:
+        begun = time.monotonic()
+        found = supervisor.run(cell(ill(eating)))
+    assert time.monotonic() - begun < 30
+    assert set(found.status) == {Status.MEMORY}
+    assert found.reason == "The cell's process held more than 700 MiB."
+    assert found.steps[-1] == AT
+
+
+@pytest.mark.parametrize(
+    ("deed", "how"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "signal SIGKILL"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "signal SIGSEGV"),
+        ("os._exit(3)", "exit code 3"),
+    ],
+)
+def test_a_child_that_dies_is_no_loss(ill, deed: str, how: str) -> None:
+    """Its cell ends with an error that says how, with what was recorded."""
+    with closing(Supervisor(Limits())) as supervisor:
+        found = supervisor.run(cell(ill(deed)))
+        assert set(found.status) == {Status.ERROR}
+        assert found.reason == f"The cell's process ended with {how}."
+        assert found.steps[-1] == AT
+        assert set(supervisor.run(cell("gda")).status) == {Status.FINISHED}
+
+
+def test_no_child_outlives_its_parent(ill) -> None:
+    """Not even one that is at work: the end of its input ends it."""
+    supervisor = Supervisor(Limits())
+    process = supervisor._ready()
+    child_process.send(
+        process.stdin,
+        child_process.task(to_json(cell(ill(HANGING[0]))), Place(), None, None),
+    )
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.stdin.close()
+    assert process.wait(5) == 0
+    supervisor.close()
+
+
+def test_a_child_whose_parent_has_gone_says_nothing() -> None:
+    """Not even where it learns so only when it answers."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "mmbench.runner.child_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        assert process.wait(120) == 0
+        assert process.stderr.read() == b""

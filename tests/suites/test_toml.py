@@ -1,0 +1,169 @@
+"""suite.toml: the same objects as a built-in suite, and one sentence for each fault."""
+
+from pathlib import Path
+
+import pytest
+
+from mmbench.core.errors import DescriptionError
+from mmbench.runner.plan import plan
+from mmbench.suites.base import Grid, Suite
+from mmbench.suites.toml import load_suite
+
+GOOD = """
+name = "mine"
+title = "Mine against the usual ones"
+
+[[grid]]
+tasks = ["bilinear", "quadratic"]
+algorithms = ["gda", "tame = gda[step_size=0.01]", {label = "C", algorithm = "cgd"}]
+metrics = ["distance"]
+seeds = 3
+first_seed = 5
+steps = 20
+records = 4
+dtype = "float64"
+
+[[grid]]
+tasks = ["dirac_gan"]
+algorithms = ["omd"]
+"""
+
+OUTSIDE = """
+from dataclasses import dataclass
+from mmbench.algorithms.gda import GDA
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(GDA):
+    \"\"\"Mine.\"\"\"
+"""
+
+
+def write(folder: Path, content: str | bytes, name: str = "suite.toml") -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def test_a_file_gives_the_objects_that_python_would(tmp_path: Path) -> None:
+    assert load_suite(write(tmp_path, GOOD)) == Suite(
+        name="mine",
+        title="Mine against the usual ones",
+        grids=(
+            Grid(
+                tasks=("bilinear", "quadratic"),
+                algorithms=("gda", "tame = gda[step_size=0.01]", "C = cgd"),
+                metrics=("distance",),
+                seeds=3,
+                first_seed=5,
+                steps=20,
+                records=4,
+                dtype="float64",
+            ),
+            Grid(tasks=("dirac_gan",), algorithms=("omd",)),
+        ),
+    )
+
+
+def test_the_name_is_the_stem_where_none_is_given(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, '[[grid]]\ntasks=["bilinear"]\nalgorithms=["gda"]', "toys.toml"
+    )
+    assert load_suite(path).name == "toys"
+
+
+def test_labels_reach_the_cells(tmp_path: Path) -> None:
+    cells = plan(load_suite(write(tmp_path, GOOD)))
+    assert [cell.label for cell in cells[:3]] == ["gda", "tame", "C"]
+    assert cells[0].seeds == (5, 6, 7)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        '"sub dir/mine.py:Mine"',
+        '"M = sub dir/mine.py:Mine"',
+        '{label = "M", algorithm = "sub dir/mine.py:Mine[step_size=0.5]"}',
+        '"./sub dir/../sub dir/mine.py:Mine[step_size=(0.1,0.2)]"',
+    ],
+)
+def test_files_are_found_from_the_folder_of_the_suite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    (tmp_path / "sub dir").mkdir()
+    write(tmp_path, OUTSIDE, "sub dir/mine.py")
+    path = write(tmp_path, f'[[grid]]\ntasks=["bilinear"]\nalgorithms=[{words}]')
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    (cell,) = plan(load_suite(path))
+    assert type(cell.algorithm).__name__ == "Mine"
+    monkeypatch.chdir(tmp_path)
+    (again,) = plan(load_suite(Path("suite.toml")))
+    assert again.key == cell.key
+
+
+def test_an_absolute_file_stays(tmp_path: Path) -> None:
+    file = write(tmp_path, OUTSIDE, "mine.py")
+    (tmp_path / "deep").mkdir()
+    path = write(
+        tmp_path / "deep", f'[[grid]]\ntasks=["bilinear"]\nalgorithms=["{file}:Mine"]'
+    )
+    assert load_suite(path).grids[0].algorithms == (f"{file}:Mine",)
+
+
+ONE = '[[grid]]\ntasks=["bilinear"]\nalgorithms=["gda"]\n'
+
+FAULTS = {
+    "unknown key": ('nmae = "x"\n' + ONE, "'nmae'. Did you mean 'name'?"),
+    "unknown key of a grid": (ONE + "seed = 3", "'seed'. Did you mean 'seeds'?"),
+    "no grid": ('name = "x"', "headed [[grid]], at least one; got none"),
+    "one table": ('[grid]\ntasks=["bilinear"]', "headed [[grid]]"),
+    "grid of numbers": ("grid = [3]", "[[grid]] 1 must be a table; got 3"),
+    "empty grids": ("grid = []", "at least one"),
+    "no algorithms": ('[[grid]]\ntasks=["bilinear"]', "algorithms is missing"),
+    "empty tasks": ('[[grid]]\ntasks=[]\nalgorithms=["gda"]', "must name at least one"),
+    "text for a list": ('[[grid]]\ntasks="bilinear"\nalgorithms=["gda"]', "Grid.tasks"),
+    "text for a number": (ONE + 'seeds = "many"', "Grid.seeds must be a whole number"),
+    "fraction": (ONE + "steps = 1.5", "Grid.steps must be a whole number"),
+    "zero seeds": (ONE + "seeds = 0", "at least 1 and at most 1e+06; got 0"),
+    "wrong dtype": (ONE + 'dtype = "half"', "'float32' or 'float64'; got 'half'"),
+    "name is no text": ("name = 3\n" + ONE, "Suite.name must be printable text; got 3"),
+    "label without words": (
+        '[[grid]]\ntasks=["bilinear"]\nalgorithms=[{label="x"}]',
+        "algorithm of an algorithm must be text; got None",
+    ),
+    "misspelt label": (
+        '[[grid]]\ntasks=["bilinear"]\nalgorithms=[{lable="x", algorithm="gda"}]',
+        "Did you mean 'label'?",
+    ),
+    "label in the words": (
+        '[[grid]]\ntasks=["bilinear"]\nalgorithms=[{label="x", algorithm="y = gda"}]',
+        "must not hold ' = '",
+    ),
+    "no TOML": ('name = "x"\n[[grid]\n', "line 2"),
+    "no UTF-8": (b'name = "\xff"', "UTF-8"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_one_sentence_that_names_the_file(
+    tmp_path: Path, fault: str
+) -> None:
+    content, said = FAULTS[fault]
+    path = write(tmp_path, content)
+    with pytest.raises(DescriptionError) as caught:
+        load_suite(path)
+    message = str(caught.value)
+    assert said in message
+    assert str(path) in message
+    assert "\n" not in message
+
+
+def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DescriptionError, match="No such file"):
+        load_suite(tmp_path / "none.toml")
+
+
+def test_a_folder_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DescriptionError, match="Is a directory"):
+        load_suite(tmp_path)
