@@ -22,7 +22,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.core.oracle import Oracle
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.engine.cell import Cell
 from mmbench.runner.plan import plan
@@ -161,7 +161,7 @@ class Batched:
 
     def __init__(self, cell: Cell, device: torch.device, runs: int) -> None:
         self.cell, seeds = cell, tuple(range(runs))
-        game = cell.task.build(Place(device=device))
+        game = cell.task.build(Placement(device=device))
         starts = [cell.task.start(game, generator(one, "start")) for one in seeds]
         self.z = torch.stack(starts).to(device)
         self.oracle = Oracle(game, seeds, memory=game.memory(self.z))

@@ -23,7 +23,7 @@ from pathlib import Path
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
 from mmbench.store.folder import Store
-from mmbench.store.parquet import seal
+from mmbench.store.parquet import embed_digest
 from mmbench.suites.base import Grid, Suite
 
 GRID = ("-t", "bilinear", "-a", "gda", "-a", "omd", "-a", "extragradient")
@@ -67,7 +67,7 @@ def copy(content: bytes, key: str, other: str) -> bytes:
     content = content.replace(key.encode(), other.encode())
     (coded,) = re.findall(rb"/////[A-Za-z0-9+/]+=*", content)  # begins with 255s
     again = base64.b64decode(coded).replace(key.encode(), other.encode())
-    return seal(content.replace(coded, base64.b64encode(again)))
+    return embed_digest(content.replace(coded, base64.b64encode(again)))
 
 
 def measured(words: tuple[str, ...], folder: Path) -> tuple[float, float, float]:

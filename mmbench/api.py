@@ -8,7 +8,7 @@ import pandas as pd
 
 from mmbench.analysis.results import gather, tidy
 from mmbench.core.errors import DescriptionError
-from mmbench.core.placement import Place, pick_device
+from mmbench.core.placement import Placement, pick_device
 from mmbench.engine.cell import Cell
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
@@ -76,19 +76,19 @@ def run(
         keep=keep,  # type: ignore[arg-type]  # the same
     )
     cells = plan(Suite(name="run", grids=(grid,)))
-    place = Place(
+    placement = Placement(
         device=pick_device(device),
         data_dir=Path(data_dir) if data_dir else None,
         compiled=compiled,
     )
     if store is not None:
         kept = Store(store, same_environment=same_environment)
-        execute(cells, kept, place)
+        execute(cells, kept, placement)
         return gather(kept, [(cell.key, cell.label) for cell in cells]).frame
     frames: dict[str, pd.DataFrame] = {}
 
     def take(cell: Cell, done: Any) -> None:
         frames[cell.key] = done.frame
 
-    execute(cells, None, place, fresh=take)
+    execute(cells, None, placement, fresh=take)
     return tidy(frames)

@@ -8,10 +8,10 @@ import torch
 from variants import ALGORITHM_VARIANTS, TASK_VARIANTS
 
 from mmbench.algorithms import ALGORITHMS
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.engine.run_cell import run_cell
-from mmbench.runner.plan import measured
+from mmbench.runner.plan import metrics_for
 from mmbench.tasks import TASKS
 
 pytestmark = pytest.mark.skipif(
@@ -36,9 +36,11 @@ def assert_devices_agree(task: str, algorithm: str) -> None:
         seeds=(0, 1, 2),
         steps=STEPS,
         records=3,
-        metrics=measured(built, []),
+        metrics=metrics_for(built, []),
     )
-    cpu, cuda = (run_cell(cell, Place(torch.device(one))) for one in ("cpu", "cuda"))
+    cpu, cuda = (
+        run_cell(cell, Placement(torch.device(one))) for one in ("cpu", "cuda")
+    )
     assert not cpu.reason
     assert not cuda.reason
     assert cpu.status == cuda.status
@@ -75,5 +77,7 @@ def test_images(algorithm: str) -> None:
         steps=STEPS,
         keep="last",
     )
-    cpu, cuda = (run_cell(cell, Place(torch.device(one))) for one in ("cpu", "cuda"))
+    cpu, cuda = (
+        run_cell(cell, Placement(torch.device(one))) for one in ("cpu", "cuda")
+    )
     np.testing.assert_allclose(cuda.iterates["z"], cpu.iterates["z"], atol=TOLERANCE)

@@ -10,14 +10,14 @@ import torch
 
 from benchmarks.compare.measuring import Row, cpu_seconds, median, shown
 from mmbench.core.oracle import Oracle
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.engine.cell import Cell
 from mmbench.engine.run_cell import run_cell
 from mmbench.runner.plan import plan
 from mmbench.suites.base import Grid, Suite
 
-EAGER, COMPILED = Place(), Place(compiled=True)
+EAGER, COMPILED = Placement(), Placement(compiled=True)
 
 
 def cell_of(
@@ -47,15 +47,17 @@ class Whole:
 
     Args:
         cell: what is computed.
-        place: where, and whether compiled.
+        placement: where, and whether compiled.
         width: runs side by side; None takes the task's.
 
     Attributes:
         backend: what computed it.
     """
 
-    def __init__(self, cell: Cell, place: Place, width: int | None = None) -> None:
-        self._cell, self._place, self._width = cell, place, width
+    def __init__(
+        self, cell: Cell, placement: Placement, width: int | None = None
+    ) -> None:
+        self._cell, self._place, self._width = cell, placement, width
         self._elapsed: list[float] = []
 
     def _compute(self) -> None:
@@ -98,7 +100,7 @@ def bare_steps(
         steps: of a round.
         oracle_kind: what the algorithm asks.
     """
-    game = cell.task.build(Place())
+    game = cell.task.build(Placement())
     seeds = tuple(range(runs))
     starts = [cell.task.start(game, generator(one, "start")) for one in seeds]
     z = torch.stack(starts)

@@ -1,7 +1,7 @@
 """Games whose quality is watched: chosen by what the registered tasks declare."""
 
 from mmbench.core.capability import Capability
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.tasks import TASKS
 from mmbench.tasks._digit_gan import DIGITS
 from mmbench.tasks.base import Task
@@ -57,7 +57,7 @@ def modes(task: Task) -> int:
     """How many modes, or digits, its generator can miss."""
     if Capability.DIGITS in task.gives:
         return len(DIGITS)
-    return len(task.build(Place()).modes)
+    return len(task.build(Placement()).modes)
 
 
 _WATCHED = {name: TASKS[name]() for name in TASKS if name not in UNWATCHED}

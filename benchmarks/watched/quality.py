@@ -16,7 +16,7 @@ from mmbench.analysis.results import Results, tidy
 from mmbench.core.description import text
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
-from mmbench.runner.compute import Done
+from mmbench.runner.compute import StoredResult
 from mmbench.runner.execute import execute
 from mmbench.store.folder import Store
 
@@ -150,7 +150,7 @@ def entry(cell: Cell) -> Entry:
     Raises:
         RuntimeError: when an error ended it.
     """
-    made: list[Done] = []
+    made: list[StoredResult] = []
     execute([cell], None, fresh=lambda _, done: made.append(done))
     (done,) = made
     if (done.frame["status"] == Status.ERROR).any():

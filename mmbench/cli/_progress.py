@@ -14,7 +14,7 @@ from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.trajectory import Trajectory
-from mmbench.runner.execute import Watcher
+from mmbench.runner.execute import Observer
 
 REASON_LENGTH = 300
 MINUTE = 60.0  # seconds between two lines about one cell
@@ -40,7 +40,7 @@ def brief(reason: str) -> str:
     return line if len(line) <= REASON_LENGTH else f"{line[: REASON_LENGTH - 3]}..."
 
 
-class Counting(Watcher):
+class Counting(Observer):
     """Counts cells, steps and time; what it shows is for the classes below.
 
     Attributes:
@@ -67,7 +67,7 @@ class Counting(Watcher):
         self.begun, self.waiting = True, waiting
         self._left = {cell.key: cell for cell in waiting}
 
-    def note(self, sentence: str) -> None:
+    def warn(self, sentence: str) -> None:
         """Something about the store that its owner should know."""
         say(f"Note: {sentence}")
 
@@ -80,11 +80,11 @@ class Counting(Watcher):
         if self._work:
             self._work.advance(run_steps, recording)
 
-    def elsewhere(self, cell: Cell) -> None:
+    def stored_elsewhere(self, cell: Cell) -> None:
         """A waiting cell has been computed and stored by another process."""
         self._settle(cell)
 
-    def more(self, cell: Cell) -> None:
+    def remeasured(self, cell: Cell) -> None:
         """A stored cell has got further metrics without running again."""
         self._settle(cell)
         self.again += 1
@@ -149,14 +149,14 @@ class Lines(Counting):
             said = ", ".join(one for one in told if one)
             self._print(f"  {short_name(work.cell)}: {said}")
 
-    def elsewhere(self, cell: Cell) -> None:
+    def stored_elsewhere(self, cell: Cell) -> None:
         """A waiting cell has been computed and stored by another process."""
-        super().elsewhere(cell)
+        super().stored_elsewhere(cell)
         self._print(self._numbered(cell, ELSEWHERE))
 
-    def more(self, cell: Cell) -> None:
+    def remeasured(self, cell: Cell) -> None:
         """A stored cell has got further metrics without running again."""
-        super().more(cell)
+        super().remeasured(cell)
         self._print(self._numbered(cell, AGAIN))
 
     def end(self, cell: Cell, trajectory: Trajectory) -> None:
@@ -226,14 +226,14 @@ class Bar(Counting):
                 left=self.left,
             )
 
-    def elsewhere(self, cell: Cell) -> None:
+    def stored_elsewhere(self, cell: Cell) -> None:
         """A waiting cell has been computed and stored by another process."""
-        super().elsewhere(cell)
+        super().stored_elsewhere(cell)
         self._settled(cell, self._numbered(cell, ELSEWHERE))
 
-    def more(self, cell: Cell) -> None:
+    def remeasured(self, cell: Cell) -> None:
         """A stored cell has got further metrics without running again."""
-        super().more(cell)
+        super().remeasured(cell)
         self._settled(cell, self._numbered(cell, AGAIN))
 
     def end(self, cell: Cell, trajectory: Trajectory) -> None:

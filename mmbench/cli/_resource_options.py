@@ -34,7 +34,7 @@ class Size(click.ParamType):
 
 
 def hands(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that give a command `crew` and `limits`."""
+    """Options that give a command `workers` and `limits`."""
 
     @click.option(
         "--workers",
@@ -78,7 +78,7 @@ def hands(command: Callable[..., None]) -> Callable[..., None]:
                 f"--timeout must be a finite number of seconds; got {timeout}."
             )
         command(
-            crew=Workers(workers, scheduler), limits=Limits(timeout, memory), **rest
+            workers=Workers(workers, scheduler), limits=Limits(timeout, memory), **rest
         )
 
     return wrapped

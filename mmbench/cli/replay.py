@@ -56,19 +56,19 @@ def again(
     from mmbench.cli._console import counted
     from mmbench.cli._progress import named
     from mmbench.core.placement import pick_device
-    from mmbench.runner.replay import place_of, replay, steps_of
+    from mmbench.runner.replay import placement_of, replay, steps_of
     from mmbench.runner.stored_cell import stored_cell
 
-    place = place_of(store.footer(key))
+    placement = placement_of(store.footer(key))
     if device != "auto":
-        place = place._replace(device=pick_device(device))
-    place = place._replace(data_dir=data_dir)
+        placement = placement._replace(device=pick_device(device))
+    placement = placement._replace(data_dir=data_dir)
     with blaming(lambda: outside):
         cell = stored_cell(store, key, outside)
         runs = f"seed {seed}" if seed is not None else counted(len(cell.seeds), "run")
         steps = counted(steps_of(cell, store), "step")
         say(f"{at}{named(cell)}, {runs}: {steps} to compute.")
-        return replay(store, key, seed=seed, outside=outside, place=place)
+        return replay(store, key, seed=seed, external=outside, placement=placement)
 
 
 @click.command("replay", short_help="Compute a stored cell again and compare.")

@@ -85,7 +85,7 @@ def command(
     same_environment: bool,
     strict: bool,
     page: Path | None,
-    crew: Workers,
+    workers: Workers,
     limits: Limits,
 ) -> None:
     """Compute what the store lacks of SUITE, or of a grid of -t and -a.
@@ -105,34 +105,36 @@ def command(
         return
     # These take torch, which an answer does not.
     from mmbench.cli._progress import Bar, Lines
-    from mmbench.core.placement import Place, pick_device
+    from mmbench.core.placement import Placement, pick_device
     from mmbench.runner.execute import execute
     from mmbench.store.folder import Store
 
     started = time.perf_counter()  # loading is no computing
     cells = selection.cells
-    place = Place(device=pick_device(device), data_dir=data_dir, compiled=compiled)
+    placement = Placement(
+        device=pick_device(device), data_dir=data_dir, compiled=compiled
+    )
     kept = Store(store, same_environment=same_environment)
     if page:
         _make_folder(page)
     screen = console()
-    watcher = Bar(screen) if sys.stdout.isatty() else Lines(screen)
+    observer = Bar(screen) if sys.stdout.isatty() else Lines(screen)
     try:
-        with closing(watcher), selection.blaming_outsiders(), terminable():
-            execute(cells, kept, place, watcher, limits=limits, crew=crew)
+        with closing(observer), selection.blaming_outsiders(), terminable():
+            execute(cells, kept, placement, observer, limits=limits, workers=workers)
     except KeyboardInterrupt:
-        _interrupted(watcher, store)
+        _interrupted(observer, store)
     except MmbenchError as error:
-        if not watcher.begun:
+        if not observer.begun:
             raise
         raise Failed(str(error)) from error  # exit code 1
-    computed = len(watcher.waiting) - watcher.again
+    computed = len(observer.waiting) - observer.again
     said = f"{computed} computed in {seconds(time.perf_counter() - started)}"
-    if watcher.again:
-        said += f", {watcher.again} measured again"
+    if observer.again:
+        said += f", {observer.again} measured again"
     footers = [kept.footer(cell.key) for cell in cells]
     outcomes = [(one["task"], one["outcomes"]) for one in footers]
-    _summarise(selection, store, outcomes, said, len(cells) - len(watcher.waiting))
+    _summarise(selection, store, outcomes, said, len(cells) - len(observer.waiting))
     if page:
         from mmbench.cli.report import write
 
@@ -164,12 +166,12 @@ def _make_folder(page: Path) -> None:
         ) from error
 
 
-def _interrupted(watcher: "mmbench.cli._progress.Counting", store: Path) -> None:
-    if not watcher.begun:
+def _interrupted(observer: "mmbench.cli._progress.Counting", store: Path) -> None:
+    if not observer.begun:
         raise KeyboardInterrupt
     say(
-        f"Interrupted: {watcher.done} of {len(watcher.waiting)} cells are finished and "
-        f"kept in {store}; of the cell in work, what is younger than its last "
+        f"Interrupted: {observer.done} of {len(observer.waiting)} cells are finished "
+        f"and kept in {store}; of the cell in work, what is younger than its last "
         "checkpoint is lost, about a minute.\n"
         "The same command goes on from there."
     )

@@ -22,7 +22,7 @@ _DIGEST = 32  # bytes of SHA-256
 EVERY = 60.0  # seconds; what a minute of work costs again is no loss
 
 
-class Slot(ABC):
+class CheckpointSlot(ABC):
     """Where a cell's checkpoint is kept.
 
     Attributes:

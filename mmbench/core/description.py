@@ -171,7 +171,7 @@ def reference_of(cls: type) -> str:
     of what they import from beside them, so that edited code is never answered from old
     results.
     """
-    outsiders = [one for one in cls.__mro__ if _is_outside(one)]
+    outsiders = [one for one in cls.__mro__ if _is_external(one)]
     if not outsiders:
         name = f"{cls.__module__}:{cls.__qualname__}"
         return FIRST_NAMES.get(name, name)
@@ -181,7 +181,7 @@ def reference_of(cls: type) -> str:
     return f"{Path(file).name}:{cls.__qualname__}@{source}"
 
 
-def _is_outside(cls: type) -> bool:
+def _is_external(cls: type) -> bool:
     """Whether a class is neither mmbench's nor of the standard library."""
     package = cls.__module__.partition(".")[0]
     return package != "mmbench" and package not in sys.stdlib_module_names

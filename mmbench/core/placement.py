@@ -1,4 +1,4 @@
-"""Place: where a game is built."""
+"""Placement: where a game is built."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import torch
 from mmbench.core.errors import DeviceError
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     """Where tensors live and data lie; never part of a description.
 
     Args:

@@ -56,12 +56,12 @@ class Registry(Mapping[str, Any]):
                 return (ast.get_docstring(node) or "").partition("\n")[0]
         return ""
 
-    def resolve(self, name: str, *, outside: bool = True) -> type:
+    def resolve(self, name: str, *, external: bool = True) -> type:
         """The class of that name, or of that outside reference.
 
         Args:
             name: of a member, or a reference.
-            outside: whether a reference is loaded, which runs its code.
+            external: whether a reference is loaded, which runs its code.
 
         Raises:
             UnknownNameError: when there is no such name; it suggests the nearest.
@@ -69,7 +69,7 @@ class Registry(Mapping[str, Any]):
         """
         if name in self.members:
             return self[name]
-        if ":" not in name or not outside:
+        if ":" not in name or not external:
             raise unknown_name(self.kind, name, self.members)
         return self._admit(load_external(name), name)
 
@@ -77,13 +77,13 @@ class Registry(Mapping[str, Any]):
         self,
         described: "str | Mapping[str, Any] | Reference",
         *,
-        outside: bool = True,
+        external: bool = True,
     ) -> Any:
         """A description from its words.
 
         Args:
             described: `name[field=value,...]`, or a parsed `Reference`.
-            outside: whether classes from outside may be named, whose code is then run;
+            external: whether classes from outside may be named, whose code is then run;
                 never where the words are those of a stored file.
 
         Raises:
@@ -91,13 +91,13 @@ class Registry(Mapping[str, Any]):
         """
         if isinstance(described, str):
             described = parse(described)
-        cls = self.resolve(described.name, outside=outside)
+        cls = self.resolve(described.name, external=external)
         types = field_types(cls)
         values = {}
         for key, value in described.values.items():
             if key not in types:
                 raise unknown_name(f"parameter of {described.name}", key, types)
-            values[key] = self._value(value, types[key], outside=outside)
+            values[key] = self._value(value, types[key], external=external)
         missing = [
             field.name
             for field in fields(cls)
@@ -112,7 +112,7 @@ class Registry(Mapping[str, Any]):
             )
         return cls(**values)
 
-    def described(self, given: str | Description) -> Any:
+    def coerce(self, given: str | Description) -> Any:
         """A member from its words, or the member itself.
 
         Raises:
@@ -138,15 +138,17 @@ class Registry(Mapping[str, Any]):
         module, _, attribute = self.base.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
-    def _value(self, value: Any, annotation: Any, *, outside: bool) -> Any:
+    def _value(self, value: Any, annotation: Any, *, external: bool) -> Any:
         """A parsed value; a name becomes a member where a member is expected."""
         if isinstance(value, tuple):
-            return tuple(self._value(one, annotation, outside=outside) for one in value)
+            return tuple(
+                self._value(one, annotation, external=external) for one in value
+            )
         if not isinstance(value, Reference):
             return value
         for cls in _classes_in(annotation):
             if family := self.family_of(cls):
-                return family.build(value, outside=outside)
+                return family.build(value, external=external)
         if value.values:
             raise DescriptionError(f"{value.name}[...] stands where none is expected.")
         return value.name

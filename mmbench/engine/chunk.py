@@ -18,7 +18,7 @@ from mmbench.core.capability import Capability
 from mmbench.core.checkpoint import like
 from mmbench.core.errors import DescriptionError
 from mmbench.core.oracle import Oracle
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.precision import rounding
 from mmbench.core.status import Status
 from mmbench.core.streams import generator
@@ -45,7 +45,7 @@ class Chunk:
 
     Args:
         cell: that they belong to.
-        place: where they are computed.
+        placement: where they are computed.
         width: how many.
         recording: of them; its seeds say which.
         given: where they start, (runs, dim); None asks the task.
@@ -56,15 +56,15 @@ class Chunk:
     def __init__(
         self,
         cell: Cell,
-        place: Place,
+        placement: Placement,
         width: int,
         recording: Recording,
         given: Tensor | None,
     ) -> None:
-        self.cell, self.place, self.recording = cell, place, recording
+        self.cell, self.placement, self.recording = cell, placement, recording
         self.runs = len(recording.seeds)
         self.seeds = recording.seeds + recording.seeds[-1:] * (width - self.runs)
-        self.game = cell.task.build(place)
+        self.game = cell.task.build(placement)
 
         self.start = self.z = self.game.project(self._first(given))
         if not bool(torch.isfinite(self.z).all()):
@@ -84,10 +84,10 @@ class Chunk:
 
     def _compiled(self) -> tuple[Block | None, str]:
         """The compiled steps, if they are wanted and can be; and what computes."""
-        if not self.place.compiled:
+        if not self.placement.compiled:
             return None, "eager"
         cell, runs = self.cell, len(self.seeds)
-        made = block(cell.algorithm, cell.task, self.place, runs, cell.precision)
+        made = block(cell.algorithm, cell.task, self.placement, runs, cell.precision)
         if isinstance(made, str):
             return None, f"eager, for compiling failed: {made}"
         return made, "compiled"
@@ -208,7 +208,7 @@ class Chunk:
 
     def _rounding(self) -> AbstractContextManager:
         """Products within a step; metrics are never rounded."""
-        return rounding(self.cell.precision, self.place.device)
+        return rounding(self.cell.precision, self.placement.device)
 
     def _survivors(self, step: int, moved: Tensor, alive: Tensor) -> Tensor:
         """Those of the living runs whose next iterate stays within the task's limit."""
@@ -240,8 +240,8 @@ class Chunk:
         return torch.cat((x[:, :split], y[:, split:]), dim=1)
 
     def _clock(self) -> float:
-        if self.place.device.type == "cuda":
-            torch.cuda.synchronize(self.place.device)
+        if self.placement.device.type == "cuda":
+            torch.cuda.synchronize(self.placement.device)
         return time.perf_counter()
 
     def _record(self, step: int, z: Tensor, seconds: float) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmbench.core.checkpoint import Slot, pack, unpack
+from mmbench.core.checkpoint import CheckpointSlot, pack, unpack
 from mmbench.core.description import digest
 from mmbench.core.game import Game
 from mmbench.core.malloc import keep_freed
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.precision import products_in
 from mmbench.core.status import Status
 from mmbench.engine.cell import ENGINE_VERSION, Cell
@@ -28,10 +28,10 @@ Starts = Callable[[], Tensor]
 
 def run_cell(
     cell: Cell,
-    place: Place = Place(),
+    placement: Placement = Placement(),
     progress: Progress | None = None,
     starts: Starts | None = None,
-    slot: Slot | None = None,
+    slot: CheckpointSlot | None = None,
 ) -> Trajectory:
     """Compute a cell.
 
@@ -40,40 +40,42 @@ def run_cell(
 
     Args:
         cell: what to compute.
-        place: where; its dtype is the cell's.
+        placement: where; its dtype is the cell's.
         progress: told how many run-steps have been made, now and then, and what has
             been recorded of the chunk at work.
         starts: gives (runs, dim), where the cell goes on from another one's end.
         slot: where the unfinished cell is kept now and then, and goes on from; it goes
             on only with the width, device, torch and metrics that it was begun with.
     """
-    place = place._replace(dtype=getattr(torch, cell.dtype))
-    width = width_of(cell, place)
+    placement = placement._replace(dtype=getattr(torch, cell.dtype))
+    width = width_of(cell, placement)
     with arithmetic():
         while True:
-            unfinished = _Unfinished(cell, place, width, slot)
+            unfinished = _Unfinished(cell, placement, width, slot)
             try:
                 return _run_cell(unfinished, progress or _silent, starts)
             except torch.OutOfMemoryError:  # the GPU's: fewer runs side by side
                 width //= 2
 
 
-def width_of(cell: Cell, place: Place) -> int:
+def width_of(cell: Cell, placement: Placement) -> int:
     """Runs of a cell computed side by side, by rule."""
-    return cell.task.gpu_width if place.device.type == "cuda" else cell.task.width
+    return cell.task.gpu_width if placement.device.type == "cuda" else cell.task.width
 
 
 class _Unfinished:
     """What is done of a cell, kept in a slot if there is one."""
 
-    def __init__(self, cell: Cell, place: Place, width: int, slot: Slot | None) -> None:
-        self.cell, self.place, self.width, self.slot = cell, place, width, slot
+    def __init__(
+        self, cell: Cell, placement: Placement, width: int, slot: CheckpointSlot | None
+    ) -> None:
+        self.cell, self.placement, self.width, self.slot = cell, placement, width, slot
         # What is recorded counts too: all records must have the same columns.
         recorded = [cell.keep, *map(digest, cell.metrics)]
-        cuda = place.device.type == "cuda"
-        device = torch.cuda.get_device_name(place.device) if cuda else "cpu"
+        cuda = placement.device.type == "cuda"
+        device = torch.cuda.get_device_name(placement.device) if cuda else "cpu"
         versions = [version("mmbench"), ENGINE_VERSION, torch.__version__]
-        compiled = ["compiled"] if place.compiled else []
+        compiled = ["compiled"] if placement.compiled else []
         self.circumstances = [width, device, *versions, *recorded, *compiled]
         self.recordings: list[Recording] = []
         self.waiting: dict[str, Any] | None = None
@@ -102,7 +104,7 @@ class _Unfinished:
 def _run_cell(
     unfinished: _Unfinished, progress: Progress, starts: Starts | None
 ) -> Trajectory:
-    cell, place, width = unfinished.cell, unfinished.place, unfinished.width
+    cell, placement, width = unfinished.cell, unfinished.placement, unfinished.width
     recordings = unfinished.recordings
     ideal: dict[str, float] = {}
     for first in range(0, len(cell.seeds), width):
@@ -115,7 +117,7 @@ def _run_cell(
             continue
         try:
             given = starts()[first : first + width] if starts else None
-            chunk = Chunk(cell, place, width, recording, given)
+            chunk = Chunk(cell, placement, width, recording, given)
             if unfinished.waiting:
                 chunk.restore(unfinished.waiting)
                 unfinished.waiting = None
@@ -137,7 +139,7 @@ def _ideal(cell: Cell, game: Game) -> dict[str, float]:
     """What real data get, by column."""
     ideal: dict[str, float] = {}
     for metric in cell.metrics:
-        ideal |= metric.ideal(game)
+        ideal |= metric.real_score(game)
     return ideal
 
 

@@ -12,7 +12,7 @@ from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.errors import DescriptionError, MisfitError
 from mmbench.core.oracle import Oracle
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.status import Status
 from mmbench.core.streams import generator
 from mmbench.engine.chunk import ENDS
@@ -35,7 +35,7 @@ def step_map(
     *,
     steps: int = 1000,
     seed: int = 0,
-    place: Place = Place(compiled=True),
+    placement: Placement = Placement(compiled=True),
 ) -> pd.DataFrame:
     """Run a method with every pair of step sizes, from one start, on the same data.
 
@@ -46,8 +46,8 @@ def step_map(
         at_y: step sizes of y.
         steps: of each run.
         seed: of the start and of all draws.
-        place: where it is computed, and whether compiled, which is many times as fast;
-            its dtype is that of all floats.
+        placement: the device, the dtype of all floats, and whether steps are compiled,
+            which is many times as fast.
 
     Returns:
         One row for each pair, x's step size varying slowest: `step_size_x,
@@ -57,16 +57,16 @@ def step_map(
     Raises:
         MmbenchError: before any work, when something does not fit.
     """
-    task, algorithm = TASKS.described(task), ALGORITHMS.described(algorithm)
+    task, algorithm = TASKS.coerce(task), ALGORITHMS.coerce(algorithm)
     _check(task, algorithm, at_x, at_y, steps)
     grid = np.meshgrid(np.asarray(at_x, float), np.asarray(at_y, float), indexing="ij")
     pairs_x, pairs_y = (one.ravel() for one in grid)
     pairs = torch.from_numpy(np.stack((pairs_x, pairs_y), axis=1))
-    pairs = pairs.to(place.device, place.dtype)
+    pairs = pairs.to(placement.device, placement.dtype)
     with arithmetic():
-        made = _block(task, algorithm, place, min(len(pairs), WIDTH))
+        made = _block(task, algorithm, placement, min(len(pairs), WIDTH))
         rows = [
-            _ends(made, task, algorithm, place, steps, seed, part)
+            _ends(made, task, algorithm, placement, steps, seed, part)
             for part in pairs.split(made.runs)
         ]
     status, stopped_at, distance = (
@@ -110,20 +110,20 @@ def _check(
         raise DescriptionError(f"steps must be at least 1; got {steps}.")
 
 
-def _block(task: Task, algorithm: Algorithm, place: Place, runs: int) -> Block:
+def _block(task: Task, algorithm: Algorithm, placement: Placement, runs: int) -> Block:
     """Compiled if it is wanted and can be."""
-    if place.compiled:
-        made = block(algorithm, task, place, runs, swept=True)
+    if placement.compiled:
+        made = block(algorithm, task, placement, runs, swept=True)
         if isinstance(made, Block):
             return made
-    return Block(algorithm, task, task.build(place), runs, swept=True)
+    return Block(algorithm, task, task.build(placement), runs, swept=True)
 
 
 def _ends(
     made: Block,
     task: Task,
     algorithm: Algorithm,
-    place: Place,
+    placement: Placement,
     steps: int,
     seed: int,
     pairs: Tensor,
@@ -132,7 +132,7 @@ def _ends(
     count = len(pairs)
     pairs = torch.cat((pairs, pairs[-1:].expand(made.runs - count, -1)))
     sizes = pairs[:, :1].contiguous(), pairs[:, 1:].contiguous()
-    game = task.build(place)
+    game = task.build(placement)
     oracle = Oracle(game, (seed,))  # one stream: all pairs see the same data
     first = task.start(game, generator(seed, "start")).to(game.device)
     start = game.project(first.expand(made.runs, -1).contiguous())

@@ -127,7 +127,7 @@ class Comparison(ImageMetric):
         real = f"at most {self.real}" if self.real else "all"
         return {**self.sight, "real": real, "split": self.split, **self.rule}
 
-    def ideal(self, game: Game) -> Mapping[str, float]:
+    def real_score(self, game: Game) -> Mapping[str, float]:
         """What the real images of the other split get: the floor or the ceiling.
 
         With as many images as are generated, or all where the split has fewer.

@@ -116,7 +116,7 @@ class Metric(Description, ABC):
             DataError: when weights are missing or not what they should be.
         """
 
-    def ideal(self, game: Game) -> Mapping[str, float]:
+    def real_score(self, game: Game) -> Mapping[str, float]:
         """What real data of the game get, by column: the floor or the ceiling.
 
         Empty for columns where that has no meaning.

@@ -63,7 +63,7 @@ class ClassifierScore(ImageMetric):
         parts = images.logits.tensor_split(splits)
         return (torch.stack([sureness(part) for part in parts]).mean().item(),)
 
-    def ideal(self, game: Game) -> Mapping[str, float]:
+    def real_score(self, game: Game) -> Mapping[str, float]:
         """What as many real images of the test split get: the ceiling in practice."""
         return self.real_score(game, "test")
 

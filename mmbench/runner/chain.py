@@ -11,7 +11,7 @@ from mmbench.runner.provenance import environments
 from mmbench.store.folder import Store
 
 
-class End(NamedTuple):
+class ChainEnd(NamedTuple):
     """Where a cell ended.
 
     Args:
@@ -23,22 +23,22 @@ class End(NamedTuple):
     environments: list[dict[str, str]] = []
 
 
-class Ends:
+class ChainEnds:
     """Ends of cells that others go on from, where the store has them not."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, End] = {}
+        self._kept: dict[str, ChainEnd] = {}
 
-    def put(self, key: str, end: End) -> None:
+    def put(self, key: str, end: ChainEnd) -> None:
         """Remember that of a cell."""
         self._kept[key] = end
 
-    def get(self, key: str) -> End | None:
+    def get(self, key: str) -> ChainEnd | None:
         """That of a cell; None where nobody put it."""
         return self._kept.get(key)
 
 
-def end_of(cell: Cell, store: Store) -> End:
+def end_of(cell: Cell, store: Store) -> ChainEnd:
     """Where a stored cell ended.
 
     Raises:
@@ -46,12 +46,12 @@ def end_of(cell: Cell, store: Store) -> End:
     """
     footer = answering_footer(cell, store)
     if footer is None:
-        return End()
-    return End(store.iterates(cell.key), environments(footer))
+        return ChainEnd()
+    return ChainEnd(store.iterates(cell.key), environments(footer))
 
 
 def environments_before(
-    cell: Cell, store: Store | None, ends: Ends
+    cell: Cell, store: Store | None, ends: ChainEnds
 ) -> list[dict[str, str]]:
     """Those that had a part in where a cell starts; none where it is the first."""
     before = cell.after
@@ -63,7 +63,7 @@ def environments_before(
     return environments(footer) if footer else []
 
 
-def starting_iterates(cell: Cell, store: Store | None, ends: Ends) -> torch.Tensor:
+def starting_iterates(cell: Cell, store: Store | None, ends: ChainEnds) -> torch.Tensor:
     """Where the cell before it ended, run by run, shape (runs, dim).
 
     Raises:
@@ -71,7 +71,7 @@ def starting_iterates(cell: Cell, store: Store | None, ends: Ends) -> torch.Tens
     """
     before = cell.after
     assert before is not None
-    end = ends.get(before.key) or (end_of(before, store) if store else End())
+    end = ends.get(before.key) or (end_of(before, store) if store else ChainEnd())
     kept = end.iterates
     if not kept:
         raise StoreError(

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import torch
 
 from mmbench.core.checkpoint import pack, unpack
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.serialization import from_json
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import run_cell
@@ -48,14 +48,14 @@ def _exactly(pipe: BinaryIO, count: int) -> bytes:
 
 
 def task(
-    document: str, place: Place, starts: torch.Tensor | None, slot: Path | None
+    document: str, placement: Placement, starts: torch.Tensor | None, slot: Path | None
 ) -> dict[str, Any]:
     """What a child is asked: a cell as it is sent, and how to compute it."""
     return {
         "cell": document,
-        "device": str(place.device),
-        "data_dir": None if place.data_dir is None else str(place.data_dir),
-        "compiled": place.compiled,
+        "device": str(placement.device),
+        "data_dir": None if placement.data_dir is None else str(placement.data_dir),
+        "compiled": placement.compiled,
         "starts": starts,
         "slot": None if slot is None else str(slot),
     }
@@ -80,7 +80,7 @@ def _read(tasks: "SimpleQueue[dict[str, Any]]") -> None:
 
 
 def _compute(asked: dict[str, Any], answers: BinaryIO) -> None:
-    place = Place(
+    placement = Placement(
         device=torch.device(asked["device"]),
         data_dir=asked["data_dir"] and Path(asked["data_dir"]),
         compiled=asked["compiled"],
@@ -88,7 +88,7 @@ def _compute(asked: dict[str, Any], answers: BinaryIO) -> None:
     starts = asked["starts"]
     trajectory = run_cell(
         from_json(asked["cell"]),
-        place,
+        placement,
         partial(_tell, answers),
         None if starts is None else lambda: starts,
         asked["slot"] and CheckpointFile(Path(asked["slot"])),

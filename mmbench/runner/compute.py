@@ -9,13 +9,18 @@ import pandas as pd
 
 from mmbench.core.description import digest
 from mmbench.core.errors import StoreError
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import Starts, run_cell, width_of
 from mmbench.engine.trajectory import Trajectory, joined
-from mmbench.runner.chain import End, Ends, environments_before, starting_iterates
+from mmbench.runner.chain import (
+    ChainEnd,
+    ChainEnds,
+    environments_before,
+    starting_iterates,
+)
 from mmbench.runner.footer import describe_cell, describe_outcome
 from mmbench.runner.limits import Limits
 from mmbench.runner.lookup import (
@@ -31,7 +36,7 @@ from mmbench.runner.supervisor import Supervisor
 from mmbench.store.folder import CheckpointFile, Store
 
 
-class Done(NamedTuple):
+class StoredResult(NamedTuple):
     """A cell's results, as they are stored."""
 
     frame: pd.DataFrame
@@ -40,7 +45,7 @@ class Done(NamedTuple):
     iterates: dict[str, Any]
 
 
-class Worked(NamedTuple):
+class ComputeResult(NamedTuple):
     """What came of a cell.
 
     Args:
@@ -48,27 +53,27 @@ class Worked(NamedTuple):
         trajectory: of its runs; None where kept iterates gave the metrics it lacked.
     """
 
-    done: Done
+    done: StoredResult
     trajectory: Trajectory | None
 
 
 def compute_and_store(
     cell: Cell,
     store: Store | None,
-    place: Place,
+    placement: Placement,
     *,
     begin: Callable[[Cell], None] | None = None,
     progress: Callable[[int, Recording | None], None] | None = None,
-    ends: Ends | None = None,
+    ends: ChainEnds | None = None,
     supervisor: Supervisor | None = None,
     seen: Version = None,
-) -> Worked | None:
+) -> ComputeResult | None:
     """Compute a cell and store it, unless another process does.
 
     Args:
         cell: what to compute.
         store: where it goes; None keeps it in memory.
-        place: where its game is built.
+        placement: where its game is built.
         begin: told when the work begins.
         progress: as `run_cell` takes it.
         ends: where last iterates are that the store does not have.
@@ -88,36 +93,38 @@ def compute_and_store(
             begin(cell)
         if store:  # asked here, for another command may have measured more meanwhile
             cell = with_stored_metrics(cell, store)
-        return _compute(cell, store, place, progress, ends, supervisor)
+        return _compute(cell, store, placement, progress, ends, supervisor)
 
 
 def _compute(
     cell: Cell,
     store: Store | None,
-    place: Place,
+    placement: Placement,
     progress: Callable[[int, Recording | None], None] | None,
-    ends: Ends | None,
+    ends: ChainEnds | None,
     supervisor: Supervisor | None,
-) -> Worked:
+) -> ComputeResult:
     """Compute a cell that nobody else computes, and store it."""
     told = describe_cell(cell)  # first, for an outside class may raise even here
-    ends = ends or Ends()
+    ends = ends or ChainEnds()
     before = environments_before(cell, store, ends)
     starts = partial(starting_iterates, cell, store, ends) if cell.after else None
-    if store and (done := _remeasured(cell, store, place, starts, told)):
+    if store and (done := _remeasured(cell, store, placement, starts, told)):
         store.put(cell.key, *done)
-        return Worked(done, None)
+        return ComputeResult(done, None)
     slot = store.slot(cell.key) if store else None
     if supervisor:
-        trajectory = _supervised(supervisor, cell, place, progress, starts, slot)
+        trajectory = _supervised(supervisor, cell, placement, progress, starts, slot)
     else:
-        trajectory = run_cell(cell, place, progress, starts, slot)
+        trajectory = run_cell(cell, placement, progress, starts, slot)
     # A cell that was ended by a limit goes on from there when it may take more.
     limited = {Status.TIMEOUT, Status.MEMORY} & set(trajectory.status)
     unfinished = slot.read() if slot and limited else None
-    done = Done(
+    done = StoredResult(
         trajectory.frame(cell),
-        told | describe_outcome(trajectory) | _circumstances(place, supervisor, before),
+        told
+        | describe_outcome(trajectory)
+        | _circumstances(placement, supervisor, before),
         trajectory.arrays,
         trajectory.iterates,
     )
@@ -126,14 +133,14 @@ def _compute(
         if slot and unfinished:
             slot.write(unfinished)
     else:
-        ends.put(cell.key, End(trajectory.iterates, environments(done.footer)))
-    return Worked(done, trajectory)
+        ends.put(cell.key, ChainEnd(trajectory.iterates, environments(done.footer)))
+    return ComputeResult(done, trajectory)
 
 
 def _supervised(
     supervisor: Supervisor,
     cell: Cell,
-    place: Place,
+    placement: Placement,
     progress: Callable[[int, Recording | None], None] | None,
     starts: Starts | None,
     slot: CheckpointFile | None,
@@ -142,34 +149,34 @@ def _supervised(
     try:
         given = starts() if starts else None
     except StoreError as error:
-        return _failed(cell, place, f"StoreError: {error}")
-    return supervisor.run(cell, place, progress, given, slot)
+        return _failed(cell, placement, f"StoreError: {error}")
+    return supervisor.run(cell, placement, progress, given, slot)
 
 
-def _failed(cell: Cell, place: Place, reason: str) -> Trajectory:
+def _failed(cell: Cell, placement: Placement, reason: str) -> Trajectory:
     """A cell of which nothing is known but why."""
     recording = Recording(cell, cell.seeds)
     recording.end(Status.ERROR, reason)
-    return joined(cell, [recording], width_of(cell, place))
+    return joined(cell, [recording], width_of(cell, placement))
 
 
-def stored(cell: Cell, store: Store) -> Done:
+def stored(cell: Cell, store: Store) -> StoredResult:
     """A cell's results, from the store.
 
     Raises:
         StoreError: when they cannot be read.
     """
     key = cell.key
-    return Done(store.frame(key), store.footer(key), store.arrays(key), {})
+    return StoredResult(store.frame(key), store.footer(key), store.arrays(key), {})
 
 
-def give_up(cell: Cell, store: Store, place: Place, reason: str) -> Trajectory:
+def give_up(cell: Cell, store: Store, placement: Placement, reason: str) -> Trajectory:
     """Store a cell that nobody could finish, as an error with its reason."""
-    trajectory = _failed(cell, place, reason)
+    trajectory = _failed(cell, placement, reason)
     footer = (
         describe_cell(cell)
         | describe_outcome(trajectory)
-        | _circumstances(place, None, [])
+        | _circumstances(placement, None, [])
     )
     with store.lease(cell.key):  # a dead worker's goes with it
         store.put(cell.key, trajectory.frame(cell), footer, {}, {})
@@ -177,11 +184,11 @@ def give_up(cell: Cell, store: Store, place: Place, reason: str) -> Trajectory:
 
 
 def _circumstances(
-    place: Place, supervisor: Supervisor | None, before: list[dict[str, str]]
+    placement: Placement, supervisor: Supervisor | None, before: list[dict[str, str]]
 ) -> dict[str, Any]:
     """Who computes, after whom, and what a cell may take, as JSON values."""
     limits = supervisor.limits if supervisor else Limits()
-    here = {"provenance": provenance(place.device.type)}
+    here = {"provenance": provenance(placement.device.type)}
     return {
         **here,
         "environments": environments(here | {"environments": before}),
@@ -192,10 +199,10 @@ def _circumstances(
 def _remeasured(
     cell: Cell,
     store: Store,
-    place: Place,
+    placement: Placement,
     starts: Starts | None,
     told: dict[str, Any],
-) -> Done | None:
+) -> StoredResult | None:
     """The stored cell with the metrics it lacks, if its kept iterates can give them.
 
     None where the cell has to run: nothing sound is stored, or no iterates.
@@ -210,16 +217,16 @@ def _remeasured(
     )
     try:
         kept, frame = store.iterates(cell.key), store.frame(cell.key)
-        more = remeasure(cell, frame, kept, missing, place, starts)
+        more = remeasure(cell, frame, kept, missing, placement, starts)
     except StoreError:
         return None
     # Columns that gave way to another metric's go with their ideals.
     names = {column.name for column in cell.columns}
     ideal = {k: v for k, v in {**footer["ideal"], **more.ideal}.items() if k in names}
-    here = {"provenance": provenance(place.device.type)}
+    here = {"provenance": provenance(placement.device.type)}
     same = {
         "ideal": ideal,
         "kept": footer["kept"],
         "environments": environments(footer, here),  # of runs and of new columns
     }
-    return Done(more.frame, footer | told | same, store.arrays(cell.key), kept)
+    return StoredResult(more.frame, footer | told | same, store.arrays(cell.key), kept)

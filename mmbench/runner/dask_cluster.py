@@ -32,11 +32,11 @@ from dask.distributed import (
 )
 
 from mmbench.core.errors import ClusterError, MmbenchError
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.printable import printable
 from mmbench.core.serialization import from_json, to_json
 from mmbench.engine.cell import Cell
-from mmbench.runner.chain import Ends
+from mmbench.runner.chain import ChainEnds
 from mmbench.runner.compute import compute_and_store
 from mmbench.runner.limits import Limits, Workers
 from mmbench.runner.lookup import done_elsewhere, is_stored
@@ -65,19 +65,19 @@ _ALONE = threading.Lock()
 def distribute(
     cells: Sequence[Cell],
     store: Store,
-    place: Place,
-    crew: Workers,
+    placement: Placement,
+    workers: Workers,
     limits: Limits,
     ended: Callable[[Cell], None],
     failed: Callable[[Cell, str], None],
 ) -> None:
-    """Have cells computed and stored by a crew, those after others in their order.
+    """Have cells computed and stored by workers, those after others in their order.
 
     Args:
         cells: what to compute; a cell comes after the one it goes on from.
         store: a folder that all workers can write.
-        place: where games are built; on GPUs, each worker takes one.
-        crew: who computes.
+        placement: where games are built; on GPUs, each worker takes one.
+        workers: who computes.
         limits: of each cell.
         ended: told of each cell that is stored.
         failed: told of each cell that no worker could finish, and why.
@@ -85,15 +85,15 @@ def distribute(
     Raises:
         ClusterError: when there is no scheduler, or it is lost.
     """
-    task = Task(
+    task = WorkerSettings(
         str(store.folder.resolve()),
         store.same_environment,
-        str(place.device),
-        None if place.data_dir is None else str(place.data_dir.resolve()),
-        place.compiled,
+        str(placement.device),
+        None if placement.data_dir is None else str(placement.data_dir.resolve()),
+        placement.compiled,
         tuple(limits),
     )
-    with _client(crew, place) as client:
+    with _client(workers, placement) as client:
         hands = max(1, len(client.nthreads()))
         most = hands if len(cells) < _PLENTY * hands else 1
         waiting = {cell.key: cell for cell in cells}
@@ -102,18 +102,18 @@ def distribute(
             bundle: Sequence[Cell], before: Sequence[Future], most: int
         ) -> Future:
             try:
-                return _submit(client, task, place, bundle, before, most)
+                return _submit(client, task, placement, bundle, before, most)
             except Exception as error:
                 if client.status == "running":
                     raise
-                raise _lost(crew, len(waiting)) from error
+                raise _lost(workers, len(waiting)) from error
 
         def each(tasks: Iterable[Future]) -> Iterator[Future]:
-            return _each(client, tasks, crew, waiting)
+            return _each(client, tasks, workers, waiting)
 
         def settle(bundle: Sequence[Cell], future: Future, *, last: bool) -> None:
             """Tell what became of cells; those that may be tried again still wait."""
-            faults, reason = _outcome(future, crew, waiting)
+            faults, reason = _outcome(future, workers, waiting)
             for cell in bundle:
                 wrong = reason or faults.get(cell.key, "")
                 wrong = "" if wrong and is_stored(cell, store, limits) else wrong
@@ -144,8 +144,8 @@ def distribute(
 
 def _submit(
     client: Client,
-    task: "Task",
-    place: Place,
+    task: "WorkerSettings",
+    placement: Placement,
     bundle: Sequence[Cell],
     before: Sequence[Future],
     most: int,
@@ -155,7 +155,7 @@ def _submit(
     Args:
         client: of the scheduler.
         task: where and how.
-        place: which decides how a cell is split.
+        placement: which decides how a cell is split.
         bundle: cells of the task.
         before: tasks that have to end first.
         most: parts.
@@ -168,10 +168,10 @@ def _submit(
             *asked,
             key=f"mmbench-{bundle[0].key}-{uuid.uuid4().hex[:8]}",
             pure=False,
-            resources={"GPU": 1} if place.device.type == "cuda" else {},
+            resources={"GPU": 1} if placement.device.type == "cuda" else {},
         )
 
-    pieces = split(bundle[0], place, most) if not bundle[1:] else []
+    pieces = split(bundle[0], placement, most) if not bundle[1:] else []
     if not pieces[1:]:
         return submit(compute, [to_json(cell) for cell in bundle], *before)
     whole, parts = to_json(bundle[0]), [to_json(one) for one in pieces]
@@ -179,18 +179,18 @@ def _submit(
     return submit(join_parts, whole, parts, done)
 
 
-def check_reachable(crew: Workers) -> None:
+def check_reachable(workers: Workers) -> None:
     """Find out whether there is a scheduler, where there is to be one already.
 
     Raises:
         ClusterError: when there is none.
     """
-    if crew.scheduler:
-        with _client(crew, Place()):
+    if workers.scheduler:
+        with _client(workers, Placement()):
             pass
 
 
-class Task(NamedTuple):
+class WorkerSettings(NamedTuple):
     """What every worker needs to know, in plain values."""
 
     folder: str
@@ -206,7 +206,7 @@ class Task(NamedTuple):
         return Store(self.folder, same_environment=self.same_environment)
 
 
-def compute(task: Task, documents: Sequence[str], *_: Any) -> dict[str, str]:
+def compute(task: WorkerSettings, documents: Sequence[str], *_: Any) -> dict[str, str]:
     """Compute cells on a worker and store them; those that are there are left alone.
 
     Args:
@@ -220,13 +220,15 @@ def compute(task: Task, documents: Sequence[str], *_: Any) -> dict[str, str]:
     for document in documents:
         cell = from_json(document)
         try:
-            _compute(task, cell, store, Ends())
+            _compute(task, cell, store, ChainEnds())
         except MmbenchError as error:
             faults[cell.key] = str(error)
     return faults
 
 
-def compute_part(task: Task, whole: str, document: str, *_: Any) -> dict[str, str]:
+def compute_part(
+    task: WorkerSettings, whole: str, document: str, *_: Any
+) -> dict[str, str]:
     """Compute a part of a cell on a worker, and store it beside the cells."""
     cell, part, store = from_json(whole), from_json(document), task.store
     if is_stored(cell, store, Limits(*task.limits)):  # by another command
@@ -239,7 +241,10 @@ def compute_part(task: Task, whole: str, document: str, *_: Any) -> dict[str, st
 
 
 def join_parts(
-    task: Task, document: str, parts: Sequence[str], faults: Sequence[dict[str, str]]
+    task: WorkerSettings,
+    document: str,
+    parts: Sequence[str],
+    faults: Sequence[dict[str, str]],
 ) -> dict[str, str]:
     """Put a cell together from its parts, on a worker."""
     cell = from_json(document)
@@ -253,10 +258,10 @@ def join_parts(
     return {}
 
 
-def _compute(task: Task, cell: Cell, store: Store, ends: Ends) -> None:
+def _compute(task: WorkerSettings, cell: Cell, store: Store, ends: ChainEnds) -> None:
     """Compute a cell or a part of one, unless it is there or another command has it."""
     limits = Limits(*task.limits)
-    place = Place(
+    placement = Placement(
         device=_own_device(task.device),
         data_dir=None if task.data_dir is None else Path(task.data_dir),
         compiled=task.compiled,
@@ -268,7 +273,7 @@ def _compute(task: Task, cell: Cell, store: Store, ends: Ends) -> None:
         while not compute_and_store(
             cell,
             store,
-            place,
+            placement,
             ends=ends,
             supervisor=_supervisor(limits) if limits else None,
             seen=seen,
@@ -310,7 +315,7 @@ def bundles(cells: Sequence[Cell]) -> list[list[Cell]]:
 
 
 def _each(
-    client: Client, tasks: Iterable[Future], crew: Workers, waiting: Sized
+    client: Client, tasks: Iterable[Future], workers: Workers, waiting: Sized
 ) -> Iterator[Future]:
     """Tasks as they end.
 
@@ -322,13 +327,13 @@ def _each(
         if queue.has_ready():
             yield next(queue)
         elif client.status == "closed":  # what was sent while it was lost never ends
-            raise _lost(crew, len(waiting))
+            raise _lost(workers, len(waiting))
         else:
             time.sleep(_BLINK)
 
 
 def _outcome(
-    future: Future, crew: Workers, waiting: Sized
+    future: Future, workers: Workers, waiting: Sized
 ) -> tuple[dict[str, str], str]:
     """Key to what is wrong, of a task's cells; and why it died itself, if it did.
 
@@ -340,17 +345,17 @@ def _outcome(
             return future.result(), ""
         error = future.exception()  # of an outside class, or of its import
     except _GONE as gone:
-        raise _lost(crew, len(waiting)) from gone
+        raise _lost(workers, len(waiting)) from gone
     if isinstance(error, _CANCELLED):
-        raise _lost(crew, len(waiting)) from error
+        raise _lost(workers, len(waiting)) from error
     if isinstance(error, KilledWorker):
         return {}, f"Its worker died {_LIVES} times."
     return {}, printable(f"{type(error).__name__}: {error}")
 
 
 @contextmanager
-def _client(crew: Workers, place: Place) -> Iterator[Client]:
-    """A client of the crew's scheduler, and the local cluster if there is to be one."""
+def _client(workers: Workers, placement: Placement) -> Iterator[Client]:
+    """A client of the scheduler, and the local cluster if there is to be one."""
     for name in ("distributed", "distributed.client"):  # which has a level of its own
         logging.getLogger(name).setLevel(logging.CRITICAL)
     settings = {
@@ -358,20 +363,20 @@ def _client(crew: Workers, place: Place) -> Iterator[Client]:
         "distributed.comm.timeouts.connect": f"{_PATIENCE}s",
     }
     with dask.config.set(settings):
-        if crew.scheduler:
-            with _elsewhere(crew) as client:
+        if workers.scheduler:
+            with _elsewhere(workers) as client:
                 yield client
             return
         with ExitStack() as stack:
             with _deaf():
                 cluster = LocalCluster(
-                    n_workers=crew.workers,
+                    n_workers=workers.processes,
                     threads_per_worker=1,
                     processes=True,
                     dashboard_address="127.0.0.1:0",  # any free port: others may run
                     silence_logs=logging.CRITICAL,
                     memory_limit=0,
-                    resources={"GPU": 1} if place.device.type == "cuda" else None,
+                    resources={"GPU": 1} if placement.device.type == "cuda" else None,
                     env={"OMP_NUM_THREADS": "1"},
                 )
                 stack.enter_context(cluster)
@@ -393,13 +398,13 @@ def _deaf() -> Iterator[None]:
 
 
 @contextmanager
-def _elsewhere(crew: Workers) -> Iterator[Client]:
+def _elsewhere(workers: Workers) -> Iterator[Client]:
     """A client of a scheduler that is there already."""
-    address = _address(crew.scheduler)
+    address = _address(workers.scheduler)
     try:
         client = Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
-        raise _unreachable(crew.scheduler, error) from None
+        raise _unreachable(workers.scheduler, error) from None
     try:
         yield client
     finally:
@@ -431,8 +436,8 @@ def _unreachable(scheduler: str, error: Exception) -> ClusterError:
     )
 
 
-def _lost(crew: Workers, missing: int) -> ClusterError:
-    whose = f"at {crew.scheduler}" if crew.scheduler else "of the local workers"
+def _lost(workers: Workers, missing: int) -> ClusterError:
+    whose = f"at {workers.scheduler}" if workers.scheduler else "of the local workers"
     return ClusterError(
         f"The scheduler {whose} must stay reachable; it was lost with {missing} cells "
         "to go. What was computed is stored: run the same command again."

@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.trajectory import Trajectory
-from mmbench.runner.chain import Ends
-from mmbench.runner.compute import Done, compute_and_store, give_up, stored
+from mmbench.runner.chain import ChainEnds
+from mmbench.runner.compute import StoredResult, compute_and_store, give_up, stored
 from mmbench.runner.limits import Limits, Workers
 from mmbench.runner.lookup import done_elsewhere, is_stored
 from mmbench.runner.supervisor import Supervisor
@@ -19,16 +19,16 @@ from mmbench.store.folder import Store
 _GLANCE = 0.5  # seconds between two looks for cells that another process computes
 
 
-class Watcher:
+class Observer:
     """What wants to know how the work goes; the default does not."""
 
     def plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
         """Called once: all cells, and those that must be computed."""
 
-    def note(self, sentence: str) -> None:
+    def warn(self, sentence: str) -> None:
         """Something about the store that its owner should know."""
 
-    def elsewhere(self, cell: Cell) -> None:
+    def stored_elsewhere(self, cell: Cell) -> None:
         """A waiting cell has been computed and stored by another process."""
 
     def begin(self, cell: Cell) -> None:
@@ -37,7 +37,7 @@ class Watcher:
     def advance(self, run_steps: int, recording: Recording | None = None) -> None:
         """So many more steps of runs have been made; a chunk has recorded this."""
 
-    def more(self, cell: Cell) -> None:
+    def remeasured(self, cell: Cell) -> None:
         """A stored cell has got further metrics without running again."""
 
     def end(self, cell: Cell, trajectory: Trajectory) -> None:
@@ -47,11 +47,11 @@ class Watcher:
 def execute(
     cells: Sequence[Cell],
     store: Store | None,
-    place: Place = Place(),
-    watcher: Watcher | None = None,
-    fresh: Callable[[Cell, Done], None] | None = None,
+    placement: Placement = Placement(),
+    observer: Observer | None = None,
+    fresh: Callable[[Cell, StoredResult], None] | None = None,
     limits: Limits = Limits(),
-    crew: Workers = Workers(),
+    workers: Workers = Workers(),
 ) -> list[Cell]:
     """Compute the cells that the store lacks, and write each as it ends.
 
@@ -63,11 +63,11 @@ def execute(
     Args:
         cells: what is wanted.
         store: where results go; None keeps them in memory only, through `fresh`.
-        place: where the games are built.
-        watcher: told how the work goes.
+        placement: where the games are built.
+        observer: notified how the work goes.
         fresh: given each computed cell's results.
         limits: of each cell; where there are any, cells run in a child process.
-        crew: who computes, if not this process.
+        workers: who computes, if not this process.
 
     Returns:
         The cells that were computed.
@@ -75,38 +75,38 @@ def execute(
     Raises:
         MmbenchError: before any work, when data, store or device are not as they must.
     """
-    watcher = watcher or Watcher()
+    observer = observer or Observer()
     if store:
         store.check_writable()
-    waiting = list(_lacking(cells, store, limits, watcher)) if store else list(cells)
+    waiting = list(_lacking(cells, store, limits, observer)) if store else list(cells)
     seen = {cell.key: store.version(cell.key) for cell in waiting} if store else {}
     for task in dict.fromkeys(cell.task for cell in waiting):
-        task.prepare(place.data_dir)
+        task.prepare(placement.data_dir)
     for metric in dict.fromkeys(one for cell in waiting for one in cell.metrics):
         metric.prepare()
-    shared = bool(crew and store and waiting)
+    shared = bool(workers and store and waiting)
     if shared:
-        _check_reachable(crew)
-    watcher.plan(cells, waiting)
+        _check_reachable(workers)
+    observer.plan(cells, waiting)
     if shared:
-        _distributed(waiting, store, place, watcher, fresh, limits, crew)
+        _distributed(waiting, store, placement, observer, fresh, limits, workers)
         return waiting
-    ends = Ends()
+    ends = ChainEnds()
     computed, queue, passed = [], deque(waiting), 0
     with closing(Supervisor(limits)) if limits else nullcontext() as supervisor:
         while queue:
             cell = queue.popleft()
             version = seen.get(cell.key)
             if store and done_elsewhere(cell, store, version):
-                watcher.elsewhere(cell)
+                observer.stored_elsewhere(cell)
                 continue
             ready = not cell.after or cell.after.key not in {one.key for one in queue}
             worked = ready and compute_and_store(
                 cell,
                 store,
-                place,
-                begin=watcher.begin,
-                progress=watcher.advance,
+                placement,
+                begin=observer.begin,
+                progress=observer.advance,
                 ends=ends,
                 supervisor=supervisor,
                 seen=version,
@@ -123,14 +123,14 @@ def execute(
             if fresh:
                 fresh(cell, worked.done)
             if worked.trajectory:
-                watcher.end(cell, worked.trajectory)
+                observer.end(cell, worked.trajectory)
             else:
-                watcher.more(cell)
+                observer.remeasured(cell)
     return computed
 
 
 def _lacking(
-    cells: Sequence[Cell], store: Store, limits: Limits, watcher: Watcher
+    cells: Sequence[Cell], store: Store, limits: Limits, observer: Observer
 ) -> Iterator[Cell]:
     """Cells that the store lacks, with all that they must have; damage is set aside."""
     lacking: set[str] = set()
@@ -140,25 +140,25 @@ def _lacking(
             if store.same_environment and cell.after and cell.after.key in lacking:
                 store.slot(cell.key).remove()  # it began at an end that does not count
             yield cell
-            for sentence in store.set_aside(cell.key):
-                watcher.note(f"{sentence} It is computed again.")
+            for sentence in store.quarantine(cell.key):
+                observer.warn(f"{sentence} It is computed again.")
 
 
-def _check_reachable(crew: Workers) -> None:
+def _check_reachable(workers: Workers) -> None:
     # Inside, because Dask takes a second to load.
     from mmbench.runner.dask_cluster import check_reachable
 
-    check_reachable(crew)
+    check_reachable(workers)
 
 
 def _distributed(
     waiting: Sequence[Cell],
     store: Store,
-    place: Place,
-    watcher: Watcher,
-    fresh: Callable[[Cell, Done], None] | None,
+    placement: Placement,
+    observer: Observer,
+    fresh: Callable[[Cell, StoredResult], None] | None,
     limits: Limits,
-    crew: Workers,
+    workers: Workers,
 ) -> None:
     """Have the cells computed by workers, and tell of each that is stored."""
     # Inside, because Dask takes a second to load.
@@ -168,9 +168,9 @@ def _distributed(
         done = stored(cell, store)
         if fresh:
             fresh(cell, done)
-        watcher.end(cell, Trajectory.of(done.frame))
+        observer.end(cell, Trajectory.of(done.frame))
 
     def failed(cell: Cell, reason: str) -> None:
-        watcher.end(cell, give_up(cell, store, place, reason))
+        observer.end(cell, give_up(cell, store, placement, reason))
 
-    distribute(waiting, store, place, crew, limits, ended, failed)
+    distribute(waiting, store, placement, workers, limits, ended, failed)

@@ -22,12 +22,12 @@ class Workers(NamedTuple):
     """Who computes.
 
     Args:
-        workers: processes on this machine; 0 for none.
+        processes: worker processes on this machine; 0 for none.
         scheduler: address of a Dask scheduler, or its scheduler file; or none.
     """
 
-    workers: int = 0
+    processes: int = 0
     scheduler: str = ""
 
     def __bool__(self) -> bool:
-        return self.workers > 0 or bool(self.scheduler)
+        return self.processes > 0 or bool(self.scheduler)

@@ -104,7 +104,7 @@ def with_stored_metrics(cell: Cell, store: Store) -> Cell:
     metrics = list(cell.metrics)
     for words in footer["metrics"]:
         try:
-            metric = METRICS.build(words, outside=False)
+            metric = METRICS.build(words, external=False)
         except DescriptionError:
             continue
         given = {column.name for column in metric.columns}

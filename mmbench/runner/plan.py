@@ -53,11 +53,11 @@ def plan(suite: Suite) -> tuple[Cell, ...]:
 
 
 def _cells(grid: Grid, earlier: tuple[Cell, ...]) -> list[Cell]:
-    chosen = [METRICS.described(one) for one in grid.metrics]
-    algorithms = [labelled(one) for one in grid.algorithms]
+    chosen = [METRICS.coerce(one) for one in grid.metrics]
+    algorithms = [parse_labelled(one) for one in grid.algorithms]
     cells = []
-    for task in [TASKS.described(one) for one in grid.tasks]:
-        metrics = measured(task, chosen)
+    for task in [TASKS.coerce(one) for one in grid.tasks]:
+        metrics = metrics_for(task, chosen)
         for label, algorithm in algorithms:
             cells.append(
                 Cell(
@@ -100,7 +100,7 @@ def _before(grid: Grid, task: Task, earlier: tuple[Cell, ...]) -> Cell | None:
     return start
 
 
-def labelled(given: str | Description) -> tuple[str, Algorithm]:
+def parse_labelled(given: str | Description) -> tuple[str, Algorithm]:
     """Label and algorithm of a description, of `words` or of `label = words`."""
     label, equals, words = "", "", given
     if isinstance(given, str):
@@ -108,13 +108,13 @@ def labelled(given: str | Description) -> tuple[str, Algorithm]:
         if "[" in label:  # gda[step_size = 0.1] has no label
             equals = ""
         words = rest if equals else given
-    algorithm = ALGORITHMS.described(words)
+    algorithm = ALGORITHMS.coerce(words)
     if equals and not label.strip():
         raise DescriptionError(f"A label must not be empty; got {given!r}.")
     return (label.strip() if equals else text(algorithm)), algorithm
 
 
-def measured(task: Task, chosen: list[Metric]) -> tuple[Metric, ...]:
+def metrics_for(task: Task, chosen: list[Metric]) -> tuple[Metric, ...]:
     """The metrics of a task: those chosen, else its own, and those of its target."""
     metrics = chosen or [METRICS.build(words) for words in task.metrics]
     given = {column.name for metric in metrics for column in metric.columns}

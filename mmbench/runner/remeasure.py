@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.engine.chunk import Chunk
 from mmbench.engine.recording import Recording, check_shape
@@ -30,7 +30,7 @@ def remeasure(
     frame: pd.DataFrame,
     kept: dict[str, np.ndarray],
     missing: tuple[Metric, ...],
-    place: Place,
+    placement: Placement,
     starts: Starts | None,
 ) -> Measured:
     """Add the columns of some metrics to a cell's table.
@@ -40,11 +40,11 @@ def remeasure(
         frame: the table.
         kept: iterates "z" (kept, runs, dim) and their "steps".
         missing: the metrics to add.
-        place: where games are built.
+        placement: where games are built.
         starts: as `run_cell` takes it.
     """
-    place = place._replace(dtype=getattr(torch, cell.dtype))
-    rows, ideal = _measured(cell, kept, missing, place, starts)
+    placement = placement._replace(dtype=getattr(torch, cell.dtype))
+    rows, ideal = _measured(cell, kept, missing, placement, starts)
     frame = frame.copy()
     steps = sorted(set(frame["step"]))
     shape = (len(cell.seeds), len(steps))
@@ -67,11 +67,11 @@ def _measured(
     cell: Cell,
     kept: dict[str, np.ndarray],
     missing: tuple[Metric, ...],
-    place: Place,
+    placement: Placement,
     starts: Starts | None,
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Columns (kept, runs) of the metrics of an iterate, and their ideals."""
-    width, parts = width_of(cell, place), []
+    width, parts = width_of(cell, placement), []
     ideal: dict[str, float] = {}
     z = torch.from_numpy(kept["z"])
     with arithmetic():
@@ -79,11 +79,11 @@ def _measured(
             chosen = slice(first, first + width)
             recording = Recording(cell, cell.seeds[chosen])
             given = starts()[chosen] if starts else None
-            chunk = Chunk(cell, place, width, recording, given)
+            chunk = Chunk(cell, placement, width, recording, given)
             ideal = ideal or {
                 name: value
                 for metric in missing
-                for name, value in metric.ideal(chunk.game).items()
+                for name, value in metric.real_score(chunk.game).items()
             }
             parts.append(
                 [chunk.measure(chunk.padded(one[chosen]), missing) for one in z]

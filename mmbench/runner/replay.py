@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from mmbench.core.errors import DescriptionError, StoreError
-from mmbench.core.placement import Place, pick_device
+from mmbench.core.placement import Placement, pick_device
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.run_cell import run_cell
@@ -91,8 +91,8 @@ def replay(
     key: str,
     *,
     seed: int | None = None,
-    outside: Sequence[str] = (),
-    place: Place | None = None,
+    external: Sequence[str] = (),
+    placement: Placement | None = None,
 ) -> Replay:
     """Compute a stored cell again and compare.
 
@@ -100,14 +100,14 @@ def replay(
         store: where it is.
         key: of the cell.
         seed: of the only run to be compared; None compares all.
-        outside: as `stored_cell` takes it.
-        place: where; None takes the kind of device that computed it, if it is there,
-            and compiles if that was done.
+        external: as `stored_cell` takes it.
+        placement: where; None takes the kind of device that computed it, if this
+            machine has one, and compiles if that was done.
 
     Raises:
         MmbenchError: before any work, when the cell cannot be computed here.
     """
-    cell = stored_cell(store, key, outside)
+    cell = stored_cell(store, key, external)
     footer, then = store.footer(key), store.frame(key)
     if seed is not None and seed not in cell.seeds:
         raise DescriptionError(
@@ -120,15 +120,15 @@ def replay(
                 f"limit: {limit}."
             )
     origin = footer.get("provenance", {})
-    place = place or place_of(footer)
+    placement = placement or placement_of(footer)
     seeds = cell.seeds if seed is None else (seed,)
     # An error may come from any run of a cell, so there all of them are needed.
     error = Status.ERROR in footer.get("outcomes", ())
     again = cell if error else replace(cell, seeds=seeds)
-    found = _run(again, store, place)
+    found = _run(again, store, placement)
     now = found.frame(again)
 
-    told = differences(origin, provenance(place.device.type))
+    told = differences(origin, provenance(placement.device.type))
     if footer.get("width") != found.width:
         told.append(f"width {footer.get('width')} then, {found.width} now")
     was = footer.get("backend") or "eager"  # as mmbench 0.1 was
@@ -201,24 +201,24 @@ def _lot(key: str, draw: int) -> int:
     return int(hashlib.sha256(f"{draw}/{key}".encode()).hexdigest(), 16)
 
 
-def place_of(footer: Mapping[str, Any]) -> Place:
+def placement_of(footer: Mapping[str, Any]) -> Placement:
     """The kind of device that computed a cell, if it is there, and how."""
     on_cpu = footer.get("provenance", {}).get("device", "cpu") == "cpu"
-    return Place(
+    return Placement(
         device=pick_device("cpu" if on_cpu else "auto"),
         compiled=footer.get("backend") == "compiled",
     )
 
 
-def _run(cell: Cell, store: Store, place: Place) -> Trajectory:
-    cell.task.prepare(place.data_dir)
+def _run(cell: Cell, store: Store, placement: Placement) -> Trajectory:
+    cell.task.prepare(placement.data_dir)
     for metric in cell.metrics:
         metric.prepare()
-    starts = partial(_starts, cell, store, place) if cell.after else None
-    return run_cell(cell, place, starts=starts)
+    starts = partial(_starts, cell, store, placement) if cell.after else None
+    return run_cell(cell, placement, starts=starts)
 
 
-def _starts(cell: Cell, store: Store, place: Place) -> torch.Tensor:
+def _starts(cell: Cell, store: Store, placement: Placement) -> torch.Tensor:
     """Where the cell before it ended: as kept, or computed again."""
     before = cell.after
     assert before is not None
@@ -226,7 +226,7 @@ def _starts(cell: Cell, store: Store, place: Place) -> torch.Tensor:
     if kept and kept["z"].shape[1:2] == (len(before.seeds),):
         rows = [before.seeds.index(seed) for seed in cell.seeds]
         return torch.from_numpy(kept["z"][-1][rows])
-    again = _run(replace(before, seeds=cell.seeds, keep="last"), store, place)
+    again = _run(replace(before, seeds=cell.seeds, keep="last"), store, placement)
     if not again.iterates:
         raise StoreError(
             f"{before.label} on {before.task} must end for {cell.label} to go on from "

@@ -7,12 +7,12 @@ of the store until all are there.
 
 from dataclasses import replace
 
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import width_of
 from mmbench.engine.trajectory import Trajectory, joined
-from mmbench.runner.chain import Ends, end_of
+from mmbench.runner.chain import ChainEnds, end_of
 from mmbench.runner.footer import describe_cell, describe_outcome
 from mmbench.runner.lookup import is_stored
 from mmbench.runner.provenance import environments
@@ -20,24 +20,24 @@ from mmbench.store.folder import Store
 from mmbench.store.shards import parts_store, remove_parts
 
 
-def split(cell: Cell, place: Place, most: int) -> list[Cell]:
+def split(cell: Cell, placement: Placement, most: int) -> list[Cell]:
     """A cell in parts of whole chunks; itself where there is but one.
 
     Args:
         cell: to be split.
-        place: which decides the width of a chunk.
+        placement: which decides the width of a chunk.
         most: parts.
     """
-    width = width_of(cell, place)
+    width = width_of(cell, placement)
     chunks = -(-len(cell.seeds) // width)
     runs = width * -(-chunks // most)
     starts = range(0, len(cell.seeds), runs)
     return [replace(cell, seeds=cell.seeds[one : one + runs]) for one in starts]
 
 
-def ends_for(cell: Cell, store: Store) -> Ends:
+def ends_for(cell: Cell, store: Store) -> ChainEnds:
     """Last iterates of the cell that another one, or a part of it, goes on from."""
-    ends = Ends()
+    ends = ChainEnds()
     if cell.after:
         ends.put(cell.after.key, end_of(cell.after, store))
     return ends

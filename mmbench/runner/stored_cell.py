@@ -15,7 +15,7 @@ from mmbench.engine.cell import Cell
 from mmbench.metrics import METRICS
 from mmbench.runner.comparison import ENDING
 from mmbench.runner.footer import describe_cell
-from mmbench.runner.plan import measured
+from mmbench.runner.plan import metrics_for
 from mmbench.store.folder import Store
 
 # What a footer tells beside the description, and must tell as the description does.
@@ -52,7 +52,7 @@ def key_of(store: Store, beginning: str) -> str:
     return begun[0]
 
 
-def stored_cell(store: Store, key: str, outside: Sequence[str] = ()) -> Cell:
+def stored_cell(store: Store, key: str, external: Sequence[str] = ()) -> Cell:
     """A stored cell's description.
 
     No code from outside mmbench is run but what is named here.
@@ -60,7 +60,7 @@ def stored_cell(store: Store, key: str, outside: Sequence[str] = ()) -> Cell:
     Args:
         store: where it is.
         key: of the cell.
-        outside: classes from outside mmbench, as `path/to/file.py:Class`.
+        external: classes from outside mmbench, as `path/to/file.py:Class`.
 
     Raises:
         StoreError: when its file is damaged.
@@ -68,7 +68,7 @@ def stored_cell(store: Store, key: str, outside: Sequence[str] = ()) -> Cell:
     """
     footer = store.footer(key)
     value = footer.get("description", footer.get("cell"))
-    places = _places(value, outside)
+    places = _places(value, external)
     try:
         if "description" not in footer:
             value = _completed(value, places, footer)
@@ -84,10 +84,10 @@ def _undescribed(key: str, got: str) -> DescriptionError:
     return DescriptionError(f"The file of {key} must describe a cell; got {got}.")
 
 
-def _places(value: Any, outside: Sequence[str]) -> dict[str, str]:
+def _places(value: Any, external: Sequence[str]) -> dict[str, str]:
     """Where each outside class of a description lies, found by its file and name."""
     named = {}
-    for one in outside:
+    for one in external:
         cls = load_external(one)  # a wrong name is refused even where nothing needs it
         location = one.rpartition(":")[0]
         file = PurePath(location).name if location.endswith(".py") else None
@@ -119,9 +119,9 @@ def _references(value: Any) -> list[str]:
 def _completed(value: Any, places: dict[str, str], footer: dict[str, Any]) -> Any:
     """A cell's JSON with what is no part of its key: older files tell it in words."""
     metrics = [
-        METRICS.build(words, outside=False) for words in footer.get("metrics", ())
+        METRICS.build(words, external=False) for words in footer.get("metrics", ())
     ]
-    chosen = measured(from_canonical(value["task"], places), metrics)
+    chosen = metrics_for(from_canonical(value["task"], places), metrics)
     more: dict[str, Any] = {
         "metrics": [canonical(one, whole=True) for one in chosen],
         "keep": footer.get("kept", "none"),

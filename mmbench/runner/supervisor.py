@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import torch
 
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.serialization import to_json
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
@@ -48,7 +48,7 @@ class Supervisor:
     def run(
         self,
         cell: Cell,
-        place: Place = Place(),
+        placement: Placement = Placement(),
         progress: Callable[[int, Recording | None], None] | None = None,
         starts: torch.Tensor | None = None,
         slot: CheckpointFile | None = None,
@@ -57,7 +57,7 @@ class Supervisor:
 
         Args:
             cell: what to compute.
-            place: where.
+            placement: where.
             progress: as `run_cell` takes it.
             starts: where the runs start, (runs, dim), if not where the task says.
             slot: of its checkpoint.
@@ -69,19 +69,21 @@ class Supervisor:
         try:
             child_process.send(
                 process.stdin,
-                child_process.task(to_json(cell), place, starts, slot and slot.path),
+                child_process.task(
+                    to_json(cell), placement, starts, slot and slot.path
+                ),
             )
         except OSError:
-            return self._ended(cell, place, recordings, *self._fate(process))
+            return self._ended(cell, placement, recordings, *self._fate(process))
         while True:
             if fault := self._overrun(process, begun):
                 self.close()
-                return self._ended(cell, place, recordings, *fault)
+                return self._ended(cell, placement, recordings, *fault)
             if not _speaks(process):
                 continue
             answer = child_process.receive(process.stdout)  # type: ignore[arg-type]  # a pipe
             if answer is None:
-                return self._ended(cell, place, recordings, *self._fate(process))
+                return self._ended(cell, placement, recordings, *self._fate(process))
             if "trajectory" in answer:
                 return Trajectory.restored(answer["trajectory"])
             if answer["recording"]:
@@ -132,7 +134,7 @@ class Supervisor:
     def _ended(
         self,
         cell: Cell,
-        place: Place,
+        placement: Placement,
         recordings: dict[int, Recording],
         status: Status,
         reason: str,
@@ -140,7 +142,7 @@ class Supervisor:
         """What is known of a cell whose process has ended."""
         parts = []
         first_chunk = recordings.get(cell.seeds[0])  # narrower after a lack of memory
-        width = len(first_chunk.seeds) if first_chunk else width_of(cell, place)
+        width = len(first_chunk.seeds) if first_chunk else width_of(cell, placement)
         for first in range(0, len(cell.seeds), width):
             seeds = cell.seeds[first : first + width]
             part = recordings.get(seeds[0]) or Recording(cell, seeds)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from mmbench.core.errors import StoreError
 from mmbench.store import schema2
-from mmbench.store.atomic import whole
+from mmbench.store.atomic import atomic_writer
 from mmbench.store.folder import KEY, Store, companion, digests_of
 from mmbench.store.parquet import read_footer
 
@@ -49,7 +49,7 @@ def export(store: Store, keys: Sequence[str], out: Path) -> None:
     """
     paths = [path for key in sorted(keys) for path in _paths(store, key)]
     try:
-        with whole(out) as file, zipfile.ZipFile(file, "w") as archive:
+        with atomic_writer(out) as file, zipfile.ZipFile(file, "w") as archive:
             for path in paths:
                 member = zipfile.ZipInfo(path.name, _EPOCH)
                 member.external_attr = _MODE
@@ -139,7 +139,7 @@ def _take(cells: Mapping[str, Files], store: Store, *, theirs: bool) -> ImportCo
             continue
         else:
             counts["replaced"] += 1
-        store.place(key, {name: _opening(files[name]) for name in files})
+        store.write_files(key, {name: _opening(files[name]) for name in files})
     return ImportCounts(**counts)
 
 

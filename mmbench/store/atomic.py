@@ -21,7 +21,7 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
+def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     """A file to write to that is there whole or not at all, even if power fails.
 
     Args:
@@ -40,9 +40,9 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     _settle(path.parent)
 
 
-def write_whole(path: Path, content: Iterable[bytes]) -> None:
+def write_atomically(path: Path, content: Iterable[bytes]) -> None:
     """Write a file, part by part, so that it is there whole or not at all."""
-    with whole(path) as file:
+    with atomic_writer(path) as file:
         for part in content:
             file.write(part)
 

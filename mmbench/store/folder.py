@@ -25,11 +25,11 @@ import pyarrow as pa
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from mmbench.core.checkpoint import EVERY, Slot
+from mmbench.core.checkpoint import EVERY, CheckpointSlot
 from mmbench.core.errors import DamagedError, StoreError
-from mmbench.store.atomic import sha256_of, write_whole
+from mmbench.store.atomic import sha256_of, write_atomically
 from mmbench.store.lease import leased
-from mmbench.store.parquet import opened, read_footer, sealed
+from mmbench.store.parquet import decode_table, encode_table, read_footer
 
 # Files beside a table, by what the footer calls them, and how their names end.
 COMPANIONS = {"arrays": "safetensors", "iterates": "iterates.safetensors"}
@@ -109,11 +109,11 @@ class Store:
                 )
                 digests[kind] = hashlib.sha256(content).hexdigest()
                 files[companion(key, kind, digests[kind])] = [content]
-        table = sealed(frame, footer | {"key": key, "files": digests})
-        self.place(key, files | {self.table(key).name: [table]})
+        table = encode_table(frame, footer | {"key": key, "files": digests})
+        self.write_files(key, files | {self.table(key).name: [table]})
         self.slot(key).remove()
 
-    def place(self, key: str, files: Mapping[str, Iterable[bytes]]) -> None:
+    def write_files(self, key: str, files: Mapping[str, Iterable[bytes]]) -> None:
         """Write the files of a cell, its table last, and remove those it replaces.
 
         Args:
@@ -129,7 +129,7 @@ class Store:
             with contextlib.suppress(StoreError):
                 older = list(self.companions(key).values())
             for name, content in files.items():
-                write_whole(self.folder / name, content)
+                write_atomically(self.folder / name, content)
             for path in older:
                 if path.name not in files:
                     path.unlink(missing_ok=True)
@@ -157,7 +157,7 @@ class Store:
                 f"{type(error).__name__}: {error.strerror}."
             ) from error
 
-    def set_aside(self, key: str) -> list[str]:
+    def quarantine(self, key: str) -> list[str]:
         """Rename the files of a damaged cell, so that nothing reads them again.
 
         Returns:
@@ -201,7 +201,7 @@ class Store:
             StoreError: when there is none, or one of another version.
         """
         path = self.table(key)
-        file, footer = opened(path, self._content(key))
+        file, footer = decode_table(path, self._content(key))
         try:
             # A table is small: what threads would win, starting them costs.
             table = file.read(use_threads=False)
@@ -384,7 +384,7 @@ def seconds_between() -> float:
     )
 
 
-class CheckpointFile(Slot):
+class CheckpointFile(CheckpointSlot):
     """The checkpoint of one cell in a store.
 
     A disk that fills up must not end the work: what cannot be written is not.
@@ -406,7 +406,7 @@ class CheckpointFile(Slot):
     def write(self, content: bytes) -> None:
         """Replace it, whole or not at all."""
         with contextlib.suppress(OSError):
-            write_whole(self.path, [content])
+            write_atomically(self.path, [content])
 
     def remove(self) -> None:
         """Delete it, if there is one."""

@@ -70,7 +70,7 @@ def repair(store: Store, findings: Sequence[Finding]) -> None:
     """
     try:
         for key in dict.fromkeys(one.path.stem for one in _of(findings, "damaged")):
-            store.set_aside(key)
+            store.quarantine(key)
         for finding in _of(findings, "stray"):
             if finding.path.parent == parts_folder(store):
                 remove_parts(store, finding.path.name)

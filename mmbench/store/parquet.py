@@ -31,7 +31,7 @@ _MARK = b"mmbench:sha256:"
 _DIGITS = 64  # of a SHA-256 in hexadecimal
 
 
-def sealed(frame: pd.DataFrame, footer: dict[str, Any]) -> bytes:
+def encode_table(frame: pd.DataFrame, footer: dict[str, Any]) -> bytes:
     """A table and its description as a sealed Parquet file.
 
     Args:
@@ -45,10 +45,10 @@ def sealed(frame: pd.DataFrame, footer: dict[str, Any]) -> bytes:
     metadata |= {_NAME: _MARK + b"0" * _DIGITS}  # the last, whatever the others say
     buffer = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
-    return seal(buffer.getvalue().to_pybytes())
+    return embed_digest(buffer.getvalue().to_pybytes())
 
 
-def seal(content: bytes) -> bytes:
+def embed_digest(content: bytes) -> bytes:
     """A table with the digest of its bytes in the place that is kept for it."""
     at = content.rfind(_MARK) + len(_MARK)
     digest = _digest(content, at).encode()
@@ -64,10 +64,10 @@ class Opened(NamedTuple):
 
 def read_footer(path: Path, content: bytes) -> dict[str, Any]:
     """Description and provenance of a table, as `opened` gives them."""
-    return opened(path, content).footer
+    return decode_table(path, content).footer
 
 
-def opened(path: Path, content: bytes) -> Opened:
+def decode_table(path: Path, content: bytes) -> Opened:
     """A table and its description and provenance.
 
     Args:

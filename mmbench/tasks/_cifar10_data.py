@@ -14,7 +14,14 @@ from pathlib import Path
 import torch
 
 from mmbench.core.errors import DataError, unknown_name
-from mmbench.tasks._data_files import Part, Published, cache, content, downloaded, found
+from mmbench.tasks._data_files import (
+    DataFile,
+    DataSet,
+    cache,
+    content,
+    downloaded,
+    found,
+)
 from mmbench.tasks._digit_data import Images, Split
 
 CIFAR10_TOP = 255  # full light in one colour
@@ -38,31 +45,31 @@ _SIZE = 10000 * _RECORD
 # The checksums belong to files cut from the archive with the MD5 sum below.
 _PARTS = {
     "train": (
-        Part(
+        DataFile(
             "data_batch_1.bin",
             _SIZE,
             "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
             10000,
         ),
-        Part(
+        DataFile(
             "data_batch_2.bin",
             _SIZE,
             "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
             10000,
         ),
-        Part(
+        DataFile(
             "data_batch_3.bin",
             _SIZE,
             "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
             10000,
         ),
-        Part(
+        DataFile(
             "data_batch_4.bin",
             _SIZE,
             "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
             10000,
         ),
-        Part(
+        DataFile(
             "data_batch_5.bin",
             _SIZE,
             "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
@@ -70,7 +77,7 @@ _PARTS = {
         ),
     ),
     "test": (
-        Part(
+        DataFile(
             "test_batch.bin",
             _SIZE,
             "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
@@ -84,7 +91,7 @@ _ARCHIVE = "cifar-10-binary.tar.gz"
 _ARCHIVE_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 _MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 
-_DATA = Published(
+_DATA = DataSet(
     "CIFAR10", "cifar-10-batches-bin", "data_batch_1.bin and its five companions"
 )
 
@@ -123,7 +130,7 @@ def cifar10_split(data_dir: Path | None = None) -> Split:
     return Split(cifar10("train", data_dir), cifar10("test", data_dir))
 
 
-def _bytes(part: Part, data_dir: Path | None) -> bytes:
+def _bytes(part: DataFile, data_dir: Path | None) -> bytes:
     """The content of that file, whose checksum holds."""
     path = found(_DATA, part, data_dir)
     if path is not None:
@@ -141,7 +148,7 @@ def _bytes(part: Part, data_dir: Path | None) -> bytes:
 # ---- the archive ----
 
 
-def member(archive: Path, part: Part) -> bytes:
+def member(archive: Path, part: DataFile) -> bytes:
     """The content of one file of the archive, read without unpacking any other.
 
     Nothing is written, so no name in the archive can lead out of a folder.

@@ -18,7 +18,7 @@ from mmbench.core.errors import DataError
 DATA_VARIABLE = "MMBENCH_DATA"
 
 
-class Part(NamedTuple):
+class DataFile(NamedTuple):
     """One file of a data set: its name, bytes and SHA-256, and its number of images.
 
     The checksums were computed from the files as published.
@@ -30,7 +30,7 @@ class Part(NamedTuple):
     count: int
 
 
-class Published(NamedTuple):
+class DataSet(NamedTuple):
     """A data set, as messages and folders name it.
 
     Args:
@@ -52,7 +52,7 @@ class Published(NamedTuple):
         )
 
 
-def found(data: Published, part: Part, data_dir: Path | None) -> Path | None:
+def found(data: DataSet, part: DataFile, data_dir: Path | None) -> Path | None:
     """The path of a file that the user has; its content is not looked at.
 
     Args:
@@ -80,7 +80,7 @@ def found(data: Published, part: Part, data_dir: Path | None) -> Path | None:
     return None
 
 
-def content(data: Published, part: Part, path: Path) -> bytes:
+def content(data: DataSet, part: DataFile, path: Path) -> bytes:
     """The bytes of a file, which are the published ones.
 
     Raises:
@@ -97,9 +97,7 @@ def content(data: Published, part: Part, path: Path) -> bytes:
     return read
 
 
-def downloaded(
-    data: Published, name: str, sha256: str, mirrors: tuple[str, ...]
-) -> Path:
+def downloaded(data: DataSet, name: str, sha256: str, mirrors: tuple[str, ...]) -> Path:
     """The path of a file in the user's cache, fetched there if need be.
 
     Args:

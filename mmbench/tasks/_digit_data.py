@@ -17,8 +17,8 @@ from torch import Tensor
 
 from mmbench.core.errors import DataError, unknown_name
 from mmbench.tasks._data_files import (
-    Part,
-    Published,
+    DataFile,
+    DataSet,
     content,
     downloaded,
     found,
@@ -103,13 +103,13 @@ def digits_split() -> Split:
 # The checksums belong to files whose MD5 sums are those that torchvision lists.
 _MNIST = {
     "train": (
-        Part(
+        DataFile(
             "train-images-idx3-ubyte.gz",
             9912422,
             "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
             60000,
         ),
-        Part(
+        DataFile(
             "train-labels-idx1-ubyte.gz",
             28881,
             "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -117,13 +117,13 @@ _MNIST = {
         ),
     ),
     "test": (
-        Part(
+        DataFile(
             "t10k-images-idx3-ubyte.gz",
             1648877,
             "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
             10000,
         ),
-        Part(
+        DataFile(
             "t10k-labels-idx1-ubyte.gz",
             4542,
             "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
@@ -137,9 +137,7 @@ _MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
 
-_DATA = Published(
-    "MNIST", "mnist", "train-images-idx3-ubyte.gz and its three companions"
-)
+_DATA = DataSet("MNIST", "mnist", "train-images-idx3-ubyte.gz and its three companions")
 
 
 def mnist(split: str, data_dir: Path | None = None) -> Images:
@@ -168,7 +166,7 @@ def mnist_split(data_dir: Path | None = None) -> Split:
     return Split(mnist("train", data_dir), mnist("test", data_dir))
 
 
-def _located(part: Part, data_dir: Path | None) -> Path:
+def _located(part: DataFile, data_dir: Path | None) -> Path:
     """A path to that file, whose checksum holds."""
     path = found(_DATA, part, data_dir)
     if path is None:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.literature import MANGOUBI_2020
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.tasks._digit_data import Split
 from mmbench.tasks._gan import Loss, Regulariser
 from mmbench.tasks._image_gan import ImageGame, image_capabilities
@@ -37,7 +37,7 @@ class DigitGame(ImageGame):
         images: of all digits.
         top: pixel value that becomes 1.
         dataset: which classifier judges its images.
-        place: where tensors live.
+        placement: where tensors live.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class DigitGame(ImageGame):
         images: Split,
         top: int,
         dataset: str,
-        place: Place,
+        placement: Placement,
     ) -> None:
         chosen = Split(*(one.of_classes(DIGITS) for one in images))
         super().__init__(
@@ -62,7 +62,7 @@ class DigitGame(ImageGame):
             chosen,
             top,
             dataset,
-            place,
+            placement,
         )
         self.share_of_ones = (chosen.train.labels == 1).double().mean().item()
 

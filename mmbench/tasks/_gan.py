@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from mmbench.core.game import Game
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.core.vectors import aligned
 from mmbench.tasks._layers import Moments
@@ -76,7 +76,7 @@ class GANGame(Game):
         loss: as above.
         batch_size: real points in a minibatch, and as many generated ones.
         regulariser: of the discriminator.
-        place: where tensors live.
+        placement: where tensors live.
     """
 
     def __init__(
@@ -86,13 +86,13 @@ class GANGame(Game):
         loss: Loss,
         batch_size: int,
         regulariser: Regulariser,
-        place: Place,
+        placement: Placement,
     ) -> None:
         self.generator, self.discriminator = generator, discriminator
         self.loss, self.batch_size, self.regulariser = loss, batch_size, regulariser
         self.zero_sum = is_zero_sum(loss, regulariser)
         self.dim_x, self.dim_y = generator.layout.size, discriminator.layout.size
-        self.device, self.dtype = place.device, place.dtype
+        self.device, self.dtype = placement.device, placement.dtype
         self.noise_size = generator.input_shape[0]
         masks = 2 * discriminator.mask_width
         # 16 leaves room for the real points' own numbers

@@ -5,10 +5,10 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.tasks._digit_data import Split, scaled
 from mmbench.tasks._gan import GANGame, Loss, Regulariser, is_zero_sum
-from mmbench.tasks._layers import First
+from mmbench.tasks._layers import Initialisation
 from mmbench.tasks._networks import MLP, Network
 
 SHEET = 100  # images of each run that are looked at, ten by ten
@@ -26,7 +26,7 @@ class ImageGame(GANGame):
         images: to draw from, and others for metrics.
         top: pixel value that becomes 1.
         dataset: their name, for classifiers.
-        place: where tensors live.
+        placement: where tensors live.
     """
 
     def __init__(
@@ -39,15 +39,19 @@ class ImageGame(GANGame):
         images: Split,
         top: int,
         dataset: str,
-        place: Place,
+        placement: Placement,
     ) -> None:
-        super().__init__(generator, discriminator, loss, batch_size, regulariser, place)
+        super().__init__(
+            generator, discriminator, loss, batch_size, regulariser, placement
+        )
         self.top, self.dataset = top, dataset
         self._images = images._asdict()
         pixels = images.train.pixels
         *channels, height, width = pixels.shape[1:]
         self.image_shape = (channels[0] if channels else 1, height, width)
-        self.pixels = pixels.reshape(-1, *discriminator.input_shape).to(place.device)
+        self.pixels = pixels.reshape(-1, *discriminator.input_shape).to(
+            placement.device
+        )
 
     def draw_real(
         self, generator: torch.Generator, count: int
@@ -70,7 +74,9 @@ class ImageGame(GANGame):
             pixels = (pixels.float() * (255 / self.top)).round().to(torch.uint8)
         return pixels, labels
 
-    def start(self, first: First, generator: torch.Generator) -> Float[Tensor, "dim"]:
+    def start(
+        self, first: Initialisation, generator: torch.Generator
+    ) -> Float[Tensor, "dim"]:
         """Where one run of two convolutional networks starts.
 
         Args:

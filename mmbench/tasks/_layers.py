@@ -27,7 +27,7 @@ class Moments(NamedTuple):
     variance: Tensor
 
 
-class First(NamedTuple):
+class Initialisation(NamedTuple):
     """Law of the first parameters.
 
     Args:
@@ -54,7 +54,7 @@ class Layer(ABC):
         """Parameters, by name."""
         return {}
 
-    def start(self, first: First, generator: torch.Generator) -> Tensors:
+    def start(self, first: Initialisation, generator: torch.Generator) -> Tensors:
         """One run's first parameters."""
         return {}
 
@@ -64,7 +64,7 @@ class Layer(ABC):
 
 
 @dataclass(frozen=True)
-class Plain(Layer):
+class SimpleLayer(Layer):
     """A layer that needs the signal alone and its own parameters."""
 
     @abstractmethod
@@ -76,7 +76,7 @@ class Plain(Layer):
 
 
 @dataclass(frozen=True)
-class Linear(Plain):
+class Linear(SimpleLayer):
     """A fully connected layer.
 
     Args:
@@ -92,7 +92,7 @@ class Linear(Plain):
         """Parameters, by name."""
         return {"weight": (self.inputs, self.outputs), "bias": (1, self.outputs)}
 
-    def start(self, first: First, generator: torch.Generator) -> Tensors:
+    def start(self, first: Initialisation, generator: torch.Generator) -> Tensors:
         """One run's first parameters."""
         bound = 1 / math.sqrt(self.inputs)
         if first.linear == "glorot":
@@ -100,7 +100,7 @@ class Linear(Plain):
         weight = _uniform(self.shapes["weight"], bound, generator)
         return {"weight": weight, "bias": self._bias(first, generator)}
 
-    def _bias(self, first: First, generator: torch.Generator) -> Tensor:
+    def _bias(self, first: Initialisation, generator: torch.Generator) -> Tensor:
         return _first_bias(self.shapes["bias"], self.inputs, first, generator)
 
     def after(self, before: Shape) -> Shape:
@@ -113,7 +113,7 @@ class Linear(Plain):
 
 
 @dataclass(frozen=True)
-class Conv(Plain):
+class Conv(SimpleLayer):
     """A convolution.
 
     Args:
@@ -136,7 +136,7 @@ class Conv(Plain):
         weight = (self.outputs, self.inputs, self.kernel, self.kernel)
         return {"weight": weight, "bias": (self.outputs,)}
 
-    def start(self, first: First, generator: torch.Generator) -> Tensors:
+    def start(self, first: Initialisation, generator: torch.Generator) -> Tensors:
         """One run's first parameters."""
         area = self.kernel**2
         inputs, outputs = self.inputs * area, self.outputs * area
@@ -169,7 +169,7 @@ class Conv(Plain):
 
 
 @dataclass(frozen=True)
-class ConvTranspose(Plain):
+class ConvTranspose(SimpleLayer):
     """A transposed convolution, which makes images larger.
 
     Args:
@@ -194,7 +194,7 @@ class ConvTranspose(Plain):
         weight = (self.inputs, self.outputs, self.kernel, self.kernel)
         return {"weight": weight, "bias": (self.outputs,)}
 
-    def start(self, first: First, generator: torch.Generator) -> Tensors:
+    def start(self, first: Initialisation, generator: torch.Generator) -> Tensors:
         """One run's first parameters."""
         area = self.kernel**2
         inputs, outputs = self.inputs * area, self.outputs * area
@@ -247,7 +247,7 @@ class BatchNorm(Layer):
         """Parameters, by name."""
         return {"scale": (self.channels,), "shift": (self.channels,)}
 
-    def start(self, first: First, generator: torch.Generator) -> Tensors:
+    def start(self, first: Initialisation, generator: torch.Generator) -> Tensors:
         """One run's first parameters: scale 1, shift 0."""
         return {
             "scale": torch.ones(self.channels),
@@ -291,7 +291,7 @@ class BatchNorm(Layer):
 
 
 @dataclass(frozen=True)
-class Rectifier(Plain):
+class Rectifier(SimpleLayer):
     """A leaky rectifier.
 
     Args:
@@ -312,7 +312,7 @@ class Rectifier(Plain):
 
 
 @dataclass(frozen=True)
-class Tanh(Plain):
+class Tanh(SimpleLayer):
     """The hyperbolic tangent."""
 
     def after(self, before: Shape) -> Shape:
@@ -325,7 +325,7 @@ class Tanh(Plain):
 
 
 @dataclass(frozen=True)
-class MaxPool(Plain):
+class MaxPool(SimpleLayer):
     """The largest of each 2 x 2 pixels."""
 
     def after(self, before: Shape) -> Shape:
@@ -338,7 +338,7 @@ class MaxPool(Plain):
 
 
 @dataclass(frozen=True)
-class Reshape(Plain):
+class Reshape(SimpleLayer):
     """Features as an image, or an image as features.
 
     Args:
@@ -400,7 +400,7 @@ def _first_weight(
     inputs: float,
     outputs: float,
     thinned: float,
-    first: First,
+    first: Initialisation,
     generator: torch.Generator,
 ) -> Tensor:
     """A convolution's first weight.
@@ -425,7 +425,7 @@ def _first_weight(
 
 
 def _first_bias(
-    shape: Shape, inputs: float, first: First, generator: torch.Generator
+    shape: Shape, inputs: float, first: Initialisation, generator: torch.Generator
 ) -> Tensor:
     if first.bias == "zero":
         return torch.zeros(shape)

@@ -16,11 +16,11 @@ from mmbench.core.vectors import Layout
 from mmbench.tasks._layers import (
     BatchNorm,
     Dropout,
-    First,
+    Initialisation,
     Layer,
     Moments,
-    Plain,
     Shape,
+    SimpleLayer,
 )
 
 WARM = 15  # power iterations before the first step, as torch's spectral_norm
@@ -224,11 +224,13 @@ class Network:
                 signal = layer(own, signal, moments[norms] if moments else None)
                 norms += 1
             else:
-                assert isinstance(layer, Plain)
+                assert isinstance(layer, SimpleLayer)
                 signal = layer(own, signal)
         return signal
 
-    def start(self, first: First, generator: torch.Generator) -> Float[Tensor, "size"]:
+    def start(
+        self, first: Initialisation, generator: torch.Generator
+    ) -> Float[Tensor, "size"]:
         """One run's first parameters.
 
         Args:

@@ -12,7 +12,7 @@ from torch import Tensor
 from mmbench.core.capability import Capability
 from mmbench.core.description import Description
 from mmbench.core.game import Game
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.source import Source
 
 
@@ -105,7 +105,7 @@ class Task(Description, ABC):
         """
 
     @abstractmethod
-    def build(self, place: Place) -> Game:
+    def build(self, placement: Placement) -> Game:
         """The game, on a device."""
 
     @abstractmethod

@@ -13,7 +13,7 @@ from mmbench.core.domains import Count, Finite, NonNegative, Positive, Seed
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.literature import DASKALAKIS_2018
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.tasks.base import (
     SOLVED_METRICS,
     SOLVED_TARGET,
@@ -110,9 +110,9 @@ class Bilinear(Task):
         """Runs computed side by side on a CPU."""
         return 512 if self.dim == 1 else 128  # two numbers a run cost nothing
 
-    def build(self, place: Place) -> "BilinearGame":
+    def build(self, placement: Placement) -> "BilinearGame":
         """The game, on a device."""
-        return BilinearGame(self, place)
+        return BilinearGame(self, placement)
 
     def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
         """Where one run starts."""
@@ -125,13 +125,13 @@ class Bilinear(Task):
 class BilinearGame(Game):
     """x'Ay, with A = 1 in the plane."""
 
-    def __init__(self, task: Bilinear, place: Place) -> None:
+    def __init__(self, task: Bilinear, placement: Placement) -> None:
         self.dim_x = self.dim_y = task.dim
-        self.device, self.dtype = place.device, place.dtype
+        self.device, self.dtype = placement.device, placement.dtype
         self._box, self._scale = task.box, task.largest
         self._padding = -task.dim % ROW
         a = pad(spectral_matrix(task), (0, self._padding, 0, self._padding))
-        self._a = a.to(place.device, place.dtype)
+        self._a = a.to(placement.device, placement.dtype)
 
     def losses(
         self, x: Tensor, y: Tensor, sample: None, *, train: bool = True

@@ -13,12 +13,12 @@ from mmbench.core.domains import Count, Natural, NonNegative, Positive
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.literature import SCHAEFER_2020
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.tasks import _image_networks
 from mmbench.tasks._cifar10_data import CIFAR10_TOP, cifar10_split
 from mmbench.tasks._gan import Loss, Regulariser
 from mmbench.tasks._image_gan import ImageGame, image_capabilities
-from mmbench.tasks._layers import First
+from mmbench.tasks._layers import Initialisation
 from mmbench.tasks.base import Task
 
 TRAIN = 50_000  # images of the training set
@@ -128,7 +128,7 @@ class CIFAR10(Task):
         """Fetch and check CIFAR10; called before any work starts."""
         cifar10_split(data_dir)
 
-    def build(self, place: Place) -> ImageGame:
+    def build(self, placement: Placement) -> ImageGame:
         """The game, on a device."""
         players = NETWORKS[self.networks](self.noise, self.channels, self.spectral)
         return ImageGame(
@@ -136,18 +136,18 @@ class CIFAR10(Task):
             self.loss,
             self.batch,
             self.regulariser,
-            cifar10_split(place.data_dir).first(self.images),
+            cifar10_split(placement.data_dir).first(self.images),
             CIFAR10_TOP,
             "cifar10",
-            place,
+            placement,
         )
 
     def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
         """Where one run starts: by the law of its networks' authors."""
         assert isinstance(game, ImageGame)
         first = {
-            "icr": First("torch", self.deviation, "torch"),
-            "wgan_gp": First("glorot", "he", "zero"),
-            "mangoubi": First("glorot", "glorot", "zero"),
+            "icr": Initialisation("torch", self.deviation, "torch"),
+            "wgan_gp": Initialisation("glorot", "he", "zero"),
+            "mangoubi": Initialisation("glorot", "glorot", "zero"),
         }
         return game.start(first[self.networks], generator)

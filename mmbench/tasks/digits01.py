@@ -10,7 +10,7 @@ from torch import Tensor
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, Decay, NonNegative
 from mmbench.core.game import Game
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.tasks import _digit_gan
 from mmbench.tasks._digit_data import DIGITS_TOP, Split, digits, digits_split
 from mmbench.tasks._digit_gan import DigitGame
@@ -72,7 +72,7 @@ class Digits01(Task):
         """Runs computed side by side on a CPU."""
         return 8
 
-    def build(self, place: Place) -> DigitGame:
+    def build(self, placement: Placement) -> DigitGame:
         """The game, on a device."""
         wide = (self.hidden, self.hidden)
         return DigitGame(
@@ -85,7 +85,7 @@ class Digits01(Task):
             Split(digits(), digits_split().test),
             DIGITS_TOP,
             "digits",
-            place,
+            placement,
         )
 
     def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:

@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Finite, NonNegative
 from mmbench.core.game import Game
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.source import Source
 from mmbench.tasks.base import (
     SOLVED_METRICS,
@@ -80,9 +80,9 @@ class DiracGAN(Task):
         """Runs computed side by side on a CPU."""
         return 512  # two numbers a run cost nothing
 
-    def build(self, place: Place) -> "DiracGame":
+    def build(self, placement: Placement) -> "DiracGame":
         """The game, on a device."""
-        return DiracGame(self, place)
+        return DiracGame(self, placement)
 
     def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
         """Where one run starts."""
@@ -94,8 +94,8 @@ class DiracGame(Game):
 
     dim_x = dim_y = 1
 
-    def __init__(self, task: DiracGAN, place: Place) -> None:
-        self.device, self.dtype = place.device, place.dtype
+    def __init__(self, task: DiracGAN, placement: Placement) -> None:
+        self.device, self.dtype = placement.device, placement.dtype
         self.zero_sum = task.loss != "nonsaturating"
         self._loss, self._r1, self._clip = task.loss, task.r1, task.clip
 

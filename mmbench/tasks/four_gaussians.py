@@ -12,7 +12,7 @@ from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, NonNegative, Positive
 from mmbench.core.game import Game
 from mmbench.core.literature import MANGOUBI_2020
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.tasks._gan import GANGame, Loss, Regulariser
 from mmbench.tasks._networks import MLP
 from mmbench.tasks.base import Target, Task
@@ -75,9 +75,9 @@ class FourGaussians(Task):
         """Runs computed side by side on a CPU."""
         return 8 if self.hidden >= 128 else 16
 
-    def build(self, place: Place) -> "FourGaussiansGame":
+    def build(self, placement: Placement) -> "FourGaussiansGame":
         """The game, on a device."""
-        return FourGaussiansGame(self, place)
+        return FourGaussiansGame(self, placement)
 
     def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
         """Where one run starts: orthogonal weights, zero biases."""
@@ -92,14 +92,14 @@ class FourGaussiansGame(GANGame):
 
     deviation = 0.01
 
-    def __init__(self, task: FourGaussians, place: Place) -> None:
+    def __init__(self, task: FourGaussians, placement: Placement) -> None:
         super().__init__(
             MLP((task.noise, task.hidden, task.hidden, 2)),
             MLP((2, task.hidden, task.hidden, 1)),
             task.loss,
             task.batch,
             Regulariser(clip=task.clip),
-            place,
+            placement,
         )
         shares = (2, 1, 1, 1) if task.weights == "released" else (1, 1, 1, 1)
         self.mode_weights = torch.tensor(shares) / sum(shares)

@@ -11,7 +11,7 @@ from torch import Tensor
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, Decay, NonNegative
 from mmbench.core.game import Game
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.tasks import _digit_gan
 from mmbench.tasks._digit_data import MNIST_TOP, mnist_split
 from mmbench.tasks._digit_gan import DigitGame
@@ -78,7 +78,7 @@ class MNIST01(Task):
         """Fetch and check MNIST; called before any work starts."""
         mnist_split(data_dir)
 
-    def build(self, place: Place) -> DigitGame:
+    def build(self, placement: Placement) -> DigitGame:
         """The game, on a device."""
         return DigitGame(
             MLP((self.noise, 256, 512, 1024, 784), slope=0.2, squash=True),
@@ -86,10 +86,10 @@ class MNIST01(Task):
             self.loss,
             self.batch,
             self.clip,
-            mnist_split(place.data_dir),
+            mnist_split(placement.data_dir),
             MNIST_TOP,
             "mnist",
-            place,
+            placement,
         )
 
     def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:

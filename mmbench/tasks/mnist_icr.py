@@ -12,12 +12,12 @@ from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, Natural, Positive
 from mmbench.core.game import Game
 from mmbench.core.literature import SCHAEFER_2020
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.tasks import _image_networks
 from mmbench.tasks._digit_data import MNIST_TOP, mnist_split
 from mmbench.tasks._gan import Loss, Regulariser
 from mmbench.tasks._image_gan import ImageGame, image_capabilities
-from mmbench.tasks._layers import First
+from mmbench.tasks._layers import Initialisation
 from mmbench.tasks.base import Task
 
 
@@ -80,7 +80,7 @@ class MNISTICR(Task):
         """Fetch and check MNIST; called before any work starts."""
         mnist_split(data_dir)
 
-    def build(self, place: Place) -> ImageGame:
+    def build(self, placement: Placement) -> ImageGame:
         """The game, on a device."""
         generator, discriminator = _image_networks.mnist_icr(self.noise, self.channels)
         return ImageGame(
@@ -89,13 +89,13 @@ class MNISTICR(Task):
             self.loss,
             self.batch,
             Regulariser(),
-            mnist_split(place.data_dir).first(self.images),
+            mnist_split(placement.data_dir).first(self.images),
             MNIST_TOP,
             "mnist",
-            place,
+            placement,
         )
 
     def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
         """Where one run starts: normal convolutions, the rest as torch's."""
         assert isinstance(game, ImageGame)
-        return game.start(First("torch", self.deviation, "torch"), generator)
+        return game.start(Initialisation("torch", self.deviation, "torch"), generator)

@@ -11,7 +11,7 @@ from mmbench.core.capability import Capability
 from mmbench.core.domains import Finite
 from mmbench.core.game import Game
 from mmbench.core.literature import SCHAEFER_2020
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.tasks.base import (
     SOLVED_METRICS,
     SOLVED_TARGET,
@@ -69,9 +69,9 @@ class Quadratic(Task):
         """Runs computed side by side on a CPU."""
         return 512  # two numbers a run cost nothing
 
-    def build(self, place: Place) -> "QuadraticGame":
+    def build(self, placement: Placement) -> "QuadraticGame":
         """The game, on a device."""
-        return QuadraticGame(self, place)
+        return QuadraticGame(self, placement)
 
     def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
         """Where one run starts."""
@@ -83,8 +83,8 @@ class QuadraticGame(Game):
 
     dim_x = dim_y = 1
 
-    def __init__(self, task: Quadratic, place: Place) -> None:
-        self.device, self.dtype = place.device, place.dtype
+    def __init__(self, task: Quadratic, placement: Placement) -> None:
+        self.device, self.dtype = placement.device, placement.dtype
         self._a, self._b, self._c = task.a, task.b, task.c
 
     def losses(

@@ -17,7 +17,7 @@ from mmbench.tasks.base import Task
 from mmbench.testing.descriptions import check_description
 from mmbench.testing.tools import (
     FAR,
-    PLACE,
+    PLACEMENT,
     SEEDS,
     Doomed,
     begin,
@@ -100,7 +100,7 @@ def check_cost(algorithm: Algorithm, task: Task, steps: int = 3) -> None:
     """Every run is charged what the algorithm declares, step by step."""
     oracle, z = begin(task)
     state = algorithm.init(oracle, z)
-    cost, batch = algorithm.cost, task.build(PLACE).batch_size
+    cost, batch = algorithm.cost, task.build(PLACEMENT).batch_size
     spent = {name: torch.zeros(len(z), dtype=torch.int64) for name in COUNTED}
     for _ in range(steps):
         inner = -_inner(state, cost)
@@ -168,8 +168,8 @@ def check_company(algorithm: Algorithm, task: Task, steps: int = 8) -> None:
 
 def check_fixed_point(algorithm: Algorithm, task: Task, steps: int = 3) -> None:
     """A stationary solution at the origin is a fixed point, unless the method draws."""
-    game = task.build(PLACE)
-    origin = torch.zeros(len(SEEDS), game.dim, dtype=PLACE.dtype)
+    game = task.build(PLACEMENT)
+    origin = torch.zeros(len(SEEDS), game.dim, dtype=PLACEMENT.dtype)
     if Capability.SOLUTION not in task.gives or bool(
         game.distance(origin, "declared").any()
     ):

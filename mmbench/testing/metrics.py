@@ -8,7 +8,7 @@ from torch import Tensor
 from mmbench.metrics.base import IterateMetric, Metric, Point, TrajectoryMetric
 from mmbench.tasks.base import Task
 from mmbench.testing.descriptions import check_description
-from mmbench.testing.tools import PLACE, SEEDS, begin, must
+from mmbench.testing.tools import PLACEMENT, SEEDS, begin, must
 
 
 def check_metric(metric: Metric, task: Task) -> None:
@@ -24,7 +24,7 @@ def check_metric(metric: Metric, task: Task) -> None:
         permuted = metric.summarise(steps, values[:, order])
     else:
         assert isinstance(metric, IterateMetric)
-        game, (_, z) = task.build(PLACE), begin(task)
+        game, (_, z) = task.build(PLACEMENT), begin(task)
         seeds = tuple(SEEDS[i] for i in order)
         measured = _arrays(metric.measure(Point(game, z, SEEDS)))
         permuted = _arrays(metric.measure(Point(game, z[order], seeds)))

@@ -14,7 +14,7 @@ from mmbench.metrics import METRICS
 from mmbench.metrics.base import Point
 from mmbench.tasks.base import Task
 from mmbench.testing.descriptions import check_description
-from mmbench.testing.tools import PLACE, SEEDS, begin, equal, must
+from mmbench.testing.tools import PLACEMENT, SEEDS, begin, equal, must
 
 # Several, since a kink may lie within one of them.
 DIFFERENCES = (1e-6, 1e-7, 1e-8)
@@ -30,7 +30,7 @@ def check_task(task: Task, metrics: Sequence[str] = ()) -> None:
     """
     check_description(task)
     z = begin(task)[1]
-    game = task.build(PLACE)
+    game = task.build(PLACEMENT)
     must(
         bool((begin(task)[1] == z).all()),
         f"{task} must start a seed where it did before",
@@ -56,7 +56,7 @@ def check_task(task: Task, metrics: Sequence[str] = ()) -> None:
     if metrics:
         chosen = tuple(METRICS.build(words) for words in metrics)
         cell = replace(cell, metrics=chosen)
-    ran = run_cell(cell, PLACE)
+    ran = run_cell(cell, PLACEMENT)
     must(not ran.reason, f"{task} must run; {ran.reason}")
     must(not any(one.dead for one in ran.status), f"{task} must survive ten GDA steps")
     if task.target:
@@ -120,7 +120,7 @@ def check_field(task: Task, tolerance: float = 1e-6) -> None:
 
 def _check_solution(task: Task, game: Game) -> None:
     """Where the distance to the declared solutions is zero, the field vanishes."""
-    origin = torch.zeros(len(SEEDS), game.dim, dtype=PLACE.dtype)
+    origin = torch.zeros(len(SEEDS), game.dim, dtype=PLACEMENT.dtype)
     for concept, capability in (("declared", "SOLUTION"), ("nash", "NASH")):
         if Capability[capability] not in task.gives:
             continue

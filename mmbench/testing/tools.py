@@ -15,16 +15,16 @@ from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, Positive
 from mmbench.core.game import Game
 from mmbench.core.oracle import COUNTED, Oracle
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.engine.cell import Cell
 from mmbench.engine.run_cell import run_cell
 from mmbench.engine.trajectory import Trajectory
 from mmbench.metrics.base import Column, IterateMetric, Point
-from mmbench.runner.plan import measured
+from mmbench.runner.plan import metrics_for
 from mmbench.tasks.base import Target, Task
 
-PLACE = Place(dtype=torch.float64)
+PLACEMENT = Placement(dtype=torch.float64)
 SEEDS = (0, 1, 2)
 FAR = 1e9  # factor that puts a start beyond every task's limit
 
@@ -39,7 +39,7 @@ def begin(
     task: Task, seeds: tuple[int, ...] = SEEDS
 ) -> tuple[Oracle, Float[Tensor, "runs dim"]]:
     """An oracle of the task's game and the starts of some runs."""
-    game = task.build(PLACE)
+    game = task.build(PLACEMENT)
     starts = [task.start(game, generator(seed, "start")) for seed in seeds]
     z = torch.stack(starts)
     return Oracle(game, seeds, memory=game.memory(z)), z
@@ -125,9 +125,9 @@ class Doomed(Task):
         """Fetch and check what the game will read."""
         self.task.prepare(data_dir)
 
-    def build(self, place: Place) -> Game:
+    def build(self, placement: Placement) -> Game:
         """The game, on a device."""
-        return self.task.build(place)
+        return self.task.build(placement)
 
     def start(self, game: Game, generator_: torch.Generator) -> Float[Tensor, "dim"]:
         """Where one run starts."""
@@ -147,9 +147,9 @@ def compute(
         steps=steps,
         records=steps,
         dtype="float64",
-        metrics=measured(task, [Entries()]),
+        metrics=metrics_for(task, [Entries()]),
     )
-    return run_cell(cell, PLACE)
+    return run_cell(cell, PLACEMENT)
 
 
 def must_agree(

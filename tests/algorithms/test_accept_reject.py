@@ -13,7 +13,7 @@ from mmbench.core.streams import Stream, chunk_length
 from mmbench.core.vectors import keep
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
-from mmbench.testing.tools import PLACE, begin, equal, tensors
+from mmbench.testing.tools import PLACEMENT, begin, equal, tensors
 
 NET = "four_gaussians[hidden=6,noise=3,batch=8]"
 DROPPING = "digits01[hidden=6,noise=3,batch=8,loss=saturating]"
@@ -25,7 +25,7 @@ class Plain:
     """One run, one step after the other, with torch's own Adam for each player."""
 
     def __init__(self, algorithm: AcceptReject, task: Task, seed: int) -> None:
-        self.told, self.game = algorithm, task.build(PLACE)
+        self.told, self.game = algorithm, task.build(PLACEMENT)
         self.data = Stream(
             (seed,),
             "data",

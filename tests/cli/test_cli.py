@@ -32,7 +32,7 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import run_cell
 from mmbench.metrics import METRICS
-from mmbench.runner.execute import Watcher
+from mmbench.runner.execute import Observer
 from mmbench.runner.plan import plan
 from mmbench.store.folder import CheckpointFile, Store
 from mmbench.suites import SUITES
@@ -382,23 +382,23 @@ def test_one_bar_on_a_terminal(cli: Cli) -> None:
     assert max(len(line.rstrip()) for line in bars) <= 80
 
 
-def at_work(cells: tuple[Cell, ...], screen: Console, kind: type) -> Watcher:
-    """A watcher in the last of some cells, which goes at 3.2 steps a second."""
-    watcher = kind(screen)
-    watcher.plan(cells, cells)
+def at_work(cells: tuple[Cell, ...], screen: Console, kind: type) -> Observer:
+    """An observer in the last of some cells, which goes at 3.2 steps a second."""
+    observer = kind(screen)
+    observer.plan(cells, cells)
     for cell in cells[:-1]:
-        watcher.begin(cell)
-        watcher.end(cell, run_cell(cell))
+        observer.begin(cell)
+        observer.end(cell, run_cell(cell))
     cell = cells[-1]
-    watcher.begin(cell)
+    observer.begin(cell)
     recording = Recording(cell, cell.seeds)
     scores = {column.name: np.full(len(cell.seeds), 1.5) for column in cell.columns}
     scores[cell.columns[0].name] = np.array([123.45, np.nan, 120.0])
     recording.add(0, 0.0, {}, scores)
-    watcher.advance(0, None)
-    watcher._work._since -= 1875.0  # seconds ago
-    watcher.advance(6000 * len(cell.seeds), recording)
-    return watcher
+    observer.advance(0, None)
+    observer._work._since -= 1875.0  # seconds ago
+    observer.advance(6000 * len(cell.seeds), recording)
+    return observer
 
 
 def cells_of_images(label: str = "GDA", **options: Any) -> tuple[Cell, ...]:
@@ -417,9 +417,9 @@ def test_the_bar_has_speed_and_score_on_eighty_columns(label: str) -> None:
     """One line whatever it has to say, and the time left is never cut."""
     file = io.StringIO()
     screen = Console(file=file, width=80, force_terminal=True, highlight=False)
-    watcher = at_work(cells_of_images(label), screen, Bar)
-    watcher._progress.refresh()
-    watcher.close()
+    observer = at_work(cells_of_images(label), screen, Bar)
+    observer._progress.refresh()
+    observer.close()
     drawn = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", file.getvalue())
     lines = [line.rstrip() for line in re.split(r"[\r\n]", drawn)]
     (line,) = {line for line in lines if "it/s" in line}
@@ -432,24 +432,24 @@ def test_the_bar_has_speed_and_score_on_eighty_columns(label: str) -> None:
 def test_the_bar_has_whole_names_where_there_is_room() -> None:
     file = io.StringIO()
     screen = Console(file=file, width=140, force_terminal=True, highlight=False)
-    watcher = at_work(cells_of_images(), screen, Bar)
-    watcher._progress.refresh()
-    watcher.close()
+    observer = at_work(cells_of_images(), screen, Bar)
+    observer._progress.refresh()
+    observer.close()
     assert "fd_cifar10cnn_10k 122" in file.getvalue()
 
 
 def test_a_long_cell_has_a_line_a_minute_in_a_log() -> None:
     """Not one at each report, and none in a short cell."""
     file = io.StringIO()
-    watcher = at_work(cells_of_images(), Console(file=file, width=1000), Lines)
-    watcher.advance(3, watcher._work.recording)
+    observer = at_work(cells_of_images(), Console(file=file, width=1000), Lines)
+    observer.advance(3, observer._work.recording)
     first, second = file.getvalue().splitlines()
     assert first.startswith("[1/2] bilinear x gda: 997 runs")
     assert re.fullmatch(
         r"  cifar10 x GDA: 6 %, 3\.2 it/s, fd_cifar10cnn_10k 122, .* left", second
     )
-    watcher._work._since -= 60
-    watcher.advance(3, watcher._work.recording)
+    observer._work._since -= 60
+    observer.advance(3, observer._work.recording)
     assert len(file.getvalue().splitlines()) == 3
 
 

@@ -14,7 +14,7 @@ from mmbench.metrics import METRICS
 from mmbench.metrics.base import IterateMetric, Point
 from mmbench.tasks import TASKS
 from mmbench.testing import check_metric
-from mmbench.testing.tools import PLACE, SEEDS, begin
+from mmbench.testing.tools import PLACEMENT, SEEDS, begin
 
 GAUSSIANS = "four_gaussians[hidden=8,noise=4,batch=16]"
 DIGITS = "digits01[hidden=8,batch=16]"
@@ -76,9 +76,9 @@ def measure(metric: str, game: Game, z: torch.Tensor) -> dict[str, list[float]]:
 def test_field_norm_is_the_norm_of_the_field() -> None:
     """On xy the field (y, -x) is as long as the iterate; on a box steps are cut."""
     z = torch.tensor([[3.0, 4.0], [0.0, 0.0]], dtype=torch.float64)
-    free = TASKS.build("bilinear").build(PLACE)
+    free = TASKS.build("bilinear").build(PLACEMENT)
     assert measure("field_norm", free, z)["field_norm"] == [5.0, 0.0]
-    boxed = TASKS.build("bilinear[box=5]").build(PLACE)
+    boxed = TASKS.build("bilinear[box=5]").build(PLACEMENT)
     corner = torch.tensor([[-5.0, 5.0], [5.0, 5.0]], dtype=torch.float64)
     # From (-5, 5) x wants to fall and y wants to fall: only y may move, by 5.
     assert measure("field_norm", boxed, corner)["field_norm"] == [5.0, 5.0]
@@ -87,20 +87,20 @@ def test_field_norm_is_the_norm_of_the_field() -> None:
 def test_gap_on_xy() -> None:
     """The gap over balls of radius R is R (|x| + |y|)."""
     z = torch.tensor([[3.0, -4.0], [0.0, 0.0]], dtype=torch.float64)
-    game = TASKS.build("bilinear").build(PLACE)
+    game = TASKS.build("bilinear").build(PLACEMENT)
     assert measure("gap[radius=2]", game, z)["gap"] == [14.0, 0.0]
 
 
 def test_losses_are_those_of_the_game() -> None:
     """On xy they are xy and its negative; without data one value is all there is."""
     z = torch.tensor([[3.0, -4.0], [2.0, 0.5]], dtype=torch.float64)
-    game = TASKS.build("bilinear").build(PLACE)
+    game = TASKS.build("bilinear").build(PLACEMENT)
     assert measure("losses", game, z) == {"loss_x": [-12.0, 1.0], "loss_y": [12.0, -1]}
 
 
 def test_losses_are_means_over_minibatches() -> None:
     """The mean of so many minibatches of the evaluation stream, dropout off."""
-    game, (_, z) = TASKS.build(DIGITS).build(PLACE), begin(TASKS.build(DIGITS))
+    game, (_, z) = TASKS.build(DIGITS).build(PLACEMENT), begin(TASKS.build(DIGITS))
     oracle, seen = Oracle(game, SEEDS, "evaluation"), []
     for _ in range(5):
         oracle.resample()
@@ -115,7 +115,7 @@ def test_losses_are_means_over_minibatches() -> None:
 def test_drift_is_measured_from_the_start() -> None:
     """Zero at the start; a shift of the last bias moves every logit by as much."""
     task, images = TASKS.build(DIGITS), 20
-    game, start = task.build(PLACE), begin(task)[1]
+    game, start = task.build(PLACEMENT), begin(task)[1]
     drift = METRICS.build(f"drift[images={images}]")
     still = drift.measure(Point(game, start, SEEDS, start))
     assert all(not bool(values.any()) for values in still.values())
@@ -133,7 +133,7 @@ def test_distance_at_the_solution_is_zero() -> None:
     """Zero at the solution, Euclidean elsewhere."""
     z = torch.tensor([[3.0, 4.0], [0.0, 0.0]], dtype=torch.float64)
     for words in ("bilinear", "quadratic", "dirac_gan"):
-        assert measure("distance", TASKS.build(words).build(PLACE), z) == {
+        assert measure("distance", TASKS.build(words).build(PLACEMENT), z) == {
             "distance": [5.0, 0.0]
         }
 
@@ -221,7 +221,7 @@ class Sampler(Game):
 
     def __init__(self, draws: list[Callable[[torch.Generator, int], torch.Tensor]]):
         self._draws = draws
-        self._real = TASKS.build("four_gaussians[batch=64]").build(PLACE)
+        self._real = TASKS.build("four_gaussians[batch=64]").build(PLACEMENT)
         self.modes, self.mode_weights = self._real.modes, self._real.mode_weights
         self.deviation = self._real.deviation
         self.draw_real = self._real.draw_real

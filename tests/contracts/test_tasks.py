@@ -10,13 +10,13 @@ from images import fake_cifar10, fake_mnist
 from variants import IMAGE_TASK_VARIANTS, TASK_VARIANTS
 
 from mmbench.core.oracle import Oracle
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Target
 from mmbench.tasks.bilinear import spectral_matrix
 from mmbench.testing import check_task
-from mmbench.testing.tools import PLACE, SEEDS, begin
+from mmbench.testing.tools import PLACEMENT, SEEDS, begin
 
 NEEDS_MNIST = pytest.mark.skipif(
     not os.environ.get("MMBENCH_DATA"), reason="MMBENCH_DATA names no folder with MNIST"
@@ -69,7 +69,7 @@ def test_precisions_start_at_the_same_point(words: str) -> None:
     """A seed starts at one point, rounded to the precision."""
     task = TASKS.build(words)
     single, double = (
-        task.start(task.build(Place(dtype=dtype)), generator(3, "start"))
+        task.start(task.build(Placement(dtype=dtype)), generator(3, "start"))
         for dtype in (torch.float32, torch.float64)
     )
     assert single.dtype == torch.float32
@@ -114,7 +114,7 @@ def test_a_shared_product_ignores_mates_and_places(
     """To the bit, among as many runs: where a run stands, and who the others are."""
     task = TASKS.build(f"bilinear[dim={dim},smallest=0.1]")
     seeds = tuple(range(task.width))
-    oracle_of = lambda: Oracle(task.build(PLACE._replace(dtype=dtype)), seeds)
+    oracle_of = lambda: Oracle(task.build(PLACEMENT._replace(dtype=dtype)), seeds)
     drawn = torch.Generator().manual_seed(0)
     z = torch.randn(len(seeds), 2 * dim, generator=drawn, dtype=dtype)
     expected = oracle_of().field(z)
@@ -132,7 +132,7 @@ def test_a_shared_product_ignores_mates_and_places(
 def test_gap_is_the_best_deviation(words: str) -> None:
     """The closed form of the restricted gap is reached, and not passed, by a search."""
     task, radius = TASKS.build(words), 2.0
-    game, (oracle, z) = task.build(PLACE), begin(task)
+    game, (oracle, z) = task.build(PLACEMENT), begin(task)
     told = game.gap(z, radius)
     random = torch.Generator().manual_seed(0)
     drawn = torch.randn(20000, game.dim, generator=random, dtype=z.dtype)
@@ -152,7 +152,7 @@ def test_gap_is_the_best_deviation(words: str) -> None:
 
 def test_distances_on_the_box() -> None:
     """On the box every (0, y) is minimax, (0, 0) alone is Nash."""
-    game = TASKS.build("bilinear[box=5]").build(PLACE)
+    game = TASKS.build("bilinear[box=5]").build(PLACEMENT)
     z = torch.tensor([[0.0, 3.0], [-3.0, 4.0]], dtype=torch.float64)
     assert game.distance(z, "declared").tolist() == [0.0, 3.0]
     assert game.distance(z, "nash").tolist() == [3.0, 5.0]
@@ -163,18 +163,18 @@ def test_distances_on_the_box() -> None:
 
 def test_ring_of_modes() -> None:
     """Four modes on the unit circle; as released the first has 2/5 of the data."""
-    game = TASKS.build("four_gaussians").build(PLACE)
+    game = TASKS.build("four_gaussians").build(PLACEMENT)
     expected = [[0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]]
     torch.testing.assert_close(game.modes, torch.tensor(expected), rtol=0, atol=1e-6)
     assert game.mode_weights.tolist() == pytest.approx([0.4, 0.2, 0.2, 0.2])
-    uniform = TASKS.build("four_gaussians[weights=uniform]").build(PLACE)
+    uniform = TASKS.build("four_gaussians[weights=uniform]").build(PLACEMENT)
     assert uniform.mode_weights.tolist() == [0.25] * 4
 
 
 @pytest.mark.parametrize("weights", ["released", "uniform"])
 def test_data_follow_the_mixture(weights: str) -> None:
     """Shares and spread of the drawn points are those declared."""
-    game = TASKS.build(f"four_gaussians[weights={weights},batch=500]").build(PLACE)
+    game = TASKS.build(f"four_gaussians[weights={weights},batch=500]").build(PLACEMENT)
     points = game.draw_real(generator(0, "data"), 40).flatten(0, 1)
     distances, which = torch.cdist(points, game.modes.double()).min(1)
     shares = which.bincount(minlength=4) / len(points)

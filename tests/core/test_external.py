@@ -113,7 +113,7 @@ def test_undecorated_instances_are_refused() -> None:
             return z, state
 
     with pytest.raises(DescriptionError, match="must be decorated with @dataclass"):
-        ALGORITHMS.described(Bare())
+        ALGORITHMS.coerce(Bare())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from torch.autograd.functional import hessian, jacobian
 from mmbench.algorithms import DIRECTIONS
 from mmbench.core.oracle import COUNTED, Oracle
 from mmbench.tasks import TASKS
-from mmbench.testing.tools import PLACE, SEEDS, begin
+from mmbench.testing.tools import PLACEMENT, SEEDS, begin
 
 NET = "four_gaussians[hidden=4,noise=2,batch=5]"
 GENERAL = "four_gaussians[hidden=4,noise=2,batch=5,loss=nonsaturating]"
@@ -211,13 +211,13 @@ def test_games_without_data_have_no_samples() -> None:
 
 def test_dropout_is_off_in_evaluation() -> None:
     """`train=False` takes no masks: dropout=0 and evaluation mode agree."""
-    game = TASKS.build("digits01[hidden=8,batch=8,dropout=0.5]").build(PLACE)
+    game = TASKS.build("digits01[hidden=8,batch=8,dropout=0.5]").build(PLACEMENT)
     oracle = Oracle(game, SEEDS)
     z = begin(TASKS.build("digits01[hidden=8,batch=8,dropout=0.5]"))[1]
     oracle.resample()
     evaluated = oracle.losses(z, train=False)
     assert not torch.equal(evaluated[1], oracle.losses(z)[1])
-    without = TASKS.build("digits01[hidden=8,batch=8,dropout=0]").build(PLACE)
+    without = TASKS.build("digits01[hidden=8,batch=8,dropout=0]").build(PLACEMENT)
     expected = without.losses(*oracle.split(z), oracle._sample)
     torch.testing.assert_close(evaluated, expected, rtol=1e-12, atol=0)
 

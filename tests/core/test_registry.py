@@ -193,9 +193,9 @@ def test_summaries_are_read_without_importing() -> None:
 
 def test_described_takes_words_and_members() -> None:
     """Grids name members either way; strangers are refused."""
-    assert ALGORITHMS.described("gda") == ALGORITHMS.described(GDA()) == GDA()
+    assert ALGORITHMS.coerce("gda") == ALGORITHMS.coerce(GDA()) == GDA()
     with pytest.raises(DescriptionError, match="must be a task"):
-        TASKS.described(GDA())
+        TASKS.coerce(GDA())
 
 
 # ---- classes from outside ----

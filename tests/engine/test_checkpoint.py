@@ -10,14 +10,14 @@ from images import fake_cifar10
 from variants import ALGORITHM_VARIANTS
 
 from mmbench.algorithms import ALGORITHMS
-from mmbench.core.checkpoint import Slot, like, pack, unpack
+from mmbench.core.checkpoint import CheckpointSlot, like, pack, unpack
 from mmbench.core.oracle import COUNTED
 from mmbench.engine.cell import Cell
 from mmbench.engine.chunk import Chunk
 from mmbench.engine.run_cell import run_cell
 from mmbench.engine.trajectory import Trajectory
 from mmbench.metrics import METRICS
-from mmbench.runner.plan import measured
+from mmbench.runner.plan import metrics_for
 from mmbench.tasks import TASKS
 
 
@@ -25,7 +25,7 @@ class Killed(BaseException):
     """The process ends here; the engine must not catch it."""
 
 
-class Memory(Slot):
+class Memory(CheckpointSlot):
     """A slot that is asked between any two steps and dies at its n-th writing."""
 
     every = 0.0
@@ -55,7 +55,7 @@ def cell(task: str, algorithm: str, steps: int = 12, seeds: int = 3) -> Cell:
         seeds=tuple(range(seeds)),
         steps=steps,
         records=5,
-        metrics=measured(built, []),
+        metrics=metrics_for(built, []),
         keep="all",
     )
 

@@ -21,33 +21,33 @@ from mmbench.engine.run_cell import run_cell
 from mmbench.engine.trajectory import Trajectory
 from mmbench.metrics import METRICS
 from mmbench.metrics.base import Column, IterateMetric
-from mmbench.runner.plan import measured
+from mmbench.runner.plan import metrics_for
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
 from mmbench.testing.algorithms import GAMES
-from mmbench.testing.tools import PLACE, Doomed, Entries, must_agree
+from mmbench.testing.tools import PLACEMENT, Doomed, Entries, must_agree
 
 SMALL = "four_gaussians[hidden=6,noise=3,batch=8]"
 
 
 def cell_of(task: Any, algorithm: Any, seeds: int | tuple = 3, **options: Any) -> Cell:
     """A cell from words or descriptions, iterates measured."""
-    task = TASKS.described(task)
+    task = TASKS.coerce(task)
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else seeds
     options = {"steps": 20, "records": 20, "dtype": "float64"} | options
     metrics = options.pop("metrics", (Entries(),))
     return Cell(
         task=task,
-        algorithm=ALGORITHMS.described(algorithm),
+        algorithm=ALGORITHMS.coerce(algorithm),
         seeds=seeds,
-        metrics=measured(task, list(metrics)),
+        metrics=metrics_for(task, list(metrics)),
         **options,
     )
 
 
 def ran(*of: Any, **options: Any) -> Trajectory:
     """The trajectory of such a cell."""
-    return run_cell(cell_of(*of, **options), PLACE)
+    return run_cell(cell_of(*of, **options), PLACEMENT)
 
 
 class Clock(NamedTuple):
@@ -547,13 +547,13 @@ def test_a_failed_chunk_keeps_nothing() -> None:
 def test_given_starts_are_those_of_the_runs() -> None:
     """Every run begins at its own row, across chunks; the padding follows the last."""
     cell = cell_of(SMALL, "gda", seeds=18, steps=1, keep="all")
-    dim = cell.task.build(PLACE).dim
+    dim = cell.task.build(PLACEMENT).dim
     given = torch.arange(18.0)[:, None].expand(-1, dim) / 100
-    trajectory = run_cell(cell, PLACE, starts=lambda: given)
+    trajectory = run_cell(cell, PLACEMENT, starts=lambda: given)
     assert trajectory.reason == ""
     np.testing.assert_allclose(trajectory.iterates["z"][0], given.numpy(), rtol=1e-7)
     alone = cell_of(SMALL, "gda", seeds=(17,), steps=1, keep="all")
-    last = run_cell(alone, PLACE, starts=lambda: given[17:])
+    last = run_cell(alone, PLACEMENT, starts=lambda: given[17:])
     np.testing.assert_array_equal(
         last.iterates["z"][1, 0], trajectory.iterates["z"][1, 17]
     )
@@ -572,7 +572,7 @@ def test_progress_adds_up() -> None:
     told: list[int] = []
     run_cell(
         cell_of(SMALL, "gda", seeds=18, steps=7, records=2),
-        PLACE,
+        PLACEMENT,
         lambda run_steps, recording: told.append(run_steps),
     )
     assert sum(told) == 18 * 7
@@ -612,7 +612,7 @@ def test_progress_is_told_between_records(monkeypatch: pytest.MonkeyPatch) -> No
         told.append((run_steps, len(recording.steps) if recording else -1))
 
     one = cell_of("bilinear", "gda", 2, steps=50, records=1)
-    run_cell(one, PLACE, progress=progress)
+    run_cell(one, PLACEMENT, progress=progress)
     assert told[0] == (0, -1)
     assert sum(run_steps for run_steps, _ in told) == 2 * 50
     assert sum(run_steps == 2 for run_steps, _ in told) == 50

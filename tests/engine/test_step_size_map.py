@@ -6,16 +6,16 @@ import torch
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.errors import DescriptionError, MisfitError
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.engine.compiled import block
 from mmbench.engine.run_cell import run_cell
 from mmbench.engine.step_size_map import step_map
 from mmbench.metrics import METRICS
-from mmbench.runner.plan import measured
+from mmbench.runner.plan import metrics_for
 from mmbench.tasks import TASKS
 
-EAGER = Place(dtype=torch.float64)
+EAGER = Placement(dtype=torch.float64)
 AT_X, AT_Y = (0.05, 0.3, 4.0), (0.1, 9.0)
 
 
@@ -24,7 +24,7 @@ AT_X, AT_Y = (0.05, 0.3, 4.0), (0.1, 9.0)
 )
 def test_each_pair_is_a_run(words: str) -> None:
     """Status, step and distance are those of a cell with these step sizes."""
-    found = step_map("quadratic", words, AT_X, AT_Y, steps=60, seed=3, place=EAGER)
+    found = step_map("quadratic", words, AT_X, AT_Y, steps=60, seed=3, placement=EAGER)
     assert found.shape == (6, 5)
     for row in found.itertuples():
         sizes = f"step_size=({row.step_size_x},{row.step_size_y})"
@@ -37,7 +37,7 @@ def test_each_pair_is_a_run(words: str) -> None:
             steps=60,
             records=1,
             dtype="float64",
-            metrics=measured(task, [METRICS.build("distance")]),
+            metrics=metrics_for(task, [METRICS.build("distance")]),
         )
         run = run_cell(cell, EAGER)
         if run.status[0].dead:
@@ -52,9 +52,9 @@ def test_each_pair_is_a_run(words: str) -> None:
 def test_pairs_fill_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """More pairs than are computed side by side give the same rows."""
     at = np.geomspace(0.01, 20, 5)
-    whole = step_map("bilinear", "extragradient", at, at, steps=30, place=EAGER)
+    whole = step_map("bilinear", "extragradient", at, at, steps=30, placement=EAGER)
     monkeypatch.setattr("mmbench.engine.step_size_map.WIDTH", 7)
-    parts = step_map("bilinear", "extragradient", at, at, steps=30, place=EAGER)
+    parts = step_map("bilinear", "extragradient", at, at, steps=30, placement=EAGER)
     assert whole.equals(parts)
     assert set(whole.status) >= {"finished", "diverged"}
 
@@ -68,10 +68,10 @@ def test_compiled_maps_are_the_same(
     monkeypatch.setattr(block, "_compiled", lambda graph, examples: graph)
     if not looped:
         monkeypatch.setenv("CC", "no-such-compiler")
-    place = EAGER._replace(compiled=True)
+    placement = EAGER._replace(compiled=True)
     given = ("quadratic", "past_extragradient", AT_X, AT_Y)
-    eager = step_map(*given, steps=50, place=EAGER)
-    assert eager.equals(step_map(*given, steps=50, place=place))
+    eager = step_map(*given, steps=50, placement=EAGER)
+    assert eager.equals(step_map(*given, steps=50, placement=placement))
     block.block.cache_clear()
 
 
@@ -89,4 +89,4 @@ def test_games_without_solutions_are_refused() -> None:
 def test_bad_sizes_are_refused(at_x: tuple, steps: int, named: str) -> None:
     """Before any work, with what was got."""
     with pytest.raises(DescriptionError, match=named):
-        step_map("bilinear", "gda", at_x, AT_Y, steps=steps, place=EAGER)
+        step_map("bilinear", "gda", at_x, AT_Y, steps=steps, placement=EAGER)

@@ -19,9 +19,9 @@ from mmbench.algorithms import ALGORITHMS
 from mmbench.core.oracle import COUNTED
 from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.run_cell import run_cell
-from mmbench.runner.plan import measured
+from mmbench.runner.plan import metrics_for
 from mmbench.tasks import TASKS
-from mmbench.testing.tools import PLACE, Entries
+from mmbench.testing.tools import PLACEMENT, Entries
 
 HERE = Path(__file__).parent
 SEEDS = (0, 3)
@@ -78,9 +78,9 @@ def computed(words: str, game: str) -> pd.DataFrame:
         steps=STEPS,
         records=4,
         dtype="float64",
-        metrics=measured(task, [Entries()]),
+        metrics=metrics_for(task, [Entries()]),
     )
-    trajectory = run_cell(cell, PLACE)
+    trajectory = run_cell(cell, PLACEMENT)
     assert trajectory.reason == ""
     frame = trajectory.frame(cell)
     frame = frame.assign(task=game, algorithm=words)

@@ -8,19 +8,19 @@ import torch
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.oracle import Oracle
 from mmbench.tasks.base import Task
-from mmbench.testing.tools import PLACE
+from mmbench.testing.tools import PLACEMENT
 
 MEMORY = "previous"  # the state field that optimistic methods remember
 
 
 def step_matrix(algorithm: Algorithm, task: Task) -> np.ndarray:
     """Matrix of one step on (z, memory), each basis vector a run."""
-    game = task.build(PLACE)
-    probe = torch.zeros(1, game.dim, dtype=PLACE.dtype)
+    game = task.build(PLACEMENT)
+    probe = torch.zeros(1, game.dim, dtype=PLACEMENT.dtype)
     remembers = MEMORY in getattr(
         algorithm.init(Oracle(game, (0,)), probe), "_fields", ()
     )
-    basis = torch.eye(game.dim * (2 if remembers else 1), dtype=PLACE.dtype)
+    basis = torch.eye(game.dim * (2 if remembers else 1), dtype=PLACEMENT.dtype)
     oracle = Oracle(game, tuple(range(len(basis))))
     z = basis[:, : game.dim]
     state: Any = algorithm.init(oracle, z)
@@ -37,8 +37,8 @@ def dirac_matrix(
     algorithm: Algorithm, task: Task, difference: float = 1e-5
 ) -> np.ndarray:
     """Matrix of one step around (0, 0), by central differences."""
-    game = task.build(PLACE)
-    basis = torch.cat((torch.eye(2), -torch.eye(2))).to(PLACE.dtype) * difference
+    game = task.build(PLACEMENT)
+    basis = torch.cat((torch.eye(2), -torch.eye(2))).to(PLACEMENT.dtype) * difference
     oracle = Oracle(game, (0, 1, 2, 3))
     moved, _ = algorithm.step(oracle, basis, algorithm.init(oracle, basis))
     return ((moved[:2] - moved[2:]) / (2 * difference)).T.numpy()

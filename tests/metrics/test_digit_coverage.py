@@ -7,7 +7,7 @@ import torch
 
 from mmbench.core.capability import Capability
 from mmbench.core.game import Game
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.metrics import digit_coverage
 from mmbench.metrics.base import Point
@@ -171,7 +171,7 @@ def test_a_perfect_sampler_is_nearly_perfect():
 def test_digits01_is_measured_and_shown():
     """An untrained generator of the task makes junk; its sheet has images."""
     task, seeds = Digits01(), (0, 5)
-    game = task.build(Place())
+    game = task.build(Placement())
     z = torch.stack([task.start(game, generator(seed, "start")) for seed in seeds])
     columns = DigitCoverage(samples=50).measure(Point(game, z, seeds))
     assert columns["junk"].tolist() == [1, 1]
@@ -181,7 +181,7 @@ def test_digits01_is_measured_and_shown():
 
 def test_digits01_draws_its_own_images():
     """A minibatch holds zeros and ones of the data, from -1 to 1."""
-    game = Digits01().build(Place())
+    game = Digits01().build(Placement())
     batch = game.draw(generator(0, "data"), 2)
     real = game.unpack(batch.real)
     assert real.shape == (2, 128, 64)
@@ -198,7 +198,7 @@ def test_digits01_draws_its_own_images():
 def test_the_loss_decides_whether_the_sum_is_zero(loss, zero_sum):
     """What the task declares is what the game's losses do."""
     task = Digits01(loss=loss)
-    game = task.build(Place())
+    game = task.build(Placement())
     z = task.start(game, generator(0, "start"))[None]
     batch = game.draw(generator(0, "data"), 1)
     loss_x, loss_y = game.losses(z[:, : game.dim_x], z[:, game.dim_x :], batch)

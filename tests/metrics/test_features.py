@@ -8,7 +8,7 @@ import torch
 
 from mmbench.core.capability import Capability
 from mmbench.core.game import Game
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.metrics import _features, _inception
 from mmbench.metrics._classifier import load
@@ -130,7 +130,7 @@ def test_batches_change_nothing(monkeypatch):
 
 def test_generated_images_are_seen_once_a_record(counted):
     """Two metrics at one record share; another record and another count do not."""
-    game = Digits01(hidden=8).build(Place())
+    game = Digits01(hidden=8).build(Placement())
     z = game.glorot_start(generator(0, "start")).expand(2, -1)
     point = Point(game, z, (0, 1))
     first = of_generated(point, "digitscnn", 30)

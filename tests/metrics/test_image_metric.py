@@ -9,7 +9,7 @@ import torch
 from mmbench.core.capability import Capability
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.metrics import METRICS, _features
 from mmbench.metrics._features import EXTRACTORS, Extractor
@@ -108,7 +108,9 @@ def test_measuring_leaves_the_global_generator_alone(metric):
     words = f"{metric}[features=digitscnn,count=80]"
     before = torch.get_rng_state()
     assert measured(words, game) == measured(words, game)
-    assert METRICS.build(words).ideal(game) == METRICS.build(words).ideal(game)
+    assert METRICS.build(words).real_score(game) == METRICS.build(words).real_score(
+        game
+    )
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -178,7 +180,7 @@ def test_the_ideal_is_the_other_split(metric):
     same = Album(test[order][None], train, test)
     columns = built.measure(Point(same, torch.zeros(1, 1), (0,)))
     expected = {name: values.item() for name, values in columns.items()}
-    assert built.ideal(game) == pytest.approx(expected, rel=1e-12)
+    assert built.real_score(game) == pytest.approx(expected, rel=1e-12)
     assert list(expected) == [column.name for column in built.columns]
 
 
@@ -187,7 +189,7 @@ def test_the_ideal_against_the_test_split_is_of_the_train_split():
     """Never an image against itself; as many as are generated."""
     train, test = noise(90, seed=1), noise(50, seed=2)
     metric = METRICS.build("frechet_distance[features=digitscnn,count=20,split=test]")
-    (found,) = metric.ideal(Album(None, train, test)).values()
+    (found,) = metric.real_score(Album(None, train, test)).values()
     order = torch.randperm(90, generator=generator(0, "metrics/real"))[:20]
     expected = frechet_distance(train[order] / 255, test / 255).item()
     assert found == pytest.approx(expected, rel=1e-6)
@@ -207,7 +209,7 @@ def test_fewer_real_images_are_used_where_asked():
 @pytest.mark.parametrize("metric", SIX)
 def test_broken_runs_are_measured(metric):
     """A generator that gives NaN makes grey images, and every number is finite."""
-    game = Digits01(hidden=8).build(Place())
+    game = Digits01(hidden=8).build(Placement())
     z = torch.full((1, game.dim), math.nan)
     columns = METRICS.build(f"{metric}[features=digitscnn,count=40]").measure(
         Point(game, z, (0,))
@@ -278,17 +280,17 @@ def test_numbers_that_do_not_fit_are_refused():
 
 def test_small_digits_end_to_end():
     """An untrained generator is far from the data, whose own splits are near."""
-    game = Digits01(hidden=8).build(Place())
+    game = Digits01(hidden=8).build(Placement())
     z = game.glorot_start(generator(0, "start"))[None]
     point = Point(game, z, (0,))
     for metric in ("frechet_distance", "kernel_distance"):
         built = METRICS.build(f"{metric}[features=digitscnn,count=100]")
         ((name, found),) = built.measure(point).items()
-        assert found.item() > 20 * abs(built.ideal(game)[name])
+        assert found.item() > 20 * abs(built.real_score(game)[name])
     built = METRICS.build("classifier_score[features=digitscnn,count=100,splits=1]")
-    assert built.ideal(game)["cs_digitscnn_100"] == pytest.approx(2, abs=0.15)
+    assert built.real_score(game)["cs_digitscnn_100"] == pytest.approx(2, abs=0.15)
     built = METRICS.build("class_histogram[features=digitscnn,count=100]")
-    ideal = built.ideal(game)
+    ideal = built.real_score(game)
     assert ideal["classes_digitscnn_100"] == 2
     assert ideal["class_tv_digitscnn_100"] < 0.1
 

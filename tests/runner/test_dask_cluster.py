@@ -10,11 +10,11 @@ from dask.distributed import Client, LocalCluster
 from stores import assert_same_cells
 
 from mmbench.core.errors import ClusterError
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.runner import dask_cluster
 from mmbench.runner.dask_cluster import bundles
-from mmbench.runner.execute import Watcher, execute
+from mmbench.runner.execute import Observer, execute
 from mmbench.runner.limits import Limits, Workers
 from mmbench.runner.plan import plan
 from mmbench.store.folder import Store
@@ -92,7 +92,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def crew() -> Iterator[Workers]:
+def workers() -> Iterator[Workers]:
     """Two workers that last for all tests, each of a cluster that is there already."""
     with LocalCluster(
         n_workers=2,
@@ -104,7 +104,7 @@ def crew() -> Iterator[Workers]:
         yield Workers(scheduler=local.scheduler_address)
 
 
-class Told(Watcher):
+class Told(Observer):
     """Remembers how cells ended."""
 
     def __init__(self) -> None:
@@ -127,14 +127,14 @@ def grid(*algorithms: str, task: str = "bilinear", **options: Any) -> Grid:
 
 
 @pytest.fixture
-def assert_as_in_process(tmp_path: Path, crew: Workers) -> Callable[..., Store]:
+def assert_as_in_process(tmp_path: Path, workers: Workers) -> Callable[..., Store]:
     """Computes cells here and there, and compares all that is stored."""
 
     def compare(planned: Sequence[Cell], limits: Limits = Limits()) -> Store:
-        here, there, watcher = Store(tmp_path / "a"), Store(tmp_path / "b"), Told()
+        here, there, observer = Store(tmp_path / "a"), Store(tmp_path / "b"), Told()
         execute(planned, here, limits=limits)
-        execute(planned, there, watcher=watcher, limits=limits, crew=crew)
-        assert sorted(watcher.ended) == sorted(cell.label for cell in planned)
+        execute(planned, there, observer=observer, limits=limits, workers=workers)
+        assert sorted(observer.ended) == sorted(cell.label for cell in planned)
         assert_same_cells(there, here, [cell.key for cell in planned])
         assert not list(there.folder.glob("parts*"))
         return there
@@ -180,13 +180,13 @@ def test_a_split_cell_is_the_same_as_a_whole_one(
 
 
 def test_a_cell_that_kills_its_workers_is_given_up(
-    tmp_path: Path, crew: Workers, outside: Path
+    tmp_path: Path, workers: Workers, outside: Path
 ) -> None:
     """After four lives; those that were in one task with it finish."""
     planned = cells(grid("gda", f"kills = {outside}:Killer", "omd", "extragradient"))
     assert len(bundles(planned)) == 1
     store = Store(tmp_path / "store")
-    execute(planned, store, crew=crew)
+    execute(planned, store, workers=workers)
     outcomes = {
         cell.label: (
             store.footer(cell.key)["outcomes"],
@@ -201,7 +201,7 @@ def test_a_cell_that_kills_its_workers_is_given_up(
 
 
 def test_a_killed_worker_is_no_loss(
-    assert_as_in_process: Callable, crew: Workers, outside: Path
+    assert_as_in_process: Callable, workers: Workers, outside: Path
 ) -> None:
     """Its cells go to another one, those of its task that were stored not again."""
     died = outside.with_name("died")
@@ -212,7 +212,7 @@ def test_a_killed_worker_is_no_loss(
     for cell in planned[1:]:
         here.remove(cell.key)
     version = here.version(planned[0].key)
-    execute(planned, here, crew=crew)
+    execute(planned, here, workers=workers)
     assert died.exists()
     assert here.version(planned[0].key) == version
     assert here.footer(planned[1].key)["outcomes"] == {"finished": 3}
@@ -227,30 +227,30 @@ def test_limits_hold_on_workers(assert_as_in_process: Callable, outside: Path) -
 
 
 def test_what_is_stored_is_not_computed_again(
-    tmp_path: Path, crew: Workers, outside: Path
+    tmp_path: Path, workers: Workers, outside: Path
 ) -> None:
     """Nor is anything sent out for it."""
     planned, store = cells(grid("gda", "omd")), Store(tmp_path / "store")
-    execute(planned, store, crew=crew)
-    assert execute(planned, store, crew=Workers(scheduler="tcp://nowhere:1")) == []
+    execute(planned, store, workers=workers)
+    assert execute(planned, store, workers=Workers(scheduler="tcp://nowhere:1")) == []
 
 
-def test_workers_demand_the_same_environment(tmp_path: Path, crew: Workers) -> None:
+def test_workers_demand_the_same_environment(tmp_path: Path, workers: Workers) -> None:
     """Of a whole cell, of one split among them, and of where it begins."""
     first = grid("first = gda", task=NET, seeds=40, keep="last")
     rest = grid("rest = omd", task=NET, after="first", seeds=40)
     planned = cells(first, rest, grid("gda"))
     store = Store(tmp_path / "store")
-    execute(planned, store, crew=crew)
+    execute(planned, store, workers=workers)
     for cell in planned[::2]:
         key, footer = cell.key, store.footer(cell.key)
         footer["provenance"] |= {"torch": "2.0.0"}
         store.put(key, store.frame(key), footer, store.arrays(key), store.iterates(key))
     strict = Store(store.folder, same_environment=True)
-    assert execute(planned, store, crew=crew) == []
-    assert execute(planned[:2], strict, crew=crew) == [planned[0]]
-    assert execute(planned, strict, crew=crew) == [planned[2]]
-    assert execute(planned, strict, crew=crew) == []
+    assert execute(planned, store, workers=workers) == []
+    assert execute(planned[:2], strict, workers=workers) == [planned[0]]
+    assert execute(planned, strict, workers=workers) == [planned[2]]
+    assert execute(planned, strict, workers=workers) == []
 
 
 def test_a_scheduler_that_is_not_there(
@@ -258,26 +258,26 @@ def test_a_scheduler_that_is_not_there(
 ) -> None:
     """Is told before any work."""
     monkeypatch.setattr(dask_cluster, "_PATIENCE", 1)
-    watcher = Told()
-    watcher.plan = lambda *_: pytest.fail("work was begun")  # type: ignore[method-assign]
+    observer = Told()
+    observer.plan = lambda *_: pytest.fail("work was begun")  # type: ignore[method-assign]
     with pytest.raises(ClusterError, match="--scheduler must be the address of a run"):
         execute(
             cells(grid("gda")),
             Store(tmp_path / "store"),
-            watcher=watcher,
-            crew=Workers(scheduler="tcp://127.0.0.1:9"),
+            observer=observer,
+            workers=Workers(scheduler="tcp://127.0.0.1:9"),
         )
 
 
 def test_a_task_sent_to_a_scheduler_that_was_lost_is_not_awaited(
-    crew: Workers, monkeypatch: pytest.MonkeyPatch
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has no end; those that had ended by then are told."""
-    with Client(crew.scheduler, set_as_default=False) as client:
+    with Client(workers.scheduler, set_as_default=False) as client:
         ended = client.submit(int, 3)
         ended.result()
         endless = client.submit(int, 4, resources={"none that is there": 1})
-        found = dask_cluster._each(client, [ended, endless], crew, [1, 2])
+        found = dask_cluster._each(client, [ended, endless], workers, [1, 2])
         assert next(found).result() == 3
         with monkeypatch.context() as during:
             during.setattr(client, "status", "closed")
@@ -312,4 +312,4 @@ def test_nothing_is_bundled_twice() -> None:
     planned = cells(grid("gda", "omd", steps=900), grid("cgd", seeds=300))
     keys = [cell.key for one in bundles(planned) for cell in one]
     assert keys == [cell.key for cell in planned]
-    assert Place().device.type == "cpu"
+    assert Placement().device.type == "cpu"

@@ -12,9 +12,9 @@ from images import fake_cifar10
 from mmbench.analysis.results import gather, load, tidy
 from mmbench.core.description import digest
 from mmbench.core.errors import DataError, StoreError
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.engine.cell import LEADING, Cell
-from mmbench.runner.execute import Watcher, execute, is_stored
+from mmbench.runner.execute import Observer, execute, is_stored
 from mmbench.runner.plan import plan
 from mmbench.store.folder import Store
 from mmbench.suites.base import Grid, Suite
@@ -39,7 +39,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-class Counting(Watcher):
+class Counting(Observer):
     """Remembers what it was told."""
 
     def __init__(self) -> None:
@@ -68,11 +68,11 @@ class Counting(Watcher):
 def test_nothing_is_computed_twice(store: Store) -> None:
     """The second time only what is missing runs."""
     first, second = Counting(), Counting()
-    assert len(execute(cells(), store, watcher=first)) == 2
+    assert len(execute(cells(), store, observer=first)) == 2
     assert first.planned == (2, 2)
     assert first.begun == first.ended == ["gda", "omd"]
     assert first.run_steps == 2 * 3 * 10
-    done = execute(cells("gda", "omd", "cgd"), store, watcher=second)
+    done = execute(cells("gda", "omd", "cgd"), store, observer=second)
     assert [cell.label for cell in done] == ["cgd"]
     assert second.planned == (3, 1)
 
@@ -101,7 +101,7 @@ def test_an_interruption_loses_no_finished_cell(store: Store) -> None:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        execute(cells(), store, watcher=Impatient())
+        execute(cells(), store, observer=Impatient())
     assert [cell.label for cell in execute(cells(), store)] == ["omd"]
 
 
@@ -221,15 +221,15 @@ def test_faults_are_found_before_any_work(
     def missing(*_: Any) -> None:
         raise DataError("no data")
 
-    watcher = Counting()
+    observer = Counting()
     monkeypatch.setattr(Bilinear, "prepare", missing)
     with pytest.raises(DataError):
-        execute(cells(tasks=("quadratic", "bilinear")), store, watcher=watcher)
+        execute(cells(tasks=("quadratic", "bilinear")), store, observer=observer)
     monkeypatch.undo()
     (tmp_path / "file").write_text("x", "utf-8")
     with pytest.raises(StoreError):
-        execute(cells(), Store(tmp_path / "file"), watcher=watcher)
-    assert watcher.begun == []
+        execute(cells(), Store(tmp_path / "file"), observer=observer)
+    assert observer.begun == []
 
 
 # ---- frames ----
@@ -340,7 +340,7 @@ def test_one_player_may_start_anew(store: Store, player: Any) -> None:
     """The one inherited stands where it ended, the other where its seed begins."""
     cells = chain(then(inherit=player), keep="all")
     start, rest = kept(cells, store)
-    split = cells[0].task.build(Place()).dim_x
+    split = cells[0].task.build(Placement()).dim_x
     assert split < start.shape[2]
     x, y = rest[0][:, :split], rest[0][:, split:]
     before_x, before_y = (
@@ -471,7 +471,7 @@ def test_iterates_are_kept_as_asked(store: Store, keep: Any) -> None:
         return
     steps = [6] if keep == "last" else list(cell.schedule)
     assert found["steps"].tolist() == steps
-    dim = cell.task.build(Place()).dim
+    dim = cell.task.build(Placement()).dim
     assert found["z"].shape == (len(steps), 3, dim)
     assert found["z"].dtype == np.float32
 
@@ -502,9 +502,9 @@ def test_what_is_measured_later_is_what_was_to_be_seen_then(
     early, late = Store(tmp_path / "early"), Store(tmp_path / "late")
     execute(planned(losses, "field_norm"), early)
     execute(planned("field_norm"), late)
-    watcher = Counting()
-    assert len(execute(planned(losses), late, watcher=watcher)) == 2
-    assert watcher.run_steps == 0
+    observer = Counting()
+    assert len(execute(planned(losses), late, observer=observer)) == 2
+    assert observer.run_steps == 0
     for cell in planned(losses):
         one, other = (where.frame(cell.key) for where in (early, late))
         for name in ("loss_x", "loss_y", "field_norm"):

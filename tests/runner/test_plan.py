@@ -11,7 +11,7 @@ from mmbench.algorithms.gda import GDA
 from mmbench.core.errors import DescriptionError, MisfitError
 from mmbench.engine.cell import Cell
 from mmbench.metrics import METRICS
-from mmbench.runner.plan import labelled, measured, plan
+from mmbench.runner.plan import metrics_for, parse_labelled, plan
 from mmbench.suites import SUITES
 from mmbench.suites.base import Grid, Suite
 from mmbench.tasks import TASKS
@@ -112,7 +112,7 @@ def test_equal_cells_have_equal_keys(algorithm: Any, task: Any) -> None:
             algorithm=algorithm,
             seeds=(0, 1),
             steps=10,
-            metrics=measured(task, []),
+            metrics=metrics_for(task, []),
         )
 
     try:
@@ -136,10 +136,19 @@ def test_seeds_of_a_grid() -> None:
 
 def test_labels() -> None:
     """A label stands before ' = ', else the words are the label."""
-    assert labelled("My GDA = gda[step_size=0.2]") == ("My GDA", GDA(step_size=0.2))
-    assert labelled("gda[step_size=0.2]") == ("gda[step_size=0.2]", GDA(step_size=0.2))
-    assert labelled("gda[step_size=0.1]")[0] == "gda"
-    assert labelled(GDA(step_size=0.2)) == ("gda[step_size=0.2]", GDA(step_size=0.2))
+    assert parse_labelled("My GDA = gda[step_size=0.2]") == (
+        "My GDA",
+        GDA(step_size=0.2),
+    )
+    assert parse_labelled("gda[step_size=0.2]") == (
+        "gda[step_size=0.2]",
+        GDA(step_size=0.2),
+    )
+    assert parse_labelled("gda[step_size=0.1]")[0] == "gda"
+    assert parse_labelled(GDA(step_size=0.2)) == (
+        "gda[step_size=0.2]",
+        GDA(step_size=0.2),
+    )
 
 
 def test_labels_are_unique_on_a_task() -> None:
@@ -163,7 +172,7 @@ def test_labels_are_unique_on_a_task() -> None:
 def test_metrics_of_a_cell() -> None:
     """Those chosen or the task's own, and those of its target, each once."""
     task = TASKS.build("bilinear")
-    own = measured(task, [])
+    own = metrics_for(task, [])
     assert [str(one) for one in own] == [
         "distance",
         "field_norm",
@@ -171,7 +180,7 @@ def test_metrics_of_a_cell() -> None:
         "worst",
         "rate",
     ]
-    assert measured(task, [METRICS.build("gap")]) == tuple(
+    assert metrics_for(task, [METRICS.build("gap")]) == tuple(
         METRICS.build(words) for words in ("distance", "gap")
     )
     (cell,) = cells(grid(metrics=("gap", "distance", "gap")))

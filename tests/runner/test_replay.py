@@ -211,7 +211,7 @@ def told(**values: Any) -> Callable[[dict[str, Any]], None]:
     return lambda footer: footer.update(values)
 
 
-def described(**values: Any) -> Callable[[dict[str, Any]], None]:
+def coerce(**values: Any) -> Callable[[dict[str, Any]], None]:
     """Other values in a footer's description."""
     return lambda footer: footer["description"].update(values)
 
@@ -359,12 +359,12 @@ def test_outside_classes_are_asked_for(mine: str, tmp_path: Path) -> None:
     store, (cell,) = computed(tmp_path, small(algorithm=f"M = {mine}"))
     with pytest.raises(DescriptionError, match=r"--outside path/to/mine\.py:Mine"):
         replay(store, cell.key)
-    assert replay(store, cell.key, outside=[mine]).verdict is Verdict.IDENTICAL
+    assert replay(store, cell.key, external=[mine]).verdict is Verdict.IDENTICAL
     edited = tmp_path / "edited" / "mine.py"
     edited.parent.mkdir()
     edited.write_text(OUTSIDE.replace("0.3", "0.2"))
     with pytest.raises(DescriptionError, match="must be the one that was used"):
-        replay(store, cell.key, outside=[f"{edited}:Mine"])
+        replay(store, cell.key, external=[f"{edited}:Mine"])
 
 
 def test_an_error_is_replayed_with_all_runs(mine: str, tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ def test_an_error_is_replayed_with_all_runs(mine: str, tmp_path: Path) -> None:
     store, (cell,) = computed(tmp_path, small(algorithm=words, seeds=8))
     assert "error" in store.footer(cell.key)["outcomes"]
     for seed in range(8):
-        done = replay(store, cell.key, seed=seed, outside=[mine])
+        done = replay(store, cell.key, seed=seed, external=[mine])
         assert done.verdict is Verdict.IDENTICAL
 
 

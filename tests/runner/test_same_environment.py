@@ -7,10 +7,10 @@ import pytest
 
 import mmbench
 from mmbench.core.errors import StoreError
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.runner.compute import compute_and_store
-from mmbench.runner.execute import Watcher, execute
+from mmbench.runner.execute import Observer, execute
 from mmbench.runner.lookup import is_stored
 from mmbench.runner.plan import plan
 from mmbench.runner.provenance import environments, provenance, same_environment
@@ -25,7 +25,7 @@ MORE = (*FIRST, "field_norm")
 HERE = environments({"provenance": provenance("cpu")})
 
 
-class Told(Watcher):
+class Told(Observer):
     """Remembers which cells ran, and which were only measured again."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Told(Watcher):
         """A cell has ended."""
         self.ran.append(cell.label)
 
-    def more(self, cell: Cell) -> None:
+    def remeasured(self, cell: Cell) -> None:
         """A cell has got further metrics."""
         self.measured.append(cell.label)
 
@@ -70,9 +70,9 @@ def rewrite(store: Store, cell: Cell, **versions: str) -> None:
 
 def told(cells: tuple[Cell, ...], store: Store) -> Told:
     """What computing cells into a store took."""
-    watcher = Told()
-    execute(cells, store, watcher=watcher)
-    return watcher
+    observer = Told()
+    execute(cells, store, observer=observer)
+    return observer
 
 
 @pytest.mark.parametrize("name", ["mmbench", "torch"])
@@ -118,8 +118,8 @@ def test_iterates_of_other_versions_are_not_measured(
     cell, more = chain(keep="all")[0], chain(MORE, keep="all")[0]
     execute([cell], store)
     rewrite(store, cell, torch="2.0.0")
-    watcher = told((more,), strict)
-    assert (watcher.ran, watcher.measured) == (["first"], [])
+    observer = told((more,), strict)
+    assert (observer.ran, observer.measured) == (["first"], [])
 
 
 def test_columns_of_other_versions_do_not_answer(store: Store, strict: Store) -> None:
@@ -167,7 +167,7 @@ def test_nobody_goes_on_from_other_versions(store: Store, strict: Store) -> None
     first, rest = chain()
     execute([first], store)
     rewrite(store, first, torch="2.0.0")
-    worked = compute_and_store(rest, strict, Place())
+    worked = compute_and_store(rest, strict, Placement())
     assert worked is not None
     assert set(worked.done.frame["status"]) == {"error"}
     assert "must have ended" in worked.done.footer["reason"]
@@ -184,7 +184,7 @@ def test_a_checkpoint_from_another_start_is_left(store: Store, strict: Store) ->
         def begin(self, cell: Cell) -> None:
             assert store.slot(rest.key).read() is None
 
-    execute((first, rest), strict, watcher=Looking())
+    execute((first, rest), strict, observer=Looking())
     assert is_stored(rest, strict)
 
 
@@ -192,10 +192,10 @@ def test_parts_of_other_versions_do_not_answer(store: Store, strict: Store) -> N
     """Nor are they put together without being told of."""
     first, rest = chain(seeds=32)
     execute([first], store)
-    parts = split(rest, Place(), 2)
+    parts = split(rest, Placement(), 2)
     beside = parts_store(store, rest.key)
     for part in parts:
-        compute_and_store(part, beside, Place(), ends=ends_for(part, store))
+        compute_and_store(part, beside, Placement(), ends=ends_for(part, store))
     rewrite(beside, parts[1], torch="2.0.0")
     assert is_stored(parts[0], parts_store(strict, rest.key))
     assert not is_stored(parts[1], parts_store(strict, rest.key))

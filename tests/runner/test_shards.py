@@ -8,7 +8,7 @@ import pytest
 from stores import assert_same_cells
 
 from mmbench.core.errors import DamagedError, StoreError
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.runner.compute import compute_and_store
 from mmbench.runner.execute import execute
@@ -40,10 +40,10 @@ def store(tmp_path: Path) -> Store:
 
 def in_parts(cell: Cell, store: Store, most: int = 2) -> list[Cell]:
     """Its parts, computed."""
-    parts = split(cell, Place(), most)
+    parts = split(cell, Placement(), most)
     for part in parts:
         compute_and_store(
-            part, parts_store(store, cell.key), Place(), ends=ends_for(part, store)
+            part, parts_store(store, cell.key), Placement(), ends=ends_for(part, store)
         )
     return parts
 
@@ -64,7 +64,7 @@ def test_cuts_are_where_chunks_end(seeds: int, most: int, runs: list[int]) -> No
     """Every seed once, in order, and no chunk is cut."""
     (cell, _) = cells(seeds)
     assert cell.task.width == WIDTH
-    parts = split(cell, Place(), most)
+    parts = split(cell, Placement(), most)
     assert [len(one.seeds) for one in parts] == runs
     assert [seed for one in parts for seed in one.seeds] == list(cell.seeds)
     assert {replace(one, seeds=cell.seeds) for one in parts} == {cell}

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mmbench.algorithms import ALGORITHMS
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.serialization import to_json
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
@@ -22,7 +22,7 @@ from mmbench.engine.run_cell import run_cell
 from mmbench.engine.trajectory import Trajectory
 from mmbench.runner import child_process
 from mmbench.runner.limits import Limits
-from mmbench.runner.plan import measured
+from mmbench.runner.plan import metrics_for
 from mmbench.runner.supervisor import Supervisor
 from mmbench.tasks import TASKS
 
@@ -38,7 +38,7 @@ def cell(algorithm: str, task: str = "bilinear", **options: object) -> Cell:
         seeds=(0, 1, 2),
         steps=STEPS,
         records=8,
-        metrics=measured(built, []),
+        metrics=metrics_for(built, []),
         **options,
     )
 
@@ -189,7 +189,7 @@ def test_no_child_outlives_its_parent(ill) -> None:
     process = supervisor._ready()
     child_process.send(
         process.stdin,
-        child_process.task(to_json(cell(ill(HANGING[0]))), Place(), None, None),
+        child_process.task(to_json(cell(ill(HANGING[0]))), Placement(), None, None),
     )
     time.sleep(0.5)
     assert process.poll() is None

@@ -18,7 +18,7 @@ from stores import ARRAYS, FOOTER, FRAME, ITERATES, KEY, OTHER, PLAIN
 from mmbench.core.errors import StoreError
 from mmbench.store.archive import ImportCounts, export, merge, take
 from mmbench.store.folder import Store
-from mmbench.store.parquet import sealed
+from mmbench.store.parquet import encode_table
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def forge(members: dict[str, bytes]) -> None:
     """A sealed table that names a file elsewhere."""
     files = {"arrays": "../../../../etc/passwd"}
     told = FOOTER | {"key": PLAIN, "files": files}
-    members[f"{PLAIN}.parquet"] = sealed(FRAME, told)
+    members[f"{PLAIN}.parquet"] = encode_table(FRAME, told)
 
 
 @pytest.mark.parametrize(

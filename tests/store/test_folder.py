@@ -13,7 +13,7 @@ from stores import ARRAYS, FOOTER, FRAME, ITERATES, KEY, OTHER, PLAIN
 
 from mmbench.core.errors import DamagedError, StoreError
 from mmbench.store.folder import Store
-from mmbench.store.parquet import SCHEMA, sealed
+from mmbench.store.parquet import SCHEMA, encode_table
 
 
 @pytest.fixture
@@ -261,7 +261,7 @@ def test_no_path_leaves_the_store(store: Store, key: str) -> None:
 )
 def test_a_table_names_no_file_but_its_own(store: Store, files: object) -> None:
     """A forged footer reads nothing outside."""
-    forged = sealed(FRAME, FOOTER | {"key": OTHER, "files": files})
+    forged = encode_table(FRAME, FOOTER | {"key": OTHER, "files": files})
     store.table(OTHER).write_bytes(forged)
     for read in (store.arrays, store.companions):
         with pytest.raises(DamagedError, match="foreign"):
@@ -283,7 +283,7 @@ def test_odd_words_reach_no_name_and_break_no_seal(tmp_path: Path) -> None:
 
 def test_other_schemas_are_refused(store: Store) -> None:
     """A later version's file is not read as if it were this one's."""
-    later = sealed(FRAME, FOOTER | {"key": OTHER, "files": {}})
+    later = encode_table(FRAME, FOOTER | {"key": OTHER, "files": {}})
     table = pq.read_table(pa.BufferReader(later))
     told = table.schema.metadata[b"mmbench"].replace(
         f'"schema": {SCHEMA}'.encode(), b'"schema": 99'
@@ -301,7 +301,7 @@ def test_missing_cells_and_folders(store: Store, tmp_path: Path) -> None:
     """A key or folder that is not there is an error in a sentence."""
     with pytest.raises(StoreError, match=f"must hold cell {OTHER}; it does not"):
         store.frame(OTHER)
-    assert store.faults(OTHER) == store.set_aside(OTHER) == []
+    assert store.faults(OTHER) == store.quarantine(OTHER) == []
     with pytest.raises(StoreError, match="there is none at"):
         list(Store(tmp_path / "no"))
 

@@ -14,7 +14,7 @@ import pytest
 
 from mmbench.analysis.results import load
 from mmbench.engine.cell import Cell
-from mmbench.runner.execute import Watcher, execute
+from mmbench.runner.execute import Observer, execute
 from mmbench.runner.lookup import done_elsewhere
 from mmbench.runner.plan import plan
 from mmbench.store import lease
@@ -133,14 +133,14 @@ def cells(*algorithms: str) -> tuple[Cell, ...]:
     return plan(Suite(name="test", grids=(grid,)))
 
 
-class Listening(Watcher):
+class Listening(Observer):
     """Remembers what became of the cells."""
 
     def __init__(self) -> None:
         self.elsewhere_done: list[str] = []
         self.begun: list[str] = []
 
-    def elsewhere(self, cell: Cell) -> None:
+    def stored_elsewhere(self, cell: Cell) -> None:
         """Another process has done it."""
         self.elsewhere_done.append(cell.label)
 
@@ -165,7 +165,7 @@ def test_a_cell_that_another_computes_is_taken_last(tmp_path: Path) -> None:
                 path.name: [path.read_bytes()]
                 for path in sorted(elsewhere.folder.glob(f"{first.key}.*"))
             }
-            store.place(first.key, dict(sorted(files.items(), reverse=True)))
+            store.write_files(first.key, dict(sorted(files.items(), reverse=True)))
 
     elsewhere = Store(tmp_path / "elsewhere")
     other = threading.Thread(target=another)
@@ -176,11 +176,11 @@ def test_a_cell_that_another_computes_is_taken_last(tmp_path: Path) -> None:
         def end(self, cell: Cell, trajectory: object) -> None:
             done.set()
 
-    watcher = Releasing()
-    computed = execute(cells(), store, watcher=watcher)
+    observer = Releasing()
+    computed = execute(cells(), store, observer=observer)
     other.join()
-    assert [cell.label for cell in computed] == watcher.begun == ["omd"]
-    assert watcher.elsewhere_done == ["gda"]
+    assert [cell.label for cell in computed] == observer.begun == ["omd"]
+    assert observer.elsewhere_done == ["gda"]
     assert set(load(tmp_path).label) == {"gda", "omd"}
 
 

@@ -16,7 +16,7 @@ from stores import ARRAYS, FOOTER, FRAME, ITERATES, KEY, OTHER
 
 from mmbench.core.errors import DamagedError
 from mmbench.engine.cell import Cell
-from mmbench.runner.execute import Watcher, execute, is_stored
+from mmbench.runner.execute import Observer, execute, is_stored
 from mmbench.runner.plan import plan
 from mmbench.store.folder import Store
 from mmbench.suites.base import Grid, Suite
@@ -100,7 +100,7 @@ def cut(content: bytes, at: int, luck: random.Random) -> bytes:
     return content[:at] + content[at + luck.randrange(1, 9) :]
 
 
-def more(content: bytes, at: int, luck: random.Random) -> bytes:
+def remeasured(content: bytes, at: int, luck: random.Random) -> bytes:
     """Bytes were slipped in."""
     return content[:at] + luck.randbytes(luck.randrange(1, 9)) + content[at:]
 
@@ -261,13 +261,13 @@ def cells() -> tuple[Cell, ...]:
     return plan(Suite(name="test", grids=(grid,)))
 
 
-class Listening(Watcher):
+class Listening(Observer):
     """Remembers what the owner was told."""
 
     def __init__(self) -> None:
         self.sentences: list[str] = []
 
-    def note(self, sentence: str) -> None:
+    def warn(self, sentence: str) -> None:
         """Something about the store."""
         self.sentences.append(sentence)
 
@@ -286,9 +286,9 @@ def test_a_damaged_cell_is_set_aside_and_computed_again(
     broken = flip(path.read_bytes(), 99, random.Random(0))
     path.write_bytes(broken)
     assert not is_stored(cell, store)
-    watcher = Listening()
-    assert execute(cells(), store, watcher=watcher) == [cell]
-    (said,) = watcher.sentences
+    observer = Listening()
+    assert execute(cells(), store, observer=observer) == [cell]
+    (said,) = observer.sentences
     assert said.startswith(str(path))
     assert said.endswith("It is kept as *.damaged and not read. It is computed again.")
     assert path.with_name(f"{path.name}.damaged").read_bytes() == broken

@@ -10,7 +10,7 @@ from images import fake_cifar10
 
 from mmbench.analysis.results import load
 from mmbench.cli import main
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.runner.plan import plan
 from mmbench.store.folder import Store
 from mmbench.suites import SUITES
@@ -113,7 +113,7 @@ def check_figure5(store: Store) -> None:
                 for cell in (early, late)
             )
             assert one == other
-    split = early.task.build(Place()).dim_x
+    split = early.task.build(Placement()).dim_x
     for cell in against:
         before = store.iterates(cell.after.key)["z"][-1]
         after = store.iterates(cell.key)["z"][-1]

@@ -89,7 +89,7 @@ def test_a_record_is_a_label_then_red_green_and_blue(tmp_path, monkeypatch):
     record = bytes([7]) + bytes(i % 251 for i in range(3072))
     (tmp_path / "test_batch.bin").write_bytes(record)
     digest = _cifar10_data.hashlib.sha256(record).hexdigest()
-    part = _data_files.Part("test_batch.bin", 3073, digest, 1)
+    part = _data_files.DataFile("test_batch.bin", 3073, digest, 1)
     monkeypatch.setitem(_cifar10_data._PARTS, "test", (part,))
     pixels, labels = cifar10("test", tmp_path)
     assert labels.tolist() == [7]

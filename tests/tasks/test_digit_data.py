@@ -42,7 +42,7 @@ def files(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
-        parts.append(_data_files.Part(name, len(content), digest, COUNT))
+        parts.append(_data_files.DataFile(name, len(content), digest, COUNT))
     monkeypatch.setitem(_digit_data._MNIST, "train", tuple(parts))
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
     return tmp_path / "data"

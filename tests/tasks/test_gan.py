@@ -20,7 +20,7 @@ from mmbench.tasks._layers import (
     Tanh,
 )
 from mmbench.tasks._networks import MLP, Network
-from mmbench.testing.tools import PLACE, SEEDS
+from mmbench.testing.tools import PLACEMENT, SEEDS
 
 NOISE, BATCH = 3, 6
 SHAPE = (2, 3, 3)
@@ -46,13 +46,13 @@ def game(loss: Any = "wasserstein", normalised: bool = False, **options: Any) ->
     """The game with these options of its regulariser."""
     discriminator = Network(SHAPE, JUDGE, normalised)
     regulariser = Regulariser(**options)
-    return Images(GENERATOR, discriminator, loss, BATCH, regulariser, PLACE)
+    return Images(GENERATOR, discriminator, loss, BATCH, regulariser, PLACEMENT)
 
 
 def begun(one: Images) -> tuple[Oracle, Tensor]:
     """An oracle with its first minibatch, and points for three runs."""
     random = torch.Generator().manual_seed(5)
-    z = torch.randn(len(SEEDS), one.dim, generator=random, dtype=PLACE.dtype)
+    z = torch.randn(len(SEEDS), one.dim, generator=random, dtype=PLACEMENT.dtype)
     oracle = Oracle(one, SEEDS, memory=one.memory(z))
     oracle.resample()
     return oracle, z
@@ -270,11 +270,11 @@ def test_memory_of_dead_runs_is_frozen() -> None:
 
 def test_plain_discriminators_remember_nothing() -> None:
     """Neither a perceptron nor a network that divides by nothing."""
-    z = torch.zeros(3, game().dim, dtype=PLACE.dtype)
+    z = torch.zeros(3, game().dim, dtype=PLACEMENT.dtype)
     assert game().memory(z) == ()
     players = MLP((2, 4, 2)), MLP((2, 4, 1))
-    flat = Images(*players, "wasserstein", 4, Regulariser(), PLACE)
-    assert flat.memory(torch.zeros(3, flat.dim, dtype=PLACE.dtype)) == ()
+    flat = Images(*players, "wasserstein", 4, Regulariser(), PLACEMENT)
+    assert flat.memory(torch.zeros(3, flat.dim, dtype=PLACEMENT.dtype)) == ()
 
 
 # ---- looking at the players ----
@@ -300,8 +300,8 @@ def test_a_sample_does_not_depend_on_the_others(
 def test_samples_of_a_perceptron_begin_alike(count: int) -> None:
     """The first samples are the same whatever their number."""
     players = MLP((3, 4, 2)), MLP((2, 4, 1))
-    flat = Images(*players, "wasserstein", 4, Regulariser(), PLACE)
-    z = torch.ones(2, flat.dim, dtype=PLACE.dtype)
+    flat = Images(*players, "wasserstein", 4, Regulariser(), PLACEMENT)
+    z = torch.ones(2, flat.dim, dtype=PLACEMENT.dtype)
     few, many = (flat.generate(z, one, (0, 1)) for one in (count, 50))
     torch.testing.assert_close(few, many[:, :count], rtol=1e-12, atol=1e-13)
 
@@ -312,7 +312,7 @@ def test_samples_are_normalised_by_the_population() -> None:
     _, z = begun(built)
     x = z[:, : built.dim_x]
     random = torch.Generator().manual_seed(9)
-    noise = torch.randn(1, 50_000, NOISE, generator=random, dtype=PLACE.dtype)
+    noise = torch.randn(1, 50_000, NOISE, generator=random, dtype=PLACEMENT.dtype)
     moments = GENERATOR.moments(x, noise.expand(len(z), -1, -1))
     few = built._evaluation_noise(1024, SEEDS)[:, :40]
     expected = GENERATOR(x, few, moments=moments)
@@ -330,7 +330,7 @@ def test_logits_are_the_discriminators(
     built = game(normalised=normalised)
     _, z = begun(built)
     random = torch.Generator().manual_seed(2)
-    images = torch.randn(3, 10, *SHAPE, generator=random, dtype=PLACE.dtype)
+    images = torch.randn(3, 10, *SHAPE, generator=random, dtype=PLACEMENT.dtype)
     own, same = built.logits(z, images), built.logits(z, images[:1])
     assert own.shape == same.shape == (3, 10)
     assert torch.equal(own[0], same[0])

@@ -13,7 +13,7 @@ from mmbench.tasks._layers import (
     Conv,
     ConvTranspose,
     Dropout,
-    First,
+    Initialisation,
     Layer,
     Linear,
     MaxPool,
@@ -190,7 +190,7 @@ LARGE = [
 ]
 
 
-def drawn(layer: Layer, first: First) -> dict[str, Tensor]:
+def drawn(layer: Layer, first: Initialisation) -> dict[str, Tensor]:
     """First parameters of many runs."""
     every = [
         layer.start(first, torch.Generator().manual_seed(seed)) for seed in range(MANY)
@@ -211,7 +211,7 @@ def test_first_law_of_torch(layer: Layer, make: Callable) -> None:
     """Weights and biases have the bounds and the spread of torch's own."""
     torch.manual_seed(0)
     modules = [make() for _ in range(MANY)]
-    ours = drawn(layer, First("torch", "torch", "torch"))
+    ours = drawn(layer, Initialisation("torch", "torch", "torch"))
     for name in ("weight", "bias"):
         theirs = torch.stack([getattr(one, name).detach() for one in modules])
         assert ours[name].numel() == theirs.numel()
@@ -237,7 +237,7 @@ def test_first_law_of_torch(layer: Layer, make: Callable) -> None:
 def test_other_uniform_laws(layer: Layer, law: str, bound: float) -> None:
     """Glorot's and He's bounds by their formulas; biases zero."""
     linear = "glorot" if law == "glorot" else "torch"
-    first = drawn(layer, First(linear, law, "zero"))
+    first = drawn(layer, Initialisation(linear, law, "zero"))
     assert_uniform(first["weight"], bound)
     assert not first["bias"].any()
 
@@ -246,7 +246,7 @@ def test_glorots_bound_is_torchs() -> None:
     """On the weight of a convolution, torch's initialiser has the same bound."""
     weight = torch.empty(16, 8, 4, 4)
     nn.init.xavier_uniform_(weight, generator=torch.Generator().manual_seed(0))
-    ours = drawn(LARGE[1][0], First("torch", "glorot", "zero"))["weight"]
+    ours = drawn(LARGE[1][0], Initialisation("torch", "glorot", "zero"))["weight"]
     most = weight.abs().max().item()
     assert ours.abs().max().item() == pytest.approx(most, rel=0.01)
 
@@ -254,7 +254,7 @@ def test_glorots_bound_is_torchs() -> None:
 @pytest.mark.parametrize("layer", [case[0] for case in LARGE[1:]])
 def test_normal_law(layer: Layer) -> None:
     """A number is the standard deviation of convolutions; biases stay torch's."""
-    first = drawn(layer, First("torch", 0.02, "torch"))
+    first = drawn(layer, Initialisation("torch", 0.02, "torch"))
     weight = first["weight"]
     assert weight.std().item() == pytest.approx(0.02, rel=0.02)
     kurtosis = (weight / weight.std()).pow(4).mean().item()
@@ -266,7 +266,9 @@ def test_normal_law(layer: Layer) -> None:
 
 def test_normalisation_begins_with_the_identity() -> None:
     """Scale 1 and shift 0, whatever the law."""
-    first = BatchNorm(3).start(First("glorot", 0.02, "zero"), torch.Generator())
+    first = BatchNorm(3).start(
+        Initialisation("glorot", 0.02, "zero"), torch.Generator()
+    )
     assert first["scale"].tolist() == [1, 1, 1]
     assert first["shift"].tolist() == [0, 0, 0]
 
@@ -275,4 +277,6 @@ def test_normalisation_begins_with_the_identity() -> None:
 def test_layers_without_weights(layer: Layer) -> None:
     """Nothing to start, no place on the flat vector."""
     assert layer.shapes == {}
-    assert layer.start(First("torch", "torch", "torch"), torch.Generator()) == {}
+    assert (
+        layer.start(Initialisation("torch", "torch", "torch"), torch.Generator()) == {}
+    )

@@ -15,13 +15,13 @@ from mmbench.tasks._layers import (
     BatchNorm,
     Conv,
     Dropout,
-    First,
+    Initialisation,
     Linear,
     Rectifier,
     Reshape,
 )
 from mmbench.tasks._networks import MLP, Network
-from mmbench.testing.tools import PLACE, begin
+from mmbench.testing.tools import PLACEMENT, begin
 
 RUNS, BATCH = 3, 7
 
@@ -84,7 +84,7 @@ def test_masks_drop_units_of_the_hidden_layers() -> None:
 
 def test_masks_keep_the_mean() -> None:
     """Units stay with the declared share and are scaled up for it."""
-    game = TASKS.build("digits01[hidden=64,batch=128,dropout=0.3]").build(PLACE)
+    game = TASKS.build("digits01[hidden=64,batch=128,dropout=0.3]").build(PLACEMENT)
     batch = game.draw(generator(0, "data"), 4)
     for masks in (batch.real_masks, batch.fake_masks):
         assert masks.unique().tolist() == pytest.approx([0, 1 / 0.7], rel=1e-6)
@@ -168,7 +168,7 @@ def test_masks_of_several_layers_lie_side_by_side() -> None:
 def test_starts_join_the_layers_starts() -> None:
     """A network begins as its layers do, one after the other from one generator."""
     network = Network((3,), (Linear(3, 4), Rectifier(), BatchNorm(4), Linear(4, 1)))
-    first = First("torch", "torch", "torch")
+    first = Initialisation("torch", "torch", "torch")
     flat = network.start(first, generator(0, "start"))
     tensors, random = network.layout.split(flat[None]), generator(0, "start")
     for i, layer in enumerate(network.layers):

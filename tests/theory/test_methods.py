@@ -11,7 +11,7 @@ from mmbench.algorithms.acgd import ACGDState
 from mmbench.core.oracle import Oracle
 from mmbench.tasks import TASKS
 from mmbench.tasks.bilinear import BilinearGame
-from mmbench.testing.tools import PLACE, begin
+from mmbench.testing.tools import PLACEMENT, begin
 
 XY = "bilinear"
 
@@ -233,14 +233,14 @@ class Asked(BilinearGame):
 def test_box_projection() -> None:
     """Iterates of every method, and where it asks for gradients, stay on the box."""
     task = TASKS.build("bilinear[box=5]")
-    game = task.build(PLACE)
+    game = task.build(PLACEMENT)
     far = torch.tensor([[9.0, -7.0], [4.0, 5.0], [-5.5, 0.5]], dtype=torch.float64)
     expected = torch.tensor([[5.0, -5.0], [4.0, 5.0], [-5.0, 0.5]], dtype=torch.float64)
     assert torch.equal(game.project(far), expected)
     for name in ALGORITHMS:
         options = "[ascents=20]" if name == "accept_reject_search" else "[step_size=2]"
         algorithm = ALGORITHMS.build(name + options)
-        game = Asked(task, PLACE)
+        game = Asked(task, PLACEMENT)
         oracle, z = Oracle(game, (0, 1, 2)), expected
         state = algorithm.init(oracle, z)
         for _ in range(4):

@@ -21,7 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.game import Game
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.precision import rounding
 from mmbench.core.printable import printable
 from mmbench.core.streams import generator
@@ -38,7 +38,7 @@ LONG = 2**12  # the same where they are a loop: a few milliseconds
 GOES_ON, DIVERGED, NONFINITE, STOPPED = range(4)  # how a run ended in a block
 
 
-class Run(NamedTuple):
+class RunState(NamedTuple):
     """What goes from step to step, of all runs; what is counted, within a block.
 
     Args:
@@ -64,7 +64,7 @@ class Run(NamedTuple):
 
 # Before each step of a block, the iterates of the first few runs in the plane,
 # (length, runs, 2); None of other games.
-Path = Tensor | None
+IteratePath = Tensor | None
 
 
 class Block:
@@ -108,7 +108,7 @@ class Block:
             for turn in range(self._round)
         ]
         self._charged = tuple(dict.fromkeys(what for one in charged for what in one))
-        self._steps: Callable[..., tuple[Run, Path]] = self._eager
+        self._steps: Callable[..., tuple[RunState, IteratePath]] = self._eager
 
     def __call__(
         self,
@@ -120,7 +120,7 @@ class Block:
         step: int,
         count: int,
         sizes: tuple = (),
-    ) -> tuple[Run, Path]:
+    ) -> tuple[RunState, IteratePath]:
         """The first `count` steps of the block.
 
         Args:
@@ -140,7 +140,7 @@ class Block:
             given = filled(given, [one.contiguous() for one in whole])
         return self._steps(*given, step, count)
 
-    def charges(self, after: Run) -> dict[str, Int[Tensor, "runs"]]:
+    def charges(self, after: RunState) -> dict[str, Int[Tensor, "runs"]]:
         """What each run is to be charged."""
         charged = {
             what: amount * after.lived for what, amount in self.same.items() if amount
@@ -184,8 +184,8 @@ class Block:
         loop = Loop(step, examples, count)
 
         def steps(
-            run: Run, _drawn: list, sizes: tuple, _step: int, count: int
-        ) -> tuple[Run, Path]:
+            run: RunState, _drawn: list, sizes: tuple, _step: int, count: int
+        ) -> tuple[RunState, IteratePath]:
             after, path = loop([*leaves(run), *sizes], count, self._shown)
             return filled(run, after), path if self._shown else None
 
@@ -206,8 +206,8 @@ class Block:
             same.append(self.same)
 
         def steps(
-            run: Run, drawn: list, sizes: tuple, step: int, count: int
-        ) -> tuple[Run, Path]:
+            run: RunState, drawn: list, sizes: tuple, step: int, count: int
+        ) -> tuple[RunState, IteratePath]:
             drawn = [*drawn, *(drawn[-1:] or [[]]) * self.length][: self.length]
             number = torch.tensor(count, device=run.z.device)
             given = run, drawn, sizes, number
@@ -217,7 +217,7 @@ class Block:
 
         self._steps = steps
 
-    def _examples(self, runs: int) -> tuple[RecordingOracle, Run, tuple]:
+    def _examples(self, runs: int) -> tuple[RecordingOracle, RunState, tuple]:
         """An oracle of so many runs, these before their first step, and step sizes."""
         game = self._game
         first = self._task.start(game, generator(0, "start")).to(game.device)
@@ -233,11 +233,11 @@ class Block:
         own = [one.clone().contiguous() for one in leaves((run, sizes))]
         return oracle, *filled((run, sizes), own)
 
-    def _begun(self, z: Tensor, alive: Mask, state: Any, memory: tuple) -> Run:
+    def _begun(self, z: Tensor, alive: Mask, state: Any, memory: tuple) -> RunState:
         """Runs at the beginning of a block."""
         nothing = torch.zeros_like(alive, dtype=torch.int32)
         own = dict.fromkeys(self._charged, nothing)
-        return Run(z, alive, nothing - 1, nothing, nothing, state, memory, own)
+        return RunState(z, alive, nothing - 1, nothing, nothing, state, memory, own)
 
     def _varied(self, sizes: tuple) -> Algorithm:
         """The algorithm, with step sizes of each run if they are swept."""
@@ -250,8 +250,8 @@ class Block:
     # ---- what is computed ----
 
     def _eager(
-        self, run: Run, drawn: list, sizes: tuple, step: int, count: int
-    ) -> tuple[Run, Path]:
+        self, run: RunState, drawn: list, sizes: tuple, step: int, count: int
+    ) -> tuple[RunState, IteratePath]:
         """So many steps, operation by operation."""
         path = []
         for k in range(count):
@@ -260,8 +260,8 @@ class Block:
         return run, torch.stack(path) if self._shown else None
 
     def _unrolled(
-        self, turn: int, run: Run, drawn: list, sizes: tuple, count: Tensor
-    ) -> tuple[Run, Path]:
+        self, turn: int, run: RunState, drawn: list, sizes: tuple, count: Tensor
+    ) -> tuple[RunState, IteratePath]:
         """All steps of the block; those from `count` on change nothing."""
         path = []
         for k, values in enumerate(drawn):
@@ -272,13 +272,13 @@ class Block:
 
     def _step(
         self,
-        run: Run,
+        run: RunState,
         k: int | Tensor,
         values: Sequence[Any],
         sizes: tuple,
         ahead: int,
         on: Tensor | None = None,
-    ) -> Run:
+    ) -> RunState:
         """Step k of a block, if it is on; runs that break down keep what they had.
 
         Whose turn it is, is told by how many steps this one is ahead of the first.
@@ -312,7 +312,7 @@ class Block:
             now = going & stopped
             ended, how = torch.where(now, k, ended), torch.where(now, STOPPED, how)
             alive = alive & ~now
-        return Run(z, alive, ended, how, lived + begun, state, memory, own)
+        return RunState(z, alive, ended, how, lived + begun, state, memory, own)
 
 
 def leaves(nest: Any) -> list[Tensor]:
@@ -352,7 +352,7 @@ def _compiled(traced: Any, examples: tuple) -> Callable[..., Any]:
 def block(
     algorithm: Algorithm,
     task: Task,
-    place: Place,
+    placement: Placement,
     runs: int,
     precision: str = "exact",
     *,
@@ -363,14 +363,14 @@ def block(
     Args:
         algorithm: whose steps they are.
         task: of its game.
-        place: of the computation.
+        placement: of the computation.
         runs: side by side.
         precision: of products within a step, as a cell has it.
         swept: whether every run has step sizes of its own.
     """
-    made = Block(algorithm, task, task.build(place), runs, swept=swept)
+    made = Block(algorithm, task, task.build(placement), runs, swept=swept)
     try:
-        with rounding(precision, place.device):
+        with rounding(precision, placement.device):
             made.compile()
     except torch.OutOfMemoryError:
         raise

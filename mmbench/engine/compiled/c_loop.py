@@ -98,7 +98,7 @@ void steps(void **given, int64_t runs, int64_t count, int64_t shown) {{
 """
 
 
-class Own(NamedTuple):
+class Scalar(NamedTuple):
     """One number of a run, kept from step to step.
 
     Args:
@@ -259,14 +259,14 @@ def program(graph: GraphModule, examples: Sequence[Tensor], changed: int) -> str
     )
 
 
-def _own(number: int, tensor: Tensor) -> list[Own]:
+def _own(number: int, tensor: Tensor) -> list[Scalar]:
     entries = math.prod(tensor.shape[1:])
     if entries > LARGEST or len(tensor) not in TRACED or tensor.dtype not in TYPES:
         raise UnsupportedError(f"a run has {tuple(tensor.shape[1:])} of {tensor.dtype}")
-    return [Own(number, one, entries, tensor.dtype) for one in range(entries)]
+    return [Scalar(number, one, entries, tensor.dtype) for one in range(entries)]
 
 
-def _row(numbers: Iterable[Own], tensor: Tensor) -> np.ndarray:
+def _row(numbers: Iterable[Scalar], tensor: Tensor) -> np.ndarray:
     """A tensor's numbers of one run, in the tensor's shape."""
     values = np.empty((1, *tensor.shape[1:]), dtype=object)
     values.flat = [one.value for one in numbers]

@@ -14,7 +14,7 @@ from mmbench.algorithms.base import Algorithm
 from mmbench.core.cost import Cost
 from mmbench.core.errors import DescriptionError
 from mmbench.core.oracle import COUNTED
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.compiled import block
@@ -23,13 +23,13 @@ from mmbench.engine.compiled.oracles import TracingOracle
 from mmbench.engine.run_cell import run_cell
 from mmbench.engine.trajectory import Trajectory
 from mmbench.runner.compute import compute_and_store
-from mmbench.runner.plan import measured
+from mmbench.runner.plan import metrics_for
 from mmbench.store.folder import Store
 from mmbench.tasks import TASKS
-from mmbench.testing.tools import PLACE, Entries
+from mmbench.testing.tools import PLACEMENT, Entries
 
 SMALL = "four_gaussians[hidden=4,noise=2,batch=8]"
-COMPILED = PLACE._replace(compiled=True)
+COMPILED = PLACEMENT._replace(compiled=True)
 
 # What a step of these does next depends on numbers of the runs.
 UNTRACED = ("accept_reject_search",)
@@ -86,8 +86,8 @@ def cell_of(task: str, algorithm: Any, **options: Any) -> Cell:
     } | options
     return Cell(
         task=built,
-        algorithm=ALGORITHMS.described(algorithm),
-        metrics=measured(built, [Entries()]),
+        algorithm=ALGORITHMS.coerce(algorithm),
+        metrics=metrics_for(built, [Entries()]),
         **options,
     )
 
@@ -118,7 +118,7 @@ def test_a_compiled_cell_is_the_same(words: str, task: str) -> None:
     """For every method and variant of it, on games with and without data."""
     name, words = words.partition("[")[0], short(words)
     cell = cell_of(task, words, steps=11 if task != SMALL else 3, records=3)
-    eager, other = run_cell(cell, PLACE), run_cell(cell, COMPILED)
+    eager, other = run_cell(cell, PLACEMENT), run_cell(cell, COMPILED)
     assert (eager.reason, other.reason) == ("", "")
     assert eager.backend == "eager"
     assert (other.backend == "compiled") == (name not in UNTRACED)
@@ -132,7 +132,7 @@ LOOPED = [
         *product(["extragradient", "omd[direction=adam]", "cgd"], PLANES[1:]),
     )
     if words.partition("[")[0] not in UNLOOPED
-    and ALGORITHMS.described(words).needs <= TASKS.build(task).gives
+    and ALGORITHMS.coerce(words).needs <= TASKS.build(task).gives
 ]
 
 
@@ -145,7 +145,7 @@ def test_a_looped_cell_is_the_same(
     monkeypatch.setattr(block, "_compiled", None)  # a loop, or it breaks down
     monkeypatch.setattr(block, "LONG", 7)
     cell = cell_of(task, words, steps=41, records=3)
-    eager, other = run_cell(cell, PLACE), run_cell(cell, COMPILED)
+    eager, other = run_cell(cell, PLACEMENT), run_cell(cell, COMPILED)
     assert (eager.reason, other.reason, other.backend) == ("", "", "compiled")
     must_match(eager, other)
 
@@ -156,7 +156,7 @@ def test_looped_runs_end_as_they_should(words: str, size: str) -> None:
     """Diverged or with numbers that are none, each at its step; nobody pays after."""
     words = f"{words.rstrip(']')}{',' if '[' in words else '['}step_size={size}]"
     cell = cell_of("quadratic", words, seeds=tuple(range(70)), steps=40)
-    eager, other = run_cell(cell, PLACE), run_cell(cell, COMPILED)
+    eager, other = run_cell(cell, PLACEMENT), run_cell(cell, COMPILED)
     assert other.backend == "compiled"
     assert len(set(eager.status)) == 1
     must_match(eager, other)
@@ -165,7 +165,7 @@ def test_looped_runs_end_as_they_should(words: str, size: str) -> None:
 def test_single_precision_loops_too() -> None:
     """With whole numbers as wide as the others."""
     cell = cell_of("bilinear", "omd[direction=adam]", dtype="float32", steps=30)
-    eager = run_cell(cell, PLACE._replace(dtype=torch.float32))
+    eager = run_cell(cell, PLACEMENT._replace(dtype=torch.float32))
     other = run_cell(cell, COMPILED._replace(dtype=torch.float32))
     assert other.backend == "compiled"
     for name, values in eager.columns.items():
@@ -178,7 +178,7 @@ def test_turns_are_taken_where_records_cut_them() -> None:
     cell = cell_of(SMALL, short("acgd"), steps=5, records=5)
     found = run_cell(cell, COMPILED)
     assert found.backend == "compiled"
-    must_match(run_cell(cell, PLACE), found)
+    must_match(run_cell(cell, PLACEMENT), found)
 
 
 class Clock(NamedTuple):
@@ -220,7 +220,7 @@ def test_turns_are_charged_what_each_takes() -> None:
     found = run_cell(cell, COMPILED)
     assert found.backend == "compiled"
     assert found.counts["grad_x"][-1].tolist() == [13, 13, 13]
-    must_match(run_cell(cell, PLACE), found)
+    must_match(run_cell(cell, PLACEMENT), found)
 
 
 def test_a_state_that_changes_its_type_makes_no_loop(
@@ -229,7 +229,9 @@ def test_a_state_that_changes_its_type_makes_no_loop(
     """It would be forced back."""
     monkeypatch.setattr(block, "_compiled", lambda graph, examples: graph)
     task = TASKS.build("bilinear")
-    made = block.Block(Turning(widens=True), task, task.build(PLACE), 3, swept=False)
+    made = block.Block(
+        Turning(widens=True), task, task.build(PLACEMENT), 3, swept=False
+    )
     made.compile()
     assert made.length == block.LENGTH
 
@@ -244,7 +246,7 @@ def test_without_a_c_compiler_there_are_graphs(
     cell = cell_of("bilinear", "gda")
     found = run_cell(cell, COMPILED)
     assert found.backend == "compiled"
-    must_match(run_cell(cell, PLACE), found)
+    must_match(run_cell(cell, PLACEMENT), found)
 
 
 @pytest.mark.usefixtures("traced")
@@ -270,7 +272,7 @@ def test_a_compiler_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) ->
     found = run_cell(cell, COMPILED)
     reason = "eager, for compiling failed: RuntimeError: no C++ compiler"
     assert found.backend == reason
-    must_match(run_cell(cell, PLACE), found)
+    must_match(run_cell(cell, PLACEMENT), found)
 
 
 @pytest.mark.parametrize("task", ["bilinear[dim=2]", SMALL])
@@ -279,7 +281,7 @@ def test_machine_code_gives_the_same(task: str) -> None:
     cell = cell_of(task, "gda", steps=23)
     found = run_cell(cell, COMPILED)
     assert found.backend == "compiled"
-    must_match(run_cell(cell, PLACE), found)
+    must_match(run_cell(cell, PLACEMENT), found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,7 +341,7 @@ def test_endings_within_a_block(what: str, status: Status, at: int) -> None:
     assert found.status == [Status.FINISHED, status, Status.FINISHED]
     assert found.stopped_at.tolist() == [11, at + 1, 11]
     assert found.counts["grad_x"][-1].tolist() == [11, at + 1, 11]
-    must_match(run_cell(cell, PLACE), found)
+    must_match(run_cell(cell, PLACEMENT), found)
 
 
 @pytest.mark.usefixtures("traced")
@@ -348,7 +350,7 @@ def test_everybody_may_end_in_a_block() -> None:
     cell = cell_of("bilinear", "gda[step_size=100.0]", steps=20)
     found = run_cell(cell, COMPILED)
     assert set(found.status) == {Status.DIVERGED}
-    must_match(run_cell(cell, PLACE), found)
+    must_match(run_cell(cell, PLACEMENT), found)
 
 
 @pytest.mark.usefixtures("traced")
@@ -386,14 +388,14 @@ def test_an_interrupted_cell_goes_on(
 def test_the_footer_tells_what_computed(tmp_path: Any) -> None:
     """Compiled or not is kept with the numbers, and no part of the key."""
     store, cell = Store(tmp_path), cell_of("bilinear", "gda", dtype="float32")
-    compute_and_store(cell, store, Place(compiled=True))
+    compute_and_store(cell, store, Placement(compiled=True))
     assert store.footer(cell.key)["backend"] == "compiled"
 
 
 def test_a_step_must_draw_the_same_each_time() -> None:
     """A step that drew something else when it was probed is refused."""
     task = TASKS.build(SMALL)
-    game = task.build(PLACE)
+    game = task.build(PLACEMENT)
     alive = torch.ones(2, dtype=torch.bool)
     oracle = TracingOracle(
         game, (0, 1), (), alive, [("normal", 3)], [torch.zeros(2, 3)]
@@ -404,7 +406,7 @@ def test_a_step_must_draw_the_same_each_time() -> None:
 
 def test_a_step_must_take_the_same_turns() -> None:
     """The same."""
-    game = TASKS.build("bilinear").build(PLACE)
+    game = TASKS.build("bilinear").build(PLACEMENT)
     alive = torch.ones(2, dtype=torch.bool)
     oracle = TracingOracle(game, (0, 1), (), alive, [], [], [(1, 2)])
     assert oracle.turn(torch.tensor([8, 8]), of=2) == 1

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One entry of a table.
 
     Args:
@@ -43,7 +43,7 @@ class Table:
 
     caption: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TableCell]]
     folded: bool = False
 
 
@@ -73,7 +73,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Part:
+class Subsection:
     """A part of a section.
 
     Args:
@@ -116,7 +116,7 @@ class Section:
     anchor: str
     prose: Sequence[str] = ()
     aside: Sequence[str] = ()
-    parts: Sequence[Part] = ()
+    parts: Sequence[Subsection] = ()
     files: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 

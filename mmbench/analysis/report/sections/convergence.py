@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from mmbench.analysis.report import style
 from mmbench.analysis.report.sections.base import (
     Figure,
-    Part,
     Section,
+    Subsection,
     is_count,
     number,
 )
@@ -100,7 +100,7 @@ def _curves(results: Results, task: str) -> list[tuple[dict[str, Any], pd.DataFr
 
 def _part(
     results: Results, task: str, curves: list[tuple[dict[str, Any], pd.DataFrame]]
-) -> Part:
+) -> Subsection:
     looks = style.looks(labels_of(results))
     figures = []
     for at, (column, of) in enumerate(curves):
@@ -108,7 +108,9 @@ def _part(
         ideal = ideal_of(results, task, column["name"])
         figures += [_figure(task, of, column, along, looks, ideal) for along in shown]
     legend = list(dict.fromkeys(curves[0][1]["label"]))
-    return Part(title=task, legend=legend, figures=figures, notes=_notes(results, task))
+    return Subsection(
+        title=task, legend=legend, figures=figures, notes=_notes(results, task)
+    )
 
 
 def _notes(results: Results, task: str) -> list[str]:

@@ -5,7 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from mmbench.analysis.report.sections.base import Cell, Part, Section, Table, number
+from mmbench.analysis.report.sections.base import (
+    Section,
+    Subsection,
+    Table,
+    TableCell,
+    number,
+)
 from mmbench.analysis.results import Results, starts_of, tasks_of
 from mmbench.core.errors import MmbenchError
 from mmbench.metrics import METRICS
@@ -64,7 +70,7 @@ def _by_class(footers: Sequence[Footer], what: str) -> list[list[Footer]]:
     return list(found.values())
 
 
-def _method(footers: list[Footer], starts: dict[tuple[str, str], str]) -> Part:
+def _method(footers: list[Footer], starts: dict[tuple[str, str], str]) -> Subsection:
     told = footers[0]["method"]
     tasks: dict[tuple[str, str, str, str], list[str]] = {}
     for one in footers:
@@ -73,11 +79,11 @@ def _method(footers: list[Footer], starts: dict[tuple[str, str], str]) -> Part:
         tasks.setdefault(told_apart, []).append(one["task"])
     rows = [
         [
-            Cell(label, label=True),
-            Cell(words, code=True),
-            Cell(cost.replace(" ", "\u00a0")),
-            Cell(", ".join(on)),
-            Cell(where),
+            TableCell(label, label=True),
+            TableCell(words, code=True),
+            TableCell(cost.replace(" ", "\u00a0")),
+            TableCell(", ".join(on)),
+            TableCell(where),
         ]
         for (label, words, cost, where), on in tasks.items()
     ]
@@ -85,7 +91,7 @@ def _method(footers: list[Footer], starts: dict[tuple[str, str], str]) -> Part:
     if not any(row[-1].text for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     settings = Table("", columns, rows)
-    return Part(
+    return Subsection(
         title=footers[0]["algorithm"].partition("[")[0],
         prose=_prose(told, OF_METHODS),
         pre=told["rule"],
@@ -93,14 +99,14 @@ def _method(footers: list[Footer], starts: dict[tuple[str, str], str]) -> Part:
     )
 
 
-def _game(footers: list[Footer]) -> Part:
+def _game(footers: list[Footer]) -> Subsection:
     told = footers[0]["game"]
     targets = {one["task"]: one["target"] for one in footers}
     rows = [
-        [Cell(task, code=True), Cell(target or "none declared")]
+        [TableCell(task, code=True), TableCell(target or "none declared")]
         for task, target in targets.items()
     ]
-    return Part(
+    return Subsection(
         title="Task " + footers[0]["task"].partition("[")[0],
         prose=_prose(told, OF_GAMES),
         pre=told["rule"],
@@ -111,7 +117,7 @@ def _game(footers: list[Footer]) -> Part:
     )
 
 
-def _measured(footers: Sequence[Footer]) -> list[Part]:
+def _measured(footers: Sequence[Footer]) -> list[Subsection]:
     """How image metrics were measured, one row for each task and protocol."""
     found: dict[tuple, dict[str, float]] = {}  # to what real images get
     for footer in footers:
@@ -126,15 +132,15 @@ def _measured(footers: Sequence[Footer]) -> list[Part]:
         sha256 = str(protocol.get("sha256", "–"))
         rows.append(
             [
-                Cell(task, code=True),
-                Cell(words, code=True),
-                Cell(str(protocol.get("features", "–"))),
-                Cell(sha256[:SHORT], code=True, full=sha256),
-                Cell(_image_count(protocol.get("generated", "–"))),
-                Cell(_real(protocol)),
-                Cell(str(protocol.get("resize", "–"))),
-                Cell("; ".join(_further(protocol)) or "–"),
-                Cell(_listed(ideals) or "–"),
+                TableCell(task, code=True),
+                TableCell(words, code=True),
+                TableCell(str(protocol.get("features", "–"))),
+                TableCell(sha256[:SHORT], code=True, full=sha256),
+                TableCell(_image_count(protocol.get("generated", "–"))),
+                TableCell(_real(protocol)),
+                TableCell(str(protocol.get("resize", "–"))),
+                TableCell("; ".join(_further(protocol)) or "–"),
+                TableCell(_listed(ideals) or "–"),
             ]
         )
         for name, what in COMMON.items():
@@ -154,13 +160,15 @@ def _measured(footers: Sequence[Footer]) -> list[Part]:
     if len({told[0] for told in found}) == 1:
         columns, rows = columns[1:], [row[1:] for row in rows]
     table = Table("", columns, rows)
-    return [Part(title="How it was measured", prose=[MEASURED, *said], tables=[table])]
+    return [
+        Subsection(title="How it was measured", prose=[MEASURED, *said], tables=[table])
+    ]
 
 
 def _ideals(footer: Footer, words: str) -> dict[str, float]:
     """What real images get by a metric, by column."""
     try:
-        columns = METRICS.build(words, outside=False).columns
+        columns = METRICS.build(words, external=False).columns
     except MmbenchError:  # an outside class
         return {}
     ideal = footer.get("ideal", {})
@@ -210,9 +218,9 @@ def _arguments(told: dict[str, Any], values: dict[str, Any]) -> list[Table]:
     """What the fields mean, with the values of one cell."""
     rows = [
         [
-            Cell(name, code=True),
-            Cell(_value(values.get(name)), code=True),
-            Cell(meaning),
+            TableCell(name, code=True),
+            TableCell(_value(values.get(name)), code=True),
+            TableCell(meaning),
         ]
         for name, meaning in told["arguments"].items()
     ]
@@ -241,13 +249,13 @@ def _value(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _sources(footers: Sequence[Footer]) -> Part:
+def _sources(footers: Sequence[Footer]) -> Subsection:
     found: dict[str, str] = {}
     for footer in footers:
         for told in (footer["method"], footer["game"]):
             if told["source"]:
                 found.setdefault(told["source"], told["link"])
-    return Part(title="Sources", links=sorted(found.items()))
+    return Subsection(title="Sources", links=sorted(found.items()))
 
 
 def _listing(footers: Sequence[Footer]) -> pd.DataFrame:

@@ -10,11 +10,11 @@ from matplotlib.patches import Circle
 
 from mmbench.analysis.report import style
 from mmbench.analysis.report.sections.base import (
-    Cell,
     Figure,
-    Part,
     Section,
+    Subsection,
     Table,
+    TableCell,
     is_count,
     number,
     percent,
@@ -22,7 +22,7 @@ from mmbench.analysis.report.sections.base import (
 from mmbench.analysis.results import Results, columns_of, labels_of, tasks_of
 from mmbench.core.capability import Capability
 from mmbench.core.errors import MmbenchError
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.metrics.mode_coverage import WIDE
 from mmbench.tasks import TASKS
 
@@ -51,7 +51,7 @@ def section(results: Results) -> Section | None:
 # ---- counts ----
 
 
-def _counts(results: Results, task: str) -> Part | None:
+def _counts(results: Results, task: str) -> Subsection | None:
     columns = [one for one in columns_of(results, task) if is_count(one)]
     if not columns:
         return None
@@ -68,16 +68,18 @@ def _counts(results: Results, task: str) -> Part | None:
     for label, runs in last.groupby("label", sort=False):
         for column in columns:
             values = runs[column["name"]]
-            cells = [Cell(str(label), label=True), Cell(column["title"])]
+            cells = [TableCell(str(label), label=True), TableCell(column["title"])]
             for count in range(most + 1):
                 of = int((values == count).sum())
-                cells.append(Cell(str(of), of, shade=of / len(values)))
-            cells.append(Cell(f"{values.mean():.2f}", values.mean()))
+                cells.append(TableCell(str(of), of, shade=of / len(values)))
+            cells.append(TableCell(f"{values.mean():.2f}", values.mean()))
             if values.isna().any():
-                cells[1] = Cell(f"{column['title']}; {values.isna().sum()} without")
+                cells[1] = TableCell(
+                    f"{column['title']}; {values.isna().sum()} without"
+                )
             rows.append(cells)
     counted = [f"#{count}" for count in range(most + 1)]
-    return Part(
+    return Subsection(
         title=task,
         prose=[f"Share of runs by {columns[0]['title']}."],
         figures=figures,
@@ -121,7 +123,7 @@ def _histogram(
 # ---- samples ----
 
 
-def _sheets(results: Results, task: str) -> Part | None:
+def _sheets(results: Results, task: str) -> Subsection | None:
     looks = style.looks(labels_of(results))
     found, said = {}, {}
     for key, footer in results.footers.items():
@@ -160,18 +162,18 @@ def _sheets(results: Results, task: str) -> Part | None:
             prose = "Images from the first run, at the end."
     else:
         return None
-    return Part(title=f"{task}: samples", prose=[prose], figures=figures)
+    return Subsection(title=f"{task}: samples", prose=[prose], figures=figures)
 
 
 def _true_modes(task: str) -> np.ndarray:
     """Where the modes are; none where the task cannot be built from its words."""
     try:
-        description = TASKS.build(task, outside=False)
+        description = TASKS.build(task, external=False)
     except MmbenchError:  # an outside class
         return np.empty((0, 2))
     if Capability.MODES not in description.gives:
         return np.empty((0, 2))
-    return description.build(Place()).modes.cpu().numpy()
+    return description.build(Placement()).modes.cpu().numpy()
 
 
 def _scatter(

@@ -6,11 +6,11 @@ import pandas as pd
 
 from mmbench.analysis.report import style
 from mmbench.analysis.report.sections.base import (
-    Cell,
     Figure,
-    Part,
     Section,
+    Subsection,
     Table,
+    TableCell,
     number,
 )
 from mmbench.analysis.results import Results, tasks_of
@@ -30,10 +30,10 @@ def section(results: Results) -> Section:
     meanings = Table(
         "What the statuses mean.",
         ["Status", "Meaning"],
-        [[Cell(str(status)), Cell(status.meaning)] for status in met],
+        [[TableCell(str(status)), TableCell(status.meaning)] for status in met],
     )
     of_tasks = [(task, ended[ended["task"] == task]) for task in tasks_of(results)]
-    bars = Part(
+    bars = Subsection(
         chips=[(str(status), style.STATUS_COLOURS[status]) for status in met],
         figures=[_bars(task, runs, met) for task, runs in of_tasks],
         tables=[_table(ended, met)],
@@ -42,7 +42,7 @@ def section(results: Results) -> Section:
         title="Outcomes",
         anchor="outcomes",
         prose=(PROSE,),
-        parts=(Part(tables=[meanings, *_at_work(results)]), bars),
+        parts=(Subsection(tables=[meanings, *_at_work(results)]), bars),
         files={"outcomes.csv": ended},
     )
 
@@ -55,11 +55,11 @@ def _at_work(results: Results) -> list[Table]:
         far = footer["at_work"]
         rows.append(
             [
-                Cell(footer["task"], code=True),
-                Cell(footer["label"], label=True),
-                Cell(f"{far['ended']} of {far['planned']}", far["ended"]),
-                Cell(str(far["runs"]), far["runs"]),
-                Cell(
+                TableCell(footer["task"], code=True),
+                TableCell(footer["label"], label=True),
+                TableCell(f"{far['ended']} of {far['planned']}", far["ended"]),
+                TableCell(str(far["runs"]), far["runs"]),
+                TableCell(
                     f"{number(far['step'])} of {number(footer['steps'])}", far["step"]
                 ),
             ]
@@ -96,13 +96,13 @@ def _table(ended: pd.DataFrame, met: Sequence[Status]) -> Table:
             first, middle, last = steps.min(), steps.median(), steps.max()
             rows.append(
                 [
-                    Cell(str(task), code=True),
-                    Cell(str(label), label=True),
-                    Cell(str(status)),
-                    Cell(str(len(of)), len(of)),
-                    Cell(number(middle), middle),
-                    Cell(f"{number(first)} to {number(last)}", first),
-                    Cell("; ".join(dict.fromkeys(of["reason"].astype(str)))),
+                    TableCell(str(task), code=True),
+                    TableCell(str(label), label=True),
+                    TableCell(str(status)),
+                    TableCell(str(len(of)), len(of)),
+                    TableCell(number(middle), middle),
+                    TableCell(f"{number(first)} to {number(last)}", first),
+                    TableCell("; ".join(dict.fromkeys(of["reason"].astype(str)))),
                 ]
             )
     numbers = ["#Runs", "#Step (median)", "#Steps"]

@@ -8,11 +8,11 @@ import torch
 from matplotlib.axes import Axes
 
 from mmbench.analysis.report import style
-from mmbench.analysis.report.sections.base import Figure, Part, Section
+from mmbench.analysis.report.sections.base import Figure, Section, Subsection
 from mmbench.analysis.results import Results, labels_of, tasks_of
 from mmbench.core.capability import Capability
 from mmbench.core.errors import MmbenchError
-from mmbench.core.placement import Place
+from mmbench.core.placement import Placement
 from mmbench.metrics.base import Point
 from mmbench.tasks import TASKS
 
@@ -71,7 +71,7 @@ def section(results: Results) -> Section | None:
             prose.append(
                 "The task is not one of mmbench’s own: paths without the field."
             )
-        parts.append(Part(title=task, prose=prose, figures=figures))
+        parts.append(Subsection(title=task, prose=prose, figures=figures))
     if not parts:
         return None
     return Section(
@@ -94,8 +94,8 @@ def _grid(reach: float, count: int) -> np.ndarray:
 def _ground(task: str, reach: float) -> Ground:
     """Field and solutions; none where the task cannot be built from its words."""
     try:
-        described = TASKS.build(task, outside=False)
-        game = described.build(Place(dtype=torch.float64))
+        described = TASKS.build(task, external=False)
+        game = described.build(Placement(dtype=torch.float64))
     except MmbenchError:  # an outside class
         return Ground(reach, None, None)
     coarse, fine = _grid(0.93 * reach, ARROWS), _grid(reach, FINE)

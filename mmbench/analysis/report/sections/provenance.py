@@ -4,7 +4,13 @@ from typing import Any
 
 import pandas as pd
 
-from mmbench.analysis.report.sections.base import Cell, Part, Section, Table, number
+from mmbench.analysis.report.sections.base import (
+    Section,
+    Subsection,
+    Table,
+    TableCell,
+    number,
+)
 from mmbench.analysis.results import Results
 
 PROSE = (
@@ -43,7 +49,7 @@ def section(results: Results) -> Section:
         title="Provenance",
         anchor="provenance",
         prose=(PROSE,),
-        parts=[Part(tables=[_machines(machines), _cells(cells)])],
+        parts=[Subsection(tables=[_machines(machines), _cells(cells)])],
         files={"cells.csv": cells.merge(_versions(machines), on="machine")},
     )
 
@@ -71,7 +77,10 @@ def _versions(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
 def _machines(machines: dict[str, dict[str, Any]]) -> Table:
     names = list(dict.fromkeys(name for told in machines.values() for name in told))
     rows = [
-        [Cell(name), *(Cell(str(told.get(name, ""))) for told in machines.values())]
+        [
+            TableCell(name),
+            *(TableCell(str(told.get(name, ""))) for told in machines.values()),
+        ]
         for name in names
     ]
     columns = ["", *(f"Machine {at}" for at in range(1, len(machines) + 1))]
@@ -81,16 +90,16 @@ def _machines(machines: dict[str, dict[str, Any]]) -> Table:
 def _cells(cells: pd.DataFrame) -> Table:
     rows = [
         [
-            Cell(row["key"], code=True),
-            Cell(row["task"], code=True),
-            Cell(row["label"], label=True),
-            Cell(row["seeds"]),
-            Cell(str(row["runs"]), row["runs"]),
-            Cell(number(row["steps"]), row["steps"]),
-            Cell(row["dtype"]),
-            Cell(str(row["width"]), row["width"]),
-            Cell(f"{row['seconds']:.2f}", row["seconds"]),
-            Cell(str(row["machine"]), row["machine"]),
+            TableCell(row["key"], code=True),
+            TableCell(row["task"], code=True),
+            TableCell(row["label"], label=True),
+            TableCell(row["seeds"]),
+            TableCell(str(row["runs"]), row["runs"]),
+            TableCell(number(row["steps"]), row["steps"]),
+            TableCell(row["dtype"]),
+            TableCell(str(row["width"]), row["width"]),
+            TableCell(f"{row['seconds']:.2f}", row["seconds"]),
+            TableCell(str(row["machine"]), row["machine"]),
         ]
         for row in cells.to_dict("records")
     ]

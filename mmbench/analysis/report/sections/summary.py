@@ -7,11 +7,11 @@ from mmbench.analysis import stats
 from mmbench.analysis.leaderboard import LEVEL, MARGIN, WINS, Board, boards
 from mmbench.analysis.report import style
 from mmbench.analysis.report.sections.base import (
-    Cell,
     Figure,
-    Part,
     Section,
+    Subsection,
     Table,
+    TableCell,
     number,
     percent,
     percents,
@@ -86,7 +86,7 @@ def section(results: Results) -> Section | None:
 # ---- all tasks ----
 
 
-def _overall(results: Results, board: Board, by_task: dict[str, Board]) -> Part:
+def _overall(results: Results, board: Board, by_task: dict[str, Board]) -> Subsection:
     tasks = [task for task in by_task if target_of(results, task)]
     at_work = {
         (results.footers[key]["task"], results.footers[key]["label"])
@@ -100,18 +100,20 @@ def _overall(results: Results, board: Board, by_task: dict[str, Board]) -> Part:
     rows = []
     for row in board.table.to_dict("records"):
         cells = [
-            Cell(str(row["place"]), row["place"]),
-            Cell(row["label"], label=True),
-            Cell(percent(row["success"]), row["success"]),
-            Cell(percents(row["success_low"], row["success_high"]), row["success_low"]),
-            Cell(row["groups"]),
+            TableCell(str(row["place"]), row["place"]),
+            TableCell(row["label"], label=True),
+            TableCell(percent(row["success"]), row["success"]),
+            TableCell(
+                percents(row["success_low"], row["success_high"]), row["success_low"]
+            ),
+            TableCell(row["groups"]),
         ]
         for task in tasks:
-            place = task, row["label"]
-            absent = "at work" if place in at_work else "not run"
-            cells.append(_share(found.get(place), absent))
+            placement = task, row["label"]
+            absent = "at work" if placement in at_work else "not run"
+            cells.append(_share(found.get(placement), absent))
         rows.append(cells)
-    columns = ["#Place", "Algorithm", "#Success", "#95 % interval", "Letters"]
+    columns = ["#Placement", "Algorithm", "#Success", "#95 % interval", "Letters"]
     short = _short(tasks)
     notes = []
     if (board.table["tasks"] < board.table["of"]).any():
@@ -120,7 +122,7 @@ def _overall(results: Results, board: Board, by_task: dict[str, Board]) -> Part:
             "run on, and two entries are compared on the tasks both were run on."
         )
     figures = [_forest(results, board)]
-    return Part(
+    return Subsection(
         title="All tasks" if len(tasks) > 1 else "",
         figures=figures,
         notes=notes,
@@ -135,10 +137,10 @@ def _overall(results: Results, board: Board, by_task: dict[str, Board]) -> Part:
     )
 
 
-def _share(row: dict | None, absent: str = "not run") -> Cell:
+def _share(row: dict | None, absent: str = "not run") -> TableCell:
     if row is None:
-        return Cell(absent, -1.0)
-    return Cell(
+        return TableCell(absent, -1.0)
+    return TableCell(
         f"{row['converged']}/{row['runs']}", row["success"], shade=row["success"]
     )
 
@@ -197,19 +199,24 @@ def _pairs(board: Board, *, by_success: bool) -> list[Table]:
         return []
     rows = []
     for row in board.pairs.to_dict("records"):
-        cells = [Cell(row["first"], label=True), Cell(row["second"], label=True)]
+        cells = [
+            TableCell(row["first"], label=True),
+            TableCell(row["second"], label=True),
+        ]
         if by_success:
             cells += [
-                Cell(_points(row["difference"]), row["difference"]),
-                Cell(f"{_points(row['low'])} to {_points(row['high'])}", row["low"]),
+                TableCell(_points(row["difference"]), row["difference"]),
+                TableCell(
+                    f"{_points(row['low'])} to {_points(row['high'])}", row["low"]
+                ),
             ]
         else:
-            cells.append(Cell(percent(row["difference"]), row["difference"]))
+            cells.append(TableCell(percent(row["difference"]), row["difference"]))
         cells += [
-            Cell(str(row["pairs"]), row["pairs"]),
-            Cell(_chance(row["p"]), row["p"]),
-            Cell(_chance(row["p_holm"]), row["p_holm"]),
-            Cell(row["verdict"]),
+            TableCell(str(row["pairs"]), row["pairs"]),
+            TableCell(_chance(row["p"]), row["p"]),
+            TableCell(_chance(row["p_holm"]), row["p_holm"]),
+            TableCell(row["verdict"]),
         ]
         rows.append(cells)
     if by_success:
@@ -233,7 +240,7 @@ def _chance(p: float) -> str:
 # ---- one task ----
 
 
-def _task(results: Results, task: str, board: Board) -> Part:
+def _task(results: Results, task: str, board: Board) -> Subsection:
     target, column = target_of(results, task), primary(results, task)
     footer = next(one for one in results.footers.values() if one["task"] == task)
     measured = column["title"] if column else ""
@@ -246,33 +253,36 @@ def _task(results: Results, task: str, board: Board) -> Part:
         prose[0] += f" It declares no target; entries are ordered by {measured}."
     rows = []
     for row in board.table.to_dict("records"):
-        cells = [Cell(str(row["place"]), row["place"]), Cell(row["label"], label=True)]
+        cells = [
+            TableCell(str(row["place"]), row["place"]),
+            TableCell(row["label"], label=True),
+        ]
         if target:
             cells += [
                 _share(row),
-                Cell(percent(row["success"]), row["success"]),
-                Cell(
+                TableCell(percent(row["success"]), row["success"]),
+                TableCell(
                     percents(row["success_low"], row["success_high"]),
                     row["success_low"],
                 ),
             ]
         else:
-            cells.append(Cell(str(row["runs"]), row["runs"]))
+            cells.append(TableCell(str(row["runs"]), row["runs"]))
         if "median" in row:
             low, high = number(row["median_low"]), number(row["median_high"])
             cells += [
-                Cell(number(row["median"]), row["median"]),
-                Cell(f"{low} to {high}", row["median_low"]),
+                TableCell(number(row["median"]), row["median"]),
+                TableCell(f"{low} to {high}", row["median_low"]),
             ]
         spent = row["gradient_equivalents"]
-        cells.append(Cell(number(spent), spent))
+        cells.append(TableCell(number(spent), spent))
         if target:
             reached = row["to_target"]
             shown = "–" if reached == float("inf") else number(reached)
-            cells.append(Cell(shown, reached))
-        cells.append(Cell(row["groups"]))
+            cells.append(TableCell(shown, reached))
+        cells.append(TableCell(row["groups"]))
         rows.append(cells)
-    columns = ["#Place", "Algorithm"]
+    columns = ["#Placement", "Algorithm"]
     columns += ["#Converged", "#Success", "#95 % interval"] if target else ["#Runs"]
     if column:
         ideal = ideal_of(results, task, column["name"])
@@ -286,7 +296,7 @@ def _task(results: Results, task: str, board: Board) -> Part:
             "All runs of an entry without an interval went the same way, whatever "
             "their seed; they count as one observation."
         )
-    return Part(
+    return Subsection(
         title=task,
         prose=prose,
         notes=notes,
@@ -309,12 +319,15 @@ def _scores(results: Results, task: str, labels: list[str]) -> list[Table]:
     rows = []
     if any(ideal is not None for ideal in ideals):
         values = [np.nan if ideal is None else ideal for ideal in ideals]
-        rows.append([Cell(REAL), *(Cell(number(one), one) for one in values)])
+        rows.append([TableCell(REAL), *(TableCell(number(one), one) for one in values)])
     for label in labels:
         runs = last[last["label"] == label]
         values = [runs[column["name"]].median() for column in columns]
         rows.append(
-            [Cell(label, label=True), *(Cell(number(one), one) for one in values)]
+            [
+                TableCell(label, label=True),
+                *(TableCell(number(one), one) for one in values),
+            ]
         )
     arrows = {"lower": " ↓", "higher": " ↑", "neither": ""}
     headings = [f"#{one['name']}{arrows[one['better']]}" for one in columns]
