@@ -22,6 +22,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.engine.cell import Cell
@@ -164,14 +165,15 @@ class Batched:
         game = cell.task.build(Placement(device=device))
         starts = [cell.task.start(game, generator(one, "start")) for one in seeds]
         self.z = torch.stack(starts).to(device)
-        self.oracle = Oracle(game, seeds, memory=game.memory(self.z))
+        self.oracle_state = OracleState(game, seeds, memory=game.memory(self.z))
+        self.oracle = Oracle(self.oracle_state)
         self.state = cell.algorithm.init(self.oracle, self.z)
 
     def step(self) -> None:
         """One step of all runs."""
         self.oracle.resample()
         self.z, self.state = self.cell.algorithm.step(self.oracle, self.z, self.state)
-        self.oracle.advance(self.z)
+        self.oracle_state.advance(self.z)
 
 
 def seconds(step: Step, steps: int, device: torch.device) -> float:

@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.compare.measuring import Row, cpu_seconds, median, shown
 from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.engine.cell import Cell
@@ -104,7 +105,8 @@ def bare_steps(
     seeds = tuple(range(runs))
     starts = [cell.task.start(game, generator(one, "start")) for one in seeds]
     z = torch.stack(starts)
-    oracle = oracle_kind(game, seeds, memory=game.memory(z))
+    oracle_state = OracleState(game, seeds, memory=game.memory(z))
+    oracle = oracle_kind(oracle_state)
     state: Any = cell.algorithm.init(oracle, z)
 
     def steps_of_a_round() -> None:
@@ -112,6 +114,6 @@ def bare_steps(
         for _ in range(steps):
             oracle.resample()
             z, state = cell.algorithm.step(oracle, z, state)
-            oracle.advance(z)
+            oracle_state.advance(z)
 
     return lambda: cpu_seconds(steps_of_a_round) / runs / steps

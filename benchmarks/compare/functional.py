@@ -20,7 +20,9 @@ class FunctionalOracle(Oracle):
 
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Of each player's loss in that player."""
-        sample = () if self._sample is None else self._sample  # vmap takes no None
+        sample = (
+            () if self._state.sample is None else self._state.sample
+        )  # vmap takes no None
         if self.zero_sum:
             both = vmap(grad(partial(self._loss, 0), argnums=(0, 1)))
             at_x, at_y = both(x, y, sample)

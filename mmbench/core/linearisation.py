@@ -5,17 +5,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mmbench.core.vectors import Mask, PartX, PartY, Vector
+from mmbench.core.vectors import Mask, PartX, PartY, Vector, masked
 
 
 class Linearisation:
     """Gradients at a point and, from their retained graph, second-order products.
 
-    One product is one reverse pass through one player's retained gradient. `xy`, `yx`,
+    One product is one reverse pass through one player's retained gradient, charged to
+    the runs that the mask `on` holds for; the others receive zeros. `xy`, `yx`,
     `xx` and `yy` are blocks of the Hessian of f in a zero-sum game.
 
     Args:
-        charge: called for each product, with the runs that it is for.
+        charge: called for each product, with the runs that it is charged to.
         x: the first player, a leaf of the graph.
         y: the second player, a leaf of the graph.
         grad_x: gradient of loss_x in x, with its graph.
@@ -68,7 +69,7 @@ class Linearisation:
         self._charge(on)
         if not output.requires_grad:  # the gradient is constant
             return tuple(torch.zeros_like(one) for one in inputs)
-        return torch.autograd.grad(
+        products = torch.autograd.grad(
             output,
             inputs,
             v,
@@ -76,3 +77,4 @@ class Linearisation:
             allow_unused=True,
             materialize_grads=True,
         )
+        return tuple(masked(one, on) for one in products)

@@ -81,6 +81,16 @@ def keep(on: Mask, new: Any, old: Any) -> Any:
     return new
 
 
+def masked(value: Tensor, on: Mask | None) -> Tensor:
+    """Return the values of the runs where `on`, and zeros elsewhere.
+
+    Args:
+        value: a tensor with leading `runs` axis.
+        on: the runs to keep; None keeps all.
+    """
+    return value if on is None else keep(on, value, torch.zeros_like(value))
+
+
 def dot(a: Vector, b: Vector) -> Tensor:
     """Inner product of each run, shape (runs,)."""
     return (a * b).sum(1)

@@ -8,7 +8,7 @@ from mmbench.algorithms.base import Algorithm
 from mmbench.core.description import Description, digest
 from mmbench.core.domains import Count
 from mmbench.core.errors import MisfitError
-from mmbench.core.oracle import COUNTED
+from mmbench.core.oracle_state import COUNTED
 from mmbench.core.schedule import schedule
 from mmbench.metrics.base import Column, Metric, TrajectoryMetric
 from mmbench.tasks.base import Task

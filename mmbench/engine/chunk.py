@@ -18,6 +18,7 @@ from mmbench.core.capability import Capability
 from mmbench.core.checkpoint import like
 from mmbench.core.errors import DescriptionError
 from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
 from mmbench.core.precision import rounding
 from mmbench.core.status import Status
@@ -74,7 +75,8 @@ class Chunk:
         # Minibatches of its own for each stage of a chain of cells.
         purpose = f"data/{cell.stage}" if cell.stage else "data"
         memory = self.game.memory(self.z)
-        self.oracle = Oracle(self.game, self.seeds, purpose, memory)
+        self.oracle_state = OracleState(self.game, self.seeds, purpose, memory)
+        self.oracle = Oracle(self.oracle_state)
         self.state = cell.algorithm.init(self.oracle, self.z)
         check_state(cell.algorithm, self.state, width)
         self.everyone = True  # lives
@@ -97,7 +99,7 @@ class Chunk:
         return {
             "z": self.z,
             "state": self.state,
-            "oracle": self.oracle.snapshot(),
+            "oracle": self.oracle_state.snapshot(),
             "path": self.path.snapshot(),
             "step": self.step,
             "seconds": self.seconds,
@@ -108,10 +110,10 @@ class Chunk:
         """Go to where a snapshot stood."""
         self.z = saved["z"].to(self.z.device)
         self.state = like(self.state, saved["state"])
-        self.oracle.restore(saved["oracle"])
+        self.oracle_state.restore(saved["oracle"])
         self.path.restore(saved["path"], self.z.device)
         self.step, self.seconds = saved["step"], saved["seconds"]
-        self.everyone = bool(self.oracle.alive.all())
+        self.everyone = bool(self.oracle_state.alive.all())
 
     def compute(self, progress: Progress, save: Callable[[], None] | None) -> None:
         """Run to the end.
@@ -142,7 +144,7 @@ class Chunk:
             if step == cell.steps:
                 break
             made = 1
-            if not self.everyone and not bool(self.oracle.alive.any()):
+            if not self.everyone and not bool(self.oracle_state.alive.any()):
                 pass  # nobody moves any more; the records repeat
             elif self.block:
                 until = next_record if next_record > step else cell.steps
@@ -158,27 +160,27 @@ class Chunk:
 
     def _move(self, step: int, z: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One step of all runs; those that break down keep what they had."""
-        cell, oracle = self.cell, self.oracle
-        oracle.resample()
+        cell, oracle_state = self.cell, self.oracle_state
+        oracle_state.resample()
         writes = _writes(z)
         with self._rounding():
-            moved, new_state = cell.algorithm.step(oracle, z, state)
+            moved, new_state = cell.algorithm.step(self.oracle, z, state)
         sound = moved.shape == z.shape and moved.dtype == z.dtype
         if not sound or _writes(z) != writes:
             raise _misstep(cell, z, moved)
         stopped = cell.algorithm.done(new_state)
         usual = self.everyone and stopped is None
         if usual and _within(moved, cell.task.limit):
-            oracle.advance(moved)
+            oracle_state.advance(moved)
             return moved, new_state
-        alive = self._survivors(step, moved, oracle.alive)
+        alive = self._survivors(step, moved, oracle_state.alive)
         z, state = keep(alive, moved, z), keep(alive, new_state, state)
-        oracle.bury(alive)
-        oracle.advance(z)  # of those that stop now too, whose last step is taken
+        oracle_state.end_runs(alive)
+        oracle_state.advance(z)  # of those that stop now too, whose last step is taken
         if stopped is not None:
             self._mark(alive & stopped, Status.STOPPED, step + 1)
             alive = alive & ~stopped
-            oracle.bury(alive)
+            oracle_state.end_runs(alive)
         self.everyone = bool(alive.all())
         return z, state
 
@@ -186,20 +188,22 @@ class Chunk:
         self, block: Block, step: int, count: int, z: Tensor, state: Any
     ) -> tuple[Tensor, Any]:
         """`count` compiled steps of all runs."""
-        oracle = self.oracle
+        oracle_state = self.oracle_state
         draws = range(count if block.draws else 0)
-        drawn = [[oracle.draw(what) for what in block.draws] for _ in draws]
+        drawn = [[oracle_state.draw(what) for what in block.draws] for _ in draws]
         with self._rounding():
             after, path = block(
-                z, state, oracle.memory, oracle.alive, drawn, step, count
+                z, state, oracle_state.memory, oracle_state.alive, drawn, step, count
             )
         self.path.passed(step, path, self.runs)
         self.everyone = bool(after.alive.all())
         if self.everyone and not after.own:  # all are charged the same
-            oracle.charge({what: count * one for what, one in block.same.items()})
+            for name, amount in block.same.items():
+                oracle_state.charge(name, count * amount)
         else:
-            oracle.book(block.charges(after))
-        oracle.go_on(None if self.everyone else after.alive, after.memory)
+            oracle_state.book(block.charges(after))
+            oracle_state.end_runs(after.alive)
+        oracle_state.memory = after.memory
         for at in [] if self.everyone else after.ended.unique().tolist():
             for how, status in ENDS.items():
                 ending = (after.ended == at) & (after.how == how)
@@ -250,7 +254,7 @@ class Chunk:
         columns = self.measure(z, self.cell.metrics)
         counts = {
             name: counted[: self.runs].cpu().numpy().copy()
-            for name, counted in self.oracle.counts.items()
+            for name, counted in self.oracle_state.counts.items()
         }
         self.recording.add(step, seconds, counts, columns)
 

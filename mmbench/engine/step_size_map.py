@@ -12,6 +12,7 @@ from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.errors import DescriptionError, MisfitError
 from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
 from mmbench.core.status import Status
 from mmbench.core.streams import generator
@@ -133,18 +134,18 @@ def _ends(
     pairs = torch.cat((pairs, pairs[-1:].expand(made.runs - count, -1)))
     sizes = pairs[:, :1].contiguous(), pairs[:, 1:].contiguous()
     game = task.build(placement)
-    oracle = Oracle(game, (seed,))  # one stream: all pairs see the same data
+    data = OracleState(game, (seed,))  # one stream: all pairs see the same data
     first = task.start(game, generator(seed, "start")).to(game.device)
     start = game.project(first.expand(made.runs, -1).contiguous())
     z, memory = start, game.memory(start)
-    state = algorithm.init(Oracle(game, (seed,) * made.runs), z)
+    state = algorithm.init(Oracle(OracleState(game, (seed,) * made.runs)), z)
     alive = torch.ones(made.runs, dtype=torch.bool, device=game.device)
     status = torch.zeros(made.runs, dtype=torch.int32, device=game.device)
     stopped_at = torch.full_like(status, steps)
     for step in range(0, steps, made.length):
         ahead = min(made.length, steps - step)
         drawn = [
-            [_same(oracle.draw(what), made.runs) for what in made.draws]
+            [_same(data.draw(what), made.runs) for what in made.draws]
             for _ in range(ahead if made.draws else 0)
         ]
         after, _ = made(z, state, memory, alive, drawn, step, ahead, sizes)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mmbench.core.description import name_of, text
-from mmbench.core.oracle import COUNTED
+from mmbench.core.oracle_state import COUNTED
 from mmbench.core.status import Status
 from mmbench.engine.cell import LEADING, Cell
 from mmbench.engine.recording import SHOWN, Recording, check_shape, describe_error

@@ -15,6 +15,7 @@ from mmbench.core.capability import Capability
 from mmbench.core.description import Description
 from mmbench.core.game import Game
 from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
 
 
 class Column(NamedTuple):
@@ -68,7 +69,8 @@ class Point:
         What the game remembers is what it would if it began at z, so that what is
         measured depends on z alone, during a run and of kept iterates afterwards.
         """
-        return Oracle(self.game, self.seeds, "evaluation", self.game.memory(self.z))
+        memory = self.game.memory(self.z)
+        return Oracle(OracleState(self.game, self.seeds, "evaluation", memory))
 
     def samples(self, count: int) -> Tensor:
         """Generator samples, the same for every metric that asks for as many."""

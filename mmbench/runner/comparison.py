@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mmbench.core.oracle import COUNTED
+from mmbench.core.oracle_state import COUNTED
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import SHOWN
 from mmbench.metrics.base import TrajectoryMetric

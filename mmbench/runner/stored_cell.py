@@ -9,7 +9,7 @@ import pandas as pd
 from mmbench.core.description import canonical
 from mmbench.core.errors import DescriptionError, StoreError
 from mmbench.core.external import load_external
-from mmbench.core.oracle import COUNTED
+from mmbench.core.oracle_state import COUNTED
 from mmbench.core.serialization import from_canonical
 from mmbench.engine.cell import Cell
 from mmbench.metrics import METRICS

@@ -10,8 +10,9 @@ from torch import Tensor
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
-from mmbench.core.oracle import COUNTED, DATA
-from mmbench.engine.compiled.oracles import RecordingOracle
+from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import COUNTED, DATA
+from mmbench.engine.compiled.oracles import RecordingState
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
 from mmbench.testing.descriptions import check_description
@@ -21,6 +22,7 @@ from mmbench.testing.tools import (
     SEEDS,
     Doomed,
     begin,
+    begin_state,
     compute,
     equal,
     must,
@@ -98,7 +100,8 @@ def check_step(algorithm: Algorithm, task: Task) -> None:
 
 def check_cost(algorithm: Algorithm, task: Task, steps: int = 3) -> None:
     """Every run is charged what the algorithm declares, step by step."""
-    oracle, z = begin(task)
+    oracle_state, z = begin_state(task)
+    oracle = Oracle(oracle_state)
     state = algorithm.init(oracle, z)
     cost, batch = algorithm.cost, task.build(PLACEMENT).batch_size
     spent = {name: torch.zeros(len(z), dtype=torch.int64) for name in COUNTED}
@@ -114,7 +117,7 @@ def check_cost(algorithm: Algorithm, task: Task, steps: int = 3) -> None:
             "values": cost.values + 0 * inner,
             "samples": cost.minibatches * batch + 0 * inner,
         }
-        for name, total in oracle.counts.items():
+        for name, total in oracle_state.counts.items():
             counted, spent[name] = total - spent[name], total.clone()
             must(
                 torch.equal(counted.double(), declared[name].double().expand(len(z))),
@@ -174,12 +177,13 @@ def check_fixed_point(algorithm: Algorithm, task: Task, steps: int = 3) -> None:
         game.distance(origin, "declared").any()
     ):
         return
-    oracle, z = RecordingOracle(game, SEEDS, game.memory(origin)), origin
+    recorded, z = RecordingState(game, SEEDS, game.memory(origin)), origin
+    oracle = Oracle(recorded)
     state = algorithm.init(oracle, z)
     for _ in range(steps):
         oracle.resample()
         z, state = algorithm.step(oracle, z, state)
-        if set(oracle.draws) - {DATA}:
+        if set(recorded.draws) - {DATA}:
             return
     far = float(z.abs().max())
     must(

@@ -14,7 +14,8 @@ from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, Positive
 from mmbench.core.game import Game
-from mmbench.core.oracle import COUNTED, Oracle
+from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import COUNTED, OracleState
 from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.engine.cell import Cell
@@ -38,11 +39,19 @@ def must(holds: Any, sentence: str) -> None:
 def begin(
     task: Task, seeds: tuple[int, ...] = SEEDS
 ) -> tuple[Oracle, Float[Tensor, "runs dim"]]:
-    """An oracle of the task's game and the starts of some runs."""
+    """Return an oracle of the task's game, and the starts of some runs."""
+    state, z = begin_state(task, seeds)
+    return Oracle(state), z
+
+
+def begin_state(
+    task: Task, seeds: tuple[int, ...] = SEEDS
+) -> tuple[OracleState, Float[Tensor, "runs dim"]]:
+    """Return the state of an oracle of the task's game, and the starts of some runs."""
     game = task.build(PLACEMENT)
     starts = [task.start(game, generator(seed, "start")) for seed in seeds]
     z = torch.stack(starts)
-    return Oracle(game, seeds, memory=game.memory(z)), z
+    return OracleState(game, seeds, memory=game.memory(z)), z
 
 
 def tensors(state: Any) -> Iterator[Tensor]:

@@ -9,6 +9,7 @@ import torch
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.accept_reject import AcceptReject, AcceptRejectState
 from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
 from mmbench.core.streams import Stream, chunk_length
 from mmbench.core.vectors import keep
 from mmbench.tasks import TASKS
@@ -33,8 +34,8 @@ class Plain:
             chunk_length(self.game.sample_size),
             self.game.device,
         )
-        self.coin = Oracle(self.game, (seed,))
-        x, y = Oracle(self.game, (seed,)).split(begin(task, (seed,))[1])
+        self.coin = Oracle(OracleState(self.game, (seed,)))
+        x, y = Oracle(OracleState(self.game, (seed,))).split(begin(task, (seed,))[1])
         self.x, self.y = (one.clone().requires_grad_() for one in (x, y))
         rates = algorithm.step_size
         self.of_x, self.of_y = (
@@ -195,7 +196,7 @@ def test_rejection_restores_everything(game: str, reference: str) -> None:
         z, state = algorithm.step(oracle, z, state)
     stubborn = state._replace(reference=torch.full_like(state.reference, -torch.inf))
     if reference == "reestimate":
-        oracle = _Unbeatable(oracle._game, oracle._seeds)
+        oracle = _Unbeatable(OracleState(oracle._game, oracle._state.seeds))
     oracle.resample()
     moved, after = algorithm.step(oracle, z, stubborn)
     assert torch.equal(moved, z)

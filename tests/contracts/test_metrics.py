@@ -9,6 +9,7 @@ import torch
 
 from mmbench.core.game import Game
 from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
 from mmbench.core.streams import generator
 from mmbench.metrics import METRICS
 from mmbench.metrics.base import IterateMetric, Point
@@ -101,11 +102,11 @@ def test_losses_are_those_of_the_game() -> None:
 def test_losses_are_means_over_minibatches() -> None:
     """The mean of so many minibatches of the evaluation stream, dropout off."""
     game, (_, z) = TASKS.build(DIGITS).build(PLACEMENT), begin(TASKS.build(DIGITS))
-    oracle, seen = Oracle(game, SEEDS, "evaluation"), []
+    oracle, seen = Oracle(OracleState(game, SEEDS, "evaluation")), []
     for _ in range(5):
         oracle.resample()
         x, y = oracle.split(z)
-        seen.append(torch.stack(game.losses(x, y, oracle._sample, train=False)))
+        seen.append(torch.stack(game.losses(x, y, oracle._state.sample, train=False)))
     found = measure("losses[minibatches=5]", game, z)
     loss_x, loss_y = (sum(seen) / 5).tolist()
     assert found["loss_x"] == pytest.approx(loss_x, rel=1e-12)

@@ -10,6 +10,7 @@ from images import fake_cifar10, fake_mnist
 from variants import IMAGE_TASK_VARIANTS, TASK_VARIANTS
 
 from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.tasks import TASKS
@@ -114,7 +115,9 @@ def test_a_shared_product_ignores_mates_and_places(
     """To the bit, among as many runs: where a run stands, and who the others are."""
     task = TASKS.build(f"bilinear[dim={dim},smallest=0.1]")
     seeds = tuple(range(task.width))
-    oracle_of = lambda: Oracle(task.build(PLACEMENT._replace(dtype=dtype)), seeds)
+    oracle_of = lambda: Oracle(
+        OracleState(task.build(PLACEMENT._replace(dtype=dtype)), seeds)
+    )
     drawn = torch.Generator().manual_seed(0)
     z = torch.randn(len(seeds), 2 * dim, generator=drawn, dtype=dtype)
     expected = oracle_of().field(z)

@@ -5,7 +5,10 @@ import torch
 from torch.autograd.functional import hessian, jacobian
 
 from mmbench.algorithms import DIRECTIONS
-from mmbench.core.oracle import COUNTED, Oracle
+from mmbench.core.errors import DescriptionError
+from mmbench.core.game import Game
+from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import COUNTED, OracleState
 from mmbench.tasks import TASKS
 from mmbench.testing.tools import PLACEMENT, SEEDS, begin
 
@@ -19,7 +22,9 @@ def one_run(oracle: Oracle, z: torch.Tensor, run: int, player: int):
     def loss(mine: torch.Tensor) -> torch.Tensor:
         every = torch.cat((z[:run], mine[None], z[run + 1 :]))
         # The oracle's own game and minibatch; `losses` would cut the graph.
-        return oracle._game.losses(*oracle.split(every), oracle._sample)[player][run]
+        return oracle._game.losses(*oracle.split(every), oracle._state.sample)[player][
+            run
+        ]
 
     return loss
 
@@ -151,7 +156,7 @@ def test_unroll_differentiates_through_the_answers(
 
 def charged(oracle: Oracle) -> dict[str, list[int]]:
     """What each run has paid, without what costs nothing."""
-    return {name: c.tolist() for name, c in oracle.counts.items() if c.any()}
+    return {name: c.tolist() for name, c in oracle._state.counts.items() if c.any()}
 
 
 @pytest.mark.parametrize(
@@ -189,11 +194,11 @@ def test_masks_and_death_spare() -> None:
     oracle, z = begin(TASKS.build(NET))
     oracle.resample()
     oracle.grad_y(z, on=torch.tensor([True, True, False]))
-    oracle.bury(torch.tensor([False, True, True]))
+    oracle._state.end_runs(torch.tensor([False, True, True]))
     oracle.resample()
     oracle.field(z)
     oracle.losses(z, on=torch.tensor([True, True, False]))
-    assert {name: oracle.counts[name].tolist() for name in COUNTED} == {
+    assert {name: oracle._state.counts[name].tolist() for name in COUNTED} == {
         "grad_x": [0, 1, 1],
         "grad_y": [1, 2, 1],
         "hvps": [0, 0, 0],
@@ -212,13 +217,13 @@ def test_games_without_data_have_no_samples() -> None:
 def test_dropout_is_off_in_evaluation() -> None:
     """`train=False` takes no masks: dropout=0 and evaluation mode agree."""
     game = TASKS.build("digits01[hidden=8,batch=8,dropout=0.5]").build(PLACEMENT)
-    oracle = Oracle(game, SEEDS)
+    oracle = Oracle(OracleState(game, SEEDS))
     z = begin(TASKS.build("digits01[hidden=8,batch=8,dropout=0.5]"))[1]
     oracle.resample()
     evaluated = oracle.losses(z, train=False)
     assert not torch.equal(evaluated[1], oracle.losses(z)[1])
     without = TASKS.build("digits01[hidden=8,batch=8,dropout=0]").build(PLACEMENT)
-    expected = without.losses(*oracle.split(z), oracle._sample)
+    expected = without.losses(*oracle.split(z), oracle._state.sample)
     torch.testing.assert_close(evaluated, expected, rtol=1e-12, atol=0)
 
 
@@ -254,3 +259,83 @@ def test_numbers_of_an_algorithm_do_not_shift_data() -> None:
         drawing.resample()
         still.resample()
         assert torch.equal(drawing.field(z), still.field(z))
+
+
+# ---- what an algorithm can reach ----
+
+# What only the engine may do.
+RESERVED = ("advance", "book", "charge", "counts", "draw", "end_runs", "game", "memory")
+RESERVED += ("restore", "sample", "seeds", "snapshot")
+
+
+def reachable(root: object) -> list[object]:
+    """All that lies behind the public names of an object, and behind theirs."""
+    found: dict[int, object] = {}
+    waiting = [root]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in found or isinstance(one, torch.Tensor | str | int | float):
+            continue
+        found[id(one)] = one
+        if isinstance(one, tuple | list):
+            waiting += one
+        names = [name for name in dir(one) if not name.startswith("_")]
+        waiting += [getattr(one, name) for name in names]
+    return list(found.values())
+
+
+@pytest.mark.parametrize("game", ["bilinear[dim=3]", NET])
+def test_an_algorithm_reaches_neither_game_nor_charges(game: str) -> None:
+    """Neither the oracle nor an answer leads to what only the engine may touch."""
+    oracle, z = begin(TASKS.build(game))
+    oracle.resample()
+    answers = oracle.linearise(z), oracle.unroll(z, 1, lambda y, g, s: (y - g, s), ())
+    for one in reachable((oracle, *answers)):
+        assert not isinstance(one, OracleState | Game)
+        if not isinstance(one, type) and type(one).__module__.startswith("mmbench"):
+            assert not set(RESERVED) & set(dir(one)), one
+
+
+def test_what_an_algorithm_holds_changes_no_charge() -> None:
+    """Writing into what the oracle gives out neither ends a run nor frees it."""
+    oracle, z = begin(TASKS.build("dirac_gan"))
+    oracle.alive.zero_()
+    oracle.grad_x(z)
+    assert charged(oracle) == {"grad_x": [1, 1, 1]}
+
+
+def test_runs_that_are_not_charged_receive_zeros() -> None:
+    """A mask spares a run the charge and the answer."""
+    oracle, z = begin(TASKS.build("quadratic"))
+    on = torch.tensor([True, False, True])
+    at = oracle.linearise(z)
+    x, y = oracle.split(torch.ones_like(z))
+    whole = (
+        *(oracle.grad_x(z), *oracle.grad_y_and_payoff(z), *oracle.losses(z)),
+        *(at.xy(y), at.yx(x), at.xx(x), at.yy(y), *at.through_x(x), *at.through_y(y)),
+    )
+    spared = (
+        oracle.grad_x(z, on=on),
+        *oracle.grad_y_and_payoff(z, on=on),
+        *oracle.losses(z, on=on),
+        *(at.xy(y, on=on), at.yx(x, on=on), at.xx(x, on=on), at.yy(y, on=on)),
+        *(*at.through_x(x, on=on), *at.through_y(y, on=on)),
+    )
+    for answer, expected in zip(spared, whole, strict=True):
+        assert torch.equal(answer[on], expected[on])
+        assert not answer[~on].any()
+    counts = charged(oracle)
+    assert counts.pop("hvps") == [12, 6, 12]
+    assert {(one[0] - one[1], one[0] - one[2]) for one in counts.values()} == {(1, 0)}
+
+
+@pytest.mark.parametrize("rows", [1, 6])
+def test_one_point_a_run_is_asked_for(rows: int) -> None:
+    """More points than are charged, or fewer, are refused before any charge."""
+    oracle, z = begin(TASKS.build("bilinear[dim=3]"))
+    points = z[:1].expand(rows, -1)
+    asked = (oracle.losses, oracle.field, oracle.grad_x, oracle.grad_y)
+    for question in (*asked, oracle.payoff, oracle.linearise):
+        with pytest.raises(DescriptionError, match="one point of each run"):
+            question(points)
+    assert charged(oracle) == {}

@@ -11,7 +11,7 @@ from variants import ALGORITHM_VARIANTS
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.checkpoint import CheckpointSlot, like, pack, unpack
-from mmbench.core.oracle import COUNTED
+from mmbench.core.oracle_state import COUNTED
 from mmbench.engine.cell import Cell
 from mmbench.engine.chunk import Chunk
 from mmbench.engine.run_cell import run_cell

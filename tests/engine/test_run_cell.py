@@ -12,7 +12,7 @@ from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
 from mmbench.core.game import Game
-from mmbench.core.oracle import COUNTED
+from mmbench.core.oracle_state import COUNTED
 from mmbench.core.source import Source
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmbench.core.oracle import COUNTED
+from mmbench.core.oracle_state import COUNTED
 from mmbench.core.status import Status
 from mmbench.engine.cell import LEADING, Cell
 from mmbench.engine.recording import Recording

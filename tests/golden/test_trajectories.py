@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from mmbench.algorithms import ALGORITHMS
-from mmbench.core.oracle import COUNTED
+from mmbench.core.oracle_state import COUNTED
 from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.run_cell import run_cell
 from mmbench.runner.plan import metrics_for

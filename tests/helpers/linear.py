@@ -7,6 +7,7 @@ import torch
 
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
 from mmbench.tasks.base import Task
 from mmbench.testing.tools import PLACEMENT
 
@@ -18,10 +19,10 @@ def step_matrix(algorithm: Algorithm, task: Task) -> np.ndarray:
     game = task.build(PLACEMENT)
     probe = torch.zeros(1, game.dim, dtype=PLACEMENT.dtype)
     remembers = MEMORY in getattr(
-        algorithm.init(Oracle(game, (0,)), probe), "_fields", ()
+        algorithm.init(Oracle(OracleState(game, (0,))), probe), "_fields", ()
     )
     basis = torch.eye(game.dim * (2 if remembers else 1), dtype=PLACEMENT.dtype)
-    oracle = Oracle(game, tuple(range(len(basis))))
+    oracle = Oracle(OracleState(game, tuple(range(len(basis)))))
     z = basis[:, : game.dim]
     state: Any = algorithm.init(oracle, z)
     if remembers:
@@ -39,7 +40,7 @@ def dirac_matrix(
     """Matrix of one step around (0, 0), by central differences."""
     game = task.build(PLACEMENT)
     basis = torch.cat((torch.eye(2), -torch.eye(2))).to(PLACEMENT.dtype) * difference
-    oracle = Oracle(game, (0, 1, 2, 3))
+    oracle = Oracle(OracleState(game, (0, 1, 2, 3)))
     moved, _ = algorithm.step(oracle, basis, algorithm.init(oracle, basis))
     return ((moved[:2] - moved[2:]) / (2 * difference)).T.numpy()
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
 from mmbench.core.streams import generator
 from mmbench.tasks import _gan
 from mmbench.tasks._gan import GANGame, Regulariser, is_zero_sum
@@ -53,7 +54,7 @@ def begun(one: Images) -> tuple[Oracle, Tensor]:
     """An oracle with its first minibatch, and points for three runs."""
     random = torch.Generator().manual_seed(5)
     z = torch.randn(len(SEEDS), one.dim, generator=random, dtype=PLACEMENT.dtype)
-    oracle = Oracle(one, SEEDS, memory=one.memory(z))
+    oracle = Oracle(OracleState(one, SEEDS, memory=one.memory(z)))
     oracle.resample()
     return oracle, z
 
@@ -92,7 +93,7 @@ def penalty(y: Tensor, real: Tensor, made: Tensor, shares: Tensor) -> Tensor:
 
 def losses_of(z: Tensor, run: int, oracle: Oracle, shared: bool, l2: float = 0) -> Any:
     """Wasserstein losses of one run with a penalty of weight 10, as functions of z."""
-    sample, dim_x = oracle._sample, oracle.dim_x
+    sample, dim_x = oracle._state.sample, oracle.dim_x
     x, y = z[:dim_x], z[dim_x:]
     made, real = fake(x, sample.noise[run]), sample.real[run]
     f = judge(y, real).mean() - judge(y, made).mean() - l2 * (y**2).sum()
@@ -226,11 +227,11 @@ def test_memory_is_what_losses_divide_by() -> None:
     """One power iteration an advance; losses use the vectors remembered."""
     built = game(normalised=True)
     oracle, z = begun(built)
-    assert [one.shape[1] for one in oracle.memory] == [4, 8, 16, 1]
-    before, stale = oracle.memory, oracle.losses(z)
-    oracle.advance(z)
+    assert [one.shape[1] for one in oracle._state.memory] == [4, 8, 16, 1]
+    before, stale = oracle._state.memory, oracle.losses(z)
+    oracle._state.advance(z)
     for one, other in zip(
-        oracle.memory,
+        oracle._state.memory,
         built.discriminator.power_iteration(z[:, built.dim_x :], before),
         strict=True,
     ):
@@ -238,12 +239,14 @@ def test_memory_is_what_losses_divide_by() -> None:
     # The minibatch in use keeps its vectors; the next one has the new.
     assert torch.equal(oracle.losses(z)[0], stale[0])
     oracle.resample()
-    for one, other in zip(oracle._sample.vectors, oracle.memory, strict=True):
+    for one, other in zip(
+        oracle._state.sample.vectors, oracle._state.memory, strict=True
+    ):
         assert torch.equal(one, other)
     x, y = oracle.split(z)
-    sample, divided = oracle._sample, y.clone()
+    sample, divided = oracle._state.sample, y.clone()
     tensors = DISCRIMINATOR.layout.split(divided)
-    pairs = zip(oracle.memory[::2], oracle.memory[1::2], strict=True)
+    pairs = zip(oracle._state.memory[::2], oracle._state.memory[1::2], strict=True)
     for name, (left, right) in zip(("0.weight", "3.weight"), pairs, strict=True):
         for run in range(len(z)):
             weight = tensors[name][run]
@@ -259,10 +262,10 @@ def test_memory_of_dead_runs_is_frozen() -> None:
     """Vectors of runs that have ended stay; the others' go on."""
     built = game(normalised=True)
     oracle, z = begun(built)
-    before = oracle.memory
-    oracle.bury(torch.tensor([True, False, True]))
-    oracle.advance(z + 1)
-    for one, other in zip(oracle.memory, before, strict=True):
+    before = oracle._state.memory
+    oracle._state.end_runs(torch.tensor([True, False, True]))
+    oracle._state.advance(z + 1)
+    for one, other in zip(oracle._state.memory, before, strict=True):
         same = [torch.equal(a, b) for a, b in zip(one, other, strict=True)]
         if one.shape[1] > 1:  # a direction of one number has nowhere to go
             assert same == [False, True, False]

@@ -310,7 +310,7 @@ def test_losses_are_cross_entropies(game: str, loss: str) -> None:
     """Both players' losses, written with torch's cross-entropy on logits."""
     oracle, z = begin(TASKS.build(f"{game}[hidden=6,noise=3,batch=8,loss={loss}]"))
     oracle.resample()
-    built, sample = oracle._game, oracle._sample
+    built, sample = oracle._game, oracle._state.sample
     loss_x, loss_y = oracle.losses(z, train=False)
     for run, (x, y) in enumerate(zip(*oracle.split(z), strict=True)):
         make, judge = modules(built.generator, x), modules(built.discriminator, y)

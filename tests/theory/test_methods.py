@@ -9,6 +9,7 @@ from linear import radius, step_matrix
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.acgd import ACGDState
 from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
 from mmbench.tasks import TASKS
 from mmbench.tasks.bilinear import BilinearGame
 from mmbench.testing.tools import PLACEMENT, begin
@@ -241,7 +242,7 @@ def test_box_projection() -> None:
         options = "[ascents=20]" if name == "accept_reject_search" else "[step_size=2]"
         algorithm = ALGORITHMS.build(name + options)
         game = Asked(task, PLACEMENT)
-        oracle, z = Oracle(game, (0, 1, 2)), expected
+        oracle, z = Oracle(OracleState(game, (0, 1, 2))), expected
         state = algorithm.init(oracle, z)
         for _ in range(4):
             z, state = algorithm.step(oracle, z, state)

@@ -21,6 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.game import Game
+from mmbench.core.oracle import Oracle
 from mmbench.core.placement import Placement
 from mmbench.core.precision import rounding
 from mmbench.core.printable import printable
@@ -28,7 +29,7 @@ from mmbench.core.streams import generator
 from mmbench.core.vectors import Mask, keep, largest
 from mmbench.engine.compiled.c_loop import Loop
 from mmbench.engine.compiled.c_operations import UnsupportedError
-from mmbench.engine.compiled.oracles import RecordingOracle, TracingOracle
+from mmbench.engine.compiled.oracles import RecordingState, TracingState
 from mmbench.engine.recording import SHOWN
 from mmbench.tasks.base import Task
 
@@ -98,7 +99,7 @@ class Block:
         self.seconds = 0.0
         probe, run, sizes = self._examples(runs)
         probe.resample()
-        self._varied(sizes).step(probe, run.z, run.state)
+        self._varied(sizes).step(Oracle(probe), run.z, run.state)
         self.draws, self._turns = tuple(probe.draws), tuple(probe.turns)
         self._round = math.lcm(*(of for _, of in self._turns))  # steps until all recur
         self.length = LENGTH if not self.draws and self._round == 1 else 1
@@ -217,21 +218,21 @@ class Block:
 
         self._steps = steps
 
-    def _examples(self, runs: int) -> tuple[RecordingOracle, RunState, tuple]:
+    def _examples(self, runs: int) -> tuple[RecordingState, RunState, tuple]:
         """An oracle of so many runs, these before their first step, and step sizes."""
         game = self._game
         first = self._task.start(game, generator(0, "start")).to(game.device)
         z = game.project(first.expand(runs, -1).contiguous())
         memory = game.memory(z)
-        oracle = RecordingOracle(game, (0,) * runs, memory)
-        state = self._algorithm.init(oracle, z)
-        oracle.draws.clear()
+        probe = RecordingState(game, (0,) * runs, memory)
+        state = self._algorithm.init(Oracle(probe), z)
+        probe.draws.clear()
         alive = torch.ones(runs, dtype=torch.bool, device=game.device)
         run = self._begun(z, alive, state, memory)
         sizes = tuple(torch.ones_like(z[:, :1]) for _ in range(2 * self._swept))
         # Tensors of their own: a tracer takes one that is given twice for one.
         own = [one.clone().contiguous() for one in leaves((run, sizes))]
-        return oracle, *filled((run, sizes), own)
+        return probe, *filled((run, sizes), own)
 
     def _begun(self, z: Tensor, alive: Mask, state: Any, memory: tuple) -> RunState:
         """Runs at the beginning of a block."""
@@ -286,20 +287,20 @@ class Block:
         z, alive, ended, how, lived, state, memory, own = run
         seeds = (0,) * len(z)
         turns = [((first + ahead) % of, of) for first, of in self._turns]
-        oracle = TracingOracle(
+        traced = TracingState(
             self._game, seeds, memory, alive, self.draws, values, turns
         )
-        oracle.resample()
+        traced.resample()
         algorithm = self._varied(sizes)
-        moved, new = algorithm.step(oracle, z, state)
+        moved, new = algorithm.step(Oracle(traced), z, state)
         begun = alive if on is None else alive & on
         size = largest(moved)
         sound = size <= self._task.limit
         going, dying = begun & sound, begun & ~sound
-        self.same = oracle.same
+        self.same = traced.same
         own = own | {
             what: own[what] + charged * begun if what in own else charged
-            for what, charged in oracle.own.items()
+            for what, charged in traced.own.items()
         }
         fate = torch.where(torch.isfinite(size), DIVERGED, NONFINITE).int()
         ended, how = torch.where(dying, k, ended), torch.where(dying, fate, how)

@@ -1,4 +1,4 @@
-"""Taped oracle: what a step asks of an oracle, as a function of tensors alone."""
+"""States of an oracle that turn what one step asks into a function of tensors."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -8,18 +8,18 @@ from torch import Tensor
 
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
-from mmbench.core.oracle import COUNTED, Draw, Oracle
+from mmbench.core.oracle_state import COUNTED, Draw, OracleState
 from mmbench.core.vectors import Mask
 
-Turn = tuple[int, int]  # whose it is, and of how many
+Turn = tuple[int, int]  # whose turn it is, and the number of turns
 
 
-class RecordingOracle(Oracle):
-    """An oracle that notes what is drawn from it, and whose turn it was.
+class RecordingState(OracleState):
+    """A state that records what is drawn from it, and whose turn it was.
 
     Attributes:
-        draws: in their order.
-        turns: in theirs.
+        draws: what was drawn, in order.
+        turns: the turns asked for, in order.
     """
 
     def __init__(self, game: Game, seeds: tuple[int, ...], memory: tuple) -> None:
@@ -28,31 +28,32 @@ class RecordingOracle(Oracle):
         self.turns: list[Turn] = []
 
     def turn(self, count: Int[Tensor, "runs"], of: int) -> int:
-        """Whose turn it is."""
+        """Return whose turn it is, and record it."""
         found = super().turn(count, of)
         self.turns.append((found, of))
         return found
 
-    def _draw(self, what: Draw) -> Any:
+    def draw(self, what: Draw) -> Any:
+        """Return the next value of a stream, and record what was drawn."""
         self.draws.append(what)
-        return super()._draw(what)
+        return super().draw(what)
 
 
-class TracingOracle(Oracle):
-    """An oracle of one step: given its draws, it keeps its charges apart.
+class TracingState(OracleState):
+    """The state of one step: its draws are given, and its charges are kept apart.
 
     Args:
         game: the game asked.
-        seeds: one a run; only their number counts.
-        memory: what the game remembers.
+        seeds: one for each run; only their number counts.
+        memory: the memory of the game.
         alive: runs that pay.
         draws: what the step will draw, in order.
-        values: of these draws.
-        turns: whose it is in this step.
+        values: the values of these draws.
+        turns: the turns that the step will ask for, in order.
 
     Attributes:
-        same: charges to every living run, plain numbers.
-        own: charges that differ from run to run, by what was counted.
+        same: charges to every living run, as plain numbers.
+        own: charges that differ from run to run, by name.
     """
 
     def __init__(
@@ -66,13 +67,14 @@ class TracingOracle(Oracle):
         turns: Iterable[Turn] = (),
     ) -> None:
         super().__init__(game, seeds, memory=memory)
-        self._alive = alive
+        self.alive = alive
         self._given: Iterator[tuple[Draw, Any]] = zip(draws, values, strict=True)
         self._turns = iter(turns)
         self.same = dict.fromkeys(COUNTED, 0)
         self.own: dict[str, Int[Tensor, runs]] = {}
 
-    def _draw(self, what: Draw) -> Any:
+    def draw(self, what: Draw) -> Any:
+        """Return the value given for this draw."""
         expected, value = next(self._given, (None, None))
         if expected != what:
             raise DescriptionError(
@@ -81,7 +83,7 @@ class TracingOracle(Oracle):
         return value
 
     def turn(self, count: Int[Tensor, "runs"], of: int) -> int:
-        """Whose turn it is."""
+        """Return the turn given for this step."""
         found, expected = next(self._turns, (0, 0))
         if expected != of:
             raise DescriptionError(
@@ -89,9 +91,10 @@ class TracingOracle(Oracle):
             )
         return found
 
-    def _charge(self, what: str, amount: int, on: Mask | None = None) -> None:
+    def charge(self, name: str, amount: int, on: Mask | None = None) -> None:
+        """Keep a charge, apart from those of other steps."""
         if on is None:
-            self.same[what] += amount
+            self.same[name] += amount
         else:
-            charged = amount * (on & self._alive).int()
-            self.own[what] = self.own[what] + charged if what in self.own else charged
+            charged = amount * (on & self.alive).int()
+            self.own[name] = self.own[name] + charged if name in self.own else charged

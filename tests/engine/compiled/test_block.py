@@ -13,13 +13,14 @@ from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.cost import Cost
 from mmbench.core.errors import DescriptionError
-from mmbench.core.oracle import COUNTED
+from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import COUNTED
 from mmbench.core.placement import Placement
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.compiled import block
 from mmbench.engine.compiled.c_operations import UnsupportedError
-from mmbench.engine.compiled.oracles import TracingOracle
+from mmbench.engine.compiled.oracles import TracingState
 from mmbench.engine.run_cell import run_cell
 from mmbench.engine.trajectory import Trajectory
 from mmbench.runner.compute import compute_and_store
@@ -397,9 +398,8 @@ def test_a_step_must_draw_the_same_each_time() -> None:
     task = TASKS.build(SMALL)
     game = task.build(PLACEMENT)
     alive = torch.ones(2, dtype=torch.bool)
-    oracle = TracingOracle(
-        game, (0, 1), (), alive, [("normal", 3)], [torch.zeros(2, 3)]
-    )
+    state = TracingState(game, (0, 1), (), alive, [("normal", 3)], [torch.zeros(2, 3)])
+    oracle = Oracle(state)
     with pytest.raises(DescriptionError, match="must draw the same"):
         oracle.normal(4)
 
@@ -408,7 +408,7 @@ def test_a_step_must_take_the_same_turns() -> None:
     """The same."""
     game = TASKS.build("bilinear").build(PLACEMENT)
     alive = torch.ones(2, dtype=torch.bool)
-    oracle = TracingOracle(game, (0, 1), (), alive, [], [], [(1, 2)])
+    oracle = Oracle(TracingState(game, (0, 1), (), alive, [], [], [(1, 2)]))
     assert oracle.turn(torch.tensor([8, 8]), of=2) == 1
     with pytest.raises(DescriptionError, match="same turns"):
         oracle.turn(torch.tensor([8, 8]), of=3)
