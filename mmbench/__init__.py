@@ -1,56 +1,78 @@
 """mmbench: a benchmark harness for min-max algorithms.
 
-The flow of one run: a `Suite` names grids of tasks and algorithms (`suites`); `plan`
-crosses them into cells, each with a key; `engine.run_cell` computes all runs of a cell
-as one batch; `execute` does so for the cells that a `store` lacks; `frame` makes one
-tidy table of what is stored; `report` turns it into a page.
+The flow of one run: a `Suite` names grids of tasks and algorithms (`suites`); the
+`runner` crosses them into cells, each with a key, and computes those that the `store`
+lacks; the `engine` computes all runs of a cell as one batch; the `analysis` makes one
+tidy table of what is stored, and a report of the table.
 
     import mmbench
 
     frame = mmbench.run(tasks=["bilinear"], algorithms=["gda", "extragradient"])
 
-Names are loaded on first use, so that `import mmbench` is light.
+Names are imported on first use, so that `import mmbench` is fast.
 """
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Adam",
-    "Algorithm",
-    "Cost",
-    "Game",
-    "Metric",
-    "Oracle",
-    "Plain",
-    "RMSProp",
-    "Source",
-    "Task",
-    "load",
-    "run",
-]
+from mmbench.core.lazy import lazy_names
 
-_HOMES = {
-    "Adam": "mmbench.algorithms._directions",
-    "Algorithm": "mmbench.algorithms.base",
-    "Cost": "mmbench.core.cost",
-    "Game": "mmbench.core.game",
-    "Metric": "mmbench.metrics.base",
-    "Oracle": "mmbench.core.oracle",
-    "Plain": "mmbench.algorithms._directions",
-    "RMSProp": "mmbench.algorithms._directions",
-    "Source": "mmbench.core.source",
-    "Task": "mmbench.tasks.base",
-    "load": "mmbench.analysis.results",
-    "run": "mmbench.api",
-}
+# For type checkers and editors; nothing is imported before it is used.
+if TYPE_CHECKING:
+    from mmbench import algorithms as algorithms
+    from mmbench import metrics as metrics
+    from mmbench import suites as suites
+    from mmbench import tasks as tasks
+    from mmbench import testing as testing
+    from mmbench.algorithms._directions import Adam as Adam
+    from mmbench.algorithms._directions import Plain as Plain
+    from mmbench.algorithms._directions import RMSProp as RMSProp
+    from mmbench.algorithms.base import Algorithm as Algorithm
+    from mmbench.analysis.results import load as load
+    from mmbench.api import run as run
+    from mmbench.core.capability import Capability as Capability
+    from mmbench.core.cost import Cost as Cost
+    from mmbench.core.game import Game as Game
+    from mmbench.core.oracle import Oracle as Oracle
+    from mmbench.core.placement import Placement as Placement
+    from mmbench.core.source import Source as Source
+    from mmbench.engine.step_size_map import step_map as step_map
+    from mmbench.metrics.base import Column as Column
+    from mmbench.metrics.base import IterateMetric as IterateMetric
+    from mmbench.metrics.base import Metric as Metric
+    from mmbench.metrics.base import Point as Point
+    from mmbench.metrics.base import TrajectoryMetric as TrajectoryMetric
+    from mmbench.suites.base import Grid as Grid
+    from mmbench.suites.base import Suite as Suite
+    from mmbench.tasks.base import Target as Target
+    from mmbench.tasks.base import Task as Task
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'mmbench' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+_NAMES = (
+    "mmbench.algorithms._directions:Adam",
+    "mmbench.algorithms.base:Algorithm",
+    "mmbench.core.capability:Capability",
+    "mmbench.metrics.base:Column",
+    "mmbench.core.cost:Cost",
+    "mmbench.core.game:Game",
+    "mmbench.suites.base:Grid",
+    "mmbench.metrics.base:IterateMetric",
+    "mmbench.metrics.base:Metric",
+    "mmbench.core.oracle:Oracle",
+    "mmbench.core.placement:Placement",
+    "mmbench.algorithms._directions:Plain",
+    "mmbench.metrics.base:Point",
+    "mmbench.algorithms._directions:RMSProp",
+    "mmbench.core.source:Source",
+    "mmbench.suites.base:Suite",
+    "mmbench.tasks.base:Target",
+    "mmbench.tasks.base:Task",
+    "mmbench.metrics.base:TrajectoryMetric",
+    "mmbench.analysis.results:load",
+    "mmbench.api:run",
+    "mmbench.engine.step_size_map:step_map",
+    "mmbench.algorithms",
+    "mmbench.metrics",
+    "mmbench.suites",
+    "mmbench.tasks",
+    "mmbench.testing",
+)
+__getattr__, __dir__ = lazy_names(__name__, _NAMES)

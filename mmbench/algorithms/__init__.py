@@ -1,6 +1,40 @@
-"""The registry of algorithms, in the order reports show them."""
+"""The registry of algorithms, in the order reports show them, and their classes.
 
+A class is imported when it is first used: `from mmbench.algorithms import CGD`.
+"""
+
+from typing import TYPE_CHECKING
+
+from mmbench.core.lazy import lazy_names
 from mmbench.core.registry import Registry
+
+# For type checkers and editors; nothing is imported before it is used.
+if TYPE_CHECKING:
+    from mmbench.algorithms._acceptance import Acceptance as Acceptance
+    from mmbench.algorithms._acceptance import Annealed as Annealed
+    from mmbench.algorithms._acceptance import Constant as Constant
+    from mmbench.algorithms._acceptance import Every as Every
+    from mmbench.algorithms._directions import Adam as Adam
+    from mmbench.algorithms._directions import Direction as Direction
+    from mmbench.algorithms._directions import Plain as Plain
+    from mmbench.algorithms._directions import RMSProp as RMSProp
+    from mmbench.algorithms.accept_reject import AcceptReject as AcceptReject
+    from mmbench.algorithms.accept_reject_search import (
+        AcceptRejectSearch as AcceptRejectSearch,
+    )
+    from mmbench.algorithms.acgd import ACGD as ACGD
+    from mmbench.algorithms.alone import Alone as Alone
+    from mmbench.algorithms.alternating_gda import AlternatingGDA as AlternatingGDA
+    from mmbench.algorithms.base import Algorithm as Algorithm
+    from mmbench.algorithms.cgd import CGD as CGD
+    from mmbench.algorithms.extragradient import Extragradient as Extragradient
+    from mmbench.algorithms.gda import GDA as GDA
+    from mmbench.algorithms.omd import OMD as OMD
+    from mmbench.algorithms.one_sided_cgd import OneSidedCGD as OneSidedCGD
+    from mmbench.algorithms.past_extragradient import (
+        PastExtragradient as PastExtragradient,
+    )
+    from mmbench.algorithms.unrolled import Unrolled as Unrolled
 
 _HERE = "mmbench.algorithms"
 
@@ -43,3 +77,13 @@ ALGORITHMS = Registry(
         "one_sided_cgd": f"{_HERE}.one_sided_cgd:OneSidedCGD",
     },
 )
+
+_NAMES = (
+    *DIRECTIONS.members.values(),
+    *ACCEPTANCES.members.values(),
+    *ALGORITHMS.members.values(),
+    f"{_HERE}.base:Algorithm",
+    f"{_HERE}._directions:Direction",
+    f"{_HERE}._acceptance:Acceptance",
+)
+__getattr__, __dir__ = lazy_names(__name__, _NAMES)

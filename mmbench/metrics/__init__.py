@@ -1,6 +1,39 @@
-"""The registry of metrics, in the order reports show them."""
+"""The registry of metrics, in the order reports show them, and their classes.
 
+A class is imported when it is first used: `from mmbench.metrics import Distance`.
+"""
+
+from typing import TYPE_CHECKING
+
+from mmbench.core.lazy import lazy_names
 from mmbench.core.registry import Registry
+
+# For type checkers and editors; nothing is imported before it is used.
+if TYPE_CHECKING:
+    from mmbench.metrics.base import Column as Column
+    from mmbench.metrics.base import IterateMetric as IterateMetric
+    from mmbench.metrics.base import Metric as Metric
+    from mmbench.metrics.base import Point as Point
+    from mmbench.metrics.base import TrajectoryMetric as TrajectoryMetric
+    from mmbench.metrics.class_histogram import ClassHistogram as ClassHistogram
+    from mmbench.metrics.classifier_score import ClassifierScore as ClassifierScore
+    from mmbench.metrics.digit_coverage import DigitCoverage as DigitCoverage
+    from mmbench.metrics.distance import Distance as Distance
+    from mmbench.metrics.drift import Drift as Drift
+    from mmbench.metrics.field_norm import FieldNorm as FieldNorm
+    from mmbench.metrics.forgetting import Forgetting as Forgetting
+    from mmbench.metrics.frechet_distance import FrechetDistance as FrechetDistance
+    from mmbench.metrics.frechet_infinity import FrechetInfinity as FrechetInfinity
+    from mmbench.metrics.gap import Gap as Gap
+    from mmbench.metrics.kernel_distance import KernelDistance as KernelDistance
+    from mmbench.metrics.losses import Losses as Losses
+    from mmbench.metrics.mode_coverage import ModeCoverage as ModeCoverage
+    from mmbench.metrics.precision_recall import PrecisionRecall as PrecisionRecall
+    from mmbench.metrics.rate import Rate as Rate
+    from mmbench.metrics.sliced_wasserstein import (
+        SlicedWasserstein as SlicedWasserstein,
+    )
+    from mmbench.metrics.worst import Worst as Worst
 
 _HERE = "mmbench.metrics"
 
@@ -27,3 +60,13 @@ METRICS = Registry(
         "forgetting": f"{_HERE}.forgetting:Forgetting",
     },
 )
+
+_NAMES = (
+    *METRICS.members.values(),
+    f"{_HERE}.base:Column",
+    f"{_HERE}.base:IterateMetric",
+    f"{_HERE}.base:Metric",
+    f"{_HERE}.base:Point",
+    f"{_HERE}.base:TrajectoryMetric",
+)
+__getattr__, __dir__ = lazy_names(__name__, _NAMES)

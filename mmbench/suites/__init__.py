@@ -1,6 +1,27 @@
-"""The registry of built-in suites."""
+"""The registry of built-in suites, and the classes that a suite is made of.
 
+A suite is imported when it is first used: `from mmbench.suites import Grid, Suite`.
+"""
+
+from typing import TYPE_CHECKING
+
+from mmbench.core.lazy import lazy_names
 from mmbench.core.registry import Registry
+
+# For type checkers and editors; nothing is imported before it is used.
+if TYPE_CHECKING:
+    from mmbench.suites.base import Grid as Grid
+    from mmbench.suites.base import Suite as Suite
+    from mmbench.suites.gan import GAN as GAN
+    from mmbench.suites.icr_cifar10 import ICR_CIFAR10 as ICR_CIFAR10
+    from mmbench.suites.icr_cifar10 import ICR_CIFAR10_SMALL as ICR_CIFAR10_SMALL
+    from mmbench.suites.icr_figure5 import ICR_FIGURE5 as ICR_FIGURE5
+    from mmbench.suites.icr_figure5 import ICR_FIGURE5_SMALL as ICR_FIGURE5_SMALL
+    from mmbench.suites.mnist_icr import MNIST_ICR as MNIST_ICR
+    from mmbench.suites.mnist_icr import MNIST_ICR_SMALL as MNIST_ICR_SMALL
+    from mmbench.suites.quick import QUICK as QUICK
+    from mmbench.suites.smoke import SMOKE as SMOKE
+    from mmbench.suites.toy import TOY as TOY
 
 _HERE = "mmbench.suites"
 
@@ -21,3 +42,10 @@ SUITES = Registry(
         "icr_figure5_small": f"{_HERE}.icr_figure5:ICR_FIGURE5_SMALL",
     },
 )
+
+_NAMES = (
+    *SUITES.members.values(),
+    f"{_HERE}.base:Grid",
+    f"{_HERE}.base:Suite",
+)
+__getattr__, __dir__ = lazy_names(__name__, _NAMES)

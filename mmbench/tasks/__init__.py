@@ -1,6 +1,25 @@
-"""The registry of tasks, in the order reports show them."""
+"""The registry of tasks, in the order reports show them, and their classes.
 
+A class is imported when it is first used: `from mmbench.tasks import Quadratic`.
+"""
+
+from typing import TYPE_CHECKING
+
+from mmbench.core.lazy import lazy_names
 from mmbench.core.registry import Registry
+
+# For type checkers and editors; nothing is imported before it is used.
+if TYPE_CHECKING:
+    from mmbench.tasks.base import Target as Target
+    from mmbench.tasks.base import Task as Task
+    from mmbench.tasks.bilinear import Bilinear as Bilinear
+    from mmbench.tasks.cifar10 import CIFAR10 as CIFAR10
+    from mmbench.tasks.digits01 import Digits01 as Digits01
+    from mmbench.tasks.dirac_gan import DiracGAN as DiracGAN
+    from mmbench.tasks.four_gaussians import FourGaussians as FourGaussians
+    from mmbench.tasks.mnist01 import MNIST01 as MNIST01
+    from mmbench.tasks.mnist_icr import MNISTICR as MNISTICR
+    from mmbench.tasks.quadratic import Quadratic as Quadratic
 
 _HERE = "mmbench.tasks"
 
@@ -18,3 +37,10 @@ TASKS = Registry(
         "cifar10": f"{_HERE}.cifar10:CIFAR10",
     },
 )
+
+_NAMES = (
+    *TASKS.members.values(),
+    f"{_HERE}.base:Task",
+    f"{_HERE}.base:Target",
+)
+__getattr__, __dir__ = lazy_names(__name__, _NAMES)
