@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mmbench.tasks import _cifar10_data, _digit_data
-from mmbench.tasks._data_files import DATA_VARIABLE, Part
+from mmbench.tasks._data_files import DATA_VARIABLE, DataFile
 
 
 def blobs(count: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -71,7 +71,7 @@ def fake_cifar10(
             written = rows.numpy().tobytes()
             (folder / part.name).write_bytes(written)
             digest = hashlib.sha256(written).hexdigest()
-            parts.append(Part(part.name, len(written), digest, len(rows)))
+            parts.append(DataFile(part.name, len(written), digest, len(rows)))
         monkeypatch.setitem(_cifar10_data._PARTS, split, tuple(parts))
     monkeypatch.setenv(DATA_VARIABLE, str(folder.parent))
     return folder.parent
@@ -109,7 +109,7 @@ def fake_mnist(
             written = gzip.compress(header + tensor.numpy().tobytes())
             (folder / part.name).write_bytes(written)
             digest = hashlib.sha256(written).hexdigest()
-            parts.append(Part(part.name, len(written), digest, count))
+            parts.append(DataFile(part.name, len(written), digest, count))
         monkeypatch.setitem(_digit_data._MNIST, split, tuple(parts))
     monkeypatch.setenv(DATA_VARIABLE, str(folder.parent))
     return folder.parent

@@ -211,7 +211,7 @@ def told(**values: Any) -> Callable[[dict[str, Any]], None]:
     return lambda footer: footer.update(values)
 
 
-def coerce(**values: Any) -> Callable[[dict[str, Any]], None]:
+def described(**values: Any) -> Callable[[dict[str, Any]], None]:
     """Other values in a footer's description."""
     return lambda footer: footer["description"].update(values)
 

@@ -100,7 +100,7 @@ def cut(content: bytes, at: int, luck: random.Random) -> bytes:
     return content[:at] + content[at + luck.randrange(1, 9) :]
 
 
-def remeasured(content: bytes, at: int, luck: random.Random) -> bytes:
+def insert(content: bytes, at: int, luck: random.Random) -> bytes:
     """Bytes were slipped in."""
     return content[:at] + luck.randbytes(luck.randrange(1, 9)) + content[at:]
 
@@ -120,7 +120,7 @@ def replaced(content: bytes, at: int, by: bytes) -> bytes:
     return (content[:at] + by + content[at + len(by) :])[: len(content)]
 
 
-CHANGES = (flip, zeros, noise, cut, more, twice, short)
+CHANGES = (flip, zeros, noise, cut, insert, twice, short)
 TABLE = (
     "first magic",
     "page headers",
