@@ -1,5 +1,8 @@
 """What all tests share: one thread, and shapes and types checked at every call."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -25,3 +28,25 @@ def _one_thread() -> None:
 def regenerate(request: pytest.FixtureRequest) -> bool:
     """Whether golden trajectories are to be written anew."""
     return bool(request.config.getoption("--regenerate"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    """Return an empty store."""
+    from mmbench.store.folder import Store
+
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def report_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which the results of the report are computed."""
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="session")
+def results(report_folder: Path) -> Any:
+    """Return results of toys, a GAN of points, one of images, and a broken cell."""
+    from report_results import compute_results
+
+    return compute_results(report_folder)

@@ -8,6 +8,8 @@ import pytest
 import mmbench
 from mmbench.algorithms.gda import GDA
 from mmbench.core.errors import DeviceError, MmbenchError
+from mmbench.runner.provenance import same_environment
+from mmbench.store.folder import Store
 from mmbench.tasks.bilinear import Bilinear
 
 SMALL = {"seeds": 2, "steps": 4, "records": 2}
@@ -112,3 +114,18 @@ def test_bad_questions_are_refused(ask: dict, sentence: str) -> None:
 def test_device_error_is_ours() -> None:
     """A device that is not there is one of our errors."""
     assert issubclass(DeviceError, MmbenchError)
+
+
+def test_run_takes_same_environment(store: Store) -> None:
+    """`mmbench.run` computes a cell of another version again, if asked."""
+    asked = dict(seeds=2, steps=3, records=1, store=store.folder)
+    mmbench.run(["bilinear"], ["gda"], **asked)
+    (key,) = store
+    footer = store.footer(key)
+    footer["provenance"] |= {"torch": "2.0.0"}
+    store.put(key, store.frame(key), footer, {})
+    version = store.version(key)
+    mmbench.run(["bilinear"], ["gda"], **asked)
+    assert store.version(key) == version
+    mmbench.run(["bilinear"], ["gda"], **asked, same_environment=True)
+    assert same_environment(store.footer(key)["provenance"])

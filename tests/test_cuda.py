@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from variants import ALGORITHM_VARIANTS, TASK_VARIANTS
+from spec_variants import ALGORITHM_VARIANTS, TASK_VARIANTS
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.placement import Placement

@@ -1,4 +1,4 @@
-"""A few of the inputs of `tests/slow/test_fuzz.py`, always the same ones."""
+"""A fixed sample of the inputs of `tests/slow/test_fuzz.py`."""
 
 import fuzzing
 import pytest
@@ -14,8 +14,8 @@ SHARE = {
 
 
 @pytest.mark.parametrize("kind", fuzzing.KINDS)
-def test_whatever_is_thrown_at_it(kind: str) -> None:
-    """No traceback, a known exit code, and a refusal that says what was wrong."""
+def test_every_input_is_computed_or_refused(kind: str) -> None:
+    """There is no traceback, a known exit code, and a refusal is a sentence."""
     inputs, attempt, _ = fuzzing.KINDS[kind]
 
     @given(inputs)
@@ -26,8 +26,8 @@ def test_whatever_is_thrown_at_it(kind: str) -> None:
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
-    def thrown(one: object) -> None:
-        attempt(one)
+    def tried(value: object) -> None:
+        attempt(value)
 
     with fuzzing.empty_folder():
-        thrown()
+        tried()

@@ -1,7 +1,7 @@
 """Every algorithm, and every variant of it, keeps what an algorithm must keep."""
 
 import pytest
-from variants import ALGORITHM_VARIANTS
+from spec_variants import ALGORITHM_VARIANTS
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.tasks import TASKS

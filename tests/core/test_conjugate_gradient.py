@@ -126,3 +126,15 @@ def test_directions_of_no_curvature_end_a_run() -> None:
     found = conjugate_gradient(Product(a), b, tolerance=1e-12, limit=50)
     assert torch.isfinite(found.x).all()
     torch.testing.assert_close(found.x[1].tolist(), [1.0, 0.5], rtol=1e-12, atol=0)
+
+
+def test_a_stopped_run_of_the_solver_keeps_its_answer() -> None:
+    """A run whose numbers have broken down is the same beside one that goes on."""
+    diagonals = torch.tensor([[1e30] * 3, [1.0, 2.0, 3.0]])
+    b = torch.tensor([[1e10, 2e10, 1e10], [1.0, 2.0, 1.0]])
+    alone = conjugate_gradient(
+        lambda v, _: diagonals[:1] * v, b[:1], tolerance=1e-6, limit=20
+    )
+    beside = conjugate_gradient(lambda v, _: diagonals * v, b, tolerance=1e-6, limit=20)
+    assert torch.equal(alone.x[0], beside.x[0])
+    assert torch.isfinite(beside.x).all()

@@ -1,4 +1,4 @@
-"""Registries: names, words, nearest names, and classes from outside."""
+"""Registries: names, specs, nearest names and external classes."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,6 @@ from mmbench.algorithms import ALGORITHMS, DIRECTIONS
 from mmbench.algorithms.gda import GDA
 from mmbench.core.description import digest, reference_of, text
 from mmbench.core.errors import DescriptionError, MmbenchError, UnknownNameError
-from mmbench.core.spec import Reference, parse
 from mmbench.metrics import METRICS
 from mmbench.tasks import TASKS
 
@@ -64,34 +63,7 @@ def mine(tmp_path: Path) -> Path:
     return path
 
 
-# ---- words ----
-
-
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        ("gda", Reference("gda", {})),
-        ("  gda  ", Reference("gda", {})),
-        ("gda[]", Reference("gda", {})),
-        ("gda[k=3]", Reference("gda", {"k": 3})),
-        ("gda[k=3,]", Reference("gda", {"k": 3})),
-        ("gda[ k = 3 , s = 1e-3 ]", Reference("gda", {"k": 3, "s": 1e-3})),
-        ("gda[s=(1,2.5)]", Reference("gda", {"s": (1, 2.5)})),
-        (
-            "gda[a=true,b=False,c=none]",
-            Reference("gda", {"a": True, "b": False, "c": None}),
-        ),
-        (
-            "a[d=b[c=d[e=-1]]]",
-            Reference("a", {"d": Reference("b", {"c": Reference("d", {"e": -1})})}),
-        ),
-        ("x/y.py:Mine[k=3]", Reference("x/y.py:Mine", {"k": 3})),
-        ("/a b/y.py:Mine", Reference("/a b/y.py:Mine", {})),
-    ],
-)
-def test_parse(written: str, expected: Reference) -> None:
-    """Names, numbers, pairs, truth values and nested names."""
-    assert parse(written) == expected
+# ---- specs ----
 
 
 @pytest.mark.parametrize(
@@ -198,7 +170,7 @@ def test_described_takes_words_and_members() -> None:
         TASKS.coerce(GDA())
 
 
-# ---- classes from outside ----
+# ---- external classes ----
 
 
 def test_outside_class(mine: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from variants import ALGORITHM_VARIANTS, IMAGE_TASK_VARIANTS, TASK_VARIANTS
+from spec_variants import ALGORITHM_VARIANTS, IMAGE_TASK_VARIANTS, TASK_VARIANTS
 
 from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS
 from mmbench.algorithms.base import Algorithm

@@ -1,7 +1,7 @@
-"""What the fuzz tests throw at mmbench, and what may come back.
+"""Inputs of the fuzz tests, and checks of what mmbench makes of them.
 
-Inputs are valid words with something broken in them, or random text; how many of each
-is up to the test. Sizes are kept small, for what is not refused is computed.
+Inputs are valid specs with an error in them, or random text. Sizes are small, since
+an input that is not refused is computed.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 from hypothesis import strategies as st
-from variants import ALGORITHM_VARIANTS
+from spec_variants import ALGORITHM_VARIANTS
 
 from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS
 from mmbench.cli import VERBS, main
@@ -34,21 +34,21 @@ from mmbench.tasks import TASKS
 FAMILIES = (TASKS, ALGORITHMS, METRICS, DIRECTIONS, ACCEPTANCES)
 TASK_WORDS = ("bilinear", "quadratic[a=-3]", "dirac_gan[loss=wasserstein,clip=1]")
 
-# ---- what may come back ----
+# ---- checks ----
 
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def one_sentence(error: Exception) -> None:
-    """An error on purpose, which says something."""
+def check_sentence(error: Exception) -> None:
+    """Check that an error is one of mmbench's, with a sentence as its message."""
     assert isinstance(error, MmbenchError)
-    said = " ".join(str(error).split())
-    assert len(said.split()) >= 3, said
-    assert said[-1] in ".?'", said
+    message = " ".join(str(error).split())
+    assert len(message.split()) >= 3, message
+    assert message[-1] in ".?'", message
 
 
 def check(result: Result) -> None:
-    """No traceback, a known exit code, and for a refusal one sentence."""
+    """Check that a command ends with a known exit code, or is refused in a sentence."""
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code in (0, 1, 2, 130)
@@ -57,17 +57,17 @@ def check(result: Result) -> None:
     if result.exit_code == 2 and "\nCommands:\n" not in result.stderr:
         lines = result.stderr.splitlines()
         if lines[0].startswith("Usage: "):  # click's own, with advice before
-            told = [one for one in lines if one.startswith("Error: ")]
+            errors = [line for line in lines if line.startswith("Error: ")]
         else:
-            told = lines
-        assert len(told) == 1, result.stderr
-        assert told[0].startswith("Error: "), result.stderr
-        assert len(told[0].split()) >= 3
+            errors = lines
+        assert len(errors) == 1, result.stderr
+        assert errors[0].startswith("Error: "), result.stderr
+        assert len(errors[0].split()) >= 3
 
 
 @contextlib.contextmanager
-def standing_in(folder: Path) -> Iterator[None]:
-    """The working folder, for a while."""
+def working_in(folder: Path) -> Iterator[None]:
+    """Change the working folder within a block."""
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -78,8 +78,8 @@ def standing_in(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def empty_folder() -> Iterator[Path]:
-    """An empty folder to stand in."""
-    with tempfile.TemporaryDirectory() as name, standing_in(Path(name)):
+    """Work in an empty folder within a block."""
+    with tempfile.TemporaryDirectory() as name, working_in(Path(name)):
         yield Path(name)
 
 
@@ -113,7 +113,7 @@ text = st.lists(letters, max_size=8).map("".join)
 
 @st.composite
 def broken(draw: st.DrawFn, valid: st.SearchStrategy[str]) -> str:
-    """Valid words with a few pieces put in, taken out or doubled."""
+    """Draw a valid spec with a few characters inserted, deleted or replaced."""
     words = draw(valid)
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(words)))
@@ -126,8 +126,8 @@ numbers = st.integers(-2, 5).map(str) | st.sampled_from(["0.1", "1e-9", "(1,2)",
 
 
 @st.composite
-def wordy(draw: st.DrawFn, family: Registry) -> str:
-    """A member with parameters, of this family or not, with values that may fit."""
+def specs(draw: st.DrawFn, family: Registry) -> str:
+    """Draw a spec of a member with parameters; neither need fit the family."""
     members = [name for one in (family, family, *FAMILIES) for name in one]
     name = draw(st.sampled_from([*members, *ALGORITHM_VARIANTS]))
     fields = ["step_size", "direction", "k", "of", "loss", "dim", "clip", "player"]
@@ -143,27 +143,27 @@ def wordy(draw: st.DrawFn, family: Registry) -> str:
     return f"{name}[{inside}]" if given and "[" not in name else name
 
 
-def words_of(family: Registry) -> st.SearchStrategy[str]:
-    """Words for a member of a family, mostly bad ones."""
-    return wordy(family) | broken(wordy(family)) | text
+def specs_or_text(family: Registry) -> st.SearchStrategy[str]:
+    """Return specs for a family, most of them bad."""
+    return specs(family) | broken(specs(family)) | text
 
 
 # ---- each kind of input ----
 
 families = st.sampled_from(FAMILIES)
 references = families.flatmap(
-    lambda family: st.tuples(st.just(family), words_of(family))
+    lambda family: st.tuples(st.just(family), specs_or_text(family))
 )
 
 
 def try_words(given: tuple[Registry, str]) -> None:
-    """Build a member; what it is made of builds it again."""
+    """Build a member, serialise it, and build it again."""
     family, words = given
     try:
         parse(words)
         made = family.build(words)
     except DescriptionError as error:
-        one_sentence(error)
+        check_sentence(error)
         return
     assert (
         from_canonical(json.loads(json.dumps(canonical(made, whole=True))), {}) == made
@@ -193,7 +193,7 @@ _DOCUMENTS = [json.dumps(canonical(cell, whole=True)) for cell in _CELLS]
 
 @st.composite
 def documents(draw: st.DrawFn) -> Any:
-    """A description's JSON in which something is replaced, added or lost."""
+    """Draw the JSON of a description with a value replaced, added or removed."""
     document = json.loads(draw(st.sampled_from(_DOCUMENTS)))
     for _ in range(draw(st.integers(1, 2))):
         inner = document
@@ -211,15 +211,15 @@ def documents(draw: st.DrawFn) -> Any:
 
 
 def try_document(document: Any) -> None:
-    """Rebuild a description, or be told why not."""
+    """Deserialise a description, or check the refusal."""
     try:
         from_canonical(document, {})
     except DescriptionError as error:
-        one_sentence(error)
+        check_sentence(error)
 
 
 def toml_value(value: Any) -> str:
-    """A value as TOML has it, near enough."""
+    """Return a value in TOML, approximately."""
     if isinstance(value, dict):
         inner = ", ".join(
             f"{json.dumps(k)} = {toml_value(v)}" for k, v in value.items()
@@ -232,16 +232,20 @@ def toml_value(value: Any) -> str:
 
 @st.composite
 def suites(draw: st.DrawFn) -> bytes:
-    """A suite.toml, more or less."""
+    """Draw the content of a suite.toml, often with errors."""
     lists = {
-        "tasks": st.lists(st.sampled_from(TASK_WORDS) | words_of(TASKS), max_size=3),
+        "tasks": st.lists(
+            st.sampled_from(TASK_WORDS) | specs_or_text(TASKS), max_size=3
+        ),
         "algorithms": st.lists(
-            words_of(ALGORITHMS)
-            | words_of(ALGORITHMS).map(lambda one: f"A = {one}")
-            | st.fixed_dictionaries({"label": text, "algorithm": words_of(ALGORITHMS)}),
+            specs_or_text(ALGORITHMS)
+            | specs_or_text(ALGORITHMS).map(lambda one: f"A = {one}")
+            | st.fixed_dictionaries(
+                {"label": text, "algorithm": specs_or_text(ALGORITHMS)}
+            ),
             max_size=3,
         ),
-        "metrics": st.lists(words_of(METRICS), max_size=2),
+        "metrics": st.lists(specs_or_text(METRICS), max_size=2),
     }
     others = {
         "seeds": st.integers(-1, 5),
@@ -272,13 +276,13 @@ def suites(draw: st.DrawFn) -> bytes:
 
 
 def try_suite(content: bytes) -> None:
-    """Load a suite and plan it, or be told why not."""
+    """Load a suite and plan it, or check the refusal."""
     path = Path("suite.toml")
     path.write_bytes(content)
     try:
         plan(load_suite(path))
     except MmbenchError as error:
-        one_sentence(error)
+        check_sentence(error)
 
 
 paths = st.sampled_from(
@@ -289,7 +293,7 @@ small = st.sampled_from(["1", "2", "3", "0", "-1", "x", "1e3", "", "9" * 30])
 
 @st.composite
 def command_lines(draw: st.DrawFn) -> list[str]:
-    """A verb and what may follow it; few runs, few steps."""
+    """Draw a verb with arguments and options; few runs, few steps."""
     verb = draw(st.sampled_from([*VERBS, "plan", "run", "run", "show"]) | text)
     if verb in ("features", "store"):  # which fetch and delete
         return [verb, draw(text)]
@@ -301,12 +305,12 @@ def command_lines(draw: st.DrawFn) -> list[str]:
         option, values = draw(
             st.sampled_from(
                 [
-                    ("-t", st.sampled_from(TASK_WORDS) | words_of(TASKS)),
+                    ("-t", st.sampled_from(TASK_WORDS) | specs_or_text(TASKS)),
                     ("-t", st.sampled_from(TASK_WORDS)),
-                    ("-a", words_of(ALGORITHMS)),
+                    ("-a", specs_or_text(ALGORITHMS)),
                     ("-a", st.sampled_from(list(ALGORITHMS))),
                     ("-a", text.map(lambda label: f"{label} = gda")),
-                    ("-m", words_of(METRICS)),
+                    ("-m", specs_or_text(METRICS)),
                     ("--store", paths),
                     ("--out", paths),
                     ("--seeds", small),
@@ -327,7 +331,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
 
 
 def _harmless(words: list[str]) -> bool:
-    """Whether nothing large would be computed, and nothing fetched."""
+    """Return whether a command computes nothing large and downloads nothing."""
     large = ("digits", "mnist", "cifar", "gaussians", "gan[", "dim=9", "frechet")
     return not any(one in word for word in words for one in large)
 
@@ -336,7 +340,7 @@ harmless_command_lines = command_lines().filter(_harmless)
 
 
 def try_command(words: list[str]) -> None:
-    """Run a command line."""
+    """Run a command line and check its end."""
     Path("file").touch()
     check(CliRunner().invoke(main, words))
 
@@ -431,7 +435,7 @@ OTHERS = {
 
 @st.composite
 def sources(draw: st.DrawFn) -> str:
-    """An outside class with one or two faults."""
+    """Draw the source of an external class with one or two faults."""
     parts = dict(GOOD)
     for _ in range(draw(st.integers(1, 2))):
         part = draw(st.sampled_from(sorted(GOOD)))
@@ -443,7 +447,7 @@ _number = iter(range(10**9))
 
 
 def try_source(source: str) -> None:
-    """Plan and run a class of that source."""
+    """Plan and run an external class, and check each command."""
     file = Path(f"mine{next(_number)}.py")
     file.write_bytes(source.encode("utf-8", "surrogatepass"))
     words = ("-t", "bilinear", "-a", f"{file}:Mine", "--seeds", "2", "--steps", "3")
@@ -456,7 +460,7 @@ def try_source(source: str) -> None:
         check(CliRunner().invoke(main, ["report", *words, "--out", "page"]))
 
 
-# Kind to its inputs, what is done with one, and how many of them there are in full.
+# Inputs, the function that tries one, and their number in the slow test, by kind.
 KINDS: dict[str, tuple[st.SearchStrategy, Callable[[Any], None], int]] = {
     "words": (references, try_words, 5000),
     "documents": (documents(), try_document, 2000),

@@ -1,4 +1,4 @@
-"""Small files of made-up images that readers of data sets take for the real ones."""
+"""Small files of generated images that the readers of data sets accept."""
 
 import gzip
 import hashlib
@@ -15,11 +15,11 @@ from mmbench.tasks._data_files import DATA_VARIABLE, DataFile
 
 
 def blobs(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Colour images in ten classes: a round blob whose place and colour tell the class.
+    """Draw colour images of ten classes; a blob's position and colour give its class.
 
     Args:
-        count: images; the classes take turns, in a drawn order.
-        seed: of every draw.
+        count: number of images; classes have equal shares, in a random order.
+        seed: seed of the random numbers.
 
     Returns:
         Bytes of shape (count, 3, 32, 32), and labels from 0 to 9.
@@ -47,18 +47,18 @@ def fake_cifar10(
     train: int = 200,
     test: int = 100,
 ) -> Path:
-    """A folder of well-formed files that the reader of CIFAR10 takes in this test.
+    """Write a folder of files that the reader of CIFAR10 accepts in this test.
 
     MMBENCH_DATA names the folder, so tasks and commands find it too.
 
     Args:
-        tmp_path: where the folder is made.
-        monkeypatch: of the test that asks.
-        train: images to train on, a multiple of five.
-        test: images to test on.
+        tmp_path: parent of the folder.
+        monkeypatch: fixture of the test.
+        train: number of training images, a multiple of five.
+        test: number of test images.
 
     Returns:
-        What `data_dir` and `--data-dir` take.
+        The folder for `data_dir` and `--data-dir`.
     """
     folder = tmp_path / "data" / "cifar-10-batches-bin"
     folder.mkdir(parents=True)
@@ -84,16 +84,18 @@ def fake_mnist(
     train: int = 200,
     test: int = 100,
 ) -> Path:
-    """The same for the reader of MNIST: grey blobs in the middle of 28 x 28 pixels.
+    """Write a folder of files that the reader of MNIST accepts in this test.
+
+    The images are grey blobs in the middle of 28 x 28 pixels.
 
     Args:
-        tmp_path: where the folder is made.
-        monkeypatch: of the test that asks.
-        train: images to train on.
-        test: images to test on.
+        tmp_path: parent of the folder.
+        monkeypatch: fixture of the test.
+        train: number of training images.
+        test: number of test images.
 
     Returns:
-        What `data_dir` and `--data-dir` take.
+        The folder for `data_dir` and `--data-dir`.
     """
     folder = tmp_path / "data" / "mnist"
     folder.mkdir(parents=True)
@@ -116,7 +118,7 @@ def fake_mnist(
 
 
 def has_cifar10() -> bool:
-    """Whether the real files lie where MMBENCH_DATA points."""
+    """Return whether MMBENCH_DATA names a folder with the real files."""
     data = os.environ.get(DATA_VARIABLE)
     folders = ("cifar-10-batches-bin", "")
     return bool(data) and any(

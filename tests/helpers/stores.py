@@ -1,4 +1,4 @@
-"""A cell as it is put into a store, for tests of what is done with files."""
+"""Contents of a small cell, for tests of stored files."""
 
 from collections.abc import Sequence
 
@@ -22,12 +22,12 @@ ITERATES = {"z": np.arange(8.0).reshape(2, 2, 2), "steps": np.array([0, 5])}
 
 
 def assert_same_cells(found: Store, expected: Store, keys: Sequence[str]) -> None:
-    """All that is stored of these cells is equal to the last bit, but for the clock."""
+    """Check that cells are stored with equal bits, apart from wall-clock times."""
     for key in keys:
-        one, other = found.footer(key), expected.footer(key)
-        for footer in (one, other):
+        footers = [found.footer(key), expected.footer(key)]
+        for footer in footers:
             footer.pop("provenance")
-        assert one == other
+        assert footers[0] == footers[1]
         pd.testing.assert_frame_equal(
             found.frame(key).drop(columns="cell_seconds"),
             expected.frame(key).drop(columns="cell_seconds"),

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: values that fit an annotation, members of a family."""
+"""Hypothesis strategies for field values and for members of a family."""
 
 import dataclasses
 import types
@@ -16,7 +16,7 @@ LARGEST = 1e6
 
 
 def floats(domains: list[Domain]) -> st.SearchStrategy[float]:
-    """Floats within all domains, given as float or, where whole, as int."""
+    """Return floats within all domains, as float or, where whole, as int."""
     low = max([-LARGEST, *(one.low for one in domains)])
     high = min([LARGEST, *(one.high for one in domains)])
     drawn = st.floats(low, high, allow_nan=False) | st.integers(int(low), int(high))
@@ -24,14 +24,14 @@ def floats(domains: list[Domain]) -> st.SearchStrategy[float]:
 
 
 def integers(domains: list[Domain]) -> st.SearchStrategy[int]:
-    """Whole numbers within all domains."""
+    """Return whole numbers within all domains."""
     low = max([-1000, *(one.low for one in domains)])
     high = min([1000, *(one.high for one in domains)])
     return st.integers(int(low), int(high))
 
 
 def fitting(annotation: Any, families: Registry) -> st.SearchStrategy[Any]:
-    """Values that fit an annotation."""
+    """Return values that fit an annotation."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         base, *domains = arguments
@@ -55,7 +55,7 @@ def fitting(annotation: Any, families: Registry) -> st.SearchStrategy[Any]:
 
 @st.composite
 def descriptions(draw: st.DrawFn, registry: Registry) -> Description:
-    """A random member of a family with random fields, some left at their defaults."""
+    """Draw a member of a family with random fields, some at their defaults."""
     cls = registry[draw(st.sampled_from(list(registry)))]
     types_of = field_types(cls)
     chosen = draw(st.sets(st.sampled_from(sorted(types_of)))) if types_of else set()
@@ -67,7 +67,7 @@ def descriptions(draw: st.DrawFn, registry: Registry) -> Description:
 
 
 def spelled_differently(description: Description) -> Description:
-    """An equal description: whole floats as ints, tuples as lists, zeros negative."""
+    """Return an equal description, with whole floats as ints and tuples as lists."""
 
     def other(value: Any) -> Any:
         if isinstance(value, Description):

@@ -1,4 +1,4 @@
-"""What checks shapes and types of every call of mmbench under the tests."""
+"""The type checker of the tests: shapes and types of every call of mmbench."""
 
 import inspect
 from collections.abc import Callable
@@ -10,12 +10,13 @@ _checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 
 def typechecker(function: Callable) -> Callable:
-    """Check the calls of a function, unless it makes a description.
+    """Return a function that checks its arguments and results.
 
-    Descriptions check their own fields, and their messages must be heard.
+    The constructors of descriptions are left as they are: descriptions check their own
+    fields, and tests check these messages.
     """
     if function.__name__ == "__init__":
         _, *given = inspect.signature(function).parameters.values()
-        if given and all(one.kind is one.KEYWORD_ONLY for one in given):
+        if given and all(value.kind is value.KEYWORD_ONLY for value in given):
             return function
     return _checked(function)

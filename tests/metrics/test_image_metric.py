@@ -15,7 +15,6 @@ from mmbench.metrics import METRICS, _features
 from mmbench.metrics._features import EXTRACTORS, Extractor
 from mmbench.metrics._frechet import frechet_distance
 from mmbench.metrics.base import Point
-from mmbench.metrics.class_histogram import shares
 from mmbench.metrics.kernel_distance import squared_discrepancy
 from mmbench.tasks.digits01 import Digits01
 
@@ -293,10 +292,3 @@ def test_small_digits_end_to_end():
     ideal = built.real_score(game)
     assert ideal["classes_digitscnn_100"] == 2
     assert ideal["class_tv_digitscnn_100"] < 0.1
-
-
-def test_shares_of_first_choices():
-    """However unsure, the first choice counts; thresholds are met exactly."""
-    logits = torch.zeros(100, 10)
-    logits[0, 7] = logits[1:, 2] = 0.1
-    assert shares(logits).tolist() == [0, 0, 0.99, 0, 0, 0, 0, 0.01, 0, 0]

@@ -1,12 +1,13 @@
-"""The same environment: what other versions had a part in does not answer."""
+"""Whether the store answers for a cell: damage, columns, protocols, versions."""
 
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from small_cells import FAILING, QUICK, chained_cells, small_cells
 
-import mmbench
-from mmbench.core.errors import StoreError
+from mmbench.analysis.results import gather, load
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.runner.compute import compute_and_store
@@ -19,14 +20,78 @@ from mmbench.store.folder import Store
 from mmbench.store.shards import parts_store
 from mmbench.suites.base import Grid, Suite
 
+
+def test_a_damaged_cell_is_computed_again(store: Store) -> None:
+    """A truncated file counts as absent and is replaced."""
+    execute(small_cells(), store)
+    path = store.folder / f"{small_cells()[0].key}.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    assert not is_stored(small_cells()[0], store)
+    assert [cell.label for cell in execute(small_cells(), store)] == ["gda"]
+    assert len(load(store.folder)) == 2 * 3 * len(small_cells()[0].schedule)
+
+
+def test_a_new_metric_is_measured(store: Store) -> None:
+    """A cell that lacks a column is run again under the same key."""
+    execute(small_cells(metrics=("distance",)), store)
+    assert execute(small_cells(metrics=("distance",)), store) == []
+    assert len(execute(small_cells(metrics=("distance", "gap")), store)) == 2
+    assert execute(small_cells(metrics=("gap",)), store) == []
+    assert "gap" in load(store.folder)
+    assert len(list(store)) == 2
+
+
+def test_measuring_more_loses_nothing(store: Store) -> None:
+    """A cell computed again for another metric keeps those that it had."""
+    execute(small_cells("gda", metrics=("distance", "gap")), store)
+    execute(small_cells("gda", metrics=("field_norm",)), store)
+    frame = gather(store).frame
+    assert {"distance", "gap", "field_norm"} <= set(frame)
+    assert frame[["distance", "gap", "field_norm"]].notna().all(axis=None)
+    assert execute(small_cells("gda", metrics=("distance", "gap")), store) == []
+
+
+def test_another_protocol_is_another_metric(store: Store) -> None:
+    """A column measured with other parameters does not answer for the one asked for."""
+    execute(small_cells("gda", metrics=("gap[radius=1]",)), store)
+    (first,) = {*gather(store).frame.query("seed == 0 and step == 0")["gap"]}
+    assert len(execute(small_cells("gda", metrics=("gap[radius=2]",)), store)) == 1
+    (second,) = {*gather(store).frame.query("seed == 0 and step == 0")["gap"]}
+    assert second == pytest.approx(2 * first, rel=1e-6)
+
+
+def test_an_error_is_stored_and_tried_again(store: Store, tmp_path: Path) -> None:
+    """Its rows say error and why; the others finish; the next time it is retried."""
+    path = tmp_path / "failing.py"
+    path.write_text(FAILING, "utf-8")
+    planned = small_cells(f"bad = {path}:Failing", "gda")
+    assert len(execute(planned, store)) == 2
+    frame = load(store.folder).set_index("label")
+    assert set(frame.loc["bad", "status"]) == {"error"}
+    assert set(frame.loc["bad", "reason"]) == {"ZeroDivisionError: three"}
+    assert set(frame.loc["gda", "status"]) == {"finished"}
+    assert [cell.label for cell in execute(planned, store)] == ["bad"]
+
+
+def test_asking_for_less_loses_no_iterates(store: Store) -> None:
+    """A cell stored with all its iterates answers for one with none, and keeps them."""
+    (rich,) = chained_cells(keep="all")
+    execute([rich], store)
+    (poor,) = chained_cells(metrics=(*QUICK, "field_norm"))
+    execute([poor], store)
+    assert execute([poor], store) == []
+    assert execute([rich], store) == []
+    assert len(store.iterates(rich.key)["steps"]) == len(rich.schedule)
+
+
 NET = "four_gaussians[hidden=4,noise=2,batch=8]"
 FIRST = ("mode_coverage[samples=20]",)
 MORE = (*FIRST, "field_norm")
 HERE = environments({"provenance": provenance("cpu")})
 
 
-class Told(Observer):
-    """Remembers which cells ran, and which were only measured again."""
+class RecordingObserver(Observer):
+    """An observer that keeps which cells ran and which were only remeasured."""
 
     def __init__(self) -> None:
         self.ran: list[str] = []
@@ -41,8 +106,8 @@ class Told(Observer):
         self.measured.append(cell.label)
 
 
-def chain(metrics: tuple[str, ...] = FIRST, **options: Any) -> tuple[Cell, ...]:
-    """A cell, and one that goes on from its end."""
+def chain_of_two(metrics: tuple[str, ...] = FIRST, **options: Any) -> tuple[Cell, ...]:
+    """Plan a cell, and one that continues it."""
     small = {"tasks": (NET,), "metrics": metrics, "seeds": 3, "steps": 4, "records": 2}
     first = Grid(algorithms=("first = gda",), **small | options)
     rest = Grid(algorithms=("rest = omd",), after="first", **small | options)
@@ -50,27 +115,21 @@ def chain(metrics: tuple[str, ...] = FIRST, **options: Any) -> tuple[Cell, ...]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """An empty store."""
-    return Store(tmp_path / "store")
-
-
-@pytest.fixture
 def strict(store: Store) -> Store:
-    """The same, asked for the same environment."""
+    """Return the store, opened so that only the same environment answers."""
     return Store(store.folder, same_environment=True)
 
 
 def rewrite(store: Store, cell: Cell, **versions: str) -> None:
-    """Have the store say that other versions computed a cell."""
+    """Change the versions in the footer of a stored cell."""
     key, footer = cell.key, store.footer(cell.key)
     footer["provenance"] |= versions
     store.put(key, store.frame(key), footer, store.arrays(key), store.iterates(key))
 
 
-def told(cells: tuple[Cell, ...], store: Store) -> Told:
-    """What computing cells into a store took."""
-    observer = Told()
+def run_observed(cells: tuple[Cell, ...], store: Store) -> RecordingObserver:
+    """Compute cells into a store, and return the observer."""
+    observer = RecordingObserver()
     execute(cells, store, observer=observer)
     return observer
 
@@ -79,30 +138,30 @@ def told(cells: tuple[Cell, ...], store: Store) -> Told:
 def test_another_version_does_not_answer(
     store: Store, strict: Store, name: str
 ) -> None:
-    """Where it is asked for; the cell is computed again and replaces what was there."""
-    cell, _ = chain()
+    """With `same_environment` the cell is computed again and replaced."""
+    cell, _ = chain_of_two()
     execute([cell], store)
     assert is_stored(cell, strict)
     rewrite(store, cell, **{name: "0.0.1"})
     assert is_stored(cell, store)
-    assert told((cell,), store).ran == []
+    assert run_observed((cell,), store).ran == []
     assert not is_stored(cell, strict)
-    assert told((cell,), strict).ran == ["first"]
+    assert run_observed((cell,), strict).ran == ["first"]
     assert store.footer(cell.key)["provenance"][name] != "0.0.1"
-    assert told((cell,), strict).ran == []
+    assert run_observed((cell,), strict).ran == []
 
 
-def test_nothing_else_is_asked(store: Store, strict: Store) -> None:
+def test_other_differences_are_allowed(store: Store, strict: Store) -> None:
     """Another machine or library does not count."""
-    cell, _ = chain()
+    cell, _ = chain_of_two()
     execute([cell], store)
     rewrite(store, cell, processor="other", numpy="0", commit="0")
-    assert told((cell,), strict).ran == []
+    assert run_observed((cell,), strict).ran == []
 
 
 def test_a_cell_that_is_replaced_keeps_its_columns(store: Store, strict: Store) -> None:
-    """And what was kept of its iterates; all of them are computed anew."""
-    (cell, _), (less, _) = chain(MORE, keep="all"), chain()
+    """The replaced cell keeps its columns and iterates, all computed again."""
+    (cell, _), (less, _) = chain_of_two(MORE, keep="all"), chain_of_two()
     execute([cell], store)
     rewrite(store, cell, torch="2.0.0")
     execute([less], strict)
@@ -115,56 +174,56 @@ def test_iterates_of_other_versions_are_not_measured(
     store: Store, strict: Store
 ) -> None:
     """Further metrics then take the whole cell, which runs."""
-    cell, more = chain(keep="all")[0], chain(MORE, keep="all")[0]
+    cell, more = chain_of_two(keep="all")[0], chain_of_two(MORE, keep="all")[0]
     execute([cell], store)
     rewrite(store, cell, torch="2.0.0")
-    observer = told((more,), strict)
+    observer = run_observed((more,), strict)
     assert (observer.ran, observer.measured) == (["first"], [])
 
 
 def test_columns_of_other_versions_do_not_answer(store: Store, strict: Store) -> None:
     """A cell tells of those that ran it and of those that measured more of it."""
-    cell, more = chain(keep="all")[0], chain(MORE, keep="all")[0]
+    cell, more = chain_of_two(keep="all")[0], chain_of_two(MORE, keep="all")[0]
     execute([cell], store)
     rewrite(store, cell, torch="2.0.0")
-    assert told((more,), store).measured == ["first"]
+    assert run_observed((more,), store).measured == ["first"]
     pairs = environments(store.footer(cell.key))
     assert pairs == [{**HERE[0], "torch": "2.0.0"}, *HERE]
     rewrite(store, cell, torch=HERE[0]["torch"])  # as if they had only measured it
-    assert told((more,), store).ran == []
-    assert told((more,), strict).ran == ["first"]
+    assert run_observed((more,), store).ran == []
+    assert run_observed((more,), strict).ran == ["first"]
 
 
 def test_what_goes_on_from_other_versions_does_not_answer(
     store: Store, strict: Store
 ) -> None:
-    """Also when the cell before it has been replaced since."""
-    first, rest = chain()
+    """A cell that continues one of another version is computed again."""
+    first, rest = chain_of_two()
     execute([first], store)
     rewrite(store, first, mmbench="0.0.1")
-    assert told((first, rest), store).ran == ["rest"]
+    assert run_observed((first, rest), store).ran == ["rest"]
     assert same_environment(store.footer(rest.key)["provenance"])
-    assert told((first,), strict).ran == ["first"]
-    assert told((first, rest), strict).ran == ["rest"]
-    assert told((first, rest), strict).ran == []
+    assert run_observed((first,), strict).ran == ["first"]
+    assert run_observed((first, rest), strict).ran == ["rest"]
+    assert run_observed((first, rest), strict).ran == []
 
 
 def test_an_older_file_does_not_tell_where_it_began(
     store: Store, strict: Store
 ) -> None:
-    """So it does not answer, while one that began by itself does."""
-    first, rest = chain()
+    """A footer without environments answers only for a cell without a predecessor."""
+    first, rest = chain_of_two()
     execute([first, rest], store)
     for cell in (first, rest):
         key, footer = cell.key, store.footer(cell.key)
         del footer["environments"]
         store.put(key, store.frame(key), footer, store.arrays(key), store.iterates(key))
-    assert told((first, rest), strict).ran == ["rest"]
+    assert run_observed((first, rest), strict).ran == ["rest"]
 
 
-def test_nobody_goes_on_from_other_versions(store: Store, strict: Store) -> None:
+def test_no_cell_continues_other_versions(store: Store, strict: Store) -> None:
     """A cell whose start does not answer is an error, not a number."""
-    first, rest = chain()
+    first, rest = chain_of_two()
     execute([first], store)
     rewrite(store, first, torch="2.0.0")
     worked = compute_and_store(rest, strict, Placement())
@@ -174,13 +233,13 @@ def test_nobody_goes_on_from_other_versions(store: Store, strict: Store) -> None
 
 
 def test_a_checkpoint_from_another_start_is_left(store: Store, strict: Store) -> None:
-    """Its cell begins at the new end of the cell before it."""
-    first, rest = chain()
+    """A cell whose predecessor is replaced does not use its old checkpoint."""
+    first, rest = chain_of_two()
     execute([first], store)
     rewrite(store, first, torch="2.0.0")
     store.slot(rest.key).write(b"of a run from there")
 
-    class Looking(Told):
+    class Looking(RecordingObserver):
         def begin(self, cell: Cell) -> None:
             assert store.slot(rest.key).read() is None
 
@@ -188,9 +247,9 @@ def test_a_checkpoint_from_another_start_is_left(store: Store, strict: Store) ->
     assert is_stored(rest, strict)
 
 
-def test_parts_of_other_versions_do_not_answer(store: Store, strict: Store) -> None:
-    """Nor are they put together without being told of."""
-    first, rest = chain(seeds=32)
+def test_shards_of_other_versions_do_not_answer(store: Store, strict: Store) -> None:
+    """Shards of other versions are not reused, and a joined cell names all versions."""
+    first, rest = chain_of_two(seeds=32)
     execute([first], store)
     parts = split(rest, Placement(), 2)
     beside = parts_store(store, rest.key)
@@ -207,25 +266,43 @@ def test_parts_of_other_versions_do_not_answer(store: Store, strict: Store) -> N
     assert not is_stored(rest, strict)
 
 
-def test_from_python(store: Store) -> None:
-    """`mmbench.run` takes it too."""
-    asked = dict(seeds=2, steps=3, records=1, store=store.folder)
-    mmbench.run(["bilinear"], ["gda"], **asked)
-    (key,) = store
-    footer = store.footer(key)
-    footer["provenance"] |= {"torch": "2.0.0"}
-    store.put(key, store.frame(key), footer, {})
-    version = store.version(key)
-    mmbench.run(["bilinear"], ["gda"], **asked)
-    assert store.version(key) == version
-    mmbench.run(["bilinear"], ["gda"], **asked, same_environment=True)
-    assert same_environment(store.footer(key)["provenance"])
+class RecordingWarnings(Observer):
+    """An observer that keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def warn(self, sentence: str) -> None:
+        """Something about the store."""
+        self.sentences.append(sentence)
 
 
-def test_iterates_that_are_lost_are_told(store: Store) -> None:
-    """A start whose file is gone is a sentence."""
-    first, rest = chain()
-    execute([first], store)
-    store.companions(first.key)["iterates"].unlink()
-    with pytest.raises(StoreError, match="it is missing"):
-        ends_for(rest, store)
+@pytest.mark.parametrize("kind", ["table", "arrays", "iterates"])
+def test_a_damaged_cell_is_quarantined_and_computed_again(
+    tmp_path: Path, kind: str
+) -> None:
+    """One sentence names the file; the result is what it was; the damage is kept."""
+    store, cells = Store(tmp_path), small_cells(keep="all")
+    cell, other = cells
+    execute(cells, store)
+    before = store.frame(cell.key)
+    files = store.companions(cell.key) | {"table": store.table(cell.key)}
+    untouched = store.version(other.key)
+    path = files[kind]
+    broken = bytearray(path.read_bytes())
+    broken[99] ^= 1
+    path.write_bytes(broken)
+    assert not is_stored(cell, store)
+    observer = RecordingWarnings()
+    assert execute(cells, store, observer=observer) == [cell]
+    (said,) = observer.sentences
+    assert said.startswith(str(path))
+    assert said.endswith("It is kept as *.damaged and not read. It is computed again.")
+    assert path.with_name(f"{path.name}.damaged").read_bytes() == broken
+    pd.testing.assert_frame_equal(
+        store.frame(cell.key).drop(columns="cell_seconds"),
+        before.drop(columns="cell_seconds"),
+    )
+    assert store.faults(cell.key) == []
+    assert store.version(other.key) == untouched
+    assert execute(cells, store) == []

@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from images import fake_cifar10
+from small_cells import CountingObserver, chained_cells, continuing_grid
 
 import mmbench.runner.compute
 from mmbench.engine.cell import Cell
 from mmbench.metrics import METRICS
-from mmbench.runner.execute import execute, is_stored
+from mmbench.runner.execute import execute
+from mmbench.runner.lookup import is_stored
 from mmbench.runner.plan import plan
 from mmbench.store.folder import Store
 from mmbench.suites.base import Grid, Suite
@@ -122,3 +125,28 @@ def test_without_iterates_the_cell_runs_again(tmp_path: Path) -> None:
     assert not is_stored(more, store)
     execute([more], store)
     assert store.frame(one.key)["field_norm"].notna().all()
+
+
+def test_what_is_measured_later_is_what_was_to_be_seen_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of kept iterates, also of a game that remembers and in the middle of a chain."""
+    fake_cifar10(tmp_path, monkeypatch, train=20, test=10)
+    task = "cifar10[channels=1,noise=4,batch=4,spectral=true]"
+    losses = "losses[minibatches=1]"
+
+    def planned(*metrics: str) -> tuple[Cell, ...]:
+        rest = continuing_grid("gda", task, seeds=2, metrics=metrics)
+        return chained_cells(rest, task=task, metrics=metrics, seeds=2, keep="all")
+
+    early, late = Store(tmp_path / "early"), Store(tmp_path / "late")
+    execute(planned(losses, "field_norm"), early)
+    execute(planned("field_norm"), late)
+    observer = CountingObserver()
+    assert len(execute(planned(losses), late, observer=observer)) == 2
+    assert observer.run_steps == 0
+    for cell in planned(losses):
+        one, other = (where.frame(cell.key) for where in (early, late))
+        for name in ("loss_x", "loss_y", "field_norm"):
+            assert one[name].notna().all()
+            np.testing.assert_array_equal(one[name], other[name])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_cells import chained_cells, continuing_grid
 from stores import assert_same_cells
 
 from mmbench.core.errors import DamagedError, StoreError
@@ -124,3 +125,12 @@ def test_a_cell_stored_meanwhile_is_not_replaced(store: Store) -> None:
     assert store.version(cell.key) == version
     assert not parts_folder(store).exists()
     remove_parts(store, cell.key)  # of which there are none
+
+
+def test_missing_iterates_are_refused(store: Store) -> None:
+    """A missing file of kept iterates is refused in a sentence."""
+    first, rest = chained_cells(continuing_grid())
+    execute([first], store)
+    store.companions(first.key)["iterates"].unlink()
+    with pytest.raises(StoreError, match="it is missing"):
+        ends_for(rest, store)

@@ -1,8 +1,8 @@
-"""The fault campaign: whatever befalls a command, the same command finishes its work.
+"""The fault campaign: after any fault, the same command finishes its work.
 
-Each trial lets a command begin, does it harm at a random moment, and runs it again.
-Then the table is that of an undisturbed run to the byte, what had been stored was not
-computed again, no process and no file is left over.
+Each trial starts a command, causes a fault at a random moment, and runs the command
+again. The table is then that of an undisturbed run to the byte, no stored cell was
+computed again, and no process and no file is left over.
 """
 
 import os
@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import faulty
+import fault_trials
 import pytest
-from faulty import Command, Elsewhere
+from fault_trials import Command, DaskCluster
 
 from mmbench.store.folder import Store
 
@@ -28,9 +28,8 @@ WAYS = {
     "workers, child": ("--workers", "2", "--timeout", "300"),
     "scheduler": (),  # its file is added
 }
-# Seconds of work within which a command is harmed, at first.
-SPAN = 5.0
-# How often each is tried: way, what befalls the command, times.
+FAULT_WITHIN_SECONDS = 5.0  # of the first attempt
+# How the command computes, its fault, and the number of trials.
 TRIALS = (
     ("process", "main", 4),
     ("process", "SIGINT", 3),
@@ -60,7 +59,7 @@ LIMITS = {
     "Hanging": ("--timeout", "20"),
     "Eating": ("--memory", "700M", "--timeout", "300"),
 }
-ILL = (
+MISBEHAVING_TRIALS = (
     ("Hanging", "process", "main"),
     ("Hanging", "process", "SIGTERM"),
     ("Hanging", "workers", "worker"),
@@ -72,62 +71,73 @@ ENDS = {"main": -9, "SIGINT": 130, "SIGTERM": 130}  # exit codes that faults giv
 
 
 class Trial(NamedTuple):
-    """One command and what befalls it."""
+    """One command and its fault."""
 
     way: str
     fault: str
     number: int
-    ill: str = ""
+    misbehaving: str = ""
 
     @property
     def name(self) -> str:
-        """As pytest says it."""
-        return "-".join((self.ill or "well", self.way, self.fault, str(self.number)))
+        """Return the name that pytest shows."""
+        return "-".join(
+            (self.misbehaving or "well", self.way, self.fault, str(self.number))
+        )
 
 
 ALL = [
     *(Trial(way, fault, i) for way, fault, times in TRIALS for i in range(times)),
-    *(Trial(way, fault, 0, ill) for ill, way, fault in ILL),
+    *(
+        Trial(way, fault, 0, misbehaving)
+        for misbehaving, way, fault in MISBEHAVING_TRIALS
+    ),
 ]
 
 
 class Expected(NamedTuple):
-    """What comes of an undisturbed command."""
+    """The results of an undisturbed command."""
 
     table: bytes
     size: int  # bytes of its store
 
 
-Machines = Callable[[], Elsewhere]
+Machines = Callable[[], DaskCluster]
 
 
 @pytest.fixture(scope="session")
 def undisturbed(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], Expected]:
-    """The table of each suite, computed once by one process."""
+    """Return the table of each suite, computed once by one process."""
 
     @cache
-    def expected(ill: str) -> Expected:
-        folder = faulty.folder_of(tmp_path_factory.mktemp("undisturbed"), ill)
-        code, said = faulty.finished(faulty.started(folder, LIMITS.get(ill, ())))
-        assert code == 1, said  # for some cells raise
+    def expected(misbehaving: str) -> Expected:
+        folder = fault_trials.write_suite(
+            tmp_path_factory.mktemp("undisturbed"), misbehaving
+        )
+        code, output = fault_trials.wait_for(
+            fault_trials.start_command(folder, LIMITS.get(misbehaving, ()))
+        )
+        assert code == 1, output  # for some cells raise
         files = (folder / "store").iterdir()
-        return Expected(faulty.table(folder), sum(one.stat().st_size for one in files))
+        return Expected(
+            fault_trials.table_of(folder), sum(one.stat().st_size for one in files)
+        )
 
     return expected
 
 
 @pytest.fixture(scope="session")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
-    """A cluster that is there already; a new one after its scheduler has died."""
-    running: list[Elsewhere] = []
+    """Yield a function that returns a running cluster, a new one if need be."""
+    running: list[DaskCluster] = []
 
-    def cluster() -> Elsewhere:
+    def cluster() -> DaskCluster:
         if running and running[-1].scheduler.poll() is not None:
             running.pop().close()
         if not running:
-            running.append(Elsewhere(tmp_path_factory.mktemp("machines")))
+            running.append(DaskCluster(tmp_path_factory.mktemp("machines")))
         return running[-1]
 
     yield cluster
@@ -135,57 +145,57 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
         one.close()
 
 
-@pytest.mark.parametrize("trial", ALL, ids=lambda one: one.name)
+@pytest.mark.parametrize("trial", ALL, ids=lambda trial: trial.name)
 def test_the_same_command_finishes_the_work(
     trial: Trial,
     undisturbed: Callable[[str], Expected],
     machines: Machines,
     tmp_path: Path,
 ) -> None:
-    """Whatever befell it; it is harmed earlier where it had ended by then."""
-    chance, expected = random.Random(trial.name), undisturbed(trial.ill)
+    """After each fault; a command that ended before its fault is tried again."""
+    chance, expected = random.Random(trial.name), undisturbed(trial.misbehaving)
     for attempt in range(6):
-        folder = faulty.folder_of(tmp_path / str(attempt), trial.ill)
-        delay = chance.uniform(0, SPAN / 2**attempt)
+        folder = fault_trials.write_suite(tmp_path / str(attempt), trial.misbehaving)
+        delay = chance.uniform(0, FAULT_WITHIN_SECONDS / 2**attempt)
         size = int(chance.uniform(0.1, 0.9) * expected.size)
         with _disk(trial, folder, size) as change:
-            command = faulty.started(folder, _options(trial, machines))
-            if faulty.at_work(command, folder / "store"):
+            command = fault_trials.start_command(folder, _options(trial, machines))
+            if fault_trials.wait_until_computing(command, folder / "store"):
                 time.sleep(delay)
-                _harm(trial.fault, command, machines, chance, change)
-            code, said = faulty.finished(command)
-            assert code in {1, ENDS.get(trial.fault, 1)}, said
-            if _befallen(trial.fault, code, said):
+                _cause_fault(trial.fault, command, machines, chance, change)
+            code, output = fault_trials.wait_for(command)
+            assert code in {1, ENDS.get(trial.fault, 1)}, output
+            if _has_had_fault(trial.fault, code, output):
                 change("rw,size=64m")
                 print(f"{trial.name}: after {delay:.1f} s, attempt {attempt + 1}")
-                _again(trial, folder, machines, expected)
+                _run_again(trial, folder, machines, expected)
                 return
-    pytest.fail("The command had ended each time before anything befell it.")
+    pytest.fail("The command ended each time before its fault.")
 
 
 def _disk(trial: Trial, folder: Path, size: int) -> Any:
     if trial.fault == "disk full":
-        return faulty.small_disk(folder / "store", f"{size}")
+        return fault_trials.small_disk(folder / "store", f"{size}")
     if trial.fault == "disk read-only":
-        return faulty.small_disk(folder / "store", "64m")
+        return fault_trials.small_disk(folder / "store", "64m")
     return nullcontext(lambda _: None)
 
 
 def _options(trial: Trial, machines: Machines) -> list[str]:
-    options = [*WAYS[trial.way], *LIMITS.get(trial.ill, ())]
+    options = [*WAYS[trial.way], *LIMITS.get(trial.misbehaving, ())]
     if trial.way == "scheduler":
         options += ["--scheduler", str(machines().file)]
     return options
 
 
-def _harm(
+def _cause_fault(
     fault: str,
     command: Command,
     machines: Machines,
     chance: random.Random,
     change: Callable[[str], None],
 ) -> None:
-    """Do to a command what is to befall it."""
+    """Cause a fault."""
     if command.process.poll() is not None:
         return
     if fault == "main":
@@ -195,30 +205,36 @@ def _harm(
     elif fault == "SIGTERM":
         command.process.terminate()
     elif fault == "child":
-        faulty.kill_one(command, "mmbench.runner.child_process", chance)
+        fault_trials.kill_process(command, "mmbench.runner.child_process", chance)
     elif fault == "scheduler":
         machines().scheduler.kill()
     elif fault == "disk read-only":
         change("ro")
-    elif fault == "worker" and not faulty.kill_one(command, "spawn_main", chance):
+    elif fault == "worker" and not fault_trials.kill_process(
+        command, "spawn_main", chance
+    ):
         machines().kill_worker(chance)
 
 
-def _befallen(fault: str, code: int, said: str) -> bool:
-    """Whether the command had not ended before."""
-    told = {"disk full": "No space left", "disk read-only": "Read-only"}
-    told |= {"child": "SIGKILL", "scheduler": "must stay reachable"}
-    return code == ENDS.get(fault, 1) and told.get(fault, "") in said
+def _has_had_fault(fault: str, code: int, output: str) -> bool:
+    """Return whether the fault came before the end of the command."""
+    messages = {"disk full": "No space left", "disk read-only": "Read-only"}
+    messages |= {"child": "SIGKILL", "scheduler": "must stay reachable"}
+    return code == ENDS.get(fault, 1) and messages.get(fault, "") in output
 
 
-def _again(trial: Trial, folder: Path, machines: Machines, expected: Expected) -> None:
-    """The same command again."""
+def _run_again(
+    trial: Trial, folder: Path, machines: Machines, expected: Expected
+) -> None:
+    """Run the same command again and check its results."""
     store = Store(folder / "store")
-    before = faulty.sound(store)
-    code, said = faulty.finished(faulty.started(folder, _options(trial, machines)))
-    assert code == 1, said
-    assert "must stay reachable" not in said
-    assert faulty.table(folder) == expected.table
-    after = faulty.sound(store)
+    before = fault_trials.complete_cells(store)
+    code, output = fault_trials.wait_for(
+        fault_trials.start_command(folder, _options(trial, machines))
+    )
+    assert code == 1, output
+    assert "must stay reachable" not in output
+    assert fault_trials.table_of(folder) == expected.table
+    after = fault_trials.complete_cells(store)
     assert {key: after[key] for key in before} == before  # nothing twice
-    faulty.assert_in_order(folder)
+    fault_trials.assert_clean(folder)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import faulty
+import fault_trials
 import pytest
 
 from mmbench.store.lease import holder
@@ -47,7 +47,7 @@ class Machines:
         self._do("ip", "link", "set", self.bridge, "up")
 
     def _do(self, *words: object) -> None:
-        faulty.mounting(*words)
+        fault_trials.run_mount(*words)
 
     def _undo(self, *words: object) -> None:
         subprocess.run([str(one) for one in words], check=False)
@@ -56,7 +56,7 @@ class Machines:
         """On this machine, reachable from the others."""
         words = ("--scheduler-file", self.file, "--host", f"{self.net}.1")
         self._start("scheduler", *words, "--port", "0", "--no-dashboard")
-        end = time.monotonic() + faulty.PATIENCE
+        end = time.monotonic() + fault_trials.COMMAND_TIMEOUT_SECONDS
         while not self.file.exists() and time.monotonic() < end:
             time.sleep(0.1)
 
@@ -99,21 +99,22 @@ class Machines:
         process = subprocess.Popen(
             [*before, sys.executable, "-m", "dask", *map(str, words)],
             cwd=at,
-            env=faulty.environment(self.word) | {"MMBENCH_DATA": str(at / "data")},
+            env=fault_trials.environment(self.word)
+            | {"MMBENCH_DATA": str(at / "data")},
             stdout=log,
             stderr=log,
         )
-        self.stack.callback(process.wait, faulty.GRACE)
+        self.stack.callback(process.wait, fault_trials.EXIT_TIMEOUT_SECONDS)
         self.stack.callback(process.kill)  # all of its machine ends with it
 
 
 @pytest.fixture
 def machines(tmp_path: Path) -> Iterator[Machines]:
     """A scheduler here and a worker on each of two other machines."""
-    folder = faulty.folder_of(tmp_path / "here")
+    folder = fault_trials.write_suite(tmp_path / "here")
     data = os.environ.get("MMBENCH_DATA")
     if data and (Path(data) / "mnist").is_dir():
-        (folder / "suite.toml").write_text(faulty.SUITE + MNIST)
+        (folder / "suite.toml").write_text(fault_trials.SUITE + MNIST)
     with ExitStack() as stack:
         made = Machines(folder, data, stack)
         made.scheduler()
@@ -125,18 +126,20 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
 def test_two_machines_give_the_table_of_one_process(machines: Machines) -> None:
     """Other networks, names, processes and mounts; the same bytes come out."""
     folder = machines.folder
-    code, said = faulty.finished(faulty.started(folder, (), "alone"))
-    assert code == 1, said  # for some cells raise
+    code, output = fault_trials.wait_for(
+        fault_trials.start_command(folder, (), "alone")
+    )
+    assert code == 1, output  # for some cells raise
     (machines.shared / "store").mkdir()
     (folder / "store").symlink_to(machines.shared / "store")
-    command = faulty.started(folder, ("--scheduler", str(machines.file)))
+    command = fault_trials.start_command(folder, ("--scheduler", str(machines.file)))
     hosts: set[object] = set()
     while command.process.poll() is None:
         leases = machines.disk.glob("store/**/*.lease")
         hosts |= {holder(path).get("host") for path in leases}
         time.sleep(0.01)
-    code, said = faulty.finished(command)
-    assert code == 1, said
+    code, output = fault_trials.wait_for(command)
+    assert code == 1, output
     assert {*hosts} - {None} == {f"mm{machines.word}{number}" for number in (1, 2)}
-    assert faulty.table(folder) == faulty.table(folder, "alone")
-    faulty.assert_in_order(folder)
+    assert fault_trials.table_of(folder) == fault_trials.table_of(folder, "alone")
+    fault_trials.assert_clean(folder)

@@ -1,4 +1,4 @@
-"""Many processes and one store: nothing lost, nothing thrice, nothing left over."""
+"""Many processes that compute into one store."""
 
 import os
 import re
@@ -52,12 +52,12 @@ def started(folder: Path, store: str) -> "subprocess.Popen[str]":
     )
 
 
-def computed(said: str) -> list[str]:
+def computed(output: str) -> list[str]:
     """Cells that a command computed itself."""
-    return re.findall(r"^\[\d+/\d+\] (.+ x .+?): \d+ runs, ", said, re.MULTILINE)
+    return re.findall(r"^\[\d+/\d+\] (.+ x .+?): \d+ runs, ", output, re.MULTILINE)
 
 
-def assert_as_alone(folder: Path, store: str) -> None:
+def assert_equals_one_process(folder: Path, store: str) -> None:
     """The table is that of one undisturbed process, and no file is left over."""
     started(folder, "alone").communicate(timeout=300)
     many, one = (
@@ -75,16 +75,16 @@ def test_many_processes_share_a_store(tmp_path: Path) -> None:
     """
     (tmp_path / "failing.py").write_text(FAILING)
     running = [started(tmp_path, "many") for _ in range(PROCESSES)]
-    said = [one.communicate(timeout=500)[0] for one in running]
+    outputs = [process.communicate(timeout=500)[0] for process in running]
     assert {one.returncode for one in running} == {1}  # as cells ended with an error
-    times = Counter(name for one in said for name in computed(one))
+    times = Counter(name for output in outputs for name in computed(output))
     assert len(times) == CELLS
     assert max(n for name, n in times.items() if not name.endswith("bad")) <= 2
-    assert all(n == 1 for one in said for n in Counter(computed(one)).values())
-    assert_as_alone(tmp_path, "many")
+    assert all(n == 1 for output in outputs for n in Counter(computed(output)).values())
+    assert_equals_one_process(tmp_path, "many")
 
 
-def test_killed_processes_block_nobody(tmp_path: Path) -> None:
+def test_killed_processes_block_no_other(tmp_path: Path) -> None:
     """Some are killed at work; the others finish all cells, without a long wait."""
     (tmp_path / "failing.py").write_text(FAILING)
     running = [started(tmp_path, "many") for _ in range(4)]
@@ -93,7 +93,7 @@ def test_killed_processes_block_nobody(tmp_path: Path) -> None:
         time.sleep(0.01)
     for one in running[:2]:
         one.send_signal(signal.SIGKILL)
-    said = [one.communicate(timeout=300)[0] for one in running]
-    assert [one.returncode for one in running] == [-9, -9, 1, 1]
-    assert "Traceback" not in "".join(said)
-    assert_as_alone(tmp_path, "many")
+    outputs = [process.communicate(timeout=300)[0] for process in running]
+    assert [process.returncode for process in running] == [-9, -9, 1, 1]
+    assert "Traceback" not in "".join(outputs)
+    assert_equals_one_process(tmp_path, "many")

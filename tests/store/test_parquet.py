@@ -15,11 +15,7 @@ import pytest
 from stores import ARRAYS, FOOTER, FRAME, ITERATES, KEY, OTHER
 
 from mmbench.core.errors import DamagedError
-from mmbench.engine.cell import Cell
-from mmbench.runner.execute import Observer, execute, is_stored
-from mmbench.runner.plan import plan
 from mmbench.store.folder import Store
-from mmbench.suites.base import Grid, Suite
 
 LARGE = pd.DataFrame(
     {
@@ -243,59 +239,3 @@ def test_an_older_table_gets_no_newer_arrays(tmp_path: Path) -> None:
     store.put(KEY, LARGE, FOOTER, {"path": ARRAYS["path"] * 2}, ITERATES)
     store.table(KEY).write_bytes(before)
     assert_found(store, store.arrays)
-
-
-# ---- what becomes of it ----
-
-
-def cells() -> tuple[Cell, ...]:
-    """Two small cells with all kinds of files."""
-    grid = Grid(
-        tasks=("bilinear",),
-        algorithms=("gda", "omd"),
-        seeds=2,
-        steps=6,
-        records=3,
-        keep="all",
-    )
-    return plan(Suite(name="test", grids=(grid,)))
-
-
-class Listening(Observer):
-    """Remembers what the owner was told."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def warn(self, sentence: str) -> None:
-        """Something about the store."""
-        self.sentences.append(sentence)
-
-
-@pytest.mark.parametrize("kind", ["table", "arrays", "iterates"])
-def test_a_damaged_cell_is_set_aside_and_computed_again(
-    tmp_path: Path, kind: str
-) -> None:
-    """One sentence names the file; the result is what it was; the damage is kept."""
-    store, (cell, other) = Store(tmp_path), cells()
-    execute(cells(), store)
-    before = store.frame(cell.key)
-    files = store.companions(cell.key) | {"table": store.table(cell.key)}
-    untouched = store.version(other.key)
-    path = files[kind]
-    broken = flip(path.read_bytes(), 99, random.Random(0))
-    path.write_bytes(broken)
-    assert not is_stored(cell, store)
-    observer = Listening()
-    assert execute(cells(), store, observer=observer) == [cell]
-    (said,) = observer.sentences
-    assert said.startswith(str(path))
-    assert said.endswith("It is kept as *.damaged and not read. It is computed again.")
-    assert path.with_name(f"{path.name}.damaged").read_bytes() == broken
-    pd.testing.assert_frame_equal(
-        store.frame(cell.key).drop(columns="cell_seconds"),
-        before.drop(columns="cell_seconds"),
-    )
-    assert store.faults(cell.key) == []
-    assert store.version(other.key) == untouched
-    assert execute(cells(), store) == []

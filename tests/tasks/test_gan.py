@@ -1,4 +1,4 @@
-"""The GAN game's regularisers, samples and logits, against torch written out."""
+"""The GAN game's losses, regularisers, samples and logits, against torch."""
 
 import math
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch_modules import torch_modules
 
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 from mmbench.core.streams import generator
-from mmbench.tasks import _gan
+from mmbench.tasks import TASKS, _gan
 from mmbench.tasks._gan import GANGame, Regulariser, is_zero_sum
 from mmbench.tasks._layers import (
     BatchNorm,
@@ -21,10 +23,11 @@ from mmbench.tasks._layers import (
     Tanh,
 )
 from mmbench.tasks._networks import MLP, Network
-from mmbench.testing.tools import PLACEMENT, SEEDS
+from mmbench.testing.tools import PLACEMENT, SEEDS, begin
 
 NOISE, BATCH = 3, 6
 SHAPE = (2, 3, 3)
+
 
 GENERATOR = Network(
     (NOISE,), (Linear(NOISE, 18), BatchNorm(18), Rectifier(), Reshape(SHAPE))
@@ -344,3 +347,48 @@ def test_logits_are_the_discriminators(
     if not normalised:
         for run in range(3):
             torch.testing.assert_close(own[run], judge(y[run], images[run]))
+
+
+# ---- losses of a GAN ----
+
+
+@pytest.mark.parametrize("loss", ["saturating", "nonsaturating", "wasserstein"])
+@pytest.mark.parametrize("game", ["four_gaussians", "digits01"])
+def test_losses_are_cross_entropies(game: str, loss: str) -> None:
+    """Both players' losses, written with torch's cross-entropy on logits."""
+    oracle, z = begin(TASKS.build(f"{game}[hidden=6,noise=3,batch=8,loss={loss}]"))
+    oracle.resample()
+    built, sample = oracle._game, oracle._state.sample
+    loss_x, loss_y = oracle.losses(z, train=False)
+    for run, (x, y) in enumerate(zip(*oracle.split(z), strict=True)):
+        make, judge = (
+            torch_modules(built.generator, x),
+            torch_modules(built.discriminator, y),
+        )
+        fake = judge(make(sample.noise[run]))
+        real = judge(built.unpack(sample.real)[run])
+        ones, zeros = torch.ones_like(fake), torch.zeros_like(fake)
+        if loss == "wasserstein":
+            expected_y = fake.mean() - real.mean()
+        else:
+            expected_y = binary_cross_entropy_with_logits(real, ones)
+            expected_y = expected_y + binary_cross_entropy_with_logits(fake, zeros)
+        expected_x = -expected_y
+        if loss == "nonsaturating":
+            expected_x = binary_cross_entropy_with_logits(fake, ones)
+        torch.testing.assert_close(loss_y[run], expected_y, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(loss_x[run], expected_x, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("logit", [800.0, -800.0])
+def test_losses_stay_finite_at_confident_logits(logit: float) -> None:
+    """Saturated logits give large losses and no NaN, gradients too."""
+    oracle, z = begin(TASKS.build("four_gaussians[hidden=4,noise=2,batch=4]"))
+    oracle.resample()
+    last = oracle._game.discriminator.layout.sizes
+    z = z.clone()
+    z[:, oracle.dim_x + sum(last[:-1])] = logit  # the discriminator's last bias
+    for loss in oracle.losses(z):
+        assert torch.isfinite(loss).all()
+        assert loss.abs().min() > 700
+    assert torch.isfinite(oracle.field(z)).all()

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from linear import radius, step_matrix
+from step_matrices import radius, step_matrix
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.acgd import ACGDState

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from linear import dirac_matrix, radius, step_matrix
+from step_matrices import dirac_matrix, radius, step_matrix
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.tasks import TASKS

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from variants import ALGORITHM_VARIANTS
+from spec_variants import ALGORITHM_VARIANTS
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm

@@ -1,4 +1,4 @@
-"""Measuring the linear map that one step is on a quadratic game."""
+"""The linear map of one step on a quadratic game, as a matrix."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from mmbench.core.oracle_state import OracleState
 from mmbench.tasks.base import Task
 from mmbench.testing.tools import PLACEMENT
 
-MEMORY = "previous"  # the state field that optimistic methods remember
+MEMORY = "previous"  # the field of the state of optimistic methods
 
 
 def step_matrix(algorithm: Algorithm, task: Task) -> np.ndarray:
-    """Matrix of one step on (z, memory), each basis vector a run."""
+    """Return the matrix of one step on (z, memory); each basis vector is a run."""
     game = task.build(PLACEMENT)
     probe = torch.zeros(1, game.dim, dtype=PLACEMENT.dtype)
     remembers = MEMORY in getattr(
@@ -26,7 +26,7 @@ def step_matrix(algorithm: Algorithm, task: Task) -> np.ndarray:
     z = basis[:, : game.dim]
     state: Any = algorithm.init(oracle, z)
     if remembers:
-        # Not the first step, which has rules of its own.
+        # The first step follows a rule of its own.
         _, state = algorithm.step(oracle, z, state)
         state = state._replace(**{MEMORY: basis[:, game.dim :]})
     moved, state = algorithm.step(oracle, z, state)
@@ -37,7 +37,7 @@ def step_matrix(algorithm: Algorithm, task: Task) -> np.ndarray:
 def dirac_matrix(
     algorithm: Algorithm, task: Task, difference: float = 1e-5
 ) -> np.ndarray:
-    """Matrix of one step around (0, 0), by central differences."""
+    """Return the matrix of one step around (0, 0), by central differences."""
     game = task.build(PLACEMENT)
     basis = torch.cat((torch.eye(2), -torch.eye(2))).to(PLACEMENT.dtype) * difference
     oracle = Oracle(OracleState(game, (0, 1, 2, 3)))
@@ -46,5 +46,5 @@ def dirac_matrix(
 
 
 def radius(matrix: np.ndarray) -> float:
-    """Spectral radius."""
+    """Return the spectral radius of a matrix."""
     return float(np.abs(np.linalg.eigvals(matrix)).max())

@@ -1,7 +1,7 @@
-"""A suite of cells that go wrong, commands that compute it, and what befalls these.
+"""A suite with cells that misbehave, commands that compute it, and faults of these.
 
-Every process of a trial carries a word in its environment, by which those that outlive
-it are found.
+Every process of a trial has a token in its environment, by which processes that
+outlive the trial are found.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ import pytest
 from mmbench.store.folder import Store
 from mmbench.store.lease import STALE
 
-MARK = "MMBENCH_TRIAL"
-PATIENCE = 400  # seconds that a command may take on a machine that does other things
-GRACE = 60  # seconds that a process may take to see that it is alone
+TRIAL_VARIABLE = "MMBENCH_TRIAL"
+COMMAND_TIMEOUT_SECONDS = 400  # on a machine that has other work
+EXIT_TIMEOUT_SECONDS = 60
 
 SOURCE = '''
-"""Methods that take their time, and methods that misbehave at their step 60."""
+"""Slow methods, and methods that misbehave at their step 60."""
 import time
 from dataclasses import dataclass
 
@@ -64,7 +64,7 @@ class Slow(Algorithm):
 
 
 class Failing(Slow):
-    """Raises."""
+    """Raises an exception."""
 
     def misbehave(self):
         raise ZeroDivisionError("three")
@@ -72,7 +72,7 @@ class Failing(Slow):
 
 @dataclass(frozen=True, kw_only=True)
 class Nan(Slow):
-    """Leaves the numbers."""
+    """Moves to NaN."""
 
     def step(self, oracle, z, state):
         z, state = super().step(oracle, z, state)
@@ -80,14 +80,14 @@ class Nan(Slow):
 
 
 class Hanging(Slow):
-    """Never comes back."""
+    """Does not return."""
 
     def misbehave(self):
         time.sleep(10_000)
 
 
 class Eating(Slow):
-    """Wants all there is."""
+    """Allocates memory until there is none."""
 
     def misbehave(self):
         while True:
@@ -129,10 +129,10 @@ seeds = 5
 steps = 100
 records = 10
 """
-ILL = """
+MISBEHAVING = """
 [[grid]]
 tasks = ["bilinear"]
-algorithms = ["ill = faulty_methods.py:{name}[nap=0.02]"]
+algorithms = ["misbehaves = faulty_methods.py:{name}[nap=0.02]"]
 seeds = 5
 steps = 100
 records = 5
@@ -151,95 +151,98 @@ records = 4
 
 
 class Command(NamedTuple):
-    """A user's command, at work.
+    """A running command of a user.
 
     Args:
-        process: of it.
-        word: that it and its descendants carry.
-        said: file of what it says.
+        process: the command's process.
+        token: in the environment of the process and its descendants.
+        output: file of its standard output and error.
     """
 
     process: "subprocess.Popen[bytes]"
-    word: str
-    said: Path
+    token: str
+    output: Path
 
 
-def folder_of(path: Path, ill: str = "", suite: str = SUITE) -> Path:
-    """A folder with the suite, and an ill cell in it if one is named."""
+def write_suite(path: Path, misbehaving: str = "", suite: str = SUITE) -> Path:
+    """Write the suite to a folder, with a misbehaving cell if one is named."""
     path.mkdir(exist_ok=True)
     (path / "faulty_methods.py").write_text(SOURCE)
-    (path / "suite.toml").write_text(suite + (ILL.format(name=ill) if ill else ""))
+    extra = MISBEHAVING.format(name=misbehaving) if misbehaving else ""
+    (path / "suite.toml").write_text(suite + extra)
     return path
 
 
-def environment(word: str) -> dict[str, str]:
-    """Of a command: checkpoints ten times a second."""
+def environment(token: str) -> dict[str, str]:
+    """Return the environment of a command that writes ten checkpoints a second."""
     return os.environ | {
         "OMP_NUM_THREADS": "1",
         "MMBENCH_CHECKPOINT": "0.1",
-        MARK: word,
+        TRIAL_VARIABLE: token,
     }
 
 
-def heed() -> None:
-    """SIGINT is heeded, also where a shell's background job would ignore it."""
+def restore_sigint() -> None:
+    """Let SIGINT end the process, also in a background job, which would ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def started(folder: Path, options: Sequence[str], store: str = "store") -> Command:
-    """The suite's command, in a process group of its own as a terminal makes it."""
-    word, said = uuid.uuid4().hex, folder / f"said-{uuid.uuid4().hex[:6]}.txt"
+def start_command(
+    folder: Path, options: Sequence[str], store: str = "store"
+) -> Command:
+    """Start the suite's command in a process group of its own, as a terminal does."""
+    token, output = uuid.uuid4().hex, folder / f"output-{uuid.uuid4().hex[:6]}.txt"
     words = ["run", "suite.toml", "--store", store, *options]
-    with said.open("wb") as file:
+    with output.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "mmbench", *words],
             cwd=folder,
-            env=environment(word),
+            env=environment(token),
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=heed,  # noqa: PLW1509  # no threads here
+            preexec_fn=restore_sigint,  # noqa: PLW1509  # no threads here
         )
-    return Command(process, word, said)
+    return Command(process, token, output)
 
 
-def finished(command: Command) -> tuple[int, str]:
-    """Its exit code and what it said; nothing of it may go on."""
+def wait_for(command: Command) -> tuple[int, str]:
+    """Return a command's exit code and output; none of its processes may be left."""
     try:
-        code = command.process.wait(PATIENCE)
+        code = command.process.wait(COMMAND_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
-        for one in family(command.word):  # a trial that hangs leaves nothing behind
-            one.kill()
-        raise AssertionError(command.said.read_text()) from None
-    assert_alone(command.word)
-    said = command.said.read_text()
-    assert "Traceback" not in said, said
-    return code, said
+        for process in processes_of(command.token):
+            process.kill()
+        raise AssertionError(command.output.read_text()) from None
+    assert_no_process_left(command.token)
+    output = command.output.read_text()
+    assert "Traceback" not in output, output
+    return code, output
 
 
-def family(word: str) -> list[psutil.Process]:
-    """Living processes that carry the word."""
+def processes_of(token: str) -> list[psutil.Process]:
+    """Return running processes that have the token in their environment."""
     found = []
-    for one in psutil.process_iter():
+    for process in psutil.process_iter():
         try:
-            living = one.status() != psutil.STATUS_ZOMBIE
-            if living and one.environ().get(MARK) == word:
-                found.append(one)
+            running = process.status() != psutil.STATUS_ZOMBIE
+            if running and process.environ().get(TRIAL_VARIABLE) == token:
+                found.append(process)
         except psutil.Error:
             continue
     return found
 
 
-def assert_alone(word: str) -> None:
-    """All processes of a command end with it."""
-    end = time.monotonic() + GRACE
-    while (left := family(word)) and time.monotonic() < end:
+def assert_no_process_left(token: str) -> None:
+    """Check that all processes of a command end with it."""
+    end = time.monotonic() + EXIT_TIMEOUT_SECONDS
+    while (left := processes_of(token)) and time.monotonic() < end:
         time.sleep(0.1)
-    assert not left, [one.cmdline() for one in left]
+    assert not left, [process.cmdline() for process in left]
 
 
-def asked(folder: Path, *words: str) -> str:
-    """What a verb prints."""
+def output_of(folder: Path, *words: str) -> str:
+    """Return what a verb of the command line prints."""
     return subprocess.run(
         [sys.executable, "-m", "mmbench", *words],
         cwd=folder,
@@ -249,18 +252,18 @@ def asked(folder: Path, *words: str) -> str:
     ).stdout.decode()
 
 
-def table(folder: Path, store: str = "store") -> bytes:
-    """`mmbench results --format csv`, without the clock."""
+def table_of(folder: Path, store: str = "store") -> bytes:
+    """Return the output of `mmbench results --format csv` without wall-clock times."""
     words = ("results", "suite.toml", "--store", store, "--format", "csv")
-    rows = list(csv.reader(io.StringIO(asked(folder, *words), newline="")))
+    rows = list(csv.reader(io.StringIO(output_of(folder, *words), newline="")))
     clock = rows[0].index("cell_seconds")
-    told = io.StringIO()
-    csv.writer(told).writerows(row[:clock] + row[clock + 1 :] for row in rows)
-    return told.getvalue().encode()
+    written = io.StringIO()
+    csv.writer(written).writerows(row[:clock] + row[clock + 1 :] for row in rows)
+    return written.getvalue().encode()
 
 
-def sound(store: Store) -> dict[str, tuple[int, ...] | None]:
-    """Cells that are stored whole and without error, and when they were written."""
+def complete_cells(store: Store) -> dict[str, tuple[int, ...] | None]:
+    """Return complete cells without errors, and the versions of their files."""
     if not store.folder.is_dir():
         return {}
     return {
@@ -270,25 +273,27 @@ def sound(store: Store) -> dict[str, tuple[int, ...] | None]:
     }
 
 
-def assert_in_order(folder: Path) -> None:
-    """What dead work left is told and deleted, and nothing else is there."""
+def assert_clean(folder: Path) -> None:
+    """Check that a repair deletes what ended work left, and finds nothing else."""
     store = folder / "store"
     for path in [*store.rglob("*"), store]:
         os.utime(path, (time.time() - 2 * STALE,) * 2)
-    asked(folder, "store", "check", "--store", "store", "--repair")
-    (line,) = asked(folder, "store", "check", "--store", "store").splitlines()
+    output_of(folder, "store", "check", "--store", "store", "--repair")
+    (line,) = output_of(folder, "store", "check", "--store", "store").splitlines()
     assert line.endswith(", 0 damaged.")
     assert {path.suffix for path in store.iterdir()} <= {".parquet", ".safetensors"}
 
 
-# ---- what befalls a command ----
+# ---- faults of a command ----
 
 
-def kill_one(command: Command, words: str, chance: random.Random) -> bool:
-    """Kill one of its processes whose command line has the words, if there is one."""
+def kill_process(command: Command, words: str, chance: random.Random) -> bool:
+    """Kill one process of a command by words of its command line, if there is one."""
     with contextlib.suppress(psutil.NoSuchProcess):
         found = [
-            one for one in family(command.word) if words in " ".join(one.cmdline())
+            process
+            for process in processes_of(command.token)
+            if words in " ".join(process.cmdline())
         ]
         if found:
             chance.choice(found).kill()
@@ -296,8 +301,8 @@ def kill_one(command: Command, words: str, chance: random.Random) -> bool:
     return False
 
 
-def at_work(command: Command, store: Path) -> bool:
-    """Wait until a cell is at work; whether the command goes on by then."""
+def wait_until_computing(command: Command, store: Path) -> bool:
+    """Wait until a cell is computed; return False if the command ends before."""
     while command.process.poll() is None:
         if any(store.glob("*.lease")) or any(store.glob("parts/*/*.lease")):
             return True
@@ -308,11 +313,11 @@ def at_work(command: Command, store: Path) -> bool:
 # ---- machines and disks ----
 
 
-class Elsewhere:
-    """A scheduler and two workers of their own, started from different folders."""
+class DaskCluster:
+    """A Dask scheduler and two workers, started from different folders."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.word = folder, uuid.uuid4().hex
+        self.folder, self.token = folder, uuid.uuid4().hex
         self.file = folder / "scheduler.json"
         self.scheduler = self._started(
             "scheduler", "--scheduler-file", self.file, "--port", "0", "--no-dashboard"
@@ -329,7 +334,7 @@ class Elsewhere:
             )
             for name in ("one", "two")
         ]
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + COMMAND_TIMEOUT_SECONDS
         while not self.file.exists() and time.monotonic() < end:
             time.sleep(0.1)
 
@@ -340,31 +345,31 @@ class Elsewhere:
             return subprocess.Popen(
                 [sys.executable, "-m", "dask", *map(str, words)],
                 cwd=place,
-                env=environment(self.word) | {"MMBENCH_DATA": str(place)},
+                env=environment(self.token) | {"MMBENCH_DATA": str(place)},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
 
     def kill_worker(self, chance: random.Random) -> None:
-        """The process that computes; its nanny starts another one."""
+        """Kill a process that computes; its nanny starts another one."""
         nanny = psutil.Process(chance.choice(self.workers).pid)
         for one in nanny.children():
             if "spawn_main" in " ".join(one.cmdline()):
                 one.kill()
 
     def close(self) -> None:
-        """End it all; nothing may be left."""
+        """End all processes, and check that none is left."""
         for one in [*self.workers, self.scheduler]:
             if one.poll() is None:
                 one.terminate()
         for one in [*self.workers, self.scheduler]:
-            one.wait(GRACE)
-        assert_alone(self.word)
+            one.wait(EXIT_TIMEOUT_SECONDS)
+        assert_no_process_left(self.token)
 
 
-def mounting(*words: object) -> None:
-    """Run `mount` or the like; skip where that is not allowed."""
+def run_mount(*words: object) -> None:
+    """Run `mount` or a similar command; skip the test where that is not allowed."""
     try:
         subprocess.run([str(one) for one in words], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -373,9 +378,9 @@ def mounting(*words: object) -> None:
 
 @contextmanager
 def small_disk(path: Path, size: str) -> Iterator[Callable[[str], None]]:
-    """A disk of that size at a path; gives what changes its options."""
+    """Mount a disk of a size at a path; yield a function that changes its options."""
     path.mkdir()
-    mounting("mount", "-t", "tmpfs", "-o", f"size={size}", "mmbench-tests", path)
+    run_mount("mount", "-t", "tmpfs", "-o", f"size={size}", "mmbench-tests", path)
 
     def change(options: str) -> None:
         for _ in range(500):  # a file being written keeps it from being read-only

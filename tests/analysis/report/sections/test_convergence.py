@@ -1,0 +1,21 @@
+"""Curves of convergence."""
+
+import pytest
+from report_results import only
+
+from mmbench.analysis.report.sections import SECTIONS
+from mmbench.analysis.results import Results
+
+
+@pytest.mark.parametrize(("least", "said"), [(0.0, True), (1e-20, True), (1e-9, False)])
+def test_values_below_the_axis_are_owned_up_to(
+    least: float, said: bool, results: Results
+) -> None:
+    seen = only(results, task="bilinear", label="GDA")
+    ends = seen.frame["step"] == seen.frame["step"].max()
+    distance = seen.frame["distance"].mask(ends, least)
+    made = SECTIONS["convergence"](
+        seen._replace(frame=seen.frame.assign(distance=distance))
+    )
+    assert made
+    assert any("below 10⁻¹⁶" in one for one in made.prose) is said

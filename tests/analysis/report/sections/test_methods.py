@@ -1,0 +1,25 @@
+"""Methods, and how they were measured."""
+
+from report_results import DIGITS, IMAGES, only, texts_of
+
+from mmbench.analysis.report.sections import SECTIONS
+from mmbench.analysis.report.sections.base import number
+from mmbench.analysis.results import Results
+
+
+def test_how_it_was_measured_is_told(results: Results, page: str) -> None:
+    """Network, digest, counts and the real images, from the stored protocol."""
+    made = SECTIONS["methods"](results)
+    assert made
+    (part,) = [one for one in made.parts if one.title == "How it was measured"]
+    rows = texts_of(part.tables[0])
+    assert sorted(row[0] for row in rows) == sorted(IMAGES)
+    (row,) = [row for row in rows if row[0] == IMAGES[0]]
+    (footer,) = only(results, task=DIGITS).footers.values()
+    digest = footer["protocols"][IMAGES[0]]["sha256"]
+    ideal = number(footer["ideal"]["fd_digitscnn_20"])
+    assert row[1:6] == ["digitscnn", digest[:12], "20", "all of “train”", "none"]
+    assert "covariance: divisor n - 1" in row[6]
+    assert row[7] == ideal
+    assert f'title="{digest}"' in page
+    assert any("FID, KID and IS only" in one for one in part.prose)

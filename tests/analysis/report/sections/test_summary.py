@@ -1,0 +1,61 @@
+"""The leaderboard, and the scores of real images in it."""
+
+from report_results import DIGITS, only, texts_of, with_unfinished
+
+from mmbench.analysis.report.sections import SECTIONS
+from mmbench.analysis.report.sections.base import number
+from mmbench.analysis.results import Results
+
+
+def test_what_real_images_get_stands_beside_the_numbers(results: Results) -> None:
+    """In the figures, in the table and with the protocol."""
+    seen = only(results, task=DIGITS)
+    (footer,) = seen.footers.values()
+    ideal = footer["ideal"]["fd_digitscnn_20"]
+    curves = SECTIONS["convergence"](seen)
+    assert curves
+    drawn = [str(one.drawn) for part in curves.parts for one in part.figures]
+    # One along three axes, the other by steps.
+    assert sum("real images" in one for one in drawn) == 3 + 1
+    summary = SECTIONS["summary"](seen)
+    assert summary
+    (table,) = [
+        one
+        for part in summary.parts
+        for one in part.tables
+        if "All metrics" in one.caption
+    ]
+    assert "#fd_digitscnn_20 ↓" in table.columns
+    at = table.columns.index("#fd_digitscnn_20 ↓")
+    real, gda = texts_of(table)
+    assert (real[0], real[at]) == ("real images", number(ideal))
+    last = seen.frame.groupby("seed").tail(1)["fd_digitscnn_20"]
+    assert (gda[0], gda[at]) == ("GDA", number(last.median()))
+
+
+def test_what_real_images_get_stands_in_the_heading(results: Results) -> None:
+    """Where the metric that decides has such a number."""
+    seen = only(results, task=DIGITS)
+    footers = {
+        key: one
+        | {
+            "target": "",
+            "columns": [c for c in one["columns"] if c["name"].startswith("fd_")],
+        }
+        for key, one in seen.footers.items()
+    }
+    (footer,) = footers.values()
+    made = SECTIONS["summary"](seen._replace(footers=footers))
+    assert made
+    said = f"(real images: {number(footer['ideal']['fd_digitscnn_20'])})"
+    assert f"#Median fd_digitscnn_20 {said}" in made.parts[0].tables[0].columns
+
+
+def test_a_cell_at_work_has_no_place_but_curves(results: Results) -> None:
+    seen = with_unfinished(results, DIGITS)
+    summary, curves = SECTIONS["summary"](seen), SECTIONS["convergence"](seen)
+    assert summary
+    assert curves
+    assert DIGITS not in set(summary.files["leaderboard.csv"]["task"])
+    (part,) = [one for one in curves.parts if one.title == DIGITS]
+    assert "“GDA” is at work, at step 7 of 12." in part.notes

@@ -1,0 +1,63 @@
+"""The tidy table, gathered from a store or loaded from a folder."""
+
+from pathlib import Path
+
+import pytest
+from small_cells import small_cells
+
+from mmbench.analysis.results import gather, load, tidy
+from mmbench.core.errors import StoreError
+from mmbench.engine.cell import LEADING
+from mmbench.runner.execute import execute
+from mmbench.store.folder import Store
+
+
+def test_tidy_table(store: Store) -> None:
+    """One row for each cell, seed and record; leading columns, metrics, key."""
+    execute(small_cells("gda", tasks=("bilinear", "dirac_gan")), store)
+    frame = load(store.folder)
+    assert tuple(frame.columns[: len(LEADING)]) == LEADING
+    assert frame.columns[-1] == "key"
+    assert not frame.duplicated(["key", "seed", "step"]).any()
+    sizes = frame.groupby(["task", "seed"]).size()
+    assert set(sizes) == {len(small_cells()[0].schedule)}
+    assert frame[frame.task == "dirac_gan"].gap.isna().all()  # it measures none
+    assert frame[frame.task == "bilinear"].gap.notna().all()
+    assert list(frame.task.unique()) == ["bilinear", "dirac_gan"]
+
+
+def test_costs_accumulate(store: Store) -> None:
+    """Counts grow by the declared cost along a run's records."""
+    (cell,) = small_cells("extragradient")
+    execute([cell], store)
+    frame = load(store.folder)
+    assert (frame.grad_x == 2 * frame.step).all()
+    assert (frame.grad_y == 2 * frame.step).all()
+    assert (frame[["hvps", "values", "samples"]] == 0).all(axis=None)
+
+
+def test_labels_are_those_asked_for(store: Store) -> None:
+    """A cell stored under one label is shown under another suite's."""
+    (cell,) = small_cells("gda")
+    execute([cell], store)
+    results = gather(store, [(cell.key, "Another")])
+    assert set(results.frame.label) == {"Another"}
+    assert results.footers[cell.key]["label"] == "Another"
+
+
+def test_missing_cells_are_named(store: Store) -> None:
+    """A suite that was not run into this store is told so."""
+    execute(small_cells("gda"), store)
+    with pytest.raises(StoreError, match="must hold cell 000000"):
+        gather(store, [("000000", "Nothing")])
+
+
+def test_empty_tables_have_their_columns() -> None:
+    """Nothing stored is an empty table, not an exception."""
+    assert tuple(tidy({}).columns) == (*LEADING, "key")
+
+
+def test_load_needs_a_store(tmp_path: Path) -> None:
+    """A folder that is not there is an error in a sentence."""
+    with pytest.raises(StoreError, match="there is none at"):
+        load(tmp_path / "nothing")

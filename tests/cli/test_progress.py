@@ -1,0 +1,107 @@
+"""Progress: a bar on a terminal, lines in a log."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from command_line import GRID, Cli
+from long_cells import cells_of_images
+from rich.console import Console
+
+from mmbench.cli._progress import Bar, Lines
+from mmbench.engine.cell import Cell
+from mmbench.engine.recording import Recording
+from mmbench.engine.run_cell import run_cell
+from mmbench.runner.execute import Observer
+
+
+@pytest.mark.usefixtures("terminal")
+def test_one_bar_on_a_terminal(cli: Cli) -> None:
+    result = cli("run", *GRID, "-a", "mine.py:Moody", "--steps", "400")
+    assert result.exit_code == 1
+    drawn = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", result.stdout)
+    lines = [line for line in re.split(r"[\r\n]", drawn) if line]
+    assert any(re.match(r"[024]/4 runs bilinear x \w+ +━", line) for line in lines)
+    # An error is told at once, above the bar; a cell that went well is not.
+    assert "[2/2] bilinear x Moody: 2 runs, 2 error (ValueError" in drawn
+    assert "[1/2]" not in drawn
+    assert "2 cells of grid: 2 computed in" in drawn
+    bars = [line for line in lines if "━" in line]
+    assert max(len(line.rstrip()) for line in bars) <= 80
+
+
+def observer_of(cells: tuple[Cell, ...], screen: Console, kind: type) -> Observer:
+    """Return an observer in the last of some cells, at 3.2 steps a second."""
+    observer = kind(screen)
+    observer.plan(cells, cells)
+    for cell in cells[:-1]:
+        observer.begin(cell)
+        observer.end(cell, run_cell(cell))
+    cell = cells[-1]
+    observer.begin(cell)
+    recording = Recording(cell, cell.seeds)
+    scores = {column.name: np.full(len(cell.seeds), 1.5) for column in cell.columns}
+    scores[cell.columns[0].name] = np.array([123.45, np.nan, 120.0])
+    recording.add(0, 0.0, {}, scores)
+    observer.advance(0, None)
+    observer._work._since -= 1875.0  # seconds ago
+    observer.advance(6000 * len(cell.seeds), recording)
+    return observer
+
+
+@pytest.mark.parametrize("label", ["GDA", "a method of a very long name, indeed"])
+def test_the_bar_has_speed_and_score_on_eighty_columns(label: str) -> None:
+    """The bar is one line, and the time left is never cut."""
+    file = io.StringIO()
+    screen = Console(file=file, width=80, force_terminal=True, highlight=False)
+    observer = observer_of(cells_of_images(label), screen, Bar)
+    observer._progress.refresh()
+    observer.close()
+    drawn = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", file.getvalue())
+    lines = [line.rstrip() for line in re.split(r"[\r\n]", drawn)]
+    (line,) = {line for line in lines if "it/s" in line}
+    assert line.startswith("997/1,000 runs cifar10 x ")
+    assert "3.2 it/s fd_cifar1… 122 " in line  # the median of those that have one
+    assert re.search(r" \d+:\d\d:\d\d\+? left$", line)
+    assert len(line) <= 80
+
+
+def test_the_bar_has_whole_names_where_there_is_room() -> None:
+    file = io.StringIO()
+    screen = Console(file=file, width=140, force_terminal=True, highlight=False)
+    observer = observer_of(cells_of_images(), screen, Bar)
+    observer._progress.refresh()
+    observer.close()
+    assert "fd_cifar10cnn_10k 122" in file.getvalue()
+
+
+def test_a_long_cell_has_a_line_a_minute_in_a_log() -> None:
+    """A log has no line for each report, and none within a short cell."""
+    file = io.StringIO()
+    observer = observer_of(cells_of_images(), Console(file=file, width=1000), Lines)
+    observer.advance(3, observer._work.recording)
+    first, second = file.getvalue().splitlines()
+    assert first.startswith("[1/2] bilinear x gda: 997 runs")
+    assert re.fullmatch(
+        r"  cifar10 x GDA: 6 %, 3\.2 it/s, fd_cifar10cnn_10k 122, .* left", second
+    )
+    observer._work._since -= 60
+    observer.advance(3, observer._work.recording)
+    assert len(file.getvalue().splitlines()) == 3
+
+
+def test_cells_that_are_measured_again_are_told(cli: Cli) -> None:
+    """A remeasured cell has a line and is counted in the summary."""
+    cli("run", *GRID, "--keep", "all", "-m", "distance")
+    more = cli("run", *GRID, "--keep", "all", "-m", "distance", "-m", "gap")
+    assert "[1/1] bilinear x gda: measured again from kept iterates\n" in more.stdout
+    assert "0 computed in " in more.stdout
+    assert "1 measured again, 0 already there" in more.stdout
+
+
+@pytest.mark.usefixtures("terminal")
+def test_cells_that_are_measured_again_are_told_on_a_terminal(cli: Cli) -> None:
+    cli("run", *GRID, "--keep", "last", "-m", "distance")
+    more = cli("run", *GRID, "--keep", "last", "-m", "distance", "-m", "gap")
+    assert "measured again from kept iterates" in more.stdout

@@ -1,0 +1,87 @@
+"""`mmbench results`: the tidy table in every format."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from command_line import GRID, Cli
+
+from mmbench.analysis.results import load
+
+
+def test_results_in_every_format(stored: Cli) -> None:
+    frame = load("mmbench-results")
+    shown = stored("results", "--format", "csv")
+    read = pd.read_csv(io.StringIO(shown.stdout), keep_default_na=False, na_values=[""])
+    assert list(read) == list(frame)
+    assert read.distance.tolist() == pytest.approx(frame.distance.tolist(), nan_ok=True)
+    rows = json.loads(stored("results", "--format", "json").stdout)
+    assert len(rows) == len(frame)
+    assert rows[0]["distance"] == frame.distance[0]
+    binary = stored("results", "--format", "parquet").stdout_bytes
+    pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(binary)), frame)
+    table = stored("results", "--format", "markdown").stdout.splitlines()
+    assert len(table) == len(frame) + 2
+    assert len({line.count("|") for line in table}) == 1
+
+
+def test_json_keeps_small_numbers_and_has_no_nan() -> None:
+    from mmbench.cli.results import FORMATS
+
+    frame = pd.DataFrame({"a": [1.25e-30, float("nan"), float("inf")], "b": [1, 2, 3]})
+    assert json.loads(FORMATS["json"](frame)) == [
+        {"a": 1.25e-30, "b": 1},
+        {"a": None, "b": 2},
+        {"a": None, "b": 3},
+    ]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.json", "t.parquet", "t.md"])
+def test_results_go_to_a_file_in_the_format_of_its_name(stored: Cli, name: str) -> None:
+    result = stored("results", "--out", name)
+    assert (result.exit_code, result.stdout) == (0, "")
+    begins = {"t.csv": b"task,", "t.json": b"[{", "t.parquet": b"PAR1", "t.md": b"| ta"}
+    assert Path(name).read_bytes().startswith(begins[name])
+
+
+def test_results_of_a_part(stored: Cli) -> None:
+    shown = stored("results", *GRID).stdout
+    assert set(pd.read_csv(io.StringIO(shown)).task) == {"bilinear"}
+    partly = stored("results", *GRID, "-a", "omd")
+    assert partly.exit_code == 0
+    assert "1 of 2 cells are not in mmbench-results yet" in partly.stderr
+    assert len(partly.stdout.splitlines()) == len(shown.splitlines())
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_closed_pipe_is_quiet() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m mmbench results | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("task,")
+    assert done.stderr == ""
+
+
+@pytest.mark.usefixtures("terminal")
+def test_parquet_is_not_for_a_terminal(stored: Cli) -> None:
+    refused = stored("results", "--format", "parquet")
+    assert refused.exit_code == 2
+    assert "must go to a file or a pipe" in " ".join(refused.stderr.split())
+    assert stored("results", "--format", "parquet", "--out", "t").exit_code == 0
+
+
+def test_an_unwritable_out_is_refused(stored: Cli) -> None:
+    result = stored("results", "--out", "none/t.csv")
+    assert result.exit_code == 2
+    assert "--out must be a file that can be written" in result.stderr
+    page = stored("report", "--out", "mine.py")
+    assert page.exit_code == 2
+    assert "--out must be a folder" in page.stderr

@@ -1,0 +1,69 @@
+"""`mmbench verify`: a sample of a store, computed again."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from edited_stores import EXTERNAL_CLASS, rewrite, small_grid, store_of, with_scaled
+
+from mmbench.cli import main
+from mmbench.suites.base import Grid
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> str:
+    """Return the spec of an external class."""
+    (tmp_path / "mine.py").write_text(EXTERNAL_CLASS)
+    return f"{tmp_path / 'mine.py'}:Mine"
+
+
+def mmbench(*words: Any) -> Result:
+    """Run a command line and return its result."""
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def test_verify_finds_an_edited_store(tmp_path: Path) -> None:
+    """One changed value of one table is found, if its cell is in the sample."""
+    algorithms = ("gda", "omd", "extragradient")
+    grid = Grid(tasks=("bilinear",), algorithms=algorithms, seeds=2, steps=10)
+    store, cells = store_of(tmp_path, grid)
+    good = mmbench("verify", store.folder, "--sample", 2)
+    assert good.exit_code == 0
+    assert "of 2 cells, 2 bit-identical." in good.stdout.splitlines()[-1]
+    assert len(good.stderr.splitlines()) == 2
+    assert good.stderr.startswith("[1/2] ")
+    assert mmbench("verify", store.folder, "--sample", 2).stdout == good.stdout
+    everything = mmbench("verify", store.folder, "--sample", 9)
+    assert "of 3 cells, 3 bit-identical." in everything.stdout
+    for cell in cells[:1]:  # all its runs, so that whichever is drawn is one
+        rewrite(store, cell.key, frame=with_scaled(0.999, 10))
+    bad = mmbench("verify", store.folder, "--sample", 9)
+    assert bad.exit_code == 1
+    assert "is not verified: of 3 cells" in bad.stderr
+    assert "1 differs" in bad.stderr
+    (line,) = [line for line in bad.stdout.splitlines() if "differs" in line]
+    assert cells[0].key[:8] in line
+    assert "distance" in line
+
+
+def test_verify_goes_on_after_what_it_cannot_compute(tmp_path: Path, mine: str) -> None:
+    """A damaged file and an unknown class are not verified; the rest is computed."""
+    store, cells = store_of(
+        tmp_path,
+        small_grid(),
+        small_grid(algorithm="omd"),
+        small_grid(algorithm=f"M = {mine}"),
+    )
+    store.table(cells[0].key).write_bytes(b"PAR1")
+    bad = mmbench("verify", store.folder)
+    assert bad.exit_code == 1
+    lines = "\n".join(bad.stdout.splitlines())
+    assert lines.count("not computed: ") == 2
+    assert lines.count("bit-identical") == 1
+    assert "say where it lies: --outside path/to/mine.py:Mine" in lines
+    assert mmbench("verify", tmp_path / "none").exit_code == 2
+    (tmp_path / "empty").mkdir()
+    assert "has none" in mmbench("verify", tmp_path / "empty").stderr

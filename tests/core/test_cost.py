@@ -1,0 +1,31 @@
+"""Costs of a step: gradient equivalents, and how they read."""
+
+import pytest
+import torch
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.core.cost import Cost, gradient_equivalents
+
+
+def test_cost_in_gradient_equivalents() -> None:
+    """A gradient counts 1, a Hessian product 2, a value 1/2."""
+    cost = Cost(grad_x=1, grad_y=6, hvps=2, values=1)
+    assert cost.gradient_equivalents == 11.5
+    assert gradient_equivalents(1, 6, 2, 1) == 11.5
+    counted = gradient_equivalents(*torch.tensor([[1, 2], [6, 6], [2, 0], [1, 0]]))
+    assert counted.tolist() == [11.5, 8.0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ("gda", "1 ∇x + 1 ∇y"),
+        ("extragradient", "2 ∇x + 2 ∇y"),
+        ("cgd", "1 ∇x + 1 ∇y + 2 HVP + 2 HVP per inner iteration"),
+        ("accept_reject[k=3]", "1 ∇x + 3 ∇y + 1 value"),
+        ("accept_reject_search", "1 ∇y + 1 ∇y per inner iteration + 1 value"),
+    ],
+)
+def test_costs_read_well(spec: str, text: str) -> None:
+    """A cost names only what a step uses."""
+    assert str(ALGORITHMS.build(spec).cost) == text

@@ -1,0 +1,32 @@
+"""Specs such as `gda[step_size=0.1]`, parsed."""
+
+import pytest
+
+from mmbench.core.spec import Reference, parse
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("gda", Reference("gda", {})),
+        ("  gda  ", Reference("gda", {})),
+        ("gda[]", Reference("gda", {})),
+        ("gda[k=3]", Reference("gda", {"k": 3})),
+        ("gda[k=3,]", Reference("gda", {"k": 3})),
+        ("gda[ k = 3 , s = 1e-3 ]", Reference("gda", {"k": 3, "s": 1e-3})),
+        ("gda[s=(1,2.5)]", Reference("gda", {"s": (1, 2.5)})),
+        (
+            "gda[a=true,b=False,c=none]",
+            Reference("gda", {"a": True, "b": False, "c": None}),
+        ),
+        (
+            "a[d=b[c=d[e=-1]]]",
+            Reference("a", {"d": Reference("b", {"c": Reference("d", {"e": -1})})}),
+        ),
+        ("x/y.py:Mine[k=3]", Reference("x/y.py:Mine", {"k": 3})),
+        ("/a b/y.py:Mine", Reference("/a b/y.py:Mine", {})),
+    ],
+)
+def test_parse(written: str, expected: Reference) -> None:
+    """Specs hold names, numbers, pairs, truth values and nested specs."""
+    assert parse(written) == expected

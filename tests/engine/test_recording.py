@@ -1,0 +1,126 @@
+"""Recordings: when a run counts as converged, and what ends it."""
+
+import numpy as np
+import pytest
+from recordings import bilinear_cell, recording_of
+from scripted_runs import trajectory_of
+
+from mmbench.core.status import Status
+from mmbench.tasks import TASKS
+
+
+@pytest.mark.parametrize("steps", [200, 1000])
+def test_convergence_is_dated_by_its_streak(steps: int) -> None:
+    """`converged`: the target held to the end; the first such record is the date."""
+    trajectory = trajectory_of(
+        "bilinear", "cgd[step_size=1,tolerance=1e-12]", steps=steps, records=50
+    )
+    assert set(trajectory.status) == {Status.CONVERGED}
+    for run, at in enumerate(trajectory.stopped_at):
+        distance = trajectory.columns["distance"][:, run]
+        first = trajectory.steps.index(at)
+        assert (distance[first:] <= 1e-3).all()
+        assert distance[first - 1] > 1e-3
+
+
+@pytest.mark.parametrize(("steps", "status"), [(20, "finished"), (30, "converged")])
+def test_three_records_make_a_streak(steps: int, status: str) -> None:
+    """Two records within the target do not count as converged, three do."""
+    # The proximal step of size 1 halves the square: 1e-3 is passed at step 20.
+    trajectory = trajectory_of(
+        "bilinear[start_at=(1,0)]",
+        "cgd[step_size=1,tolerance=1e-14]",
+        seeds=1,
+        steps=steps,
+        records=steps // 5,
+    )
+    assert trajectory.columns["distance"][-1] <= 1e-3
+    assert trajectory.status == [status]
+    expected = {"finished": 20, "converged": 20}[status]
+    assert trajectory.stopped_at.tolist() == [expected]
+
+
+def test_a_target_passed_through_is_not_reached() -> None:
+    """A run that leaves the target again has finished, whatever it was between."""
+    # GDA starts within the target and spirals out of it.
+    trajectory = trajectory_of(
+        "bilinear[start_at=(0.0001,0)]", "gda[step_size=0.5]", seeds=1, steps=100
+    )
+    held = trajectory.columns["distance"][:, 0] <= 1e-3
+    assert held[:3].all()
+    assert not held[-1]
+    assert trajectory.status == [Status.FINISHED]
+
+
+def test_a_stopped_run_may_have_converged() -> None:
+    """Random search stops by itself near the minimax line."""
+    trajectory = trajectory_of(
+        "bilinear[box=5]",
+        "accept_reject_search[step_size=1]",
+        seeds=8,
+        steps=100,
+        records=50,
+    )
+    assert set(trajectory.status) <= {Status.CONVERGED, Status.STOPPED}
+    assert Status.CONVERGED in trajectory.status
+    near = trajectory.columns["distance"][-1] <= box_bound()
+    assert [one == Status.CONVERGED for one in trajectory.status] == near.tolist()
+
+
+def box_bound() -> float:
+    """The distance at which the box counts as solved."""
+    target = TASKS.build("bilinear[box=5]").target
+    assert target is not None
+    return target.at_most[0][1]
+
+
+NEAR, FAR = 1e-4, 1.0
+
+
+@pytest.mark.parametrize(
+    ("distances", "status", "at"),
+    [
+        ([FAR, FAR, NEAR, NEAR, NEAR], "converged", 20),
+        ([FAR, NEAR, NEAR, NEAR, NEAR], "converged", 10),
+        ([NEAR] * 5, "converged", 0),
+        ([FAR, FAR, FAR, NEAR, NEAR], "finished", 40),
+        ([NEAR, NEAR, NEAR, NEAR, FAR], "finished", 40),
+        ([NEAR, NEAR, FAR, NEAR, NEAR], "finished", 40),
+        ([NEAR, FAR, NEAR, NEAR, NEAR], "converged", 20),
+        ([FAR, 1e-3, 1e-3, 1e-3, 1e-3], "converged", 10),
+        ([FAR, NEAR, NEAR, np.nan, NEAR], "finished", 40),
+    ],
+)
+def test_streaks(distances: list[float], status: str, at: int) -> None:
+    """The target must hold at the last three records; its first is the date."""
+    recording = recording_of(bilinear_cell(1), [[one] for one in distances])
+    recording.conclude()
+    assert recording.status == [status]
+    assert recording.stopped_at.tolist() == [at]
+
+
+def test_the_dead_do_not_converge() -> None:
+    """A run that broke down within the target stays broken down; a stopped one may."""
+    recording = recording_of(bilinear_cell(3), [[NEAR] * 3] * 5)
+    recording.mark([0], Status.DIVERGED, 7)
+    recording.mark([1], Status.STOPPED, 8)
+    recording.conclude()
+    assert recording.status == ["diverged", "converged", "converged"]
+    assert recording.stopped_at.tolist() == [7, 0, 0]
+
+
+def test_padding_is_not_marked() -> None:
+    """Rows beyond the runs are the padding's."""
+    recording = recording_of(bilinear_cell(2), [[FAR, FAR]])
+    recording.mark([1, 2, 127], Status.NONFINITE, 3)
+    assert recording.status == ["finished", "nonfinite"]
+
+
+def test_failure_spares_the_dead() -> None:
+    """An exception ends who was alive, at the last record, and is told."""
+    recording = recording_of(bilinear_cell(3), [[FAR] * 3] * 3)
+    recording.mark([0], Status.DIVERGED, 7)
+    recording.fail(ValueError("why"))
+    assert recording.status == ["diverged", "error", "error"]
+    assert recording.stopped_at.tolist() == [7, 20, 20]
+    assert recording.reason == "ValueError: why"

@@ -1,0 +1,12 @@
+"""Events of forgetting in a sequence of covered modes."""
+
+import numpy as np
+from measuring import summarise
+
+
+def test_forgetting_counts_falls() -> None:
+    """Each record lower than the one before is one event; nothing measured is none."""
+    values = np.array([[0, 1, 2, 1, 1, 4, 2, 3, 0], [4] * 9, range(9)], dtype=float).T
+    assert summarise("forgetting", values, tuple(range(9))).tolist() == [3, 0, 0]
+    nothing = np.full((9, 1), np.nan)
+    assert np.isnan(summarise("forgetting", nothing, tuple(range(9)))).all()

@@ -1,0 +1,70 @@
+"""Cells, read back from their footers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from edited_stores import rewrite, small_grid, store_of, with_footer
+
+from mmbench.core.errors import DescriptionError, StoreError
+from mmbench.engine.cell import Cell
+from mmbench.runner.replay import Verdict, replay
+from mmbench.runner.stored_cell import key_of, stored_cell
+from mmbench.store.folder import Store
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> tuple[Store, Cell]:
+    """A store with one cell that has a metric of every kind."""
+    metrics = ("distance", "worst[of=distance]", "losses")
+    store, (cell,) = store_of(tmp_path, small_grid(metrics=metrics, keep="last"))
+    return store, cell
+
+
+def test_files_without_descriptions_are_read(tmp_path: Path) -> None:
+    """The cell is made from the specs of its metrics and the metrics of its task."""
+    store, (cell,) = store_of(
+        tmp_path, small_grid(metrics=("distance", "losses"), keep="last")
+    )
+
+    def older(footer: dict[str, Any]) -> None:
+        del footer["description"]
+
+    rewrite(store, cell.key, footer=older)
+    assert stored_cell(store, cell.key) == cell
+    assert replay(store, cell.key).verdict is Verdict.IDENTICAL
+
+
+def test_no_code_is_chosen_by_a_file(tmp_path: Path) -> None:
+    """Specs of metrics in a footer name no external class."""
+    evil = tmp_path / "evil.py"
+    evil.write_text(f"open({str(tmp_path / 'done')!r}, 'w')")
+    store, (cell,) = store_of(tmp_path, small_grid())
+
+    def evils(footer: dict[str, Any]) -> None:
+        footer["metrics"][f"{evil}:Metric"] = "0"
+        del footer["description"]
+
+    rewrite(store, cell.key, footer=evils)
+    with pytest.raises(DescriptionError, match="Unknown metric"):
+        replay(store, cell.key)
+    assert not (tmp_path / "done").exists()
+
+
+@pytest.mark.parametrize("value", [None, 3, [], {}, {"class": "os:system"}, "cell"])
+def test_files_that_describe_nothing(value: Any, one: tuple[Store, Cell]) -> None:
+    """A footer without a valid description is refused in a sentence."""
+    store, cell = one
+    rewrite(store, cell.key, footer=with_footer(description=value))
+    with pytest.raises(DescriptionError):
+        replay(store, cell.key)
+
+
+def test_keys_by_their_beginning(tmp_path: Path) -> None:
+    """A key may be given by the first characters that only it has."""
+    store, cells = store_of(tmp_path, small_grid(), small_grid(algorithm="omd"))
+    for cell in cells:
+        assert key_of(store, cell.key[:6]) == key_of(store, cell.key) == cell.key
+    for beginning in ("", "x", "../store"):
+        with pytest.raises(StoreError, match="must be the beginning of one key"):
+            key_of(store, beginning)
