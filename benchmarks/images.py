@@ -1,4 +1,4 @@
-"""What a step on CIFAR10 costs, beside the plainest PyTorch loop of the same networks.
+"""Compare a step on CIFAR10 with the plainest PyTorch loop of the same networks.
 
     python benchmarks/images.py [--device cuda] [--runs 1 8] [--steps 20] [--rounds 5]
 
@@ -35,7 +35,7 @@ Step = Callable[[], None]
 
 
 def players(spectral: bool, device: torch.device) -> tuple[nn.Module, nn.Module]:
-    """The networks of the setting, as one writes them."""
+    """Return generator and discriminator of the setting, in torch.nn."""
     g = nn.Sequential(
         *(nn.Linear(128, 4096), nn.BatchNorm1d(4096), nn.ReLU()),
         nn.Unflatten(1, (256, 4, 4)),
@@ -56,7 +56,7 @@ def players(spectral: bool, device: torch.device) -> tuple[nn.Module, nn.Module]
     return g.to(device), d.to(device)
 
 
-class Plain:
+class PlainLoop:
     """One run of a setting as a researcher would write it."""
 
     def __init__(self, cell: Cell, device: torch.device) -> None:
@@ -72,11 +72,11 @@ class Plain:
         self.step: Step = self.acgd if self.adaptive else self.adam
 
     def noise(self) -> Tensor:
-        """Inputs of the generator."""
+        """Draw inputs of the generator."""
         return torch.randn(BATCH, 128, device=self.device)
 
     def payoff(self) -> Tensor:
-        """f on a fresh minibatch."""
+        """Return f on a fresh minibatch."""
         chosen = torch.randint(50_000, (BATCH,), device=self.device)
         real = self.pixels[chosen].float() / 127.5 - 1
         fake = self.g(self.noise())
@@ -98,7 +98,7 @@ class Plain:
         return f
 
     def adam(self) -> None:
-        """Discriminator steps, then one of the generator."""
+        """Make the discriminator's steps, then one of the generator."""
         for _ in range(self.critics):
             self.of_d.zero_grad()
             (-self.payoff()).backward()
@@ -113,7 +113,7 @@ class Plain:
         self.of_g.step()
 
     def acgd(self) -> None:
-        """ACGD with y's system solved, relative residual 1e-6, from zero."""
+        """Make a step of ACGD: y's system solved from zero to a residual of 1e-6."""
         f = self.payoff()
         xs, ys = list(self.g.parameters()), list(self.d.parameters())
 
@@ -170,14 +170,14 @@ class Batched:
         self.state = cell.algorithm.init(self.oracle, self.z)
 
     def step(self) -> None:
-        """One step of all runs."""
+        """Make one step of all runs."""
         self.oracle.resample()
         self.z, self.state = self.cell.algorithm.step(self.oracle, self.z, self.state)
         self.oracle_state.advance(self.z)
 
 
 def seconds(step: Step, steps: int, device: torch.device) -> float:
-    """Seconds of a step; on a CPU those of this thread."""
+    """Return seconds for each step; on a CPU those of this thread."""
     clock = time.perf_counter if device.type == "cuda" else time.thread_time
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -190,10 +190,10 @@ def seconds(step: Step, steps: int, device: torch.device) -> float:
 
 
 def rows(options: argparse.Namespace) -> Iterator[str]:
-    """One line of the table for each setting and number of runs."""
+    """Yield a line of the table for each setting and number of runs."""
     device = torch.device(options.device)
     for cell in plan(SUITES["icr_cifar10"]):
-        plain = Plain(cell, device)
+        plain = PlainLoop(cell, device)
         plain.step()
         for runs in options.runs:
             if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""How the verbs that read a store grow with the number of its cells.
+"""Measure how the verbs that read a store scale with its number of cells.
 
     python benchmarks/many_cells.py [1000 10000 100000]
 
@@ -40,7 +40,7 @@ VERBS = {
 
 
 def fill(folder: Path, cells: int) -> None:
-    """A store of so many cells."""
+    """Make a store of `count` cells."""
     grid = Grid(
         tasks=("bilinear",),
         algorithms=("gda", "omd", "extragradient"),
@@ -63,7 +63,7 @@ def fill(folder: Path, cells: int) -> None:
 
 
 def copy(content: bytes, key: str, other: str) -> bytes:
-    """A table under another key, which its metadata hold twice, once in base 64."""
+    """Return a table under another key, which its metadata hold twice, once in base 64."""
     content = content.replace(key.encode(), other.encode())
     (coded,) = re.findall(rb"/////[A-Za-z0-9+/]+=*", content)  # begins with 255s
     again = base64.b64decode(coded).replace(key.encode(), other.encode())
@@ -71,7 +71,7 @@ def copy(content: bytes, key: str, other: str) -> bytes:
 
 
 def measured(words: tuple[str, ...], folder: Path) -> tuple[float, float, float]:
-    """CPU seconds, seconds and peak MB of a command, in a process that does no more."""
+    """Return CPU seconds, elapsed seconds and peak MB of a command."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         return pool.apply(_measured, (words, folder))
@@ -92,7 +92,7 @@ def _measured(words: tuple[str, ...], folder: Path) -> tuple[float, float, float
 
 
 def main() -> None:
-    """Print a line a verb and size."""
+    """Print a line for each verb and size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", nargs="*", type=int, default=[1000, 10000])
     parser.add_argument("--verbs", nargs="*", default=list(VERBS), choices=VERBS)

@@ -1,1 +1,1 @@
-"""Speed of mmbench beside what one would use instead, and beside the machine itself."""
+"""Speed of mmbench against alternatives, and against the limits of the machine."""

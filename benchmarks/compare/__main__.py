@@ -1,4 +1,4 @@
-"""How fast mmbench is, beside what one would use instead and beside the machine.
+"""Compare the speed of mmbench with alternatives and with the machine's limits.
 
     python -m benchmarks.compare --peers PYTHON [--only NAME ...] [--rounds 5]
 
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.compare import commands, gaussians, images, machine, toys
-from benchmarks.compare.measuring import Options, Row, alone, median
+from benchmarks.compare.measuring import Options, Row, median
 from benchmarks.compare.page import Numbers, mark, number
 
 GROUPS: dict[str, Callable[[Options], Iterator[Row]]] = {
@@ -75,7 +75,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     options = Options(given.rounds, given.peers, given.small)
     numbers = Numbers(given.out)
-    alone()
+    use_one_core()
     # Compiling is then measured from the beginning.
     with tempfile.TemporaryDirectory() as cache:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
@@ -88,13 +88,13 @@ def main() -> None:
 
 
 def measured(group: str, options: Options, numbers: Numbers) -> bool:
-    """Measure a group; whether it went to its end. The others go on if it does not."""
+    """Measure a group and return whether it ended without error."""
     begun = time.perf_counter()
     numbers.begin(group, options)
     try:
         for row in GROUPS[group](options):
             numbers.add(group, row, list(GROUPS))
-            found = number(median(row.values), row.unit) if row.values else row.told
+            found = number(median(row.values), row.unit) if row.values else row.notes
             marked = mark(row) if row.floor is not None else ""
             print(f"{row.what}: {found} {marked}", flush=True)
     except Exception:

@@ -8,7 +8,7 @@ from unittest import mock
 
 import torch
 
-from benchmarks.compare.measuring import Row, cpu_seconds, median, shown
+from benchmarks.compare.measuring import Row, cpu_seconds, format_time, median
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
@@ -30,7 +30,7 @@ def cell_of(
     records: int = 40,
     metrics: tuple[str, ...] = (),
 ) -> Cell:
-    """One cell."""
+    """Return the cell of one algorithm on one task."""
     grid = Grid(
         tasks=(task,),
         algorithms=(algorithm,),
@@ -44,7 +44,7 @@ def cell_of(
 
 
 class Whole:
-    """An arm: a whole cell, from drawing its starts to its last record.
+    """An arm that computes a whole cell, from its starts to its last record.
 
     Args:
         cell: what is computed.
@@ -70,7 +70,7 @@ class Whole:
         self.backend = trajectory.backend
 
     def __call__(self) -> float:
-        """CPU seconds of a step of a run."""
+        """Run the cell and return CPU seconds for each step of a run."""
         begun = time.perf_counter()
         seconds = cpu_seconds(self._compute)
         self._elapsed.append(time.perf_counter() - begun)
@@ -78,22 +78,22 @@ class Whole:
 
     @property
     def compiling(self) -> float:
-        """Seconds that the first call took longer than the later ones."""
+        """Return by how many seconds the first call took longer than the others."""
         first, *later = self._elapsed
         return max(0.0, first - median(later))
 
     def row(self, row: Row) -> Row:
-        """The row with what compiling took, or why there is nothing compiled."""
+        """Return the row with the time of compiling, or why nothing was compiled."""
         if self.backend != "compiled":
-            return row._replace(values=(), told=f"not measured: {self.backend}")
-        told = f"compiled once in {shown(self.compiling)}"
-        return row._replace(told=f"{row.told}; {told}" if row.told else told)
+            return row._replace(values=(), notes=f"not measured: {self.backend}")
+        notes = f"compiled once in {format_time(self.compiling)}"
+        return row._replace(notes=f"{row.notes}; {notes}" if row.notes else notes)
 
 
 def bare_steps(
     cell: Cell, runs: int, steps: int, oracle_kind: Callable[..., Oracle] = Oracle
 ) -> Callable[[], float]:
-    """An arm: steps of so many runs side by side, nothing around them.
+    """Return an arm that makes steps of some runs side by side, without a harness.
 
     Args:
         cell: gives task and algorithm.

@@ -1,4 +1,4 @@
-"""Rows of whole commands, start-up included, and of what the harness adds to a run."""
+"""Rows of whole commands, start-up included, and of the overhead of the harness."""
 
 import multiprocessing
 import shutil
@@ -19,8 +19,8 @@ from benchmarks.compare.measuring import (
     Spent,
     command,
     cpu_seconds,
+    format_time,
     median,
-    shown,
 )
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
@@ -41,7 +41,7 @@ START_UP = "start-up: loading torch and pandas"
 
 
 def probe(options: Options) -> Iterator[Row]:
-    """Three rules x 20 seeds x 1000 iterations on xy: benchopt's command and ours."""
+    """Measure 3 rules x 20 seeds x 1000 iterations on xy, benchopt against mmbench."""
     seeds = options.size(20, 2)
     ours: dict[str, list[Spent]] = {"cold": [], "cached": []}
     theirs: dict[str, list[Spent]] = {"cold": [], "cached": []}
@@ -60,26 +60,26 @@ def probe(options: Options) -> Iterator[Row]:
     targets = {"cold": (3, 4), "cached": (2.5, 4)}
     for kind, (floor, aim) in targets.items():
         pairs = list(zip(theirs[kind], ours[kind], strict=False))
-        told = f"mmbench {_told(ours[kind])}"
-        told += f", benchopt {_told(theirs[kind])}" if pairs else f"; {missing}"
+        notes = f"mmbench {_medians_of(ours[kind])}"
+        notes += f", benchopt {_medians_of(theirs[kind])}" if pairs else f"; {missing}"
         what = f"the benchopt probe, 3 rules x {seeds} seeds x 1000 iterations, {kind}"
         values = [a.cpu / b.cpu for a, b in pairs]
         limit = START_UP
-        yield Row(f"{what}, CPU", values, "x", floor, aim, True, told, limit)
+        yield Row(f"{what}, CPU", values, "x", floor, aim, True, notes, limit)
         yield Row(f"{what}, elapsed", [a.wall / b.wall for a, b in pairs])
     runs = 3 * seeds
     values = [one.cpu for one in ours["cached"]]
     what = f"rerun of {runs} runs, all stored"
     yield Row(what, values, "s", 1.5, 1.5, False, limit=START_UP)
     values = [one.printed / 1000 for one in ours["cold"]]
-    told = f"benchopt {theirs['cold'][0].printed / 1000:.0f} kB" if not missing else ""
+    notes = f"benchopt {theirs['cold'][0].printed / 1000:.0f} kB" if not missing else ""
     what = f"log of {runs} runs, not a terminal"
-    yield Row(what, values, "kB", 5, 5, False, told)
+    yield Row(what, values, "kB", 5, 5, False, notes)
 
 
-def _told(spent: list[Spent]) -> str:
+def _medians_of(spent: list[Spent]) -> str:
     cpu, wall = (median([one[i] for one in spent]) for i in range(2))
-    return f"{shown(cpu)} of CPU in {shown(wall)}"
+    return f"{format_time(cpu)} of CPU in {format_time(wall)}"
 
 
 def _mmbench(folder: Path, seeds: int) -> Spent:
@@ -97,7 +97,7 @@ def _benchopt(folder: Path, seeds: int, python: str) -> Spent:
 
 
 def start_up(options: Options) -> Iterator[Row]:
-    """The shortest commands."""
+    """Measure the shortest commands."""
     for verb in ("--version", "list"):
         values = []
         for _ in range(options.rounds + 1):
@@ -113,25 +113,25 @@ def start_up(options: Options) -> Iterator[Row]:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Still(Algorithm):
-    """Stays where it is, so that all that is left is the harness."""
+    """An algorithm that returns its iterate, so that the harness alone is measured."""
 
-    pace: float = 0.0
+    identity: float = 0.0
 
     @property
     def cost(self) -> Cost:
-        """Nothing."""
+        """No cost."""
         return Cost()
 
     def step(self, oracle: Oracle, z: Iterate, state: Any) -> tuple[Iterate, Any]:
-        """A copy."""
+        """Return a copy of the iterate."""
         return z.clone(), state
 
 
 def harness(options: Options) -> Iterator[Row]:
-    """A run of a method that does nothing, 60 of them in three cells, stored."""
+    """Measure 60 runs of a method that does nothing, in three cells, stored."""
     grid = Grid(
         tasks=("bilinear",),
-        algorithms=tuple(Still(pace=float(one)) for one in range(3)),
+        algorithms=tuple(Still(identity=float(number)) for number in range(3)),
         seeds=20,
         steps=1000,
         records=RECORDS,
@@ -152,7 +152,7 @@ def harness(options: Options) -> Iterator[Row]:
 
 
 def memory(options: Options) -> Iterator[Row]:
-    """Peak memory: of a cell in its runs, of a step in the runs side by side."""
+    """Measure the growth of peak memory with runs, of a cell and of a step."""
     runs = (128, options.size(8192, 256))
     yield _constant(
         "a cell of bilinear GDA, 51 records", _cell_peak, runs, "records of every run"
@@ -166,26 +166,26 @@ def memory(options: Options) -> Iterator[Row]:
 def _constant(
     what: str, peak: Callable, runs: tuple[int, int], limit: str, *words: str
 ) -> Row:
-    """MB more, of so many runs more; halfway there tells whether it is linear."""
+    """Return the memory of each further run; the middle shows whether it is linear."""
     few, many = runs
     middle = (few + many) // 2
     at = {one: _alone(peak, one, *words) for one in (few, middle, many)}
     each = 1000 * (at[many] - at[few]) / (many - few)
     bent = (at[middle] - at[few]) / max(at[many] - at[few], 1e-9)
     parts = ", ".join(f"{n} runs {one:.0f} MB" for n, one in at.items())
-    told = f"{parts}; halfway {bent:.0%} of the growth (a straight line has 50 %)"
-    return Row(f"memory a run, {what}", [each], "kB", told=told, limit=limit)
+    notes = f"{parts}; halfway {bent:.0%} of the growth (a straight line has 50 %)"
+    return Row(f"memory a run, {what}", [each], "kB", notes=notes, limit=limit)
 
 
 def _alone(peak: Callable, *words: object) -> float:
-    """Peak memory in MB of a process that does no more."""
+    """Return the peak memory in MB of a process that does only this."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         pool.apply(peak, words)
         return pool.apply(_peak)
 
 
 def _peak() -> float:
-    # getrusage would tell the peak of the process that this one was started by.
+    # getrusage would report the peak of the parent process.
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 

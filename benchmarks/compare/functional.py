@@ -1,4 +1,4 @@
-"""The gradients of the oracle by torch.func: vmap of one run's loss, differentiated."""
+"""An oracle whose gradients are those of torch.func: vmap of the loss of one run."""
 
 from functools import partial
 from typing import Any
@@ -14,12 +14,12 @@ class FunctionalOracle(Oracle):
     """An oracle whose gradients and products are those of torch.func."""
 
     def _loss(self, player: int, x: Tensor, y: Tensor, sample: Any) -> Tensor:
-        """Of one run, which the game is asked for as if it were the only one."""
+        """Return the loss of one run, as if it were the only one."""
         x, y, sample = tree_map(lambda one: one[None], (x, y, sample))
         return self._game.losses(x, y, sample)[player][0]
 
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Of each player's loss in that player."""
+        """Return the gradient of each player's loss in that player."""
         sample = (
             () if self._state.sample is None else self._state.sample
         )  # vmap takes no None
@@ -31,11 +31,11 @@ class FunctionalOracle(Oracle):
         return at_x, vmap(grad(partial(self._loss, 1), argnums=1))(x, y, sample)
 
     def field(self, z: Tensor) -> Tensor:
-        """F(z)."""
+        """Return F(z)."""
         return self.join(*self.gradients(*self.split(z)))
 
     def linearise(self, z: Tensor) -> "FunctionalLinearisation":
-        """Gradients, ready for products, each of which computes them again."""
+        """Return gradients, ready for products, each of which computes them again."""
         return FunctionalLinearisation(self, *self.split(z))
 
 
@@ -47,11 +47,11 @@ class FunctionalLinearisation:
         self.grad_x, self.grad_y = oracle.gradients(x, y)
 
     def xy(self, v: Tensor, *, on: Tensor | None = None) -> Tensor:
-        """f_xy v."""
+        """Return f_xy v."""
         at = lambda y: self._oracle.gradients(self._x, y)[0]
         return jvp(at, (self._y,), (v,))[1]
 
     def yx(self, v: Tensor, *, on: Tensor | None = None) -> Tensor:
-        """f_yx v."""
+        """Return f_yx v."""
         at = lambda x: -self._oracle.gradients(x, self._y)[1]
         return jvp(at, (self._x,), (v,))[1]

@@ -13,8 +13,8 @@ from benchmarks.compare.measuring import (
     Options,
     Row,
     Times,
+    alternate,
     cpu_seconds,
-    in_turns,
     median,
     medians,
     peers_of,
@@ -38,13 +38,13 @@ REVERSE = "second-order reverse passes, as many on both sides"
 
 
 def task(hidden: int, loss: str = "nonsaturating") -> str:
-    """The game in words."""
+    """Return the spec of the game."""
     words = f"hidden={hidden},noise={NOISE[hidden]},batch={loops.BATCH},loss={loss}"
     return f"four_gaussians[{words}]"
 
 
 def gan_cell(hidden: int, rule: str, runs: int, steps: int):
-    """The cell that does what the loop does: modes counted at the records."""
+    """Return the cell that does what the loop does: count modes at the records."""
     loss = "saturating" if rule == "CGD" else "nonsaturating"
     words = task(hidden, loss), RULES[rule]
     return cell_of(
@@ -53,7 +53,7 @@ def gan_cell(hidden: int, rule: str, runs: int, steps: int):
 
 
 def looped(rule: str, hidden: int, steps: int, recorded: tuple[int, ...]) -> Arm:
-    """An arm: one seed of the plain loop, start and records included."""
+    """Return an arm: one seed of the plain loop, start and records included."""
 
     def seed() -> None:
         loops.Gaussians(rule.lower(), hidden, NOISE[hidden]).train(steps, recorded)
@@ -62,7 +62,7 @@ def looped(rule: str, hidden: int, steps: int, recorded: tuple[int, ...]) -> Arm
 
 
 def narrow(options: Options) -> Iterator[Row]:
-    """Hidden layers of 64, GDA."""
+    """Measure GDA with hidden layers of 64."""
     with peers_of(options) as peers:
         steps = options.size(256, 4)
         words = ("gaussians", 64, NOISE[64], 16, steps)
@@ -76,24 +76,24 @@ def narrow(options: Options) -> Iterator[Row]:
         yield from _against_floor(64, times)
         what = "four Gaussians h=64, GDA, compiled"
         yield against_jax(what, times, peers)._replace(
-            told="JAX makes no records, and computes 16 runs"
+            notes="JAX makes no records, and computes 16 runs"
         )
 
 
 def narrow_adam(options: Options) -> Iterator[Row]:
-    """Hidden layers of 64, Adam."""
+    """Measure Adam with hidden layers of 64."""
     cells, times = _measured("Adam", 64, options.size(256, 4), options)
     yield from _against_loop("Adam", 64, cells, times, (2, 3), (3, 4.7))
 
 
 def narrow_cgd(options: Options) -> Iterator[Row]:
-    """Hidden layers of 64, CGD with three inner iterations."""
+    """Measure CGD with hidden layers of 64 and three inner iterations."""
     cells, times = _measured("CGD", 64, options.size(64, 2), options)
     yield from _against_loop("CGD", 64, cells, times, None, (3, 4))
 
 
 def wide(options: Options) -> Iterator[Row]:
-    """Hidden layers of 128, GDA."""
+    """Measure GDA with hidden layers of 128."""
     cells, times = _measured("GDA", 128, options.size(96, 2), options)
     yield from _against_loop("GDA", 128, cells, times, (1.3, 1.6), (1.3, 2.2))
 
@@ -101,7 +101,7 @@ def wide(options: Options) -> Iterator[Row]:
 def _measured(
     rule: str, hidden: int, steps: int, options: Options, extra: dict | None = None
 ) -> tuple[dict[str, Whole], Times]:
-    """Loop, cells and the floor, in turns; CPU seconds of a step of a run."""
+    """Measure the loop, the cells and the matrix products, alternating."""
     runs = options.size(RUNS, 16)
     cell = gan_cell(hidden, rule, runs, steps)
     cells = {"eager": Whole(cell, EAGER), "cell": Whole(cell, COMPILED)}
@@ -113,7 +113,7 @@ def _measured(
     if rule != "CGD":
         share = len(cell.schedule) / steps
         arms["products"] = products(hidden, NOISE[hidden], cell.task.width, share)[0]
-    return cells, in_turns(arms, options.rounds)
+    return cells, alternate(arms, options.rounds)
 
 
 def _against_loop(
@@ -125,14 +125,14 @@ def _against_loop(
     compiled: tuple,
 ) -> Iterator[Row]:
     what = f"four Gaussians h={hidden}, {rule}, {RUNS} runs"
-    told = medians(times, "a run-step")
+    notes = medians(times, "a run-step")
     limit = "matrix products"
     if "products" in times:
         gap = median(ratios(times["loop"], times["products"]))
         limit = NEAR_FLOOR.format(gap=gap)
     floor, aim = eager or (None, None)
     values = ratios(times["loop"], times["eager"])
-    row = Row(f"{what}, eager", values, floor=floor, aim=aim, told=told, limit=limit)
+    row = Row(f"{what}, eager", values, floor=floor, aim=aim, notes=notes, limit=limit)
     yield row
     floor, aim = compiled
     values = ratios(times["loop"], times["cell"])
@@ -141,16 +141,16 @@ def _against_loop(
 
 
 def _against_floor(hidden: int, times: Times) -> Iterator[Row]:
-    """How much of a step is its matrix products."""
+    """Measure the share of the matrix products in a step."""
     what = f"four Gaussians h={hidden}, GDA: matrix products alone, of the whole"
     limit = "passing over memory between the products; starts, draws and records"
-    for arm, told, aim in (("eager", "eager", None), ("cell", "compiled", 65)):
+    for arm, notes, aim in (("eager", "eager", None), ("cell", "compiled", 65)):
         values = [100 * one for one in ratios(times["products"], times[arm])]
-        yield Row(f"{what}, {told}", values, "%", 35, aim, limit=limit)
+        yield Row(f"{what}, {notes}", values, "%", 35, aim, limit=limit)
 
 
 def products(hidden: int, noise: int, width: int, records: float) -> tuple[Arm, float]:
-    """An arm: the matrix products of a step and nothing else; and their MFLOP.
+    """Return an arm of the matrix products of a step alone, and their MFLOP.
 
     Forward, gradients of weights and gradients of inputs of the non-saturating step,
     and the samples of so many records a step, on tensors that are there already.
@@ -202,7 +202,7 @@ SECOND_ORDER = {
 
 
 def second_order(options: Options) -> Iterator[Row]:
-    """A step of ACGD and of CGD, at one run and at 32, against the package CGDs."""
+    """Measure steps of ACGD and CGD, at 1 and 32 runs, against the package CGDs."""
     steps = options.size(64, 2)
     of = task(64, "saturating")
     for name, (words, most, theirs, targets) in SECOND_ORDER.items():
@@ -220,22 +220,22 @@ def second_order(options: Options) -> Iterator[Row]:
             recorded = ",".join(map(str, cell.schedule))
             given = (theirs, 64, NOISE[64], steps, recorded)
             peers.add("CGDs", "cgds_steps.py", *given)
-            times = in_turns(arms | peers.arms, options.rounds)
-        told = medians(times, "a step of a run")
+            times = alternate(arms | peers.arms, options.rounds)
+        notes = medians(times, "a step of a run")
         if "CGDs" in peers.arms:
-            told += (
+            notes += (
                 f"; CGDs {peers.arms['CGDs'].last['iterations']:.1f} inner iterations"
             )
         for (arm, cell), (floor, aim) in zip(arms.items(), targets, strict=True):
             what = f"four Gaussians h=64, {name} step, {arm}, against CGDs"
             values = ratios(times["CGDs"], times[arm]) if peers.arms else ()
-            row = Row(what, values, floor=floor, aim=aim, told=told, limit=REVERSE)
+            row = Row(what, values, floor=floor, aim=aim, notes=notes, limit=REVERSE)
             row = cell.row(row) if "compiled" in arm else row
             yield peers.row("CGDs", row)
 
 
 def vmapped(options: Options) -> Iterator[Row]:
-    """The same steps with torch.func's gradients; no target."""
+    """Measure steps with the gradients of torch.func; they have no required value."""
     steps = options.size(20, 2)
     for rule in ("GDA", "CGD"):
         cell = gan_cell(64, rule, 16, steps)
@@ -243,7 +243,7 @@ def vmapped(options: Options) -> Iterator[Row]:
             "oracle": bare_steps(cell, 16, steps),
             "vmap": bare_steps(cell, 16, steps, FunctionalOracle),
         }
-        times = in_turns(arms, options.rounds)
+        times = alternate(arms, options.rounds)
         values = ratios(times["vmap"], times["oracle"])
         what = f"four Gaussians h=64, a {rule} step of 16 runs, against torch.func.vmap"
-        yield Row(what, values, told=medians(times, "a run-step"))
+        yield Row(what, values, notes=medians(times, "a run-step"))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from benchmarks.compare.measuring import Options, Row, in_turns, medians, ratios
+from benchmarks.compare.measuring import Options, Row, alternate, medians, ratios
 from benchmarks.images import Batched, Plain, seconds
 from mmbench.core.errors import DataError
 from mmbench.runner.plan import plan
@@ -20,7 +20,7 @@ LIMIT = "convolutions, the same on both sides; what is lost goes around them"
 
 
 def steps(options: Options) -> Iterator[Row]:
-    """Steps on CIFAR10 beside the plain loop of the same networks."""
+    """Measure steps on CIFAR10 against the plain loop of the same networks."""
     device, steps = torch.device("cpu"), options.size(3, 1)
     cells = {cell.label: cell for cell in plan(SUITES["icr_cifar10"])}
     for label in SETTINGS:
@@ -28,13 +28,13 @@ def steps(options: Options) -> Iterator[Row]:
         try:
             batched = Batched(cells[label], device, 1)
         except DataError:
-            yield row._replace(told="not measured: MMBENCH_DATA holds no CIFAR10")
+            yield row._replace(notes="not measured: MMBENCH_DATA holds no CIFAR10")
             continue
         plain = Plain(cells[label], device)
         arms = {
             "loop": lambda plain=plain: seconds(plain.step, steps, device),
             "mmbench": lambda batched=batched: seconds(batched.step, steps, device),
         }
-        times = in_turns(arms, options.rounds)
+        times = alternate(arms, options.rounds)
         values = ratios(times["loop"], times["mmbench"])
-        yield row._replace(values=values, told=medians(times, "a step"))
+        yield row._replace(values=values, notes=medians(times, "a step"))

@@ -25,7 +25,7 @@ def dirac(x: Tensor, y: Tensor) -> Tensor:
 
 
 def through(a: Tensor) -> Payoff:
-    """x'Ay."""
+    """Return x'Ay."""
     return lambda x, y: x @ a @ y
 
 
@@ -50,7 +50,7 @@ def gda(payoff: Payoff, dim: int, steps: int, records: int) -> list[float]:
 def gda_by_optimizers(
     payoff: Payoff, dim: int, steps: int, records: int
 ) -> list[float]:
-    """The same with torch.optim, as most scripts are written."""
+    """Gradient descent ascent with torch.optim, as most scripts are written."""
     x = torch.randn(dim, requires_grad=True)
     y = torch.randn(dim, requires_grad=True)
     for_x = torch.optim.SGD([x], lr=STEP)
@@ -86,7 +86,7 @@ def extragradient(payoff: Payoff, dim: int, steps: int, records: int) -> list[fl
 
 
 def distance(x: Tensor, y: Tensor) -> float:
-    """To (0, 0)."""
+    """Return the distance to (0, 0)."""
     with torch.no_grad():
         return float((x @ x + y @ y).sqrt())
 
@@ -130,13 +130,13 @@ class Gaussians:
         self.step = self.competitive if rule == "cgd" else self.simultaneous
 
     def sample(self) -> tuple[Tensor, Tensor]:
-        """Real points, and noise."""
+        """Draw real points and noise."""
         which = torch.multinomial(WEIGHTS, BATCH, replacement=True)
         real = MODES[which] + NOISY * torch.randn(BATCH, 2)
         return real, torch.randn(BATCH, self.noise)
 
     def simultaneous(self) -> None:
-        """Both optimizers step from where both players stood; non-saturating loss."""
+        """Make simultaneous steps of both optimizers on the non-saturating loss."""
         real, noise = self.sample()
         fake = self.g(noise)
         on_real, on_fake = self.d(real), self.d(fake.detach())
@@ -179,14 +179,14 @@ class Gaussians:
                     one.add_(by.view_as(one))
 
     def modes(self) -> tuple[int, float]:
-        """Modes with 5 % of the samples within 0.3, and the share of all that are."""
+        """Count modes with 5 % of the samples near; and the share of near samples."""
         with torch.no_grad():
             far = torch.cdist(self.g(torch.randn(SAMPLES, self.noise)), MODES)
             near = (far <= 0.3).float().mean(0)
             return int((near >= 0.05).sum()), float(near.sum())
 
     def train(self, steps: int, recorded: Sequence[int]) -> None:
-        """All steps, records included."""
+        """Make all steps, records included."""
         for step in range(steps + 1):
             if step in recorded:
                 self.modes()
@@ -195,7 +195,7 @@ class Gaussians:
 
 
 def flat(of: Tensor, at: list[Tensor], *, create: bool) -> Tensor:
-    """A gradient as one vector."""
+    """Return a gradient as one vector."""
     parts = torch.autograd.grad(
         of,
         at,

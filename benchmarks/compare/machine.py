@@ -1,4 +1,4 @@
-"""The machine's own limits, and how much of them is reached."""
+"""The limits of the machine, and the share of them that is reached."""
 
 from collections.abc import Iterator
 
@@ -6,14 +6,14 @@ import torch
 
 from benchmarks.compare.cells import COMPILED, EAGER, Whole
 from benchmarks.compare.gaussians import NOISE, RUNS, gan_cell, products
-from benchmarks.compare.measuring import Options, Row, cpu_seconds, in_turns, medians
+from benchmarks.compare.measuring import Options, Row, alternate, cpu_seconds, medians
 from benchmarks.compare.toys import toy_cell
 
 POINT = 16  # bytes of a scalar game's run, read and written
 
 
 def limits(options: Options) -> Iterator[Row]:
-    """Matrix products and memory at their best, beside cells."""
+    """Measure large matrix products and copies, and cells in relation to them."""
     side, copied = options.size(1024, 64), options.size(2**28, 2**20)
     a, b = torch.randn(side, side), torch.randn(side, side)
     given, taken = (torch.ones(copied // 4) for _ in range(2))
@@ -28,7 +28,7 @@ def limits(options: Options) -> Iterator[Row]:
         "GAN, compiled": Whole(gan, COMPILED),
         "bilinear, compiled": Whole(toy_cell("bilinear", "gda", 512, short), COMPILED),
     }
-    times = in_turns(arms, options.rounds)
+    times = alternate(arms, options.rounds)
     rates = [2 * side**3 / one / 1e9 for one in times["product"]]
     yield Row(f"product of {side} x {side}, float32, GFLOP/s", rates, "")
     widths = [2 * copied / one / 1e9 for one in times["copy"]]
@@ -39,13 +39,13 @@ def limits(options: Options) -> Iterator[Row]:
             100 * mflop / 1e3 / one / rate
             for one, rate in zip(times[arm], rates, strict=True)
         ]
-        told = f"{mflop:.1f} MFLOP a run-step; {medians(times, 'each')}"
+        notes = f"{mflop:.1f} MFLOP a run-step; {medians(times, 'each')}"
         what = f"four Gaussians h=64, {arm[5:]}: of the rate of the large product"
-        yield Row(what, reached, "%", told=told)
+        yield Row(what, reached, "%", notes=notes)
     reached = [
         100 * POINT / 1e9 / one / width
         for one, width in zip(times["bilinear, compiled"], widths, strict=True)
     ]
     what = "bilinear, 512 runs, compiled: of memory's rate"
-    told = f"{POINT} bytes a run-step, if each passed over memory"
-    yield Row(what, reached, "%", told=told)
+    notes = f"{POINT} bytes a run-step, if each passed over memory"
+    yield Row(what, reached, "%", notes=notes)

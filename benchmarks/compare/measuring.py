@@ -1,8 +1,8 @@
-"""Clocks, rounds, rows: how everything here is measured.
+"""How the comparisons measure: clocks, rounds, and the rows of the report.
 
-The arms of a comparison take turns, round by round, after one call each that does not
-count, which warms caches and compiles. Ratios are those of a round, and the median over
-rounds is what is told: a machine's mood between rounds then touches no ratio.
+The arms of a comparison alternate in rounds, after one uncounted call of each, which
+warms caches and compiles. Ratios are taken within a round, and their median over rounds
+is reported, so that changes of the machine's speed between rounds affect no ratio.
 """
 
 import json
@@ -22,17 +22,17 @@ import torch
 
 PEERS = Path(__file__).parent / "peers"
 
-Arm = Callable[[], float]  # does one round; gives CPU seconds of whatever is the unit
+Arm = Callable[[], float]  # runs one round and returns CPU seconds for each unit
 Times = dict[str, list[float]]
 
 
 class Options(NamedTuple):
-    """What the command line asks for.
+    """Options of the command line.
 
     Args:
-        rounds: turns that each arm takes.
-        peers: the interpreter in which JAX, benchopt and CGDs are looked for.
-        small: whether sizes are so small that numbers mean nothing.
+        rounds: rounds that are counted.
+        peers: the interpreter that has JAX, benchopt and CGDs.
+        small: whether sizes are reduced for a test, so that times mean nothing.
     """
 
     rounds: int
@@ -40,7 +40,7 @@ class Options(NamedTuple):
     small: bool
 
     def size(self, full: int, small: int) -> int:
-        """A size, or what stands for it where numbers do not matter."""
+        """Return the full size, or the small one in a test."""
         return small if self.small else full
 
 
@@ -48,14 +48,14 @@ class Row(NamedTuple):
     """One line of the report.
 
     Args:
-        what: is measured.
-        values: one a round; none where it could not be measured.
+        what: what is measured.
+        values: one for each round; none where it could not be measured.
         unit: "x", "%", "s", "ms", "kB" or "".
-        floor: what must be reached; None where nothing is asked.
-        aim: what should be.
+        floor: the value that must be reached; None where there is no requirement.
+        aim: the value that should be reached.
         higher: whether more is better.
-        told: the arms, in words.
-        limit: what limits it, told where the floor or the aim is not reached.
+        notes: times of the arms, or why it was not measured.
+        limit: what limits it, format_time where the floor or the aim is not reached.
     """
 
     what: str
@@ -64,19 +64,19 @@ class Row(NamedTuple):
     floor: float | None = None
     aim: float | None = None
     higher: bool = True
-    told: str = ""
+    notes: str = ""
     limit: str = ""
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """CPU seconds of this thread that the work takes."""
+    """Return the CPU seconds of this thread that some work takes."""
     before = time.thread_time()
     work()
     return time.thread_time() - before
 
 
-def in_turns(arms: Mapping[str, Arm], rounds: int) -> Times:
-    """CPU seconds of every arm in every round; the first call of each is left out."""
+def alternate(arms: Mapping[str, Arm], rounds: int) -> Times:
+    """Return CPU seconds of every arm in every round, after one uncounted call each."""
     for arm in arms.values():
         arm()
     times: Times = {name: [] for name in arms}
@@ -87,7 +87,7 @@ def in_turns(arms: Mapping[str, Arm], rounds: int) -> Times:
 
 
 def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
-    """Round by round, how many times the second goes into the first."""
+    """Return the ratio of each round."""
     return [a / b for a, b in zip(above, below, strict=True)]
 
 
@@ -95,8 +95,8 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def shown(seconds: float) -> str:
-    """A time, in the unit that suits it."""
+def format_time(seconds: float) -> str:
+    """Format a time with a fitting unit."""
     for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
@@ -104,8 +104,8 @@ def shown(seconds: float) -> str:
 
 
 def medians(times: Times, unit: str) -> str:
-    """Each arm's median, in words."""
-    parts = [f"{name} {shown(median(values))}" for name, values in times.items()]
+    """Format the median of each arm."""
+    parts = [f"{name} {format_time(median(values))}" for name, values in times.items()]
     return f"{', '.join(parts)} {unit}"
 
 
@@ -113,21 +113,22 @@ def medians(times: Times, unit: str) -> str:
 
 
 def pathless(sentence: str) -> str:
-    """Words that are no path."""
+    """Remove paths from a sentence."""
     return " ".join(word for word in sentence.split() if "/" not in word)
 
 
 class PeerError(Exception):
-    """A peer is not installed, or broke down."""
+    """A peer is not installed, or failed."""
 
 
 class Peer:
-    """A library in a process of its own, which does one round whenever it is told to.
+    """A library in a process of its own, which runs one round for each line it reads.
 
     Args:
         python: its interpreter.
-        script: of `peers/`; it prints a line of JSON when it is ready and one a round.
-        words: given to the script.
+        script: a file of `peers/`; it prints a line of JSON when it is ready, and one
+            for each round.
+        words: arguments of the script.
     """
 
     def __init__(self, python: str, script: str, *words: object) -> None:
@@ -144,11 +145,11 @@ class Peer:
         line = self._process.stdout.readline()
         if not line:
             last = self._process.communicate()[1].strip().splitlines()
-            raise PeerError(pathless(last[-1] if last else "ended without a word"))
+            raise PeerError(pathless(last[-1] if last else "ended without output"))
         return json.loads(line)
 
     def __call__(self) -> float:
-        """One round; CPU seconds of the whole process, all its threads."""
+        """Run one round and return the CPU seconds of the process, all threads."""
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         self.last = self._answer()
@@ -160,7 +161,7 @@ class Peer:
 
 
 class Peers:
-    """The peers of a comparison that are there; of the others, why they are not."""
+    """The peers of a comparison, and for those that are missing the reason."""
 
     def __init__(self, options: Options, stack: ExitStack) -> None:
         self._options, self._stack = options, stack
@@ -168,7 +169,7 @@ class Peers:
         self.missing: dict[str, str] = {}
 
     def add(self, name: str, script: str, *words: object) -> None:
-        """Start one, if it is there."""
+        """Start a peer, or record why that failed."""
         try:
             peer = Peer(self._options.peers, script, *words)
         except PeerError as error:
@@ -178,15 +179,15 @@ class Peers:
             self.arms[name] = peer
 
     def row(self, name: str, row: Row) -> Row:
-        """The row, or why it could not be measured."""
+        """Return the row, or one that states why it was not measured."""
         if name not in self.missing:
             return row
-        return row._replace(values=(), told=f"not measured: {self.missing[name]}")
+        return row._replace(values=(), notes=f"not measured: {self.missing[name]}")
 
 
 @contextmanager
 def peers_of(options: Options):
-    """Peers that are ended with the comparison."""
+    """Give peers that end with the comparison."""
     with ExitStack() as stack:
         yield Peers(options, stack)
 
@@ -195,7 +196,7 @@ def peers_of(options: Options):
 
 
 class Spent(NamedTuple):
-    """What a command took."""
+    """CPU and elapsed seconds of a command, and bytes that it printed."""
 
     cpu: float
     wall: float
@@ -206,7 +207,7 @@ def command(words: Sequence[str], folder: Path) -> Spent:
     """Run a command to its end, start-up included.
 
     Raises:
-        PeerError: with its last words, when it fails.
+        PeerError: with its last line, when it fails.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun = time.perf_counter()
@@ -225,8 +226,8 @@ def command(words: Sequence[str], folder: Path) -> Spent:
     return Spent(cpu, wall, len(content))
 
 
-def alone() -> None:
-    """One thread and one core, for this process and all that it starts."""
+def use_one_core() -> None:
+    """Use one thread and one core, in this process and its children."""
     torch.set_num_threads(1)
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     if hasattr(os, "sched_setaffinity"):

@@ -1,4 +1,4 @@
-"""The page and the numbers behind it; kept group by group, as they come."""
+"""The page of the comparison and its numbers, written after each row."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -14,18 +14,18 @@ INTRODUCTION = """\
 
 `python -m benchmarks.compare --peers PYTHON`, where PYTHON has jax, benchopt and CGDs.
 
-All arms of a row are measured in one run, on one core and one thread, in turns; numbers
-are medians over rounds of each round's ratio, with the least and the greatest behind
-them. In one process they are CPU seconds of the thread; of whole commands CPU and
-elapsed seconds, start-up included. JAX, CGDs and benchopt run in processes of their
-own, JAX in float32 without threads. Compiling is left out by a first call that does not
-count, and stated. Both arms of a ratio do the same: cells and loops draw their starts
-and make their records. A compiled row that says "not measured" could not be compiled.
+All arms of a row are measured in one run, alternating, on one core and one thread. A
+number is the median over rounds of each round's ratio; its range follows. Times within
+one process are CPU seconds of the thread; times of whole commands are CPU and elapsed
+seconds, start-up included. JAX, CGDs and benchopt run in processes of their own, JAX in
+float32 without threads. A first call that is not counted excludes compilation, whose
+time is stated. Both arms of a ratio do the same work: cells and loops draw their starts
+and make their records. A compiled row marked "not measured" could not be compiled.
 """
 
 
 class Numbers:
-    """What has been measured so far, in a file that a killed command leaves whole.
+    """The numbers measured so far, in a file that is whole even if a command is killed.
 
     Args:
         folder: of the file and of the page.
@@ -37,7 +37,7 @@ class Numbers:
         self.groups: dict[str, dict[str, Any]] = json.loads(text)
 
     def begin(self, group: str, options: Options) -> None:
-        """A group is measured anew."""
+        """Begin to measure a group again."""
         self.groups[group] = {
             "date": datetime.now(UTC).date().isoformat(),
             "small": options.small,
@@ -46,7 +46,7 @@ class Numbers:
         }
 
     def add(self, group: str, row: Row, order: Sequence[str]) -> None:
-        """One more row of a group; file and page are written."""
+        """Add a row to a group, and write the file and the page."""
         self.groups[group]["rows"].append(row._asdict())
         known = {name: self.groups[name] for name in order if name in self.groups}
         self.groups = known
@@ -60,7 +60,7 @@ class Numbers:
 
 
 def page(groups: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Lines of the page."""
+    """Yield the lines of the page."""
     rows = [
         Row(**row)
         for group in groups.values()
@@ -70,9 +70,9 @@ def page(groups: dict[str, dict[str, Any]]) -> Iterator[str]:
     asked = [row for row in rows if row.floor is not None]
     yield INTRODUCTION
     if any(group["small"] for group in groups.values()):
-        yield "**Sizes were small: these numbers mean nothing.**\n"
-    yield "## Asked and measured\n"
-    yield "| what | floor | aim | measured | least to greatest | |"
+        yield "**Sizes were reduced for a test: these numbers mean nothing.**\n"
+    yield "## Requirements and measurements\n"
+    yield "| what | floor | aim | measured | range | |"
     yield "|---|---|---|---|---|---|"
     for row in asked:
         aim = number(row.aim, row.unit) if row.aim is not None else ""
@@ -83,35 +83,35 @@ def page(groups: dict[str, dict[str, Any]]) -> Iterator[str]:
         if row.values and mark(row) != "reached":
             short.setdefault(row.limit or "not known", []).append(row.what)
     if short:
-        yield "\n## What limits those below their aim\n"
+        yield "\n## Limits of rows below their aim\n"
     for limit, rows_of_it in short.items():
         yield f"- {'; '.join(rows_of_it)}: **{limit}**."
-    yield "\n## Beside others and the machine\n"
-    yield "| what | measured | least to greatest |"
+    yield "\n## Other measurements\n"
+    yield "| what | measured | range |"
     yield "|---|---|---|"
     for row in rows:
         if row.floor is None:
             yield f"| {row.what} | {cells(row)} |"
-    yield "\n## The arms\n"
+    yield "\n## Notes\n"
     for row in rows:
-        if row.told:
-            yield f"- {row.what}: {row.told}."
-    yield "\n## Measured by\n"
+        if row.notes:
+            yield f"- {row.what}: {row.notes}."
+    yield "\n## Machines\n"
     yield from machines(groups)
 
 
 def machines(groups: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Each machine with what it measured."""
-    told: dict[str, list[str]] = {}
+    """Yield each machine with the groups that it measured."""
+    groups_by_machine: dict[str, list[str]] = {}
     for name, group in groups.items():
         facts = ", ".join(f"{k} {v}" for k, v in group["provenance"].items())
-        told.setdefault(f"{group['date']}: {facts}", []).append(name)
-    for facts, names in told.items():
+        groups_by_machine.setdefault(f"{group['date']}: {facts}", []).append(name)
+    for facts, names in groups_by_machine.items():
         yield f"- {', '.join(names)}: {facts}."
 
 
 def cells(row: Row) -> str:
-    """Median and range, as two cells of a table."""
+    """Format median and range as two columns of a table."""
     if not row.values:
         return "not measured | "
     least, most = (number(f(row.values), row.unit) for f in (min, max))
@@ -119,14 +119,14 @@ def cells(row: Row) -> str:
 
 
 def number(value: float, unit: str) -> str:
-    """Three digits and the unit."""
+    """Format a value with three digits and its unit."""
     digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     space = "" if unit in ("", "x") else " "
     return f"{digits}{space}{unit}"
 
 
 def mark(row: Row) -> str:
-    """Whether the aim, or the floor, or neither is reached."""
+    """Return whether the aim, the floor or neither is reached."""
     if not row.values:
         return ""
     measured = median(row.values)

@@ -13,13 +13,13 @@ from benchmarks.compare.measuring import (
     Options,
     Row,
     Times,
+    alternate,
     cpu_seconds,
-    in_turns,
+    format_time,
     median,
     medians,
     peers_of,
     ratios,
-    shown,
 )
 from mmbench.engine.step_size_map import step_map
 
@@ -49,7 +49,7 @@ PRODUCTS = (
 
 
 def looped(loop: Callable, payoff: loops.Payoff, dim: int, steps: int):
-    """An arm: two seeds of a plain loop; CPU seconds of a step."""
+    """Return an arm: two seeds of a plain loop, in CPU seconds for each step."""
 
     def seeds() -> None:
         for _ in range(2):
@@ -59,7 +59,7 @@ def looped(loop: Callable, payoff: loops.Payoff, dim: int, steps: int):
 
 
 def toy_cell(task: str, algorithm: str, runs: int, steps: int):
-    """The cell that does what the loops do: the distance noted 40 times."""
+    """Return the cell that does what the loops do: the distance recorded 40 times."""
     return cell_of(
         task,
         f"{algorithm}[step_size={loops.STEP}]",
@@ -71,7 +71,7 @@ def toy_cell(task: str, algorithm: str, runs: int, steps: int):
 
 
 def eager(options: Options) -> Iterator[Row]:
-    """Scalar games, 128 runs, eager."""
+    """Measure scalar games, 128 runs, eager."""
     steps = options.size(1000, 80)
     for game, (task, payoff) in GAMES.items():
         for rule, (algorithm, loop) in RULES.items():
@@ -82,18 +82,18 @@ def eager(options: Options) -> Iterator[Row]:
             if (game, rule) == ("bilinear", "GDA"):
                 by_optimizers = loops.gda_by_optimizers
                 arms["torch.optim"] = looped(by_optimizers, payoff, 1, steps)
-            times = in_turns(arms, options.rounds)
-            told = medians(times, "a run-step")
+            times = alternate(arms, options.rounds)
+            notes = medians(times, "a run-step")
             what = f"{game}, {rule}, 128 runs, eager"
             values = ratios(times["loop"], times["cell"])
-            yield Row(what, values, floor=50, aim=100, told=told, limit=DISPATCH)
+            yield Row(what, values, floor=50, aim=100, notes=notes, limit=DISPATCH)
             if "torch.optim" in arms:
                 values = ratios(times["torch.optim"], times["cell"])
                 yield Row(f"{what}, against a loop with torch.optim", values)
 
 
 def compiled(options: Options) -> Iterator[Row]:
-    """Scalar games, 512 runs, compiled."""
+    """Measure scalar games, 512 runs, compiled."""
     steps = options.size(10_000, 80)
     for game, (task, payoff) in GAMES.items():
         for rule, (algorithm, loop) in RULES.items():
@@ -110,10 +110,12 @@ def compiled(options: Options) -> Iterator[Row]:
                     },
                 }
                 what = f"{game}, {rule}, 512 runs, compiled"
-                times = in_turns(arms, options.rounds)
+                times = alternate(arms, options.rounds)
                 values = ratios(times["loop"], times["cell"])
-                told = medians(times, "a run-step")
-                row = Row(what, values, floor=2000, aim=20_000, told=told, limit=FIXED)
+                notes = medians(times, "a run-step")
+                row = Row(
+                    what, values, floor=2000, aim=20_000, notes=notes, limit=FIXED
+                )
                 yield cell.row(row)
                 yield against_jax(what, times, peers)
 
@@ -123,13 +125,13 @@ def _each(peer: Callable[[], float], run_steps: int) -> float:
 
 
 def against_jax(what: str, times: Times, peers) -> Row:
-    """How the cell stands to JAX."""
+    """Return the row that compares a cell with JAX."""
     values = ratios(times["JAX"], times["cell"]) if "JAX" in times else ()
     return peers.row("JAX", Row(f"{what}, against JAX jit(vmap(scan))", values))
 
 
 def spectrum(options: Options) -> Iterator[Row]:
-    """Bilinear with a spectrum, d = 100, eager at 128 runs and compiled at 512."""
+    """Measure bilinear, d = 100, eager at 128 runs and compiled at 512."""
     steps = options.size(1000, 80)
     a = torch.randn(100, 100) / 10
     with peers_of(options) as peers:
@@ -145,8 +147,8 @@ def spectrum(options: Options) -> Iterator[Row]:
                 for name, peer in peers.arms.items()
             },
         }
-        times = in_turns(arms, options.rounds)
-        told = medians(times, "a run-step")
+        times = alternate(arms, options.rounds)
+        notes = medians(times, "a run-step")
         what = "bilinear d=100, GDA"
         values = ratios(times["loop"], times["eager"])
         yield Row(
@@ -154,18 +156,18 @@ def spectrum(options: Options) -> Iterator[Row]:
             values,
             floor=30,
             aim=60,
-            told=told,
+            notes=notes,
             limit=PRODUCTS,
         )
         what = f"{what}, 512 runs, compiled"
         values = ratios(times["loop"], times["cell"])
-        row = Row(what, values, floor=60, aim=150, told=told, limit=PRODUCTS)
+        row = Row(what, values, floor=60, aim=150, notes=notes, limit=PRODUCTS)
         yield fast.row(row)
         yield against_jax(what, times, peers)
 
 
 def maps(options: Options) -> Iterator[Row]:
-    """A map of step sizes on the ICR game, compiled."""
+    """Measure a map of step sizes on the ICR game, compiled."""
     side, steps = options.size(1000, 20), options.size(1000, 100)
     sizes = torch.logspace(-3, 0, side).tolist()
     given = "quadratic[start_at=(1,1)]", "gda", sizes, sizes
@@ -179,19 +181,20 @@ def maps(options: Options) -> Iterator[Row]:
     with peers_of(options) as peers:
         peers.add("JAX", "jax_cells.py", "map", side, steps)
         arms = {"map": lambda: cpu_seconds(mapped), **peers.arms}
-        times = in_turns(arms, options.rounds)
+        times = alternate(arms, options.rounds)
         what = f"step-size map, {side} x {side} pairs, ICR game, GDA, {steps:,} steps"
         each = side * side * steps
-        told = f"{shown(median(times['map']) / each)} a run-step, {diverged:,} diverged"
+        time = format_time(median(times["map"]) / each)
+        notes = f"{time} a run-step, {diverged:,} diverged"
         if "JAX" in peers.arms:
             ready = peers.arms["JAX"].ready
-            told += (
-                f"; JAX {shown(median(times['JAX']) / each)}, compiled in "
-                f"{shown(max(0.0, ready['first'] - median(times['JAX'])))}, "
+            notes += (
+                f"; JAX {format_time(median(times['JAX']) / each)}, compiled in "
+                f"{format_time(max(0.0, ready['first'] - median(times['JAX'])))}, "
                 f"{ready['diverged']:,} diverged"
             )
         limit = "the arithmetic of each run-step, one core"
-        yield Row(what, times["map"], "s", 60, 10, False, told, limit)
+        yield Row(what, times["map"], "s", 60, 10, False, notes, limit)
         values = ratios(times["map"], times["JAX"]) if "JAX" in times else ()
         what = f"{what}, over JAX's time"
         row = Row(what, values, "x", 1.2, 1.2, False, limit=limit)
@@ -199,24 +202,24 @@ def maps(options: Options) -> Iterator[Row]:
 
 
 def vmapped(options: Options) -> Iterator[Row]:
-    """The same step with torch.func's gradients; no target."""
+    """Measure the step with the gradients of torch.func; it has no required value."""
     steps = options.size(200, 4)
     cell = toy_cell("bilinear", "gda", 128, steps)
     arms = {
         "oracle": bare_steps(cell, 128, steps),
         "vmap": bare_steps(cell, 128, steps, FunctionalOracle),
     }
-    times = in_turns(arms, options.rounds)
+    times = alternate(arms, options.rounds)
     values = ratios(times["vmap"], times["oracle"])
     what = "bilinear, a GDA step of 128 runs, against torch.func.vmap"
-    yield Row(what, values, told=medians(times, "a run-step"))
+    yield Row(what, values, notes=medians(times, "a run-step"))
 
 
 # ---- growth ----
 
 
 def growth(options: Options) -> Iterator[Row]:
-    """Exponents of time in runs and in steps."""
+    """Measure the exponents of time in runs and in steps."""
     shape = "all runs of a chunk move at once, whole chunks one after the other"
     sizes = (32, 128, 512, 2048)
     steps = options.size(1000, 40)
@@ -236,13 +239,13 @@ def _seconds(cell) -> Callable[[], float]:
 
 
 def _exponent(what: str, arms: dict, options: Options, limit: str) -> Row:
-    """Slope of a straight line through logarithms, round by round."""
-    times = in_turns({str(n): arm for n, arm in arms.items()}, options.rounds)
+    """Return the slope of a straight line through logarithms, for each round."""
+    times = alternate({str(n): arm for n, arm in arms.items()}, options.rounds)
     logs = torch.tensor([math.log(n) for n in arms], dtype=torch.float64)
     logs = logs - logs.mean()
     rows = torch.tensor(list(times.values()), dtype=torch.float64).log()
     values = ((logs[:, None] * rows).sum(0) / (logs * logs).sum()).tolist()
-    told = "; ".join(f"{n}: {shown(median(one))}" for n, one in times.items())
+    notes = "; ".join(f"{n}: {format_time(median(one))}" for n, one in times.items())
     return Row(
         f"exponent of {what}, bilinear GDA, eager",
         values,
@@ -250,6 +253,6 @@ def _exponent(what: str, arms: dict, options: Options, limit: str) -> Row:
         1.05,
         1.05,
         False,
-        told,
+        notes,
         limit,
     )

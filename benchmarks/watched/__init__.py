@@ -1,5 +1,4 @@
-"""What asv watches from commit to commit: speed, memory, quality.
+"""Benchmarks for asv: speed, memory and quality over commits.
 
-What is watched comes from the registries, so a new algorithm or task is watched from
-its first day.
+They are generated from the registries, so a new algorithm or task is covered at once.
 """

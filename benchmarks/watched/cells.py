@@ -1,4 +1,4 @@
-"""Cells to watch: each algorithm on each task, small enough to be run in hundreds."""
+"""Small cells of each algorithm on each task, for hundreds of benchmarks."""
 
 import os
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ torch.set_num_threads(1)
 
 
 class Game(NamedTuple):
-    """A task as it is watched.
+    """A task and the settings of its benchmark.
 
     Args:
-        task: its words.
-        steps: of each run.
-        metrics: words of each; none means the task's own.
-        options: of every algorithm that knows them.
-        records: evenly spaced ones.
+        task: spec of the task.
+        steps: steps of each run.
+        metrics: specs of metrics; none means the task's own.
+        options: options of every algorithm that has them.
+        records: number of evenly spaced records.
     """
 
     task: str
@@ -41,7 +41,8 @@ class Game(NamedTuple):
     records: int = 1
 
 
-# Here a step costs, not what is measured. A task without an entry is watched as it is.
+# Sizes at which the cost of a step dominates that of measuring. A task without an entry
+# is used with its defaults.
 _TINY = "noise=4,batch=2,loss=saturating"
 _CONVEX = "quadratic[a=1,b=1,c=-1]"  # convex in x, concave in y
 SMALL = {
@@ -60,7 +61,7 @@ SMALL = {
         f"cifar10[channels=1,images=20,{_TINY}]", 1, ("losses[minibatches=1]",)
     ),
 }
-# What one algorithm is given in place of what all are given.
+# Options of single algorithms, in place of those of all.
 OWN = {
     "acgd": {"step_size": "0.1"},
     "accept_reject_search": {"ascents": "5"},
@@ -68,7 +69,7 @@ OWN = {
 
 
 def downloaded(task: Task) -> bool:
-    """Whether its data are downloaded, and a step of one run fills a core."""
+    """Return whether the data of a task are downloaded and a step fills a core."""
     return Capability.IMAGES in task.gives and Capability.GREY_8 not in task.gives
 
 
@@ -77,7 +78,7 @@ OTHERS = [name for name in TASKS if name not in IMAGES]
 
 
 def small(algorithm: str, task: str, runs: int) -> Cell:
-    """A cell of few steps."""
+    """Return a cell of few steps."""
     game = SMALL.get(task, Game(task, 10))
     return fitting(algorithm, game, runs, OWN.get(algorithm, {}), "float32")
 
@@ -85,18 +86,18 @@ def small(algorithm: str, task: str, runs: int) -> Cell:
 def fitting(
     algorithm: str, game: Game, runs: int, own: Mapping[str, str], dtype: str
 ) -> Cell:
-    """The cell of an algorithm on a game.
+    """Return the cell of an algorithm on a game.
 
     Args:
-        algorithm: its name.
-        game: what it plays.
-        runs: with seeds 0, 1, ...
+        algorithm: name of the algorithm.
+        game: task and settings.
+        runs: number of runs, with seeds 0, 1, ...
         own: options of this algorithm in place of the game's.
-        dtype: of all floats.
+        dtype: data type of all floats.
 
     Raises:
-        NotImplementedError: when they do not fit each other, or the data are not
-            here; asv shows "n/a".
+        NotImplementedError: when they do not fit each other, or the data are
+            missing; asv shows "n/a".
     """
     known = field_types(ALGORITHMS[algorithm])
     options = {**game.options, **own}
@@ -126,7 +127,7 @@ def compute(cell: Cell) -> None:
     """Run a cell.
 
     Raises:
-        RuntimeError: when an error ended it, which would look like a gain in speed.
+        RuntimeError: when an error ended the cell, which would look like a speed-up.
     """
     done = run_cell(cell)
     if Status.ERROR in done.status:

@@ -1,4 +1,4 @@
-"""Games whose quality is watched: chosen by what the registered tasks declare."""
+"""Games of the quality benchmarks, chosen by what registered tasks declare."""
 
 from mmbench.core.capability import Capability
 from mmbench.core.placement import Placement
@@ -8,8 +8,8 @@ from mmbench.tasks.base import Task
 
 from .cells import Game
 
-# Tasks whose quality is not watched, with the reason; all others must be.
-_LATE = "it has no target, and images are judged after thousands of steps"
+# Tasks without a quality benchmark, with the reason; all others must have one.
+_LATE = "it has no target, and images are evaluated after thousands of steps"
 UNWATCHED = {
     "mnist01": "two minutes for each algorithm; digits01 is the same game, smaller",
     "mnist_icr": _LATE,
@@ -17,7 +17,7 @@ UNWATCHED = {
 }
 _ADAM = {"step_size": "0.01", "direction": "adam[beta1=0.5]", "k": "2"}
 
-# What suits a task better than what any task is given.
+# Settings of single tasks, in place of those of all.
 _SOLVED = {  # step sizes with which most methods reach the target
     "bilinear": Game("bilinear", 600, ("distance",), {"step_size": "0.3"}, 600),
     "quadratic": Game(
@@ -41,40 +41,41 @@ _GENERATING = {  # sizes with which modes are found within seconds
 }
 
 
-def judge(task: Task) -> str:
-    """Name of the metric whose columns come first, and so are the score."""
+def score_metric(task: Task) -> str:
+    """Return the name of the metric whose first column is the score."""
     words = task.target.metric if task.target else next(iter(task.metrics), "")
     return words.partition("[")[0]
 
 
-def one_bound(task: Task) -> bool:
-    """Whether its target is one upper bound, above which a run may be left."""
+def has_one_bound(task: Task) -> bool:
+    """Return whether the target of a task is one upper bound."""
     target = task.target
     return target is not None and len(target.at_most) == len(target.bounds) == 1
 
 
 def modes(task: Task) -> int:
-    """How many modes, or digits, its generator can miss."""
+    """Return how many modes, or digits, a generator can miss."""
     if Capability.DIGITS in task.gives:
         return len(DIGITS)
     return len(task.build(Placement()).modes)
 
 
 _WATCHED = {name: TASKS[name]() for name in TASKS if name not in UNWATCHED}
-# Those with a known solution. Every step is recorded, so the price is exact.
+# Games with a known solution. Every step is recorded, so that the cost is exact.
 SOLVED = {
     name: _SOLVED.get(name) or Game(name, 300, (task.target.metric,), records=300)
     for name, task in _WATCHED.items()
-    if Capability.SOLUTION in task.gives and one_bound(task)
+    if Capability.SOLUTION in task.gives and has_one_bound(task)
 }
-# Those whose generators may lose modes. In so few steps hardly any run reaches its
-# target for good, so that is not watched here.
+# Games whose generators may lose modes. Hardly any run keeps its target in these few
+# steps, so reaching it is not measured.
 _COVERAGE = {
     "mode_coverage": "mode_coverage[samples=200]",
     "digit_coverage": "digit_coverage[samples=50]",
 }
 GENERATING = {
-    name: _GENERATING.get(name) or Game(name, 100, (_COVERAGE[judge(task)],), _ADAM)
+    name: _GENERATING.get(name)
+    or Game(name, 100, (_COVERAGE[score_metric(task)],), _ADAM)
     for name, task in _WATCHED.items()
-    if judge(task) in _COVERAGE
+    if score_metric(task) in _COVERAGE
 }

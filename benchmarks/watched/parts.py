@@ -1,4 +1,4 @@
-"""Speed of what stands around a computed cell: plan, store, frame, report, start-up."""
+"""Speed of planning, storing, gathering, reporting and starting up."""
 
 import resource
 import subprocess
@@ -18,7 +18,7 @@ FOLDER = "store"  # asv gives each class a folder of its own
 
 
 class Stored:
-    """What is done with the cells of a suite, once they are computed."""
+    """Work on the cells of a suite that are computed already."""
 
     timer = time.process_time
     timeout = 300
@@ -59,13 +59,13 @@ class Stored:
 
 
 def cpu_of_children() -> float:
-    """CPU seconds of the processes that this one has waited for."""
+    """Return CPU seconds of the child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 class Start:
-    """What one waits for before anything happens."""
+    """Time until a command begins its work."""
 
     params = (
         ["import mmbench", "mmbench --version", "mmbench list", "mmbench plan toy"],

@@ -1,4 +1,4 @@
-"""Quality of each algorithm on each task; less is better, and all numbers are finite.
+"""Quality of each algorithm on each task: finite numbers, less is better.
 
 Everything is float64 with fixed seeds, so that a number moves only when the code does.
 """
@@ -24,11 +24,11 @@ from .cells import Game, fitting
 from .games import GENERATING, SOLVED, modes
 
 RUNS, RUNS_OF_GAN = 16, 8
-MISS = 1e6  # gradient-equivalents, more than any run here can pay
-FARTHEST = 300.0  # in the place of what has no end
-LEAST = 1e-6  # error of a rate; what is below it is the fit's
+MISS = 1e6  # gradient-equivalents; more than any run here can be charged
+FARTHEST = 300.0  # replaces what is infinite
+LEAST = 1e-6  # error of a rate; below it is the error of the fit
 
-# Where theory knows the rate on xy. Of two columns the first one is the score.
+# The game xy, whose rates are known in closed form. The first column is the score.
 STEP = 0.3
 RATED = Game(
     "bilinear",
@@ -37,7 +37,7 @@ RATED = Game(
     {"step_size": str(STEP), "k": "1", "tolerance": "1e-12"},
     40,
 )
-# What one algorithm is given in place of what all are given.
+# Options of single algorithms, in place of those of all.
 OWN = {
     "acgd": {"step_size": "0.1"},
     "accept_reject_search": {"step_size": "(0.5,0.05)", "ascents": "100"},
@@ -54,7 +54,7 @@ OWN_GENERATING = {
 
 
 def optimistic(eta: float) -> float:
-    """By the roots of λ² = λ(1 − 2iη) + iη."""
+    """Return the largest absolute root of λ² = λ(1 − 2iη) + iη."""
     root = cmath.sqrt((1 - 2j * eta) ** 2 + 4j * eta)
     return max(abs((1 - 2j * eta + sign * root) / 2) for sign in (1, -1))
 
@@ -74,7 +74,7 @@ CLOSED: dict[str, Callable[[float], float]] = {
 
 
 class Solved:
-    """On games with a known solution."""
+    """Quality on games with a known solution."""
 
     params = (list(ALGORITHMS), list(SOLVED))
     param_names = ("algorithm", "task")
@@ -105,7 +105,7 @@ class Solved:
 
 
 class Rates:
-    """On xy, where theory knows how fast a method is."""
+    """Rates on xy against their closed forms."""
 
     params = (list(ALGORITHMS),)
     param_names = ("algorithm",)
@@ -124,7 +124,7 @@ class Rates:
 
 
 class Generating:
-    """On games with a generator."""
+    """Quality on games with a generator."""
 
     params = (list(ALGORITHMS), list(GENERATING))
     param_names = ("algorithm", "task")
@@ -141,14 +141,14 @@ class Generating:
     track_missed.version = "1"
 
 
-# ---- what they give ----
+# ---- numbers ----
 
 
 def entry(cell: Cell) -> Entry:
-    """A computed cell as leaderboards see it.
+    """Return the leaderboard entry of a cell, computed.
 
     Raises:
-        RuntimeError: when an error ended it.
+        RuntimeError: when an error ended the cell.
     """
     made: list[StoredResult] = []
     execute([cell], None, fresh=lambda _, done: made.append(done))
@@ -162,27 +162,27 @@ def entry(cell: Cell) -> Entry:
 
 
 def to_target(found: Entry) -> float:
-    """What the median run had paid when it reached the target."""
+    """Return what the median run was charged when it reached the target."""
     return min(MISS, float(stats.median(found.to_target)))
 
 
 def failed(found: Entry) -> float:
-    """Share of runs that did not reach it."""
+    """Return the share of runs that did not reach the target."""
     return 1 - float(found.success.mean())
 
 
 def left(found: Entry, bound: float) -> float:
-    """By what factor the median run ended above the target's bound, as a logarithm."""
+    """Return the logarithm of the median run's end over the bound of the target."""
     typical = max(bound, float(stats.median(found.scores)))
     return min(FARTHEST, math.log10(typical / bound))
 
 
 def rate_error(found: Entry, closed: float) -> float:
-    """Distance of the logarithm of the median fitted rate from that of theory."""
+    """Return the distance of the logarithms of the median fitted and the true rate."""
     error = abs(math.log(float(stats.median(found.scores)) / closed))
     return min(FARTHEST, max(LEAST, error))
 
 
 def missed(found: Entry, of: int) -> float:
-    """Modes that a run misses in the end, on average; a score is a count, negated."""
+    """Return the mean number of modes missed in the end; a score is a negated count."""
     return of + min(0.0, float(np.mean(found.scores)))

@@ -32,6 +32,6 @@ class Cells:
 
 
 class ImageCells(Cells):
-    """The same for tasks with images of published sets: one run, tiny networks."""
+    """Cells of tasks with images of published data sets: one run, tiny networks."""
 
     params = (list(ALGORITHMS), IMAGES, [1])

@@ -1,4 +1,4 @@
-"""Steps of the package CGDs on four Gaussians; needs torch and CGDs alone.
+"""Steps of the package CGDs on four Gaussians; needs only torch and CGDs.
 
     python cgds_steps.py ACGD|BCGD HIDDEN NOISE STEPS RECORDED
 
@@ -23,7 +23,7 @@ RATE = {"ACGD": 1e-3, "BCGD": 0.1}
 
 
 def train(name, hidden, noise, steps, recorded):
-    """One run; inner iterations of all its steps."""
+    """Make one run and return the inner iterations of all its steps."""
     one = loops.Gaussians("gda", hidden, noise)
     optimizer = getattr(CGDs, name)(
         max_params=one.d.parameters(),
@@ -53,8 +53,8 @@ def main():
         before = time.process_time()
         iterations = train(name, hidden, noise, steps, recorded)
         spent = time.process_time() - before
-        told = {"seconds": spent / steps, "iterations": iterations / steps}
-        print(json.dumps(told), flush=True)
+        answer = {"seconds": spent / steps, "iterations": iterations / steps}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Cells in JAX: one compiled program for all runs; needs jax alone.
+"""Cells in JAX: one compiled program for all runs; needs only jax.
 
     python jax_cells.py toy GAME RULE DIM RUNS STEPS RECORDS
     python jax_cells.py map SIDE STEPS
@@ -26,7 +26,7 @@ UNROLL, BLOCK = 20, 1024  # the best of those tried
 
 
 def payoff_of(game, dim):
-    """f; players of one entry are scalars, which XLA computes three times as fast."""
+    """Return f; players of one entry are scalars, three times as fast in XLA."""
     if game == "bilinear" and dim > 1:
         a = jax.random.normal(jax.random.key(1), (dim, dim)) / dim**0.5
         return lambda x, y: x @ a @ y
@@ -38,7 +38,7 @@ def payoff_of(game, dim):
 
 
 def stepped(payoff, rule):
-    """One step of one run, which keeps what it had where it would diverge."""
+    """Make one step of a run, which keeps its iterate where it would diverge."""
     field = jax.grad(payoff, argnums=(0, 1))
 
     def step(run, sizes):
@@ -56,7 +56,7 @@ def stepped(payoff, rule):
 
 
 def toy(game, rule, dim, runs, steps, records):
-    """All runs of a game, their distances noted at the records."""
+    """Compute all runs of a game, with their distances at the records."""
     dim, runs, steps, records = map(int, (dim, runs, steps, records))
     step = stepped(payoff_of(game, dim), rule)
 
@@ -82,7 +82,7 @@ def toy(game, rule, dim, runs, steps, records):
 
 
 def step_map(side, steps):
-    """Where GDA on the ICR game ends, for each pair of step sizes, from (1, 1)."""
+    """Return where GDA on the ICR game ends from (1, 1), for each pair of step sizes."""
     side, steps = int(side), int(steps)
     step = stepped(payoff_of("quadratic", 1), "gda")
 
@@ -102,7 +102,7 @@ def step_map(side, steps):
 
 
 def gaussians(hidden, noise, runs, steps):
-    """GDA on four Gaussians, minibatches drawn inside; no records."""
+    """Run GDA on four Gaussians, minibatches drawn inside; no records."""
     hidden, noise, runs, steps = map(int, (hidden, noise, runs, steps))
     modes = jnp.array([[0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
     shares = jnp.log(jnp.array([0.4, 0.2, 0.2, 0.2]))
@@ -156,10 +156,10 @@ def main():
     program, given, run_steps = made
     begun = time.perf_counter()
     result = jax.block_until_ready(program(*given))
-    told = {"first": time.perf_counter() - begun, "run_steps": run_steps}
+    answer = {"first": time.perf_counter() - begun, "run_steps": run_steps}
     if kind == "map":
-        told["diverged"] = int((~result[1]).sum())
-    print(json.dumps(told), flush=True)
+        answer["diverged"] = int((~result[1]).sum())
+    print(json.dumps(answer), flush=True)
     for _ in sys.stdin:
         before = time.process_time()
         jax.block_until_ready(program(*given))
