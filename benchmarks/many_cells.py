@@ -63,7 +63,7 @@ def fill(folder: Path, cells: int) -> None:
 
 
 def copy(content: bytes, key: str, other: str) -> bytes:
-    """Return a table under another key, which its metadata hold twice, once in base 64."""
+    """Return a table under another key; its metadata hold the key twice."""
     content = content.replace(key.encode(), other.encode())
     (coded,) = re.findall(rb"/////[A-Za-z0-9+/]+=*", content)  # begins with 255s
     again = base64.b64decode(coded).replace(key.encode(), other.encode())

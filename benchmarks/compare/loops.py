@@ -179,7 +179,7 @@ class Gaussians:
                     one.add_(by.view_as(one))
 
     def modes(self) -> tuple[int, float]:
-        """Count modes with 5 % of the samples near; and the share of near samples."""
+        """Count modes with 5 % of the samples, and the share of samples near modes."""
         with torch.no_grad():
             far = torch.cdist(self.g(torch.randn(SAMPLES, self.noise)), MODES)
             near = (far <= 0.3).float().mean(0)

@@ -82,7 +82,7 @@ def toy(game, rule, dim, runs, steps, records):
 
 
 def step_map(side, steps):
-    """Return where GDA on the ICR game ends from (1, 1), for each pair of step sizes."""
+    """Return the end of GDA on the ICR game from (1, 1) for each pair of sizes."""
     side, steps = int(side), int(steps)
     step = stepped(payoff_of("quadratic", 1), "gda")
 
