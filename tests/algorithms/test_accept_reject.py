@@ -278,7 +278,7 @@ def test_share_of_untested_steps(words: str, low: float, high: float) -> None:
     for t in range(40):
         late = 20 if "scale=1]" in words else 0
         time = torch.full((len(z),), t + late, dtype=torch.int64)
-        granted.append(law.grants(oracle, time).double())
+        granted.append(law.accepts(oracle, time).double())
     share = torch.stack(granted).mean().item()
     assert low <= share <= high
 
@@ -288,7 +288,7 @@ def test_every_begins_with_the_first_step() -> None:
     law = ALGORITHMS.nested[1].build("every[r=3]")
     oracle, _ = begin(TASKS.build("bilinear"), tuple(range(7)))
     expected = [True, False, False, True, False, False, True]
-    assert law.grants(oracle, torch.arange(7)).tolist() == expected
+    assert law.accepts(oracle, torch.arange(7)).tolist() == expected
 
 
 def test_notebook_has_no_reference_policy() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmbench.algorithms import DIRECTIONS
-from mmbench.algorithms._directions import Direction, sizes
+from mmbench.algorithms._directions import Direction, step_size_pair
 
 STEPS, RUNS, SIZE = 20, 3, 5
 
@@ -130,5 +130,5 @@ def test_derivative_stays_finite_at_zero(words: str) -> None:
 
 def test_sizes_of_the_players() -> None:
     """One step size serves both players, a pair serves them in order."""
-    assert sizes(0.3) == (0.3, 0.3)
-    assert sizes((0.1, 0.2)) == (0.1, 0.2)
+    assert step_size_pair(0.3) == (0.3, 0.3)
+    assert step_size_pair((0.1, 0.2)) == (0.1, 0.2)
