@@ -19,10 +19,10 @@ from mmbench.algorithms.gda import GDA
 from mmbench.core.description import (
     Description,
     canonical,
+    describe_annotation,
     digest,
     field_types,
     name_of,
-    spoken,
     text,
 )
 from mmbench.core.domains import Count, Positive, StepSize
@@ -173,7 +173,7 @@ def test_values_become_canonical() -> None:
 )
 def test_annotations_in_words(annotation: object, words: str) -> None:
     """Messages, `show` and the methods page read domains from annotations."""
-    assert spoken(annotation) == words
+    assert describe_annotation(annotation) == words
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from mmbench.core import malloc
 
 @pytest.fixture(autouse=True)
 def _afresh():
-    malloc.keep_freed.cache_clear()
+    malloc.keep_freed_memory.cache_clear()
     yield
-    malloc.keep_freed.cache_clear()
+    malloc.keep_freed_memory.cache_clear()
 
 
 def test_both_settings_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,8 +21,8 @@ def test_both_settings_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[int, int]] = []
     library = SimpleNamespace(mallopt=lambda *setting: made.append(setting))
     monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
-    malloc.keep_freed()
-    malloc.keep_freed()
+    malloc.keep_freed_memory()
+    malloc.keep_freed_memory()
     assert [name for name, _ in made] == [-3, -1]
     assert all(value > 2**20 for _, value in made)
 
@@ -39,4 +39,4 @@ def test_other_libraries_are_left_alone(
         return SimpleNamespace()
 
     monkeypatch.setattr(ctypes, "CDLL", library)
-    malloc.keep_freed()
+    malloc.keep_freed_memory()

@@ -296,7 +296,9 @@ def test_bad_descriptions_are_refused(
 )
 def test_what_is_no_document_is_refused(document: str) -> None:
     """Whatever it is."""
-    with pytest.raises(DescriptionError, match="must be sent as JSON"):
+    with pytest.raises(
+        DescriptionError, match="must be JSON with a value and locations"
+    ):
         from_json(document)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbench.core.source_files import source_digest, sources
+from mmbench.core.source_files import collect_source_files, source_digest
 
 
 def written(folder: Path, files: Mapping[str, str]) -> Path:
@@ -20,7 +20,10 @@ def written(folder: Path, files: Mapping[str, str]) -> Path:
 
 def names(file: Path, folder: Path) -> set[str]:
     """Sources of a file, as named from a folder."""
-    return {one.relative_to(folder.resolve()).as_posix() for one in sources(file)}
+    return {
+        one.relative_to(folder.resolve()).as_posix()
+        for one in collect_source_files(file)
+    }
 
 
 CASES = {

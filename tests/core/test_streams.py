@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmbench.core.streams import CHUNK_LIMIT, Stream, chunk_length, generator
+from mmbench.core.streams import MAX_CHUNK_LENGTH, Stream, chunk_length, generator
 
 CPU = torch.device("cpu")
 
@@ -95,7 +95,7 @@ def test_torchs_generator_is_left_alone() -> None:
 
 def test_chunk_lengths() -> None:
     """Powers of two, sixteen for small minibatches, one for huge ones."""
-    assert chunk_length(0) == chunk_length(100) == CHUNK_LIMIT == 16
+    assert chunk_length(0) == chunk_length(100) == MAX_CHUNK_LENGTH == 16
     assert chunk_length(2**14) == 16
     assert chunk_length(2**14 + 1) == 8
     assert chunk_length(2**18) == 1

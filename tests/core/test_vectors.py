@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmbench.core.vectors import ALIGNMENT, Layout, aligned, dot, keep
+from mmbench.core.vectors import ALIGNMENT, Layout, aligned_size, dot, keep
 
 SHAPES = st.dictionaries(
     st.text("abc", min_size=1, max_size=3),
@@ -36,8 +36,8 @@ def test_split_and_join_are_inverse(shapes: dict) -> None:
 @given(st.integers(0, 1000))
 def test_aligned(size: int) -> None:
     """The next multiple, and no more than that."""
-    assert aligned(size) % ALIGNMENT == 0
-    assert size <= aligned(size) < size + ALIGNMENT
+    assert aligned_size(size) % ALIGNMENT == 0
+    assert size <= aligned_size(size) < size + ALIGNMENT
 
 
 def test_padding_has_no_gradient() -> None:
