@@ -116,8 +116,8 @@ ONE = '[[grid]]\ntasks=["bilinear"]\nalgorithms=["gda"]\n'
 FAULTS = {
     "unknown key": ('nmae = "x"\n' + ONE, "'nmae'. Did you mean 'name'?"),
     "unknown key of a grid": (ONE + "seed = 3", "'seed'. Did you mean 'seeds'?"),
-    "no grid": ('name = "x"', "headed [[grid]], at least one; got none"),
-    "one table": ('[grid]\ntasks=["bilinear"]', "headed [[grid]]"),
+    "no grid": ('name = "x"', "at least one table with the heading [[grid]]; got none"),
+    "one table": ('[grid]\ntasks=["bilinear"]', "with the heading [[grid]]"),
     "grid of numbers": ("grid = [3]", "[[grid]] 1 must be a table; got 3"),
     "empty grids": ("grid = []", "at least one"),
     "no algorithms": ('[[grid]]\ntasks=["bilinear"]', "algorithms is missing"),
