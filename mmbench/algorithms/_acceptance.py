@@ -1,4 +1,4 @@
-"""Acceptance laws: when a proposal is accepted without a test."""
+"""Acceptance laws: at which steps a proposal is accepted without a test."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from mmbench.core.oracle import Oracle
 
 @dataclass(frozen=True, kw_only=True)
 class Acceptance(Description, ABC):
-    """Decides which runs accept the proposal of a step without a test."""
+    """A rule for the runs that accept the proposal of a step without a test."""
 
     @abstractmethod
     def accepts(
         self, oracle: Oracle, time: Int[Tensor, "runs"]
     ) -> Bool[Tensor, "runs"]:
-        """Return the runs that accept untested, from the number of steps before."""
+        """Return the runs that accept untested, given their numbers of steps so far."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constant(Acceptance):
-    """Accept untested with a constant probability.
+    """Untested acceptance with a constant probability.
 
     Args:
         p: probability; e^(−1/τ) in the paper's notation.
@@ -36,16 +36,16 @@ class Constant(Acceptance):
     def accepts(
         self, oracle: Oracle, time: Int[Tensor, "runs"]
     ) -> Bool[Tensor, "runs"]:
-        """Return the runs that accept untested, from the number of steps before."""
+        """Return the runs that accept untested, given their numbers of steps so far."""
         return oracle.uniform() < self.p
 
 
 @dataclass(frozen=True, kw_only=True)
 class Every(Acceptance):
-    """Accept untested at every r-th step from the first, as in the authors' notebooks.
+    """Untested acceptance at every r-th step, as in the authors' notebooks.
 
     Args:
-        r: period, in steps.
+        r: period, in steps; the first step is one of them.
     """
 
     r: Count = 4
@@ -53,15 +53,17 @@ class Every(Acceptance):
     def accepts(
         self, oracle: Oracle, time: Int[Tensor, "runs"]
     ) -> Bool[Tensor, "runs"]:
-        """Return the runs that accept untested, from the number of steps before."""
+        """Return the runs that accept untested, given their numbers of steps so far."""
         return time % self.r == 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Annealed(Acceptance):
-    """Accept untested with a falling probability, as in the authors' MNIST notebook.
+    """Untested acceptance with a falling probability.
 
         p = 1 / (floor + exp((t / scale)²))
+
+    This is the rule of the authors' MNIST notebook; t is the number of steps before.
 
     Args:
         floor: offset; the first probability is 1 / (floor + 1).
@@ -74,6 +76,6 @@ class Annealed(Acceptance):
     def accepts(
         self, oracle: Oracle, time: Int[Tensor, "runs"]
     ) -> Bool[Tensor, "runs"]:
-        """Return the runs that accept untested, from the number of steps before."""
+        """Return the runs that accept untested, given their numbers of steps so far."""
         probability = 1 / (self.floor + torch.exp((time / self.scale) ** 2))
         return oracle.uniform() < probability

@@ -26,10 +26,10 @@ SMALLEST_SQUARE = 1e-30
 
 @dataclass(frozen=True, kw_only=True)
 class Direction(Description, ABC):
-    """Turns a gradient into a direction to subtract, with moments as its state."""
+    """A rule that turns a gradient into a direction; its state are moments."""
 
     def init(self, gradient: Vector) -> Any:
-        """Return the moments before the first gradient, of the shape of this one."""
+        """Return the first moments, given any tensor of the gradient's shape."""
         return ()
 
     @abstractmethod
@@ -39,7 +39,7 @@ class Direction(Description, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Plain(Direction):
-    """Use the gradient itself."""
+    """The gradient itself."""
 
     def step(self, gradient: Vector, state: Any) -> tuple[Vector, Any]:
         """Return the direction and the new moments."""
@@ -68,7 +68,7 @@ class Moments(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Adam(Direction):
-    """Divide the mean gradient by its root mean square, both bias-corrected.
+    """Adam: the mean gradient over its root mean square, both bias-corrected.
 
         m⁺ = β₁ m + (1−β₁) g,   v⁺ = β₂ v + (1−β₂) g²
         d = m̂ / (√v̂ + ε)
@@ -90,7 +90,7 @@ class Adam(Direction):
     epsilon_at: Literal["corrected", "raw"] = "corrected"
 
     def init(self, gradient: Vector) -> Moments:
-        """Return the moments before the first gradient, of the shape of this one."""
+        """Return the first moments, given any tensor of the gradient's shape."""
         zeros = torch.zeros_like(gradient)
         return Moments(zeros, zeros, zeros[:, :1])
 
@@ -121,7 +121,7 @@ class Square(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class RMSProp(Direction):
-    """Divide the gradient by its root mean square, without bias correction.
+    """RMSProp: the gradient over its root mean square, without bias correction.
 
         v⁺ = β v + (1−β) g²
         d = g / (√v + ε)
@@ -137,7 +137,7 @@ class RMSProp(Direction):
     epsilon: Positive = 1e-8
 
     def init(self, gradient: Vector) -> Square:
-        """Return the moments before the first gradient, of the shape of this one."""
+        """Return the first moments, given any tensor of the gradient's shape."""
         return Square(torch.zeros_like(gradient))
 
     def step(self, gradient: Vector, state: Square) -> tuple[Vector, Square]:

@@ -66,5 +66,5 @@ class Algorithm(Description, ABC):
         """
 
     def done(self, state: State) -> Bool[Tensor, "runs"] | None:
-        """Return the mask of the runs that the method has stopped; None for "none"."""
+        """Return which runs the method has stopped; None if it never stops any."""
         return None
