@@ -1,4 +1,4 @@
-"""The registry of algorithms, in the order reports show them, and their classes.
+"""The registry of algorithms, in the order that reports use, and their classes.
 
 A class is imported when it is first used: `from mmbench.algorithms import CGD`.
 """
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _HERE = "mmbench.algorithms"
 
-DIRECTIONS = Registry(
+DIRECTIONS: Registry["Direction"] = Registry(
     kind="direction",
     base=f"{_HERE}._directions:Direction",
     members={
@@ -48,7 +48,7 @@ DIRECTIONS = Registry(
     },
 )
 
-ACCEPTANCES = Registry(
+ACCEPTANCES: Registry["Acceptance"] = Registry(
     kind="acceptance law",
     base=f"{_HERE}._acceptance:Acceptance",
     members={
@@ -58,7 +58,7 @@ ACCEPTANCES = Registry(
     },
 )
 
-ALGORITHMS = Registry(
+ALGORITHMS: Registry["Algorithm"] = Registry(
     kind="algorithm",
     base=f"{_HERE}.base:Algorithm",
     nested=(DIRECTIONS, ACCEPTANCES),

@@ -1,4 +1,4 @@
-"""Acceptance laws: when a proposal is taken whatever the test says."""
+"""Acceptance laws: at which steps a proposal is accepted without a test."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,58 +14,68 @@ from mmbench.core.oracle import Oracle
 
 @dataclass(frozen=True, kw_only=True)
 class Acceptance(Description, ABC):
-    """Which runs accept at a step whatever the test says."""
+    """A rule for the runs that accept the proposal of a step without a test."""
 
     @abstractmethod
-    def grants(self, oracle: Oracle, time: Int[Tensor, "runs"]) -> Bool[Tensor, "runs"]:
-        """Runs that accept untested; `time` counts each run's steps from 0."""
+    def accepts(
+        self, oracle: Oracle, time: Int[Tensor, "runs"]
+    ) -> Bool[Tensor, "runs"]:
+        """Return the runs that accept untested, given their numbers of steps so far."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constant(Acceptance):
-    """With a constant probability.
+    """Untested acceptance with a constant probability.
 
     Args:
-        p: the probability; e^(−1/τ) in the paper's notation.
+        p: probability; e^(−1/τ) in the paper's notation.
     """
 
     p: Fraction = 0.25
 
-    def grants(self, oracle: Oracle, time: Int[Tensor, "runs"]) -> Bool[Tensor, "runs"]:
-        """Runs that accept untested; `time` counts each run's steps from 0."""
+    def accepts(
+        self, oracle: Oracle, time: Int[Tensor, "runs"]
+    ) -> Bool[Tensor, "runs"]:
+        """Return the runs that accept untested, given their numbers of steps so far."""
         return oracle.uniform() < self.p
 
 
 @dataclass(frozen=True, kw_only=True)
 class Every(Acceptance):
-    """Every r-th step, beginning with the first, as in the authors' notebooks.
+    """Untested acceptance at every r-th step, as in the authors' notebooks.
 
     Args:
-        r: the period, in steps.
+        r: period, in steps; the first step is one of them.
     """
 
     r: Count = 4
 
-    def grants(self, oracle: Oracle, time: Int[Tensor, "runs"]) -> Bool[Tensor, "runs"]:
-        """Runs that accept untested; `time` counts each run's steps from 0."""
+    def accepts(
+        self, oracle: Oracle, time: Int[Tensor, "runs"]
+    ) -> Bool[Tensor, "runs"]:
+        """Return the runs that accept untested, given their numbers of steps so far."""
         return time % self.r == 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Annealed(Acceptance):
-    """With a probability that falls, as in the authors' MNIST notebook.
+    """Untested acceptance with a falling probability.
 
         p = 1 / (floor + exp((t / scale)²))
 
+    This is the rule of the authors' MNIST notebook; t is the number of steps before.
+
     Args:
-        floor: the first probability is 1 / (floor + 1).
-        scale: steps after which it falls notably.
+        floor: offset; the first probability is 1 / (floor + 1).
+        scale: number of steps after which the probability falls notably.
     """
 
     floor: NonNegative = 4.0
     scale: Positive = 20000.0
 
-    def grants(self, oracle: Oracle, time: Int[Tensor, "runs"]) -> Bool[Tensor, "runs"]:
-        """Runs that accept untested; `time` counts each run's steps from 0."""
-        law = 1 / (self.floor + torch.exp((time / self.scale) ** 2))
-        return oracle.uniform() < law
+    def accepts(
+        self, oracle: Oracle, time: Int[Tensor, "runs"]
+    ) -> Bool[Tensor, "runs"]:
+        """Return the runs that accept untested, given their numbers of steps so far."""
+        probability = 1 / (self.floor + torch.exp((time / self.scale) ** 2))
+        return oracle.uniform() < probability

@@ -1,8 +1,8 @@
-"""Directions: what a player makes of its gradient before it is scaled and subtracted.
+"""Directions: what a gradient becomes before it is multiplied by the step size.
 
-First-order methods hold one for both players, or a pair (x, y); so Adam-GDA, ExtraAdam
-and OptimisticAdam are compositions. All operations can be differentiated, which
-unrolling needs.
+First-order methods have one direction for both players, or a pair (x, y); Adam-GDA,
+ExtraAdam and OptimisticAdam are such combinations. All operations can be
+differentiated, which unrolling needs.
 """
 
 import math
@@ -19,22 +19,22 @@ from mmbench.core.domains import Decay, Positive
 from mmbench.core.oracle import Oracle, Size
 from mmbench.core.vectors import Joint, Vector
 
-# Below this a second moment counts as zero: its root (1e-15) vanishes beside every
-# epsilon in use, and the root's derivative stays finite, as unrolling needs.
+# Second moments below this are raised to it: the root (1e-15) is far smaller than every
+# epsilon in use, and its derivative stays finite, as unrolling needs.
 SMALLEST_SQUARE = 1e-30
 
 
 @dataclass(frozen=True, kw_only=True)
 class Direction(Description, ABC):
-    """Turns a gradient into the direction to subtract, with moments of its own."""
+    """A rule that turns a gradient into a direction; its state are moments."""
 
     def init(self, gradient: Vector) -> Any:
-        """Moments before the first gradient, given any tensor of its shape."""
+        """Return the first moments, given any tensor of the gradient's shape."""
         return ()
 
     @abstractmethod
     def step(self, gradient: Vector, state: Any) -> tuple[Vector, Any]:
-        """Direction and new moments."""
+        """Return the direction and the new moments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +42,24 @@ class Plain(Direction):
     """The gradient itself."""
 
     def step(self, gradient: Vector, state: Any) -> tuple[Vector, Any]:
-        """Direction and new moments."""
+        """Return the direction and the new moments."""
         return gradient, state
 
 
-def debias(beta: float, time: Float[Tensor, "runs 1"]) -> Float[Tensor, "runs 1"]:
-    """1 − βᵗ, the weight that an average from zero has gathered, to full precision."""
+def bias_correction(
+    beta: float, time: Float[Tensor, "runs 1"]
+) -> Float[Tensor, "runs 1"]:
+    """Return 1 − βᵗ, by which an average that starts at zero is divided.
+
+    It is exact to rounding, also for β close to 1.
+    """
     if beta == 0:
         return torch.ones_like(time)
     return -torch.expm1(time * math.log(beta))
 
 
 class Moments(NamedTuple):
-    """Averages of the gradient and of its square, and how many it has seen."""
+    """Averages of the gradient and of its square, and the number of gradients."""
 
     first: Vector
     second: Vector
@@ -63,14 +68,14 @@ class Moments(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Adam(Direction):
-    """Mean gradient over root mean square, both corrected for their start at zero.
+    """Adam: the mean gradient over its root mean square, both bias-corrected.
 
         m⁺ = β₁ m + (1−β₁) g,   v⁺ = β₂ v + (1−β₂) g²
         d = m̂ / (√v̂ + ε)
 
     Args:
-        beta1: β₁, memory of the mean.
-        beta2: β₂, memory of the square.
+        beta1: β₁, decay of the mean.
+        beta2: β₂, decay of the mean square.
         epsilon: ε, in units of the gradient.
         epsilon_at: "corrected" adds ε to √v̂ (the paper's main text and torch);
             "raw" adds it to √v before the correction (the paper's efficient form,
@@ -85,19 +90,20 @@ class Adam(Direction):
     epsilon_at: Literal["corrected", "raw"] = "corrected"
 
     def init(self, gradient: Vector) -> Moments:
-        """Moments before the first gradient, given any tensor of its shape."""
+        """Return the first moments, given any tensor of the gradient's shape."""
         zeros = torch.zeros_like(gradient)
         return Moments(zeros, zeros, zeros[:, :1])
 
     def step(self, gradient: Vector, state: Moments) -> tuple[Vector, Moments]:
-        """Direction and new moments."""
+        """Return the direction and the new moments."""
         time = state.time + 1
-        # Fused operations: on networks each one reads and writes all parameters.
+        # Few operations, since each one reads and writes all parameters of a network.
         first = torch.lerp(state.first, gradient, 1 - self.beta1)
         second = torch.addcmul(
             self.beta2 * state.second, gradient, gradient, value=1 - self.beta2
         )
-        bias1, bias2 = debias(self.beta1, time), debias(self.beta2, time).sqrt()
+        bias1 = bias_correction(self.beta1, time)
+        bias2 = bias_correction(self.beta2, time).sqrt()
         root = second.clamp_min(SMALLEST_SQUARE).sqrt()
         correction = bias1 / bias2
         epsilon = self.epsilon * correction
@@ -108,20 +114,20 @@ class Adam(Direction):
 
 
 class Square(NamedTuple):
-    """Average of the gradient's square."""
+    """The average of the squared gradient."""
 
     second: Vector
 
 
 @dataclass(frozen=True, kw_only=True)
 class RMSProp(Direction):
-    """Gradient over root mean square, not corrected for its start at zero.
+    """RMSProp: the gradient over its root mean square, without bias correction.
 
         v⁺ = β v + (1−β) g²
         d = g / (√v + ε)
 
     Args:
-        beta: β, memory of the square.
+        beta: β, decay of the mean square.
         epsilon: ε, in units of the gradient.
 
     Source: Tieleman and Hinton 2012, lecture 6.5.
@@ -131,11 +137,11 @@ class RMSProp(Direction):
     epsilon: Positive = 1e-8
 
     def init(self, gradient: Vector) -> Square:
-        """Moments before the first gradient, given any tensor of its shape."""
+        """Return the first moments, given any tensor of the gradient's shape."""
         return Square(torch.zeros_like(gradient))
 
     def step(self, gradient: Vector, state: Square) -> tuple[Vector, Square]:
-        """Direction and new moments."""
+        """Return the direction and the new moments."""
         second = self.beta * state.second + (1 - self.beta) * gradient * gradient
         root = second.clamp_min(SMALLEST_SQUARE).sqrt()
         return gradient / (root + self.epsilon), Square(second)
@@ -144,15 +150,15 @@ class RMSProp(Direction):
 Directions = Direction | tuple[Direction, Direction]
 
 
-def pair(directions: Directions) -> tuple[Direction, Direction]:
-    """The direction of each player."""
+def direction_pair(directions: Directions) -> tuple[Direction, Direction]:
+    """Return the direction of each player."""
     if isinstance(directions, Direction):
         return directions, directions
     return directions
 
 
 def init_joint(directions: Directions, oracle: Oracle, z: Vector) -> Any:
-    """Moments of both players, for methods that move them together."""
+    """Return the first moments, for methods that move both players together."""
     if isinstance(directions, Direction):
         return directions.init(z)
     return init_players(directions, oracle, z)
@@ -161,55 +167,60 @@ def init_joint(directions: Directions, oracle: Oracle, z: Vector) -> Any:
 def step_joint(
     directions: Directions, oracle: Oracle, field: Vector, state: Any
 ) -> tuple[Vector, Any]:
-    """Direction and new moments of both players, from the joint field."""
-    if isinstance(directions, Direction):  # entry by entry, so one call serves both
+    """Return the direction and new moments of both players, from the joint field."""
+    if isinstance(directions, Direction):  # acts entry by entry, so one call suffices
         return directions.step(field, state)
-    turned = [
-        direction.step(part, moments)
-        for direction, part, moments in zip(
-            directions, oracle.split(field), state, strict=True
-        )
-    ]
-    return oracle.join(turned[0][0], turned[1][0]), (turned[0][1], turned[1][1])
+    at_x, at_y = oracle.split(field)
+    d_x, of_x = directions[0].step(at_x, state[0])
+    d_y, of_y = directions[1].step(at_y, state[1])
+    return oracle.join(d_x, d_y), (of_x, of_y)
 
 
 def init_players(directions: Directions, oracle: Oracle, z: Vector) -> tuple[Any, Any]:
-    """Moments of each player, for methods that move them one after the other."""
+    """Return the first moments, for methods that move one player after the other."""
     x, y = oracle.split(z)
-    of_x, of_y = pair(directions)
+    of_x, of_y = direction_pair(directions)
     return of_x.init(x), of_y.init(y)
 
 
-def sizes(step_size: Size | tuple[Size, Size]) -> tuple[Size, Size]:
-    """The step size of each player."""
-    if isinstance(step_size, float):
-        return step_size, step_size
-    return step_size
+def step_size_pair(step_size: Size | tuple[Size, Size]) -> tuple[Size, Size]:
+    """Return the step size of each player."""
+    if isinstance(step_size, tuple):
+        return step_size
+    return step_size, step_size
 
 
-def move_x(
-    algorithm: Any, oracle: Oracle, z: Joint, moments: Any, gradient: Vector
-) -> tuple[Joint, Any]:
-    """Step of x alone, by the algorithm's direction and step size.
+def move(
+    player: Literal["x", "y"],
+    algorithm: Any,
+    oracle: Oracle,
+    z: Joint,
+    moments: tuple[Any, Any],
+    gradient: Vector,
+) -> tuple[Joint, tuple[Any, Any]]:
+    """Make a step of one player while the other stays.
+
+    Args:
+        player: player that moves.
+        algorithm: algorithm with a `direction` and a `step_size`.
+        oracle: oracle of the game.
+        z: current iterates.
+        moments: moments of both players.
+        gradient: gradient of the player's loss in its own variables.
 
     Returns:
         New z and new moments of both players.
     """
     x, y = oracle.split(z)
-    d, of_x = pair(algorithm.direction)[0].step(gradient, moments[0])
-    z = oracle.join(x - sizes(algorithm.step_size)[0] * d, y)
-    return oracle.project(z), (of_x, moments[1])
-
-
-def move_y(
-    algorithm: Any, oracle: Oracle, z: Joint, moments: Any, gradient: Vector
-) -> tuple[Joint, Any]:
-    """Step of y alone, by the algorithm's direction and step size.
-
-    Returns:
-        New z and new moments of both players.
-    """
-    x, y = oracle.split(z)
-    d, of_y = pair(algorithm.direction)[1].step(gradient, moments[1])
-    z = oracle.join(x, y - sizes(algorithm.step_size)[1] * d)
-    return oracle.project(z), (moments[0], of_y)
+    (d_x, d_y), (size_x, size_y) = (
+        direction_pair(algorithm.direction),
+        step_size_pair(algorithm.step_size),
+    )
+    of_x, of_y = moments
+    if player == "x":
+        d, of_x = d_x.step(gradient, of_x)
+        x = x - size_x * d
+    else:
+        d, of_y = d_y.step(gradient, of_y)
+        y = y - size_y * d
+    return oracle.project(oracle.join(x, y)), (of_x, of_y)

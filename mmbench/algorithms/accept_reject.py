@@ -1,4 +1,4 @@
-"""Accept-reject: keep a proposal only if the opponent's best answer is no worse."""
+"""Accept-reject: a proposal is kept if f falls after the opponent has answered it."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, final
@@ -12,8 +12,7 @@ from mmbench.algorithms._directions import (
     Directions,
     Plain,
     init_players,
-    move_x,
-    move_y,
+    move,
 )
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
@@ -25,7 +24,14 @@ from mmbench.core.vectors import keep
 
 
 class AcceptRejectState(NamedTuple):
-    """Moments of each player, value to beat, steps and rejections so far."""
+    """The state of accept-reject.
+
+    Args:
+        moments: moments of each player's direction.
+        reference: value that f must fall below.
+        time: number of steps.
+        rejected: number of rejected proposals.
+    """
 
     moments: Any
     reference: Float[Tensor, "runs"]
@@ -36,31 +42,32 @@ class AcceptRejectState(NamedTuple):
 @final
 @dataclass(frozen=True, kw_only=True)
 class AcceptReject(Algorithm):
-    """Accept-reject: keep a proposal of x if f fell after y has answered it.
+    """Accept-reject: keep a proposal of x if f falls after y has answered it.
 
         x' = x − η d(∇ₓ loss_x(x, y)),   y' = k steps of y against x'
         (x, y)⁺ = (x', y') if f(x', y') < reference, else (x, y);
-        sometimes (x', y') all the same
+        at some steps (x', y') without this test
 
     Args:
         step_size: η, a number or a pair (x, y), in units of z per unit of gradient.
-        direction: what each player makes of its gradient; one, or a pair (x, y).
-        k: steps of y that answer a proposal, each on a fresh minibatch.
-        acceptance: when a proposal is accepted untested.
+        direction: how a gradient becomes a direction; one for both, or a pair (x, y).
+        k: number of steps of y that answer a proposal, each on a fresh minibatch.
+        acceptance: rule for the steps at which a proposal is accepted untested.
         rule: "text" is the method as published: f is taken at the final pair, on one
-            fresh minibatch and without dropout, and a rejection restores x, y and both
-            directions' moments. "notebook" is what the authors' four-Gaussian notebook
-            does, which differs: y's first step is simultaneous with x's; the value is
-            the one that y's last gradient has computed, before its step; a proposal is
-            rejected when f *fell*; only x is restored, never y or moments; and the
-            reference is always the step before.
-        reference: of the text rule: "keep" the value of the last accepted pair, or
-            "reestimate" it at (x, y) before each test, on a minibatch of its own, as
-            the authors' image notebooks do.
+            fresh minibatch and without dropout, and a rejection restores x, y and the
+            moments of both. "notebook" is what the authors' four-Gaussian notebook
+            does: y's first step is simultaneous with x's; f is taken from y's last
+            gradient, before the step; a proposal is rejected when f *fell*; only x is
+            restored, and neither y nor moments; and the reference is always the value
+            of the step before.
+        reference: reference of the text rule: "keep" the value of the last accepted
+            pair, or "reestimate" it at (x, y) before each test, on a minibatch of its
+            own, as the authors' image notebooks do.
 
-    State: moments of each player's direction, reference, steps, rejections.
-    Cost: 1 gradient of x and k of y a step, and by the text rule 1 value (2 when the
-        reference is re-estimated).
+    State: moments of each player's direction, reference, number of steps and of
+        rejections.
+    Cost: 1 gradient of x and k of y for each step, and by the text rule 1 value (2 when
+        the reference is re-estimated).
     Source: Mangoubi, Sachdeva and Vishnoi 2020.
     """
 
@@ -78,12 +85,12 @@ class AcceptReject(Algorithm):
         if self.rule == "notebook" and self.reference != "keep":
             raise DescriptionError(
                 "AcceptReject.reference must be left out with rule=notebook, which "
-                f"always takes the step before; got {self.reference!r}."
+                f"always compares with the step before; got {self.reference!r}."
             )
 
     @property
     def cost(self) -> Cost:
-        """What one step uses."""
+        """The oracle calls that one step makes."""
         if self.rule == "notebook":
             return Cost(grad_x=1, grad_y=self.k, minibatches=self.k)
         tests = 2 if self.reference == "reestimate" else 1
@@ -92,9 +99,9 @@ class AcceptReject(Algorithm):
         )
 
     def init(self, oracle: Oracle, z: Iterate) -> AcceptRejectState:
-        """A reference that any first proposal beats, if it is kept."""
+        """Return a state whose reference any first proposal passes."""
         none = torch.zeros(len(z), dtype=torch.int64, device=z.device)
-        # By the notebook's rule the larger value wins.
+        # By the notebook rule, the larger value is accepted.
         worst = -torch.inf if self.rule == "notebook" else torch.inf
         return AcceptRejectState(
             init_players(self.direction, oracle, z),
@@ -106,20 +113,20 @@ class AcceptReject(Algorithm):
     def step(
         self, oracle: Oracle, z: Iterate, state: AcceptRejectState
     ) -> tuple[Iterate, AcceptRejectState]:
-        """One step of every run."""
-        untested = self.acceptance.grants(oracle, state.time)
+        """Make one step of every run."""
+        untested = self.acceptance.accepts(oracle, state.time)
         rule = self._notebook if self.rule == "notebook" else self._text
         return rule(oracle, z, state, untested)
 
     def _text(
         self, oracle: Oracle, z: Iterate, state: AcceptRejectState, untested: Tensor
     ) -> tuple[Iterate, AcceptRejectState]:
-        """The step as published."""
-        proposal, moments = move_x(self, oracle, z, state.moments, oracle.grad_x(z))
+        """Make a step of the text rule."""
+        proposal, moments = move("x", self, oracle, z, state.moments, oracle.grad_x(z))
         for _ in range(self.k):
             oracle.resample()
             at_y = oracle.grad_y(proposal)
-            proposal, moments = move_y(self, oracle, proposal, moments, at_y)
+            proposal, moments = move("y", self, oracle, proposal, moments, at_y)
         oracle.resample()
         value = oracle.payoff(proposal, train=False)
         reference = state.reference
@@ -137,14 +144,14 @@ class AcceptReject(Algorithm):
     def _notebook(
         self, oracle: Oracle, z: Iterate, state: AcceptRejectState, untested: Tensor
     ) -> tuple[Iterate, AcceptRejectState]:
-        """The step of the authors' four-Gaussian notebook."""
+        """Make a step of the notebook rule."""
         at_x, (at_y, value) = oracle.grad_x(z), oracle.grad_y_and_payoff(z)
-        proposal, moments = move_x(self, oracle, z, state.moments, at_x)
-        proposal, moments = move_y(self, oracle, proposal, moments, at_y)
+        proposal, moments = move("x", self, oracle, z, state.moments, at_x)
+        proposal, moments = move("y", self, oracle, proposal, moments, at_y)
         for _ in range(self.k - 1):
             oracle.resample()
             at_y, value = oracle.grad_y_and_payoff(proposal)
-            proposal, moments = move_y(self, oracle, proposal, moments, at_y)
+            proposal, moments = move("y", self, oracle, proposal, moments, at_y)
         accept = untested | (value >= state.reference)
         (x, y), (old_x, _) = oracle.split(proposal), oracle.split(z)
         return oracle.join(keep(accept, x, old_x), y), AcceptRejectState(

@@ -1,13 +1,14 @@
-"""ACGD: competitive gradient descent with a step size for each entry."""
+"""ACGD: adaptive competitive gradient descent."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mmbench.algorithms._directions import debias
+from mmbench.algorithms._directions import bias_correction
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.capability import Capability
 from mmbench.core.conjugate_gradient import conjugate_gradient
@@ -18,7 +19,14 @@ from mmbench.core.oracle import Oracle
 
 
 class ACGDState(NamedTuple):
-    """Mean square of the field, last scaled moves, steps and inner iterations."""
+    """The state of ACGD.
+
+    Args:
+        second: mean square of the field.
+        warm: last moves in scaled coordinates, from which the next solve starts.
+        time: number of steps.
+        iterations: number of iterations of the inner solver.
+    """
 
     second: Float[Tensor, "runs dim"]
     warm: Float[Tensor, "runs dim"]
@@ -35,23 +43,25 @@ class ACGD(Algorithm):
         Δx = −A_x^½ (I + A_x^½ f_xy A_y f_yx A_x^½)⁻¹ A_x^½ (f_x + f_xy A_y f_y)
         Δy =  A_y (f_y + f_yx Δx)
 
-    The two players' systems are solved in turn, y's first; each solve starts from the
-    last move. The method of the paper's CIFAR10 results without a regulariser.
+    The systems of the two players are solved in alternate steps, y's first; each solve
+    starts from the last move. The paper's results on CIFAR10 without a regulariser are
+    of this method.
 
     Args:
         step_size: η, a number or a pair (x, y), in units of z.
-        beta: β, memory of the mean square.
+        beta: β, decay of the mean square.
         epsilon: ε, in units of F.
         tolerance: residual of the conjugate gradients relative to the right-hand side.
             The authors test squared norms against 1e-12, which is 1e-6 here.
-        floor: absolute residual that always suffices.
-        iterations: most iterations of them in a step.
+        floor: absolute residual that always suffices, in units of the scaled field.
+        iterations: largest number of their iterations in a step.
 
-    State: mean square of the field, last moves in scaled coordinates, steps, inner
-        iterations.
-    Cost: 1 gradient of each player, 4 Hessian products and 2 an inner iteration.
-    Differs from the source: the paper's box writes the corrected v back into v; as in
-        the authors' code, it is not.
+    State: mean square of the field, last moves in scaled coordinates, number of steps
+        and of inner iterations.
+    Cost: 1 gradient of each player and 4 Hessian products for each step, and 2 for each
+        inner iteration.
+    Differs from the source: Algorithm 1 writes the corrected v back into v; here, as in
+        the authors' code, it does not.
     Source: Schäfer, Zheng and Anandkumar 2020, Algorithm 1.
     """
 
@@ -67,11 +77,11 @@ class ACGD(Algorithm):
 
     @property
     def cost(self) -> Cost:
-        """What one step uses."""
+        """The oracle calls that one step makes."""
         return Cost(grad_x=1, grad_y=1, hvps=4, hvps_per_iteration=2)
 
     def init(self, oracle: Oracle, z: Iterate) -> ACGDState:
-        """No step yet."""
+        """Return the state before the first step."""
         zeros = torch.zeros_like(z)
         none = torch.zeros(len(z), dtype=torch.int64, device=z.device)
         return ACGDState(zeros, zeros, none, none)
@@ -79,37 +89,37 @@ class ACGD(Algorithm):
     def step(
         self, oracle: Oracle, z: Iterate, state: ACGDState
     ) -> tuple[Iterate, ACGDState]:
-        """One step of every run."""
+        """Make one step of every run."""
         f = oracle.linearise(z)
         f_x, f_y = f.grad_x, -f.grad_y
         time = state.time + 1
         field = oracle.join(f_x, f_y)
         second = self.beta * state.second + (1 - self.beta) * field * field
-        correction = debias(self.beta, time[:, None].to(z.dtype)).sqrt()
+        correction = bias_correction(self.beta, time[:, None].to(z.dtype)).sqrt()
         a = oracle.scale(self.step_size, correction / (second.sqrt() + self.epsilon))
         (a_x, a_y), (root_x, root_y) = oracle.split(a), oracle.split(a.sqrt())
         warm_x, warm_y = oracle.split(state.warm)
+        solve = partial(
+            conjugate_gradient,
+            tolerance=self.tolerance,
+            floor=self.floor,
+            limit=self.iterations,
+        )
         if oracle.turn(time, of=2) == 0:
-            solved = conjugate_gradient(
+            solved = solve(
                 lambda v, on: v + root_x * f.xy(a_y * f.yx(root_x * v, on=on), on=on),
                 root_x * (f_x + f.xy(a_y * f_y)),
                 start=-warm_x,
-                tolerance=self.tolerance,
-                floor=self.floor,
-                limit=self.iterations,
             )
             warm_x = -solved.x
             dx = root_x * warm_x
             dy = a_y * (f_y + f.yx(dx))
             warm_y = dy / root_y
         else:
-            solved = conjugate_gradient(
+            solved = solve(
                 lambda v, on: v + root_y * f.yx(a_x * f.xy(root_y * v, on=on), on=on),
                 root_y * (f_y - f.yx(a_x * f_x)),
                 start=warm_y,
-                tolerance=self.tolerance,
-                floor=self.floor,
-                limit=self.iterations,
             )
             warm_y = solved.x
             dy = root_y * warm_y

@@ -1,9 +1,9 @@
-"""Alone: one player descends while the other stands still."""
+"""Gradient descent of one player alone."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
-from mmbench.algorithms._directions import Direction, Plain, move_x, move_y
+from mmbench.algorithms._directions import Direction, Plain, init_players, move
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Positive
@@ -14,20 +14,20 @@ from mmbench.core.oracle import Oracle
 @final
 @dataclass(frozen=True, kw_only=True)
 class Alone(Algorithm):
-    """One player descends its own loss while the other stands still.
+    """Gradient descent of one player while the other stays fixed.
 
         y⁺ = y − η ∇ᵧ loss_y(x, y)        (player = y; the same for x)
 
-    No method for games but a probe of them: what one player gains when the other does
-    not answer, as when a discriminator is trained beyond a checkpoint of a GAN.
+    It solves no game but measures one: how much a player gains when the other does not
+    answer, as when the discriminator of a GAN is trained on from a checkpoint.
 
     Args:
-        player: who moves.
+        player: player that moves.
         step_size: η, in units of the player per unit of its gradient.
-        direction: what the player makes of its gradient.
+        direction: how its gradient becomes a direction.
 
     State: moments of the direction.
-    Cost: 1 gradient of the player a step.
+    Cost: 1 gradient of the player for each step.
     Source: Schäfer, Zheng and Anandkumar 2020, Section 3.
     """
 
@@ -39,16 +39,14 @@ class Alone(Algorithm):
 
     @property
     def cost(self) -> Cost:
-        """What one step uses."""
+        """The oracle calls that one step makes."""
         return Cost(grad_x=self.player == "x", grad_y=self.player == "y")
 
     def init(self, oracle: Oracle, z: Iterate) -> Any:
-        """Moments of the direction, for both players; one's never change."""
-        x, y = oracle.split(z)
-        return self.direction.init(x), self.direction.init(y)
+        """Return the first moments of both players; only one player's change."""
+        return init_players(self.direction, oracle, z)
 
     def step(self, oracle: Oracle, z: Iterate, state: Any) -> tuple[Iterate, Any]:
-        """One step of every run."""
-        if self.player == "x":
-            return move_x(self, oracle, z, state, oracle.grad_x(z))
-        return move_y(self, oracle, z, state, oracle.grad_y(z))
+        """Make one step of every run."""
+        gradient = oracle.grad_x(z) if self.player == "x" else oracle.grad_y(z)
+        return move(self.player, self, oracle, z, state, gradient)

@@ -1,4 +1,4 @@
-"""Algorithm: the description of a method, with `init` and `step` on flat vectors."""
+"""The base class of algorithms: `init` and `step` on flat vectors of all runs."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -19,17 +19,18 @@ State = Any
 
 @dataclass(frozen=True, kw_only=True)
 class Algorithm(Description, ABC):
-    """A method: frozen hyperparameters, and an update of all runs at once.
+    """An algorithm: frozen hyperparameters, and one update of all runs at once.
 
-    A state is a NamedTuple of tensors with a leading `runs` axis (tuples of such may
-    nest; the empty tuple is no state). The engine keeps the old rows of z and state
-    for runs that have ended.
+    A new algorithm must define `step` and `cost`, and `init` if it has state. A state
+    is a NamedTuple of tensors with a leading `runs` axis, or nested tuples of such; the
+    empty tuple means no state. The engine restores z and the state of the runs that
+    have ended after each step.
 
     Attributes:
         version: raised when the numbers of a trajectory change.
-        source: where the method comes from; every built-in one states it.
-        needs: what it asks of a game.
-        cost: of one step, given the hyperparameters; the oracle's count must agree.
+        source: publication of the method; every built-in one states it.
+        needs: capabilities that a game must have.
+        cost: oracle calls of one step, which must agree with the oracle's count.
     """
 
     source: ClassVar[Source | None] = None
@@ -38,20 +39,32 @@ class Algorithm(Description, ABC):
     @property
     @abstractmethod
     def cost(self) -> Cost:
-        """What one step uses."""
+        """The oracle calls that one step makes."""
 
     def init(self, oracle: Oracle, z: Iterate) -> State:
-        """The state before the first step; none unless a method says otherwise."""
+        """Return the state before the first step; by default there is none.
+
+        Args:
+            oracle: oracle of the game; a question asked here is charged as well.
+            z: first iterates.
+        """
         return ()
 
     @abstractmethod
     def step(self, oracle: Oracle, z: Iterate, state: State) -> tuple[Iterate, State]:
-        """One step of every run.
+        """Make one step of every run.
 
-        The engine has drawn a minibatch; it calls this without recording gradients of
-        its own.
+        The engine has drawn a minibatch for it, and records no gradients of its own.
+
+        Args:
+            oracle: oracle of the game.
+            z: current iterates, which must not be written to.
+            state: current state.
+
+        Returns:
+            New iterates and new state, of the same shapes and dtypes.
         """
 
     def done(self, state: State) -> Bool[Tensor, "runs"] | None:
-        """Runs that the method itself has stopped; None when it never does."""
+        """Return which runs the method has stopped; None if it never stops any."""
         return None

@@ -1,48 +1,44 @@
 """CGD: competitive gradient descent."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, final
+from typing import Literal, final
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
-from mmbench.algorithms._directions import sizes
+from mmbench.algorithms._competitive import (
+    SolverState,
+    init_solver,
+    move_of_x,
+    move_of_y,
+)
+from mmbench.algorithms._directions import step_size_pair
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.capability import Capability
-from mmbench.core.conjugate_gradient import conjugate_gradient
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, Positive, StepSize
 from mmbench.core.oracle import Oracle
 from mmbench.core.source import Source
 
 
-class CGDState(NamedTuple):
-    """Iterations of the inner solver so far."""
-
-    iterations: Int[Tensor, "runs"]
-
-
 @final
 @dataclass(frozen=True, kw_only=True)
 class CGD(Algorithm):
-    """Competitive gradient descent: each player steps to the local game's equilibrium.
+    """Competitive gradient descent: both step to the equilibrium of a local game.
 
         Δx = −ηₓ (I + ηₓηᵧ f_xy f_yx)⁻¹ (f_x + ηᵧ f_xy f_y)
         Δy =  ηᵧ (f_y + f_yx Δx)
 
-    The local game is bilinear, each player's move damped by its step size; on xy it is
-    the proximal point method and converges for every step size.
+    The local game is bilinear, with a quadratic penalty on each move. On the game xy,
+    the method is the proximal point method and converges for every step size.
 
     Args:
         step_size: η, a number or a pair (x, y), in units of z per unit of F.
-        solve: whose system is solved; the other's move follows from its answer. Exact
-            solutions agree, so take the shorter player.
+        solve: player for which the system is solved; the other's move follows from it.
+            Exact solutions are equal, so the player of fewer variables is faster.
         tolerance: residual of the conjugate gradients relative to the right-hand side.
-        iterations: most iterations of them in a step.
+        iterations: largest number of their iterations in a step.
 
-    State: inner iterations so far.
-    Cost: 1 gradient of each player, 2 Hessian products and 2 an inner iteration.
+    State: number of inner iterations.
+    Cost: 1 gradient of each player and 2 Hessian products for each step, and 2 for each
+        inner iteration.
     Source: Schäfer and Anandkumar 2019.
     """
 
@@ -61,37 +57,24 @@ class CGD(Algorithm):
 
     @property
     def cost(self) -> Cost:
-        """What one step uses."""
+        """The oracle calls that one step makes."""
         return Cost(grad_x=1, grad_y=1, hvps=2, hvps_per_iteration=2)
 
-    def init(self, oracle: Oracle, z: Iterate) -> CGDState:
-        """No iteration yet."""
-        return CGDState(torch.zeros(len(z), dtype=torch.int64, device=z.device))
+    def init(self, oracle: Oracle, z: Iterate) -> SolverState:
+        """Return the state before the first step."""
+        return init_solver(z)
 
     def step(
-        self, oracle: Oracle, z: Iterate, state: CGDState
-    ) -> tuple[Iterate, CGDState]:
-        """One step of every run."""
-        eta_x, eta_y = sizes(self.step_size)
+        self, oracle: Oracle, z: Iterate, state: SolverState
+    ) -> tuple[Iterate, SolverState]:
+        """Make one step of every run."""
+        eta_x, eta_y = sizes = step_size_pair(self.step_size)
         f = oracle.linearise(z)
-        f_x, f_y = f.grad_x, -f.grad_y
         if self.solve == "x":
-            solved = conjugate_gradient(
-                lambda v, on: v + eta_x * eta_y * f.xy(f.yx(v, on=on), on=on),
-                f_x + eta_y * f.xy(f_y),
-                tolerance=self.tolerance,
-                limit=self.iterations,
-            )
-            dx = -eta_x * solved.x
-            dy = eta_y * (f_y + f.yx(dx))
+            dx, iterations = move_of_x(f, sizes, self.tolerance, self.iterations)
+            dy = eta_y * (f.yx(dx) - f.grad_y)
         else:
-            solved = conjugate_gradient(
-                lambda v, on: v + eta_x * eta_y * f.yx(f.xy(v, on=on), on=on),
-                f_y - eta_x * f.yx(f_x),
-                tolerance=self.tolerance,
-                limit=self.iterations,
-            )
-            dy = eta_y * solved.x
-            dx = -eta_x * (f_x + f.xy(dy))
+            dy, iterations = move_of_y(f, sizes, self.tolerance, self.iterations)
+            dx = -eta_x * (f.grad_x + f.xy(dy))
         z = oracle.project(z + oracle.join(dx, dy))
-        return z, CGDState(state.iterations + solved.iterations)
+        return z, SolverState(state.iterations + iterations)

@@ -1,4 +1,4 @@
-"""Extragradient: look ahead, then step from where you stood."""
+"""The extragradient method."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, final
@@ -14,22 +14,22 @@ from mmbench.core.source import Source
 @final
 @dataclass(frozen=True, kw_only=True)
 class Extragradient(Algorithm):
-    """Extragradient: look ahead, then step from where you stood.
+    """Extragradient: look ahead, then step from the old point with the new field.
 
         z̃ = z − η F(z)
         z⁺ = z − η F(z̃)
 
     Last iterates converge on bilinear games for η < 1, at twice the price of GDA. With
-    `direction=adam` this is ExtraAdam, whose moments move at both half-steps.
+    `direction=adam` this is ExtraAdam, which updates the moments at both half-steps.
 
     Args:
         step_size: η, a number or a pair (x, y), in units of z per unit of F.
-        direction: what each player makes of its gradient; one, or a pair (x, y).
-        minibatch: whether the second half-step sees the "same" minibatch as the first
-            or a "fresh" one; on noisy games this decides about convergence.
+        direction: how a gradient becomes a direction; one for both, or a pair (x, y).
+        minibatch: whether the second half-step uses the "same" minibatch as the first
+            or a "fresh" one; on noisy games convergence depends on it.
 
     State: moments of the directions.
-    Cost: 2 gradients of each player a step.
+    Cost: 2 gradients of each player for each step.
     Source: Korpelevich 1976; ExtraAdam: Gidel et al. 2019.
     """
 
@@ -45,17 +45,17 @@ class Extragradient(Algorithm):
 
     @property
     def cost(self) -> Cost:
-        """What one step uses."""
+        """The oracle calls that one step makes."""
         return Cost(
             grad_x=2, grad_y=2, minibatches=2 if self.minibatch == "fresh" else 1
         )
 
     def init(self, oracle: Oracle, z: Iterate) -> Any:
-        """Moments of the directions."""
+        """Return the first moments of the directions."""
         return init_joint(self.direction, oracle, z)
 
     def step(self, oracle: Oracle, z: Iterate, state: Any) -> tuple[Iterate, Any]:
-        """One step of every run."""
+        """Make one step of every run."""
         d, state = step_joint(self.direction, oracle, oracle.field(z), state)
         ahead = oracle.project(z - oracle.scale(self.step_size, d))
         if self.minibatch == "fresh":

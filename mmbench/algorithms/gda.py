@@ -14,19 +14,19 @@ from mmbench.core.source import Source
 @final
 @dataclass(frozen=True, kw_only=True)
 class GDA(Algorithm):
-    """Gradient descent ascent: both players step from where both stood.
+    """Gradient descent ascent: both players step at the same time.
 
         z⁺ = z − η F(z)
 
-    Spirals out on bilinear games; the baseline of every comparison.
+    It diverges on bilinear games, and is the baseline of every comparison.
 
     Args:
-        step_size: η, a number or a pair (x, y), in units of z per unit of F. Default
-            0.1, below 1/L on games scaled to L = 1.
-        direction: what each player makes of its gradient; one, or a pair (x, y).
+        step_size: η, a number or a pair (x, y), in units of z per unit of F. The
+            default 0.1 is below 1/L on games scaled to L = 1.
+        direction: how a gradient becomes a direction; one for both, or a pair (x, y).
 
     State: moments of the directions.
-    Cost: 1 gradient of each player a step.
+    Cost: 1 gradient of each player for each step.
     Source: Arrow, Hurwicz and Uzawa 1958.
     """
 
@@ -41,14 +41,14 @@ class GDA(Algorithm):
 
     @property
     def cost(self) -> Cost:
-        """What one step uses."""
+        """The oracle calls that one step makes."""
         return Cost(grad_x=1, grad_y=1)
 
     def init(self, oracle: Oracle, z: Iterate) -> Any:
-        """Moments of the directions."""
+        """Return the first moments of the directions."""
         return init_joint(self.direction, oracle, z)
 
     def step(self, oracle: Oracle, z: Iterate, state: Any) -> tuple[Iterate, Any]:
-        """One step of every run."""
+        """Make one step of every run."""
         d, state = step_joint(self.direction, oracle, oracle.field(z), state)
         return oracle.project(z - oracle.scale(self.step_size, d)), state

@@ -16,7 +16,13 @@ from mmbench.core.oracle import Oracle
 
 
 class OMDState(NamedTuple):
-    """Moments, the direction of the step before, and whether there was one."""
+    """The state of optimistic mirror descent.
+
+    Args:
+        moments: moments of the directions.
+        previous: direction of the step before.
+        time: number of steps.
+    """
 
     moments: Any
     previous: Float[Tensor, "runs dim"]
@@ -26,7 +32,7 @@ class OMDState(NamedTuple):
 @final
 @dataclass(frozen=True, kw_only=True)
 class OMD(Algorithm):
-    """Optimistic mirror descent: step, and correct for how the field has turned.
+    """Optimistic mirror descent: step, and correct by the change of the field.
 
         z⁺ = z − 2η d(z) + η d(z⁻),   d = F where the direction is plain
 
@@ -35,12 +41,12 @@ class OMD(Algorithm):
 
     Args:
         step_size: η, a number or a pair (x, y), in units of z per unit of F.
-        direction: what each player makes of its gradient; one, or a pair (x, y).
-        first: the direction assumed before the first step: "same" takes the first one
-            (so the first step is that of GDA), "zero" takes none (a double step).
+        direction: how a gradient becomes a direction; one for both, or a pair (x, y).
+        first: direction assumed before the first step: "same" takes that of the first
+            step, which is then a step of GDA; "zero" takes zero, which doubles it.
 
     State: moments of the directions, the direction of the step before.
-    Cost: 1 gradient of each player a step.
+    Cost: 1 gradient of each player for each step.
     Source: Daskalakis, Ilyas, Syrgkanis and Zeng 2018.
     """
 
@@ -52,18 +58,18 @@ class OMD(Algorithm):
 
     @property
     def cost(self) -> Cost:
-        """What one step uses."""
+        """The oracle calls that one step makes."""
         return Cost(grad_x=1, grad_y=1)
 
     def init(self, oracle: Oracle, z: Iterate) -> OMDState:
-        """No step yet."""
+        """Return the state before the first step."""
         moments = init_joint(self.direction, oracle, z)
         return OMDState(moments, torch.zeros_like(z), torch.zeros_like(z[:, :1]))
 
     def step(
         self, oracle: Oracle, z: Iterate, state: OMDState
     ) -> tuple[Iterate, OMDState]:
-        """One step of every run."""
+        """Make one step of every run."""
         d, moments = step_joint(self.direction, oracle, oracle.field(z), state.moments)
         previous = state.previous
         if self.first == "same":

@@ -1,4 +1,4 @@
-"""Past extragradient: look ahead with the field of the look-ahead before."""
+"""Popov's past extragradient method."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
@@ -16,7 +16,12 @@ from mmbench.core.source import Source
 
 
 class PastState(NamedTuple):
-    """Moments, and the direction at the last look-ahead (zero before the first)."""
+    """The state of past extragradient.
+
+    Args:
+        moments: moments of the directions.
+        previous: direction at the last look-ahead; zero before the first.
+    """
 
     moments: Any
     previous: Float[Tensor, "runs dim"]
@@ -25,19 +30,20 @@ class PastState(NamedTuple):
 @final
 @dataclass(frozen=True, kw_only=True)
 class PastExtragradient(Algorithm):
-    """Past extragradient: look ahead with the field of the look-ahead before.
+    """Past extragradient: look ahead with the field of the last look-ahead.
 
         z̃⁺ = z − η F(z̃)
         z⁺ = z − η F(z̃⁺)
 
-    Half the price of extragradient; unconstrained, z̃ follows optimistic descent.
+    It has half the price of extragradient; without constraints, z̃ follows optimistic
+    descent.
 
     Args:
         step_size: η, a number or a pair (x, y), in units of z per unit of F.
-        direction: what each player makes of its gradient; one, or a pair (x, y).
+        direction: how a gradient becomes a direction; one for both, or a pair (x, y).
 
     State: moments of the directions, the direction at the last look-ahead.
-    Cost: 1 gradient of each player a step.
+    Cost: 1 gradient of each player for each step.
     Source: Popov 1980.
     """
 
@@ -52,17 +58,17 @@ class PastExtragradient(Algorithm):
 
     @property
     def cost(self) -> Cost:
-        """What one step uses."""
+        """The oracle calls that one step makes."""
         return Cost(grad_x=1, grad_y=1)
 
     def init(self, oracle: Oracle, z: Iterate) -> PastState:
-        """No look-ahead yet."""
+        """Return the state before the first look-ahead."""
         return PastState(init_joint(self.direction, oracle, z), torch.zeros_like(z))
 
     def step(
         self, oracle: Oracle, z: Iterate, state: PastState
     ) -> tuple[Iterate, PastState]:
-        """One step of every run."""
+        """Make one step of every run."""
         ahead = oracle.project(z - oracle.scale(self.step_size, state.previous))
         d, moments = step_joint(
             self.direction, oracle, oracle.field(ahead), state.moments

@@ -1,4 +1,4 @@
-"""Unrolled GDA: differentiate through k answers of the opponent."""
+"""Unrolled gradient descent ascent."""
 
 from dataclasses import dataclass
 from typing import Any, final
@@ -6,11 +6,10 @@ from typing import Any, final
 from mmbench.algorithms._directions import (
     Directions,
     Plain,
+    direction_pair,
     init_players,
-    move_x,
-    move_y,
-    pair,
-    sizes,
+    move,
+    step_size_pair,
 )
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
@@ -22,21 +21,21 @@ from mmbench.core.source import Source
 @final
 @dataclass(frozen=True, kw_only=True)
 class Unrolled(Algorithm):
-    """Unrolled descent: x steps against y's next k answers, differentiated through.
+    """Unrolled descent: x differentiates its loss through the next k steps of y.
 
         yᵢ₊₁ = yᵢ − η d(∇ᵧ loss_y(x, yᵢ)),   y₀ = y,   i < k
         x⁺ = x − η d(∇ₓ loss_x(x, y_k(x))),   y⁺ = y₁
 
-    Foresees the opponent; memory grows with k.
+    Player x anticipates the steps of y; memory use grows with k.
 
     Args:
         step_size: η, a number or a pair (x, y), in units of z per unit of gradient.
-        direction: what each player makes of its gradient; one, or a pair (x, y). The
-            unrolled steps use y's, moments included, and are differentiated through it.
-        k: unrolled steps of y.
+        direction: how a gradient becomes a direction; one for both, or a pair (x, y).
+            The unrolled steps use y's, and its moments are differentiated as well.
+        k: number of unrolled steps of y.
 
     State: moments of each player's direction.
-    Cost: 1 gradient of x, k gradients of y and k Hessian products a step, on one
+    Cost: 1 gradient of x, k gradients of y and k Hessian products for each step, on one
         minibatch; y's own step is the first unrolled one.
     Differs from the source: unrolled steps of y are not projected.
     Source: Metz, Poole, Pfau and Sohl-Dickstein 2017.
@@ -55,21 +54,22 @@ class Unrolled(Algorithm):
 
     @property
     def cost(self) -> Cost:
-        """What one step uses."""
+        """The oracle calls that one step makes."""
         return Cost(grad_x=1, grad_y=self.k, hvps=self.k)
 
     def init(self, oracle: Oracle, z: Iterate) -> Any:
-        """Moments of each player's direction."""
+        """Return the first moments of each player's direction."""
         return init_players(self.direction, oracle, z)
 
     def step(self, oracle: Oracle, z: Iterate, state: Any) -> tuple[Iterate, Any]:
-        """One step of every run."""
-        direction, step_size = pair(self.direction)[1], sizes(self.step_size)[1]
+        """Make one step of every run."""
+        direction = direction_pair(self.direction)[1]
+        step_size = step_size_pair(self.step_size)[1]
 
         def answer(y: Any, gradient: Any, moments: Any) -> tuple[Any, Any]:
             d, moments = direction.step(gradient, moments)
             return y - step_size * d, moments
 
         unrolled = oracle.unroll(z, self.k, answer, state[1])
-        z, state = move_x(self, oracle, z, state, unrolled.grad_x)
-        return move_y(self, oracle, z, state, unrolled.first_grad_y)
+        z, state = move("x", self, oracle, z, state, unrolled.grad_x)
+        return move("y", self, oracle, z, state, unrolled.first_grad_y)

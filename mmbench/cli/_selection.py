@@ -162,7 +162,7 @@ def named_suite(name: str) -> Suite:
         MmbenchError: when there is none, or the file is at fault.
     """
     if name in SUITES:
-        return SUITES[name]  # type: ignore[return-value]  # its members are objects
+        return SUITES[name]
     if name.endswith(".toml"):
         return load_suite(Path(name))
     bare = name.partition("[")[0]

@@ -229,7 +229,9 @@ def _complain(
 
     failed, broken = [], []
     for cell, footer in zip(cells, footers, strict=True):
-        dead = {one: n for one, n in footer["outcomes"].items() if Status(one).dead}
+        dead = {
+            one: n for one, n in footer["outcomes"].items() if Status(one).is_failure
+        }
         if Status.ERROR in dead:
             failed.append(f"{named(cell)}: {brief(footer['reason'])}")
         elif dead:

@@ -134,7 +134,7 @@ def _of_member(registry: Any, reference: Any) -> dict[str, Any]:
 
 
 def _parameters(cls: type, meanings: dict[str, str]) -> list[dict[str, Any]]:
-    from mmbench.core.description import field_types, spoken
+    from mmbench.core.description import describe_annotation, field_types
 
     told = []
     for field in dataclasses.fields(cls):
@@ -144,7 +144,7 @@ def _parameters(cls: type, meanings: dict[str, str]) -> list[dict[str, Any]]:
         told.append(
             {
                 "name": field.name,
-                "domain": spoken(field_types(cls)[field.name]),
+                "domain": describe_annotation(field_types(cls)[field.name]),
                 # JSON's null means that it must be given.
                 "default": None if default is MISSING else _default(default),
                 "meaning": meanings.get(field.name, ""),

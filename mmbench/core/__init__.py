@@ -1,1 +1,1 @@
-"""The ground floor: the mathematics and its tools; knows no algorithm and no task."""
+"""Mathematics and descriptions that all other packages use; imports none of them."""

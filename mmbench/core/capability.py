@@ -1,10 +1,15 @@
-"""Capability: what a game may give beyond its losses."""
+"""Capabilities: what games have beyond their losses, and methods and metrics need."""
 
 from enum import StrEnum
 
 
 class Capability(StrEnum):
-    """What a game may give beyond its losses; the text says it in a message."""
+    """What a game has beyond its losses.
+
+    A task lists those of its games in `gives`, an algorithm or metric those that it
+    relies on in `needs`; the text of a member completes a message, as in "gap needs
+    a zero-sum game".
+    """
 
     ZERO_SUM = "a zero-sum game"
     SOLUTION = "a game with a declared solution"

@@ -1,8 +1,8 @@
-"""Checkpoint: the state of an unfinished cell as bytes, and back.
+"""Checkpoints: the state of an unfinished cell as bytes, and back.
 
-What is saved is nested dicts, lists, texts, numbers, and tensors or arrays as leaves.
-Tensors travel as safetensors and the nest as JSON in their header; a digest before them
-tells whether the bytes are those that were written. Nothing is pickled.
+The state is nested dicts, lists, strings and numbers with tensors or arrays as leaves.
+The leaves are saved as safetensors and the nesting as JSON in their header; a digest in
+front tells whether the bytes are those that were written. Nothing is pickled.
 """
 
 import hashlib
@@ -16,32 +16,32 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-# Where a tensor or an array stood in the nest: its number among them.
+# Keys of the JSON that stand for a leaf; the value is the leaf's number.
 _TENSOR, _ARRAY = "tensor of mmbench", "array of mmbench"
-_DIGEST = 32  # bytes of SHA-256
-EVERY = 60.0  # seconds; what a minute of work costs again is no loss
+_DIGEST_BYTES = 32  # of SHA-256
+INTERVAL_SECONDS = 60.0  # to compute a minute of work again costs little
 
 
 class CheckpointSlot(ABC):
-    """Where a cell's checkpoint is kept.
+    """A place to keep one checkpoint of one cell, such as a file.
 
     Attributes:
-        every: seconds between two checkpoints.
+        interval_seconds: time between two checkpoints.
     """
 
-    every: float = EVERY
+    interval_seconds: float = INTERVAL_SECONDS
 
     @abstractmethod
     def read(self) -> bytes | None:
-        """What was written last; None where there is nothing."""
+        """Return the checkpoint that was written last; None where there is none."""
 
     @abstractmethod
     def write(self, content: bytes) -> None:
-        """Replace it."""
+        """Replace the checkpoint."""
 
 
 def pack(value: Any) -> bytes:
-    """A nest as bytes; tuples become lists."""
+    """Return nested values as bytes; tuples become lists."""
     leaves: list[Tensor] = []
     document = json.dumps(_without_leaves(value, leaves))
     tensors = {  # copies, because safetensors refuses tensors that share memory
@@ -53,8 +53,11 @@ def pack(value: Any) -> bytes:
 
 
 def unpack(packed: bytes) -> Any:
-    """The nest; None when the bytes are not those that `pack` gave."""
-    digest, content = packed[:_DIGEST], packed[_DIGEST:]
+    """Return the values that `pack` turned into these bytes; None if they are damaged.
+
+    Tensors come back on the CPU.
+    """
+    digest, content = packed[:_DIGEST_BYTES], packed[_DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != digest:
         return None
     try:
@@ -67,36 +70,43 @@ def unpack(packed: bytes) -> Any:
 
 
 def _without_leaves(value: Any, leaves: list[Tensor]) -> Any:
+    """Replace tensors and arrays by their numbers, and append them to `leaves`."""
     if isinstance(value, Tensor):
         leaves.append(value)
         return {_TENSOR: len(leaves) - 1}
     if isinstance(value, np.ndarray):
-        leaves.append(torch.from_numpy(np.array(value)))  # a copy, which may be written
+        leaves.append(torch.from_numpy(np.array(value)))  # torch needs it writable
         return {_ARRAY: len(leaves) - 1}
     if isinstance(value, dict):
-        return {key: _without_leaves(one, leaves) for key, one in value.items()}
+        return {key: _without_leaves(item, leaves) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_leaves(one, leaves) for one in value]
+        return [_without_leaves(item, leaves) for item in value]
     if isinstance(value, np.generic):
         return value.item()
     return value
 
 
 def _with_leaves(nest: Any, tensors: dict[str, Tensor]) -> Any:
+    """Put tensors and arrays back where `_without_leaves` took them."""
     if isinstance(nest, list):
-        return [_with_leaves(one, tensors) for one in nest]
+        return [_with_leaves(item, tensors) for item in nest]
     if not isinstance(nest, dict):
         return nest
     if _TENSOR in nest:
         return tensors[str(nest[_TENSOR])]
     if _ARRAY in nest:
         return tensors[str(nest[_ARRAY])].numpy()
-    return {key: _with_leaves(one, tensors) for key, one in nest.items()}
+    return {key: _with_leaves(item, tensors) for key, item in nest.items()}
 
 
-def like(pattern: Any, nest: Any) -> Any:
-    """The nest's tensors in the tuples, and on the devices, of a pattern of tensors."""
+def restore_structure(pattern: Any, nest: Any) -> Any:
+    """Return the tensors of nested lists in the tuples and on the devices of a pattern.
+
+    Args:
+        pattern: a tensor, or tuples and NamedTuples of such.
+        nest: tensors in lists that are nested as the pattern is.
+    """
     if isinstance(pattern, Tensor):
         return nest.to(pattern.device)
-    parts = [like(one, other) for one, other in zip(pattern, nest, strict=True)]
-    return type(pattern)(*parts) if hasattr(pattern, "_fields") else tuple(parts)
+    items = [restore_structure(p, item) for p, item in zip(pattern, nest, strict=True)]
+    return type(pattern)(*items) if hasattr(pattern, "_fields") else tuple(items)

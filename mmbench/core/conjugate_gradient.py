@@ -1,4 +1,4 @@
-"""Batched conjugate gradients with a stop of its own for each run."""
+"""Conjugate gradients for many runs at once, each with its own stop."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,12 +9,18 @@ from torch import Tensor
 
 from mmbench.core.vectors import dot, keep
 
-# So few iterations are made without asking whether any run needs them.
-FEW = 8
+# Up to this limit, all iterations are made without checking whether a run needs them.
+MAX_UNCHECKED_ITERATIONS = 8
 
 
 class Solution(NamedTuple):
-    """What the solver found, and how many products it took for each run."""
+    """The result of the solver.
+
+    Args:
+        x: approximate solutions.
+        iterations: products with the matrix that each run took, but for the first one
+            of a warm start.
+    """
 
     x: Float[Tensor, "runs n"]
     iterations: Int[Tensor, "runs"]
@@ -31,16 +37,20 @@ def conjugate_gradient(
 ) -> Solution:
     r"""Solve $A x = b$ for symmetric positive definite $A$, run by run.
 
-    A run stops when $\|r\| \le$ tolerance $\|b\|$ or $\|r\| \le$ floor, or when its
-    numbers cease to be finite; from then on it asks for no product.
+    With the residual $r = b - A x$, a run stops when $\|r\| \le$ tolerance $\|b\|$ or
+    $\|r\| \le$ floor, or when its numbers cease to be finite; from then on it asks for
+    no product.
 
     Args:
-        product: (v, on) to $A v$, of the runs that `on` holds for.
+        product: maps (v, on) to $A v$ for the runs where the mask `on` is True.
         b: right-hand sides.
         start: first guess; None means zero, which saves the first product.
-        tolerance: relative to the right-hand side.
-        floor: absolute, in the units of b.
-        limit: most iterations.
+        tolerance: residual that suffices, relative to the right-hand side.
+        floor: residual that always suffices, in the units of b.
+        limit: largest number of iterations.
+
+    Returns:
+        The solutions, and the number of iterations of each run.
 
     Source: Hestenes and Stiefel 1952.
     """
@@ -55,7 +65,7 @@ def conjugate_gradient(
     on = every
     for _ in range(limit):
         on = on & torch.isfinite(rr) & (rr.sqrt() > goal)
-        if limit > FEW and not bool(on.any()):
+        if limit > MAX_UNCHECKED_ITERATIONS and not bool(on.any()):
             break
         ap = product(p, on)
         iterations += on

@@ -1,6 +1,7 @@
-"""Cost: what one step of an algorithm uses, declared and counted."""
+"""Costs: what one step of an algorithm uses, in calls and in gradient-equivalents."""
 
 from dataclasses import dataclass
+from typing import Any
 
 # A gradient-equivalent counts 1 for a player-gradient, 2 for a Hessian product
 # (a reverse pass through a reverse pass) and 1/2 for a value (a forward pass).
@@ -10,19 +11,19 @@ VALUE_WEIGHT = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Oracle calls of one step.
+    """The oracle calls that one step of an algorithm makes.
 
     Args:
-        grad_x: gradients of the first player's loss in its own variables.
-        grad_y: the same for the second player.
-        hvps: products of a second-derivative block with a vector; one is a reverse
-            pass through one player's retained gradient.
+        grad_x: gradients of loss_x in x.
+        grad_y: gradients of loss_y in y.
+        hvps: products of a block of second derivatives with a vector; one product is
+            one reverse pass through one player's retained gradient.
         values: evaluations of the losses.
         minibatches: minibatches drawn; on games without data they cost nothing.
         hvps_per_iteration: further products for each iteration of an inner solver
-            whose number of iterations depends on the data.
-        grads_y_per_iteration: further gradients of the second player for each iteration
-            of an inner ascent of such a kind.
+            that stops by itself.
+        grads_y_per_iteration: further gradients of loss_y for each iteration of an
+            inner ascent that stops by itself.
     """
 
     grad_x: float = 0
@@ -35,11 +36,11 @@ class Cost:
 
     @property
     def gradient_equivalents(self) -> float:
-        """The step's price in player-gradients, inner iterations not included."""
+        """The price of a step in player-gradients, without inner iterations."""
         return gradient_equivalents(self.grad_x, self.grad_y, self.hvps, self.values)
 
     def __str__(self) -> str:
-        parts = [
+        counts = [
             (self.grad_x, "∇x"),
             (self.grad_y, "∇y"),
             (self.hvps, "HVP"),
@@ -47,9 +48,16 @@ class Cost:
             (self.grads_y_per_iteration, "∇y per inner iteration"),
             (self.values, "value"),
         ]
-        return " + ".join(f"{count:g} {what}" for count, what in parts if count)
+        return " + ".join(f"{count:g} {what}" for count, what in counts if count)
 
 
-def gradient_equivalents(grad_x, grad_y, hvps, values):
-    """Price in player-gradients of counted calls (numbers, arrays or columns)."""
+def gradient_equivalents(grad_x: Any, grad_y: Any, hvps: Any, values: Any) -> Any:
+    """Return the price of counted calls in player-gradients.
+
+    Args:
+        grad_x: number of gradients of loss_x in x; a number, an array or a column.
+        grad_y: number of gradients of loss_y in y, of the same kind.
+        hvps: number of second-order products, of the same kind.
+        values: number of evaluations of the losses, of the same kind.
+    """
     return grad_x + grad_y + HVP_WEIGHT * hvps + VALUE_WEIGHT * values

@@ -1,7 +1,7 @@
 """Descriptions: frozen dataclasses of plain values, checked when made, with a digest.
 
-What one chooses (an algorithm, a task, a metric, a suite, a cell) is a description. It
-travels between processes and is stored; tensors never are part of it.
+What a user chooses (an algorithm, a task, a metric, a suite, a cell) is a description.
+It is sent between processes and stored; tensors are never part of it.
 """
 
 import dataclasses
@@ -28,10 +28,14 @@ FIRST_NAMES = {"mmbench.engine.cell:Cell": "mmbench.plan:Cell"}
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """Base of every description: its fields are checked and made canonical.
+    """Base class of all descriptions: fields are checked and made canonical.
 
     Integers given for float fields become floats and lists become tuples, so that
     equal descriptions have equal digests.
+
+    Attributes:
+        version: part of the digest; raised when the same fields come to mean other
+            numbers.
 
     Raises:
         DescriptionError: when a field does not fit its annotation; the sentence names
@@ -46,8 +50,8 @@ class Description:
             fitted, fits = _fit(value, annotation)
             if not fits:
                 raise DescriptionError(
-                    f"{type(self).__name__}.{name} must be {spoken(annotation)}; "
-                    f"got {value!r}."
+                    f"{type(self).__name__}.{name} must be "
+                    f"{describe_annotation(annotation)}; got {value!r}."
                 )
             object.__setattr__(self, name, fitted)
         self.check()
@@ -59,61 +63,65 @@ class Description:
         return text(self)
 
 
-@cache
 def field_types(cls: type) -> dict[str, Any]:
-    """Annotation of each field of a description class, domains included."""
+    """Return the annotation of each field of a description class, with its domains."""
+    return _field_types(cls)
+
+
+@cache
+def _field_types(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
-def spoken(annotation: Any) -> str:
-    """An annotation in words, for messages and for `mmbench show`."""
+def describe_annotation(annotation: Any) -> str:
+    """Return an annotation in plain words, for messages and for `mmbench show`."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         base, *domains = arguments
-        return " ".join([spoken(base), *(str(domain) for domain in domains)])
+        return " ".join([describe_annotation(base), *map(str, domains)])
     if origin is Literal:
         return " or ".join(repr(value) for value in arguments)
     if origin in (types.UnionType, typing.Union):
-        return " or ".join(spoken(one) for one in arguments)
+        return " or ".join(map(describe_annotation, arguments))
     if origin is tuple:
         if arguments[-1] is Ellipsis:
-            return f"a sequence, each {spoken(arguments[0])}"
-        return f"a pair, each {spoken(arguments[0])}"
-    words = {
+            return f"a sequence, each {describe_annotation(arguments[0])}"
+        return f"a pair, each {describe_annotation(arguments[0])}"
+    names = {
         int: "a whole number",
         float: "a number",
         str: "printable text",
         bool: "true or false",
         type(None): "none",
     }
-    return words.get(annotation) or f"a {annotation.__name__}"
+    return names.get(annotation) or f"a {annotation.__name__}"
 
 
 def _fit(value: Any, annotation: Any) -> tuple[Any, bool]:
-    """The value as the annotation stores it, and whether it fits."""
+    """Return a value as a field stores it, and whether it fits the annotation."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         fitted, fits = _fit(value, arguments[0])
-        domains = [one for one in arguments[1:] if isinstance(one, Domain)]
+        domains = [item for item in arguments[1:] if isinstance(item, Domain)]
         return fitted, fits and all(fitted in domain for domain in domains)
     if origin is Literal:
         return value, any(
-            value == one and type(value) is type(one) for one in arguments
+            value == choice and type(value) is type(choice) for choice in arguments
         )
     if origin in (types.UnionType, typing.Union):
-        fitted = (_fit(value, one) for one in arguments)
-        return next((pair for pair in fitted if pair[1]), (value, False))
+        attempts = (_fit(value, option) for option in arguments)
+        return next((attempt for attempt in attempts if attempt[1]), (value, False))
     if origin is tuple:
         return _fit_tuple(value, arguments)
     if annotation is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not abs(value) <= sys.float_info.max:
             return value, False
-        return float(value) + 0.0, True  # -0.0 equals 0.0, so it must read the same
+        return float(value) + 0.0, True  # -0.0 equals 0.0 and must have its digest
     if annotation is int:
         return value, isinstance(value, int) and not isinstance(value, bool)
-    if annotation is str:  # it goes to terminals, pages and files
+    if annotation is str:  # it is shown in terminals and pages
         return value, isinstance(value, str) and is_printable(value)
     return value, isinstance(value, annotation)
 
@@ -125,17 +133,17 @@ def _fit_tuple(value: Any, arguments: tuple) -> tuple[Any, bool]:
         arguments = (arguments[0],) * len(value)
     if len(value) != len(arguments):
         return value, False
-    pairs = [_fit(one, of) for one, of in zip(value, arguments, strict=True)]
-    return tuple(one for one, _ in pairs), all(fits for _, fits in pairs)
+    pairs = [_fit(*entry) for entry in zip(value, arguments, strict=True)]
+    return tuple(fitted for fitted, _ in pairs), all(fits for _, fits in pairs)
 
 
 def canonical(value: Any, *, whole: bool = False) -> Any:
-    """A description (or a part of one) as JSON values, with class and version.
+    """Return a description (or a field of one) as JSON values, with class and version.
 
     Args:
         value: the description.
-        whole: whether fields that are no part of the identity are told too, so that
-            `rebuilt` can give the same description back.
+        whole: whether fields that are no part of the identity are included, so that
+            `from_canonical` returns an equal description.
     """
     if isinstance(value, Description):
         fields = {
@@ -145,60 +153,61 @@ def canonical(value: Any, *, whole: bool = False) -> Any:
         }
         return {"class": reference_of(type(value)), "version": value.version} | fields
     if isinstance(value, tuple):
-        return [canonical(one, whole=whole) for one in value]
+        return [canonical(entry, whole=whole) for entry in value]
     return value
 
 
 def _identifies(field: dataclasses.Field, value: Any) -> bool:
-    """Whether a field is part of the identity: True, False or "unless default".
+    """Return whether the value of a field is part of the identity.
 
-    The last is for fields added later, so that what was stored before keeps its key.
+    A field's metadata has "identity" as True (also when absent), False or "unless
+    default"; the last is for fields added later, so that stored cells keep their keys.
     """
     identity = field.metadata.get("identity", True)
     return value != field.default if identity == "unless default" else identity
 
 
 def digest(value: Any) -> str:
-    """Address of a description: 24 hexadecimal digits of the SHA-256 of its JSON."""
+    """Return the key of a description: 24 hexadecimal digits of its JSON's SHA-256."""
     document = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(document.encode()).hexdigest()[:24]
 
 
 def reference_of(cls: type) -> str:
-    """Class path of a description, with a digest of the source if it is an outsider's.
+    """Return the name by which a class is stored, with a digest if it is external.
 
-    The digest is that of the modules of the class and of its bases outside mmbench, and
-    of what they import from beside them, so that edited code is never answered from old
-    results.
+    The digest is of the source of the modules of the class and of its external bases,
+    and of the files that they import from their folders, so that edited code never gets
+    results of the code before.
     """
-    outsiders = [one for one in cls.__mro__ if _is_external(one)]
-    if not outsiders:
+    external = [base for base in cls.__mro__ if _is_external(base)]
+    if not external:
         name = f"{cls.__module__}:{cls.__qualname__}"
         return FIRST_NAMES.get(name, name)
-    digests = "".join(_source_digest(one) for one in outsiders)
+    digests = "".join(map(_source_digest, external))
     source = hashlib.sha256(digests.encode()).hexdigest()[:16]
     file = getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__
     return f"{Path(file).name}:{cls.__qualname__}@{source}"
 
 
 def _is_external(cls: type) -> bool:
-    """Whether a class is neither mmbench's nor of the standard library."""
+    """Return whether a class is neither of mmbench nor of the standard library."""
     package = cls.__module__.partition(".")[0]
     return package != "mmbench" and package not in sys.stdlib_module_names
 
 
 @cache
 def _source_digest(cls: type) -> str:
-    """Digest of the source of a class's module; where there is none, a random one."""
+    """Return the digest of a class's source; a random one where there is no file."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     try:
         return source_digest(Path(str(file)))
-    except OSError:  # typed into an interpreter: its results are never used again
+    except OSError:  # defined in an interpreter: its results are never used again
         return uuid.uuid4().hex
 
 
 def text(value: Any) -> str:
-    """A description as one writes it: `gda[step_size=0.2]`, defaults left out."""
+    """Return the spec of a description, `gda[step_size=0.2]`, without defaults."""
     if isinstance(value, Description):
         shown = [
             f"{field.name}={text(getattr(value, field.name))}"
@@ -207,7 +216,7 @@ def text(value: Any) -> str:
         ]
         return name_of(type(value)) + (f"[{','.join(shown)}]" if shown else "")
     if isinstance(value, tuple):
-        return f"({','.join(text(one) for one in value)})"
+        return f"({','.join(map(text, value))})"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -216,10 +225,11 @@ def text(value: Any) -> str:
 
 
 def name_of(cls: type) -> str:
-    """Short name of a description's class.
+    """Return the short name of a description's class.
 
-    The file's name for a family member of mmbench (its registry key), the class's name
-    in lower case for several that share a file, an outsider's class name as it is.
+    A class of mmbench has the name of its file (its name in the registry) or, in a file
+    with a leading underscore, its own name in lower case; an external class has its own
+    name.
     """
     package, _, file = cls.__module__.rpartition(".")
     if not package.startswith("mmbench."):

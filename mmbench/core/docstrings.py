@@ -1,4 +1,4 @@
-"""Docstrings of descriptions, taken apart: what `show` and the methods page print."""
+"""Parsed docstrings of descriptions, which `show` and the methods page print."""
 
 import inspect
 import re
@@ -10,14 +10,14 @@ _HEADED = re.compile(
 
 
 class Doc(NamedTuple):
-    """Parts of a docstring.
+    """A parsed docstring.
 
     Args:
         summary: its first line.
-        rule: the first indented block: the update rule or the payoff.
-        text: the paragraphs between.
-        sections: heading to text; "Args" is taken apart in `arguments`.
-        arguments: field to what is said of it.
+        rule: the indented block that follows: the update rule or the payoff.
+        text: the paragraphs before the first section.
+        sections: heading to text of each section but "Args".
+        arguments: field to text, from the section "Args".
     """
 
     summary: str
@@ -28,7 +28,7 @@ class Doc(NamedTuple):
 
 
 def doc_of(cls: type) -> Doc:
-    """The docstring of a description's class, taken apart."""
+    """Parse the docstring of a description's class; a class without one has none."""
     # Not inspect.getdoc, which would fall back on the base class.
     lines = inspect.cleandoc(vars(cls).get("__doc__") or "").splitlines()
     summary = lines[0] if lines else ""
@@ -42,7 +42,7 @@ def doc_of(cls: type) -> Doc:
             sections[heading] = [found[2]] if found[2] else []
         elif heading:
             sections[heading].append(line)
-        elif line.startswith("    ") and not _any(body):
+        elif line.startswith("    ") and not any(map(str.strip, body)):
             rule.append(line[4:])
         else:
             body.append(line)
@@ -51,20 +51,18 @@ def doc_of(cls: type) -> Doc:
         summary=summary,
         rule="\n".join(rule).strip("\n"),
         text="\n".join(body).strip(),
-        sections={name: _flowed(part) for name, part in sections.items()},
+        sections={name: _join(text) for name, text in sections.items()},
         arguments=arguments,
     )
 
 
-def _any(lines: list[str]) -> bool:
-    return any(line.strip() for line in lines)
-
-
-def _flowed(lines: list[str]) -> str:
+def _join(lines: list[str]) -> str:
+    """Join the lines of a wrapped text."""
     return " ".join(line.strip() for line in lines if line.strip())
 
 
 def _arguments(lines: list[str]) -> dict[str, str]:
+    """Map each argument of a section "Args" to its text."""
     arguments: dict[str, list[str]] = {}
     name = ""
     for line in lines:
@@ -73,4 +71,4 @@ def _arguments(lines: list[str]) -> dict[str, str]:
             arguments[name] = [found[2]]
         elif name:
             arguments[name].append(line)
-    return {name: _flowed(part) for name, part in arguments.items()}
+    return {name: _join(text) for name, text in arguments.items()}

@@ -1,7 +1,17 @@
 """Domains of fields: annotations that a description checks when it is made.
 
 A field annotated `StepSize` or `Annotated[int, Domain(low=1)]` states its domain once;
-the check, the message, `mmbench show` and the methods page all read it from there.
+the check, its message, `mmbench show` and the methods page all read it from there.
+
+    Finite          a finite number
+    Positive        a number above 0
+    NonNegative     a number of at least 0
+    Fraction        a number from 0 to 1
+    Decay           a number from 0 to below 1, such as the weight of an average
+    Count           a whole number of at least 1
+    Natural         a whole number of at least 0
+    Seed, Runs, Records, Steps    whole numbers of a cell, with their limits
+    StepSize        a positive number, or a pair of them for x and y
 """
 
 import math
@@ -11,7 +21,7 @@ from typing import Annotated
 
 @dataclass(frozen=True)
 class Domain:
-    """A closed or half-open interval of numbers.
+    """An interval of finite numbers; `str` of it completes "a number ...".
 
     Args:
         low: lower bound.
@@ -50,11 +60,11 @@ Fraction = Annotated[float, Domain(low=0, high=1)]
 Decay = Annotated[float, Domain(low=0, high=1, open_high=True)]
 Count = Annotated[int, Domain(low=1)]
 Natural = Annotated[int, Domain(low=0)]
-Seed = Annotated[int, Domain(low=0, high=2**53)]  # any further, floats lose them
-# Of one cell, whose description lists its seeds and whose table has a row a record.
+Seed = Annotated[int, Domain(low=0, high=2**53)]  # floats are exact so far
+# A cell's description lists its seeds, and its table has a row for each record.
 Runs = Annotated[int, Domain(low=1, high=10**6)]
 Records = Annotated[int, Domain(low=1, high=10**6)]
 Steps = Annotated[int, Domain(low=1, high=2**53)]
 
-# One number for both players, or a pair (x, y).
+# A number for both players, or a pair (x, y).
 StepSize = Positive | tuple[Positive, Positive]

@@ -1,23 +1,27 @@
-"""Every exception raised on purpose: one sentence that says who, must, got, instead."""
+"""The exceptions of mmbench.
+
+Each message is one sentence: what is wrong, what it must be, what was given and, where
+it helps, what to do instead.
+"""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class MmbenchError(Exception):
-    """Something the user can mend; the command line prints it and exits with 2."""
+    """An error that the user can correct; `mmbench` prints it and exits with 2."""
 
 
 class DescriptionError(MmbenchError, ValueError):
-    """A description (task, algorithm, metric, suite) holds a value it must not hold."""
+    """A description (task, algorithm, metric, suite) holds a value that it must not."""
 
 
 class UnknownNameError(DescriptionError):
-    """A name that no registry, class or file knows."""
+    """A name is not known to the registry, class or file that it is looked up in."""
 
 
 class MisfitError(DescriptionError):
-    """An algorithm or metric needs what the task's game does not give."""
+    """An algorithm or metric needs a capability that the task's game does not have."""
 
 
 class DataError(MmbenchError):
@@ -25,31 +29,31 @@ class DataError(MmbenchError):
 
 
 class StoreError(MmbenchError):
-    """Results cannot be written to, or read from, where they were asked for."""
+    """Results cannot be read from, or written to, the given store."""
 
 
 class DamagedError(StoreError):
-    """A stored file does not hold what was written."""
+    """A stored file does not hold the bytes that were written."""
 
 
 class ClusterError(MmbenchError):
-    """The workers asked for are not there, or were lost."""
+    """Dask workers are not available, or were lost."""
 
 
 class DeviceError(MmbenchError):
-    """The device asked for is not there."""
+    """A device does not exist on this machine."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """An error for a name not known, with the nearest known one.
+    """Return the error for an unknown name; its message suggests the nearest one.
 
     Args:
-        kind: what was looked for, such as "algorithm" or "parameter of gda".
-        name: what was given.
-        known: what could have been given.
+        kind: what the name is of, such as "algorithm" or "parameter of gda".
+        name: the unknown name.
+        known: all known names.
     """
     names = list(known)
-    near = [one for one in names if one.lower() == name.lower()]
+    near = [candidate for candidate in names if candidate.lower() == name.lower()]
     near = near or get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listing = ", ".join(names) if names else "none"

@@ -1,4 +1,4 @@
-"""Outside: classes named by a reference to a file or a module that is not mmbench's."""
+"""External classes: those of a file or a module that is not part of mmbench."""
 
 import hashlib
 import importlib
@@ -9,14 +9,17 @@ from types import ModuleType
 from typing import Any
 
 from mmbench.core.errors import DescriptionError, UnknownNameError, unknown_name
-from mmbench.core.source_files import sources
+from mmbench.core.source_files import collect_source_files
 
-# Folders that files were loaded from; modules beside them are known by bare names.
+# Folders of the files that were loaded; modules in them are imported by bare names.
 _folders: set[Path] = set()
 
 
 def load_external(name: str) -> Any:
-    """A class named `package.module:Class` or `path/to/file.py:Class`.
+    """Import a class by its reference, which runs the code of its module.
+
+    Args:
+        name: `package.module:Class` or `path/to/file.py:Class`.
 
     Raises:
         UnknownNameError: when there is no such file, module or class.
@@ -51,24 +54,24 @@ def load_external(name: str) -> Any:
 
 
 def _module_at(location: str) -> ModuleType:
-    """The module at a file path or import path; one file is loaded once."""
+    """Import the module of a file path or import path; a file is loaded only once."""
     if not location.endswith(".py"):
         return importlib.import_module(location)
     path = Path(location).resolve(strict=True)
-    # With its place: a copy elsewhere may import another helper from beside it.
+    # The digest has the path too: a copy in another folder may import other helpers.
     source = hashlib.sha256(bytes(path) + b"\0" + path.read_bytes()).hexdigest()[:16]
-    unique = f"mmbench_outside_{path.stem}_{source}"
+    unique = f"mmbench_external_{path.stem}_{source}"
     if unique in sys.modules:
         return sys.modules[unique]
     spec = importlib.util.spec_from_file_location(unique, path)
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(f"{location} cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[unique] = module  # dataclasses look their module up there
-    sys.path.insert(0, str(path.parent))  # for what it imports from beside it
+    sys.modules[unique] = module  # dataclasses look up their module here
+    sys.path.insert(0, str(path.parent))  # for imports from its own folder
     try:
         spec.loader.exec_module(module)
-        _refuse_doubles(path)
+        _check_module_names(path)
     except BaseException:
         del sys.modules[unique]
         raise
@@ -78,16 +81,17 @@ def _module_at(location: str) -> ModuleType:
     return module
 
 
-def _refuse_doubles(path: Path) -> None:
-    """Refuse a file whose import found a module from beside another outside file.
+def _check_module_names(path: Path) -> None:
+    """Check that no import of a file found a module of another external file's folder.
 
-    Python keeps one module of a name, so the second `helper.py` would never be read.
+    Python keeps one module of each name, so a second `helper.py` would not be read.
     """
-    for one in sources(path) - {path}:
-        loaded = getattr(sys.modules.get(one.stem), "__file__", None)
-        other = Path(loaded).resolve() if loaded else one.resolve()
-        if other != one.resolve() and other.parent in _folders:
+    for source in collect_source_files(path) - {path}:
+        loaded = getattr(sys.modules.get(source.stem), "__file__", None)
+        found = Path(loaded).resolve() if loaded else source.resolve()
+        if found != source.resolve() and found.parent in _folders:
             raise DescriptionError(
-                f"Modules beside outside classes must have different names; {one} and "
-                f"{other} are both named {one.stem}. Rename one of them."
+                f"Modules that external classes import must have different names; "
+                f"{source} and {found} are both named {source.stem}. Rename one of "
+                "them."
             )

@@ -1,4 +1,4 @@
-"""Game: two players, each with a loss on the joint vector."""
+"""Games: two players, each with a loss on the joint vector."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -9,22 +9,24 @@ from torch import Tensor
 
 
 class Game(ABC):
-    """The mathematical object, made of tensors: min over x of loss_x, over y of loss_y.
+    """A game: x minimises loss_x and y minimises loss_y.
 
-    `z` is x followed by y, shape (runs, dim). A game is built by a task for one device
-    and dtype, and lives inside one computation of a cell.
+    `z` is x followed by y, shape (runs, dim). A task builds a game for one device and
+    dtype; it is used for one computation of a cell. A new game must define `losses`,
+    and `draw` if they need data; the other methods follow from the capabilities that
+    its task states.
 
     Attributes:
         dim_x: length of x.
         dim_y: length of y.
         zero_sum: whether loss_y = -loss_x; then f = loss_x.
         batch_size: data points in a minibatch; 0 where losses need no data.
-        sample_size: random numbers in a minibatch, which decides how many are drawn at
-            once.
-        device: where its tensors live.
-        dtype: of its floats.
-        image_shape: channels, height and width, where it generates images.
-        dataset: name of its data, where it has some that others know.
+        sample_size: random numbers in a minibatch, which determine how many minibatches
+            are drawn at once.
+        device: device of its tensors.
+        dtype: dtype of its floats.
+        image_shape: channels, height and width of the images that it generates.
+        dataset: name of its published data; empty where it has none.
     """
 
     dim_x: int
@@ -39,7 +41,7 @@ class Game(ABC):
 
     @property
     def dim(self) -> int:
-        """Length of z."""
+        """The length of z."""
         return self.dim_x + self.dim_y
 
     @abstractmethod
@@ -51,23 +53,24 @@ class Game(ABC):
         *,
         train: bool = True,
     ) -> tuple[Float[Tensor, "runs"], Float[Tensor, "runs"]]:
-        """Loss of each player, for each run.
+        """Return the loss of each player, for each run.
 
-        The players come apart so that the gradient of one never pays for the other's.
+        The losses are separate tensors, so that the gradient of one player does not
+        need the graph of the other's loss.
 
         Args:
-            x: the first player.
-            y: the second player.
-            sample: a minibatch as `draw` gives it, with a leading `runs` axis; None for
-                games without data.
-            train: False switches dropout off.
+            x: first player.
+            y: second player.
+            sample: a minibatch of `draw` for each run, with a leading `runs` axis; None
+                for games without data.
+            train: whether dropout is active.
         """
 
     def draw(self, generator: torch.Generator, count: int) -> Any:
         """Draw `count` consecutive minibatches of one run, on the CPU.
 
-        Everything random in the losses belongs to the minibatch, dropout masks
-        included.
+        All random numbers of the losses are part of the minibatch, those of dropout
+        masks included.
 
         Returns:
             A NamedTuple of tensors with leading axis `count`.
@@ -75,10 +78,10 @@ class Game(ABC):
         raise NotImplementedError
 
     def memory(self, z: Float[Tensor, "runs dim"]) -> tuple:
-        """What the game itself remembers from step to step, at the start of a run.
+        """Return the game's own state at the start of a run.
 
-        A game may own state that no player chooses, such as the singular vectors of
-        spectral normalisation. The engine carries it and freezes it with a run.
+        A game may have state that no player chooses, such as the singular vectors of
+        spectral normalisation. The engine keeps it, and freezes it when a run ends.
 
         Returns:
             Tensors with a leading `runs` axis, nested in tuples; empty for most games.
@@ -86,73 +89,77 @@ class Game(ABC):
         return ()
 
     def advance(self, z: Float[Tensor, "runs dim"], memory: tuple) -> tuple:
-        """The memory after a step has led to z."""
+        """Return the memory after a step that led to z."""
         return memory
 
     def recall(self, sample: Any, memory: tuple) -> Any:
-        """The minibatch with what the losses need of the memory."""
+        """Return a minibatch, together with what the losses need of the memory."""
         return sample
 
     def project(self, z: Float[Tensor, "runs dim"]) -> Float[Tensor, "runs dim"]:
-        """The nearest allowed point; the identity where unconstrained."""
+        """Return the nearest allowed point; z itself in an unconstrained game."""
         return z
 
     def distance(self, z: Float[Tensor, "runs dim"], concept: str) -> Tensor:
-        """Euclidean distance to the declared solutions, shape (runs,).
+        """Return the Euclidean distance to the declared solutions, shape (runs,).
 
         Args:
-            z: the iterates.
-            concept: "declared" for the largest set the task declares, "nash" for its
-                Nash equilibria.
+            z: iterates.
+            concept: "declared" for the largest set that the task declares, "nash" for
+                its Nash equilibria.
         """
         raise NotImplementedError
 
     def gap(self, z: Float[Tensor, "runs dim"], radius: float) -> Tensor:
-        """Restricted primal-dual gap, shape (runs,).
+        """Return the restricted primal-dual gap, shape (runs,).
 
-        The most that f rises when y moves within `radius` of the solution, minus the
-        least that it falls to when x does.
+        It is the maximum of f over y within `radius` of the solution, minus the minimum
+        of f over x within `radius` of the solution.
+
+        Args:
+            z: iterates.
+            radius: distance from the solution, in units of z.
         """
         raise NotImplementedError
 
     def generate(
         self, z: Float[Tensor, "runs dim"], count: int, seeds: tuple[int, ...]
     ) -> Tensor:
-        """Generator samples in evaluation mode, shape (runs, count, ...).
+        """Return generated samples in evaluation mode, shape (runs, count, ...).
 
-        The noise of a run depends on its seed alone, so it is the same at each record
-        and for each algorithm.
+        The noise of a run depends on its seed alone, so that it is the same at each
+        record and for each algorithm.
         """
         raise NotImplementedError
 
     def real(
         self, split: str
     ) -> tuple[UInt8[Tensor, "count channels height width"], Int64[Tensor, "count"]]:
-        """Real images, from 0 to 255, and the class of each, on the CPU.
+        """Return real images, from 0 to 255, and the class of each, on the CPU.
 
         Args:
-            split: "train" (what the game draws from) or "test".
+            split: "train" (the data that the game draws from) or "test".
         """
         raise NotImplementedError
 
     def logits(
         self, z: Float[Tensor, "runs dim"], images: Tensor
     ) -> Float[Tensor, "runs count"]:
-        """The discriminator's logits in evaluation mode.
+        """Return the discriminator's logits in evaluation mode.
 
         Args:
-            z: the iterates.
-            images: from -1 to 1, flattened or not, shape (runs, count, ...), or
-                (1, count, ...) for all runs the same.
+            z: iterates.
+            images: values from -1 to 1, flattened or not, shape (runs, count, ...), or
+                (1, count, ...) for the same images in all runs.
         """
         raise NotImplementedError
 
     def sheet(
         self, z: Float[Tensor, "runs dim"], seeds: tuple[int, ...]
     ) -> Tensor | None:
-        """What one looks at when a run has ended: a few samples of each run.
+        """Return a few samples of each run, which reports show for its end.
 
         Returns:
-            Shape (runs, count, ...); None for games that have nothing to show.
+            Samples of shape (runs, count, ...); None for games that generate nothing.
         """
         return None

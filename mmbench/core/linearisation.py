@@ -1,4 +1,4 @@
-"""Linearisation: gradients at a point and second-order products from their graph."""
+"""Linearisations: gradients at a point and second-order products from their graph."""
 
 from collections.abc import Callable
 
@@ -12,11 +12,11 @@ class Linearisation:
     """Gradients at a point and, from their retained graph, second-order products.
 
     One product is one reverse pass through one player's retained gradient, charged to
-    the runs that the mask `on` holds for; the others receive zeros. `xy`, `yx`,
-    `xx` and `yy` are blocks of the Hessian of f in a zero-sum game.
+    the runs where the mask `on` is True; the others receive zeros. `xy`, `yx`, `xx` and
+    `yy` are products with the blocks of the Hessian of f, for zero-sum games only.
 
     Args:
-        charge: called for each product, with the runs that it is charged to.
+        charge: called for each product, with the mask of the runs that pay for it.
         x: the first player, a leaf of the graph.
         y: the second player, a leaf of the graph.
         grad_x: gradient of loss_x in x, with its graph.
@@ -40,27 +40,29 @@ class Linearisation:
         self.grad_x, self.grad_y = grad_x.detach(), grad_y.detach()
 
     def through_x(self, v: PartX, *, on: Mask | None = None) -> tuple[PartX, PartY]:
-        """Reverse pass of v through x's gradient: its parts in x and in y."""
-        return self._reverse(self._grad_x, v, (self._x, self._y), on)
+        """Return (∂grad_x/∂x)ᵀ v and (∂grad_x/∂y)ᵀ v, from one reverse pass."""
+        at_x, at_y = self._reverse(self._grad_x, v, (self._x, self._y), on)
+        return at_x, at_y
 
     def through_y(self, v: PartY, *, on: Mask | None = None) -> tuple[PartX, PartY]:
-        """Reverse pass of v through y's gradient: its parts in x and in y."""
-        return self._reverse(self._grad_y, v, (self._x, self._y), on)
+        """Return (∂grad_y/∂x)ᵀ v and (∂grad_y/∂y)ᵀ v, from one reverse pass."""
+        at_x, at_y = self._reverse(self._grad_y, v, (self._x, self._y), on)
+        return at_x, at_y
 
     def xy(self, v: PartY, *, on: Mask | None = None) -> PartX:
-        """f_xy v, of the length of x."""
+        """Return f_xy v, shape (runs, dim_x)."""
         return -self._reverse(self._grad_y, v, (self._x,), on)[0]
 
     def yx(self, v: PartX, *, on: Mask | None = None) -> PartY:
-        """f_yx v, of the length of y."""
+        """Return f_yx v, shape (runs, dim_y)."""
         return self._reverse(self._grad_x, v, (self._y,), on)[0]
 
     def xx(self, v: PartX, *, on: Mask | None = None) -> PartX:
-        """f_xx v."""
+        """Return f_xx v, shape (runs, dim_x)."""
         return self._reverse(self._grad_x, v, (self._x,), on)[0]
 
     def yy(self, v: PartY, *, on: Mask | None = None) -> PartY:
-        """f_yy v."""
+        """Return f_yy v, shape (runs, dim_y)."""
         return -self._reverse(self._grad_y, v, (self._y,), on)[0]
 
     def _reverse(
@@ -68,7 +70,7 @@ class Linearisation:
     ) -> tuple[Tensor, ...]:
         self._charge(on)
         if not output.requires_grad:  # the gradient is constant
-            return tuple(torch.zeros_like(one) for one in inputs)
+            return tuple(torch.zeros_like(player) for player in inputs)
         products = torch.autograd.grad(
             output,
             inputs,
@@ -77,4 +79,4 @@ class Linearisation:
             allow_unused=True,
             materialize_grads=True,
         )
-        return tuple(masked(one, on) for one in products)
+        return tuple(masked(product, on) for product in products)

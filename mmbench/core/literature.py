@@ -1,4 +1,4 @@
-"""Publications that several files cite."""
+"""Publications that several algorithms and tasks cite."""
 
 from mmbench.core.source import Source
 

@@ -1,10 +1,10 @@
-"""Oracle: the counted access of an algorithm to a game.
+"""Oracles: the counted access of an algorithm to a game.
 
-Per-run gradients are ordinary autograd of all runs' losses together: the runs share no
-variable, so what a loss adds to the gradient belongs to its own run.
+The losses of all runs are differentiated together: the runs share no variable, so the
+gradient of the sum holds the gradient of each run.
 
-An algorithm holds the oracle and nothing else of the game. What it can do by public
-names is ask; the charges, the random streams and the game itself lie in the
+An algorithm is given the oracle and nothing else of the game. Its public methods only
+answer questions; the charges, the random streams and the game itself belong to the
 `OracleState` of the engine.
 """
 
@@ -28,17 +28,17 @@ Size = float | Float[Tensor, "runs 1"]
 class Oracle:
     """Counted losses, gradients and second-order products of a game, for all runs.
 
-    Every question is charged to each run that is alive. Where a mask `on` is given,
-    only the runs that it holds for are charged; the others receive zeros.
+    Every question is charged to each run that has not ended. Where a mask `on` is
+    given, only the runs where it is True are charged; the others receive zeros.
 
     Args:
-        state: the game asked, and what its answers are charged to.
+        state: the game, its random streams and the charges.
     """
 
     def __init__(self, state: OracleState) -> None:
         self._state, self._game = state, state.game
         self._rows: dict[tuple[float, float], Tensor] = {}
-        # Losses are differentiated together, each with this weight.
+        # The weight of each run's loss in the sum that is differentiated.
         self._ones = torch.ones(self.runs, dtype=self._game.dtype).to(self._game.device)
 
     # ---- shape of the problem ----
@@ -60,7 +60,7 @@ class Oracle:
 
     @property
     def alive(self) -> Mask:
-        """A copy of the mask of runs that have not ended, shape (runs,)."""
+        """A copy of the mask of the runs that have not ended, shape (runs,)."""
         return self._state.alive.clone()
 
     def split(self, z: Joint) -> tuple[PartX, PartY]:
@@ -72,7 +72,7 @@ class Oracle:
         return torch.cat((x, y), dim=1)
 
     def scale(self, step_size: Size | tuple[Size, Size], v: Vector) -> Vector:
-        """Multiply a joint vector by a step size, or its parts by one each."""
+        """Multiply a joint vector by one step size, or x and y by one each."""
         if isinstance(step_size, float):
             return step_size * v
         return self.row(*step_size) * v
@@ -82,32 +82,35 @@ class Oracle:
 
         Args:
             at_x: a number, or a column (runs, 1) where each run has its own.
-            at_y: of the same kind as `at_x`.
+            at_y: a number or a column, as `at_x` is.
         """
-        if isinstance(at_x, Tensor):
-            columns = (at_x, self.dim_x), (at_y, self._game.dim_y)
-            return torch.cat([one.expand(-1, size) for one, size in columns], dim=1)
-        if (at_x, at_y) not in self._rows:
-            game = self._game
-            row = torch.full((1, game.dim), at_y, dtype=game.dtype, device=game.device)
-            row[:, : game.dim_x] = at_x
-            self._rows[at_x, at_y] = row
-        return self._rows[at_x, at_y]
+        game = self._game
+        if isinstance(at_x, Tensor) and isinstance(at_y, Tensor):
+            columns = at_x.expand(-1, game.dim_x), at_y.expand(-1, game.dim_y)
+            return torch.cat(columns, dim=1)
+        values = float(at_x), float(at_y)
+        if values not in self._rows:
+            row = torch.full(
+                (1, game.dim), values[1], dtype=game.dtype, device=game.device
+            )
+            row[:, : game.dim_x] = values[0]
+            self._rows[values] = row
+        return self._rows[values]
 
     def project(self, z: Vector) -> Vector:
-        """Return the nearest allowed point; free of charge."""
+        """Return the nearest allowed point of each run; free of charge."""
         return self._game.project(z)
 
     def turn(self, count: Int[Tensor, "runs"], of: int) -> int:
-        """Return whose turn it is, from 0 to `of` - 1, where steps differ in turn.
+        """Return the count of steps modulo `of`, for methods whose steps alternate.
 
-        A method asks for its turn and does not compute it, since compiled steps take
-        turns without looking at the count.
+        A method must use this and not compute the turn itself, since compiled steps
+        know the turn without reading the count.
 
         Args:
-            count: number of the method's step, the same for all runs that are alive;
-                it must grow by one with each step.
-            of: number of turns.
+            count: number of the method's step, shape (runs,); the same for all runs
+                that have not ended, and one more with each step.
+            of: number of kinds of steps that take turns.
         """
         return self._state.turn(count, of)
 
@@ -116,22 +119,22 @@ class Oracle:
     def resample(self) -> None:
         """Draw a fresh minibatch for every run; charges its samples.
 
-        The engine does so once before each step; an algorithm that needs more calls
-        this. How often it is called in a step must not depend on the runs.
+        The engine draws one before each step; an algorithm that needs more calls this.
+        The number of calls in a step must not depend on the values of the runs.
         """
         self._state.resample()
 
     def uniform(self) -> Float[Tensor, "runs"]:
         """Return one uniform number in [0, 1) for each run; free of charge.
 
-        It comes from the algorithm's stream of each run.
+        It is drawn from a random stream of the run that only algorithms use.
         """
         return self._state.draw(("uniform", 1))[:, 0]
 
     def normal(self, size: int) -> Vector:
         """Return `size` standard normal numbers for each run; free of charge.
 
-        They come from the algorithm's stream of each run.
+        They are drawn from a random stream of the run that only algorithms use.
         """
         return self._state.draw(("normal", size))
 
@@ -140,7 +143,13 @@ class Oracle:
     def losses(
         self, z: Vector, *, on: Mask | None = None, train: bool = True
     ) -> tuple[Float[Tensor, "runs"], Float[Tensor, "runs"]]:
-        """Return the loss of each player; charges one value."""
+        """Return the loss of each player, for each run; charges one value.
+
+        Args:
+            z: one point for each run.
+            on: mask of the runs that ask; None means all.
+            train: whether dropout is active.
+        """
         x, y = self._parts(z)
         self._state.charge("values", 1, on)
         with torch.no_grad():
@@ -150,10 +159,15 @@ class Oracle:
     def payoff(
         self, z: Vector, *, on: Mask | None = None, train: bool = True
     ) -> Float[Tensor, "runs"]:
-        """Return f, which y maximises; charges one value.
+        """Return f = -loss_y, which y maximises; charges one value.
 
-        In a zero-sum game this is loss_x. Where x follows another loss (the
-        non-saturating one of a GAN), f is still -loss_y.
+        In a zero-sum game this is loss_x. In others x minimises another loss, such as
+        the non-saturating one of a GAN.
+
+        Args:
+            z: one point for each run.
+            on: mask of the runs that ask; None means all.
+            train: whether dropout is active.
         """
         return -self.losses(z, on=on, train=train)[1]
 
@@ -162,11 +176,10 @@ class Oracle:
 
         Charges one player-gradient of each player.
         """
-        x, y = (part.detach().requires_grad_() for part in self._parts(z))
+        x, y = self._leaves(z)
         self._state.charge("grad_x", 1)
         self._state.charge("grad_y", 1)
-        gradients = self._gradients(x, y, create_graph=False)
-        return torch.cat(gradients, dim=1)
+        return self.join(*self._gradients(x, y, create_graph=False))
 
     def grad_x(self, z: Joint, *, on: Mask | None = None) -> PartX:
         """Return the gradient of loss_x in x; charges one player-gradient."""
@@ -183,9 +196,9 @@ class Oracle:
     def grad_y_and_payoff(
         self, z: Joint, *, on: Mask | None = None
     ) -> tuple[PartY, Float[Tensor, "runs"]]:
-        """Return the gradient of loss_y in y, and f, which it computes on its way.
+        """Return the gradient of loss_y in y, and f = -loss_y.
 
-        Charges one player-gradient, and nothing for f.
+        Charges one player-gradient; f is computed on the way and costs nothing.
         """
         x, y = self._parts(z)
         self._state.charge("grad_y", 1, on)
@@ -197,8 +210,11 @@ class Oracle:
     # ---- second order ----
 
     def linearise(self, z: Joint) -> Linearisation:
-        """Return both gradients, ready for products; charges one of each player."""
-        x, y = (part.detach().requires_grad_() for part in self._parts(z))
+        """Return both gradients with their graphs, from which products are computed.
+
+        Charges one player-gradient of each player; each product is charged by itself.
+        """
+        x, y = self._leaves(z)
         self._state.charge("grad_x", 1)
         self._state.charge("grad_y", 1)
         gradients = self._gradients(x, y, create_graph=True)
@@ -211,20 +227,20 @@ class Oracle:
         answer: Callable[[Vector, Vector, Any], tuple[Vector, Any]],
         state: Any,
     ) -> "Unrolled":
-        """Let y answer x for some steps and differentiate x's loss through them.
+        """Let y make some steps and differentiate x's loss through them.
 
-        Charges one gradient of y a step, one of x, and one Hessian product a step: the
-        reverse pass through each retained gradient of y. This is the one question
-        whose second-order cost is stated and not counted call by call.
+        Charges one gradient of y for each step, one of x, and one Hessian product for
+        each step: the reverse pass through each retained gradient of y. These products
+        are charged by formula; all others are counted when they are computed.
 
         Args:
-            z: the point where both players stand.
-            steps: number of moves of y; at least 1.
+            z: one point for each run.
+            steps: number of steps of y; at least 1.
             answer: maps (y, gradient of loss_y, state) to (new y, new state), in
                 operations that can be differentiated.
-            state: the first state given to `answer`.
+            state: state for the first call of `answer`.
         """
-        x, y = (part.detach().requires_grad_() for part in self._parts(z))
+        x, y = self._leaves(z)
         self._state.charge("grad_y", steps)
         self._state.charge("grad_x", 1)
         self._state.charge("hvps", steps)
@@ -242,13 +258,18 @@ class Oracle:
         return Unrolled(torch.autograd.grad(loss, x, self._ones)[0], first)
 
     def _parts(self, z: Vector) -> tuple[PartX, PartY]:
-        """Return x and y of one point for each run, since one point is charged."""
+        """Return x and y, after checking that there is one point for each run."""
         if z.shape != (self.runs, self._game.dim):
             raise DescriptionError(
                 f"An oracle must be asked for one point of each run, shape "
                 f"{(self.runs, self._game.dim)}; got {tuple(z.shape)}."
             )
         return self.split(z)
+
+    def _leaves(self, z: Vector) -> tuple[PartX, PartY]:
+        """Return x and y as leaves of a new graph."""
+        x, y = self._parts(z)
+        return x.detach().requires_grad_(), y.detach().requires_grad_()
 
     def _gradients(
         self, x: PartX, y: PartY, *, create_graph: bool
@@ -278,7 +299,7 @@ def _gradient(
     retain_graph: bool | None = None,
     create_graph: bool = False,
 ) -> Tensor:
-    """Return the gradient of losses in one player; zero where they ignore it."""
+    """Return the gradient of the losses in one player; zero if they do not use it."""
     return torch.autograd.grad(
         loss,
         player,
@@ -291,11 +312,11 @@ def _gradient(
 
 
 class Unrolled(NamedTuple):
-    """Gradients that come of unrolling.
+    """The gradients that `Oracle.unroll` returns.
 
     Args:
-        grad_x: gradient of loss_x through y's answers, shape (runs, dim_x).
-        first_grad_y: y's first gradient, at no charge, shape (runs, dim_y).
+        grad_x: gradient of loss_x through the steps of y, shape (runs, dim_x).
+        first_grad_y: gradient of loss_y before the first step, shape (runs, dim_y).
     """
 
     grad_x: PartX

@@ -1,4 +1,4 @@
-"""The state behind an oracle: what is charged, drawn and remembered, run by run.
+"""The state of an oracle: charges, random streams and memory of all runs.
 
 The engine holds this object; an algorithm holds the `Oracle` that asks it. Only the
 engine ends runs, books the charges of compiled steps and lets the game advance.
@@ -17,7 +17,7 @@ from mmbench.core.vectors import Mask, Vector, keep
 
 COUNTED = ("grad_x", "grad_y", "hvps", "values", "samples")
 
-# What is drawn: a minibatch, or that many numbers of a law from the algorithm's stream.
+# A minibatch, or a distribution and how many of its numbers an algorithm draws.
 Draw = tuple[str, int]
 DATA: Draw = ("data", 0)
 
@@ -25,22 +25,22 @@ DATA: Draw = ("data", 0)
 class OracleState:
     """Charges, random streams, minibatch and memory of a game, for all runs.
 
-    Every charge goes to each run that is alive (and, where a mask `on` is given, only
-    to those it holds for); runs that have ended never pay.
+    A charge is booked for each run that has not ended and, where a mask `on` is given,
+    only for those where it is True.
 
     Args:
-        game: the game that the oracle answers for.
-        seeds: one for each run.
-        purpose: the stream that minibatches come from; metrics use an oracle of their
-            own, on "evaluation", whose charges nobody reads.
-        memory: the memory of the game where the runs start.
+        game: game that the oracle answers questions about.
+        seeds: seed of each run.
+        purpose: stream that minibatches are drawn from; metrics use an oracle of their
+            own with the purpose "evaluation", and its charges are not read.
+        memory: memory of the game at the start of the runs.
 
     Attributes:
-        game: the game that the oracle answers for.
-        seeds: one for each run.
-        sample: the current minibatch; None before the first, and in games without data.
-        memory: the memory of the game.
-        alive: runs that have not ended, shape (runs,); these pay.
+        game: game that the oracle answers questions about.
+        seeds: seed of each run.
+        sample: current minibatch; None before the first, and in games without data.
+        memory: current memory of the game.
+        alive: mask of the runs that have not ended, shape (runs,).
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class OracleState:
             seeds, purpose, game.draw, chunk_length(game.sample_size), game.device
         )
         self._noise: dict[Draw, Stream] = {}
-        # Charges to all living runs are kept as plain numbers until they are read.
+        # Charges to all runs are kept as plain numbers until they are read.
         self._pending = dict.fromkeys(COUNTED, 0)
         self._booked = {
             name: torch.zeros(len(seeds), dtype=torch.int64, device=game.device)
@@ -67,12 +67,12 @@ class OracleState:
     # ---- called by the oracle ----
 
     def charge(self, name: str, amount: int, on: Mask | None = None) -> None:
-        """Charge every living run, or those of them that a mask holds for.
+        """Charge the runs that have not ended, or some of them.
 
         Args:
             name: one of `COUNTED`.
-            amount: to each run.
-            on: runs that are charged; None charges all.
+            amount: amount for each run.
+            on: mask of the runs to charge; None charges all.
         """
         if on is None:
             self._pending[name] += amount
@@ -87,48 +87,48 @@ class OracleState:
             self.charge("samples", self.game.batch_size)
 
     def draw(self, what: Draw) -> Any:
-        """Return the next value of a stream for every run; all chance is drawn here."""
+        """Return the next value of a stream for every run; every draw passes here."""
         stream = self._stream if what == DATA else self._noise_stream(what)
         return stream.next()
 
     def turn(self, count: Int[Tensor, "runs"], of: int) -> int:
-        """Return whose turn it is; see `Oracle.turn`."""
+        """Return which kind of step comes next; see `Oracle.turn`."""
         return int(count.max()) % of
 
     # ---- called by the engine ----
 
     @property
     def counts(self) -> dict[str, Int[Tensor, "runs"]]:
-        """What each run has been charged so far, by name in `COUNTED`."""
+        """What each run has been charged, by the names in `COUNTED`, shape (runs,)."""
         self._book_pending()
         return self._booked
 
     def advance(self, z: Vector) -> None:
-        """Let the game remember the step to z, in the runs that are alive."""
+        """Update the game's memory after a step to z, for runs that have not ended."""
         if self.memory:
             ahead = self.game.advance(z, self.memory)
             self.memory = keep(self.alive, ahead, self.memory)
 
     def book(self, charges: Mapping[str, Int[Tensor, "runs"]]) -> None:
-        """Add to the counts of each run what compiled steps have counted."""
+        """Add the charges that compiled steps have counted, shape (runs,) each."""
         for name, amount in charges.items():
             self._booked[name] += amount
 
     def end_runs(self, alive: Mask) -> None:
-        """Let only these runs pay from now on."""
+        """Charge only these runs from now on."""
         self._book_pending()
         self.alive = alive
 
     def snapshot(self) -> dict[str, Any]:
-        """Return all that later calls depend on, but for the current minibatch."""
+        """Return all state but the current minibatch, as tensors and plain values."""
         return {
             "counts": self.counts,
             "alive": self.alive,
             "memory": self.memory,
             "data": self._stream.snapshot(),
             "noise": [
-                [law, size, stream.snapshot()]
-                for (law, size), stream in self._noise.items()
+                [distribution, size, stream.snapshot()]
+                for (distribution, size), stream in self._noise.items()
             ],
         }
 
@@ -140,23 +140,23 @@ class OracleState:
         self.alive = saved["alive"].to(device)
         self.memory = tuple(tensor.to(device) for tensor in saved["memory"])
         self._stream.restore(saved["data"])
-        for law, size, stream in saved["noise"]:
-            self._noise_stream((law, size)).restore(stream)
+        for distribution, size, stream in saved["noise"]:
+            self._noise_stream((distribution, size)).restore(stream)
 
     def _noise_stream(self, what: Draw) -> Stream:
-        law, size = what
+        distribution, size = what
         dtype = self.game.dtype
 
         def draw(generator: torch.Generator, count: int) -> Tensor:
-            function = torch.rand if law == "uniform" else torch.randn
-            # In float64, so that both precisions see the same numbers.
+            function = torch.rand if distribution == "uniform" else torch.randn
+            # Drawn in float64, so that both dtypes get the same numbers.
             drawn = function(count, size, generator=generator, dtype=torch.float64)
             return drawn.to(dtype)
 
         if what not in self._noise:
             self._noise[what] = Stream(
                 self.seeds,
-                f"algorithm/{law}/{size}",
+                f"algorithm/{distribution}/{size}",
                 draw,
                 chunk_length(size),
                 self.game.device,

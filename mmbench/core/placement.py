@@ -1,4 +1,4 @@
-"""Placement: where a game is built."""
+"""Placement: the device, precision and data folder that a game is built with."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,11 +9,11 @@ from mmbench.core.errors import DeviceError
 
 
 class Placement(NamedTuple):
-    """Where tensors live and data lie; never part of a description.
+    """The device, precision and data folder of a game; no part of any description.
 
     Args:
-        device: of all tensors of the game.
-        dtype: of its floats.
+        device: device of all tensors of the game.
+        dtype: dtype of its floats.
         data_dir: folder of data files; None means the environment variable
             MMBENCH_DATA, then a download.
         compiled: whether steps are compiled where they can be.
@@ -26,10 +26,10 @@ class Placement(NamedTuple):
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name; "auto" takes CUDA where there is one.
+    """Return the device of a name; "auto" takes CUDA where it is available.
 
     Raises:
-        DeviceError: when it is not there.
+        DeviceError: when the device does not exist on this machine.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -39,8 +39,8 @@ def pick_device(name: str) -> torch.device:
         raise DeviceError(f"device must be auto, cpu or cuda; got {name!r}.") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            f"device must name a device that is there; got {name!r} and this torch "
-            "sees no CUDA device; use cpu or auto."
+            f"device must exist on this machine; got {name!r}, but this torch sees no "
+            "CUDA device; use cpu or auto."
         )
     if device.type not in ("cpu", "cuda"):
         raise DeviceError(f"device must be auto, cpu or cuda; got {name!r}.")

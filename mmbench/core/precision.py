@@ -1,4 +1,4 @@
-"""Rounding: the precision of products of float32."""
+"""The precision of matrix products and convolutions."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -7,25 +7,35 @@ import torch
 
 
 @contextmanager
-def products_in(precision: str) -> Iterator[None]:
-    """Products of float32 on a GPU in full ("highest"), or with 19 bits ("high")."""
+def float32_products(precision: str) -> Iterator[None]:
+    """Compute products of float32 on a GPU with a given precision, within a block.
+
+    Args:
+        precision: "highest" (float32) or "high" (TF32, 19 bits).
+    """
     cudnn, before = torch.backends.cudnn, torch.get_float32_matmul_precision()
-    convolutions = cudnn.allow_tf32
+    convolutions_before = cudnn.allow_tf32
     torch.set_float32_matmul_precision(precision)
     cudnn.allow_tf32 = precision == "high"
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-        cudnn.allow_tf32 = convolutions
+        cudnn.allow_tf32 = convolutions_before
 
 
 def rounding(precision: str, device: torch.device) -> AbstractContextManager:
-    """Products within a step, rounded as a cell asks: "exact", "tf32" or "bf16"."""
+    """Return the context in which the products of a step have a cell's precision.
+
+    Args:
+        precision: "exact" (that of the dtype), "tf32" or "bf16".
+        device: device of the tensors.
+    """
     match precision:
         case "bf16":
-            kind = device.type
-            return torch.autocast(kind, dtype=torch.bfloat16, cache_enabled=False)
+            return torch.autocast(
+                device.type, dtype=torch.bfloat16, cache_enabled=False
+            )
         case "tf32":
-            return products_in("high")
+            return float32_products("high")
     return nullcontext()

@@ -1,4 +1,4 @@
-"""Registries: one explicit dict per family, names to classes."""
+"""Registries: one explicit dict for each family, from names to classes."""
 
 import ast
 import importlib
@@ -7,38 +7,37 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mmbench.core.description import Description, field_types
 from mmbench.core.errors import DescriptionError, unknown_name
 from mmbench.core.external import load_external
 from mmbench.core.spec import Reference, parse
 
+Member = TypeVar("Member")
+Described = TypeVar("Described", bound=Description)
+
 
 @dataclass(frozen=True)
-class Registry(Mapping[str, Any]):
-    """One family: its word, its base class, and its members by name.
+class LazyMapping(Mapping[str, Member]):
+    """Named objects that are imported when they are asked for.
 
-    A member is named `package.module:Class` and imported when it is asked for, so that
-    listing names loads nothing.
+    Listing the names imports nothing.
 
     Args:
-        kind: the word for a member, such as "algorithm".
-        base: reference of the family's abstract class.
-        members: registry name to reference, in the order reports show them.
-        nested: families whose members may stand in the fields of this one.
+        kind: the noun for a member, such as "algorithm".
+        base: reference of the members' base class, `package.module:Class`.
+        members: name to reference of each member, in the order that reports use.
     """
 
     kind: str
     base: str
     members: Mapping[str, str]
-    nested: tuple["Registry", ...] = ()
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> Member:
         if name not in self.members:
             raise KeyError(name)
-        module, _, attribute = self.members[name].partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return _import(self.members[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.members)
@@ -46,8 +45,27 @@ class Registry(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self.members)
 
+    @property
+    def base_class(self) -> type:
+        """The members' base class."""
+        return _import(self.base)
+
+
+@dataclass(frozen=True)
+class Registry(LazyMapping[type[Described]]):
+    """The classes of one family, by name; `Registry[Task]` builds tasks.
+
+    Args:
+        kind: the noun for a member, such as "algorithm".
+        base: reference of the family's abstract class, `package.module:Class`.
+        members: name to reference of each class, in the order that reports use.
+        nested: families of which a member may be the value of a field of this one.
+    """
+
+    nested: tuple["Registry[Any]", ...] = ()
+
     def summary(self, name: str) -> str:
-        """First line of a member's docstring, read from its source, not imported."""
+        """Return the first line of a member's docstring without importing it."""
         module, _, attribute = self.members[name].partition(":")
         spec = importlib.util.find_spec(module)
         tree = ast.parse(Path(str(spec and spec.origin)).read_text("utf-8"))
@@ -56,47 +74,43 @@ class Registry(Mapping[str, Any]):
                 return (ast.get_docstring(node) or "").partition("\n")[0]
         return ""
 
-    def resolve(self, name: str, *, external: bool = True) -> type:
-        """The class of that name, or of that outside reference.
+    def resolve(self, name: str, *, external: bool = True) -> type[Described]:
+        """Return the class that a name or a reference stands for.
 
         Args:
-            name: of a member, or a reference.
-            external: whether a reference is loaded, which runs its code.
+            name: name of a member, or reference of an external class.
+            external: whether a reference is loaded, which runs the class's code.
 
         Raises:
             UnknownNameError: when there is no such name; it suggests the nearest.
-            DescriptionError: when an outside class cannot be loaded.
+            DescriptionError: when an external class cannot be loaded.
         """
         if name in self.members:
             return self[name]
         if ":" not in name or not external:
             raise unknown_name(self.kind, name, self.members)
-        return self._admit(load_external(name), name)
+        cls = load_external(name)
+        self._check_class(cls, name)
+        return cls
 
-    def build(
-        self,
-        described: "str | Mapping[str, Any] | Reference",
-        *,
-        external: bool = True,
-    ) -> Any:
-        """A description from its words.
+    def build(self, spec: str | Reference, *, external: bool = True) -> Described:
+        """Build a description from its spec.
 
         Args:
-            described: `name[field=value,...]`, or a parsed `Reference`.
-            external: whether classes from outside may be named, whose code is then run;
-                never where the words are those of a stored file.
+            spec: `name[field=value,...]`, or a parsed `Reference`.
+            external: whether external classes may be named, which runs their code;
+                False where the spec comes from a stored file.
 
         Raises:
             DescriptionError: one sentence that names what is wrong.
         """
-        if isinstance(described, str):
-            described = parse(described)
-        cls = self.resolve(described.name, external=external)
+        reference = parse(spec) if isinstance(spec, str) else spec
+        cls = self.resolve(reference.name, external=external)
         types = field_types(cls)
         values = {}
-        for key, value in described.values.items():
+        for key, value in reference.values.items():
             if key not in types:
-                raise unknown_name(f"parameter of {described.name}", key, types)
+                raise unknown_name(f"parameter of {reference.name}", key, types)
             values[key] = self._value(value, types[key], external=external)
         missing = [
             field.name
@@ -107,13 +121,13 @@ class Registry(Mapping[str, Any]):
         ]
         if missing:
             raise DescriptionError(
-                f"{described.name} must be given {', '.join(missing)}; got "
+                f"{reference.name} must be given {', '.join(missing)}; got "
                 f"{', '.join(values) or 'nothing'}."
             )
         return cls(**values)
 
-    def coerce(self, given: str | Description) -> Any:
-        """A member from its words, or the member itself.
+    def coerce(self, given: str | Description) -> Described:
+        """Build a member from its spec, or check that an object is a member.
 
         Raises:
             DescriptionError: one sentence that names what is wrong.
@@ -122,27 +136,21 @@ class Registry(Mapping[str, Any]):
             return self.build(given)
         if not isinstance(given, self.base_class):
             raise DescriptionError(f"{given!r} must be a {self.kind}; it is not.")
-        self._admit(type(given), type(given).__name__)
-        return given
+        self._check_class(type(given), type(given).__name__)
+        return typing.cast("Described", given)
 
-    def family_of(self, cls: type) -> "Registry | None":
-        """This registry or the nested one whose members are of that class."""
+    def family_of(self, cls: type) -> "Registry[Any] | None":
+        """Return the registry, this one or a nested one, that a class belongs to."""
         for family in (self, *self.nested):
             if issubclass(cls, family.base_class):
                 return family
         return None
 
-    @property
-    def base_class(self) -> type:
-        """The family's abstract class."""
-        module, _, attribute = self.base.partition(":")
-        return getattr(importlib.import_module(module), attribute)
-
     def _value(self, value: Any, annotation: Any, *, external: bool) -> Any:
-        """A parsed value; a name becomes a member where a member is expected."""
+        """Build the members that a parsed value names, where the field takes them."""
         if isinstance(value, tuple):
             return tuple(
-                self._value(one, annotation, external=external) for one in value
+                self._value(entry, annotation, external=external) for entry in value
             )
         if not isinstance(value, Reference):
             return value
@@ -153,7 +161,8 @@ class Registry(Mapping[str, Any]):
             raise DescriptionError(f"{value.name}[...] stands where none is expected.")
         return value.name
 
-    def _admit(self, cls: Any, name: str) -> type:
+    def _check_class(self, cls: Any, name: str) -> None:
+        """Check that a class is a complete member of this family."""
         base = self.base_class
         if not (isinstance(cls, type) and issubclass(cls, base)):
             raise DescriptionError(
@@ -168,11 +177,16 @@ class Registry(Mapping[str, Any]):
             raise DescriptionError(
                 f"{name} must be decorated with @dataclass(frozen=True, kw_only=True)."
             )
-        return cls
+
+
+def _import(reference: str) -> Any:
+    """Import what `package.module:name` refers to."""
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _classes_in(annotation: Any) -> Iterator[type]:
-    """Description classes that an annotation mentions."""
+    """Yield the description classes that an annotation mentions."""
     if isinstance(annotation, type) and issubclass(annotation, Description):
         yield annotation
     for argument in typing.get_args(annotation):

@@ -1,15 +1,15 @@
-"""Budget: the schedule of records of a run."""
+"""The schedule of a run's records."""
 
 
 def schedule(steps: int, records: int) -> tuple[int, ...]:
-    """Steps at which a run is measured.
+    """Return the steps at which a run is measured.
 
-    Evenly spaced ones, so that tails can be judged, and powers of two before the
-    first of them, so that a start can be seen on a logarithmic axis.
+    They are evenly spaced, which shows the end of a run, with powers of two before the
+    first of them, which show its beginning on a logarithmic axis.
 
     Args:
-        steps: the last step.
-        records: number of evenly spaced records after step 0.
+        steps: number of the last step.
+        records: number of evenly spaced records after step 0, at most `steps`.
 
     Returns:
         Increasing steps, from 0 to `steps`.

@@ -1,11 +1,13 @@
-"""Transport: a description as JSON that another process makes the same one of.
+"""Serialisation: descriptions as JSON from which another process makes equal ones.
 
-Only names travel: of mmbench's own classes, and of outside ones with the place of their
-source. Whoever receives them loads the classes and refuses sources that differ.
+The JSON holds classes by name: those of mmbench, and external ones together with the
+location of their source. Whoever reads it loads the classes and refuses sources that
+differ.
 
-A place is code that is run, so `received` is for what a trusted sender sent. `rebuilt`
-takes the places from whoever calls it and, given none, runs nothing outside mmbench: so
-descriptions in stored files, whoever wrote them, are safe to read.
+Loading a location runs the code that lies there, so `from_json` is for documents of a
+trusted process. `from_canonical` is given the locations by its caller and, without any,
+runs nothing that is external to mmbench: descriptions in stored files are safe to read,
+whoever wrote them.
 """
 
 import importlib
@@ -25,103 +27,104 @@ from mmbench.core.description import (
 from mmbench.core.errors import DescriptionError, unknown_name
 from mmbench.core.external import load_external
 
-# Outside class, as `reference_of` names it, to what `load_external` loads it by.
-Places = Mapping[str, str]
+# External class, as `reference_of` names it, to the name that `load_external` takes.
+Locations = Mapping[str, str]
 
-_SHOWN = 60  # characters of something unreadable that a message repeats
+_SHOWN_CHARACTERS = 60  # of an unreadable document, in a message
 
 
 def to_json(value: Description) -> str:
-    """The description, and where its outside classes lie, as JSON."""
-    places: dict[str, str] = {}
-    _note_places(value, places)
-    return json.dumps({"value": canonical(value, whole=True), "places": places})
+    """Return a description, and the locations of its external classes, as JSON."""
+    locations: dict[str, str] = {}
+    _collect_locations(value, locations)
+    return json.dumps({"value": canonical(value, whole=True), "locations": locations})
 
 
 def from_json(document: str) -> Any:
-    """The description that was sent.
+    """Return the description that `to_json` turned into a document.
 
     Raises:
-        DescriptionError: when a class is not there or is not the same one.
+        DescriptionError: when a class is missing or is not the same one.
     """
     try:
-        told = json.loads(document)
-        value, places = told["value"], told["places"]
+        content = json.loads(document)
+        value, locations = content["value"], content["locations"]
     except (ValueError, KeyError, TypeError):
         raise DescriptionError(
-            f"A description must be sent as JSON with its value and places; got "
-            f"{document[:_SHOWN]!r}."
+            "A serialised description must be JSON with a value and locations; got "
+            f"{document[:_SHOWN_CHARACTERS]!r}."
         ) from None
-    return from_canonical(value, places)
+    return from_canonical(value, locations)
 
 
-def from_canonical(value: Any, places: Places) -> Any:
-    """A description from its canonical JSON; fields left out take their defaults.
+def from_canonical(value: Any, locations: Locations) -> Any:
+    """Return a description from its JSON values; absent fields take their defaults.
 
     Args:
-        value: as `canonical` gave it.
-        places: of outside classes.
+        value: JSON values as `canonical` returns them.
+        locations: locations of the external classes.
 
     Raises:
-        DescriptionError: when a class is not there or is not the same one, or a field
-            is not what it must be.
+        DescriptionError: when a class is missing or is not the same one, or a field
+            does not fit.
     """
     if isinstance(value, list):
-        return tuple(from_canonical(one, places) for one in value)
+        return tuple(from_canonical(entry, locations) for entry in value)
     if not isinstance(value, dict):
         return value
     reference, version = value.get("class"), value.get("version")
     if not isinstance(reference, str):
         raise DescriptionError(
-            f"A description must tell its class; got {str(value)[:_SHOWN]!r}."
+            f"A description must have a class; got {str(value)[:_SHOWN_CHARACTERS]!r}."
         )
-    cls = _class_of(reference, places)
+    cls = _class_of(reference, locations)
     if cls.version != version:
         raise DescriptionError(
             f"{cls.__name__} must have version {version!r}, which computed this; this "
             f"mmbench has {cls.version}."
         )
     fields = {
-        name: from_canonical(one, places)
-        for name, one in value.items()
+        name: from_canonical(field, locations)
+        for name, field in value.items()
         if name not in ("class", "version")
     }
+    known = field_types(cls)
     for name in fields:
-        if name not in field_types(cls):
-            raise unknown_name(f"field of {cls.__name__}", name, field_types(cls))
+        if name not in known:
+            raise unknown_name(f"field of {cls.__name__}", name, known)
     try:
         return cls(**fields)
     except DescriptionError:
         raise
-    except (Exception, SystemExit) as error:  # a field is missing, or an outside check
+    except (Exception, SystemExit) as error:  # a field is missing, or external code
         raise DescriptionError(
             f"{cls.__name__} must be made of the fields that were stored; it raised "
             f"{type(error).__name__}: {error}."
         ) from error
 
 
-def _class_of(reference: str, places: Places) -> type[Description]:
-    """The class of that name, mmbench's or from its place outside."""
+def _class_of(reference: str, locations: Locations) -> type[Description]:
+    """Return the class of a reference, from mmbench or from its location."""
     if "@" not in reference:
         cls = _own_class(reference)
-    elif reference not in places:
+    elif reference not in locations:
         raise DescriptionError(
-            f"{reference!r} is from outside mmbench; say where it lies."
+            f"{reference!r} is an external class; its location must be given."
         )
     else:
-        cls = load_external(places[reference])
+        cls = load_external(locations[reference])
     if not (isinstance(cls, type) and issubclass(cls, Description)):
         raise DescriptionError(f"{reference!r} must name a description; it does not.")
     if reference_of(cls) != reference:
         raise DescriptionError(
-            f"{places.get(reference, 'The class')} must be the one that was used, "
+            f"{locations.get(reference, 'The class')} must be the one that was used, "
             f"{reference}; it is now {reference_of(cls)}."
         )
     return cls
 
 
 def _own_class(reference: str) -> Any:
-    """What mmbench calls so; nothing outside mmbench is imported for it."""
+    """Return the class of mmbench with this reference; imports nothing external."""
     moved = {first: now for now, first in FIRST_NAMES.items()}
     module, _, name = moved.get(reference, reference).partition(":")
     if module.partition(".")[0] != "mmbench":
@@ -134,21 +137,22 @@ def _own_class(reference: str) -> Any:
         ) from None
 
 
-def _note_places(value: Any, places: dict[str, str]) -> None:
-    """Where the outside classes of a description, nested ones included, lie."""
+def _collect_locations(value: Any, locations: dict[str, str]) -> None:
+    """Add the locations of the external classes in a description, nested or not."""
     if isinstance(value, tuple):
-        for one in value:
-            _note_places(one, places)
+        for entry in value:
+            _collect_locations(entry, locations)
     if isinstance(value, Description):
         cls = type(value)
         reference = reference_of(cls)
         if "@" in reference:
-            module = sys.modules.get(cls.__module__)
-            file = getattr(module, "__file__", None)
-            # A module within a package is imported by name, as its relative imports
-            # need; any other, a script that runs too, is found by its file.
-            packaged = "." in cls.__module__ or file is None
-            place = cls.__module__ if packaged else str(Path(file).resolve())
-            places[reference] = f"{place}:{cls.__qualname__}"
+            file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+            # A module of a package is imported by name, as its relative imports need;
+            # any other, a script that is run included, is loaded from its file.
+            if file is None or "." in cls.__module__:
+                location = cls.__module__
+            else:
+                location = str(Path(file).resolve())
+            locations[reference] = f"{location}:{cls.__qualname__}"
         for name in value.__dataclass_fields__:
-            _note_places(getattr(value, name), places)
+            _collect_locations(getattr(value, name), locations)

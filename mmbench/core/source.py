@@ -1,4 +1,4 @@
-"""Source: where an idea comes from."""
+"""Publications that algorithms and tasks come from."""
 
 from dataclasses import dataclass, replace
 
@@ -9,10 +9,10 @@ class Source:
 
     Args:
         authors: family names, "and" before the last.
-        year: of publication.
-        title: as printed.
-        link: address, preferably a DOI or arXiv page.
-        place: where in it, such as "Algorithm 1".
+        year: year of publication.
+        title: title as printed.
+        link: web address, preferably a DOI or arXiv page.
+        place: where in the publication, such as "Algorithm 1".
     """
 
     authors: str
@@ -22,7 +22,7 @@ class Source:
     place: str = ""
 
     def at(self, place: str) -> "Source":
-        """The same publication, at a place in it."""
+        """Return this publication with a place in it, such as "Section 4"."""
         return replace(self, place=place)
 
     def __str__(self) -> str:

@@ -1,9 +1,9 @@
-"""Beside: the source files that an outside module is made of.
+"""The source files that an external module consists of.
 
-A module is itself and what it imports from beside it: files of its own folder and, for
-a module of a package, of the folder that the package lies in; and what these import in
-turn. Found by reading the sources, so that nothing is run; an import by a computed name
-goes unseen.
+These are its own file and the local files that it imports, directly or not: files of
+its folder and, if it belongs to a package, of the folder that contains the package.
+They are found by parsing the sources, so that nothing is run; an import by a computed
+name is not found.
 """
 
 import ast
@@ -13,34 +13,34 @@ from pathlib import Path
 
 
 def source_digest(file: Path) -> str:
-    """SHA-256 of a module's source and of all that it imports from beside it.
+    """Return the SHA-256 of a module's source and of the local files that it imports.
 
     Raises:
         OSError: when the file cannot be read.
     """
     root = _root(file)
     lines = [
-        f"{one.relative_to(root).as_posix()} {_digest(one)}"
-        for one in sorted(sources(file))
+        f"{source.relative_to(root).as_posix()} {_digest(source)}"
+        for source in sorted(collect_source_files(file))
     ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def sources(file: Path) -> set[Path]:
-    """The file and those that it imports from beside it, directly or not."""
+def collect_source_files(file: Path) -> set[Path]:
+    """Return a file and the local files that it imports, directly or not."""
     start = file.resolve()
     root = _root(file)
     found, waiting = set(), [start]
     while waiting:
-        one = waiting.pop()
-        if one not in found:
-            found.add(one)
-            waiting += _imported(one, root, start.parent)
+        source = waiting.pop()
+        if source not in found:
+            found.add(source)
+            waiting += _imports(source, root, start.parent)
     return found
 
 
 def _root(file: Path) -> Path:
-    """The folder that imports are looked up in: the first that is no package."""
+    """Return the folder of absolute imports: the nearest one that is no package."""
     folder = file.resolve().parent
     while folder != folder.parent and (folder / "__init__.py").exists():
         folder = folder.parent
@@ -51,18 +51,18 @@ def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _imported(file: Path, root: Path, folder: Path) -> Iterator[Path]:
-    """Files under the root that a file's import statements name.
+def _imports(file: Path, root: Path, folder: Path) -> Iterator[Path]:
+    """Yield the files under a root that the import statements of a file name.
 
     Args:
-        file: whose statements.
-        root: where absolute names are looked up.
-        folder: of the module that all began with, where they are looked up too.
+        file: source file with the statements.
+        root: folder in which absolute names are looked up.
+        folder: folder of the first module, in which they are looked up as well.
     """
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return  # its bytes count, but it imports nothing
+        return  # its bytes are part of the digest, but it imports nothing
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -74,18 +74,19 @@ def _imported(file: Path, root: Path, folder: Path) -> Iterator[Path]:
                 _bases(file, node.level, root) if node.level else {root, folder}
             ):
                 yield from _files(base, module)
-                for alias in node.names:  # which may be a module of its own
+                for alias in node.names:  # each may be a module
                     yield from _files(base, [*module, alias.name])
 
 
 def _bases(file: Path, level: int, root: Path) -> Iterator[Path]:
-    """The folder that so many dots of a relative import mean; none above the root."""
-    parents = file.parents[level - 1 : level]
-    yield from (one for one in parents if one == root or root in one.parents)
+    """Yield the folder that the dots of a relative import mean; none above the root."""
+    for folder in file.parents[level - 1 : level]:
+        if folder == root or root in folder.parents:
+            yield folder
 
 
 def _files(base: Path, parts: list[str]) -> Iterator[Path]:
-    """The file of a dotted name under a folder, and those of the packages above it.
+    """Yield the file of a dotted name under a folder, and those of its packages.
 
     Links are not followed, so that a file is known by the name that imports it.
     """

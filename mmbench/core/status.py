@@ -1,10 +1,10 @@
-"""Status: how a run ended."""
+"""Statuses: how a run ended."""
 
 from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How a run ended; every run, dead ones included, stays in the statistics."""
+    """How a run ended; failed runs stay in the statistics like all others."""
 
     FINISHED = "finished"
     CONVERGED = "converged"
@@ -18,17 +18,17 @@ class Status(StrEnum):
 
     @property
     def meaning(self) -> str:
-        """One sentence for reports."""
+        """What the status means, in one sentence for reports."""
         return _MEANINGS[self]
 
     @property
-    def dead(self) -> bool:
+    def is_failure(self) -> bool:
         """Whether the run broke down before its budget was spent."""
-        return self in (Status.DIVERGED, Status.NONFINITE, *Status.ended())
+        return self in (Status.DIVERGED, Status.NONFINITE, *Status.cell_failures())
 
     @classmethod
-    def ended(cls) -> tuple["Status", ...]:
-        """Those of runs that something other than their own numbers ended."""
+    def cell_failures(cls) -> tuple["Status", ...]:
+        """Return the statuses of runs that ended because their whole cell failed."""
         return cls.TIMEOUT, cls.MEMORY, cls.ERROR
 
 

@@ -1,8 +1,8 @@
-"""Random streams: one generator per run and purpose, drawn in chunks.
+"""Random streams: one generator for each run and purpose, drawn in chunks.
 
-A run's draws depend on its seed and on the purpose alone: not on the other runs, not on
-the algorithm, not on how much another purpose has drawn. So runs with one seed are
-paired across algorithms, and a seed alone gives what it gives among others.
+The draws of a run depend on its seed and on the purpose alone: not on the other runs of
+the batch, the algorithm or the draws for another purpose. So runs with the same seed
+are paired across algorithms, and a run is the same in a batch of any size.
 """
 
 import hashlib
@@ -12,41 +12,45 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# The length of a chunk is part of a stream's definition: one draw for K minibatches
-# gives other numbers than K draws for one.
-CHUNK_ELEMENTS = 2**18
-CHUNK_LIMIT = 16
+# The length of a chunk is part of a stream's definition: one draw of K minibatches
+# gives other numbers than K draws of one.
+MAX_NUMBERS_PER_CHUNK = 2**18
+MAX_CHUNK_LENGTH = 16
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:
-    """A generator for one run and one purpose, on the CPU.
+    """Return the random generator of one run and one purpose, on the CPU.
 
     Args:
-        seed: of the run.
+        seed: seed of the run.
         purpose: "start", "data", "algorithm/..." or "evaluation".
     """
     entropy = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(entropy[:7], "big"))
 
 
-def chunk_length(elements: int) -> int:
-    """Minibatches in a chunk, given the numbers in one: a power of two up to 16."""
-    length = CHUNK_LIMIT
-    while length > 1 and length * elements > CHUNK_ELEMENTS:
+def chunk_length(numbers: int) -> int:
+    """Return the number of values in a chunk: a power of two up to 16.
+
+    Args:
+        numbers: random numbers in one value, such as a minibatch.
+    """
+    length = MAX_CHUNK_LENGTH
+    while length > 1 and length * numbers > MAX_NUMBERS_PER_CHUNK:
         length //= 2
     return length
 
 
 class Stream:
-    """A sequence of draws for all runs, taken from one generator a run, by chunks.
+    """A sequence of random values for all runs, from one generator for each run.
 
     Args:
-        seeds: one a run.
-        purpose: which of a seed's streams.
+        seeds: seed of each run.
+        purpose: purpose of the draws, which selects one of a seed's streams.
         draw: draws `count` consecutive values for one run: a tensor, or a NamedTuple of
             tensors, with leading axis `count`.
-        chunk: how many are drawn at once.
-        device: where the values are wanted.
+        chunk: number of values drawn at once.
+        device: device that the values are moved to.
     """
 
     def __init__(
@@ -63,48 +67,48 @@ class Stream:
         self._chunk = chunk
         self._device = device
         self._waiting: list[Any] = []
-        # States of the generators before the chunk that is being used up.
+        # States of the generators before the current chunk was drawn.
         self._before: list[Tensor] = []
 
     def next(self) -> Any:
-        """The next value of every run, stacked on a leading `runs` axis."""
-        if not self._generators:  # not before: most small games draw nothing
-            self._generators = [generator(one, self._purpose) for one in self._seeds]
+        """Return the next value of every run, stacked on a leading `runs` axis."""
+        if not self._generators:  # made on first use: most small games draw nothing
+            self._generators = [generator(seed, self._purpose) for seed in self._seeds]
         if not self._waiting:
-            self._before = [one.get_state() for one in self._generators]
-            drawn = [self._draw(one, self._chunk) for one in self._generators]
+            self._before = [source.get_state() for source in self._generators]
+            drawn = [self._draw(source, self._chunk) for source in self._generators]
             stacked = _stack(drawn, self._device)
             self._waiting = [_item(stacked, i) for i in reversed(range(self._chunk))]
         return self._waiting.pop()
 
     def snapshot(self) -> dict[str, Any]:
-        """Where the stream stands, as tensors and numbers; empty if never drawn."""
+        """Return the position in the stream; empty if nothing has been drawn."""
         if not self._before:
             return {}
         return {"before": self._before, "taken": self._chunk - len(self._waiting)}
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go to where a snapshot stood; the next value is the one that followed it."""
+        """Return to the position of a snapshot of this stream."""
         if not saved:
             return
         self._generators = [torch.Generator() for _ in self._seeds]
-        for one, state in zip(self._generators, saved["before"], strict=True):
-            one.set_state(state)
+        for source, state in zip(self._generators, saved["before"], strict=True):
+            source.set_state(state)
         self._waiting = []
         for _ in range(saved["taken"]):
             self.next()
 
 
 def _stack(drawn: Sequence[Any], device: torch.device) -> Any:
-    """Runs' values as (count, runs, ...) tensors on the device."""
+    """Stack the values of all runs as tensors of shape (count, runs, ...)."""
     first = drawn[0]
     if isinstance(first, Tensor):
         return torch.stack(list(drawn), dim=1).to(device)
-    parts = [_stack(column, device) for column in zip(*drawn, strict=True)]
-    return type(first)(*parts)
+    return type(first)(*(_stack(field, device) for field in zip(*drawn, strict=True)))
 
 
 def _item(stacked: Any, index: int) -> Any:
+    """Return one value of a stacked chunk."""
     if isinstance(stacked, Tensor):
         return stacked[index]
-    return type(stacked)(*[_item(part, index) for part in stacked])
+    return type(stacked)(*(_item(field, index) for field in stacked))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
-from mmbench.core.checkpoint import like
+from mmbench.core.checkpoint import restore_structure
 from mmbench.core.errors import DescriptionError
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
@@ -109,7 +109,7 @@ class Chunk:
     def restore(self, saved: dict[str, Any]) -> None:
         """Go to where a snapshot stood."""
         self.z = saved["z"].to(self.z.device)
-        self.state = like(self.state, saved["state"])
+        self.state = restore_structure(self.state, saved["state"])
         self.oracle_state.restore(saved["oracle"])
         self.path.restore(saved["path"], self.z.device)
         self.step, self.seconds = saved["step"], saved["seconds"]

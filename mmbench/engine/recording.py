@@ -107,7 +107,7 @@ class Recording:
     def conclude(self) -> None:
         """Runs whose target held to the end, three records or more, converged."""
         for run, streak in enumerate(self._streak):
-            if streak >= STREAK and not self.status[run].dead:
+            if streak >= STREAK and not self.status[run].is_failure:
                 self.status[run] = Status.CONVERGED
                 self.stopped_at[run] = self._streak_from[run]
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from mmbench.core.checkpoint import CheckpointSlot, pack, unpack
 from mmbench.core.description import digest
 from mmbench.core.game import Game
-from mmbench.core.malloc import keep_freed
+from mmbench.core.malloc import keep_freed_memory
 from mmbench.core.placement import Placement
-from mmbench.core.precision import products_in
+from mmbench.core.precision import float32_products
 from mmbench.core.status import Status
 from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.chunk import Chunk, Progress
@@ -122,7 +122,7 @@ def _run_cell(
                 chunk.restore(unfinished.waiting)
                 unfinished.waiting = None
             slot = unfinished.slot
-            chunk.every = slot.every if slot else math.inf
+            chunk.every = slot.interval_seconds if slot else math.inf
             chunk.compute(progress, partial(unfinished.save, chunk) if slot else None)
             ideal = ideal or _ideal(cell, chunk.game)
         except torch.OutOfMemoryError as error:
@@ -150,11 +150,11 @@ def _silent(run_steps: int, recording: Recording | None) -> None:
 @contextmanager
 def arithmetic() -> Iterator[None]:
     """One intra-op thread, for a run's bits depend on it, and no hidden rounding."""
-    keep_freed()
+    keep_freed_memory()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with products_in("highest"):
+        with float32_products("highest"):
             yield
     finally:
         torch.set_num_threads(threads)

@@ -105,7 +105,10 @@ class Trajectory:
             "status": per_run([str(one) for one in self.status]),
             "stopped_at": per_run(self.stopped_at),
             "reason": per_run(
-                [self.reason if one in Status.ended() else "" for one in self.status]
+                [
+                    self.reason if one in Status.cell_failures() else ""
+                    for one in self.status
+                ]
             ),
             **{name: flat(values) for name, values in self.columns.items()},
         }
@@ -210,7 +213,7 @@ def _summarise(metric: TrajectoryMetric, trajectory: Trajectory) -> None:
     except Exception as error:
         trajectory.reason = describe_error(error)
         trajectory.status = [
-            one if one.dead else Status.ERROR for one in trajectory.status
+            one if one.is_failure else Status.ERROR for one in trajectory.status
         ]
         given = {column.name: np.full(runs, np.nan) for column in metric.columns}
     for column in metric.columns:

@@ -1,4 +1,4 @@
-"""The registry of metrics, in the order reports show them, and their classes.
+"""The registry of metrics, in the order that reports use, and their classes.
 
 A class is imported when it is first used: `from mmbench.metrics import Distance`.
 """
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _HERE = "mmbench.metrics"
 
-METRICS = Registry(
+METRICS: Registry["Metric"] = Registry(
     kind="metric",
     base=f"{_HERE}.base:Metric",
     members={

@@ -25,7 +25,7 @@ import pyarrow as pa
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from mmbench.core.checkpoint import EVERY, CheckpointSlot
+from mmbench.core.checkpoint import INTERVAL_SECONDS, CheckpointSlot
 from mmbench.core.errors import DamagedError, StoreError
 from mmbench.store.atomic import sha256_of, write_atomically
 from mmbench.store.lease import leased
@@ -375,7 +375,7 @@ def seconds_between() -> float:
     """
     given = os.environ.get(EVERY_VARIABLE)
     if given is None:
-        return EVERY
+        return INTERVAL_SECONDS
     with contextlib.suppress(ValueError):
         if (seconds := float(given)) >= 0:
             return seconds
@@ -394,7 +394,7 @@ class CheckpointFile(CheckpointSlot):
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.every = path, seconds_between()
+        self.path, self.interval_seconds = path, seconds_between()
 
     def read(self) -> bytes | None:
         """What was written last; None where there is nothing to be read."""

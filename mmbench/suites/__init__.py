@@ -6,7 +6,7 @@ A suite is imported when it is first used: `from mmbench.suites import Grid, Sui
 from typing import TYPE_CHECKING
 
 from mmbench.core.lazy import lazy_names
-from mmbench.core.registry import Registry
+from mmbench.core.registry import LazyMapping
 
 # For type checkers and editors; nothing is imported before it is used.
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HERE = "mmbench.suites"
 
 # Members are `Suite` objects, not classes: a suite is data.
-SUITES = Registry(
+SUITES: LazyMapping["Suite"] = LazyMapping(
     kind="suite",
     base=f"{_HERE}.base:Suite",
     members={

@@ -1,17 +1,17 @@
-"""Nine methods under the labels that several suites share."""
+"""Nine methods that several suites compare."""
 
 
 def nine_methods(
     step_size: str, direction: str, k: int, acgd: str, cgd: str
 ) -> tuple[str, ...]:
-    """Nine methods with one step size, under the labels that all grids share.
+    """Return the specs of nine methods, under the same labels in every grid.
 
     Args:
-        step_size: of the first-order methods, in words.
-        direction: of the first-order methods, in words.
-        k: unrolled steps, and answers to a proposal.
-        acgd: step size of ACGD, which sets its own direction.
-        cgd: step size of CGD, which knows no direction.
+        step_size: step size of the first-order methods.
+        direction: direction of the first-order methods, as a spec.
+        k: number of unrolled steps, and of answers to a proposal.
+        acgd: step size of ACGD.
+        cgd: step size of CGD.
     """
     common = f"step_size={step_size},direction={direction}"
     return (

@@ -1,4 +1,4 @@
-"""Suite: what is to be compared, as data."""
+"""Suites: grids of tasks and algorithms to compare, as data."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -64,9 +64,9 @@ class Suite(Description):
     """A named set of grids.
 
     Args:
-        name: in file names and titles.
+        name: name in file names and titles.
         title: one line for the report.
-        grids: what is crossed.
+        grids: grids of tasks and algorithms.
     """
 
     name: str

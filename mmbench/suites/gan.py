@@ -2,7 +2,7 @@
 
 from mmbench.suites.base import Grid, Suite
 
-# Rates and form of Adam of the authors' notebooks.
+# The step sizes and form of Adam in the authors' notebooks.
 _GAUSSIAN = "step_size=(0.001,0.0001),direction=adam[beta1=0.5,epsilon_at=raw],k=6"
 _MNIST = "step_size=0.0002,direction=adam[beta1=0.5,epsilon=1e-7,epsilon_at=raw],k=1"
 
@@ -26,7 +26,7 @@ GAN = Suite(
             tasks=("four_gaussians",),
             algorithms=(
                 f"unrolled(6) = unrolled[{_GAUSSIAN}]",
-                # No published setting: the rates of Adam above, and equal ones.
+                # There is no published setting: Adam's step sizes, and equal ones.
                 "ACGD = acgd[step_size=(0.001,0.0001)]",
                 "ACGD equal rates = acgd[step_size=0.001]",
             ),

@@ -1,18 +1,18 @@
-"""ICR Figure 5: how fast a discriminator sees through generators of unlike quality.
+"""ICR Figure 5: new discriminators against generators of different quality.
 
-One training on CIFAR10 is stopped early and late: runs with one seed are the same up to
-where the shorter one ends. Then a new discriminator is trained against each generator,
-which stands still; its loss falls from 2 ln 2 to 0, the later the better the generator
-is. Hours on a GPU.
+A training on CIFAR10 is stopped early and late: runs with the same seed are equal up to
+the end of the shorter one. Then a new discriminator is trained against each generator,
+which stays fixed; its loss falls from 2 ln 2 to 0, and falls later for a better
+generator. It takes hours on a GPU.
 
-In the paper the new discriminator begins with the features of a classifier; here it
-begins as every discriminator does. The paper does not say which training it stopped.
+In the paper the new discriminator starts from the features of a classifier; here it
+starts from random weights. The paper does not state which training was stopped.
 """
 
 from mmbench.suites.base import Grid, Suite
 from mmbench.suites.icr_cifar10 import SMALL, SMALL_METRICS, game
 
-_ADAM = "step_size=0.0001,direction=adam[beta1=0.5,beta2=0.999]"  # of icr_cifar10
+_ADAM = "step_size=0.0001,direction=adam[beta1=0.5,beta2=0.999]"  # as in icr_cifar10
 
 
 def _grids(
@@ -23,21 +23,21 @@ def _grids(
     records: int,
     metrics: tuple[str, ...],
 ) -> tuple[Grid, ...]:
-    """The training up to each checkpoint, and a new discriminator from each.
+    """Return the training up to each checkpoint, and a new discriminator from each.
 
     Args:
-        size: options of the task.
-        checkpoints: steps of the generators.
-        discriminating: steps of the new discriminators.
-        seeds: of each.
-        records: evenly spaced ones of each run.
-        metrics: words of each.
+        size: options of the task that set the size of the networks.
+        checkpoints: numbers of steps after which the training is stopped.
+        discriminating: number of steps of the new discriminators.
+        seeds: number of runs of each.
+        records: number of evenly spaced records of each run.
+        metrics: specs of the metrics.
     """
 
-    def phase(words: str, steps: int, after: str = "") -> Grid:
+    def phase(algorithm: str, steps: int, after: str = "") -> Grid:
         return Grid(
             tasks=(game("loss=nonsaturating", size),),
-            algorithms=(words,),
+            algorithms=(algorithm,),
             metrics=metrics,
             seeds=seeds,
             steps=steps,
@@ -62,7 +62,7 @@ def _grids(
 
 ICR_FIGURE5 = Suite(
     name="icr_figure5",
-    title="New discriminators against generators of unlike quality",
+    title="New discriminators against generators of different quality",
     grids=_grids(
         "",
         checkpoints=(1000, 5000, 25_000, 100_000),

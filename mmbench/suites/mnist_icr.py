@@ -1,34 +1,34 @@
-"""MNIST ICR: what a discriminator does when it is left alone; hours on a GPU.
+"""MNIST ICR: a discriminator that is trained alone; hours on a GPU.
 
-From one checkpoint, the discriminator trained alone and both trained together; then
-the generator switched on again against each overtrained discriminator.
+From a checkpoint, the discriminator is trained alone, and both players together; then
+the generator is trained against each overtrained discriminator.
 """
 
 from mmbench.suites.base import Grid, Suite
 
 _METRICS = ("losses", "drift")
-_RATE = "step_size=0.01"  # of all phases
+_RATE = "step_size=0.01"  # in all phases
 
 
 def _grids(
     size: str, checkpoint: int, overtraining: int, foreseeing: int, attack: int
 ) -> tuple[Grid, ...]:
-    """The phases, for networks of one size.
+    """Return the phases of the experiment, for networks of one size.
 
     Args:
-        size: options of the task.
-        checkpoint: steps before the checkpoint.
-        overtraining: steps from there, alone or together.
-        foreseeing: the same for one-sided CGD.
-        attack: steps of the generator against each discriminator.
+        size: options of the task that set the size of the networks.
+        checkpoint: number of steps before the checkpoint.
+        overtraining: number of steps from there, of one player or both.
+        foreseeing: number of steps from there, by one-sided CGD.
+        attack: number of steps of the generator against each discriminator.
     """
     game = f"mnist_icr[{size}]" if size else "mnist_icr"
     zero_sum = f"mnist_icr[{','.join(filter(None, ('loss=saturating', size)))}]"
 
-    def phase(words: str, steps: int, after: str = "", task: str = game) -> Grid:
+    def phase(algorithm: str, steps: int, after: str = "", task: str = game) -> Grid:
         return Grid(
             tasks=(task,),
-            algorithms=(words,),
+            algorithms=(algorithm,),
             metrics=_METRICS,
             seeds=3,
             steps=steps,
@@ -40,7 +40,7 @@ def _grids(
         phase(f"checkpoint = alternating_gda[first=y,{_RATE},k=1]", checkpoint),
         phase(f"D alone = alone[{_RATE}]", overtraining, "checkpoint"),
         phase(f"joint = gda[{_RATE}]", overtraining, "checkpoint"),
-        # The control that the paper lacks: as many steps as competitive descent makes.
+        # A control that the paper does not have: as many steps as one-sided CGD makes.
         phase(f"D alone, shorter = alone[{_RATE}]", foreseeing, "checkpoint"),
         phase(
             f"D alone by CGD = one_sided_cgd[{_RATE}]",
@@ -59,13 +59,13 @@ def _grids(
 MNIST_ICR = Suite(
     name="mnist_icr",
     title="A discriminator left alone, and what a generator then does to it",
-    # 9000 iterations, 30 and 10 epochs of 469: the authors' lengths.
+    # The authors' 9000 iterations, and 30 and 10 epochs of 469 iterations.
     grids=_grids("", 9000, 14070, 4690, 2000),
 )
 
 MNIST_ICR_SMALL = Suite(
     name="mnist_icr_small",
     title="A discriminator left alone: a quarter of the channels, half the batch",
-    # The checkpoint as late as there, what follows shorter: an hour on a CPU.
+    # The checkpoint is as late as there and the rest is shorter: an hour on a CPU.
     grids=_grids("batch=64,channels=8", 9000, 6000, 2000, 1000),
 )

@@ -14,14 +14,14 @@ QUICK = Suite(
             steps=500,
         ),
         Grid(
-            # Half as curved as the bilinear game around its solution.
+            # At its solution, the curvature is half that of the bilinear game.
             tasks=("dirac_gan",),
             algorithms=nine_methods("0.6", "plain", 5, "0.1", "0.6"),
             seeds=32,
             steps=500,
         ),
         Grid(
-            # Step sizes at which simultaneous steps diverge slowly.
+            # At this step size, simultaneous steps diverge slowly.
             tasks=("quadratic",),
             algorithms=nine_methods("0.03", "plain", 5, "0.03", "0.03"),
             seeds=32,
@@ -40,7 +40,7 @@ QUICK = Suite(
             records=15,
         ),
         Grid(
-            # Zero-sum, because the competitive methods ask for it.
+            # The competitive methods need a zero-sum game.
             tasks=("digits01[hidden=48,noise=8,batch=32,dropout=0.1,loss=saturating]",),
             algorithms=nine_methods("0.01", "adam[beta1=0.5]", 2, "0.01", "0.5"),
             metrics=("digit_coverage[samples=200]", "forgetting[of=digits]"),

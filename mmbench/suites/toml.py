@@ -1,7 +1,7 @@
-"""A user's suite.toml to the same objects as a built-in suite.
+"""Suites from files: a suite.toml is read into a `Suite`.
 
     name = "mine"
-    title = "My method against the usual ones"
+    title = "My method against GDA and CGD"
 
     [[grid]]
     tasks = ["bilinear", "quadratic"]
@@ -12,7 +12,7 @@
     ]
     seeds = 16
 
-Keys of a grid are the fields of `Grid`. A file in "file.py:Class" is looked for from
+The keys of a grid are the fields of `Grid`. The path in "file.py:Class" is relative to
 the folder of the suite.toml.
 """
 
@@ -28,15 +28,15 @@ from mmbench.suites.base import Grid, Suite
 
 _KEYS = ("name", "title", "grid")
 _LABELLED = ("label", "algorithm")
-# A path runs up to what the grammar of descriptions gives a meaning.
+# A path ends at the characters that have a meaning in a spec.
 _FILE = re.compile(r"[^\s\[\](),=:][^\[\](),=:]*\.py(?=:)")
 
 
 def load_suite(path: Path) -> Suite:
-    """The suite in a file.
+    """Read a suite from a file.
 
     Args:
-        path: of the suite.toml; its stem is the name when it gives none.
+        path: path of the suite.toml; its stem is the name of a suite without one.
 
     Raises:
         DescriptionError: one sentence that names the file and what is wrong in it.
@@ -48,7 +48,7 @@ def load_suite(path: Path) -> Suite:
     tables = document.get("grid")
     if not isinstance(tables, list) or not tables:
         raise DescriptionError(
-            f"{path} must have tables headed [[grid]], at least one; got "
+            f"{path} must have at least one table with the heading [[grid]]; got "
             f"{'none' if tables is None else repr(tables)}."
         )
     try:
@@ -95,17 +95,18 @@ def _grid(table: Any, number: int, path: Path) -> Grid:
 
 
 def _value(value: Any, folder: Path) -> Any:
-    """A field's value: files found from the folder, labels joined to their words."""
+    """Return the value of a field, with paths resolved and labels put before specs."""
     if isinstance(value, list):
-        return [_value(one, folder) for one in value]
+        return [_value(entry, folder) for entry in value]
     if isinstance(value, dict):
-        return _value(_labelled(value), folder)
+        return _value(_with_label(value), folder)
     if isinstance(value, str):
-        return _FILE.sub(lambda found: _seen_from_here(found[0], folder), value)
+        return _FILE.sub(lambda found: _relative_to_here(found[0], folder), value)
     return value
 
 
-def _labelled(table: dict[str, Any]) -> str:
+def _with_label(table: dict[str, Any]) -> str:
+    """Return `{label = "L", algorithm = "A"}` as "L = A"."""
     for key in table:
         if key not in _LABELLED:
             raise unknown_name("key of an algorithm", key, _LABELLED)
@@ -114,14 +115,17 @@ def _labelled(table: dict[str, Any]) -> str:
             raise DescriptionError(
                 f"{key} of an algorithm must be text; got {table.get(key)!r}."
             )
-    label, words = table["label"], table["algorithm"]
-    if " = " in label or " = " in words:
+    label, algorithm = table["label"], table["algorithm"]
+    if " = " in label or " = " in algorithm:
         raise DescriptionError(
-            f"Label and algorithm must not hold ' = '; got {label!r} and {words!r}."
+            f"Label and algorithm must not hold ' = '; got {label!r} and {algorithm!r}."
         )
-    return f"{label} = {words}"
+    return f"{label} = {algorithm}"
 
 
-def _seen_from_here(file: str, folder: Path) -> str:
-    # Relative, because a long absolute path may hold brackets, which have a meaning.
+def _relative_to_here(file: str, folder: Path) -> str:
+    """Return a path in a suite.toml as seen from the working directory.
+
+    It is not made absolute, since the folders above may have brackets in their names.
+    """
     return file if Path(file).is_absolute() else os.path.relpath(folder / file)

@@ -1,4 +1,4 @@
-"""Toy: games with a known answer, where theory says what must happen."""
+"""Toy: games with known solutions, for which theory predicts the results."""
 
 from mmbench.suites._nine_methods import nine_methods
 from mmbench.suites.base import Grid, Suite
@@ -24,12 +24,12 @@ TOY = Suite(
             steps=1000,
         ),
         Grid(
-            # Not zero-sum, so without the competitive methods.
+            # It is not zero-sum, which the competitive methods need.
             tasks=("dirac_gan[loss=nonsaturating]",),
             algorithms=tuple(
-                words
-                for words in nine_methods("0.3", "plain", 5, "0.1", "0.3")
-                if "CGD" not in words
+                method
+                for method in nine_methods("0.3", "plain", 5, "0.1", "0.3")
+                if "CGD" not in method
             ),
             seeds=64,
             steps=1000,

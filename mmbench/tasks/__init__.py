@@ -1,4 +1,4 @@
-"""The registry of tasks, in the order reports show them, and their classes.
+"""The registry of tasks, in the order that reports use, and their classes.
 
 A class is imported when it is first used: `from mmbench.tasks import Quadratic`.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _HERE = "mmbench.tasks"
 
-TASKS = Registry(
+TASKS: Registry["Task"] = Registry(
     kind="task",
     base=f"{_HERE}.base:Task",
     members={

@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 from mmbench.core.game import Game
 from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
-from mmbench.core.vectors import aligned
+from mmbench.core.vectors import aligned_size
 from mmbench.tasks._layers import Moments
 from mmbench.tasks._networks import MLP, Network
 
@@ -240,7 +240,7 @@ class GANGame(Game):
     def _evaluation_noise(self, count: int, seeds: tuple[int, ...]) -> Tensor:
         if self._asked != (count, seeds):
             # torch draws the last numbers of a length that 16 does not divide anew
-            shape = (aligned(count), self.noise_size)
+            shape = (aligned_size(count), self.noise_size)
             drawn = [
                 torch.randn(shape, generator=generator(seed, "evaluation"))[:count]
                 for seed in seeds

@@ -154,7 +154,7 @@ def check_company(algorithm: Algorithm, task: Task, steps: int = 8) -> None:
     doomed = compute(algorithm, Doomed(task=task, seed=lone), SEEDS, steps)
     must_agree(together, doomed, others, f"{who} must not mind a run that breaks down")
     row = SEEDS.index(lone)
-    died = doomed.status[row].dead and doomed.stopped_at[row] == 1
+    died = doomed.status[row].is_failure and doomed.stopped_at[row] == 1
     must(
         died,
         f"{who} must break down at once when started {FAR:g} times as far out; "

@@ -71,7 +71,7 @@ def test_the_time_between_checkpoints_is_a_number(
         in (answer.stderr)
     )
     monkeypatch.setenv("MMBENCH_CHECKPOINT", "0.5")
-    assert Store("mmbench-results").slot("0" * 24).every == 0.5
+    assert Store("mmbench-results").slot("0" * 24).interval_seconds == 0.5
 
 
 @pytest.mark.parametrize(

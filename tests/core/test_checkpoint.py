@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmbench.algorithms import ALGORITHMS
-from mmbench.core.checkpoint import like, pack, unpack
+from mmbench.core.checkpoint import pack, restore_structure, unpack
 
 
 @pytest.mark.parametrize("at", [0, 31, 32, 40, 200, -1])
@@ -27,9 +27,9 @@ def test_nests_come_back() -> None:
         "rest": {"text": "é", "none": None, "nested": [[], {}]},
     }
     back = unpack(pack(nest))
-    for one, other in zip(back["tensors"], nest["tensors"], strict=True):
-        assert torch.equal(one, other)
-        assert one.dtype == other.dtype
+    for tensor, expected in zip(back["tensors"], nest["tensors"], strict=True):
+        assert torch.equal(tensor, expected)
+        assert tensor.dtype == expected.dtype
     np.testing.assert_array_equal(back["arrays"][0], nest["arrays"][0])
     assert back["arrays"][1] == 7
     assert back["rest"] == nest["rest"]
@@ -39,6 +39,6 @@ def test_tuples_are_restored_from_a_pattern() -> None:
     """Lists of tensors become the named tuples that they were."""
     algorithm = ALGORITHMS.build("gda[direction=adam]")
     state = algorithm.direction.init(torch.ones(2, 3))
-    back = like(state, unpack(pack(state)))
+    back = restore_structure(state, unpack(pack(state)))
     assert type(back) is type(state)
     assert torch.equal(back.first, state.first)

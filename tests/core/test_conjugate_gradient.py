@@ -1,4 +1,4 @@
-"""Batched conjugate gradients against dense solutions, stop by stop."""
+"""Batched conjugate gradients against dense solutions, and their stops."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def systems() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Product:
-    """A v, remembering how often each run asked."""
+    """The product A v, which counts how often each run asked for it."""
 
     def __init__(self, a: torch.Tensor) -> None:
         self.a, self.asked = a, torch.zeros(len(a), dtype=torch.int64)
@@ -41,7 +41,7 @@ def test_solves_like_a_dense_solver(systems: tuple) -> None:
 
 
 def test_counts_are_products_asked_for(systems: tuple) -> None:
-    """Iterations are the products of each run, and differ between runs."""
+    """Iterations are the number of products of each run, and differ between runs."""
     a, b = systems
     product = Product(a)
     found = conjugate_gradient(product, b, tolerance=1e-9, limit=200)
@@ -51,7 +51,7 @@ def test_counts_are_products_asked_for(systems: tuple) -> None:
 
 
 def test_a_run_does_not_depend_on_the_others(systems: tuple) -> None:
-    """Alone, a run takes as many products and finds the same."""
+    """A run by itself takes as many products and finds the same solution."""
     a, b = systems
     together = conjugate_gradient(Product(a), b, tolerance=1e-9, limit=200)
     for run in range(RUNS):
@@ -63,7 +63,7 @@ def test_a_run_does_not_depend_on_the_others(systems: tuple) -> None:
 
 
 def test_residual_meets_the_tolerance(systems: tuple) -> None:
-    """Every run stops at its own relative residual, none before."""
+    """Every run stops when its own relative residual is reached, and not before."""
     a, b = systems
     found = conjugate_gradient(Product(a), b, tolerance=1e-4, limit=200)
     residual = (b - Product(a)(found.x, torch.ones(RUNS, dtype=torch.bool))).norm(dim=1)
@@ -76,7 +76,7 @@ def test_residual_meets_the_tolerance(systems: tuple) -> None:
 
 
 def test_warm_start_costs_one_product_and_may_end_there(systems: tuple) -> None:
-    """From the solution no iteration follows; the first residual is b - A x."""
+    """From the exact solution there is no iteration, only the product for b - A x."""
     a, b = systems
     product = Product(a)
     exact = torch.linalg.solve(a, b)
@@ -91,7 +91,7 @@ def test_warm_start_costs_one_product_and_may_end_there(systems: tuple) -> None:
 
 
 def test_floor_always_suffices(systems: tuple) -> None:
-    """Below the absolute floor nobody iterates, however small the tolerance."""
+    """Below the absolute floor no run iterates, however small the tolerance is."""
     a, b = systems
     found = conjugate_gradient(
         Product(a), 1e-12 * b, tolerance=1e-15, floor=1e-10, limit=9
@@ -100,8 +100,8 @@ def test_floor_always_suffices(systems: tuple) -> None:
     assert found.x.eq(0).all()
 
 
-def test_odd_right_hand_sides_stop_alone(systems: tuple) -> None:
-    """Zero, NaN and infinite right-hand sides stop at once; the rest is solved."""
+def test_odd_right_hand_sides_stop_only_their_runs(systems: tuple) -> None:
+    """Zero, NaN and infinite right-hand sides stop at once; the others are solved."""
     a, b = systems
     clean = conjugate_gradient(Product(a), b, tolerance=1e-10, limit=200)
     odd = b.clone()
@@ -113,14 +113,14 @@ def test_odd_right_hand_sides_stop_alone(systems: tuple) -> None:
 
 
 def test_limit_is_kept(systems: tuple) -> None:
-    """Nobody takes more iterations than allowed."""
+    """No run takes more iterations than the limit."""
     a, b = systems
     found = conjugate_gradient(Product(a), b, tolerance=1e-15, limit=2)
     assert found.iterations.max() == 2
 
 
 def test_directions_of_no_curvature_end_a_run() -> None:
-    """A singular system stops instead of dividing by zero."""
+    """A run with a singular system stops instead of dividing by zero."""
     a = torch.diag_embed(torch.tensor([[1.0, 0.0], [1.0, 2.0]], dtype=torch.float64))
     b = torch.tensor([[0.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
     found = conjugate_gradient(Product(a), b, tolerance=1e-12, limit=50)
@@ -128,13 +128,13 @@ def test_directions_of_no_curvature_end_a_run() -> None:
     torch.testing.assert_close(found.x[1].tolist(), [1.0, 0.5], rtol=1e-12, atol=0)
 
 
-def test_a_stopped_run_of_the_solver_keeps_its_answer() -> None:
-    """A run whose numbers have broken down is the same beside one that goes on."""
+def test_a_stopped_run_keeps_its_solution() -> None:
+    """A run that has broken down is the same by itself and in a batch."""
     diagonals = torch.tensor([[1e30] * 3, [1.0, 2.0, 3.0]])
     b = torch.tensor([[1e10, 2e10, 1e10], [1.0, 2.0, 1.0]])
-    alone = conjugate_gradient(
+    single = conjugate_gradient(
         lambda v, _: diagonals[:1] * v, b[:1], tolerance=1e-6, limit=20
     )
-    beside = conjugate_gradient(lambda v, _: diagonals * v, b, tolerance=1e-6, limit=20)
-    assert torch.equal(alone.x[0], beside.x[0])
-    assert torch.isfinite(beside.x).all()
+    batch = conjugate_gradient(lambda v, _: diagonals * v, b, tolerance=1e-6, limit=20)
+    assert torch.equal(single.x[0], batch.x[0])
+    assert torch.isfinite(batch.x).all()

@@ -1,4 +1,4 @@
-"""Costs of a step: gradient equivalents, and how they read."""
+"""Costs: their price in gradient-equivalents, and how they read in tables."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def test_cost_in_gradient_equivalents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "text"),
+    ("spec", "expected"),
     [
         ("gda", "1 ∇x + 1 ∇y"),
         ("extragradient", "2 ∇x + 2 ∇y"),
@@ -26,6 +26,6 @@ def test_cost_in_gradient_equivalents() -> None:
         ("accept_reject_search", "1 ∇y + 1 ∇y per inner iteration + 1 value"),
     ],
 )
-def test_costs_read_well(spec: str, text: str) -> None:
-    """A cost names only what a step uses."""
-    assert str(ALGORITHMS.build(spec).cost) == text
+def test_costs_list_only_what_is_used(spec: str, expected: str) -> None:
+    """The text of a cost leaves out calls that the step does not make."""
+    assert str(ALGORITHMS.build(spec).cost) == expected

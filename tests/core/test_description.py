@@ -1,4 +1,4 @@
-"""Descriptions: checked when made, canonical, with one digest and one spelling."""
+"""Descriptions: checked when made, canonical, with one digest and one spec."""
 
 import dataclasses
 import json
@@ -19,10 +19,10 @@ from mmbench.algorithms.gda import GDA
 from mmbench.core.description import (
     Description,
     canonical,
+    describe_annotation,
     digest,
     field_types,
     name_of,
-    spoken,
     text,
 )
 from mmbench.core.domains import Count, Positive, StepSize
@@ -41,7 +41,7 @@ ANY = st.sampled_from(FAMILIES).flatmap(
 @given(ANY)
 @settings(max_examples=300, deadline=None)
 def test_equal_descriptions_have_equal_digests(drawn: tuple) -> None:
-    """Ints for floats, lists for tuples, -0.0 for 0.0: equal, so the same address."""
+    """Ints for floats, lists for tuples and -0.0 for 0.0 do not change the digest."""
     _, description = drawn
     other = spelled_differently(description)
     assert other == description
@@ -52,8 +52,8 @@ def test_equal_descriptions_have_equal_digests(drawn: tuple) -> None:
 
 @given(ANY)
 @settings(max_examples=300, deadline=None)
-def test_words_say_it_all(drawn: tuple) -> None:
-    """What a description is called builds the same description."""
+def test_the_spec_builds_the_same_description(drawn: tuple) -> None:
+    """A description that is built from the spec of another one equals it."""
     family, description = drawn
     again = family.build(text(description))
     assert again == description
@@ -62,15 +62,17 @@ def test_words_say_it_all(drawn: tuple) -> None:
 
 @given(descriptions(ALGORITHMS), descriptions(ALGORITHMS))
 @settings(max_examples=200, deadline=None)
-def test_digests_tell_descriptions_apart(one: Description, other: Description) -> None:
+def test_different_descriptions_have_different_digests(
+    first: Description, second: Description
+) -> None:
     """Digests are equal exactly where descriptions are."""
-    assert (digest(one) == digest(other)) == (one == other)
+    assert (digest(first) == digest(second)) == (first == second)
 
 
 @given(ANY)
 @settings(max_examples=100, deadline=None)
-def test_descriptions_travel(drawn: tuple) -> None:
-    """Pickling and canonical JSON lose nothing."""
+def test_pickle_and_json_keep_descriptions(drawn: tuple) -> None:
+    """Descriptions are unchanged by pickling, and their JSON values by JSON."""
     _, description = drawn
     assert pickle.loads(pickle.dumps(description)) == description
     document = json.loads(json.dumps(canonical(description), allow_nan=False))
@@ -79,14 +81,14 @@ def test_descriptions_travel(drawn: tuple) -> None:
 
 
 def test_negative_zero_is_zero() -> None:
-    """-0.0 == 0.0, so their digests agree, alone and in pairs."""
+    """The digests of -0.0 and 0.0 are equal, also in pairs."""
     assert digest(Quadratic(a=-0.0)) == digest(Quadratic(a=0.0))
     pairs = Quadratic(start_at=(-0.0, 1.0)), Quadratic(start_at=(0.0, 1.0))
     assert digest(pairs[0]) == digest(pairs[1])
 
 
 def test_versions_and_classes_are_part_of_the_digest() -> None:
-    """A raised version and another class have another address."""
+    """Another version or class has another digest."""
     assert digest(GDA()) != digest(CGD())
 
     @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ def test_versions_and_classes_are_part_of_the_digest() -> None:
 
 
 def test_fields_without_identity_are_left_out() -> None:
-    """A field marked so is not part of the address."""
+    """A field with identity=False is not part of the digest."""
 
     @dataclass(frozen=True, kw_only=True)
     class Labelled(Description):
@@ -143,25 +145,25 @@ def test_fields_without_identity_are_left_out() -> None:
     ],
 )
 def test_bad_values_are_refused_in_one_sentence(make, sentence: str) -> None:
-    """Who must be what, and what was given."""
+    """The error names the field, what it must be and what was given."""
     with pytest.raises(DescriptionError) as caught:
         make()
-    said = str(caught.value)
-    assert sentence in said
-    assert said.endswith(".")
-    assert "\n" not in said
+    message = str(caught.value)
+    assert sentence in message
+    assert message.endswith(".")
+    assert "\n" not in message
 
 
 def test_values_become_canonical() -> None:
-    """Ints become floats and lists tuples, nested ones too."""
+    """Ints become floats and lists become tuples, also when nested."""
     built = GDA(step_size=[1, 2])  # type: ignore[arg-type]
     assert built.step_size == (1.0, 2.0)
-    assert all(type(one) is float for one in built.step_size)
+    assert all(type(size) is float for size in built.step_size)
     assert type(GDA(step_size=1).step_size) is float
 
 
 @pytest.mark.parametrize(
-    ("annotation", "words"),
+    ("annotation", "phrase"),
     [
         (StepSize, "a number above 0 or a pair, each a number above 0"),
         (Count, "a whole number at least 1"),
@@ -171,13 +173,13 @@ def test_values_become_canonical() -> None:
         (Positive | None, "a number above 0 or none"),
     ],
 )
-def test_annotations_in_words(annotation: object, words: str) -> None:
-    """Messages, `show` and the methods page read domains from annotations."""
-    assert spoken(annotation) == words
+def test_annotations_are_described(annotation: object, phrase: str) -> None:
+    """Messages, `show` and the methods page describe domains by annotations."""
+    assert describe_annotation(annotation) == phrase
 
 
 @pytest.mark.parametrize(
-    ("description", "words"),
+    ("description", "spec"),
     [
         (GDA(), "gda"),
         (GDA(step_size=1), "gda[step_size=1]"),
@@ -189,14 +191,14 @@ def test_annotations_in_words(annotation: object, words: str) -> None:
         (Bilinear(dim=3, spacing="log"), "bilinear[dim=3,spacing=log]"),
     ],
 )
-def test_spelling(description: Description, words: str) -> None:
-    """Defaults are left out, floats are short where that is exact."""
-    assert text(description) == words
-    assert str(description) == words
+def test_specs(description: Description, spec: str) -> None:
+    """Specs have no defaults, and short floats where these are exact."""
+    assert text(description) == spec
+    assert str(description) == spec
 
 
 def test_names_of_classes() -> None:
-    """The file's name for members, the class's for those that share a file."""
+    """Members have the name of their file, or of the class if they share a file."""
     assert name_of(GDA) == "gda"
     assert name_of(Adam) == "adam"
 
@@ -207,5 +209,5 @@ def test_names_of_classes() -> None:
 
 
 def test_fields_keep_their_order() -> None:
-    """`show` lists fields as they are written."""
+    """Fields are listed in the order in which the class defines them."""
     assert list(field_types(GDA)) == ["step_size", "direction"]

@@ -1,4 +1,4 @@
-"""Docstrings, parsed into the parts that the command line shows."""
+"""Docstrings of descriptions are parsed into summary, rule, text and sections."""
 
 from mmbench.core.docstrings import doc_of
 
@@ -31,7 +31,7 @@ class Undocumented(Documented):
 
 
 def test_docstrings_are_parsed() -> None:
-    """A docstring has a summary, a rule, a text, arguments and headed sections."""
+    """A docstring has a summary, a rule, text, arguments and sections."""
     doc = doc_of(Documented)
     assert doc.summary == "A summary."
     assert doc.rule == "z⁺ = z − η F(z)\nsecond line"
@@ -46,5 +46,5 @@ def test_docstrings_are_parsed() -> None:
 
 
 def test_docstrings_are_not_inherited() -> None:
-    """A class without a docstring does not take that of its base class."""
+    """A class without a docstring does not get that of its base class."""
     assert doc_of(Undocumented).summary == ""

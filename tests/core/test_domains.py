@@ -1,4 +1,4 @@
-"""Domains of numbers: which values they hold, and how they read."""
+"""Domains: which numbers they hold, and how they read in messages."""
 
 import math
 
@@ -11,14 +11,14 @@ from mmbench.core.domains import Domain
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_domains_hold_finite_numbers_only(value: float) -> None:
-    """NaN and infinity lie in no domain."""
+    """NaN and infinity are in no domain."""
     if not math.isfinite(value):
         assert value not in Domain()
     assert (value in Domain(low=0)) == (math.isfinite(value) and value >= 0)
 
 
 @pytest.mark.parametrize(
-    ("domain", "inside", "outside", "text"),
+    ("domain", "members", "others", "phrase"),
     [
         (Domain(), [0, -1e300], [math.nan], "that is finite"),
         (Domain(low=0), [0, 1], [-1e-300], "at least 0"),
@@ -28,8 +28,8 @@ def test_domains_hold_finite_numbers_only(value: float) -> None:
         (Domain(low=0, high=1, open_high=True), [0], [1], "at least 0 and below 1"),
     ],
 )
-def test_domains(domain: Domain, inside: list, outside: list, text: str) -> None:
-    """A bound belongs to its domain unless it is open."""
-    assert all(value in domain for value in inside)
-    assert not any(value in domain for value in outside)
-    assert str(domain) == text
+def test_domains(domain: Domain, members: list, others: list, phrase: str) -> None:
+    """Bounds are members unless they are open, and `str` states them."""
+    assert all(value in domain for value in members)
+    assert not any(value in domain for value in others)
+    assert str(domain) == phrase

@@ -1,10 +1,10 @@
-"""Errors: their classes, and the nearest known name in their messages."""
+"""Errors: suggestions for unknown names, and their classes."""
 
 from mmbench.core.errors import DescriptionError, MmbenchError, unknown_name
 
 
-def test_nearest_names() -> None:
-    """The message suggests the nearest known name, if there is a near one."""
+def test_the_nearest_name_is_suggested() -> None:
+    """The message has the nearest known name, or none when nothing is near."""
     message = str(unknown_name("suite", "toi", ["gan", "smoke", "toy"]))
     assert message == "Unknown suite 'toi'. Did you mean 'toy'? Known: gan, smoke, toy."
     assert (
@@ -13,6 +13,6 @@ def test_nearest_names() -> None:
 
 
 def test_description_errors_are_value_errors() -> None:
-    """A bad description is a ValueError, and all errors of mmbench have one base."""
+    """A bad description can be caught as a ValueError and as an error of mmbench."""
     assert issubclass(DescriptionError, ValueError)
     assert issubclass(DescriptionError, MmbenchError)

@@ -1,4 +1,4 @@
-"""Classes from outside: their code is in the key, their faults stay in their cell."""
+"""External classes: their code is part of the key, their errors stay in their cell."""
 
 import textwrap
 from dataclasses import dataclass
@@ -37,52 +37,52 @@ class Mine(Algorithm):
 """
 
 
-def written(
+def write_class(
     folder: Path, step: str, init: str = "return ()", name: str = "mine.py"
 ) -> str:
-    """Reference of a class in a new file."""
+    """Write a class to a new file, and return its reference."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(textwrap.dedent(BODY.format(step=step, init=init)))
     return f"{folder / name}:Mine"
 
 
-def cell(words: Any, **options: Any) -> Cell:
-    """A small cell of one algorithm."""
+def cell(spec: Any, **options: Any) -> Cell:
+    """Plan a small cell of one algorithm."""
     options = {"seeds": 3, "steps": 8, "records": 4} | options
-    grid = Grid(tasks=("bilinear",), algorithms=(words,), **options)
+    grid = Grid(tasks=("bilinear",), algorithms=(spec,), **options)
     return plan(Suite(name="test", grids=(grid,)))[0]
 
 
-def reason(words: Any, **options: Any) -> str:
-    """Why a cell ended with an error."""
-    trajectory = run_cell(cell(words, **options))
+def reason(spec: Any, **options: Any) -> str:
+    """Return the error that a cell ended with."""
+    trajectory = run_cell(cell(spec, **options))
     assert set(trajectory.status) == {Status.ERROR}
     return trajectory.reason
 
 
 def test_edited_code_has_another_key(tmp_path: Path) -> None:
-    """The same words, the same file name, other code: another address."""
-    one = written(tmp_path / "a", "return z - 0.1 * oracle.field(z), state")
-    other = written(tmp_path / "b", "return z - 0.2 * oracle.field(z), state")
-    assert cell(one).key == cell(one).key
-    assert cell(one).key != cell(other).key
+    """The key differs if the code does, with the same file name and class."""
+    first = write_class(tmp_path / "a", "return z - 0.1 * oracle.field(z), state")
+    second = write_class(tmp_path / "b", "return z - 0.2 * oracle.field(z), state")
+    assert cell(first).key == cell(first).key
+    assert cell(first).key != cell(second).key
 
 
 def test_a_class_that_a_file_imports_brings_its_own_source(tmp_path: Path) -> None:
-    """A file that only imports the class does not hide where its code is."""
+    """A file that only imports a class has the key of the code that it imports."""
     keys = []
     for folder, factor in (("a", "0.1"), ("b", "0.2")):
         step = f"return z - {factor} * oracle.field(z), state"
         module = f"kept_{folder}"
-        written(tmp_path / folder, step, name=f"{module}.py")
+        write_class(tmp_path / folder, step, name=f"{module}.py")
         face = tmp_path / folder / "face.py"
         face.write_text(f"from {module} import Mine\n")
         keys.append(cell(f"{face}:Mine").key)
     assert keys[0] != keys[1]
 
 
-def test_instances_are_outsiders_too() -> None:
-    """A class given as an object is known by its source as well as one in words."""
+def test_instances_can_be_external() -> None:
+    """A class given as an object has a source digest like one given as a spec."""
 
     @dataclass(frozen=True, kw_only=True)
     class Local(Algorithm):
@@ -98,7 +98,7 @@ def test_instances_are_outsiders_too() -> None:
 
 
 def test_undecorated_instances_are_refused() -> None:
-    """Fields that no dataclass knows would be no part of the key."""
+    """A class without the decorator has fields that are not part of the key."""
 
     class Bare(Algorithm):
         factor: float = 1.0
@@ -115,7 +115,7 @@ def test_undecorated_instances_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "message"),
     [
         ("return z[:, 0], state", "must return a new z of shape (512, 2)"),
         ("return z.double(), state", "torch.float64"),
@@ -123,9 +123,9 @@ def test_undecorated_instances_are_refused() -> None:
         ("import sys; sys.exit(3)", "SystemExit: 3"),
     ],
 )
-def test_a_bad_step_is_one_sentence(tmp_path: Path, step: str, said: str) -> None:
-    """Wrong shapes, drifting precision, writing in place and leaving are caught."""
-    assert said in reason(written(tmp_path, step))
+def test_a_bad_step_is_one_sentence(tmp_path: Path, step: str, message: str) -> None:
+    """Wrong shapes and dtypes, writing in place and exiting are caught."""
+    assert message in reason(write_class(tmp_path, step))
 
 
 @pytest.mark.parametrize(
@@ -133,32 +133,32 @@ def test_a_bad_step_is_one_sentence(tmp_path: Path, step: str, said: str) -> Non
     ["return torch.tensor(0.0)", "return {'t': z}", "return [z]", "return (z[:1],)"],
 )
 def test_a_bad_state_is_one_sentence(tmp_path: Path, init: str) -> None:
-    """What could not be frozen run by run is refused before the first step."""
-    said = reason(written(tmp_path, "return z, state", init))
-    assert "must give tensors with a leading axis of 512 runs" in said
+    """A state without a leading axis of runs is refused before the first step."""
+    message = reason(write_class(tmp_path, "return z, state", init))
+    assert "must give tensors with a leading axis of 512 runs" in message
 
 
-def test_ends_are_not_rewritten_by_a_later_error(tmp_path: Path) -> None:
-    """A run that diverged before the cell raised has diverged."""
+def test_a_later_error_does_not_change_ended_runs(tmp_path: Path) -> None:
+    """A run that diverged before an error of the cell keeps its status."""
     step = (
         "far = torch.where(torch.arange(len(z))[:, None] == 0, 1e9, 0.0)\n"
         "        if bool((z.abs() > 0).any()) and state[0][1] >= 3: raise ValueError\n"
         "        return z + far, (state[0] + 1,)"
     )
-    words = written(tmp_path, step, "return (torch.zeros(len(z)),)")
-    trajectory = run_cell(cell(words))
+    reference = write_class(tmp_path, step, "return (torch.zeros(len(z)),)")
+    trajectory = run_cell(cell(reference))
     assert trajectory.status == [Status.DIVERGED, Status.ERROR, Status.ERROR]
     assert trajectory.stopped_at[0] == 1
 
 
 def test_a_start_beyond_the_precision_is_an_error() -> None:
-    """1e300 is no number of single precision."""
+    """A start that overflows float32 ends the cell with an error."""
     grid = Grid(tasks=("bilinear[start_at=(1e300,1)]",), algorithms=("gda",), steps=2)
-    (one,) = plan(Suite(name="test", grids=(grid,)))
-    assert "must start at finite points" in run_cell(one).reason
+    (planned,) = plan(Suite(name="test", grids=(grid,)))
+    assert "must start at finite points" in run_cell(planned).reason
 
 
 def test_columns_are_filled_once() -> None:
-    """Two metrics of one column, or one that is called seed, are refused."""
+    """Two metrics with the same column are refused."""
     with pytest.raises(DescriptionError, match="'gap' is filled twice"):
         cell("gda", metrics=("gap", "gap[radius=1]"))

@@ -1,4 +1,4 @@
-"""The oracle's gradients and products against autograd written out, and its charges."""
+"""Gradients and products of the oracle against plain autograd, and its charges."""
 
 import pytest
 import torch
@@ -17,12 +17,12 @@ GENERAL = "four_gaussians[hidden=4,noise=2,batch=5,loss=nonsaturating]"
 
 
 def one_run(oracle: Oracle, z: torch.Tensor, run: int, player: int):
-    """One run's loss as a function of its z alone."""
+    """Return the loss of one run as a function of its z alone."""
 
-    def loss(mine: torch.Tensor) -> torch.Tensor:
-        every = torch.cat((z[:run], mine[None], z[run + 1 :]))
+    def loss(row: torch.Tensor) -> torch.Tensor:
+        points = torch.cat((z[:run], row[None], z[run + 1 :]))
         # The oracle's own game and minibatch; `losses` would cut the graph.
-        return oracle._game.losses(*oracle.split(every), oracle._state.sample)[player][
+        return oracle._game.losses(*oracle.split(points), oracle._state.sample)[player][
             run
         ]
 
@@ -30,7 +30,7 @@ def one_run(oracle: Oracle, z: torch.Tensor, run: int, player: int):
 
 
 def vectors(oracle: Oracle, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """A random vector for each player."""
+    """Return a random vector for each player."""
     random = torch.Generator().manual_seed(3)
     v = torch.randn(z.shape, generator=random, dtype=z.dtype)
     return oracle.split(v)
@@ -58,7 +58,7 @@ def test_products_are_blocks_of_the_hessian(game: str) -> None:
 
 @pytest.mark.parametrize("game", ["dirac_gan[loss=nonsaturating]", GENERAL, NET])
 def test_reverse_passes_are_rows_of_the_jacobian(game: str) -> None:
-    """A pass through a player's gradient is its Jacobian's transpose."""
+    """A reverse pass is a product with the transposed Jacobian of a gradient."""
     oracle, z = begin(TASKS.build(game))
     oracle.resample()
     at, (v_x, v_y) = oracle.linearise(z), vectors(oracle, z)
@@ -86,22 +86,22 @@ def test_gradients_agree(game: str) -> None:
     oracle.resample()
     field, at = oracle.field(z), oracle.linearise(z)
     at_y, payoff = oracle.grad_y_and_payoff(z)
-    apart = oracle.join(oracle.grad_x(z), oracle.grad_y(z))
-    for other in (
-        apart,
+    separate = oracle.join(oracle.grad_x(z), oracle.grad_y(z))
+    for gradients in (
+        separate,
         oracle.join(at.grad_x, at.grad_y),
         oracle.join(at.grad_x, at_y),
     ):
-        torch.testing.assert_close(other, field, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(gradients, field, rtol=1e-12, atol=1e-14)
     assert torch.equal(payoff, oracle.payoff(z))
     assert torch.equal(payoff, -oracle.losses(z)[1])
 
 
 def adam_by_hand(gradient: torch.Tensor, moments: tuple, t: int) -> tuple:
-    """Adam as in its paper.
+    """Return a step of Adam, as in its paper.
 
-    Entries that no loss has touched yet (padding, dead units) have no direction, and
-    the derivative of their root would divide zero by zero.
+    Entries whose gradient has always been zero (padding, inactive units) have no
+    direction, and the derivative of their root would divide zero by zero.
     """
     m, v = moments
     m = 0.9 * m + 0.1 * gradient
@@ -117,10 +117,10 @@ def adam_by_hand(gradient: torch.Tensor, moments: tuple, t: int) -> tuple:
 )
 @pytest.mark.parametrize("direction", ["plain", "adam"])
 @pytest.mark.parametrize("k", [1, 4])
-def test_unroll_differentiates_through_the_answers(
+def test_unroll_differentiates_through_the_steps(
     game: str, direction: str, k: int
 ) -> None:
-    """Its gradient is autograd's of the composition written out, one run at a time."""
+    """The gradient is that of autograd through all steps, one run at a time."""
     eta, rule = 0.05, DIRECTIONS.build(direction)
     oracle, z = begin(TASKS.build(game))
     oracle.resample()
@@ -155,7 +155,7 @@ def test_unroll_differentiates_through_the_answers(
 
 
 def charged(oracle: Oracle) -> dict[str, list[int]]:
-    """What each run has paid, without what costs nothing."""
+    """Return what each run has been charged, without zeros."""
     return {name: c.tolist() for name, c in oracle._state.counts.items() if c.any()}
 
 
@@ -172,16 +172,16 @@ def charged(oracle: Oracle) -> dict[str, list[int]]:
         ("project", {}),
     ],
 )
-def test_each_call_has_its_price(call: str, expected: dict) -> None:
-    """One call of each kind, and what every run pays for it."""
+def test_charges_of_each_call(call: str, expected: dict) -> None:
+    """Each kind of call charges every run."""
     oracle, z = begin(TASKS.build("dirac_gan"))
     getattr(oracle, call)(z)
     assert charged(oracle) == expected
 
 
 @pytest.mark.parametrize("block", ["xy", "yx", "xx", "yy", "through_x", "through_y"])
-def test_a_product_costs_one_pass(block: str) -> None:
-    """Each product is one Hessian product, for the runs it is asked for."""
+def test_a_product_is_charged_once(block: str) -> None:
+    """Each product charges one Hessian product to the runs that ask for it."""
     oracle, z = begin(TASKS.build("quadratic"))
     at = oracle.linearise(z)
     on = torch.tensor([True, False, True])
@@ -189,8 +189,8 @@ def test_a_product_costs_one_pass(block: str) -> None:
     assert charged(oracle)["hvps"] == [1, 0, 1]
 
 
-def test_masks_and_death_spare() -> None:
-    """Runs outside a mask do not pay; buried ones pay nothing ever after."""
+def test_masked_and_ended_runs_are_not_charged() -> None:
+    """Runs outside a mask, and those that have ended, are not charged."""
     oracle, z = begin(TASKS.build(NET))
     oracle.resample()
     oracle.grad_y(z, on=torch.tensor([True, True, False]))
@@ -208,14 +208,14 @@ def test_masks_and_death_spare() -> None:
 
 
 def test_games_without_data_have_no_samples() -> None:
-    """Resampling a game without data draws and costs nothing."""
+    """Resampling a game without data draws nothing and charges nothing."""
     oracle, _ = begin(TASKS.build("bilinear"))
     oracle.resample()
     assert charged(oracle) == {}
 
 
 def test_dropout_is_off_in_evaluation() -> None:
-    """`train=False` takes no masks: dropout=0 and evaluation mode agree."""
+    """Losses with `train=False` are those of the game with dropout=0."""
     game = TASKS.build("digits01[hidden=8,batch=8,dropout=0.5]").build(PLACEMENT)
     oracle = Oracle(OracleState(game, SEEDS))
     z = begin(TASKS.build("digits01[hidden=8,batch=8,dropout=0.5]"))[1]
@@ -228,20 +228,20 @@ def test_dropout_is_off_in_evaluation() -> None:
 
 
 def test_minibatches_do_not_depend_on_the_number_of_runs() -> None:
-    """A seed's minibatches and coins are the same however many runs are beside it."""
-    alone, z = begin(TASKS.build(NET), (3,))
-    among, every = begin(TASKS.build(NET), (0, 1, 2, 3, 4))
+    """Minibatches and numbers of a seed do not depend on the other runs."""
+    single, z = begin(TASKS.build(NET), (3,))
+    batch, points = begin(TASKS.build(NET), (0, 1, 2, 3, 4))
     for _ in range(40):
-        alone.resample()
-        among.resample()
-        one, many = alone.field(z), among.field(every)
-        torch.testing.assert_close(one[0], many[3], rtol=1e-12, atol=1e-14)
-        assert torch.equal(alone.uniform()[0], among.uniform()[3])
-        assert torch.equal(alone.normal(3)[0], among.normal(3)[3])
+        single.resample()
+        batch.resample()
+        field, fields = single.field(z), batch.field(points)
+        torch.testing.assert_close(field[0], fields[3], rtol=1e-12, atol=1e-14)
+        assert torch.equal(single.uniform()[0], batch.uniform()[3])
+        assert torch.equal(single.normal(3)[0], batch.normal(3)[3])
 
 
 def test_scale_takes_a_number_or_a_pair() -> None:
-    """A pair scales the parts of x and y."""
+    """A pair scales x and y by one number each."""
     oracle, z = begin(TASKS.build("bilinear[dim=2]"))
     assert torch.equal(oracle.scale(0.5, z), 0.5 * z)
     rows = torch.tensor([0.1, 0.1, 3.0, 3.0], dtype=torch.float64)
@@ -249,55 +249,55 @@ def test_scale_takes_a_number_or_a_pair() -> None:
     assert torch.equal(oracle.row(0.1, 3.0)[0], rows)
 
 
-def test_numbers_of_an_algorithm_do_not_shift_data() -> None:
-    """An algorithm that draws sees the minibatches that one that does not sees."""
+def test_random_numbers_do_not_change_minibatches() -> None:
+    """Minibatches are the same whether an algorithm draws numbers or not."""
     drawing, z = begin(TASKS.build(NET))
-    still, _ = begin(TASKS.build(NET))
+    other, _ = begin(TASKS.build(NET))
     for _ in range(20):
         drawing.uniform()
         drawing.normal(7)
         drawing.resample()
-        still.resample()
-        assert torch.equal(drawing.field(z), still.field(z))
+        other.resample()
+        assert torch.equal(drawing.field(z), other.field(z))
 
 
 # ---- what an algorithm can reach ----
 
-# What only the engine may do.
+# Names for the engine alone.
 RESERVED = ("advance", "book", "charge", "counts", "draw", "end_runs", "game", "memory")
 RESERVED += ("restore", "sample", "seeds", "snapshot")
 
 
 def reachable(root: object) -> list[object]:
-    """All that lies behind the public names of an object, and behind theirs."""
+    """Return all objects that public attributes lead to from an object."""
     found: dict[int, object] = {}
     waiting = [root]
     while waiting:
-        one = waiting.pop()
-        if id(one) in found or isinstance(one, torch.Tensor | str | int | float):
+        item = waiting.pop()
+        if id(item) in found or isinstance(item, torch.Tensor | str | int | float):
             continue
-        found[id(one)] = one
-        if isinstance(one, tuple | list):
-            waiting += one
-        names = [name for name in dir(one) if not name.startswith("_")]
-        waiting += [getattr(one, name) for name in names]
+        found[id(item)] = item
+        if isinstance(item, tuple | list):
+            waiting += item
+        names = [name for name in dir(item) if not name.startswith("_")]
+        waiting += [getattr(item, name) for name in names]
     return list(found.values())
 
 
 @pytest.mark.parametrize("game", ["bilinear[dim=3]", NET])
 def test_an_algorithm_reaches_neither_game_nor_charges(game: str) -> None:
-    """Neither the oracle nor an answer leads to what only the engine may touch."""
+    """Public names of the oracle and its answers lead to nothing of the engine."""
     oracle, z = begin(TASKS.build(game))
     oracle.resample()
     answers = oracle.linearise(z), oracle.unroll(z, 1, lambda y, g, s: (y - g, s), ())
-    for one in reachable((oracle, *answers)):
-        assert not isinstance(one, OracleState | Game)
-        if not isinstance(one, type) and type(one).__module__.startswith("mmbench"):
-            assert not set(RESERVED) & set(dir(one)), one
+    for item in reachable((oracle, *answers)):
+        assert not isinstance(item, OracleState | Game)
+        if not isinstance(item, type) and type(item).__module__.startswith("mmbench"):
+            assert not set(RESERVED) & set(dir(item)), item
 
 
-def test_what_an_algorithm_holds_changes_no_charge() -> None:
-    """Writing into what the oracle gives out neither ends a run nor frees it."""
+def test_writing_to_a_mask_changes_no_charge() -> None:
+    """Writing to the mask that the oracle returns does not end a run."""
     oracle, z = begin(TASKS.build("dirac_gan"))
     oracle.alive.zero_()
     oracle.grad_x(z)
@@ -305,37 +305,37 @@ def test_what_an_algorithm_holds_changes_no_charge() -> None:
 
 
 def test_runs_that_are_not_charged_receive_zeros() -> None:
-    """A mask spares a run the charge and the answer."""
+    """A run outside a mask is not charged and receives zeros."""
     oracle, z = begin(TASKS.build("quadratic"))
     on = torch.tensor([True, False, True])
     at = oracle.linearise(z)
     x, y = oracle.split(torch.ones_like(z))
-    whole = (
+    unmasked = (
         *(oracle.grad_x(z), *oracle.grad_y_and_payoff(z), *oracle.losses(z)),
         *(at.xy(y), at.yx(x), at.xx(x), at.yy(y), *at.through_x(x), *at.through_y(y)),
     )
-    spared = (
+    masked = (
         oracle.grad_x(z, on=on),
         *oracle.grad_y_and_payoff(z, on=on),
         *oracle.losses(z, on=on),
         *(at.xy(y, on=on), at.yx(x, on=on), at.xx(x, on=on), at.yy(y, on=on)),
         *(*at.through_x(x, on=on), *at.through_y(y, on=on)),
     )
-    for answer, expected in zip(spared, whole, strict=True):
+    for answer, expected in zip(masked, unmasked, strict=True):
         assert torch.equal(answer[on], expected[on])
         assert not answer[~on].any()
     counts = charged(oracle)
     assert counts.pop("hvps") == [12, 6, 12]
-    assert {(one[0] - one[1], one[0] - one[2]) for one in counts.values()} == {(1, 0)}
+    assert {(a - b, a - c) for a, b, c in counts.values()} == {(1, 0)}
 
 
 @pytest.mark.parametrize("rows", [1, 6])
-def test_one_point_a_run_is_asked_for(rows: int) -> None:
-    """More points than are charged, or fewer, are refused before any charge."""
+def test_there_must_be_one_point_for_each_run(rows: int) -> None:
+    """More or fewer points are refused before any charge."""
     oracle, z = begin(TASKS.build("bilinear[dim=3]"))
     points = z[:1].expand(rows, -1)
-    asked = (oracle.losses, oracle.field, oracle.grad_x, oracle.grad_y)
-    for question in (*asked, oracle.payoff, oracle.linearise):
+    first_order = (oracle.losses, oracle.field, oracle.grad_x, oracle.grad_y)
+    for question in (*first_order, oracle.payoff, oracle.linearise):
         with pytest.raises(DescriptionError, match="one point of each run"):
             question(points)
     assert charged(oracle) == {}

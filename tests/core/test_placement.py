@@ -1,4 +1,4 @@
-"""Devices by their names."""
+"""Devices are picked by name."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from mmbench.core.placement import pick_device
 
 
 def test_devices() -> None:
-    """`auto` finds a device, `cpu` is one, and other names are refused."""
+    """`auto` and `cpu` are always available; unknown names are refused."""
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device("auto").type in ("cpu", "cuda")
     for name in ("gpu", "meta", "cuda0", ""):
@@ -19,6 +19,6 @@ def test_devices() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 @pytest.mark.parametrize("name", ["cuda", "cuda:3"])
 def test_cuda_without_cuda(name: str) -> None:
-    """A device that the machine does not have is refused."""
+    """A device that does not exist is refused."""
     with pytest.raises(MmbenchError, match="sees no CUDA device"):
         pick_device(name)

@@ -12,5 +12,7 @@ def test_printable() -> None:
     assert printable("\x1b[1m\r\x7f\x9b") == "\\x1b[1m\\r\\x7f\\x9b"
     assert printable("\u202e\u2028\ud800") == "\\u202e\\u2028\\ud800"
     assert is_printable("∇é😀 עברית")
-    assert not any(is_printable(one) for one in ("\n", "\t", "\r", "\0", "\x85"))
+    assert not any(
+        is_printable(character) for character in ("\n", "\t", "\r", "\0", "\x85")
+    )
     assert all(is_printable(text(label)) for label in LABELS)

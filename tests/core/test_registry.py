@@ -1,4 +1,4 @@
-"""Registries: names, specs, nearest names and external classes."""
+"""Registries: names, specs, suggestions for unknown names, and external classes."""
 
 import sys
 from pathlib import Path
@@ -57,17 +57,14 @@ def function():
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
-    """A file with somebody's classes."""
+    """A file with classes of a user."""
     path = tmp_path / "mine.py"
     path.write_text(MINE, "utf-8")
     return path
 
 
-# ---- specs ----
-
-
 @pytest.mark.parametrize(
-    "written",
+    "spec",
     [
         "",
         " ",
@@ -92,27 +89,27 @@ def mine(tmp_path: Path) -> Path:
         ",",
     ],
 )
-def test_bad_words_are_refused(written: str) -> None:
-    """One sentence that repeats the words and shows how they should read."""
+def test_bad_specs_are_refused(spec: str) -> None:
+    """The error is one sentence."""
     with pytest.raises(DescriptionError) as caught:
-        ALGORITHMS.build(written)
+        ALGORITHMS.build(spec)
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
 
 
 @given(st.text(alphabet="gdacg[]=(),.:0123456789 step_size-ek", max_size=30))
 @settings(max_examples=400, deadline=None)
-def test_any_words_build_or_are_refused(written: str) -> None:
-    """No words raise anything but our own error."""
+def test_any_text_is_built_or_refused(spec: str) -> None:
+    """No text raises anything but an error of mmbench."""
     try:
-        built = ALGORITHMS.build(written)
+        built = ALGORITHMS.build(spec)
     except MmbenchError:
         return
     assert ALGORITHMS.build(text(built)) == built
 
 
 @pytest.mark.parametrize(
-    ("registry", "written", "sentence"),
+    ("registry", "spec", "sentence"),
     [
         (ALGORITHMS, "gdaa", "Unknown algorithm 'gdaa'. Did you mean 'gda'?"),
         (ALGORITHMS, "extragradeint", "Did you mean 'extragradient'?"),
@@ -139,15 +136,15 @@ def test_any_words_build_or_are_refused(written: str) -> None:
         (TASKS, "bilinear[dim=2.5]", "got 2.5."),
     ],
 )
-def test_faults_name_the_nearest(registry, written: str, sentence: str) -> None:
+def test_errors_suggest_the_nearest_name(registry, spec: str, sentence: str) -> None:
     """A misspelt name, parameter or nested name brings the nearest known one."""
     with pytest.raises(DescriptionError) as caught:
-        registry.build(written)
+        registry.build(spec)
     assert sentence in str(caught.value)
 
 
 def test_mapping() -> None:
-    """A registry is a mapping in the order of reports; unknown names are KeyErrors."""
+    """A registry is a mapping in the order of reports; unknown names raise KeyError."""
     assert next(iter(ALGORITHMS)) == "gda"
     assert ALGORITHMS["gda"] is GDA
     assert len(ALGORITHMS) == len(list(ALGORITHMS))
@@ -157,14 +154,14 @@ def test_mapping() -> None:
 
 
 def test_summaries_are_read_without_importing() -> None:
-    """`list` reads first lines from the sources."""
+    """Summaries are the first lines of the docstrings in the sources."""
     for registry in (ALGORITHMS, TASKS, METRICS, DIRECTIONS):
         for name, cls in registry.items():
             assert registry.summary(name) == (cls.__doc__ or "").partition("\n")[0]
 
 
-def test_described_takes_words_and_members() -> None:
-    """Grids name members either way; strangers are refused."""
+def test_coerce_takes_specs_and_members() -> None:
+    """A member is given as a spec or as an object; other objects are refused."""
     assert ALGORITHMS.coerce("gda") == ALGORITHMS.coerce(GDA()) == GDA()
     with pytest.raises(DescriptionError, match="must be a task"):
         TASKS.coerce(GDA())
@@ -173,47 +170,42 @@ def test_described_takes_words_and_members() -> None:
 # ---- external classes ----
 
 
-def test_outside_class(mine: Path) -> None:
-    """A file's class is built, named by its class, and carries its source's digest."""
+def test_external_class(mine: Path) -> None:
+    """A class of a file is built by its name; its reference has a source digest."""
     built = ALGORITHMS.build(f"{mine}:Mine[k=3]")
     assert built.k == 3
     assert text(built) == "Mine[k=3]"
     assert reference_of(type(built)).startswith("mine.py:Mine@")
 
 
-def test_outside_class_has_its_folder_left_out(mine: Path, tmp_path: Path) -> None:
-    """The same file elsewhere has the same digest; edited code has another."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "mine.py").write_text(MINE, "utf-8")
-    here, there = (
-        ALGORITHMS.build(f"{folder}/mine.py:Mine") for folder in (tmp_path, elsewhere)
+def test_digest_does_not_depend_on_the_folder(mine: Path, tmp_path: Path) -> None:
+    """A copy in another folder has the same digest; edited code has another."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.py").write_text(MINE, "utf-8")
+    original, copy = (
+        ALGORITHMS.build(f"{folder}/mine.py:Mine") for folder in (tmp_path, other)
     )
-    assert digest(here) == digest(there)
+    assert digest(original) == digest(copy)
     mine.write_text(MINE.replace("0.1", "0.2"), "utf-8")
-    assert digest(ALGORITHMS.build(f"{mine}:Mine")) != digest(here)
+    assert digest(ALGORITHMS.build(f"{mine}:Mine")) != digest(original)
 
 
-def test_outside_class_by_module(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A class is also found in an importable module."""
+def test_external_class_by_module(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class of an importable module is found by its import path."""
     monkeypatch.syspath_prepend(str(mine.parent))
     monkeypatch.delitem(sys.modules, "mine", raising=False)
     assert ALGORITHMS.build("mine:Mine[k=4]").k == 4
     monkeypatch.delitem(sys.modules, "mine", raising=False)
 
 
-def test_built_in_named_through_another_file_stays_itself(tmp_path: Path) -> None:
-    """A file that imports GDA does not change what GDA is called, nor its address."""
+def test_built_in_class_of_another_file_keeps_its_key(tmp_path: Path) -> None:
+    """A file that imports GDA changes neither its name nor its key."""
     before = digest(GDA())
     path = tmp_path / "borrowed.py"
     path.write_text("from mmbench.algorithms.gda import GDA\n", "utf-8")
-    try:
-        ALGORITHMS.build(f"{path}:GDA")
-        assert digest(GDA()) == before
-    finally:
-        for name in ("outside", "source_digest"):
-            if name in vars(GDA):
-                delattr(GDA, name)
+    ALGORITHMS.build(f"{path}:GDA")
+    assert digest(GDA()) == before
 
 
 @pytest.mark.parametrize(
@@ -226,15 +218,15 @@ def test_built_in_named_through_another_file_stays_itself(tmp_path: Path) -> Non
         ("Mine[l=3]", "Unknown parameter of"),
     ],
 )
-def test_outside_faults(mine: Path, name: str, sentence: str) -> None:
-    """What an outsider can get wrong is said in one sentence."""
+def test_unsuitable_external_classes(mine: Path, name: str, sentence: str) -> None:
+    """Each mistake in an external class is named in one sentence."""
     with pytest.raises(DescriptionError) as caught:
         ALGORITHMS.build(f"{mine}:{name}")
     assert sentence in str(caught.value)
 
 
-def test_outside_files_that_fail(tmp_path: Path) -> None:
-    """No file, no module, a file that raises, a file that is not Python."""
+def test_external_files_that_fail(tmp_path: Path) -> None:
+    """A missing file or module, and a file that cannot be run, are refused."""
     with pytest.raises(UnknownNameError, match="must name a Python file"):
         ALGORITHMS.build(f"{tmp_path}/none.py:Mine")
     with pytest.raises(UnknownNameError, match="must name a Python file"):

@@ -1,4 +1,4 @@
-"""The schedule of records."""
+"""The schedule of a run's records."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +8,7 @@ from mmbench.core.schedule import schedule
 
 @given(st.integers(1, 5000), st.integers(1, 300))
 def test_schedule_is_increasing_and_spans_the_run(steps: int, records: int) -> None:
-    """From 0 to the last step, each once, evenly spaced ones among them."""
+    """Steps increase from 0 to the last; evenly spaced ones are among them."""
     found = schedule(steps, records)
     assert found[0] == 0
     assert found[-1] == steps
@@ -18,7 +18,7 @@ def test_schedule_is_increasing_and_spans_the_run(steps: int, records: int) -> N
 
 
 def test_early_records_are_powers_of_two() -> None:
-    """Before the first even record come 1, 2, 4, ..."""
+    """Powers of two come before the first evenly spaced record."""
     even = tuple(range(100, 1001, 100))
     assert schedule(1000, 10) == (0, 1, 2, 4, 8, 16, 32, 64, *even)
     assert schedule(10, 10) == tuple(range(11))
@@ -27,5 +27,5 @@ def test_early_records_are_powers_of_two() -> None:
 
 
 def test_last_tenth_is_seen() -> None:
-    """Tails can be judged: at forty records four lie in the last tenth."""
+    """With forty records, four are in the last tenth of the steps."""
     assert sum(step > 900 for step in schedule(1000, 40)) == 4

@@ -1,9 +1,8 @@
-"""Descriptions that travel: the same on arrival, or refused in a sentence."""
+"""Serialised descriptions are read as equal ones, or refused in a sentence."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from mmbench.suites import SUITES
 from mmbench.suites.base import Grid, Suite
 from mmbench.tasks import TASKS
 
-OUTSIDE = '''
+EXTERNAL = '''
 from dataclasses import dataclass
 from mmbench import Algorithm, Cost
 
@@ -43,44 +42,44 @@ class Mine(Algorithm):
 '''
 
 
-def same(one: Any) -> None:
-    """Sent and received, it is equal, with an equal digest."""
-    again = from_json(to_json(one))
-    assert again == one
-    assert type(again) is type(one)
-    assert digest(again) == digest(one)
-    assert canonical(again, whole=True) == canonical(one, whole=True)
+def assert_round_trip(description: Any) -> None:
+    """Check that a description is equal after it was serialised and read."""
+    again = from_json(to_json(description))
+    assert again == description
+    assert type(again) is type(description)
+    assert digest(again) == digest(description)
+    assert canonical(again, whole=True) == canonical(description, whole=True)
 
 
-@pytest.mark.parametrize("words", [*ALGORITHMS, *ALGORITHM_VARIANTS])
-def test_algorithms_travel(words: str) -> None:
-    """Every one, with options and directions within."""
-    same(ALGORITHMS.build(words))
+@pytest.mark.parametrize("spec", [*ALGORITHMS, *ALGORITHM_VARIANTS])
+def test_algorithms(spec: str) -> None:
+    """Every algorithm is read back, with options and nested directions."""
+    assert_round_trip(ALGORITHMS.build(spec))
 
 
-@pytest.mark.parametrize("words", [*TASKS, *TASK_VARIANTS, *IMAGE_TASK_VARIANTS])
-def test_tasks_travel(words: str) -> None:
-    """Every one, with options."""
-    same(TASKS.build(words))
+@pytest.mark.parametrize("spec", [*TASKS, *TASK_VARIANTS, *IMAGE_TASK_VARIANTS])
+def test_tasks(spec: str) -> None:
+    """Every task is read back, with options."""
+    assert_round_trip(TASKS.build(spec))
 
 
 @pytest.mark.parametrize("family", [METRICS, DIRECTIONS, ACCEPTANCES], ids=str)
-def test_the_rest_travels(family: Any) -> None:
-    """Every metric, direction and acceptance law, as it is by default."""
+def test_other_families(family: Any) -> None:
+    """Every metric, direction and acceptance law is read back, with its defaults."""
     for name in family:
-        same(family.build(name))
+        assert_round_trip(family.build(name))
 
 
 @pytest.mark.parametrize("name", list(SUITES))
-def test_cells_of_every_suite_travel(name: str) -> None:
-    """With metrics, label and what they start after, which keys do not have."""
+def test_cells_of_every_suite(name: str) -> None:
+    """Cells keep the metrics and the label, which are no part of their keys."""
     for cell in plan(SUITES[name]):
         again = from_json(to_json(cell))
         assert (again, again.key, again.label) == (cell, cell.key, cell.label)
 
 
 def chain() -> tuple[Cell, ...]:
-    """Three cells, each of which starts after the one before."""
+    """Plan three cells, each of which starts at the end of the one before."""
     common = dict(tasks=("bilinear",), seeds=3, steps=4, records=2)
     grids = (
         Grid(algorithms=("A = gda",), **common),
@@ -90,58 +89,58 @@ def chain() -> tuple[Cell, ...]:
     return plan(Suite(name="chain", grids=grids))
 
 
-def test_chains_travel() -> None:
-    """A cell brings all that came before it."""
+def test_chains() -> None:
+    """A cell is read back with all cells before it."""
     for cell in chain():
-        same(cell)
+        assert_round_trip(cell)
     assert from_json(to_json(chain()[2])).after.after.label == "A"
 
 
 def test_fields_left_out_take_their_defaults() -> None:
-    """As the identity of a description leaves them out."""
+    """JSON without the fields that are no part of the identity can be read."""
     cell = chain()[0]
     bare = from_canonical(json.loads(json.dumps(canonical(cell.algorithm))), {})
     assert bare == cell.algorithm
 
 
-# ---- classes from outside ----
+# ---- external classes ----
 
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
     """A file with an algorithm."""
     file = tmp_path / "mine.py"
-    file.write_text(OUTSIDE)
+    file.write_text(EXTERNAL)
     return file
 
 
-def test_an_outside_class_travels(mine: Path) -> None:
-    """By the place of its file."""
-    same(ALGORITHMS.build(f"{mine}:Mine[k=3]"))
+def test_an_external_class(mine: Path) -> None:
+    """A class of a file is read back through the path of the file."""
+    assert_round_trip(ALGORITHMS.build(f"{mine}:Mine[k=3]"))
 
 
 def test_an_edited_source_is_refused(mine: Path) -> None:
-    """Also one that is edited beside."""
-    helper = mine.with_name("beside_a.py")
+    """A class is refused if a file that its module imports was edited."""
+    helper = mine.with_name("helper_a.py")
     helper.write_text("x = 1")
-    mine.write_text("import beside_a\n" + OUTSIDE)
+    mine.write_text("import helper_a\n" + EXTERNAL)
     document = to_json(ALGORITHMS.build(f"{mine}:Mine"))
     from_json(document)
     helper.write_text("x = 2")
-    told = child(document)
-    assert "must be the one that was used, mine.py:Mine@" in told
-    assert "Traceback" not in told
+    message = read_in_child(document)
+    assert "must be the one that was used, mine.py:Mine@" in message
+    assert "Traceback" not in message
 
 
-def child(document: str, folder: Path = Path("/")) -> str:
-    """The key of what another process receives, or what it says instead."""
+def read_in_child(document: str, folder: Path = Path("/")) -> str:
+    """Return the digest of what another process reads, or its error message."""
     code = (
         "import sys\n"
         "from mmbench.core.description import digest\n"
         "from mmbench.core.errors import MmbenchError\n"
-        "from mmbench.core.serialization import from_json as received\n"
+        "from mmbench.core.serialization import from_json\n"
         "try:\n"
-        "    print(digest(received(sys.argv[1])))\n"
+        "    print(digest(from_json(sys.argv[1])))\n"
         "except MmbenchError as error:\n"
         "    print(error)"
     )
@@ -155,56 +154,56 @@ def child(document: str, folder: Path = Path("/")) -> str:
     return done.stdout.strip()
 
 
-def test_a_class_imported_from_beside_travels(tmp_path: Path) -> None:
-    """Though no other process can import its module by name."""
-    (tmp_path / "beside_b.py").write_text(OUTSIDE)
-    (tmp_path / "face.py").write_text("from beside_b import Mine")
-    one = ALGORITHMS.build(f"{tmp_path / 'face.py'}:Mine[k=2]")
-    assert child(to_json(one)) == digest(one)
+def test_a_class_imported_from_the_same_folder(tmp_path: Path) -> None:
+    """A class is found whose module another process cannot import by name."""
+    (tmp_path / "helper_b.py").write_text(EXTERNAL)
+    (tmp_path / "face.py").write_text("from helper_b import Mine")
+    algorithm = ALGORITHMS.build(f"{tmp_path / 'face.py'}:Mine[k=2]")
+    assert read_in_child(to_json(algorithm)) == digest(algorithm)
 
 
-def test_a_script_s_own_class_travels(tmp_path: Path) -> None:
-    """Its module is named __main__ there, and nowhere else."""
+def test_a_class_of_a_script(tmp_path: Path) -> None:
+    """A class is found whose module is __main__ in the process that wrote it."""
     script = tmp_path / "script.py"
     script.write_text(
-        OUTSIDE + "\nif __name__ == '__main__':\n"
+        EXTERNAL + "\nif __name__ == '__main__':\n"
         "    from mmbench.core.description import digest\n"
-        "    from mmbench.core.serialization import to_json as sent\n"
-        "    print(digest(Mine()), sent(Mine()))\n"
+        "    from mmbench.core.serialization import to_json\n"
+        "    print(digest(Mine()), to_json(Mine()))\n"
     )
     done = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, check=True
     )
     key, _, document = done.stdout.partition(" ")
-    assert child(document) == key
+    assert read_in_child(document) == key
 
 
-def test_a_class_of_a_package_travels_by_name(tmp_path: Path) -> None:
-    """Its relative imports need the package."""
+def test_a_class_of_a_package_is_imported_by_name(tmp_path: Path) -> None:
+    """A module of a package is imported by name, as its relative imports need."""
     (tmp_path / "kit").mkdir()
     (tmp_path / "kit" / "__init__.py").write_text("")
-    (tmp_path / "kit" / "base.py").write_text(OUTSIDE)
+    (tmp_path / "kit" / "base.py").write_text(EXTERNAL)
     (tmp_path / "kit" / "mine.py").write_text("from .base import Mine")
-    sender = (
+    writer = (
         "from mmbench.algorithms import ALGORITHMS\n"
         "from mmbench.core.description import digest\n"
-        "from mmbench.core.serialization import to_json as sent\n"
+        "from mmbench.core.serialization import to_json\n"
         "one = ALGORITHMS.build('kit.mine:Mine')\n"
-        "print(digest(one), sent(one))"
+        "print(digest(one), to_json(one))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", sender],
+        [sys.executable, "-c", writer],
         capture_output=True,
         text=True,
         check=True,
         cwd=tmp_path,
     )
     key, _, document = done.stdout.partition(" ")
-    assert child(document, tmp_path) == key
+    assert read_in_child(document, tmp_path) == key
 
 
-def test_a_local_class_does_not_travel() -> None:
-    """Nobody else could find it."""
+def test_a_local_class_is_refused() -> None:
+    """A class within a function cannot be found by another process."""
 
     @dataclass(frozen=True, kw_only=True)
     class Local(Algorithm):
@@ -215,24 +214,24 @@ def test_a_local_class_does_not_travel() -> None:
         def step(self, oracle: Any, z: Any, state: Any) -> Any:
             return z, state
 
-    assert "<locals>.Local' must name a Python file" in child(to_json(Local()))
+    assert "<locals>.Local' must name a Python file" in read_in_child(to_json(Local()))
 
 
 def test_two_modules_of_one_name_are_refused(tmp_path: Path) -> None:
-    """Python keeps one of each name: the second file would run with the first's."""
+    """Python keeps one module of each name, so the second would not be read."""
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "beside_c.py").write_text(f"x = {folder!r}")
-        (tmp_path / folder / "mine.py").write_text("import beside_c\n" + OUTSIDE)
+        (tmp_path / folder / "helper_c.py").write_text(f"x = {folder!r}")
+        (tmp_path / folder / "mine.py").write_text("import helper_c\n" + EXTERNAL)
     load_external(f"{tmp_path / 'a' / 'mine.py'}:Mine")
     for _ in range(2):
-        with pytest.raises(DescriptionError, match=r"both named beside_c\. Rename one"):
+        with pytest.raises(DescriptionError, match=r"both named helper_c\. Rename one"):
             load_external(f"{tmp_path / 'b' / 'mine.py'}:Mine")
-    (tmp_path / "a" / "other.py").write_text("import beside_c\n" + OUTSIDE)
+    (tmp_path / "a" / "other.py").write_text("import helper_c\n" + EXTERNAL)
     load_external(f"{tmp_path / 'a' / 'other.py'}:Mine")
 
 
-# ---- what must not be made ----
+# ---- documents that are refused ----
 
 GDA = canonical(ALGORITHMS.build("gda"), whole=True)
 
@@ -243,19 +242,19 @@ def with_class(name: str) -> dict[str, Any]:
 
 BAD = {
     "os:system": with_class("os:system"),
-    "a module that would speak": with_class("this:Zen"),
-    "a function of mmbench": with_class("mmbench.core.transport:rebuilt"),
+    "a module that prints": with_class("this:Zen"),
+    "a function of mmbench": with_class("mmbench.core.serialization:to_json"),
     "a class that is no description": with_class("mmbench.core.oracle:Oracle"),
-    "what mmbench imports": with_class("mmbench.core.description:Path"),
-    "a module that looks like it": with_class("mmbench_evil:Mine"),
+    "a name that mmbench imports": with_class("mmbench.core.description:Path"),
+    "a module with a similar name": with_class("mmbench_evil:Mine"),
     "no module": with_class("mmbench.none:Mine"),
     "no class": with_class("mmbench.algorithms.gda:None"),
     "relative": with_class("mmbench..os:system"),
     "nul": with_class("mmbench.\0:x"),
     "empty": with_class(""),
-    "another place of the class": with_class("mmbench.plan:Task"),
-    "outside without a place": with_class("mine.py:Mine@0123456789abcdef"),
-    "no text as class": {"class": ["os:system"], "version": 1},
+    "another module of the class": with_class("mmbench.plan:Task"),
+    "external without a location": with_class("mine.py:Mine@0123456789abcdef"),
+    "class that is not text": {"class": ["os:system"], "version": 1},
     "no class at all": {"version": 1},
     "abstract": with_class("mmbench.algorithms.base:Algorithm"),
     "no version": {"class": GDA["class"]},
@@ -273,38 +272,37 @@ BAD = {
 def test_bad_descriptions_are_refused(
     case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a sentence, and nothing outside mmbench is imported."""
-    asked: list[str] = []
+    """The error is one sentence, and no external module is imported."""
+    imported: list[str] = []
     real = __import__("importlib").import_module
 
     def watched(name: str, *rest: Any) -> Any:
-        asked.append(name)
+        imported.append(name)
         return real(name, *rest)
 
     monkeypatch.setattr("importlib.import_module", watched)
     before = set(sys.modules)
-    with pytest.raises(DescriptionError) as told:
+    with pytest.raises(DescriptionError) as caught:
         from_canonical(json.loads(json.dumps(BAD[case])), {})
-    assert len(str(told.value).splitlines()) == 1
-    assert all(name.partition(".")[0] == "mmbench" for name in asked)
-    assert {one for one in set(sys.modules) - before if "mmbench" not in one} == set()
+    assert len(str(caught.value).splitlines()) == 1
+    assert all(name.partition(".")[0] == "mmbench" for name in imported)
+    assert all("mmbench" in name for name in set(sys.modules) - before)
 
 
 @pytest.mark.parametrize(
     "document",
-    ["", "[]", "{}", "null", '{"value": 3}', "[1, 2", '{"places": {}}', "\0"],
+    ["", "[]", "{}", "null", '{"value": 3}', "[1, 2", '{"locations": {}}', "\0"],
 )
-def test_what_is_no_document_is_refused(document: str) -> None:
-    """Whatever it is."""
-    with pytest.raises(DescriptionError, match="must be sent as JSON"):
+def test_other_documents_are_refused(document: str) -> None:
+    """Text that `to_json` did not write is refused."""
+    with pytest.raises(
+        DescriptionError, match="must be JSON with a value and locations"
+    ):
         from_json(document)
 
 
-def test_a_place_with_another_class_is_refused(mine: Path) -> None:
-    """The reference says which class it was."""
+def test_a_location_with_another_class_is_refused(mine: Path) -> None:
+    """The class at a location must be the one of the reference."""
     reference = reference_of(type(ALGORITHMS.build(f"{mine}:Mine")))
-    other: Callable[[], Any] = lambda: from_canonical(
-        {"class": reference, "version": 1}, {reference: f"{mine}:Cost"}
-    )
     with pytest.raises(DescriptionError, match="must name a description"):
-        other()
+        from_canonical({"class": reference, "version": 1}, {reference: f"{mine}:Cost"})

@@ -1,4 +1,4 @@
-"""Which files an outside module is made of, and what their digest depends on."""
+"""The source files of an external module, and what their digest depends on."""
 
 import ast
 import shutil
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mmbench.core.source_files import source_digest, sources
+from mmbench.core.source_files import collect_source_files, source_digest
 
 
-def written(folder: Path, files: Mapping[str, str]) -> Path:
-    """Files under a folder; the first one of them."""
+def write_files(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write files under a folder, and return the path of the first."""
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
@@ -19,17 +19,21 @@ def written(folder: Path, files: Mapping[str, str]) -> Path:
 
 
 def names(file: Path, folder: Path) -> set[str]:
-    """Sources of a file, as named from a folder."""
-    return {one.relative_to(folder.resolve()).as_posix() for one in sources(file)}
+    """Return the source files of a file, relative to a folder."""
+    sources = collect_source_files(file)
+    return {source.relative_to(folder.resolve()).as_posix() for source in sources}
 
 
 CASES = {
-    "alone": ({"mine.py": "import torch, os.path\nfrom math import pi"}, {"mine.py"}),
-    "plain": (
-        {"mine.py": "import helper", "helper.py": "", "stranger.py": ""},
+    "no local import": (
+        {"mine.py": "import torch, os.path\nfrom math import pi"},
+        {"mine.py"},
+    ),
+    "local import": (
+        {"mine.py": "import helper", "helper.py": "", "unrelated.py": ""},
         {"mine.py", "helper.py"},
     ),
-    "in turn, and in functions": (
+    "indirect, and in functions": (
         {
             "mine.py": "def f():\n    from helper import g",
             "helper.py": "if True:\n    import deeper as d",
@@ -49,7 +53,7 @@ CASES = {
             "kit/parts/one.py": "",
             "kit/two.py": "",
             "kit/three.py": "",
-            "kit/stranger.py": "",
+            "kit/unrelated.py": "",
         },
         {
             "mine.py",
@@ -78,7 +82,7 @@ CASES = {
             "kit/three.py",
         },
     ),
-    # Its folder is searched first when it is loaded by its path.
+    # The folder of a file is searched first when it is loaded by its path.
     "bare name within a package": (
         {"kit/mine.py": "import helper", "kit/__init__.py": "", "kit/helper.py": ""},
         {"kit/mine.py", "kit/helper.py"},
@@ -91,7 +95,7 @@ CASES = {
         {"mine.py": "import helper", "helper.py": "import other(", "other.py": ""},
         {"mine.py", "helper.py"},
     ),
-    "no text": (
+    "not text": (
         {"mine.py": "import helper", "helper.py": "\0"},
         {"mine.py", "helper.py"},
     ),
@@ -99,7 +103,7 @@ CASES = {
         {"in/mine.py": "from .. import helper\nfrom ..... import far", "helper.py": ""},
         {"in/mine.py"},
     ),
-    "a star": (
+    "star import": (
         {"mine.py": "from helper import *", "helper.py": ""},
         {"mine.py", "helper.py"},
     ),
@@ -108,27 +112,27 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_sources(case: str, tmp_path: Path) -> None:
-    """What is imported from beside a file, directly or not, and nothing else."""
+    """Local files are found that are imported, directly or not, and no others."""
     files, expected = CASES[case]
-    assert names(written(tmp_path, files), tmp_path) == expected
+    assert names(write_files(tmp_path, files), tmp_path) == expected
 
 
 def test_source_too_deep_to_be_read(tmp_path: Path) -> None:
-    """Python's parser gives up on it, and so is no reason to fail here."""
-    file = written(tmp_path, {"mine.py": f"x = {'-' * 100_000}1"})
+    """A file that Python's parser cannot read has no imports, and raises nothing."""
+    file = write_files(tmp_path, {"mine.py": f"x = {'-' * 100_000}1"})
     with pytest.raises((MemoryError, RecursionError)):
         ast.parse(file.read_text())
     assert names(file, tmp_path) == {"mine.py"}
 
 
 def test_links_go_by_the_names_that_import_them(tmp_path: Path) -> None:
-    """A linked helper lies elsewhere, and counts."""
-    file = written(tmp_path / "a", {"mine.py": "import helper"})
-    there = written(tmp_path / "b", {"kept.py": "x = 1"})
-    (tmp_path / "a" / "helper.py").symlink_to(there)
+    """A linked helper of another folder is part of the digest."""
+    file = write_files(tmp_path / "a", {"mine.py": "import helper"})
+    target = write_files(tmp_path / "b", {"kept.py": "x = 1"})
+    (tmp_path / "a" / "helper.py").symlink_to(target)
     assert names(file, tmp_path / "a") == {"mine.py", "helper.py"}
     before = source_digest(file)
-    there.write_text("x = 2")
+    target.write_text("x = 2")
     assert source_digest(file) != before
 
 
@@ -137,30 +141,30 @@ FILES = {
     "helper.py": "x = 1",
     "kit/__init__.py": "",
     "kit/one.py": "y = 1",
-    "stranger.py": "",
+    "unrelated.py": "",
 }
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_digest_follows_its_sources(name: str, tmp_path: Path) -> None:
-    """It changes with every source and with no other file."""
-    file = written(tmp_path, FILES)
+def test_the_digest_depends_on_its_sources(name: str, tmp_path: Path) -> None:
+    """The digest changes with every source and with no other file."""
+    file = write_files(tmp_path, FILES)
     before = source_digest(file)
     assert source_digest(file) == before
     (tmp_path / name).write_text(FILES[name] + "\n")
-    assert (source_digest(file) != before) == (name != "stranger.py")
+    assert (source_digest(file) != before) == (name != "unrelated.py")
 
 
-def test_the_digest_is_of_files_and_not_of_their_place(tmp_path: Path) -> None:
-    """A copy in another folder is the same; a name that moved is not."""
-    before = source_digest(written(tmp_path / "a", FILES))
+def test_the_digest_does_not_depend_on_the_folder(tmp_path: Path) -> None:
+    """A copy in another folder has the same digest, a renamed file another one."""
+    before = source_digest(write_files(tmp_path / "a", FILES))
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     assert source_digest(tmp_path / "b" / "mine.py") == before
     (tmp_path / "b" / "kit" / "one.py").rename(tmp_path / "b" / "kit" / "two.py")
     assert source_digest(tmp_path / "b" / "mine.py") != before
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    """The caller is told."""
+def test_a_missing_file(tmp_path: Path) -> None:
+    """A missing file raises an error."""
     with pytest.raises(FileNotFoundError):
         source_digest(tmp_path / "none.py")

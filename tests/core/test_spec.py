@@ -1,4 +1,4 @@
-"""Specs such as `gda[step_size=0.1]`, parsed."""
+"""Specs: parsing `name[field=value,...]`."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from mmbench.core.spec import Reference, parse
 
 
 @pytest.mark.parametrize(
-    ("written", "expected"),
+    ("spec", "expected"),
     [
         ("gda", Reference("gda", {})),
         ("  gda  ", Reference("gda", {})),
@@ -27,6 +27,6 @@ from mmbench.core.spec import Reference, parse
         ("/a b/y.py:Mine", Reference("/a b/y.py:Mine", {})),
     ],
 )
-def test_parse(written: str, expected: Reference) -> None:
-    """Specs hold names, numbers, pairs, truth values and nested specs."""
-    assert parse(written) == expected
+def test_parse(spec: str, expected: Reference) -> None:
+    """Names, numbers, pairs, truth values and nested specs are parsed."""
+    assert parse(spec) == expected

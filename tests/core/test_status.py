@@ -1,12 +1,12 @@
-"""Statuses of runs."""
+"""Statuses: their meanings, and which of them are failures."""
 
 from mmbench.core.status import Status
 
 
 def test_statuses_have_meanings() -> None:
-    """Each status has a sentence, and those of broken runs are marked as dead."""
+    """Each status has a sentence; those of broken runs are failures."""
     assert all(status.meaning.endswith(".") for status in Status)
-    dead = {status for status in Status if status.dead}
-    numbers = {Status.DIVERGED, Status.NONFINITE}
-    assert dead == numbers | {Status.TIMEOUT, Status.MEMORY, Status.ERROR}
+    failures = {status for status in Status if status.is_failure}
+    numerical = {Status.DIVERGED, Status.NONFINITE}
+    assert failures == numerical | {Status.TIMEOUT, Status.MEMORY, Status.ERROR}
     assert str(Status.NONFINITE) == "nonfinite"

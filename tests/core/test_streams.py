@@ -1,4 +1,4 @@
-"""Streams: one per run and purpose, whatever else is drawn."""
+"""Streams: the draws of a run depend on its seed and purpose alone."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmbench.core.streams import CHUNK_LIMIT, Stream, chunk_length, generator
+from mmbench.core.streams import MAX_CHUNK_LENGTH, Stream, chunk_length, generator
 
 CPU = torch.device("cpu")
 
@@ -20,7 +20,7 @@ class Pair(NamedTuple):
 
 
 def draw(random: torch.Generator, count: int) -> Pair:
-    """So many consecutive pairs of one run."""
+    """Draw consecutive pairs of one run."""
     normal = torch.randn(count, 3, generator=random)
     return Pair(normal, torch.randint(9, (count,), generator=random))
 
@@ -31,19 +31,19 @@ def stream(seeds: tuple[int, ...], purpose: str = "data", chunk: int = 4) -> Str
 
 
 @pytest.mark.parametrize("seeds", [(5,), (5, 1), (1, 2, 5), (5, 5)])
-def test_a_run_sees_its_own_draws(seeds: tuple[int, ...]) -> None:
-    """Alone or beside others, in any place: the same bits."""
-    alone, among = stream((5,)), stream(seeds)
+def test_draws_do_not_depend_on_the_batch(seeds: tuple[int, ...]) -> None:
+    """A run has the same bits by itself and at any position in a batch."""
+    single, batch = stream((5,)), stream(seeds)
     for _ in range(11):
-        one, many = alone.next(), among.next()
+        expected, values = single.next(), batch.next()
         for i, seed in enumerate(seeds):
             if seed == 5:
-                assert torch.equal(many.normal[i], one.normal[0])
-                assert torch.equal(many.whole[i], one.whole[0])
+                assert torch.equal(values.normal[i], expected.normal[0])
+                assert torch.equal(values.whole[i], expected.whole[0])
 
 
 def test_chunks_are_drawn_as_declared() -> None:
-    """Values come in the order of one draw of a chunk after the other."""
+    """Values come in the order in which whole chunks are drawn."""
     random, drawn = generator(7, "data"), stream((7,), chunk=4)
     chunks = [draw(random, 4) for _ in range(2)]
     for i in range(8):
@@ -51,7 +51,7 @@ def test_chunks_are_drawn_as_declared() -> None:
 
 
 def test_shapes_have_the_runs_axis_first() -> None:
-    """A value has runs first, whatever follows."""
+    """The leading axis of every value is that of the runs."""
     value = stream((1, 2, 3)).next()
     assert isinstance(value, Pair)
     assert value.normal.shape == (3, 3)
@@ -60,19 +60,20 @@ def test_shapes_have_the_runs_axis_first() -> None:
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 @settings(max_examples=50, deadline=None)
-def test_seeds_and_purposes_are_apart(one: int, other: int) -> None:
-    """Another seed or purpose, other numbers; the same, the same."""
+def test_seeds_and_purposes_differ(first: int, second: int) -> None:
+    """Equal seeds and purposes give equal numbers, others different ones."""
 
     def numbers(seed: int, purpose: str) -> list[float]:
         return torch.rand(4, generator=generator(seed, purpose)).tolist()
 
-    assert numbers(one, "data") == numbers(one, "data")
-    assert numbers(one, "data") != numbers(one, "start")
-    assert (numbers(one, "data") == numbers(other, "data")) == (one == other)
+    assert numbers(first, "data") == numbers(first, "data")
+    assert numbers(first, "data") != numbers(first, "start")
+    same = numbers(first, "data") == numbers(second, "data")
+    assert same == (first == second)
 
 
 def test_purposes_are_uncorrelated() -> None:
-    """Over many seeds, starts say nothing about data, nor one seed about the next."""
+    """Over many seeds, purposes are uncorrelated, and so are seed and next seed."""
     purposes = ("start", "data", "algorithm/uniform/1", "evaluation")
     table = torch.stack(
         [
@@ -86,7 +87,7 @@ def test_purposes_are_uncorrelated() -> None:
     assert table.mean(dim=1).abs().max() < 0.1
 
 
-def test_torchs_generator_is_left_alone() -> None:
+def test_the_global_generator_is_not_used() -> None:
     """Nothing is drawn from, or seeded in, the global generator."""
     before = torch.get_rng_state()
     stream((1, 2)).next()
@@ -94,8 +95,8 @@ def test_torchs_generator_is_left_alone() -> None:
 
 
 def test_chunk_lengths() -> None:
-    """Powers of two, sixteen for small minibatches, one for huge ones."""
-    assert chunk_length(0) == chunk_length(100) == CHUNK_LIMIT == 16
+    """Lengths are powers of two, from sixteen for small minibatches to one."""
+    assert chunk_length(0) == chunk_length(100) == MAX_CHUNK_LENGTH == 16
     assert chunk_length(2**14) == 16
     assert chunk_length(2**14 + 1) == 8
     assert chunk_length(2**18) == 1

@@ -1,4 +1,4 @@
-"""Layouts on a flat vector, and keeping rows."""
+"""Layouts on flat vectors, and choosing between the rows of two states."""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmbench.core.vectors import ALIGNMENT, Layout, aligned, dot, keep
+from mmbench.core.vectors import ALIGNMENT, Layout, aligned_size, dot, keep
 
 SHAPES = st.dictionaries(
     st.text("abc", min_size=1, max_size=3),
@@ -34,10 +34,10 @@ def test_split_and_join_are_inverse(shapes: dict) -> None:
 
 
 @given(st.integers(0, 1000))
-def test_aligned(size: int) -> None:
-    """The next multiple, and no more than that."""
-    assert aligned(size) % ALIGNMENT == 0
-    assert size <= aligned(size) < size + ALIGNMENT
+def test_aligned_size(size: int) -> None:
+    """Sizes are rounded up to the next multiple of the alignment."""
+    assert aligned_size(size) % ALIGNMENT == 0
+    assert size <= aligned_size(size) < size + ALIGNMENT
 
 
 def test_padding_has_no_gradient() -> None:
@@ -49,7 +49,7 @@ def test_padding_has_no_gradient() -> None:
 
 
 def test_keep_reaches_nested_states() -> None:
-    """Rows are chosen in every tensor, named tuples stay what they are."""
+    """Rows are chosen in every tensor of nested tuples; None stays."""
     on = torch.tensor([True, False])
     new = (torch.ones(2), (torch.ones(2, 3), ()), None)
     old = (torch.zeros(2), (torch.zeros(2, 3), ()), None)
@@ -60,20 +60,20 @@ def test_keep_reaches_nested_states() -> None:
     assert kept[2] is None
 
 
-def test_keep_takes_no_nan_from_the_other_side() -> None:
-    """A row that is not kept may hold anything."""
+def test_keep_takes_no_nan_from_rows_not_kept() -> None:
+    """NaN and infinity in rows that are not kept do not spread."""
     on = torch.tensor([True, False])
     kept = keep(on, torch.tensor([1.0, torch.nan]), torch.tensor([torch.inf, 2.0]))
     assert kept.tolist() == [1, 2]
 
 
 def test_keep_preserves_whole_numbers() -> None:
-    """Counters stay counters."""
+    """Integer tensors keep their dtype."""
     on = torch.tensor([True, False])
     assert keep(on, torch.tensor([2, 2]), torch.tensor([1, 1])).dtype == torch.int64
 
 
 def test_dot() -> None:
-    """One number for each run."""
+    """The inner product has one number for each run."""
     a = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert dot(a, 2 * a).tolist() == [10, 50]

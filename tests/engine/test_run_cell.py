@@ -246,7 +246,7 @@ class Killed(BaseException):
 class MemorySlot(CheckpointSlot):
     """A checkpoint slot in memory, written every step, that raises at a given write."""
 
-    every = 0.0
+    interval_seconds = 0.0
 
     def __init__(self, raises_at: int = -1) -> None:
         self.content: bytes | None = None

@@ -40,7 +40,7 @@ def test_each_pair_is_a_run(words: str) -> None:
             metrics=metrics_for(task, [METRICS.build("distance")]),
         )
         run = run_cell(cell, EAGER)
-        if run.status[0].dead:
+        if run.status[0].is_failure:
             assert (row.status, row.stopped_at) == (run.status[0], run.stopped_at[0])
         else:
             assert (row.status, row.stopped_at) == ("finished", 60)

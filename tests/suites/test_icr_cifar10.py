@@ -1,4 +1,4 @@
-"""The suites on CIFAR10, shrunk, from the command line to the report."""
+"""The suites on CIFAR10: their settings, and small runs of them up to the report."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ CONTROLS = ["WGAN-NOREG+Adam", "WGAN-SN+ACGD"]
 
 @pytest.mark.parametrize("name", ["icr_cifar10", "icr_cifar10_small"])
 def test_settings_are_those_of_the_table(name: str) -> None:
-    """Loss, penalties, normalisation, rate and critic steps of every row."""
+    """Every row has its loss, penalties, normalisation, step size and critic steps."""
     cells = plan(SUITES[name])
     assert [cell.label.replace(" + ", "+") for cell in cells] == TABLE + CONTROLS
     for cell in cells:
@@ -62,16 +62,16 @@ def test_settings_are_those_of_the_table(name: str) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A folder with made-up images."""
+    """Return a folder with generated images."""
     return str(fake_cifar10(tmp_path, monkeypatch, train=200, test=100))
 
 
 def test_small_suites_run_and_are_reported(tmp_path: Path, data: str) -> None:
-    """Every setting ends, is measured, stored and shown; a second run computes none."""
+    """Every setting is run, measured, stored and shown; a second run computes none."""
     store, out = str(tmp_path / "store"), tmp_path / "report"
     for name in ("icr_cifar10_small", "icr_figure5_small"):
-        words = ["run", name, "--store", store, "--data-dir", data]
-        result = CliRunner().invoke(main, words)
+        arguments = ["run", name, "--store", store, "--data-dir", data]
+        result = CliRunner().invoke(main, arguments)
         assert result.exit_code == 0, result.output
     frame = load(store)
     planned = [
@@ -100,7 +100,7 @@ def test_small_suites_run_and_are_reported(tmp_path: Path, data: str) -> None:
 
 
 def check_figure5(store: Store) -> None:
-    """Checkpoints are of one training; discriminators are new, generators are not."""
+    """Check that checkpoints are of one training and only discriminators are new."""
     early, late, *against = plan(SUITES["icr_figure5_small"])
     frames = {
         cell.label: store.frame(cell.key).set_index(["seed", "step"])
@@ -108,11 +108,11 @@ def check_figure5(store: Store) -> None:
     }
     for name in ("loss_x", "loss_y"):
         for seed in early.seeds:
-            one, other = (
+            shorter, longer = (
                 frames[cell.label].loc[(seed, early.steps), name]
                 for cell in (early, late)
             )
-            assert one == other
+            assert shorter == longer
     split = early.task.build(Placement()).dim_x
     for cell in against:
         before = store.iterates(cell.after.key)["z"][-1]

@@ -1,4 +1,4 @@
-"""suite.toml: the same objects as a built-in suite, and one sentence for each fault."""
+"""A suite.toml gives the objects of a built-in suite, or one sentence of error."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from mmbench.suites.toml import load_suite
 
 GOOD = """
 name = "mine"
-title = "Mine against the usual ones"
+title = "My method against GDA"
 
 [[grid]]
 tasks = ["bilinear", "quadratic"]
@@ -28,7 +28,7 @@ tasks = ["dirac_gan"]
 algorithms = ["omd"]
 """
 
-OUTSIDE = """
+EXTERNAL = """
 from dataclasses import dataclass
 from mmbench.algorithms.gda import GDA
 
@@ -47,7 +47,7 @@ def write(folder: Path, content: str | bytes, name: str = "suite.toml") -> Path:
 def test_a_file_gives_the_objects_that_python_would(tmp_path: Path) -> None:
     assert load_suite(write(tmp_path, GOOD)) == Suite(
         name="mine",
-        title="Mine against the usual ones",
+        title="My method against GDA",
         grids=(
             Grid(
                 tasks=("bilinear", "quadratic"),
@@ -78,7 +78,7 @@ def test_labels_reach_the_cells(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "entry",
     [
         '"sub dir/mine.py:Mine"',
         '"M = sub dir/mine.py:Mine"',
@@ -87,14 +87,14 @@ def test_labels_reach_the_cells(tmp_path: Path) -> None:
     ],
 )
 def test_files_are_found_from_the_folder_of_the_suite(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
 ) -> None:
     (tmp_path / "sub dir").mkdir()
-    write(tmp_path, OUTSIDE, "sub dir/mine.py")
-    path = write(tmp_path, f'[[grid]]\ntasks=["bilinear"]\nalgorithms=[{words}]')
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
+    write(tmp_path, EXTERNAL, "sub dir/mine.py")
+    path = write(tmp_path, f'[[grid]]\ntasks=["bilinear"]\nalgorithms=[{entry}]')
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(other)
     (cell,) = plan(load_suite(path))
     assert type(cell.algorithm).__name__ == "Mine"
     monkeypatch.chdir(tmp_path)
@@ -102,8 +102,8 @@ def test_files_are_found_from_the_folder_of_the_suite(
     assert again.key == cell.key
 
 
-def test_an_absolute_file_stays(tmp_path: Path) -> None:
-    file = write(tmp_path, OUTSIDE, "mine.py")
+def test_an_absolute_path_is_not_changed(tmp_path: Path) -> None:
+    file = write(tmp_path, EXTERNAL, "mine.py")
     (tmp_path / "deep").mkdir()
     path = write(
         tmp_path / "deep", f'[[grid]]\ntasks=["bilinear"]\nalgorithms=["{file}:Mine"]'
@@ -113,11 +113,11 @@ def test_an_absolute_file_stays(tmp_path: Path) -> None:
 
 ONE = '[[grid]]\ntasks=["bilinear"]\nalgorithms=["gda"]\n'
 
-FAULTS = {
+ERRORS = {
     "unknown key": ('nmae = "x"\n' + ONE, "'nmae'. Did you mean 'name'?"),
     "unknown key of a grid": (ONE + "seed = 3", "'seed'. Did you mean 'seeds'?"),
-    "no grid": ('name = "x"', "headed [[grid]], at least one; got none"),
-    "one table": ('[grid]\ntasks=["bilinear"]', "headed [[grid]]"),
+    "no grid": ('name = "x"', "at least one table with the heading [[grid]]; got none"),
+    "one table": ('[grid]\ntasks=["bilinear"]', "with the heading [[grid]]"),
     "grid of numbers": ("grid = [3]", "[[grid]] 1 must be a table; got 3"),
     "empty grids": ("grid = []", "at least one"),
     "no algorithms": ('[[grid]]\ntasks=["bilinear"]', "algorithms is missing"),
@@ -128,7 +128,7 @@ FAULTS = {
     "zero seeds": (ONE + "seeds = 0", "at least 1 and at most 1e+06; got 0"),
     "wrong dtype": (ONE + 'dtype = "half"', "'float32' or 'float64'; got 'half'"),
     "name is no text": ("name = 3\n" + ONE, "Suite.name must be printable text; got 3"),
-    "label without words": (
+    "label without algorithm": (
         '[[grid]]\ntasks=["bilinear"]\nalgorithms=[{label="x"}]',
         "algorithm of an algorithm must be text; got None",
     ),
@@ -136,7 +136,7 @@ FAULTS = {
         '[[grid]]\ntasks=["bilinear"]\nalgorithms=[{lable="x", algorithm="gda"}]',
         "Did you mean 'label'?",
     ),
-    "label in the words": (
+    "label in the algorithm": (
         '[[grid]]\ntasks=["bilinear"]\nalgorithms=[{label="x", algorithm="y = gda"}]',
         "must not hold ' = '",
     ),
@@ -145,25 +145,25 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_one_sentence_that_names_the_file(
-    tmp_path: Path, fault: str
+@pytest.mark.parametrize("case", ERRORS)
+def test_an_error_is_one_sentence_that_names_the_file(
+    tmp_path: Path, case: str
 ) -> None:
-    content, said = FAULTS[fault]
+    content, expected = ERRORS[case]
     path = write(tmp_path, content)
     with pytest.raises(DescriptionError) as caught:
         load_suite(path)
     message = str(caught.value)
-    assert said in message
+    assert expected in message
     assert str(path) in message
     assert "\n" not in message
 
 
-def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DescriptionError, match="No such file"):
         load_suite(tmp_path / "none.toml")
 
 
-def test_a_folder_is_a_sentence(tmp_path: Path) -> None:
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DescriptionError, match="Is a directory"):
         load_suite(tmp_path)
