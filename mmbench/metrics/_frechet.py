@@ -109,9 +109,8 @@ def frechet_at_infinity(
         random: generator that draws the subsets, on the CPU.
     """
     count = len(samples)
-    lengths = (
-        torch.linspace(max(2, _SMALLEST_SHARE * count), count, sizes).round().long()
-    )
+    smallest = max(2, _SMALLEST_SHARE * count)
+    lengths = torch.linspace(smallest, count, sizes).round().long()
     distances = []
     for length in lengths.tolist():
         chosen = torch.randperm(count, generator=random)[:length]

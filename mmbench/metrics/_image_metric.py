@@ -1,4 +1,4 @@
-"""The base classes of image metrics: features, column names and the score of real data."""
+"""The base classes of image metrics."""
 
 from abc import abstractmethod
 from collections.abc import Mapping

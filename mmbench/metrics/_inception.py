@@ -148,7 +148,7 @@ class Inception:
         was published with logits that leave the bias out.
 
         Args:
-            images: images from 0 to 255, with one channel or three, on the weights' device.
+            images: pixels from 0 to 255, one channel or three, on the weights' device.
         """
         with torch.no_grad():
             batches = images.split(_BATCH_IMAGES)
@@ -161,7 +161,7 @@ class Inception:
         """Return the features, in float32.
 
         Args:
-            images: images from 0 to 255, with one channel or three, on the weights' device.
+            images: pixels from 0 to 255, one channel or three, on the weights' device.
         """
         return self.features_and_logits(images)[0]
 
@@ -171,7 +171,7 @@ class Inception:
         """Return the probability of each class, in float32, from logits without bias.
 
         Args:
-            images: images from 0 to 255, with one channel or three, on the weights' device.
+            images: pixels from 0 to 255, one channel or three, on the weights' device.
         """
         return self.features_and_logits(images)[1].softmax(1)
 

@@ -48,7 +48,8 @@ class FrechetInfinity(ReferenceMetric):
         super().check()
         if self.count < MIN_IMAGES:
             raise DescriptionError(
-                f"FrechetInfinity.count must be at least {MIN_IMAGES}; got {self.count}."
+                f"FrechetInfinity.count must be at least {MIN_IMAGES}; "
+                f"got {self.count}."
             )
 
     @property

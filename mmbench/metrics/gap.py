@@ -30,9 +30,7 @@ class Gap(IterateMetric):
         Variational Inequalities and Related Problems.
     """
 
-    radius: Positive = (
-        10.0  # more than twice the norm of nearly all standard starting points
-    )
+    radius: Positive = 10.0  # more than twice the norm of nearly all starts
 
     needs = frozenset({Capability.SADDLE_GAP})
 

@@ -23,8 +23,8 @@ class KernelDistance(ReferenceMetric):
 
         MMD² = E k(a, a') + E k(b, b') − 2 E k(a, b),   k(a, b) = (a · b / dim + 1)³
 
-    a and a' are features of different generated images, b and b' of different real ones.
-    The estimate is averaged over random subsets of both. The column is
+    a and a' are features of different generated images, b and b' of different real
+    images. The estimate is averaged over random subsets of both. The column is
     `kd_<network>_<count>`, or `kid_<count>` for the canonical Inception only. Lower is
     better. The estimator is unbiased at any number of images, so the value may be
     negative if the distributions agree.

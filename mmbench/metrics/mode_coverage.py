@@ -33,13 +33,13 @@ class ModeCoverage(IterateMetric):
         visual: at least 5 % of the samples within 0.3, as a scatter plot shows it
 
     The columns `modes` (visual), `modes_strict` and `modes_loose` hold the counts.
-    `modes_lenient` (1 % of the samples within 0.35) was chosen after looking at samples,
-    to agree with published counts by eye; it is no independent evidence. `near_mode` is
-    the share of samples within 0.3 of a mode, `high_quality` the share within 3
-    standard deviations of the nearest; a perfect sampler in the plane has a share of
-    98.889 %. In all of these, higher is better. `mode_tv`, from 0 to 1, needs no
-    threshold: it is the total variation distance between the shares of samples nearest
-    to each mode and the modes' own shares; lower is better.
+    `modes_lenient` (1 % of the samples within 0.35) was chosen after looking at
+    samples, to agree with published counts by eye; it is no independent evidence.
+    `near_mode` is the share of samples within 0.3 of a mode, `high_quality` the share
+    within 3 standard deviations, which is 98.889 % for a perfect sampler in the plane.
+    In all of these, higher is better. `mode_tv`, from 0 to 1, needs no threshold: it is
+    the total variation distance between the shares of samples nearest to each mode and
+    the modes' own shares; lower is better.
 
     Args:
         samples: number of samples of each run at each record.

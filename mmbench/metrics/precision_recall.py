@@ -156,7 +156,7 @@ def squared_radii(
 def _distance_blocks(
     a: Float64[Tensor, "count_a dim"], b: Float64[Tensor, "count_b dim"]
 ) -> Iterator[tuple[int, Float64[Tensor, "rows count_b"]]]:
-    """Yield squared distances in blocks of rows, each with the index of its first row."""
+    """Yield blocks of rows of squared distances, with the index of the first row."""
     centre = b.mean(0)  # near the origin, products round less
     a, b = a - centre, b - centre
     b_squares = b.square().sum(1)

@@ -18,10 +18,10 @@ MIN_RECORDS = 4
 class Rate(TrajectoryMetric):
     """Factor by which a distance shrinks (below 1) or grows (above 1) in one step.
 
-    The column is named after `of`, `distance_rate` by default; lower is better. The rate
-    is the exponential of the Theil-Sen slope of the logarithm, over the records with
-    values between 1e-12 and 1e-2 of the first; over the second half of the run if
-    fewer than four records are in this range. NaN where fewer than two values are
+    The column is named after `of`, `distance_rate` by default; lower is better. The
+    rate is the exponential of the Theil-Sen slope of the logarithm, over the records
+    with values between 1e-12 and 1e-2 of the first; over the second half of the run if
+    fewer than four records are in this range. It is NaN if fewer than two values are
     positive.
 
     Args:
@@ -46,7 +46,7 @@ class Rate(TrajectoryMetric):
 
 
 def estimate_rate(steps: np.ndarray, values: np.ndarray) -> float:
-    """Return the factor in one step of a run, or NaN for fewer than two positive values.
+    """Return a run's factor in one step; NaN for fewer than two positive values.
 
     Args:
         steps: step of each record, shape (records,).

@@ -15,8 +15,8 @@ class Worst(TrajectoryMetric):
     """Largest value of a column over the records in the last tenth of the steps.
 
     The column is named after `of`, `distance_worst` by default, and is in the unit of
-    the original column; lower is better. A cycling run passes close to solutions without
-    staying there, so the value at a single record can be misleadingly small.
+    the original column; lower is better. A cycling run passes close to solutions
+    without staying there, so a single record can be misleadingly good.
 
     Args:
         of: name of the original column.
