@@ -23,20 +23,24 @@ def listing() -> None:
     from mmbench.cli._console import console, show, table
     from mmbench.metrics import _cifar_classifier, _classifier
     from mmbench.metrics._inception import CLASSES, FEATURES
-    from mmbench.metrics._inception_file import ORIGINAL_SHA256, ORIGINAL_URL, kept
+    from mmbench.metrics._inception_file import (
+        ORIGINAL_SHA256,
+        ORIGINAL_URL,
+        find_weights,
+    )
 
     rows = table("name", "takes", "features", "classes", "accuracy", "SHA-256", "from")
     cifar = _cifar_classifier.load()
     trained = [("cifar10cnn", "colour 32×32", 256, cifar.facts, cifar.sha256)]
-    for dataset, kind in _classifier.KINDS.items():
+    for dataset, config in _classifier.CONFIGS.items():
         facts = _classifier.load(dataset).facts
-        side = f"grey {kind.side}×{kind.side}"
-        trained.append((f"{dataset}cnn", side, kind.hidden, facts, kind.sha256))
+        side = f"grey {config.side}×{config.side}"
+        trained.append((f"{dataset}cnn", side, config.hidden, facts, config.sha256))
     for name, takes, width, facts, sha256 in trained:
         accuracy = f"{facts['test_accuracy']:.2%}"
         source = f"shipped; {facts['command']}"
         rows.add_row(name, takes, str(width), "10", accuracy, sha256, source)
-    path = kept()
+    path = find_weights()
     source = f"{path}; {ORIGINAL_URL}" if path else "mmbench features fetch inception"
     widths = (str(FEATURES), str(CLASSES))
     rows.add_row("inception", "any", *widths, "", ORIGINAL_SHA256, source)

@@ -1,22 +1,23 @@
-"""Frozen classifiers of handwritten digits, known by hash, that can say "neither".
+"""Frozen classifiers of handwritten digits, with low confidence in what is no digit.
 
-A class of ten is right only if its classifier can also be unsure, so training shows it
-what is no digit: noise of several kinds with an equal share for each class as target,
-and mixtures w a + (1 - w) b of two images with the shares w and 1 - w (mixup). What
-this bought is measured on the test images and written into the file: accuracy,
-confusion matrix, and the shares of noise and of averages of a 0 and a 1 that still get
-a confidence of 0.9 or more.
+They are identified by SHA-256. Metrics reject images in which the classifier has little
+confidence, so it is also trained on images of no digit: on noise of several kinds, with
+the same target probability for each class, and on mixtures w a + (1 - w) b of two
+images, with the target probabilities w and 1 - w (mixup). The file of the weights has
+the results on the test images: accuracy, confusion matrix, and the shares of noise and
+of averages of a 0 and a 1 that get a confidence of 0.9 or more.
 
-The shipped files were written by `mmbench features train mnist --out FILE` and the same
-for digits, with one thread; the header of each has seed, epochs and accuracy.
-Another machine may round otherwise, so training again need not give the same bits: the
-checksums below are those of the shipped files.
+`mmbench features train mnist --out FILE`, and `digits` for mnist, wrote the shipped
+files with one thread; the header of each has seed, epochs and accuracy. Another machine
+may round differently, so that training again may not give the same bits; the checksums
+below are those of the shipped files.
 
-Source: mixtures are those of Zhang, Cisse, Dauphin and Lopez-Paz 2018, mixup: Beyond
-Empirical Risk Minimization; images of no class with equal shares are those of
+Source: the mixtures are those of Zhang, Cisse, Dauphin and Lopez-Paz 2018, mixup:
+Beyond Empirical Risk Minimization; noise with equal target probabilities is that of
 Hendrycks, Mazeika and Dietterich 2019, Deep Anomaly Detection with Outlier Exposure.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,24 +29,29 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmbench.core.errors import unknown_name
-from mmbench.metrics._classifier_file import SHIPPED, Facts, fill, frozen
+from mmbench.metrics._classifier_file import (
+    WEIGHTS_FOLDER,
+    Facts,
+    freeze,
+    load_weights,
+)
 
-CONFIDENT = 0.9  # rule of the coverage of digits: a less confident image is junk
+CONFIDENT = 0.9  # digit coverage counts images below it as junk
 
-_BATCH = 1000  # images at once: bounds memory, changes no result beyond rounding
+_BATCH_IMAGES = 1000  # bounds the memory, changes no result beyond rounding
 
 
-class Kind(NamedTuple):
-    """What one data set asks for: its pixels, its network, its training.
+class ClassifierConfig(NamedTuple):
+    """Images, network and training of the classifier of one data set.
 
     Args:
-        side: height and width of an image.
+        side: height and width of an image, in pixels.
         top: pixel value that becomes 1.
-        channels: of each convolution; a maximum over 2 x 2 follows each.
+        channels: output channels of each convolution; 2 x 2 max pooling follows each.
         hidden: width of the layer before the last.
-        epochs: of training, unless told otherwise.
-        shift: largest move of a training image, in pixels.
-        sha256: of the shipped file.
+        epochs: default number of epochs of the training.
+        shift: largest move of a training image along each axis, in pixels.
+        sha256: checksum of the shipped file.
     """
 
     side: int
@@ -57,8 +63,8 @@ class Kind(NamedTuple):
     sha256: str
 
 
-KINDS = {
-    "mnist": Kind(
+CONFIGS = {
+    "mnist": ClassifierConfig(
         side=28,
         top=255,
         channels=(16, 32, 64),
@@ -67,24 +73,24 @@ KINDS = {
         shift=2.0,
         sha256="f9c0f77a1e9e4ba0f4b85f57032e164122391826726694c22a47081df271683d",
     ),
-    "digits": Kind(
+    "digits": ClassifierConfig(
         side=8,
         top=16,
         channels=(32, 64),
         hidden=64,
         epochs=300,
-        shift=0.6,  # as 2 of 28
+        shift=0.6,  # in proportion to 2 of 28
         sha256="47e2197c9dc8934ef0b1ef84a2655684f48eab7203266c98aa5c0db875060210",
     ),
 }
 
 
 class DigitNet(nn.Module):
-    """Convolutions of 3 x 3, each halved by a maximum, then two linear layers.
+    """3 x 3 convolutions with 2 x 2 max pooling, then two linear layers.
 
     Args:
-        side: height and width of an image.
-        channels: of each convolution.
+        side: height and width of an image, in pixels.
+        channels: output channels of each convolution.
         hidden: width of the layer before the last.
     """
 
@@ -101,7 +107,7 @@ class DigitNet(nn.Module):
     def features(
         self, images: Float[Tensor, "count height width"]
     ) -> Float[Tensor, "count hidden"]:
-        """What the last layer sees."""
+        """Return the input of the last layer."""
         signal = images[:, None]
         for convolution in self.convolutions:
             signal = functional.max_pool2d(functional.relu(convolution(signal)), 2)
@@ -110,18 +116,18 @@ class DigitNet(nn.Module):
     def forward(
         self, images: Float[Tensor, "count height width"]
     ) -> Float[Tensor, "count 10"]:
-        """Logits."""
+        """Return the logits of the classes."""
         return self.output(self.features(images))
 
 
 @dataclass(frozen=True, eq=False)
 class DigitClassifier:
-    """A trained network, at rest, and what is known of it.
+    """A trained network for inference, with facts about its training.
 
     Args:
-        dataset: what it was trained on.
-        net: in evaluation mode, without gradients.
-        confusion: counts on the test images; rows are true, columns are said.
+        dataset: data set of the training.
+        net: network in evaluation mode, without gradients.
+        confusion: counts on the test images, by true class (rows) and predicted class.
         facts: seed, epochs, accuracy and command, from the file's header.
     """
 
@@ -133,80 +139,85 @@ class DigitClassifier:
     def probabilities(
         self, images: Float[Tensor, "count height width"]
     ) -> Float[Tensor, "count 10"]:
-        """Confidence in each digit, in float32.
+        """Return the probability of each digit, in float32.
 
         Args:
-            images: from -1, paper, to 1, ink.
+            images: images from -1, paper, to 1, ink.
         """
-        with torch.no_grad():
-            parts = [self.net(part).softmax(1) for part in _parts(images)]
-        return torch.cat(parts)
+        return _in_batches(lambda batch: self.net(batch).softmax(1), images)
 
     def features(
         self, images: Float[Tensor, "count height width"]
     ) -> Float[Tensor, "count hidden"]:
-        """What the last layer sees, for distances between sets of images, in float32.
+        """Return the features, for distances between sets of images, in float32.
 
         Args:
-            images: from -1, paper, to 1, ink.
+            images: images from -1, paper, to 1, ink.
         """
-        with torch.no_grad():
-            return torch.cat([self.net.features(part) for part in _parts(images)])
+        return _in_batches(self.net.features, images)
 
 
-def _parts(images: Tensor) -> tuple[Tensor, ...]:
-    return images.to(torch.float32).split(_BATCH)
+def _in_batches(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Apply a function to float32 images, batch by batch and without gradients."""
+    batches = images.to(torch.float32).split(_BATCH_IMAGES)
+    with torch.no_grad():
+        return torch.cat([function(batch) for batch in batches])
 
 
 def load(dataset: str, device: torch.device | str = "cpu") -> DigitClassifier:
-    """The shipped classifier of that data set, read once per device.
+    """Return the shipped classifier of a data set, read once for each device.
 
     Args:
         dataset: "mnist" or "digits".
-        device: where it is to work.
+        device: device of the network.
 
     Raises:
-        DataError: when its file is missing or is not the shipped one.
+        DataError: if its file is missing or is not the shipped one.
+        UnknownNameError: if the data set has no classifier.
     """
     return _loaded(dataset, str(device))
 
 
 @cache
 def _loaded(dataset: str, device: str) -> DigitClassifier:
-    return read(dataset, weights_path(dataset), kind_of(dataset).sha256, device)
+    return read(dataset, weights_path(dataset), config_for(dataset).sha256, device)
 
 
 def weights_path(dataset: str) -> Path:
-    """Where the shipped file of that data set lies."""
-    kind_of(dataset)
-    return SHIPPED / f"{dataset}_classifier.safetensors"
+    """Return the path of the shipped file of a data set."""
+    config_for(dataset)
+    return WEIGHTS_FOLDER / f"{dataset}_classifier.safetensors"
 
 
 def read(
     dataset: str, path: Path, sha256: str | None, device: torch.device | str = "cpu"
 ) -> DigitClassifier:
-    """A classifier from its file.
+    """Read a classifier from its file.
 
     Args:
         dataset: "mnist" or "digits".
-        path: of a safetensors file that `train` wrote.
-        sha256: what the file's checksum must be; None takes any.
-        device: where it is to work.
+        path: safetensors file that `train` wrote.
+        sha256: required checksum of the file; None accepts any.
+        device: device of the network.
 
     Raises:
-        DataError: when the file is missing, damaged or another one.
+        DataError: if the file is missing, damaged or a different one.
     """
-    kind = kind_of(dataset)
-    with torch.device("meta"):  # no time, and no random numbers, for what is replaced
-        net = DigitNet(kind.side, kind.channels, kind.hidden)
-    weights = fill(net, path, sha256, f"a classifier of {dataset}")
+    config = config_for(dataset)
+    with torch.device("meta"):  # the weights are replaced, so draw none
+        net = DigitNet(config.side, config.channels, config.hidden)
+    weights = load_weights(net, path, sha256, f"a classifier of {dataset}")
     return DigitClassifier(
-        dataset, frozen(net, device), weights.confusion, weights.facts
+        dataset, freeze(net, device), weights.confusion, weights.facts
     )
 
 
-def kind_of(dataset: str) -> Kind:
-    """What that data set asks for."""
-    if dataset not in KINDS:
-        raise unknown_name("data set with a classifier", dataset, KINDS)
-    return KINDS[dataset]
+def config_for(dataset: str) -> ClassifierConfig:
+    """Return the configuration of a data set's classifier.
+
+    Raises:
+        UnknownNameError: if the data set has no classifier.
+    """
+    if dataset not in CONFIGS:
+        raise unknown_name("data set with a classifier", dataset, CONFIGS)
+    return CONFIGS[dataset]

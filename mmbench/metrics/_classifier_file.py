@@ -1,7 +1,7 @@
-"""Files of frozen networks: safetensors, with facts in the header, known by hash.
+"""Files of frozen networks: safetensors with training facts, identified by SHA-256.
 
-A file holds the network's tensors, the confusion matrix on the test images, and what is
-known of the training. It is written once and read only as a whole.
+A file holds the network's tensors, the confusion matrix on the test images, and facts
+about the training in its header. It is written once and always read as a whole.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64, UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -21,16 +21,16 @@ from mmbench.core.errors import DataError
 Facts = dict[str, str | int | float]
 Net = TypeVar("Net", bound=nn.Module)
 
-SHIPPED = Path(__file__).parent / "weights"
+WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 
 
 class Weights(NamedTuple):
-    """What a file says of its network.
+    """The content of a network's file besides its tensors.
 
     Args:
-        confusion: counts on the test images; rows are true, columns are said.
-        facts: seed, epochs, accuracy and command, from the header.
-        sha256: of the file.
+        confusion: counts on the test images, by true class (rows) and predicted class.
+        facts: facts about the training, such as seed, epochs, accuracy and command.
+        sha256: checksum of the file.
     """
 
     confusion: Int64[Tensor, "10 10"]
@@ -38,17 +38,17 @@ class Weights(NamedTuple):
     sha256: str
 
 
-def fill(net: nn.Module, path: Path, sha256: str | None, what: str) -> Weights:
-    """Put a file's tensors into a network.
+def load_weights(net: nn.Module, path: Path, sha256: str | None, what: str) -> Weights:
+    """Replace a network's tensors by those in a file.
 
     Args:
-        net: made on the device "meta", for all its tensors are replaced.
-        path: of a safetensors file that `write` made.
-        sha256: what the file's checksum must be; None takes any.
-        what: the network, for messages.
+        net: network on the device "meta".
+        path: safetensors file that `write_weights` wrote.
+        sha256: required checksum of the file; None accepts any.
+        what: description of the network, for messages.
 
     Raises:
-        DataError: when the file is missing, damaged or another one.
+        DataError: if the file is missing, damaged or a different one.
     """
     try:
         content = path.read_bytes()
@@ -65,7 +65,7 @@ def fill(net: nn.Module, path: Path, sha256: str | None, what: str) -> Weights:
         )
     try:
         tensors = load_tensors(content)
-        facts = json.loads(header(content)["mmbench"])
+        facts = json.loads(_metadata(content)["mmbench"])
         confusion = tensors.pop("confusion")
         net.load_state_dict(tensors, assign=True)
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
@@ -75,22 +75,39 @@ def fill(net: nn.Module, path: Path, sha256: str | None, what: str) -> Weights:
     return Weights(confusion, facts, digest)
 
 
-def header(content: bytes) -> dict[str, str]:
-    """A safetensors file's metadata: its length in 8 bytes, then JSON."""
+def _metadata(content: bytes) -> dict[str, str]:
+    """Return the metadata of a safetensors file, JSON after its length in 8 bytes."""
     length = int.from_bytes(content[:8], "little")
     return json.loads(content[8 : 8 + length])["__metadata__"]
 
 
-def frozen(net: Net, device: torch.device | str) -> Net:
-    """The network on a device, in evaluation mode and without gradients."""
+def freeze(net: Net, device: torch.device | str) -> Net:
+    """Return the network on a device, in evaluation mode and without gradients."""
     return net.to(device).eval().requires_grad_(requires_grad=False)
 
 
-def prepare(out: Path) -> None:
-    """Make the folder of a file that is to be written, before the work begins.
+def to_channels_last(net: Net) -> Net:
+    """Return the network in the memory layout in which a CPU convolves faster."""
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs lack it
+
+
+def scale_pixels(
+    images: UInt8[Tensor, "*shape"], top: int = 255
+) -> Float[Tensor, "*shape"]:
+    """Return images as a network takes them, from -1 to 1.
+
+    Args:
+        images: pixels from 0 to top.
+        top: pixel value that becomes 1.
+    """
+    return images.float() * (2 / top) - 1
+
+
+def prepare_output(out: Path) -> None:
+    """Create the folder of a file that is to be written, before the training starts.
 
     Raises:
-        DataError: when no file can be written there.
+        DataError: if no file can be written there.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -100,20 +117,20 @@ def prepare(out: Path) -> None:
         raise DataError(f"{out} must be a file that can be written; got a folder.")
 
 
-def write(out: Path, net: nn.Module, confusion: Tensor, facts: Facts) -> str:
+def write_weights(out: Path, net: nn.Module, confusion: Tensor, facts: Facts) -> str:
     """Write a network's file and return its SHA-256.
 
     Args:
-        out: the file; it is replaced if it exists.
-        net: whose tensors are written.
-        confusion: counts on the test images; rows are true, columns are said.
-        facts: for the header, plain values of JSON.
+        out: file to write; replaced if it exists.
+        net: network with the tensors.
+        confusion: counts on the test images, by true class (rows) and predicted class.
+        facts: facts about the training, as JSON values.
 
     Raises:
-        DataError: when the file cannot be written.
+        DataError: if the file cannot be written.
     """
-    tensors = {name: one.contiguous() for name, one in net.state_dict().items()}
-    # One entry, because the order of several differs from one writing to the next.
+    tensors = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+    # One metadata entry, because safetensors writes several in no fixed order.
     content = save_tensors(
         {**tensors, "confusion": confusion}, metadata={"mmbench": json.dumps(facts)}
     )

@@ -1,9 +1,9 @@
-"""Features of images: what frozen networks see, for distances between sets of images.
+"""Features that frozen networks extract from images.
 
-A network is known by the SHA-256 of its weights and by how it resizes; numbers of one
-are comparable with nothing measured through another. What is extracted is kept: that of
-generated images as long as the record that they belong to, that of real images for the
-process, by their content, so that cells with the same data share it.
+A network is identified by the SHA-256 of its weights and by how it resizes images;
+values from different networks are not comparable. Outputs are cached: those for
+generated images as long as their record exists; those for real images as long as the
+process runs, by the content of the images, so that cells with equal data share them.
 """
 
 import hashlib
@@ -20,24 +20,25 @@ from torch import Tensor
 from mmbench.core.capability import Capability
 from mmbench.core.game import Game
 from mmbench.core.streams import generator
-from mmbench.metrics import _cifar_classifier, _classifier, _inception
-from mmbench.metrics._frechet import Gaussian, gaussian
+from mmbench.metrics import _cifar_classifier, _classifier, _inception, _inception_file
+from mmbench.metrics._classifier_file import scale_pixels
+from mmbench.metrics._frechet import Gaussian, fit_gaussian
 from mmbench.metrics.base import Point
 
-FEATURES = Literal["cifar10cnn", "mnistcnn", "digitscnn", "inception"]
+FeatureName = Literal["cifar10cnn", "mnistcnn", "digitscnn", "inception"]
 
-_BATCH = 500  # images at once: bounds memory, changes no result beyond rounding
+_BATCH_IMAGES = 500  # bounds the memory, changes no result beyond rounding
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
-class Extracted:
-    """What a network sees in some images.
+class NetworkOutputs:
+    """What a network computes from a set of images.
 
     Args:
-        features: what its last layer sees.
-        logits: of its classes.
+        features: input of the last layer, shape (count, dim).
+        logits: logits of the classes, shape (count, classes).
     """
 
     features: Float32[Tensor, "count dim"]
@@ -45,23 +46,23 @@ class Extracted:
 
     @cached_property
     def gaussian(self) -> Gaussian:
-        """The normal law fitted to the features."""
-        return gaussian(self.features)
+        """The normal distribution fitted to the features."""
+        return fit_gaussian(self.features)
 
 
 @dataclass(frozen=True, eq=False)
 class Extractor:
-    """A frozen network, and what must be known of it.
+    """A frozen network that extracts features from images, and its properties.
 
     Args:
-        name: in descriptions and columns.
-        sha256: of its weights, as published.
-        resize: what it does to images of another size, in words.
+        name: name in descriptions and columns.
+        sha256: checksum of the published weights.
+        resize: description of how images of another size are resized.
         dim: number of features.
         classes: number of logits.
-        needs: which images it takes; None for any.
-        load: gives the network on a device, the same one each time: images of bytes to
-            features and logits.
+        needs: kind of images that the network takes; None for any.
+        load: function that returns the network on a device, loaded once for each; the
+            network maps 8-bit images to features and logits.
     """
 
     name: str
@@ -76,34 +77,36 @@ class Extractor:
         self,
         images: UInt8[Tensor, "count channels height width"],
         device: torch.device,
-    ) -> Extracted:
-        """What the network sees, in batches and without gradients."""
+    ) -> NetworkOutputs:
+        """Return the network's outputs, computed in batches and without gradients."""
         network = self.load(device)
         with torch.no_grad():
-            parts = [network(part.to(device)) for part in images.split(_BATCH)]
-        features, logits = (torch.cat(part) for part in zip(*parts, strict=True))
-        return Extracted(features.float(), logits.float())
+            batches = [
+                network(batch.to(device)) for batch in images.split(_BATCH_IMAGES)
+            ]
+        features, logits = (torch.cat(values) for values in zip(*batches, strict=True))
+        return NetworkOutputs(features.float(), logits.float())
 
 
 def _digit_extractor(name: str, dataset: str, needs: Capability) -> Extractor:
-    """The shipped classifier of that data set of digits."""
-    kind = _classifier.kind_of(dataset)
+    """Return the extractor for the shipped classifier of a data set of digits."""
+    config = _classifier.config_for(dataset)
 
     def load(device: torch.device) -> Network:
         net = _classifier.load(dataset, device).net
 
         def network(images: Tensor) -> tuple[Tensor, Tensor]:
-            features = net.features(images[:, 0].float() * (2 / 255) - 1)
+            features = net.features(scale_pixels(images[:, 0]))
             return features, net.output(features)
 
         return network
 
-    return Extractor(name, kind.sha256, "none", kind.hidden, 10, needs, load)
+    return Extractor(name, config.sha256, "none", config.hidden, 10, needs, load)
 
 
 EXTRACTORS = {
-    one.name: one
-    for one in (
+    extractor.name: extractor
+    for extractor in (
         Extractor(
             name="cifar10cnn",
             sha256=_cifar_classifier.CIFAR10_SHA256,
@@ -117,7 +120,7 @@ EXTRACTORS = {
         _digit_extractor("digitscnn", "digits", Capability.GREY_8),
         Extractor(
             name="inception",
-            sha256=_inception.ORIGINAL_SHA256,
+            sha256=_inception_file.ORIGINAL_SHA256,
             resize="bilinear to 299 x 299, as in TensorFlow 1",
             dim=_inception.FEATURES,
             classes=_inception.CLASSES,
@@ -127,47 +130,55 @@ EXTRACTORS = {
     )
 }
 
-_generated: WeakKeyDictionary[Point, dict[tuple, list[Extracted]]] = WeakKeyDictionary()
-_of_game: WeakKeyDictionary[Game, dict[tuple, Extracted]] = WeakKeyDictionary()
-_of_content: dict[tuple[str, str, str], Extracted] = {}
+_by_point: WeakKeyDictionary[Point, dict[tuple, list[NetworkOutputs]]] = (
+    WeakKeyDictionary()
+)
+_by_game: WeakKeyDictionary[Game, dict[tuple, NetworkOutputs]] = WeakKeyDictionary()
+_by_content: dict[tuple[str, str, str], NetworkOutputs] = {}
 
 
-def of_generated(at: Point, name: str, count: int) -> list[Extracted]:
-    """What the network sees in so many generated images of each run.
+def outputs_for_generated(at: Point, name: str, count: int) -> list[NetworkOutputs]:
+    """Return a network's outputs for generated images, one entry for each run.
 
-    One run at a time, so that no run's rounding depends on another's images.
-    """
-    kept = _generated.setdefault(at, {})
-    if (name, count) not in kept:
-        extract, device = EXTRACTORS[name], at.z.device
-        kept[name, count] = [extract(one, device) for one in at.images(count)]
-    return kept[name, count]
-
-
-def of_real(
-    game: Game, name: str, split: str, count: int, device: torch.device
-) -> Extracted:
-    """What the network sees in the game's real images.
+    Runs are computed one at a time, so that the rounding of one does not depend on the
+    images of another.
 
     Args:
-        game: whose images.
-        name: of the network.
-        split: "train" or "test".
-        count: how many, drawn without replacement by a fixed stream; all of them where
-            there are no more, and for 0.
-        device: where to compute.
+        at: iterates of all runs.
+        name: name of the network.
+        count: number of images of each run.
     """
-    kept = _of_game.setdefault(game, {})
-    asked = (name, split, count, str(device))
-    if asked not in kept:
+    cached = _by_point.setdefault(at, {})
+    if (name, count) not in cached:
+        extract, device = EXTRACTORS[name], at.z.device
+        cached[name, count] = [extract(images, device) for images in at.images(count)]
+    return cached[name, count]
+
+
+def outputs_for_real(
+    game: Game, name: str, split: str, count: int, device: torch.device
+) -> NetworkOutputs:
+    """Return a network's outputs for real images of a game.
+
+    Args:
+        game: game with the images.
+        name: name of the network.
+        split: "train" or "test".
+        count: number of images, drawn without replacement from a fixed stream; all of
+            them if there are fewer, and for 0.
+        device: device that computes.
+    """
+    cached = _by_game.setdefault(game, {})
+    key = (name, split, count, str(device))
+    if key not in cached:
         images, _ = game.real(split)
-        # Shuffled even when all are taken: what is cut into parts must not be sorted.
+        # Shuffled even if all are taken: the parts of a later split must not be sorted.
         order = torch.randperm(len(images), generator=generator(0, "metrics/real"))
         images = images[order[: count or len(images)]]
-        said = hashlib.sha256(str(tuple(images.shape)).encode())
-        said.update(images.flatten().numpy())
-        address = (name, str(device), said.hexdigest())
-        if address not in _of_content:
-            _of_content[address] = EXTRACTORS[name](images, device)
-        kept[asked] = _of_content[address]
-    return kept[asked]
+        digest = hashlib.sha256(str(tuple(images.shape)).encode())
+        digest.update(images.flatten().numpy().data)
+        content = (name, str(device), digest.hexdigest())
+        if content not in _by_content:
+            _by_content[content] = EXTRACTORS[name](images, device)
+        cached[key] = _by_content[content]
+    return cached[key]

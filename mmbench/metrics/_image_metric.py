@@ -1,4 +1,4 @@
-"""What the metrics of images share: features, counts, names, protocol and ideal."""
+"""The base classes of image metrics."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -14,44 +14,51 @@ from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.metrics._features import (
     EXTRACTORS,
-    FEATURES,
-    Extracted,
-    of_generated,
-    of_real,
+    FeatureName,
+    NetworkOutputs,
+    outputs_for_generated,
+    outputs_for_real,
 )
 from mmbench.metrics.base import IterateMetric, Point
 
-Several = Annotated[int, Domain(low=2)]  # a covariance and a pair need two
-SPLIT = Literal["train", "test"]
+AtLeastTwo = Annotated[int, Domain(low=2)]  # a covariance and a pair need two images
+Split = Literal["train", "test"]
 
-CANONICAL = "inception"  # whose numbers alone may be called FID, KID and IS
+CANONICAL = "inception"  # only its values may be called FID, KID and IS
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageMetric(IterateMetric):
-    """A metric of what a frozen network sees in generated images, run by run.
+    """Base of metrics of what a frozen network computes from generated images.
+
+    Each run is scored separately.
 
     Args:
-        features: the network.
-        count: generated images of each run at each record.
+        features: network.
+        count: number of generated images of each run at each record.
     """
 
-    features: FEATURES = "cifar10cnn"
-    count: Several = 10_000  # as many of each method, and the least that is advised
+    features: FeatureName = "cifar10cnn"
+    count: AtLeastTwo = 10_000  # the least that is recommended, equal for all methods
 
     @abstractmethod
-    def score(self, images: Extracted, game: Game) -> tuple[float, ...]:
-        """One number for each column, of one set of images."""
+    def score(self, outputs: NetworkOutputs, game: Game) -> tuple[float, ...]:
+        """Return one value for each column, for one set of images.
+
+        Args:
+            outputs: what the network computes from the images.
+            game: game with the real images.
+        """
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """What it asks of a game: images, of the shape that the network takes."""
+        """Capabilities that the game must have: images of a shape the network takes."""
         needs = EXTRACTORS[self.features].needs
         return frozenset({Capability.IMAGES} | ({needs} if needs else set()))
 
     @property
-    def sight(self) -> Mapping[str, str | int]:
-        """The part of the protocol that says who looks at how many images."""
+    def network_protocol(self) -> Mapping[str, str | int]:
+        """Part of the protocol about the network and the generated images."""
         extractor = EXTRACTORS[self.features]
         return {
             "features": extractor.name,
@@ -62,55 +69,67 @@ class ImageMetric(IterateMetric):
             "naming": "FID, KID and IS only with the canonical weights of Inception",
         }
 
-    def named(self, word: str, canonical: str = "", split: SPLIT = "train") -> str:
-        """A column's name: word, network, number of images, and an unusual split.
+    @property
+    def real_split(self) -> Split:
+        """Split of the real images that `real_score` scores."""
+        return "test"
+
+    def column_name(
+        self, quantity: str, canonical: str = "", split: Split = "train"
+    ) -> str:
+        """Return a column's name, such as "fd_cifar10cnn_10k" or "fid_10k_test".
 
         Args:
-            word: which quantity.
-            canonical: what stands for word and network where the weights are the
-                canonical ones and the quantity has a name of its own there.
-            split: of the real images.
+            quantity: short name of the quantity.
+            canonical: name that replaces quantity and network where the network is the
+                canonical Inception; "" where the quantity has no such name.
+            split: split of the real images; named only if it is "test".
         """
         thousands, rest = divmod(self.count, 1000)
         count = str(self.count) if rest else f"{thousands}k"
-        proper = canonical and self.features == CANONICAL
-        words = [canonical] if proper else [word, self.features]
+        is_canonical = canonical and self.features == CANONICAL
+        words = [canonical] if is_canonical else [quantity, self.features]
         return "_".join([*words, count, *([] if split == "train" else [split])])
 
-    def titled(self, word: str) -> str:
-        """A column's title: the quantity, the network and the number of images."""
-        return f"{word} ({self.features}, {self.count} images)"
+    def column_title(self, quantity: str) -> str:
+        """Return a column's title: quantity, network and number of images."""
+        return f"{quantity} ({self.features}, {self.count} images)"
 
     def measure(self, at: Point) -> Mapping[str, Tensor]:
-        """One number for each column and run."""
-        seen = of_generated(at, self.features, self.count)
-        rows = [self.score(images, at.game) for images in seen]
+        """Return the values of each column, one for each run."""
+        runs = outputs_for_generated(at, self.features, self.count)
+        rows = [self.score(outputs, at.game) for outputs in runs]
         table = torch.tensor(rows, dtype=torch.float64, device=at.z.device)
         return dict(zip(self._names(), table.unbind(1), strict=True))
 
-    def real_score(self, game: Game, split: str) -> Mapping[str, float]:
-        """What as many real images get in the place of generated ones."""
-        images = of_real(game, self.features, split, self.count, game.device)
-        return dict(zip(self._names(), self.score(images, game), strict=True))
+    def real_score(self, game: Game) -> Mapping[str, float]:
+        """Return the score of real images of `real_split`, by column name.
+
+        There are as many as generated ones, or all if the split has fewer.
+        """
+        outputs = outputs_for_real(
+            game, self.features, self.real_split, self.count, game.device
+        )
+        return dict(zip(self._names(), self.score(outputs, game), strict=True))
 
     def _names(self) -> list[str]:
         return [column.name for column in self.columns]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison(ImageMetric):
-    """A metric that compares generated images with real ones.
+class ReferenceMetric(ImageMetric):
+    """Base of metrics that compare generated images with real ones.
 
     Args:
-        real: real images, at most; 0 for all.
-        split: which real images.
+        real: largest number of real images; 0 for all.
+        split: split of the real images.
     """
 
     real: Natural = 0
-    split: SPLIT = "train"
+    split: Split = "train"
 
     def check(self) -> None:
-        """Raise when there is no pair of real images."""
+        """Raise a `DescriptionError` if there is only one real image."""
         if self.real == 1:
             raise DescriptionError(
                 f"{type(self).__name__}.real must be 0, for all, or at least 2; got 1."
@@ -118,23 +137,26 @@ class Comparison(ImageMetric):
 
     @property
     @abstractmethod
-    def rule(self) -> Mapping[str, str | int]:
-        """The part of the protocol that is this metric's own."""
+    def own_protocol(self) -> Mapping[str, str | int]:
+        """Part of the protocol that is specific to this metric."""
 
     @property
     def protocol(self) -> Mapping[str, str | int]:
-        """How it is measured, for whoever wants to compare."""
+        """Settings that a comparison of values needs; stored with the values."""
         real = f"at most {self.real}" if self.real else "all"
-        return {**self.sight, "real": real, "split": self.split, **self.rule}
+        return {
+            **self.network_protocol,
+            "real": real,
+            "split": self.split,
+            **self.own_protocol,
+        }
 
-    def real_score(self, game: Game) -> Mapping[str, float]:
-        """What the real images of the other split get: the floor or the ceiling.
+    @property
+    def real_split(self) -> Split:
+        """Split of the real images that `real_score` scores: not the reference's."""
+        return "test" if self.split == "train" else "train"
 
-        With as many images as are generated, or all where the split has fewer.
-        """
-        return self.real_score(game, "test" if self.split == "train" else "train")
-
-    def reference(self, images: Extracted, game: Game) -> Extracted:
-        """The real images to compare with, on the same device."""
-        device = images.features.device
-        return of_real(game, self.features, self.split, self.real, device)
+    def reference(self, outputs: NetworkOutputs, game: Game) -> NetworkOutputs:
+        """Return the network's outputs for the real images, on the same device."""
+        device = outputs.features.device
+        return outputs_for_real(game, self.features, self.split, self.real, device)

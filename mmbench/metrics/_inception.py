@@ -1,14 +1,14 @@
-"""Inception v3 as scores of images use it: TensorFlow's graph of 2015, in torch.
+"""Inception v3 as used by image metrics: TensorFlow's graph of 2015, in torch.
 
-Its 2048 features and 1008 classes are what FID and IS are defined on. The network of
-torchvision has other weights and another shape, and gives other numbers. This one has
-average pools that do not count the padding, a maximum in place of the last average, and
-an image is resized as TensorFlow 1 did it, without smoothing:
+FID and IS are defined on its 2048 features and 1008 classes. The network of torchvision
+has other weights and another architecture, and gives other values. In this one, average
+pooling does not count the padding, the last average pooling is a max pooling, and
+images are resized as in TensorFlow 1, without smoothing:
 
     source = target · size / 299        (no half pixels),  then  (x − 128) / 128
 
-Its weights do not come with mmbench. `mmbench features fetch inception` checks the
-published file, converts it once, and keeps the result in the user's cache; only the
+The weights are not part of mmbench. `mmbench features fetch inception` checks the
+published file, converts it once, and writes the result to the user's cache; only that
 result is ever loaded.
 
 Source: Szegedy, Vanhoucke, Ioffe, Shlens and Wojna 2016, Rethinking the Inception
@@ -29,34 +29,35 @@ from torch.nn import functional
 from mmbench.metrics._inception_blocks import NETWORK, Pool, Step, Unit, unit_shapes
 from mmbench.metrics._inception_file import ORIGINAL_SHA256, read
 
-SIDE = 299  # height and width that the network takes
-FEATURES = 2048  # average of the last block
-CLASSES = 1008  # of the graph
+SIDE = 299  # height and width of the network's input, in pixels
+FEATURES = 2048  # channels of the last block, averaged over the image
+CLASSES = 1008
 
-_BATCH = 50  # images at once: bounds memory, changes no result beyond rounding
-_OUTPUT = "fc"  # the last layer, in the published weights
-_EPSILON = 0.001  # of every batch norm in the graph
+_BATCH_IMAGES = 50  # bounds the memory, changes no result beyond rounding
+_OUTPUT = "fc"  # name of the last layer in the published weights
+_EPSILON = 0.001  # of every batch norm
 
 Weights = Mapping[str, Tensor]
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
-    """The published weights: the name of each and its shape."""
-    found = dict(unit_shapes(NETWORK, 3))
-    found[f"{_OUTPUT}.weight"] = (CLASSES, FEATURES)
-    found[f"{_OUTPUT}.bias"] = (CLASSES,)
-    return found
+    """Return the shape of each of the published weights, by name."""
+    return {
+        **dict(unit_shapes(NETWORK, 3)),
+        f"{_OUTPUT}.weight": (CLASSES, FEATURES),
+        f"{_OUTPUT}.bias": (CLASSES,),
+    }
 
 
 def forward(
     weights: Weights, chain: tuple[Step, ...], signal: Float[Tensor, "count _ _ _"]
 ) -> Float[Tensor, "count _ _ _"]:
-    """A signal after some steps of the network.
+    """Return a signal after some steps of the network.
 
     Args:
-        weights: by their published names.
-        chain: the steps.
-        signal: images, or what earlier steps made of them.
+        weights: weights by their published names.
+        chain: steps of the network.
+        signal: images, or the output of earlier steps.
     """
     for step in chain:
         if isinstance(step, Unit):
@@ -64,8 +65,8 @@ def forward(
         elif isinstance(step, Pool):
             signal = _pool(step, signal)
         else:
-            parts = [forward(weights, branch, signal) for branch in step.branches]
-            signal = torch.cat(parts, 1)
+            outputs = [forward(weights, branch, signal) for branch in step.branches]
+            signal = torch.cat(outputs, 1)
     return signal
 
 
@@ -98,27 +99,28 @@ def _pool(pool: Pool, signal: Tensor) -> Tensor:
     )
 
 
-def resized(
+def resize(
     images: Float[Tensor, "count channels height width"],
 ) -> Float[Tensor, "count channels 299 299"]:
-    """Images of 299 x 299, as TensorFlow 1 makes them by bilinear interpolation.
+    """Resize images to 299 x 299 by the bilinear interpolation of TensorFlow 1.
 
-    A target pixel looks at its number times the ratio of the sizes, without half
-    pixels, and at its right and lower neighbours; none beyond the edge.
+    The position of a target pixel in the source is its index times the ratio of the
+    sizes, without half pixels. It is interpolated with its right and lower neighbours,
+    if they are inside the image.
 
     Args:
-        images: of any size and scale.
+        images: images of any size and scale.
     """
-    left, right, across = _places(images.shape[3], images.device)
+    left, right, across = _neighbours(images.shape[3], images.device)
     near, far = images[..., left], images[..., right]
-    rows = near + (far - near) * across  # torch.lerp rounds otherwise
-    upper, lower, down = _places(images.shape[2], images.device)
+    rows = near + (far - near) * across  # torch.lerp rounds differently
+    upper, lower, down = _neighbours(images.shape[2], images.device)
     near, far = rows[:, :, upper], rows[:, :, lower]
     return near + (far - near) * down[:, None]
 
 
-def _places(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Both neighbours of each target along one axis, and the share of the second."""
+def _neighbours(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Return both neighbours of each target on one axis, and the second's weight."""
     ratio = torch.tensor(size / SIDE, dtype=torch.float32, device=device)
     source = torch.arange(SIDE, dtype=torch.float32, device=device) * ratio
     first = source.long()
@@ -127,11 +129,11 @@ def _places(size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class Inception:
-    """The network with the published weights, at rest.
+    """The network with the published weights, for inference.
 
     Args:
-        weights: by their published names, without gradients.
-        sha256: of the published file.
+        weights: weights by their published names, without gradients.
+        sha256: checksum of the published file.
     """
 
     weights: Weights
@@ -140,54 +142,55 @@ class Inception:
     def features_and_logits(
         self, images: UInt8[Tensor, "count channels height width"]
     ) -> tuple[Float[Tensor, "count 2048"], Float[Tensor, "count 1008"]]:
-        """The average of the last block, and logits without bias, in float32.
+        """Return the features and the logits without bias, in float32.
 
-        The inception score was published with logits that leave the bias out.
+        The features are the last block, averaged over the image. The inception score
+        was published with logits that leave the bias out.
 
         Args:
-            images: from 0 to 255, with one channel or three, on the weights' device.
+            images: pixels from 0 to 255, one channel or three, on the weights' device.
         """
         with torch.no_grad():
-            parts = [self._features(part) for part in images.split(_BATCH)]
-            features = torch.cat(parts)
+            batches = images.split(_BATCH_IMAGES)
+            features = torch.cat([self._features(batch) for batch in batches])
             return features, features @ self.weights[f"{_OUTPUT}.weight"].T
 
     def features(
         self, images: UInt8[Tensor, "count channels height width"]
     ) -> Float[Tensor, "count 2048"]:
-        """The average of the last block, in float32.
+        """Return the features, in float32.
 
         Args:
-            images: from 0 to 255, with one channel or three, on the weights' device.
+            images: pixels from 0 to 255, one channel or three, on the weights' device.
         """
         return self.features_and_logits(images)[0]
 
     def probabilities(
         self, images: UInt8[Tensor, "count channels height width"]
     ) -> Float[Tensor, "count 1008"]:
-        """Confidence in each class, in float32, from logits without bias.
+        """Return the probability of each class, in float32, from logits without bias.
 
         Args:
-            images: from 0 to 255, with one channel or three, on the weights' device.
+            images: pixels from 0 to 255, one channel or three, on the weights' device.
         """
         return self.features_and_logits(images)[1].softmax(1)
 
     def _features(
         self, images: UInt8[Tensor, "count channels height width"]
     ) -> Float[Tensor, "count 2048"]:
-        colour = images.float().expand(-1, 3, -1, -1)  # grey is equal red, green, blue
-        centred = (resized(colour) - 128) / 128  # 128 is the grey of the graph
+        colour = images.float().expand(-1, 3, -1, -1)  # a grey image has equal channels
+        centred = (resize(colour) - 128) / 128
         return forward(self.weights, NETWORK, centred).mean((2, 3))
 
 
 def load(device: torch.device | str = "cpu") -> Inception:
-    """The network with the published weights, read once per device.
+    """Return the network with the published weights, read once for each device.
 
     Args:
-        device: where it is to work.
+        device: device of the network.
 
     Raises:
-        DataError: when the weights have not been fetched, or are damaged.
+        DataError: if the weights have not been fetched, or are damaged.
     """
     return _loaded(str(device))
 
@@ -195,7 +198,7 @@ def load(device: torch.device | str = "cpu") -> Inception:
 @cache
 def _loaded(device: str) -> Inception:
     weights = {}
-    for name, one in read(shapes()).items():
-        form = torch.channels_last if one.ndim == 4 else torch.contiguous_format
-        weights[name] = one.to(device, memory_format=form)  # a fifth faster
+    for name, tensor in read(shapes()).items():
+        layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
+        weights[name] = tensor.to(device, memory_format=layout)  # a fifth faster
     return Inception(weights, ORIGINAL_SHA256)

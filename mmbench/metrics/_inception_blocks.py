@@ -1,7 +1,7 @@
-"""Inception v3 of TensorFlow's graph of 2015, as a table of blocks.
+"""The blocks of Inception v3 in TensorFlow's graph of 2015, as a table.
 
-Units bear the names of the published weights. A chain of steps is run from left to
-right; a fork runs its branches on the same signal.
+Units have the names of the published weights. The steps of a chain run one after
+another; the branches of a fork run on the same signal.
 
 Source: Szegedy, Vanhoucke, Ioffe, Shlens and Wojna 2016, Rethinking the Inception
     Architecture for Computer Vision.
@@ -12,14 +12,14 @@ from typing import Literal, NamedTuple
 
 
 class Unit(NamedTuple):
-    """A convolution without bias, a batch norm, and the positive part.
+    """A convolution without bias, a batch norm and a ReLU.
 
     Args:
-        name: in the published weights.
-        channels: that go out.
-        kernel: height and width.
-        stride: along both axes.
-        same: whether zeros around the image keep its size.
+        name: name in the published weights.
+        channels: number of output channels.
+        kernel: height and width of the kernel.
+        stride: stride along both axes.
+        same: whether zero padding keeps the size of the image at stride 1.
     """
 
     name: str
@@ -30,11 +30,11 @@ class Unit(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """The average or the maximum over 3 x 3.
+    """Average or max pooling over 3 x 3.
 
     Args:
-        kind: which.
-        stride: 1 keeps the size, 2 takes no padding.
+        kind: quantity that is pooled.
+        stride: stride along both axes: 1 pads and keeps the size, 2 does not pad.
     """
 
     kind: Literal["average", "maximum"]
@@ -42,14 +42,17 @@ class Pool(NamedTuple):
 
 
 class Fork(NamedTuple):
-    """Branches that see the same signal; their channels are put side by side."""
+    """Branches that run on the same signal; their output channels are concatenated."""
 
     branches: tuple[tuple["Unit | Pool | Fork", ...], ...]
 
 
 Step = Unit | Pool | Fork
 
-_HALF = Pool("maximum", 2)
+_HALVE = Pool("maximum", 2)
+
+
+# The blocks have the letters of the paper's architecture.
 
 
 def _a(name: str, pooled: int) -> Fork:
@@ -79,7 +82,7 @@ def _b(name: str) -> Fork:
                 Unit(f"{name}.branch3x3dbl_2", 96, (3, 3)),
                 Unit(f"{name}.branch3x3dbl_3", 96, (3, 3), 2, same=False),
             ),
-            (_HALF,),
+            (_HALVE,),
         )
     )
 
@@ -118,7 +121,7 @@ def _d(name: str) -> Fork:
                 Unit(f"{name}.branch7x7x3_3", 192, (7, 1)),
                 Unit(f"{name}.branch7x7x3_4", 192, (3, 3), 2, same=False),
             ),
-            (_HALF,),
+            (_HALVE,),
         )
     )
 
@@ -150,10 +153,10 @@ NETWORK: tuple[Step, ...] = (
     Unit("Conv2d_1a_3x3", 32, (3, 3), 2, same=False),
     Unit("Conv2d_2a_3x3", 32, (3, 3), same=False),
     Unit("Conv2d_2b_3x3", 64, (3, 3)),
-    _HALF,
+    _HALVE,
     Unit("Conv2d_3b_1x1", 80),
     Unit("Conv2d_4a_3x3", 192, (3, 3), same=False),
-    _HALF,
+    _HALVE,
     _a("Mixed_5b", 32),
     _a("Mixed_5c", 64),
     _a("Mixed_5d", 64),
@@ -164,18 +167,18 @@ NETWORK: tuple[Step, ...] = (
     _c("Mixed_6e", 192),
     _d("Mixed_7a"),
     _e("Mixed_7b", "average"),
-    _e("Mixed_7c", "maximum"),  # the graph has it so, unlike the paper
+    _e("Mixed_7c", "maximum"),  # as in the graph; the paper has an average here
 )
 
 
 def unit_shapes(
     chain: tuple[Step, ...], channels: int
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The published weights of a chain: the name of each and its shape.
+    """Yield the name and the shape of each of the published weights of a chain.
 
     Args:
         chain: steps, such as `NETWORK`.
-        channels: that come in.
+        channels: number of input channels.
     """
     for step in chain:
         if isinstance(step, Unit):
@@ -189,7 +192,7 @@ def unit_shapes(
 
 
 def _channels(step: Step, channels: int) -> int:
-    """How many channels leave a step."""
+    """Return the number of output channels of a step."""
     if isinstance(step, Unit):
         return step.channels
     if isinstance(step, Pool):
@@ -197,7 +200,7 @@ def _channels(step: Step, channels: int) -> int:
     total = 0
     for branch in step.branches:
         inner = channels
-        for one in branch:
-            inner = _channels(one, inner)
+        for inner_step in branch:
+            inner = _channels(inner_step, inner)
         total += inner
     return total

@@ -1,8 +1,8 @@
-"""The weights of Inception: fetched, checked, converted once, and read.
+"""Download, check, conversion and reading of the weights of Inception.
 
-The published file is a pickle. It is opened only after its SHA-256 is known to be the
-published one, and then by torch's restricted loader, which builds tensors and nothing
-else. What is kept is a safetensors file, and its checksum in a JSON file beside it.
+The published file is a pickle. It is opened only if its SHA-256 is the published one,
+and then by torch's restricted loader, which builds nothing but tensors. The converted
+file is in the safetensors format, with its checksum in a JSON file in the same folder.
 """
 
 import hashlib
@@ -27,96 +27,96 @@ ORIGINAL = "pt_inception-2015-12-05-6726825d.pth"
 ORIGINAL_URL = (
     f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{ORIGINAL}"
 )
-# torch-fidelity publishes the same bytes under another name.
+# torch-fidelity publishes the same file under another name.
 ORIGINAL_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
-_KEPT = "inception-2015-12-05.safetensors"
+_CONVERTED = "inception-2015-12-05.safetensors"
 _FETCH = "Run mmbench features fetch inception, or give it the file with --from"
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 def fetch(shapes: Shapes, source: Path | None = None) -> Path:
-    """Convert the published file and keep the result in the user's cache.
+    """Convert the published file and write the result to the user's cache.
 
     Args:
-        shapes: of the weights, by their published names.
-        source: the published file; None downloads it.
+        shapes: shapes of the weights, by their published names.
+        source: path of the published file; None downloads it.
 
     Returns:
-        The path of the result.
+        The path of the converted file.
 
     Raises:
-        DataError: when the file cannot be had, is not the published one, or the result
-            cannot be written.
+        DataError: if the file cannot be downloaded or read, is not the published one,
+            or the result cannot be written.
     """
-    path = _downloaded() if source is None else source
-    content = _bytes(path)
+    path = _download() if source is None else source
+    content = _read_bytes(path)
     digest = hashlib.sha256(content).hexdigest()
     if digest != ORIGINAL_SHA256:
         raise DataError(
             f"{path} must have the SHA-256 {ORIGINAL_SHA256[:16]}... of {ORIGINAL}; "
             f"got {digest[:16]}... over {len(content)} bytes. Fetch it again."
         )
-    return _keep(_tensors(content, path, shapes))
+    return _write(_unpickle(content, path, shapes))
 
 
 def read(shapes: Shapes) -> dict[str, Tensor]:
-    """The weights that `fetch` kept, from MMBENCH_DATA/inception or the user's cache.
+    """Return the converted weights, from MMBENCH_DATA/inception or the user's cache.
 
     Args:
-        shapes: of the weights, by their published names.
+        shapes: shapes of the weights, by their published names.
 
     Raises:
-        DataError: when they are not there, or damaged.
+        DataError: if the weights are missing or damaged.
     """
-    path = kept()
+    path = find_weights()
     if path is None:
-        places = " or ".join(str(place) for place in _places())
+        folders = " or ".join(str(folder) for folder in _folders())
         raise DataError(
-            f"The weights of Inception must lie in {places}; got none there. {_FETCH}."
+            f"The weights of Inception must lie in {folders}; got none there. {_FETCH}."
         )
-    content = _bytes(path)
+    content = _read_bytes(path)
     digest = hashlib.sha256(content).hexdigest()
     try:
-        record = json.loads(_bytes(_record(path)))
+        record = json.loads(_read_bytes(_record_path(path)))
         known, original = record["sha256"], record["original_sha256"]
         tensors = load_tensors(content) if digest == known else {}
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
         raise DataError(
-            f"{_record(path)} must hold the checksums of {path.name}; got "
+            f"{_record_path(path)} must hold the checksums of {path.name}; got "
             f"{' '.join(str(error).split())[:200]}. {_FETCH}."
         ) from error
     if (digest, original) != (known, ORIGINAL_SHA256):
         raise DataError(
-            f"{path} must have the SHA-256 that stands in {_record(path).name}, made "
+            f"{path} must have the SHA-256 in {_record_path(path).name} and be made "
             f"from {ORIGINAL}; got {digest[:16]}... over {len(content)} bytes. "
             f"{_FETCH}."
         )
-    return _fitting(tensors, path, shapes)
+    return _check_shapes(tensors, path, shapes)
 
 
-def kept() -> Path | None:
-    """The path of the weights that `read` takes; None where there are none."""
-    paths = [place / _KEPT for place in _places()]
+def find_weights() -> Path | None:
+    """Return the path of the converted weights, or None if there are none."""
+    paths = [folder / _CONVERTED for folder in _folders()]
     return next((path for path in paths if path.is_file()), None)
 
 
-def _places() -> list[Path]:
-    """Where the result may lie, the user's cache last."""
+def _folders() -> list[Path]:
+    """Return the folders to search for converted weights, the user's cache last."""
     data = os.environ.get("MMBENCH_DATA")
     cached = Path(pooch.os_cache("mmbench")) / "inception"
     return [Path(data) / "inception", cached] if data else [cached]
 
 
-def _record(path: Path) -> Path:
+def _record_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
 # ---- the published file ----
 
 
-def _downloaded() -> Path:
+def _download() -> Path:
     try:
         return Path(
             pooch.retrieve(
@@ -131,37 +131,40 @@ def _downloaded() -> Path:
         raise DataError(
             f"{ORIGINAL} must come from a file or from {ORIGINAL_URL}; got "
             f"{type(error).__name__} ({' '.join(str(error).split())[:80]}). Download "
-            "it elsewhere and give it with --from."
+            "it on another machine and give it with --from."
         ) from error
 
 
-def _tensors(content: bytes, path: Path, shapes: Shapes) -> dict[str, Tensor]:
-    """What is in the published file, whose checksum holds."""
+def _unpickle(content: bytes, path: Path, shapes: Shapes) -> dict[str, Tensor]:
+    """Return the tensors in the published file, whose checksum has been checked."""
     try:
-        # The only foreign format that is opened: by the restricted loader, and only
-        # these bytes, whose checksum is known.
-        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # the loader raises whatever damaged bytes lead to
+        # The only pickle that mmbench opens: with a known checksum, and with the
+        # restricted loader.
+        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged bytes can raise anything
         raise DataError(
             f"{path} must hold tensors by name; got {' '.join(str(error).split())[:80]}"
             ". Fetch it again."
         ) from error
-    if not isinstance(found, Mapping):
+    if not isinstance(loaded, Mapping):
         raise DataError(
-            f"{path} must hold tensors by name; got a {type(found).__name__}. "
+            f"{path} must hold tensors by name; got a {type(loaded).__name__}. "
             "Fetch it again."
         )
-    # Counters of training steps, which some versions of torch add.
-    counter = "num_batches_tracked"
-    tensors = {name: one for name, one in found.items() if counter not in name}
-    return _fitting(tensors, path, shapes)
+    counter = "num_batches_tracked"  # of training steps; some versions of torch add it
+    tensors = {name: value for name, value in loaded.items() if counter not in name}
+    return _check_shapes(tensors, path, shapes)
 
 
-def _fitting(
+def _check_shapes(
     tensors: Mapping[str, Tensor], path: Path, shapes: Shapes
 ) -> dict[str, Tensor]:
-    """The tensors in float32, once names and shapes are the published ones."""
-    got = {name: tuple(one.shape) for name, one in tensors.items()}
+    """Return the tensors in float32 if their names and shapes are the published ones.
+
+    Raises:
+        DataError: if they are not.
+    """
+    got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     wrong = sorted(
         name for name in {*got, *shapes} if got.get(name) != shapes.get(name)
     )
@@ -171,15 +174,15 @@ def _fitting(
             f"where {wrong[0]} has the shape {got.get(wrong[0], 'of none')} instead of "
             f"{shapes.get(wrong[0], 'none')}. {_FETCH}."
         )
-    return {name: one.float().contiguous() for name, one in tensors.items()}
+    return {name: tensor.float().contiguous() for name, tensor in tensors.items()}
 
 
-# ---- the result ----
+# ---- the converted file ----
 
 
-def _keep(tensors: dict[str, Tensor]) -> Path:
-    """Write both files by rename, the checksum last."""
-    path = _places()[-1] / _KEPT
+def _write(tensors: dict[str, Tensor]) -> Path:
+    """Write the converted file, then its checksum, each atomically by a rename."""
+    path = _folders()[-1] / _CONVERTED
     content = save_tensors(tensors)
     record = {
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -190,7 +193,7 @@ def _keep(tensors: dict[str, Tensor]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         for target, written in (
             (path, content),
-            (_record(path), json.dumps(record, indent=2).encode()),
+            (_record_path(path), json.dumps(record, indent=2).encode()),
         ):
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
                 file.write(written)
@@ -202,7 +205,7 @@ def _keep(tensors: dict[str, Tensor]) -> Path:
     return path
 
 
-def _bytes(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

@@ -1,4 +1,7 @@
-"""Metric: what is measured, of an iterate or of a whole trajectory; never charged."""
+"""The base classes of metrics, which measure an iterate or a whole trajectory.
+
+A metric sees the game itself, and what it computes is never charged to a run's cost.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -19,13 +22,13 @@ from mmbench.core.oracle_state import OracleState
 
 
 class Column(NamedTuple):
-    """One column of the tidy table that a metric fills.
+    """A column of the tidy table, filled by a metric.
 
     Args:
-        name: of the column.
-        title: for figures, with its unit where it has one.
-        better: which direction is better; "neither" where the value only describes.
-        scale: of the axis in figures.
+        name: name in the table.
+        title: label in figures, with the unit where there is one.
+        better: direction that is better; "neither" for a value that only describes.
+        scale: scale of the axis in figures.
     """
 
     name: str
@@ -35,13 +38,13 @@ class Column(NamedTuple):
 
 
 class Point:
-    """The iterates of all runs at one record, with what several metrics may share.
+    """The iterates of all runs at one record, with values that metrics share.
 
     Args:
-        game: the game they belong to.
-        z: shape (runs, dim).
-        seeds: one a run.
-        start: z at step 0; z itself where nothing is said.
+        game: game of the iterates.
+        z: iterates, shape (runs, dim).
+        seeds: seed of each run.
+        start: iterates at step 0, shape (runs, dim); None for z itself.
     """
 
     def __init__(
@@ -58,28 +61,38 @@ class Point:
 
     @cached_property
     def field(self) -> Float[Tensor, "runs dim"]:
-        """F(z), on a minibatch of the evaluation stream where the game has data."""
+        """The field F(z), on an evaluation minibatch where the game has data."""
         oracle = self.oracle()
         oracle.resample()
         return oracle.field(self.z)
 
     def oracle(self) -> Oracle:
-        """An oracle on the evaluation stream, from its beginning.
+        """Return an oracle at the beginning of the evaluation stream.
 
-        What the game remembers is what it would if it began at z, so that what is
-        measured depends on z alone, during a run and of kept iterates afterwards.
+        The game's memory is that of a run that starts at z. So a value depends on z
+        alone, and is the same during a run and for a stored iterate afterwards.
         """
         memory = self.game.memory(self.z)
         return Oracle(OracleState(self.game, self.seeds, "evaluation", memory))
 
     def samples(self, count: int) -> Tensor:
-        """Generator samples, the same for every metric that asks for as many."""
+        """Return samples of the generator, drawn once for each count.
+
+        Args:
+            count: number of samples of each run.
+        """
         if count not in self._samples:
             self._samples[count] = self.game.generate(self.z, count, self.seeds)
         return self._samples[count]
 
     def images(self, count: int) -> UInt8[Tensor, "runs count channels height width"]:
-        """The samples as images from 0 to 255, rounded as an image file would be."""
+        """Return the samples as 8-bit images, rounded as in an image file.
+
+        NaN becomes 0, the middle grey, before the rounding.
+
+        Args:
+            count: number of images of each run.
+        """
         if count not in self._images:
             pixels = self.samples(count).float().nan_to_num(nan=0.0).clamp(-1, 1)
             bytes_ = ((pixels + 1) * 127.5).round().to(torch.uint8)
@@ -90,67 +103,76 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(Description, ABC):
-    """What is measured; either an `IterateMetric` or a `TrajectoryMetric`.
+    """Base of all metrics; a metric is an `IterateMetric` or a `TrajectoryMetric`.
 
     Attributes:
-        version: raised when the numbers change.
+        version: increased whenever the numbers change.
     """
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """What it asks of a game; nothing unless a metric says otherwise."""
+        """Capabilities that the game must have; none by default."""
         return frozenset()
 
     @property
     @abstractmethod
     def columns(self) -> tuple[Column, ...]:
-        """What it fills."""
+        """Columns that the metric fills."""
 
     @property
     def protocol(self) -> Mapping[str, str | int]:
-        """How it is measured, for whoever wants to compare: stored with the numbers."""
+        """Settings that a comparison of values needs; stored with the values."""
         return {}
 
     def prepare(self) -> None:
-        """Check that what it needs is there; called before any work starts.
+        """Check that the data the metric needs are available, before a run starts.
 
         Raises:
-            DataError: when weights are missing or not what they should be.
+            DataError: if weights are missing or damaged.
         """
 
     def real_score(self, game: Game) -> Mapping[str, float]:
-        """What real data of the game get, by column: the floor or the ceiling.
+        """Return the score of real data, by column name.
 
-        Empty for columns where that has no meaning.
+        It bounds what a generator can be expected to reach. Columns for which it has no
+        meaning are left out; by default all are.
+
+        Args:
+            game: game with the real data.
         """
         return {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class IterateMetric(Metric):
-    """A metric of the iterates at one record."""
+    """Base of metrics that are computed from the iterates at one record."""
 
     @abstractmethod
     def measure(self, at: Point) -> Mapping[str, Float[Tensor, "runs"]]:
-        """One number for each column and run."""
+        """Return the values of each column, one for each run.
+
+        Args:
+            at: iterates of all runs at one record.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrajectoryMetric(Metric):
-    """A metric of a run as a whole, from columns measured at its records."""
+    """Base of metrics that are computed from one column of a whole trajectory."""
 
     @property
     @abstractmethod
     def of(self) -> str:
-        """The column it is computed from."""
+        """Name of the column that the metric is computed from."""
 
     @abstractmethod
     def summarise(
         self, steps: Sequence[int], values: Float[np.ndarray, "records runs"]
     ) -> Mapping[str, Float[np.ndarray, "runs"]]:
-        """One number for each column and run.
+        """Return the values of each column, one for each run.
 
         Args:
-            steps: of the records.
-            values: the column it is computed from; NaN where nothing was measured.
+            steps: step of each record.
+            values: column that the metric is computed from, shape (records, runs); NaN
+                where nothing was measured.
         """

@@ -1,4 +1,4 @@
-"""Class histogram: which classes are generated, and in which shares."""
+"""The histogram of generated classes, compared with that of real images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,65 +10,72 @@ from torch import Tensor
 
 from mmbench.core.domains import Fraction
 from mmbench.core.game import Game
-from mmbench.metrics._features import Extracted
-from mmbench.metrics._image_metric import Comparison
+from mmbench.metrics._features import NetworkOutputs
+from mmbench.metrics._image_metric import ReferenceMetric
 from mmbench.metrics.base import Column
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class ClassHistogram(Comparison):
-    """Which classes a classifier finds among generated images, beside real ones.
+class ClassHistogram(ReferenceMetric):
+    """Classes among the generated images and their shares, compared with real images.
 
-    The class of an image is the classifier's first choice, however unsure, for
-    generated and for real images alike; so the classifier's own errors are on both
-    sides.
+    The class of an image is the classifier's most probable one, at any confidence, for
+    generated and for real images. So errors of the classifier affect both.
 
-        classes:  classes with at least 1 % of the generated and of the real images
-        class_tv: total variation between the shares of generated and of real images
+        classes:  number of classes with at least 1 % of the generated images and of
+                  the real ones; higher is better
+        class_tv: total variation distance between the class shares of generated and of
+                  real images, from 0 to 1; lower is better
+
+    The columns are `classes_<network>_<count>` and `class_tv_<network>_<count>`. The
+    total variation is biased upwards at a small number of images.
 
     Args:
-        features: the classifier.
-        count: generated images of each run at each record.
-        real: real images, at most; 0 for all.
-        split: which real images.
-        least: share from which a class counts.
+        features: network that classifies the images.
+        count: number of generated images of each run at each record.
+        real: largest number of real images; 0 for all.
+        split: split of the real images.
+        least: smallest share with which a class counts.
 
-    Differs from the source: there, one image is enough for a class to count, and
-        Kullback and Leibler's divergence, infinite for a lost class, is the distance.
-    Source: Srivastava, Valkov, Russell, Gutmann and Sutton 2017, VEEGAN, who count the
-        classes of generated digits.
+    Differs from the source: there, one image is enough for a class to count, and the
+        distance is the Kullback-Leibler divergence, which is infinite if a class is
+        missing.
+    Source: Srivastava, Valkov, Russell, Gutmann and Sutton 2017, VEEGAN: Reducing Mode
+        Collapse in GANs Using Implicit Variational Learning, who count the classes of
+        generated digits.
     """
 
-    least: Fraction = 0.01  # a tenth of the share of one class among ten
+    least: Fraction = 0.01  # a tenth of a class's share among ten equal classes
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What it fills."""
+        """Columns that the metric fills."""
         classes, variation = (
-            self.named(word, split=self.split) for word in ("classes", "class_tv")
+            self.column_name(quantity, split=self.split)
+            for quantity in ("classes", "class_tv")
         )
+        variation_title = self.column_title("total variation of class shares")
         return (
-            Column(classes, self.titled("classes generated"), "higher"),
-            Column(variation, self.titled("total variation of class shares"), "lower"),
+            Column(classes, self.column_title("classes generated"), "higher"),
+            Column(variation, variation_title, "lower"),
         )
 
     @property
-    def rule(self) -> Mapping[str, str | int]:
-        """The part of the protocol that is this metric's own."""
+    def own_protocol(self) -> Mapping[str, str | int]:
+        """Part of the protocol that is specific to this metric."""
         return {"class": "first choice", "least share": f"{self.least:g}"}
 
-    def score(self, images: Extracted, game: Game) -> tuple[float, ...]:
-        """One number for each column, of one set of images."""
-        ours, theirs = (
-            shares(one.logits) for one in (images, self.reference(images, game))
-        )
-        found = ((ours >= self.least) & (theirs >= self.least)).sum()
-        return (found.item(), (ours - theirs).abs().sum().item() / 2)
+    def score(self, outputs: NetworkOutputs, game: Game) -> tuple[float, ...]:
+        """Return one value for each column, for one set of images."""
+        generated = class_shares(outputs.logits)
+        real = class_shares(self.reference(outputs, game).logits)
+        classes = ((generated >= self.least) & (real >= self.least)).sum()
+        return (classes.item(), (generated - real).abs().sum().item() / 2)
 
 
-def shares(logits: Float[Tensor, "count classes"]) -> Float64[Tensor, "classes"]:
-    """Share of the images for which each class is the first choice."""
+def class_shares(logits: Float[Tensor, "count classes"]) -> Float64[Tensor, "classes"]:
+    """Return the share of the images for which each class is the most probable."""
     counts = torch.bincount(logits.argmax(1), minlength=logits.shape[1])
-    # Divided last and in float64, so that 100 of 10 000 is 1 % and not below it.
+    # Divided last and in float64, so that 100 of 10,000 is not below 1 %.
     return counts.double() / len(logits)

@@ -1,4 +1,4 @@
-"""Classifier score: sure of each image, and of many classes over all."""
+"""The classifier score, which is the inception score for any classifier."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 from mmbench.core.domains import Count
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
-from mmbench.metrics._features import Extracted
+from mmbench.metrics._features import NetworkOutputs
 from mmbench.metrics._image_metric import ImageMetric
 from mmbench.metrics.base import Column
 
@@ -19,27 +19,29 @@ from mmbench.metrics.base import Column
 @final
 @dataclass(frozen=True, kw_only=True)
 class ClassifierScore(ImageMetric):
-    """How sure a classifier is of each generated image, and of how many classes.
+    """Confidence of a classifier in each generated image, and variety of the classes.
 
-        exp E KL(p(class | image) | p(class)),   averaged over parts of the images
+        exp E KL(p(class | image) | p(class)),   averaged over splits of the images
 
-    from 1 to the number of classes. It is called IS where the classifier is the
-    canonical Inception, and there alone. It never looks at real images: one image of
-    each class, repeated, has the highest score.
+    The column is `cs_<network>_<count>`, or `is_<count>` for the canonical Inception
+    only. The value lies between 1 and the number of classes, and higher is better. It
+    ignores the real images: one image of each class, repeated, has the highest score.
+    It is biased by the number of images in a split, so values compare only at the same
+    number.
 
     Args:
-        features: the classifier.
-        count: generated images of each run at each record.
-        splits: number of parts, each with its own p(class).
+        features: network that classifies the images.
+        count: number of generated images of each run at each record.
+        splits: number of splits, each with its own p(class).
 
     Source: Salimans, Goodfellow, Zaremba, Cheung, Radford and Chen 2016, Improved
         Techniques for Training GANs.
     """
 
-    splits: Count = 10  # of Salimans et al.
+    splits: Count = 10  # the value of Salimans et al.
 
     def check(self) -> None:
-        """Every part must hold an image."""
+        """Raise a `DescriptionError` if there are more splits than images."""
         if self.splits > self.count:
             raise DescriptionError(
                 f"ClassifierScore.splits must be at most its count of {self.count}; "
@@ -48,31 +50,31 @@ class ClassifierScore(ImageMetric):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What it fills."""
-        name = self.named("cs", "is")
-        return (Column(name, self.titled("classifier score"), "higher"),)
+        """Columns that the metric fills."""
+        name = self.column_name("cs", "is")
+        return (Column(name, self.column_title("classifier score"), "higher"),)
 
     @property
     def protocol(self) -> Mapping[str, str | int]:
-        """How it is measured, for whoever wants to compare."""
-        return {**self.sight, "splits": self.splits, "over splits": "mean"}
+        """Settings that a comparison of values needs; stored with the values."""
+        return {**self.network_protocol, "splits": self.splits, "over splits": "mean"}
 
-    def score(self, images: Extracted, game: Game) -> tuple[float, ...]:
-        """One number for each column, of one set of images."""
-        splits = min(self.splits, len(images.logits))  # real images may be fewer
-        parts = images.logits.tensor_split(splits)
-        return (torch.stack([sureness(part) for part in parts]).mean().item(),)
-
-    def real_score(self, game: Game) -> Mapping[str, float]:
-        """What as many real images of the test split get: the ceiling in practice."""
-        return self.real_score(game, "test")
+    def score(self, outputs: NetworkOutputs, game: Game) -> tuple[float, ...]:
+        """Return one value for each column, for one set of images."""
+        splits = min(self.splits, len(outputs.logits))  # real images may be fewer
+        scores = [split_score(split) for split in outputs.logits.tensor_split(splits)]
+        return (torch.stack(scores).mean().item(),)
 
 
-def sureness(logits: Float[Tensor, "count classes"]) -> Float64[Tensor, ""]:
-    """exp of the mean divergence of an image's classes from those of all.
+def split_score(logits: Float[Tensor, "count classes"]) -> Float64[Tensor, ""]:
+    """Return exp of the mean KL divergence of p(class | image) from p(class).
 
     The mean divergence is the entropy of the mean minus the mean entropy.
+
+    Args:
+        logits: logits of one split of the images, shape (count, classes).
     """
-    shares = logits.double().softmax(1)
-    each = torch.special.entr(shares).sum(1).mean()
-    return (torch.special.entr(shares.mean(0)).sum() - each).exp()
+    probabilities = logits.double().softmax(1)
+    mean_entropy = torch.special.entr(probabilities).sum(1).mean()
+    entropy_of_mean = torch.special.entr(probabilities.mean(0)).sum()
+    return (entropy_of_mean - mean_entropy).exp()

@@ -1,4 +1,4 @@
-"""Digit coverage: whether both digits are generated, and how much is junk."""
+"""The digits that a generator makes, and the share of images that are no digit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,39 +13,42 @@ from mmbench.core.domains import Count
 from mmbench.metrics._classifier import CONFIDENT, load
 from mmbench.metrics.base import Column, IterateMetric, Point
 
-GENERATED = 0.10  # share of the images; the other two show what the threshold decides
-LENIENT, SEVERE = 0.05, 0.20
-JUNK_ALLOWED = 0.30  # in a success
+MIN_SHARE = 0.10  # of the images; the other two show the effect of the threshold
+LENIENT_MIN_SHARE, STRICT_MIN_SHARE = 0.05, 0.20
+MAX_JUNK_SHARE = 0.30  # for `both_digits`
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class DigitCoverage(IterateMetric):
-    """Which of the digits 0 and 1 the generator makes, judged by a frozen classifier.
+    """Whether the generator makes the digits 0 and 1, by a frozen classifier.
 
-    The classifier knows ten digits and what is none. An image is accepted as a 0 or 1
-    when the classifier says so with a confidence of 0.9 or more, and is junk otherwise.
+    The classifier is trained on ten digits and on images of no digit. An image is
+    accepted as a 0 or 1 if the classifier's confidence is 0.9 or more; otherwise it
+    counts as junk.
 
-        digits:        digits with at least 10 % of the images (5 % and 20 % beside it)
-        digits_any:    digits with at least 5 % of the images as the classifier's first
-                       choice, however unsure: it forgives noise as the eye does, and
-                       was added after samples had been seen
+        digits:        number of digits, of 2, with at least 10 % of the images;
+                       digits_5 and digits_20 with at least 5 % and 20 %
+        digits_any:    number of digits that are the most probable class, at any
+                       confidence, of at least 5 % of the images; it tolerates noise,
+                       and was added after looking at samples
         junk:          share of images that are not accepted
-        digit_share_1: share of 1s among the accepted; NaN where none is
-        digit_tv:      total variation between the shares of 0 and 1 among the accepted
-                       and those of the data; 1 where none is accepted
-        both_digits:   1 where both are generated and junk is at most 30 %, else 0
+        digit_share_1: share of 1s among the accepted images; NaN if none is accepted
+        digit_tv:      total variation distance between the shares of 0 and 1 among the
+                       accepted images and those of the data; 1 if none is accepted
+        both_digits:   1 if both are generated and junk is at most 0.3, else 0
 
-    The classifier takes no 0 of its test images for a 1, nor a 1 for a 0, so the shares
-    are not corrected for its errors; its confusion matrix is kept with its weights. A
-    perfect sampler, one that draws from the data, has a junk of 0.019 and a digit_tv of
-    0.003 on MNIST, and 0.011 and 0.003 on the small digits.
+    Higher is better for `digits…` and `both_digits`, lower for `junk` and `digit_tv`;
+    `digit_share_1` only describes. The classifier confuses no 0 with a 1 among its test
+    images, so the shares are not corrected for its errors; the file of its weights
+    holds the confusion matrix. A sampler that draws from the data has a junk of 0.019
+    and a digit_tv of 0.003 on MNIST, and 0.011 and 0.003 on the small digits.
 
     Args:
-        samples: drawn from each run's generator at each record.
+        samples: number of samples of each run at each record.
 
-    Differs from the source: there the images were looked at (2020) or labelled by a
-        logistic regression that must say 0 or 1 (2022).
+    Differs from the source: there people looked at the images (2020), or a logistic
+        regression labelled every image 0 or 1 (2022).
     Source: Mangoubi, Sachdeva and Vishnoi 2020, the experiment on digits 0 and 1.
     """
 
@@ -55,7 +58,7 @@ class DigitCoverage(IterateMetric):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What it fills."""
+        """Columns that the metric fills."""
         return (
             Column("digits", "digits generated (of 2)", "higher"),
             Column("digits_5", "digits generated (5 % rule)", "higher"),
@@ -68,40 +71,40 @@ class DigitCoverage(IterateMetric):
         )
 
     def measure(self, at: Point) -> Mapping[str, Tensor]:
-        """One number for each column and run."""
+        """Return the values of each column, one for each run."""
         sides = at.game.image_shape[1:]
         images = at.samples(self.samples).unflatten(2, sides)
         classifier = load(at.game.dataset, images.device)
-        # per run, so that no run's rounding depends on another's images
-        said = [classifier.probabilities(one) for one in images]
-        counts = torch.stack([accepted(one) for one in said]).double()
-        unsure = torch.stack([accepted(one, 0.0) for one in said]).double()
-        # Divided last and in float64, so that 100 of 1000 is a tenth and not below it.
+        # Run by run, so that the rounding of one does not depend on another's images.
+        runs = [classifier.probabilities(run) for run in images]
+        counts = torch.stack([count_digits(run) for run in runs]).double()
+        any_counts = torch.stack([count_digits(run, 0.0) for run in runs]).double()
+        # Divided last and in float64, so that 100 of 1000 is not below a tenth.
         shares, total = counts / self.samples, counts.sum(1) / self.samples
         of_ones = counts[:, 1] / counts.sum(1)
-        both = (shares >= GENERATED).all(1) & (total >= 1 - JUNK_ALLOWED)
+        both = (shares >= MIN_SHARE).all(1) & (total >= 1 - MAX_JUNK_SHARE)
         columns = {
-            "digits": (shares >= GENERATED).sum(1),
-            "digits_5": (shares >= LENIENT).sum(1),
-            "digits_20": (shares >= SEVERE).sum(1),
-            "digits_any": (unsure / self.samples >= LENIENT).sum(1),
+            "digits": (shares >= MIN_SHARE).sum(1),
+            "digits_5": (shares >= LENIENT_MIN_SHARE).sum(1),
+            "digits_20": (shares >= STRICT_MIN_SHARE).sum(1),
+            "digits_any": (any_counts / self.samples >= LENIENT_MIN_SHARE).sum(1),
             "junk": 1 - total,
             "digit_share_1": of_ones,
-            # Of two shares that add up to one, either's difference is the distance.
+            # For two shares that add up to one, the distance is either's difference.
             "digit_tv": (of_ones - at.game.share_of_ones).abs().nan_to_num(nan=1.0),
             "both_digits": both,
         }
         return {name: column.to(images) for name, column in columns.items()}
 
 
-def accepted(
+def count_digits(
     probabilities: Float[Tensor, "count classes"], confidence: float = CONFIDENT
 ) -> Int64[Tensor, "2"]:
-    """How many images are accepted as a 0, and how many as a 1.
+    """Return the number of images that are accepted as a 0, and as a 1.
 
     Args:
-        probabilities: of each image and digit.
-        confidence: least probability of the first choice.
+        probabilities: probability of each class, shape (count, classes).
+        confidence: smallest probability with which a class is accepted.
     """
-    best, said = probabilities.max(1)
-    return said[best >= confidence].bincount(minlength=probabilities.shape[1])[:2]
+    best, digit = probabilities.max(1)
+    return digit[best >= confidence].bincount(minlength=probabilities.shape[1])[:2]

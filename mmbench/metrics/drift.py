@@ -1,4 +1,4 @@
-"""Drift: how far a discriminator has moved from where the run started."""
+"""The distance of a discriminator from its start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +17,18 @@ from mmbench.metrics.base import Column, IterateMetric, Point
 @final
 @dataclass(frozen=True, kw_only=True)
 class Drift(IterateMetric):
-    """How far a discriminator has moved from the start of the run.
+    """Euclidean distance of a discriminator from the start of the run.
 
-    Euclidean distances: of its parameters, and of its logits on images that stay the
-    same throughout, real ones and those that the generator made at the start.
+    Three columns, each 0 or above, only describe; neither direction is better.
+
+        drift_y:    distance of the parameters
+        drift_real: distance of the logits on fixed real images
+        drift_fake: distance of the logits on images generated at the start
+
+    The distances of the logits grow with the number of images.
 
     Args:
-        images: of each kind.
+        images: number of real images, and of generated ones.
 
     Source: Schäfer, Zheng and Anandkumar 2020, Figure 4.
     """
@@ -35,7 +40,7 @@ class Drift(IterateMetric):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What it fills."""
+        """Columns that the metric fills."""
         return (
             Column("drift_y", "distance of the discriminator's weights", "neither"),
             Column("drift_real", "distance of its logits, real images", "neither"),
@@ -43,17 +48,19 @@ class Drift(IterateMetric):
         )
 
     def measure(self, at: Point) -> Mapping[str, Tensor]:
-        """One number for each column and run."""
-        moved = (at.z - at.start)[:, at.game.dim_x :]
+        """Return the values of each column, one for each run."""
+        change = (at.z - at.start)[:, at.game.dim_x :]
         pixels = at.game.real("train")[0][: self.images]
         real = pixels[None].to(at.z) / 127.5 - 1  # bytes to -1 ... 1
         fake = at.game.generate(at.start, self.images, at.seeds)
         return {
-            "drift_y": moved.norm(dim=1),
-            "drift_real": self._logits_moved(at, real),
-            "drift_fake": self._logits_moved(at, fake),
+            "drift_y": change.norm(dim=1),
+            "drift_real": _logit_distance(at, real),
+            "drift_fake": _logit_distance(at, fake),
         }
 
-    def _logits_moved(self, at: Point, images: Tensor) -> Float[Tensor, "runs"]:
-        now, then = (at.game.logits(z, images) for z in (at.z, at.start))
-        return torch.linalg.vector_norm(now - then, dim=1)
+
+def _logit_distance(at: Point, images: Tensor) -> Float[Tensor, "runs"]:
+    """Return the distance between the logits at z and those at the start."""
+    now, then = (at.game.logits(z, images) for z in (at.z, at.start))
+    return torch.linalg.vector_norm(now - then, dim=1)

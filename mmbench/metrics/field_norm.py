@@ -1,4 +1,4 @@
-"""Norm of the vector field."""
+"""The norm of the vector field."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,20 +12,22 @@ from mmbench.metrics.base import Column, IterateMetric, Point
 @final
 @dataclass(frozen=True, kw_only=True)
 class FieldNorm(IterateMetric):
-    """Euclidean norm of F(z); where z is constrained, of the projected unit step.
+    """Euclidean norm of the field F(z), or of a projected unit step under constraints.
 
         ‖z − P(z − F(z))‖
 
-    Zero at every stationary point, wanted or not. On games with data it is taken on one
-    minibatch a run, the same at each record.
+    P projects onto the constraints; without constraints the value is ‖F(z)‖. The column
+    `field_norm` is 0 or above, and lower is better. It is zero at every stationary
+    point, also at those that are no solution. On games with data the field is
+    estimated from one minibatch for each run, the same at each record.
     """
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What it fills."""
+        """Columns that the metric fills."""
         return (Column("field_norm", "norm of the field", scale="log"),)
 
     def measure(self, at: Point) -> Mapping[str, Tensor]:
-        """One number for each column and run."""
+        """Return the values of each column, one for each run."""
         step = at.z - at.game.project(at.z - at.field)
         return {"field_norm": step.norm(dim=1)}

@@ -1,32 +1,33 @@
-"""Fréchet distance: between normal laws fitted to features of images."""
+"""The Fréchet distance between normal distributions fitted to features of images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
 from mmbench.core.game import Game
-from mmbench.metrics._features import Extracted
-from mmbench.metrics._frechet import distance_to
-from mmbench.metrics._image_metric import Comparison
+from mmbench.metrics._features import NetworkOutputs
+from mmbench.metrics._frechet import distance_to_gaussian
+from mmbench.metrics._image_metric import ReferenceMetric
 from mmbench.metrics.base import Column
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class FrechetDistance(Comparison):
+class FrechetDistance(ReferenceMetric):
     """Fréchet distance between features of generated and real images.
 
         |μ₁ − μ₂|² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁ Σ₂)^½
 
-    with the means μ and covariances Σ of what the network's last layer sees. It is
-    called FID where the network is the canonical Inception, and there alone. It is
-    biased upwards by about c / N: never compare across numbers of images.
+    μ and Σ are the means and covariances of the features, the input of the network's
+    last layer. The column is `fd_<network>_<count>`, or `fid_<count>` for the canonical
+    Inception only. The value is 0 or above, and lower is better. It is biased upwards
+    by about c / N for N images, so values compare only at the same number of images.
 
     Args:
-        features: the network.
-        count: generated images of each run at each record.
-        real: real images, at most; 0 for all.
-        split: which real images.
+        features: network that extracts the features.
+        count: number of generated images of each run at each record.
+        real: largest number of real images; 0 for all.
+        split: split of the real images.
 
     Source: Heusel, Ramsauer, Unterthiner, Nessler and Hochreiter 2017, GANs Trained by
         a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium.
@@ -34,16 +35,16 @@ class FrechetDistance(Comparison):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What it fills."""
-        name = self.named("fd", "fid", self.split)
-        return (Column(name, self.titled("Fréchet distance"), "lower", "log"),)
+        """Columns that the metric fills."""
+        name = self.column_name("fd", "fid", self.split)
+        return (Column(name, self.column_title("Fréchet distance"), "lower", "log"),)
 
     @property
-    def rule(self) -> Mapping[str, str | int]:
-        """The part of the protocol that is this metric's own."""
+    def own_protocol(self) -> Mapping[str, str | int]:
+        """Part of the protocol that is specific to this metric."""
         return {"covariance": "divisor n - 1", "precision": "float64"}
 
-    def score(self, images: Extracted, game: Game) -> tuple[float, ...]:
-        """One number for each column, of one set of images."""
-        law = self.reference(images, game).gaussian
-        return (distance_to(images.features, law).item(),)
+    def score(self, outputs: NetworkOutputs, game: Game) -> tuple[float, ...]:
+        """Return one value for each column, for one set of images."""
+        reference = self.reference(outputs, game).gaussian
+        return (distance_to_gaussian(outputs.features, reference).item(),)

@@ -1,47 +1,52 @@
-"""Mode coverage, by three rules stated in advance."""
+"""The number of modes that samples cover, by three rules stated in advance."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count
 from mmbench.metrics.base import Column, IterateMetric, Point
 
-NARROW = 3.0  # standard deviations within which a sample is of high quality
-WIDE = 0.3  # distance that the eye forgives, a fifth of that between modes
-VISIBLE = 0.05  # share of samples that the eye sees as a mode
-STRICT = 0.25  # of a mode's own share
-# A rule chosen after seeing samples, because it agrees with the authors' counts by eye;
-# reported for comparison with them, never to rank.
-LENIENT_RADIUS, LENIENT_SHARE = 0.35, 0.01
+HIGH_QUALITY_DEVIATIONS = 3.0  # standard deviations from a mode
+VISUAL_RADIUS = 0.3  # a fifth of the distance between modes
+VISUAL_MIN_SHARE = 0.05  # of the samples
+STRICT_MIN_RATIO = 0.25  # to the mode's own share
+# Chosen after looking at samples, because the rule agrees with the authors' counts by
+# eye; reported for comparison with them, never to rank.
+LENIENT_RADIUS, LENIENT_MIN_SHARE = 0.35, 0.01
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class ModeCoverage(IterateMetric):
-    """How many modes the generator's samples cover, and how many samples lie near one.
+    """Number of modes that the generator's samples cover, and quality of the samples.
 
-    Three rules, because they rank methods differently:
+    Modes are counted by three rules, because these rank methods differently:
 
         loose:  a sample within 3 standard deviations (VEEGAN, PacGAN)
         strict: at least 1/4 of the mode's own share within 3 standard deviations
         visual: at least 5 % of the samples within 0.3, as a scatter plot shows it
 
-    `modes` is the visual count. `modes_lenient` (1 % within 0.35) was chosen after
-    seeing samples, to agree with published counts by eye; it is no evidence of its own.
-    `near_mode` is the share of samples within 0.3 of a
-    mode. `mode_tv` needs no threshold: the total variation between the shares of
-    samples nearest to each mode and the modes' own shares. A perfect sampler has
-    98.889 % of its samples within 3 standard deviations of a mode in the plane.
+    The columns `modes` (visual), `modes_strict` and `modes_loose` hold the counts.
+    `modes_lenient` (1 % of the samples within 0.35) was chosen after looking at
+    samples, to agree with published counts by eye; it is no independent evidence.
+    `near_mode` is the share of samples within 0.3 of a mode, `high_quality` the share
+    within 3 standard deviations, which is 98.889 % for a perfect sampler in the plane.
+    In all of these, higher is better. `mode_tv`, from 0 to 1, needs no threshold: it is
+    the total variation distance between the shares of samples nearest to each mode and
+    the modes' own shares; lower is better.
 
     Args:
-        samples: drawn from each run's generator at each record.
+        samples: number of samples of each run at each record.
 
-    Source: Srivastava et al. 2017 (VEEGAN); Lin et al. 2018 (PacGAN).
+    Source: Srivastava, Valkov, Russell, Gutmann and Sutton 2017, VEEGAN: Reducing Mode
+        Collapse in GANs Using Implicit Variational Learning; Lin, Khetan, Fanti and Oh
+        2018, PacGAN: The Power of Two Samples in Generative Adversarial Networks.
     """
 
     samples: Count = 2500
@@ -50,7 +55,7 @@ class ModeCoverage(IterateMetric):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What it fills."""
+        """Columns that the metric fills."""
         return (
             Column("modes", "modes covered (visual rule)", "higher"),
             Column("modes_strict", "modes covered (strict rule)", "higher"),
@@ -62,29 +67,30 @@ class ModeCoverage(IterateMetric):
         )
 
     def measure(self, at: Point) -> Mapping[str, Tensor]:
-        """One number for each column and run."""
+        """Return the values of each column, one for each run."""
         points = at.samples(self.samples)
         modes = at.game.modes.to(points)
         weights = at.game.mode_weights.to(points)
         distances = torch.cdist(points, modes.expand(len(points), -1, -1))
-        nearest, which = distances.min(dim=2)
-        mine = torch.nn.functional.one_hot(which, len(modes)).bool()
-        narrow = NARROW * at.game.deviation
-        of_quality = _shares(mine & (nearest <= narrow)[:, :, None])
-        visible = _shares(distances <= WIDE)
+        nearest, nearest_mode = distances.min(dim=2)
+        is_nearest = torch.nn.functional.one_hot(nearest_mode, len(modes)).bool()
+        narrow = HIGH_QUALITY_DEVIATIONS * at.game.deviation
+        high_quality = _shares(is_nearest & (nearest <= narrow)[:, :, None])
+        visual = _shares(distances <= VISUAL_RADIUS)
+        lenient = _shares(distances <= LENIENT_RADIUS)
         return {
-            "modes": (visible >= VISIBLE).sum(1).to(points),
-            "modes_strict": (of_quality >= STRICT * weights).sum(1).to(points),
-            "modes_loose": (of_quality > 0).sum(1).to(points),
-            "modes_lenient": (_shares(distances <= LENIENT_RADIUS) >= LENIENT_SHARE)
+            "modes": (visual >= VISUAL_MIN_SHARE).sum(1).to(points),
+            "modes_strict": (high_quality >= STRICT_MIN_RATIO * weights)
             .sum(1)
             .to(points),
-            "near_mode": (nearest <= WIDE).to(points).mean(1),
+            "modes_loose": (high_quality > 0).sum(1).to(points),
+            "modes_lenient": (lenient >= LENIENT_MIN_SHARE).sum(1).to(points),
+            "near_mode": (nearest <= VISUAL_RADIUS).to(points).mean(1),
             "high_quality": (nearest <= narrow).to(points).mean(1),
-            "mode_tv": (_shares(mine) - weights).abs().sum(1) / 2,
+            "mode_tv": (_shares(is_nearest) - weights).abs().sum(1) / 2,
         }
 
 
-def _shares(held: Tensor) -> Tensor:
-    """Share of a run's samples that hold, for each mode; shape (runs, modes)."""
-    return held.float().mean(1)
+def _shares(mask: Bool[Tensor, "runs count modes"]) -> Float[Tensor, "runs modes"]:
+    """Return the share of a run's samples that the mask selects for each mode."""
+    return mask.float().mean(1)

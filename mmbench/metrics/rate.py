@@ -1,4 +1,4 @@
-"""Measured linear rate."""
+"""The linear rate of convergence, estimated from a trajectory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,52 +8,60 @@ import numpy as np
 
 from mmbench.metrics.base import Column, TrajectoryMetric
 
-# Where a run has settled and rounding does not yet show, relative to its start.
+# Relative to the first value: past the transient, before rounding shows.
 WINDOW = (1e-12, 1e-2)
-FEWEST = 4
+MIN_RECORDS = 4
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Rate(TrajectoryMetric):
-    """Factor by which a distance shrinks (below 1) or grows in one step.
+    """Factor by which a distance shrinks (below 1) or grows (above 1) in one step.
 
-    Theil-Sen slope of its logarithm, over the records between 1e-12 and 1e-2 of the
-    first value; over the second half of the run where fewer than four lie there.
+    The column is named after `of`, `distance_rate` by default; lower is better. The
+    rate is the exponential of the Theil-Sen slope of the logarithm, over the records
+    with values between 1e-12 and 1e-2 of the first; over the second half of the run if
+    fewer than four records are in this range. It is NaN if fewer than two values are
+    positive.
 
     Args:
-        of: the column.
+        of: name of the column with the distance.
 
-    Source: Sen 1968.
+    Source: Sen 1968, Estimates of the Regression Coefficient Based on Kendall's Tau.
     """
 
     of: str = "distance"
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What it fills."""
+        """Columns that the metric fills."""
         return (Column(f"{self.of}_rate", f"factor of {self.of} in one step"),)
 
     def summarise(
         self, steps: Sequence[int], values: np.ndarray
     ) -> Mapping[str, np.ndarray]:
-        """One number for each column and run."""
-        rates = [fitted_rate(np.asarray(steps), one) for one in values.T]
+        """Return the values of each column, one for each run."""
+        rates = [estimate_rate(np.asarray(steps), run) for run in values.T]
         return {f"{self.of}_rate": np.array(rates)}
 
 
-def fitted_rate(steps: np.ndarray, values: np.ndarray) -> float:
-    """Factor in one step of one run; NaN where fewer than two values are positive."""
+def estimate_rate(steps: np.ndarray, values: np.ndarray) -> float:
+    """Return a run's factor in one step; NaN for fewer than two positive values.
+
+    Args:
+        steps: step of each record, shape (records,).
+        values: distance at each record, shape (records,).
+    """
     last = len(values)
     while last > 1 and values[last - 1] == values[last - 2]:
-        last -= 1  # the records of a run that has ended repeat
+        last -= 1  # the last value repeats after a run has ended
     steps, values = steps[:last], values[:last]
     positive = np.isfinite(values) & (values > 0)
     if not positive[0]:
         return float("nan")
     relative = np.where(positive, values / values[0], 0.0)
     window = positive & (relative > WINDOW[0]) & (relative < WINDOW[1])
-    if window.sum() < FEWEST:
+    if window.sum() < MIN_RECORDS:
         window = positive & (steps >= steps[-1] / 2)
     if window.sum() < 2:
         return float("nan")
@@ -61,6 +69,6 @@ def fitted_rate(steps: np.ndarray, values: np.ndarray) -> float:
 
 
 def median_slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Theil-Sen estimate: the median of the slopes of all pairs of points."""
+    """Return the Theil-Sen estimate: the median slope over all pairs of points."""
     first, second = np.triu_indices(len(x), k=1)
     return float(np.median((y[second] - y[first]) / (x[second] - x[first])))

@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance between samples and data, in the plane."""
+"""The sliced Wasserstein distance between samples and data in the plane."""
 
 import math
 from collections.abc import Mapping
@@ -17,16 +17,20 @@ from mmbench.metrics.base import Column, IterateMetric, Point
 @final
 @dataclass(frozen=True, kw_only=True)
 class SlicedWasserstein(IterateMetric):
-    """Mean over directions of the Wasserstein-1 distance of the projected samples.
+    """Mean Wasserstein-1 distance between projections of generated and real samples.
 
-    Needs no threshold and no notion of a mode. The directions are evenly spaced over
-    the half circle; the data are a sample of the same size, the same at each record.
+    The column `sliced_wasserstein` is 0 or above, in units of the data, and lower is
+    better. It needs no threshold and no notion of a mode. The directions of projection
+    are evenly spaced over the half circle; the real sample has the same size and is
+    the same at each record. Two finite samples of one distribution have a distance
+    above 0, so values compare only at the same number of samples.
 
     Args:
-        samples: drawn from each run's generator at each record, and of the data.
-        directions: of projection.
+        samples: number of samples of each run at each record, and of real samples.
+        directions: number of directions of projection.
 
-    Source: Rabin, Peyré, Delon and Bernot 2012.
+    Source: Rabin, Peyré, Delon and Bernot 2012, Wasserstein Barycenter and Its
+        Application to Texture Mixing.
     """
 
     samples: Count = 2500
@@ -36,12 +40,12 @@ class SlicedWasserstein(IterateMetric):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What it fills."""
+        """Columns that the metric fills."""
         title = "sliced Wasserstein distance to the data"
         return (Column("sliced_wasserstein", title, scale="log"),)
 
     def measure(self, at: Point) -> Mapping[str, Tensor]:
-        """One number for each column and run."""
+        """Return the values of each column, one for each run."""
         points = at.samples(self.samples)
         batches = math.ceil(self.samples / at.game.batch_size)
         real = at.game.draw_real(generator(0, "evaluation"), batches)

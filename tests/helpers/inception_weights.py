@@ -37,8 +37,8 @@ def publish(tmp_path, monkeypatch, content):
     return path
 
 
-def torch_bytes(found, **options):
+def torch_bytes(tensors, **options):
     """Return the bytes that `torch.save` writes."""
     buffer = io.BytesIO()
-    torch.save(found, buffer, **options)
+    torch.save(tensors, buffer, **options)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""What a metric is given to look at."""
+"""Tests of the iterates that metrics are computed from."""
 
 from mmbench.metrics.base import Point
 from mmbench.tasks import TASKS

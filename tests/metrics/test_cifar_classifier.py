@@ -11,16 +11,16 @@ from mmbench.core.errors import DataError
 from mmbench.metrics._cifar_classifier import (
     CIFAR10_SHA256,
     WEIGHTS_PATH,
-    centred,
     load,
     read,
 )
 from mmbench.metrics._cifar_training import EPOCHS
+from mmbench.metrics._classifier_file import scale_pixels
 from mmbench.tasks._cifar10_data import cifar10
 
 
-def drawn(count, seed=0):
-    """Images of noise."""
+def noise(count, seed=0):
+    """Return images of noise."""
     generator = torch.Generator().manual_seed(seed)
     shape = (count, 3, 32, 32)
     return torch.randint(256, shape, generator=generator, dtype=torch.uint8)
@@ -28,22 +28,22 @@ def drawn(count, seed=0):
 
 @pytest.mark.skipif(not has_cifar10(), reason="MMBENCH_DATA names no CIFAR10")
 def test_accuracy_is_as_stated():
-    """Recomputed on the test images: the confusion matrix, and what the file says."""
+    """The confusion matrix and accuracy in the file are those on the test images."""
     pixels, labels = cifar10("test")
     classifier = load()
-    said = classifier.probabilities(pixels).argmax(1)
+    predicted = classifier.probabilities(pixels).argmax(1)
     confusion = torch.zeros(10, 10, dtype=torch.int64)
-    for truth, word in zip(labels.tolist(), said.tolist(), strict=True):
-        confusion[truth, word] += 1
+    for truth, guess in zip(labels.tolist(), predicted.tolist(), strict=True):
+        confusion[truth, guess] += 1
     moved = (confusion - classifier.confusion).abs().sum().item()
     assert moved <= 20  # another machine may round ten images to the other side
-    accuracy = (said == labels).double().mean().item()
+    accuracy = (predicted == labels).double().mean().item()
     assert accuracy == pytest.approx(classifier.facts["test_accuracy"], abs=2e-3)
     assert accuracy >= 0.90
 
 
 def test_the_shipped_file_is_small_and_known():
-    """Five megabytes, with the code's checksum, and facts in its header."""
+    """The file has five megabytes, the known checksum, and facts in its header."""
     content = WEIGHTS_PATH.read_bytes()
     assert len(content) < 5_000_000
     assert hashlib.sha256(content).hexdigest() == CIFAR10_SHA256
@@ -62,7 +62,7 @@ def test_the_shipped_file_is_small_and_known():
 
 
 def test_a_loaded_classifier_is_frozen_and_shared():
-    """Evaluation mode, no gradients, float32, one copy for a device."""
+    """A classifier is in evaluation mode, has no gradients and exists once a device."""
     classifier = load(torch.device("cpu"))
     assert classifier is load("cpu")
     assert not classifier.net.training
@@ -72,7 +72,7 @@ def test_a_loaded_classifier_is_frozen_and_shared():
 
 def test_features_lead_to_the_logits_and_probabilities():
     """The last layer on the features gives the logits, and those the probabilities."""
-    images = drawn(4)
+    images = noise(4)
     classifier = load()
     features, logits = classifier.features_and_logits(images)
     assert features.shape == (4, 256)
@@ -83,9 +83,9 @@ def test_features_lead_to_the_logits_and_probabilities():
     assert not features.requires_grad
 
 
-def test_features_do_not_depend_on_how_many_are_asked():
-    """More images than are judged at once give what each gives alone."""
-    images = drawn(502)
+def test_features_do_not_depend_on_the_number_of_images():
+    """Images in several batches have the values that each has alone."""
+    images = noise(502)
     classifier = load()
     together = classifier.features(images)
     assert together.shape == (502, 256)
@@ -93,14 +93,14 @@ def test_features_do_not_depend_on_how_many_are_asked():
     torch.testing.assert_close(together[[0, 501]], alone, rtol=1e-4, atol=1e-5)
 
 
-def test_bytes_are_centred():
-    """Darkness is -1 and full light is 1."""
+def test_pixels_are_scaled():
+    """0 becomes -1, and 255 becomes 1."""
     images = torch.tensor([0, 51, 255], dtype=torch.uint8)
-    assert centred(images).tolist() == pytest.approx([-1, -0.6, 1])
+    assert scale_pixels(images).tolist() == pytest.approx([-1, -0.6, 1])
 
 
 def test_a_changed_file_is_refused(tmp_path):
-    """One flipped bit in the weights and the checksum no longer holds."""
+    """One flipped bit in the weights changes the checksum."""
     content = bytearray(WEIGHTS_PATH.read_bytes())
     content[-100] ^= 1
     path = tmp_path / "changed.safetensors"
@@ -110,7 +110,7 @@ def test_a_changed_file_is_refused(tmp_path):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    """The sentence names the path and the remedy."""
+    """The message names the path and the remedy."""
     with pytest.raises(DataError, match=r"gone\.safetensors must .* Install mmbench"):
         read(tmp_path / "gone.safetensors", None)
 
@@ -127,7 +127,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_a_foreign_file_is_refused(tmp_path, kind):
-    """Whatever is no classifier of CIFAR10 ends in one sentence."""
+    """A file that holds no classifier of CIFAR10 is refused with one sentence."""
     path = tmp_path / "foreign.safetensors"
     path.write_bytes(FOREIGN[kind])
     with pytest.raises(DataError, match=r"foreign\.safetensors must hold .* got"):

@@ -5,24 +5,24 @@ import torch
 
 from mmbench.core.errors import DataError
 from mmbench.metrics._classifier import (
-    KINDS,
+    CONFIGS,
     read,
 )
-from mmbench.metrics._classifier_training import train, varied
+from mmbench.metrics._classifier_training import augment, train
 from mmbench.tasks._digit_data import digits_split, mnist, scaled
 
 
 def held_out(dataset):
-    """Images from -1 to 1 and labels that the classifier was not trained on."""
+    """Return test images from -1 to 1 and their labels."""
     pixels, labels = digits_split().test if dataset == "digits" else mnist("test")
-    return scaled(pixels, KINDS[dataset].top), labels
+    return scaled(pixels, CONFIGS[dataset].top), labels
 
 
 def test_training_writes_what_it_reports(tmp_path):
-    """Same seed, same bits; the file reads back with the report's numbers."""
+    """Equal seeds give equal bits, and the file holds the values of the report."""
     data = digits_split()
     few = (data.train.pixels[:300], data.train.labels[:300])
-    told = []
+    epochs_done = []
     first, again, other = (
         train(
             "digits",
@@ -30,11 +30,11 @@ def test_training_writes_what_it_reports(tmp_path):
             tmp_path / "new" / f"{i}.safetensors",
             seed=seed,
             epochs=2,
-            progress=lambda done, of: told.append((done, of)),
+            progress=lambda done, of: epochs_done.append((done, of)),
         )
         for i, seed in enumerate((3, 3, 4))
     )
-    assert told == [(1, 2), (2, 2)] * 3
+    assert epochs_done == [(1, 2), (2, 2)] * 3
     assert first.sha256 == again.sha256
     assert first.sha256 != other.sha256
     path = tmp_path / "new" / "0.safetensors"
@@ -46,22 +46,22 @@ def test_training_writes_what_it_reports(tmp_path):
 
 
 def test_training_learns(tmp_path):
-    """Twenty epochs leave chance, one in ten, far behind."""
+    """Twenty epochs reach an accuracy far above chance, 0.1."""
     data = digits_split()
     out = tmp_path / "short.safetensors"
     report = train("digits", (data.train, data.test), out, epochs=20)
     assert report.accuracy > 0.9
 
 
-def test_a_file_that_cannot_be_written_is_told(tmp_path):
-    """A folder in the place of the file ends in one sentence."""
+def test_an_unwritable_file_is_reported(tmp_path):
+    """A folder in place of the file is an error."""
     data = digits_split()
     with pytest.raises(DataError, match="must be a file that can be written"):
         train("digits", (data.train, data.test), tmp_path, epochs=0)
 
 
-def test_the_global_generator_is_left_alone(tmp_path):
-    """Neither training nor reading draws from it."""
+def test_the_global_generator_is_not_used(tmp_path):
+    """Neither training nor reading draws from the global generator."""
     before = torch.get_rng_state()
     data = digits_split()
     train("digits", (data.train, data.test), tmp_path / "a.safetensors", epochs=1)
@@ -69,14 +69,14 @@ def test_the_global_generator_is_left_alone(tmp_path):
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_varied_images_stay_images():
-    """Shape and range stay, a moved image differs, and paper stays paper."""
+def test_augmented_images_stay_images():
+    """Shape and range stay, an image changes, and blank paper stays blank."""
     images, _ = held_out("digits")
     generator = torch.Generator().manual_seed(0)
-    moved = varied(images, 0.6, generator)
+    moved = augment(images, 0.6, generator)
     assert moved.shape == images.shape
     assert moved.min() >= -1
     assert moved.max() <= 1
     assert 0 < (moved - images).abs().mean() < 0.5
-    paper = varied(torch.full((50, 8, 8), -1.0), 0.6, generator)
+    paper = augment(torch.full((50, 8, 8), -1.0), 0.6, generator)
     assert paper.mean() < -0.9

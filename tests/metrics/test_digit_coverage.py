@@ -18,17 +18,17 @@ ZERO, ONE, EIGHT, DOUBT = (0, 0.95), (1, 0.95), (8, 0.99), (0, 0.5)
 
 
 class Stub:
-    """A classifier that reads its answer off the image: digit, then confidence."""
+    """A classifier that reads digit and confidence from two pixels of the image."""
 
     def probabilities(self, images):
-        """Confidence in each digit."""
-        said, confidence = images[:, 0, 0].long(), images[:, 0, 1]
+        """Return the probability of each digit."""
+        digit, confidence = images[:, 0, 0].long(), images[:, 0, 1]
         rest = ((1 - confidence) / 9)[:, None].expand(-1, 10)
-        return rest.scatter(1, said[:, None], confidence[:, None])
+        return rest.scatter(1, digit[:, None], confidence[:, None])
 
 
 class Album(Game):
-    """A game whose generator shows given images, one set a run."""
+    """A game whose generator returns given images, one set for each run."""
 
     dim_x, dim_y = 1, 0
     image_shape = (1, 8, 8)
@@ -39,17 +39,17 @@ class Album(Game):
         self.images = images
 
     def losses(self, x, y, sample, *, train=True):
-        """Nobody asks."""
+        """Fail, because no test computes losses."""
         raise NotImplementedError
 
     def generate(self, z, count, seeds):
-        """The images, flattened, as a generator gives them."""
+        """Return the images, flattened as a generator returns them."""
         assert self.images.shape[1] == count
         return self.images.flatten(2)
 
 
-def painted(*runs):
-    """Images that the stub reads, from counts of answers for each run."""
+def make_images(*runs):
+    """Return images for the stub, from the counts of each answer in each run."""
     rows = []
     for run in runs:
         answers = [answer for answer, count in run.items() for _ in range(count)]
@@ -60,7 +60,7 @@ def painted(*runs):
 
 
 def measure(images):
-    """Columns of these images, shape (runs, count, 8, 8), as plain numbers."""
+    """Return the columns for images of shape (runs, count, 8, 8), as lists."""
     runs = len(images)
     at = Point(Album(images), torch.zeros(runs, 1), tuple(range(runs)))
     columns = DigitCoverage(samples=images.shape[1]).measure(at)
@@ -70,7 +70,7 @@ def measure(images):
 
 @pytest.fixture
 def stub(monkeypatch):
-    """The stub in the place of the shipped classifier."""
+    """Replace the shipped classifier by the stub."""
     monkeypatch.setattr(digit_coverage, "load", lambda dataset, device: Stub())
 
 
@@ -82,8 +82,8 @@ def stub(monkeypatch):
 def test_a_digit_is_generated_from_its_threshold_on(
     zeros, digits_5, digits_10, digits_20
 ):
-    """The thresholds themselves count, one image less does not."""
-    columns = measure(painted({ZERO: zeros, ONE: 1000 - zeros}))
+    """A share equal to the threshold counts; one image less does not."""
+    columns = measure(make_images({ZERO: zeros, ONE: 1000 - zeros}))
     assert columns["digits_5"] == [digits_5]
     assert columns["digits"] == [digits_10]
     assert columns["digits_20"] == [digits_20]
@@ -91,9 +91,9 @@ def test_a_digit_is_generated_from_its_threshold_on(
 
 @pytest.mark.usefixtures("stub")
 def test_doubt_and_other_digits_are_junk():
-    """A sure eight, an unsure zero and a confidence just below 0.9 are not accepted."""
+    """Other digits, and a confidence below 0.9, are not accepted."""
     mixed = {ZERO: 300, ONE: 400, EIGHT: 100, DOUBT: 150, (1, 0.899): 50}
-    columns = measure(painted(mixed))
+    columns = measure(make_images(mixed))
     assert columns["junk"] == pytest.approx([0.3])
     assert columns["digit_share_1"] == pytest.approx([4 / 7])
     assert columns["digit_tv"] == pytest.approx([4 / 7 - 1 / 2])
@@ -101,18 +101,18 @@ def test_doubt_and_other_digits_are_junk():
 
 
 @pytest.mark.usefixtures("stub")
-@pytest.mark.parametrize(("unsure", "seen"), [(49, 1), (50, 2)])
-def test_any_confidence_counts_first_choices(unsure, seen):
-    """Unsure zeros count from 5 % on, and sure eights never do."""
-    columns = measure(painted({(0, 0.5): unsure, EIGHT: 100, ONE: 900 - unsure}))
-    assert columns["digits_any"] == [seen]
+@pytest.mark.parametrize(("unsure", "digits"), [(49, 1), (50, 2)])
+def test_any_confidence_counts_first_choices(unsure, digits):
+    """Zeros of low confidence count from 5 % on; eights never do."""
+    columns = measure(make_images({(0, 0.5): unsure, EIGHT: 100, ONE: 900 - unsure}))
+    assert columns["digits_any"] == [digits]
     assert columns["digits"] == [1]
 
 
 @pytest.mark.usefixtures("stub")
 def test_a_confidence_of_nine_tenths_is_enough():
-    """The threshold of confidence itself counts."""
-    columns = measure(painted({(0, 0.9): 500, (1, 0.9): 500}))
+    """A confidence equal to the threshold is accepted."""
+    columns = measure(make_images({(0, 0.9): 500, (1, 0.9): 500}))
     assert columns["junk"] == [0]
 
 
@@ -127,14 +127,14 @@ def test_a_confidence_of_nine_tenths_is_enough():
     ],
 )
 def test_success_needs_both_digits_and_little_junk(counts, success):
-    """Both conditions hold at their thresholds, and either alone is not enough."""
-    assert measure(painted(counts))["both_digits"] == [success]
+    """A success needs both conditions, each of which holds at its threshold."""
+    assert measure(make_images(counts))["both_digits"] == [success]
 
 
 @pytest.mark.usefixtures("stub")
 def test_without_any_digit_the_share_is_unknown():
-    """NaN for the share, the worst distance, all junk."""
-    columns = measure(painted({EIGHT: 10}))
+    """The share is NaN, the distance is 1, and all images are junk."""
+    columns = measure(make_images({EIGHT: 10}))
     assert math.isnan(columns["digit_share_1"][0])
     assert columns["digit_tv"] == [1]
     assert columns["junk"] == [1]
@@ -143,17 +143,17 @@ def test_without_any_digit_the_share_is_unknown():
 
 
 @pytest.mark.usefixtures("stub")
-def test_runs_are_judged_apart():
+def test_runs_are_scored_separately():
     """Permuting runs permutes the columns."""
     runs = ({ZERO: 10}, {ONE: 10}, {ZERO: 4, ONE: 6})
-    there, back = measure(painted(*runs)), measure(painted(*runs[::-1]))
+    there, back = measure(make_images(*runs)), measure(make_images(*runs[::-1]))
     assert there["digit_share_1"] == pytest.approx([0, 1, 0.6])
     for name, column in there.items():
         assert column == back[name][::-1]
 
 
 def test_a_perfect_sampler_is_nearly_perfect():
-    """The data themselves: both digits, and the junk and distance that are stated."""
+    """The data have both digits, and the junk and distance in the docstring."""
     pixels, labels = digits().of_classes((0, 1))
     images = scaled(pixels, DIGITS_TOP)
     of_one_class = images[labels == 1][:170], images[labels == 0][:170]

@@ -1,4 +1,4 @@
-"""Metrics of images on games: per run, with their names, protocols and ideals."""
+"""Tests of image metrics on games: values, names, protocols, scores of real data."""
 
 import math
 
@@ -15,10 +15,10 @@ from mmbench.metrics import METRICS, _features
 from mmbench.metrics._features import EXTRACTORS, Extractor
 from mmbench.metrics._frechet import frechet_distance
 from mmbench.metrics.base import Point
-from mmbench.metrics.kernel_distance import squared_discrepancy
+from mmbench.metrics.kernel_distance import squared_mmd
 from mmbench.tasks.digits01 import Digits01
 
-SIX = (
+IMAGE_METRICS = (
     "frechet_distance",
     "frechet_infinity",
     "kernel_distance",
@@ -29,10 +29,10 @@ SIX = (
 
 
 class Album(Game):
-    """A game that shows given images of 8 x 8: one set a run, and two real ones.
+    """A game with given images of 8 x 8: one set for each run, and two real sets.
 
     Args:
-        generated: of bytes, shape (runs, count, 64).
+        generated: 8-bit images, shape (runs, count, 64).
         train: real images, shape (count, 64).
         test: real images, shape (count, 64).
     """
@@ -45,36 +45,36 @@ class Album(Game):
         self.splits = {"train": train, "test": test}
 
     def losses(self, x, y, sample, *, train=True):
-        """Nobody asks."""
+        """Fail, because no test computes losses."""
         raise NotImplementedError
 
     def generate(self, z, count, seeds):
-        """The first so many images of each run that z names, from -1 to 1."""
+        """Return the first images of the runs that z indexes, from -1 to 1."""
         chosen = self.generated[z[:, 0].long(), :count]
         return chosen.double() / 127.5 - 1
 
     def real(self, split):
-        """The images of that split, and no class."""
+        """Return the images of the split, all of class 0."""
         images = self.splits[split].unflatten(1, self.image_shape)
         return images, torch.zeros(len(images), dtype=torch.long)
 
 
 def noise(*shape, seed=0, high=256):
-    """Images of bytes."""
+    """Return random 8-bit images."""
     random = generator(seed, "test")
     return torch.randint(high, (*shape, 64), generator=random).to(torch.uint8)
 
 
-def measured(words, game, order=(0,)):
-    """Columns of the runs in that order."""
+def measure(spec, game, order=(0,)):
+    """Return the columns of the runs in the given order."""
     z = torch.tensor(order, dtype=torch.float32)[:, None]
-    columns = METRICS.build(words).measure(Point(game, z, tuple(order)))
+    columns = METRICS.build(spec).measure(Point(game, z, tuple(order)))
     return {name: values.tolist() for name, values in columns.items()}
 
 
 @pytest.fixture
 def pixels(monkeypatch):
-    """A network whose features and logits are the pixels, under the name of another."""
+    """Replace an extractor by one whose features and logits are the pixels."""
 
     def network(images):
         values = images.flatten(1).float() / 255
@@ -82,17 +82,17 @@ def pixels(monkeypatch):
 
     stub = Extractor("digitscnn", "0", "none", 64, 10, None, lambda device: network)
     monkeypatch.setitem(EXTRACTORS, "digitscnn", stub)
-    monkeypatch.setattr(_features, "_of_content", {})
+    monkeypatch.setattr(_features, "_by_content", {})
 
 
 @pytest.mark.usefixtures("pixels")
-@pytest.mark.parametrize("metric", SIX)
-def test_runs_are_judged_apart(metric):
-    """Permuting runs permutes the columns, and a lone run gets the same bits."""
+@pytest.mark.parametrize("metric", IMAGE_METRICS)
+def test_runs_are_scored_separately(metric):
+    """Permuting runs permutes the columns, and a single run gets the same bits."""
     game = Album(noise(3, 80), noise(90, seed=1), noise(40, seed=2))
-    words = f"{metric}[features=digitscnn,count=80]"
-    there, back = (measured(words, game, one) for one in ((0, 1, 2), (2, 0, 1)))
-    alone = measured(words, game, (1,))
+    spec = f"{metric}[features=digitscnn,count=80]"
+    there, back = (measure(spec, game, order) for order in ((0, 1, 2), (2, 0, 1)))
+    alone = measure(spec, game, (1,))
     for name, values in there.items():
         assert len(set(values)) > 1 or name.startswith("classes"), name
         assert back[name] == [values[2], values[0], values[1]]
@@ -100,53 +100,52 @@ def test_runs_are_judged_apart(metric):
 
 
 @pytest.mark.usefixtures("pixels")
-@pytest.mark.parametrize("metric", SIX)
-def test_measuring_leaves_the_global_generator_alone(metric):
-    """Subsets come from fixed streams: the same each time, and no side effect."""
+@pytest.mark.parametrize("metric", IMAGE_METRICS)
+def test_measuring_does_not_use_the_global_generator(metric):
+    """Subsets are drawn from fixed streams, so values are reproducible."""
     game = Album(noise(1, 80), noise(90, seed=1), noise(40, seed=2))
-    words = f"{metric}[features=digitscnn,count=80]"
+    spec = f"{metric}[features=digitscnn,count=80]"
     before = torch.get_rng_state()
-    assert measured(words, game) == measured(words, game)
-    assert METRICS.build(words).real_score(game) == METRICS.build(words).real_score(
-        game
-    )
+    assert measure(spec, game) == measure(spec, game)
+    assert METRICS.build(spec).real_score(game) == METRICS.build(spec).real_score(game)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.usefixtures("pixels")
-def test_real_images_as_generated_ones_are_perfect():
-    """The data themselves: no distance, every class, all covered."""
+def test_real_images_as_generated_ones_score_best():
+    """The data have no distance to themselves, all classes, and full coverage."""
     real = noise(60, seed=1)
     game = Album(real[None], real, real)
 
     def value(words):
-        ((found,),) = measured(words, game).values()
-        return found
+        ((score,),) = measure(spec, game).values()
+        return score
 
     assert value("frechet_distance[features=digitscnn,count=60]") < 1e-6
     assert value("kernel_distance[features=digitscnn,count=60]") < 1e-6
-    classes = measured("class_histogram[features=digitscnn,count=60]", game)
+    classes = measure("class_histogram[features=digitscnn,count=60]", game)
     assert classes["class_tv_digitscnn_60"] == [0]
     assert classes["classes_digitscnn_60"] == [10]
-    neighbours = measured("precision_recall[features=digitscnn,count=60]", game)
-    for word in ("precision", "recall", "coverage"):
-        assert neighbours[f"{word}_digitscnn_60"] == [1]
+    neighbours = measure("precision_recall[features=digitscnn,count=60]", game)
+    for quantity in ("precision", "recall", "coverage"):
+        assert neighbours[f"{quantity}_digitscnn_60"] == [1]
 
 
 @pytest.mark.usefixtures("pixels")
-def test_the_columns_are_what_the_parts_say():
-    """Distances of the pixels, computed here from the pixels."""
+def test_columns_are_those_of_the_functions():
+    """The columns are the distances that the functions give for the pixels."""
     game = Album(noise(1, 70, high=200), noise(90, seed=1), noise(40, seed=2))
-    ours, theirs = game.generated[0] / 255, game.splits["train"] / 255
-    words = "[features=digitscnn,count=70]"
-    (found,) = measured(f"frechet_distance{words}", game).values()
-    assert found == pytest.approx([frechet_distance(ours, theirs).item()], rel=1e-6)
-    found = measured("kernel_distance[features=digitscnn,count=70,subsets=300]", game)
-    expected = squared_discrepancy(ours, theirs).item()
+    generated, real = game.generated[0] / 255, game.splits["train"] / 255
+    options = "[features=digitscnn,count=70]"
+    (found,) = measure(f"frechet_distance{options}", game).values()
+    assert found == pytest.approx([frechet_distance(generated, real).item()], rel=1e-6)
+    found = measure("kernel_distance[features=digitscnn,count=70,subsets=300]", game)
+    expected = squared_mmd(generated, real).item()
     assert found["kd_digitscnn_70"] == pytest.approx([expected], rel=0.1)
-    found = measured(f"class_histogram{words}", game)
+    found = measure(f"class_histogram{options}", game)
     counts = [
-        np.bincount(one[:, :10].argmax(1), minlength=10) for one in (ours, theirs)
+        np.bincount(images[:, :10].argmax(1), minlength=10)
+        for images in (generated, real)
     ]
     variation = np.abs(counts[0] / 70 - counts[1] / 90).sum() / 2
     assert found["class_tv_digitscnn_70"] == pytest.approx([variation])
@@ -163,15 +162,15 @@ def test_lost_classes_and_those_that_no_real_image_has():
 
     real = of(*[0] * 50, *[1] * 30, *[2] * 20)
     game = Album(torch.stack([of(*[0] * 99, 1), of(*[9] * 100)]), real, real)
-    found = measured("class_histogram[features=digitscnn,count=100]", game, (0, 1))
+    found = measure("class_histogram[features=digitscnn,count=100]", game, (0, 1))
     assert found["classes_digitscnn_100"] == [2, 0]
     assert found["class_tv_digitscnn_100"] == pytest.approx([0.49, 1])
 
 
 @pytest.mark.usefixtures("pixels")
-@pytest.mark.parametrize("metric", SIX)
-def test_the_ideal_is_the_other_split(metric):
-    """What generated images get that are the test images, in the order drawn."""
+@pytest.mark.parametrize("metric", IMAGE_METRICS)
+def test_score_of_real_data_is_of_the_other_split(metric):
+    """It is the score of generated images that equal the test images."""
     train, test = noise(90, seed=1), noise(50, seed=2)
     game = Album(None, train, test)
     order = torch.randperm(50, generator=generator(0, "metrics/real"))
@@ -184,8 +183,8 @@ def test_the_ideal_is_the_other_split(metric):
 
 
 @pytest.mark.usefixtures("pixels")
-def test_the_ideal_against_the_test_split_is_of_the_train_split():
-    """Never an image against itself; as many as are generated."""
+def test_score_of_real_data_against_the_test_split_is_of_the_train_split():
+    """No image is compared with itself, and the number is that of generated images."""
     train, test = noise(90, seed=1), noise(50, seed=2)
     metric = METRICS.build("frechet_distance[features=digitscnn,count=20,split=test]")
     (found,) = metric.real_score(Album(None, train, test)).values()
@@ -195,19 +194,19 @@ def test_the_ideal_against_the_test_split_is_of_the_train_split():
 
 
 @pytest.mark.usefixtures("pixels")
-def test_fewer_real_images_are_used_where_asked():
-    """`real` limits the reference."""
+def test_the_number_of_real_images_can_be_limited():
+    """`real` limits the number of images in the reference."""
     train = noise(90, seed=1)
     game = Album(noise(1, 20), train, noise(50, seed=2))
-    words = "frechet_distance[features=digitscnn,count=20,real=30]"
+    spec = "frechet_distance[features=digitscnn,count=20,real=30]"
     order = torch.randperm(90, generator=generator(0, "metrics/real"))[:30]
     expected = frechet_distance(game.generated[0] / 255, train[order] / 255).item()
-    assert measured(words, game)["fd_digitscnn_20"] == pytest.approx([expected])
+    assert measure(spec, game)["fd_digitscnn_20"] == pytest.approx([expected])
 
 
-@pytest.mark.parametrize("metric", SIX)
+@pytest.mark.parametrize("metric", IMAGE_METRICS)
 def test_broken_runs_are_measured(metric):
-    """A generator that gives NaN makes grey images, and every number is finite."""
+    """A generator that returns NaN makes grey images, and all values are finite."""
     game = Digits01(hidden=8).build(Placement())
     z = torch.full((1, game.dim), math.nan)
     columns = METRICS.build(f"{metric}[features=digitscnn,count=40]").measure(
@@ -218,7 +217,7 @@ def test_broken_runs_are_measured(metric):
 
 
 @pytest.mark.parametrize(
-    ("words", "names"),
+    ("spec", "names"),
     [
         ("frechet_distance", ["fd_cifar10cnn_10k"]),
         ("frechet_distance[features=inception]", ["fid_10k"]),
@@ -238,20 +237,20 @@ def test_broken_runs_are_measured(metric):
         (
             "precision_recall",
             [
-                f"{word}_cifar10cnn_10k"
-                for word in ("precision", "recall", "density", "coverage")
+                f"{quantity}_cifar10cnn_10k"
+                for quantity in ("precision", "recall", "density", "coverage")
             ],
         ),
     ],
 )
-def test_names_of_columns(words, names):
-    """Network and number are in the name; FID, KID and IS are Inception's alone."""
-    assert [column.name for column in METRICS.build(words).columns] == names
+def test_names_of_columns(spec, names):
+    """A name has the network and the number; FID, KID and IS are Inception's only."""
+    assert [column.name for column in METRICS.build(spec).columns] == names
 
 
-@pytest.mark.parametrize("metric", SIX)
-def test_the_protocol_says_who_looked_at_what(metric):
-    """Network, weights, resize and numbers, as text or whole numbers."""
+@pytest.mark.parametrize("metric", IMAGE_METRICS)
+def test_the_protocol_describes_network_and_images(metric):
+    """It has the network, its weights, the resize and the numbers of images."""
     built = METRICS.build(f"{metric}[features=mnistcnn,count=300]")
     protocol = built.protocol
     assert protocol["features"] == "mnistcnn"
@@ -265,8 +264,8 @@ def test_the_protocol_says_who_looked_at_what(metric):
     assert built.needs == {Capability.IMAGES, Capability.GREY_28}
 
 
-def test_numbers_that_do_not_fit_are_refused():
-    """Before any work starts, in one sentence."""
+def test_inconsistent_counts_are_refused():
+    """The error comes before any computation."""
     with pytest.raises(DescriptionError, match="splits must be at most"):
         METRICS.build("classifier_score[count=9]")
     with pytest.raises(DescriptionError, match="must be below its counts of images"):
@@ -277,8 +276,8 @@ def test_numbers_that_do_not_fit_are_refused():
         METRICS.build("frechet_distance[features=vgg]")
 
 
-def test_small_digits_end_to_end():
-    """An untrained generator is far from the data, whose own splits are near."""
+def test_metrics_of_small_digits():
+    """An untrained generator is far from the data; the two splits are near."""
     game = Digits01(hidden=8).build(Placement())
     z = game.glorot_start(generator(0, "start"))[None]
     point = Point(game, z, (0,))
@@ -289,6 +288,6 @@ def test_small_digits_end_to_end():
     built = METRICS.build("classifier_score[features=digitscnn,count=100,splits=1]")
     assert built.real_score(game)["cs_digitscnn_100"] == pytest.approx(2, abs=0.15)
     built = METRICS.build("class_histogram[features=digitscnn,count=100]")
-    ideal = built.real_score(game)
-    assert ideal["classes_digitscnn_100"] == 2
-    assert ideal["class_tv_digitscnn_100"] < 0.1
+    real_score = built.real_score(game)
+    assert real_score["classes_digitscnn_100"] == 2
+    assert real_score["class_tv_digitscnn_100"] < 0.1

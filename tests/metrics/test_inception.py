@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from mmbench.core.errors import DataError
 from mmbench.metrics import _inception
-from mmbench.metrics._inception import Inception, forward, load, resized, shapes
+from mmbench.metrics._inception import Inception, forward, load, resize, shapes
 from mmbench.metrics._inception_blocks import NETWORK
 from mmbench.metrics._inception_file import fetch
 
@@ -17,7 +17,7 @@ from mmbench.metrics._inception_file import fetch
 
 @pytest.fixture(scope="module")
 def network():
-    """The network with drawn weights."""
+    """Return the network with random weights."""
     return Inception(random_weights(), "none")
 
 
@@ -90,23 +90,23 @@ def tensorflow_resize(image, side):
 
 @pytest.mark.parametrize("size", [(32, 32), (28, 20), (5, 1), (299, 299), (310, 400)])
 def test_the_resize_is_tensorflows(size):
-    """To the last bit, whether it enlarges, keeps or shrinks."""
+    """The bits are equal, whether it enlarges, keeps or shrinks the image."""
     generator = torch.Generator().manual_seed(3)
     image = torch.randint(256, (1, 1, *size), generator=generator).float()
     expected = tensorflow_resize(image[0, 0].numpy(), 299)
-    assert np.array_equal(resized(image)[0, 0].numpy(), expected)
+    assert np.array_equal(resize(image)[0, 0].numpy(), expected)
 
 
-def test_the_resize_is_not_the_usual_one():
+def test_the_resize_is_not_that_of_torch():
     """Half pixels would move a 32 x 32 image by four target pixels."""
     ramp = torch.arange(32.0).expand(1, 1, 32, 32)
-    usual = functional.interpolate(
+    torch_resize = functional.interpolate(
         ramp, (299, 299), mode="bilinear", align_corners=False
     )
-    got = resized(ramp)
+    got = resize(ramp)
     assert got[0, 0, 0, 0] == 0
     assert got[0, 0, 0, 28] == pytest.approx(28 * 32 / 299, rel=1e-6)
-    middle = (got - usual)[..., 20:250]
+    middle = (got - torch_resize)[..., 20:250]
     assert middle.min() == pytest.approx(0.5 - 16 / 299, abs=1e-4)
 
 
@@ -114,7 +114,7 @@ def test_the_resize_is_not_the_usual_one():
 
 
 def test_the_whole_network_loads(inception_cache, tmp_path, monkeypatch):
-    """All 472 tensors, frozen, once for a device, with the original's checksum."""
+    """All 472 tensors are loaded once for a device, frozen, with the checksum."""
     weights = random_weights()
     source = publish(tmp_path, monkeypatch, torch_bytes(weights))
     fetch(shapes(), source)
@@ -123,10 +123,10 @@ def test_the_whole_network_loads(inception_cache, tmp_path, monkeypatch):
     assert network.sha256 == _inception.ORIGINAL_SHA256
     assert network.sha256.startswith("6726825d")
     assert all(torch.equal(network.weights[name], weights[name]) for name in weights)
-    assert not any(one.requires_grad for one in network.weights.values())
+    assert not any(tensor.requires_grad for tensor in network.weights.values())
 
 
-def test_without_weights_the_sentence_says_what_would_do(inception_cache):
-    """The places are named, and the command."""
+def test_without_weights_the_message_names_the_command(inception_cache):
+    """The message names the folders and the command."""
     with pytest.raises(DataError, match=r"inception; got none there\. Run mmbench fea"):
         load()

@@ -26,7 +26,7 @@ PUBLISHED_BYTES = 95_628_359  # of the file
 
 
 def test_the_names_are_the_published_ones():
-    """Five tensors for each of 94 units, and two of the last layer."""
+    """There are five tensors for each of 94 units, and two of the last layer."""
     units = [f"Conv2d_{name}" for name in STEM]
     for block, names in PUBLISHED.items():
         units += [f"Mixed_{block}.branch{name}" for name in names.split()]
@@ -36,7 +36,7 @@ def test_the_names_are_the_published_ones():
 
 
 def test_the_size_is_that_of_the_published_file():
-    """Four bytes a number, and a little for the names."""
+    """The file has four bytes for each number, and a little for the names."""
     numbers = sum(torch.Size(shape).numel() for shape in shapes().values())
     assert 0 < PUBLISHED_BYTES - 4 * numbers < 100_000
 
@@ -59,12 +59,12 @@ def test_the_size_is_that_of_the_published_file():
     ],
 )
 def test_shapes_are_the_published_ones(name, shape):
-    """Spot checks across all kinds of block."""
+    """Examples from all kinds of block have the published shapes."""
     assert shapes()[name] == shape
 
 
 def unit(weights, name, signal, **options):
-    """A convolution, a batch norm and the positive part, written out."""
+    """Compute a convolution, a batch norm and a ReLU from their definitions."""
     signal = functional.conv2d(signal, weights[f"{name}.conv.weight"], **options)
     scale, shift, mean, variance = (
         weights[f"{name}.bn.{kind}"][:, None, None]
@@ -74,7 +74,7 @@ def unit(weights, name, signal, **options):
 
 
 def average(signal):
-    """The mean over 3 x 3 of those pixels that are inside."""
+    """Return the 3 x 3 mean of the pixels inside the image."""
     kernel = torch.ones(1, 1, 3, 3)
     ones = torch.ones(1, 1, *signal.shape[2:])
     inside = functional.conv2d(ones, kernel, padding=1)
@@ -84,7 +84,7 @@ def average(signal):
 
 
 def block(name):
-    """The step that holds that block."""
+    """Return the step with the named block."""
     for step in NETWORK:
         if isinstance(step, Fork):
             first = step.branches[0][0]
@@ -94,7 +94,7 @@ def block(name):
 
 
 def test_an_early_block_is_as_published():
-    """Four branches; the average does not count the zeros outside."""
+    """The average of the fourth branch does not count the padding."""
     name = "Mixed_5b"
     weights = random_weights(name)
     signal = torch.randn(2, 192, 9, 9, generator=torch.Generator().manual_seed(1))

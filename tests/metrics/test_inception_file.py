@@ -10,13 +10,13 @@ from inception_weights import publish, torch_bytes
 
 from mmbench.core.errors import DataError
 from mmbench.metrics import _inception_file
-from mmbench.metrics._inception_file import fetch, kept, read
+from mmbench.metrics._inception_file import fetch, find_weights, read
 
 SMALL = {"a.conv.weight": (2, 3, 1, 1), "a.bn.weight": (2,)}
 
 
-def small():
-    """Tensors of the small shapes."""
+def small_tensors():
+    """Return tensors of the small shapes."""
     return {name: torch.randn(shape) for name, shape in SMALL.items()}
 
 
@@ -24,14 +24,14 @@ def small():
 def test_the_published_file_is_converted_once(
     inception_cache, tmp_path, monkeypatch, zipped
 ):
-    """Both of torch's formats; counters are left out; the result reads back."""
-    tensors = small()
+    """Both formats of torch are converted, without counters, and read back."""
+    tensors = small_tensors()
     counted = {**tensors, "a.bn.num_batches_tracked": torch.tensor(3)}
     content = torch_bytes(counted, _use_new_zipfile_serialization=zipped)
     source = publish(tmp_path, monkeypatch, content)
-    assert kept() is None
+    assert find_weights() is None
     path = fetch(SMALL, source)
-    assert path == kept()
+    assert path == find_weights()
     assert path.parent == inception_cache / "inception"
     source.unlink()
     got = read(SMALL)
@@ -43,8 +43,8 @@ def test_the_published_file_is_converted_once(
 
 
 def test_the_folder_of_data_comes_first(inception_cache, tmp_path, monkeypatch):
-    """What MMBENCH_DATA has is taken, and the cache is not looked at."""
-    source = publish(tmp_path, monkeypatch, torch_bytes(small()))
+    """The weights in MMBENCH_DATA are used instead of those in the cache."""
+    source = publish(tmp_path, monkeypatch, torch_bytes(small_tensors()))
     made = fetch(SMALL, source)
     moved = tmp_path / "data" / "inception"
     moved.parent.mkdir()
@@ -52,12 +52,12 @@ def test_the_folder_of_data_comes_first(inception_cache, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="must lie in"):
         read(SMALL)
     monkeypatch.setenv("MMBENCH_DATA", str(moved.parent))
-    assert kept() == moved / made.name
+    assert find_weights() == moved / made.name
     assert set(read(SMALL)) == set(SMALL)
 
 
 class _Code:
-    """What a malicious pickle would do."""
+    """An object whose pickle runs code."""
 
     def __reduce__(self):
         return (print, ("opened",))
@@ -66,9 +66,9 @@ class _Code:
 def test_a_wrong_checksum_is_refused_before_the_file_is_opened(
     inception_cache, tmp_path, monkeypatch
 ):
-    """Nothing of the file reaches a loader."""
+    """The loader is never called."""
     path = tmp_path / "wrong.pth"
-    path.write_bytes(torch_bytes(small()))
+    path.write_bytes(torch_bytes(small_tensors()))
 
     def opened(*_, **__):
         raise AssertionError("opened")
@@ -82,8 +82,10 @@ def test_a_wrong_checksum_is_refused_before_the_file_is_opened(
 DANGEROUS = {
     "pickle with code": pickle.dumps(_Code(), 2),
     "torch file with code": torch_bytes({"a.bn.weight": _Code()}),
-    "cut": torch_bytes(small())[:-200],
-    "cut, old format": torch_bytes(small(), _use_new_zipfile_serialization=False)[:-20],
+    "cut": torch_bytes(small_tensors())[:-200],
+    "cut, old format": torch_bytes(
+        small_tensors(), _use_new_zipfile_serialization=False
+    )[:-20],
     "empty": b"",
     "text": b"this is no file of torch",
     "a list": torch_bytes([torch.zeros(2)]),
@@ -94,7 +96,7 @@ DANGEROUS = {
 def test_even_a_known_file_runs_no_code(
     inception_cache, tmp_path, monkeypatch, capsys, kind
 ):
-    """With its checksum taken for the right one, the restricted loader refuses."""
+    """The restricted loader refuses code even if the checksum is right."""
     source = publish(tmp_path, monkeypatch, DANGEROUS[kind])
     with pytest.raises(DataError, match=r"published\.pth must hold tensors by name"):
         fetch(SMALL, source)
@@ -103,18 +105,18 @@ def test_even_a_known_file_runs_no_code(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"a.bn.weight": torch.zeros(3)}, r"got 2, where a\.bn\.weight has the shape"),
         ({"b": torch.zeros(3)}, "got 3, where b has the shape"),
     ],
 )
 def test_other_tensors_are_refused(
-    inception_cache, tmp_path, monkeypatch, change, said
+    inception_cache, tmp_path, monkeypatch, change, message
 ):
-    """Names and shapes must be the published ones."""
-    source = publish(tmp_path, monkeypatch, torch_bytes({**small(), **change}))
-    with pytest.raises(DataError, match=said):
+    """Tensors with other names or shapes are refused."""
+    source = publish(tmp_path, monkeypatch, torch_bytes({**small_tensors(), **change}))
+    with pytest.raises(DataError, match=message):
         fetch(SMALL, source)
 
 
@@ -126,13 +128,13 @@ def flip(path):
 
 
 def rewrite(path):
-    """Name another original."""
+    """Change the checksum of the original in the record."""
     record = json.loads(path.with_suffix(".json").read_text())
     path.with_suffix(".json").write_text(json.dumps({**record, "original_sha256": ""}))
 
 
 DAMAGE = {
-    "flipped bit": (flip, "must have the SHA-256 that stands in"),
+    "flipped bit": (flip, "must have the SHA-256 in .*json"),
     "cut": (lambda p: p.write_bytes(p.read_bytes()[:50]), "must have the SHA-256"),
     "no record": (lambda p: p.with_suffix(".json").unlink(), "must be a file that can"),
     "empty record": (
@@ -145,33 +147,33 @@ DAMAGE = {
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_damaged_results_are_refused(inception_cache, tmp_path, monkeypatch, kind):
-    """The checksum beside the file is compared at every reading."""
-    damage, said = DAMAGE[kind]
-    path = fetch(SMALL, publish(tmp_path, monkeypatch, torch_bytes(small())))
+    """Each read compares the file with the checksum in the same folder."""
+    damage, message = DAMAGE[kind]
+    path = fetch(SMALL, publish(tmp_path, monkeypatch, torch_bytes(small_tensors())))
     damage(path)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read(SMALL)
 
 
-def test_a_cache_that_cannot_be_written_is_told(inception_cache, tmp_path, monkeypatch):
-    """A file in the place of the folder ends in one sentence."""
+def test_an_unwritable_cache_is_reported(inception_cache, tmp_path, monkeypatch):
+    """A file in place of the folder is an error."""
     inception_cache.write_bytes(b"")
-    source = publish(tmp_path, monkeypatch, torch_bytes(small()))
+    source = publish(tmp_path, monkeypatch, torch_bytes(small_tensors()))
     with pytest.raises(DataError, match="must be a file that can be written"):
         fetch(SMALL, source)
 
 
-def test_without_a_network_the_download_is_told(inception_cache, monkeypatch):
-    """The address is named, and what to do."""
-    asked = []
+def test_a_failed_download_is_reported(inception_cache, monkeypatch):
+    """The message names the address and the remedy."""
+    requests = []
 
     def retrieve(url, *, known_hash, **_):
-        asked.append((url, known_hash))
+        requests.append((url, known_hash))
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(_inception_file.pooch, "retrieve", retrieve)
     with pytest.raises(DataError, match=r"no route to host.* give it with --from"):
         fetch(SMALL)
-    assert asked == [
+    assert requests == [
         (_inception_file.ORIGINAL_URL, f"sha256:{_inception_file.ORIGINAL_SHA256}")
     ]

@@ -1,4 +1,4 @@
-"""The kernel distance against sums by hand and torchmetrics."""
+"""Tests of the kernel distance against sums by hand and torchmetrics."""
 
 import numpy as np
 import pytest
@@ -6,47 +6,47 @@ import torch
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from mmbench.core.streams import generator
-from mmbench.metrics.kernel_distance import squared_discrepancy
+from mmbench.metrics.kernel_distance import squared_mmd
 
 
 def normal(count, dim, seed=0):
-    """Standard normal samples, in float64."""
+    """Return standard normal samples in float64."""
     return torch.randn(
         count, dim, generator=generator(seed, "test"), dtype=torch.double
     )
 
 
-class Same(torch.nn.Module):
-    """What torchmetrics takes for a network: it gives back what it gets."""
+class Identity(torch.nn.Module):
+    """A network, for torchmetrics, that returns its input."""
 
     num_features = 16
 
     def forward(self, samples):
-        """The samples."""
+        """Return the samples."""
         return samples
 
 
 def test_kernel_distance_of_three_points_by_hand():
     """Scalars 0, 1 against 2: k(a, b) = (ab + 1)³; no term of a point with itself."""
-    some, others = torch.tensor([[0.0], [1.0]]), torch.tensor([[2.0], [-1.0]])
+    samples, reference = torch.tensor([[0.0], [1.0]]), torch.tensor([[2.0], [-1.0]])
     within, among = (0 * 1 + 1) ** 3, (2 * -1 + 1) ** 3
     across = np.mean([1**3, 1**3, (2 + 1) ** 3, (-1 + 1) ** 3])
-    found = squared_discrepancy(some, others).item()
+    found = squared_mmd(samples, reference).item()
     assert found == pytest.approx(within + among - 2 * across, abs=1e-12)
 
 
 def test_kernel_distance_divides_by_the_dimension():
-    """Each of 4 equal features counts a quarter."""
-    some, others = normal(6, 1), normal(5, 1, 1)
-    wide = squared_discrepancy(some.expand(6, 4), others.expand(5, 4))
-    torch.testing.assert_close(wide, squared_discrepancy(some, others))
+    """Each of 4 equal features has a weight of a quarter."""
+    samples, reference = normal(6, 1), normal(5, 1, 1)
+    wide = squared_mmd(samples.expand(6, 4), reference.expand(5, 4))
+    torch.testing.assert_close(wide, squared_mmd(samples, reference))
 
 
 def test_kernel_distance_is_unbiased():
-    """Over draws of two small samples of one law the mean is 0, within its error."""
+    """The mean over pairs of samples of one distribution is 0, within its error."""
     found = torch.stack(
         [
-            squared_discrepancy(normal(10, 4, 2 * i), normal(10, 4, 2 * i + 1))
+            squared_mmd(normal(10, 4, 2 * i), normal(10, 4, 2 * i + 1))
             for i in range(400)
         ]
     )
@@ -55,10 +55,10 @@ def test_kernel_distance_is_unbiased():
 
 @pytest.mark.filterwarnings("ignore:.*will save all extracted features")
 def test_kernel_distance_is_that_of_torchmetrics():
-    """One subset of all samples: the same number elsewhere."""
-    kid = KernelInceptionDistance(feature=Same(), subsets=1, subset_size=60)
-    ours, theirs = normal(60, 16), normal(60, 16, 1) * 1.5 + 0.1
-    kid.update(ours, real=False)
-    kid.update(theirs, real=True)
-    found = squared_discrepancy(ours, theirs).item()
+    """One subset of all samples gives the value of torchmetrics."""
+    kid = KernelInceptionDistance(feature=Identity(), subsets=1, subset_size=60)
+    generated, real = normal(60, 16), normal(60, 16, 1) * 1.5 + 0.1
+    kid.update(generated, real=False)
+    kid.update(real, real=True)
+    found = squared_mmd(generated, real).item()
     assert found == pytest.approx(kid.compute()[0].item(), rel=1e-6)

@@ -1,4 +1,4 @@
-"""Losses as they are measured."""
+"""Tests of the loss of each player."""
 
 import pytest
 import torch
@@ -22,12 +22,12 @@ def test_losses_are_those_of_the_game() -> None:
 def test_losses_are_means_over_minibatches() -> None:
     """The mean of so many minibatches of the evaluation stream, dropout off."""
     game, (_, z) = TASKS.build(DIGITS).build(PLACEMENT), begin(TASKS.build(DIGITS))
-    oracle, seen = Oracle(OracleState(game, SEEDS, "evaluation")), []
+    oracle, losses = Oracle(OracleState(game, SEEDS, "evaluation")), []
     for _ in range(5):
         oracle.resample()
         x, y = oracle.split(z)
-        seen.append(torch.stack(game.losses(x, y, oracle._state.sample, train=False)))
+        losses.append(torch.stack(game.losses(x, y, oracle._state.sample, train=False)))
     found = measure("losses[minibatches=5]", game, z)
-    loss_x, loss_y = (sum(seen) / 5).tolist()
+    loss_x, loss_y = (sum(losses) / 5).tolist()
     assert found["loss_x"] == pytest.approx(loss_x, rel=1e-12)
     assert found["loss_y"] == pytest.approx(loss_y, rel=1e-12)

@@ -22,7 +22,7 @@ def exactly(near: list[int], radius: float) -> Callable:
 
 
 def test_perfect_and_collapsed_samplers() -> None:
-    """The data's own law covers all, 98.889 % within 3 sd; one mode covers one."""
+    """The data cover all modes, with 98.889 % within 3 sd; one mode covers one."""
     perfect, collapsed = mixture([0.4, 0.2, 0.2, 0.2]), mixture([0, 0, 1, 0.0])
     found = measure_samples("mode_coverage[samples=20000]", perfect, collapsed)
     for rule in ("modes", "modes_strict", "modes_loose", "modes_lenient"):
@@ -41,7 +41,7 @@ def test_equal_shares_are_not_the_released_ones() -> None:
 
 
 def test_rules_differ_on_blurred_modes() -> None:
-    """Ten times too wide, modes are seen by the eye and not by the strict rule."""
+    """Modes ten times too wide count by the visual rule and not by the strict one."""
     blurred = mixture([0.25] * 4, spread=0.1)
     found = measure_samples("mode_coverage[samples=20000]", blurred)
     assert found["modes"] == [4]
@@ -62,8 +62,8 @@ def test_rules_differ_on_blurred_modes() -> None:
     ],
 )
 def test_thresholds_are_inclusive(rule: str, radius: float, enough: list[int]) -> None:
-    """Just the stated number of samples counts, one less does not, nor do far ones."""
-    less, far = [one - 1 for one in enough], radius + 0.02
+    """The threshold counts; one sample less does not, nor do samples too far away."""
+    less, far = [count - 1 for count in enough], radius + 0.02
     found = measure_samples(
         "mode_coverage[samples=2500]",
         exactly(enough, radius),

@@ -23,7 +23,7 @@ from mmbench.analysis.results import Results, columns_of, labels_of, tasks_of
 from mmbench.core.capability import Capability
 from mmbench.core.errors import MmbenchError
 from mmbench.core.placement import Placement
-from mmbench.metrics.mode_coverage import WIDE
+from mmbench.metrics.mode_coverage import VISUAL_RADIUS
 from mmbench.tasks import TASKS
 
 PROSE = (
@@ -147,7 +147,8 @@ def _sheets(results: Results, task: str) -> Subsection | None:
             for label, sheet in points.items()
         ]
         rings = (
-            f" Rings of radius {WIDE} mark the true modes; samples far out are cut off."
+            f" Rings of radius {VISUAL_RADIUS} mark the true modes; "
+            "samples far out are cut off."
             if len(modes)
             else ""
         )
@@ -191,7 +192,7 @@ def _scatter(
                 axes.add_patch(
                     Circle(
                         (mode[0] + centre, mode[1]),
-                        WIDE,
+                        VISUAL_RADIUS,
                         fill=False,
                         color=style.GREY,
                         lw=0.8,
