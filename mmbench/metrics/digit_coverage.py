@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count
+from mmbench.core.game import with_digits
 from mmbench.metrics._classifier import CONFIDENT, load
 from mmbench.metrics.base import Column, IterateMetric, Point
 
@@ -79,6 +80,7 @@ class DigitCoverage(IterateMetric):
         # Divided last and in float64, so that 100 of 1000 is a tenth and not below it.
         shares, total = counts / self.samples, counts.sum(1) / self.samples
         of_ones = counts[:, 1] / counts.sum(1)
+        ones_in_data = with_digits(at.game).share_of_ones
         both = (shares >= GENERATED).all(1) & (total >= 1 - JUNK_ALLOWED)
         columns = {
             "digits": (shares >= GENERATED).sum(1),
@@ -88,7 +90,7 @@ class DigitCoverage(IterateMetric):
             "junk": 1 - total,
             "digit_share_1": of_ones,
             # Of two shares that add up to one, either's difference is the distance.
-            "digit_tv": (of_ones - at.game.share_of_ones).abs().nan_to_num(nan=1.0),
+            "digit_tv": (of_ones - ones_in_data).abs().nan_to_num(nan=1.0),
             "both_digits": both,
         }
         return {name: column.to(images) for name, column in columns.items()}

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count
+from mmbench.core.game import with_modes
 from mmbench.metrics.base import Column, IterateMetric, Point
 
 NARROW = 3.0  # standard deviations within which a sample is of high quality
@@ -64,12 +65,12 @@ class ModeCoverage(IterateMetric):
     def measure(self, at: Point) -> Mapping[str, Tensor]:
         """One number for each column and run."""
         points = at.samples(self.samples)
-        modes = at.game.modes.to(points)
-        weights = at.game.mode_weights.to(points)
+        game = with_modes(at.game)
+        modes, weights = game.modes.to(points), game.mode_weights.to(points)
         distances = torch.cdist(points, modes.expand(len(points), -1, -1))
         nearest, which = distances.min(dim=2)
         mine = torch.nn.functional.one_hot(which, len(modes)).bool()
-        narrow = NARROW * at.game.deviation
+        narrow = NARROW * game.deviation
         of_quality = _shares(mine & (nearest <= narrow)[:, :, None])
         visible = _shares(distances <= WIDE)
         return {
