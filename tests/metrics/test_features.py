@@ -130,8 +130,9 @@ def test_batches_change_nothing(monkeypatch):
 
 def test_generated_images_are_seen_once_a_record(counted):
     """Two metrics at one record share; another record and another count do not."""
-    game = Digits01(hidden=8).build(Placement())
-    z = game.glorot_start(generator(0, "start")).expand(2, -1)
+    task = Digits01(hidden=8)
+    game = task.build(Placement())
+    z = task.start(game, generator(0, "start")).expand(2, -1)
     point = Point(game, z, (0, 1))
     first = of_generated(point, "digitscnn", 30)
     assert of_generated(point, "digitscnn", 30) is first

@@ -279,8 +279,9 @@ def test_numbers_that_do_not_fit_are_refused():
 
 def test_small_digits_end_to_end():
     """An untrained generator is far from the data, whose own splits are near."""
-    game = Digits01(hidden=8).build(Placement())
-    z = game.glorot_start(generator(0, "start"))[None]
+    task = Digits01(hidden=8)
+    game = task.build(Placement())
+    z = task.start(game, generator(0, "start"))[None]
     point = Point(game, z, (0,))
     for metric in ("frechet_distance", "kernel_distance"):
         built = METRICS.build(f"{metric}[features=digitscnn,count=100]")

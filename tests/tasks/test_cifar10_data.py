@@ -10,7 +10,7 @@ from images import blobs, fake_cifar10, has_cifar10
 
 from mmbench.core.errors import DataError, UnknownNameError
 from mmbench.tasks import _cifar10_data, _data_files
-from mmbench.tasks._cifar10_data import CLASSES, cifar10, cifar10_split, member
+from mmbench.tasks._cifar10_data import CLASSES, cifar10, cifar10_split, read_member
 from mmbench.tasks._data_files import DATA_VARIABLE
 
 TRAIN, TEST = 20, 10
@@ -90,7 +90,7 @@ def test_a_record_is_a_label_then_red_green_and_blue(tmp_path, monkeypatch):
     (tmp_path / "test_batch.bin").write_bytes(record)
     digest = _cifar10_data.hashlib.sha256(record).hexdigest()
     part = _data_files.DataFile("test_batch.bin", 3073, digest, 1)
-    monkeypatch.setitem(_cifar10_data._PARTS, "test", (part,))
+    monkeypatch.setitem(_cifar10_data._FILES, "test", (part,))
     pixels, labels = cifar10("test", tmp_path)
     assert labels.tolist() == [7]
     assert CLASSES[7] == "horse"
@@ -240,22 +240,22 @@ MALICIOUS = {
 def test_a_malicious_archive_is_refused(files, tmp_path, kind):
     """Only a regular file of that name, size and content is read; none is written."""
     entries, got = MALICIOUS[kind]
-    part = _cifar10_data._PARTS["test"][0]
+    part = _cifar10_data._FILES["test"][0]
     right = (files / RIGHT).read_bytes()
     room = tmp_path / "room"
     room.mkdir()
     archive = packed(room / "archive.tar.gz", entries(right))
     before = set(tmp_path.rglob("*"))
     with pytest.raises(DataError, match=rf"archive\.tar\.gz must have .*{got}"):
-        member(archive, part)
+        read_member(archive, part)
     assert set(tmp_path.rglob("*")) == before
 
 
 def test_a_right_archive_is_read(files, tmp_path):
     """The control: the same call takes what is right."""
     archive = whole(files, tmp_path / "archive.tar.gz")
-    part = _cifar10_data._PARTS["test"][0]
-    assert member(archive, part) == (files / RIGHT).read_bytes()
+    part = _cifar10_data._FILES["test"][0]
+    assert read_member(archive, part) == (files / RIGHT).read_bytes()
 
 
 DAMAGED = {
@@ -273,7 +273,7 @@ def test_a_damaged_archive_is_refused(files, tmp_path, kind):
     archive = whole(files, tmp_path / "archive.tar.gz")
     archive.write_bytes(DAMAGED[kind](archive.read_bytes()))
     with pytest.raises(DataError, match=r"archive\.tar\.gz must be a complete gzipped"):
-        member(archive, _cifar10_data._PARTS["test"][0])
+        read_member(archive, _cifar10_data._FILES["test"][0])
 
 
 # ---- the real files ----

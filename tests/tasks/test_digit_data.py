@@ -19,7 +19,7 @@ from mmbench.tasks._digit_data import (
     mnist,
     mnist_split,
     read_idx,
-    scaled,
+    scale_pixels,
 )
 
 COUNT = 3
@@ -233,10 +233,10 @@ def test_classes_are_picked_in_order():
 def test_pixels_are_scaled_to_plus_and_minus_one(top, middle):
     """Paper is -1, ink is 1, in the dtype asked for."""
     pixels = torch.tensor([0, middle, top], dtype=torch.uint8)
-    scale = scaled(pixels, top, torch.float64)
+    scale = scale_pixels(pixels, top, torch.float64)
     assert scale.dtype == torch.float64
     assert scale.tolist() == pytest.approx([-1, 2 * middle / top - 1, 1])
-    assert scaled(pixels, top).dtype == torch.float32
+    assert scale_pixels(pixels, top).dtype == torch.float32
 
 
 def has_mnist():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch_modules import torch_modules
+from torch_modules import torch_mlp
 
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
@@ -22,7 +22,7 @@ from mmbench.tasks._layers import (
     Reshape,
     Tanh,
 )
-from mmbench.tasks._networks import MLP, Network
+from mmbench.tasks._networks import Network, mlp
 from mmbench.testing.tools import PLACEMENT, SEEDS, begin
 
 NOISE, BATCH = 3, 6
@@ -278,7 +278,7 @@ def test_plain_discriminators_remember_nothing() -> None:
     """Neither a perceptron nor a network that divides by nothing."""
     z = torch.zeros(3, game().dim, dtype=PLACEMENT.dtype)
     assert game().memory(z) == ()
-    players = MLP((2, 4, 2)), MLP((2, 4, 1))
+    players = mlp((2, 4, 2)), mlp((2, 4, 1))
     flat = Images(*players, "wasserstein", 4, Regulariser(), PLACEMENT)
     assert flat.memory(torch.zeros(3, flat.dim, dtype=PLACEMENT.dtype)) == ()
 
@@ -305,7 +305,7 @@ def test_a_sample_does_not_depend_on_the_others(
 @pytest.mark.parametrize("count", [1, 5, 30])
 def test_samples_of_a_perceptron_begin_alike(count: int) -> None:
     """The first samples are the same whatever their number."""
-    players = MLP((3, 4, 2)), MLP((2, 4, 1))
+    players = mlp((3, 4, 2)), mlp((2, 4, 1))
     flat = Images(*players, "wasserstein", 4, Regulariser(), PLACEMENT)
     z = torch.ones(2, flat.dim, dtype=PLACEMENT.dtype)
     few, many = (flat.generate(z, one, (0, 1)) for one in (count, 50))
@@ -358,13 +358,12 @@ def test_losses_are_cross_entropies(game: str, loss: str) -> None:
     """Both players' losses, written with torch's cross-entropy on logits."""
     oracle, z = begin(TASKS.build(f"{game}[hidden=6,noise=3,batch=8,loss={loss}]"))
     oracle.resample()
+    size, slope = (2, 0.0) if game == "four_gaussians" else (64, 0.2)
     built, sample = oracle._game, oracle._state.sample
     loss_x, loss_y = oracle.losses(z, train=False)
     for run, (x, y) in enumerate(zip(*oracle.split(z), strict=True)):
-        make, judge = (
-            torch_modules(built.generator, x),
-            torch_modules(built.discriminator, y),
-        )
+        make = torch_mlp((3, 6, 6, size), x, slope=slope, squash=game == "digits01")
+        judge = torch_mlp((size, 6, 6, 1), y, slope=slope)
         fake = judge(make(sample.noise[run]))
         real = judge(built.unpack(sample.real)[run])
         ones, zeros = torch.ones_like(fake), torch.zeros_like(fake)

@@ -103,7 +103,7 @@ def test_layer_is_torchs(layer: Layer, shape: Shape, make: Callable, runs: int) 
     flat = numbers(runs, size, seed=1).requires_grad_()
     signal = numbers(runs, BATCH, *shape, seed=2).requires_grad_()
     outputs = applied(layer, flat, signal)
-    assert outputs.shape == (runs, BATCH, *layer.after(shape))
+    assert outputs.shape == (runs, BATCH, *layer.output_shape(shape))
     inputs = [flat, signal] if size else [signal]
     towards = [numbers(*one.shape, seed=5 + i) for i, one in enumerate(inputs)]
 
@@ -171,7 +171,7 @@ def test_dropout_multiplies_by_its_mask() -> None:
     signal, mask = numbers(2, BATCH, 3, 2, 2), numbers(2, BATCH, 12, seed=1)
     expected = (signal.flatten(2) * mask).view(signal.shape)
     assert torch.equal(Dropout(0.5)(signal, mask), expected)
-    assert Dropout(0.5).after((3, 2, 2)) == (3, 2, 2)
+    assert Dropout(0.5).output_shape((3, 2, 2)) == (3, 2, 2)
 
 
 # ---- first laws ----
