@@ -196,7 +196,7 @@ class Game(ABC):
 
 @runtime_checkable
 class GameWithModes(Protocol):
-    """What a game has whose task gives `Capability.MODES`: data around known modes.
+    """A game with data around known modes, as `Capability.MODES` promises.
 
     Attributes:
         batch_size: real points in a minibatch.
@@ -216,7 +216,7 @@ class GameWithModes(Protocol):
 
 @runtime_checkable
 class GameWithDigits(Protocol):
-    """What a game has whose task gives `Capability.DIGITS`: images of 0 and 1."""
+    """A game that generates the digits 0 and 1, as `Capability.DIGITS` promises."""
 
     @property
     def share_of_ones(self) -> float:

@@ -22,7 +22,7 @@ class DigitGame(ImageGame):
 
 
 class DigitTask(ImageTask):
-    """A task whose game is a GAN of perceptrons on the digits 0 and 1.
+    """A task of a GAN of perceptrons on the digits 0 and 1.
 
     It adds no fields to the description; subclasses declare the field named here.
 

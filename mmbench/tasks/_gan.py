@@ -18,8 +18,8 @@ from mmbench.tasks.base import Task, clip_y
 
 Loss = Literal["saturating", "nonsaturating", "wasserstein"]
 
-# The noise vectors whose batch statistics stand for those of all noise, when a
-# generator with batch normalisation is evaluated; and the images made at once.
+# The number of noise vectors that batch statistics are taken from when a generator is
+# evaluated, and of the images that are made at once.
 POPULATION = 1024
 
 
@@ -69,7 +69,7 @@ class Batch(NamedTuple):
 
 
 class GANGame(Game):
-    """Generator against discriminator.
+    """A GAN, in which a generator plays against a discriminator.
 
     With logits D(s), the discriminator minimises the cross-entropy
 
@@ -89,7 +89,7 @@ class GANGame(Game):
         regulariser: constraints and penalties on the discriminator.
         placement: device and dtype of the tensors.
 
-    Source: Goodfellow and others 2014; Arjovsky, Chintala and Bottou 2017, for
+    Source: Goodfellow et al. 2014; Arjovsky, Chintala and Bottou 2017, for
         "wasserstein".
     """
 
@@ -109,7 +109,7 @@ class GANGame(Game):
         self.device, self.dtype = placement.device, placement.dtype
         self.noise_size = generator.input_shape[0]
         masks = 2 * discriminator.mask_width
-        # The 16 leaves room for the numbers of the real points.
+        # The 16 allows for the numbers that real points are drawn with.
         self.sample_size = batch_size * (self.noise_size + masks + 16)
         # Images are large, and batch statistics need a population; other samples are
         # made all at once.
@@ -319,7 +319,7 @@ class GANGame(Game):
 
 
 class GANTask(Task):
-    """A task whose game is a GAN; it adds no fields to the description."""
+    """A task of a GAN; it adds no fields to the description."""
 
     @property
     @abstractmethod

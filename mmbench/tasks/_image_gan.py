@@ -21,7 +21,7 @@ class ImageData(NamedTuple):
     """The images that a game draws from.
 
     Args:
-        split: images to draw from, and others for metrics.
+        split: images that the game draws from, and a test set for metrics.
         top: pixel value that becomes 1.
         dataset: name of the data set, by which metrics choose a classifier.
     """
@@ -106,7 +106,7 @@ class ImageGame(GANGame):
 
 
 class ImageTask(GANTask):
-    """A task whose game is a GAN on images.
+    """A task of a GAN on images.
 
     It adds no fields to the description; subclasses declare the fields named here.
 
@@ -169,7 +169,7 @@ class ImageTask(GANTask):
 
 
 class ConvolutionalTask(ImageTask):
-    """A task whose game is a GAN of convolutional networks on images."""
+    """A task of a GAN of convolutional networks on images."""
 
     @property
     def width(self) -> int:

@@ -1,4 +1,4 @@
-"""Games of two variables whose solution is (0, 0)."""
+"""Games of two variables with the solution (0, 0)."""
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from mmbench.tasks.base import SOLVED_METRICS, SOLVED_TARGET, Target, Task
 
 
 class PlaneTask(Task):
-    """A task of two variables whose solution is (0, 0).
+    """A task of two variables with the solution (0, 0).
 
     It adds no fields to the description; subclasses declare the field named here.
 
@@ -41,7 +41,7 @@ class PlaneTask(Task):
 
 
 class PlaneGame(Game):
-    """A game of two variables whose solution is (0, 0).
+    """A game of two variables with the solution (0, 0).
 
     Args:
         placement: device and dtype of the tensors.

@@ -17,8 +17,8 @@ from mmbench.core.placement import Placement
 from mmbench.tasks._plane import plane_start
 from mmbench.tasks.base import SOLVED_METRICS, SOLVED_TARGET, Target, Task
 
-# In a product of rows whose length is no multiple of this, the bits of a run would
-# depend on its position among the runs.
+# Rows are padded to a multiple of this length; otherwise the bits of a run would depend
+# on its position among the runs.
 ROW_MULTIPLE = 4
 
 
@@ -36,12 +36,12 @@ class Bilinear(Task):
         dim: length of each player.
         smallest: least singular value.
         largest: greatest singular value.
-        spacing: of the singular values between them.
+        spacing: spacing of the singular values between them.
         instance: seed of the rotations; the same for all runs of a cell.
         box: half-width of the square [-box, box] that holds every entry, by projection;
             0 leaves the players free.
-        start_at: first point (x, y) in the plane; none draws one for each run, standard
-            normal, or uniform on the box.
+        start_at: first point (x, y) in the plane; none draws a point for each run,
+            standard normal, or uniform on the box.
 
     Solutions: (0, 0) is the Nash equilibrium; on a box in the plane x = 0 with any y is
         minimax.
@@ -184,7 +184,7 @@ class BilinearGame(Game):
 
         Args:
             z: iterates.
-            radius: radius of the balls around (0, 0); a box takes their place.
+            radius: radius of the balls around (0, 0); without effect on a box.
         """
         x, y = z[:, : self.dim_x], z[:, self.dim_x :]
         back, forth = self._times(x, self._a.T), self._times(y, self._a)

@@ -29,37 +29,39 @@ NETWORKS = {
 class CIFAR10(ConvolutionalTask):
     """CIFAR10: a GAN on 50 000 colour images of 32 x 32 pixels, ten classes.
 
-    The images run from −1 to 1, unvaried. Three pairs of networks:
+    Pixels are scaled to [−1, 1], without augmentation. Three pairs of networks:
 
         icr       4 x 4 kernels, slope 0.01, normal first convolutions
         wgan_gp   5 x 5 kernels, slope 0.2, He's uniform first convolutions
         mangoubi  3 x 3 and 4 x 4 kernels, slope 0.2, dropout 0.4, no normalisation
 
     The first two have batch normalisation in the generator and none in the
-    discriminator; they are what two papers each call the same network.
+    discriminator; their papers name the same architecture for both.
 
     Args:
-        networks: which of them.
+        networks: pair of networks.
         loss: "wasserstein", "saturating" (both zero-sum) or "nonsaturating".
         l2: λ of λ Σ y² (no ½), subtracted from f.
         penalty: weight of the gradient penalty, subtracted from f.
         shared: whether the penalty is part of the generator's loss too, which keeps the
             game zero-sum; for Adam the authors leave it out.
-        between: law of the share of the real image in the mixtures that the penalty
-            looks at: "uniform" (of its paper) or "normal" (of the code for "icr").
+        between: distribution of the share of the real image in the mixtures where the
+            penalty is taken: "uniform" (as in its paper) or "normal" (as in the code
+            for "icr").
         spectral: whether the discriminator's weights are divided by their largest
-            singular value, from one power iteration a step.
+            singular values, from one power iteration at each step.
         clip: largest absolute weight of the discriminator; 0 leaves it free.
         noise: length of the generator's input; 128 for the first two networks, 100 for
             the third.
         batch: real images in a minibatch, and as many generated ones.
-        channels: of the discriminator's first convolution; all others follow.
-        deviation: of the normal first convolutions of "icr"; 0.005 in one of its
-            scripts.
-        images: of the training set, from the first on; 0 means all.
+        channels: channels of the discriminator's first convolution; those of the other
+            layers are multiples of it.
+        deviation: standard deviation of the initial weights of convolutions of "icr";
+            0.005 in one of its scripts.
+        images: number of training images, the first ones; 0 means all.
 
     Differs from the source: minibatches are drawn with replacement. Spectral
-        normalisation makes its power iteration once a step and not once a pass.
+        normalisation takes one power iteration at each step, not at each forward pass.
     Source: Schäfer, Zheng and Anandkumar 2020, Appendix A.4; Gulrajani, Ahmed,
         Arjovsky, Dumoulin and Courville 2017; Mangoubi, Sachdeva and Vishnoi 2020;
         spectral normalisation of Miyato, Kataoka, Koyama and Yoshida 2018. Data of

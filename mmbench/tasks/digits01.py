@@ -16,12 +16,13 @@ from mmbench.tasks._networks import Network, mlp
 @final
 @dataclass(frozen=True, kw_only=True)
 class Digits01(DigitTask):
-    """Digits01: a GAN on the zeros and ones of 8 x 8 pixels, in seconds, offline.
+    """Digits01: a GAN on zeros and ones of 8 x 8 pixels; takes seconds and no download.
 
     The data are the 178 zeros and 182 ones among scikit-learn's 1797 digits, pixels
     from −1 to 1, flattened. The players are perceptrons with two hidden layers and
-    leaky rectifiers of slope 0.2; the generator ends in tanh, the discriminator drops
-    units after both hidden layers. Weights start as Glorot's uniform, biases at zero.
+    leaky rectifiers of slope 0.2; the generator ends in tanh, the discriminator has
+    dropout after both hidden layers. Initial weights are Glorot's uniform ones, initial
+    biases zero.
 
     Args:
         loss: "nonsaturating", "saturating" or "wasserstein".
@@ -33,8 +34,8 @@ class Digits01(DigitTask):
 
     Differs from the source: data and networks are smaller, so that a run takes seconds;
         everything else is as in mnist01.
-    Source: Mangoubi, Sachdeva and Vishnoi 2020, whose game on MNIST this shrinks; data
-        of Alpaydin and Kaynak 1998 (UCI).
+    Source: Mangoubi, Sachdeva and Vishnoi 2020, for the game on MNIST; Alpaydin and
+        Kaynak 1998 (UCI), for the data.
     """
 
     loss: Loss = "nonsaturating"

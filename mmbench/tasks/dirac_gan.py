@@ -19,7 +19,7 @@ from mmbench.tasks.base import clip_y
 @final
 @dataclass(frozen=True, kw_only=True)
 class DiracGAN(PlaneTask):
-    """DiracGAN: the smallest GAN, a point mass at x judged by D(s) = y s.
+    """DiracGAN: the smallest GAN, a point mass at x against D(s) = y s.
 
         f(x, y) = φ(xy) + φ(0) − (γ/2) y²,   φ(t) = −log(1 + e^(−t))
 
@@ -29,12 +29,12 @@ class DiracGAN(PlaneTask):
     Args:
         loss: "saturating" is f above; "nonsaturating" lets x minimise log(1 + e^(xy));
             "wasserstein" has φ(t) = t.
-        r1: γ, weight of the gradient penalty at the data (R1); 1 is critical for the
-            first two losses.
+        r1: γ, weight of the gradient penalty at the data (R1); with the first two
+            losses, 1 is the critical value.
         clip: largest |y|, by projection; 0 leaves y free. The authors clip at 1 for
             wasserstein.
-        start_at: first point (x, y); none draws one for each run, standard normal. The
-            authors start at (1, 1).
+        start_at: first point (x, y); none draws a standard normal one. The authors
+            start at (1, 1).
 
     Solutions: (0, 0), a Nash equilibrium.
     Source: Mescheder, Geiger and Nowozin 2018.

@@ -28,16 +28,16 @@ class FourGaussians(GANTask):
     Both players are perceptrons with two hidden layers; the defaults are the authors'.
 
     Args:
-        weights: of the modes: "released" is 2/5, 1/5, 1/5, 1/5, which the authors' code
-            draws (its five angles hold the first mode twice); "uniform" is 1/4 each,
-            which their text describes.
+        weights: weights of the modes: "released" is 2/5, 1/5, 1/5, 1/5, as in the
+            authors' code (its five angles hold the first mode twice); "uniform" is 1/4
+            each, as in their text.
         loss: "saturating" (the authors' and zero-sum), "nonsaturating" or
             "wasserstein".
         hidden: width of each hidden layer.
         noise: length of the generator's input.
         batch: real points in a minibatch, and as many generated ones.
         clip: largest absolute weight of the discriminator; 0 leaves it free.
-        gain: of the orthogonal first weights.
+        gain: factor of the orthogonal initial weights.
 
     Source: Mangoubi, Sachdeva and Vishnoi 2020, and their notebook.
     """

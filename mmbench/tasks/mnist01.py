@@ -24,7 +24,8 @@ class MNIST01(DigitTask):
         generator      noise → 256 → 512 → 1024 → 784, tanh
         discriminator  784 → 1024 → 512 → 256 → 1, dropout after the first two
 
-    Weights start as Glorot's uniform, biases at zero. All are the authors'.
+    Initial weights are Glorot's uniform ones, initial biases zero. All these choices
+    are the authors'.
 
     Args:
         loss: "nonsaturating" (the authors'), "saturating" or "wasserstein".
@@ -35,7 +36,7 @@ class MNIST01(DigitTask):
 
     Differs from the source: the discriminator's loss is the sum of its means over real
         and over generated images, twice the mean over both that the authors take. Adam
-        does not see the factor; a plain gradient of y is twice as long.
+        is invariant to the factor; a plain gradient of y is twice as long.
     Source: Mangoubi, Sachdeva and Vishnoi 2020, and their notebook.
     """
 

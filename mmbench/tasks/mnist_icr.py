@@ -24,18 +24,20 @@ class MNISTICR(ConvolutionalTask):
     without. From a checkpoint of this game the paper trains the discriminator alone,
     then both together, and compares how far each moves.
 
-        discriminator  two 5 x 5 convolutions, each halved by a maximum, two linear
-        generator      two linear, two transposed convolutions of 4 x 4, tanh
+        discriminator  two 5 x 5 convolutions with 2 x 2 max pooling, two linear layers
+        generator      two linear layers, two 4 x 4 transposed convolutions, tanh
 
     Args:
-        loss: "nonsaturating" (the authors' for gradient descent) or "saturating" (zero
-            sum, theirs for competitive gradient descent), or "wasserstein".
+        loss: "nonsaturating" (the authors' for gradient descent), "saturating" (zero
+            sum, the authors' for competitive gradient descent) or "wasserstein".
         noise: length of the generator's input.
         batch: real images in a minibatch, and as many generated ones.
-        channels: of the discriminator's first convolution; all others follow.
-        deviation: of the normal first weights of convolutions; 0.005 in the script of
-            the checkpoint, 0.01 in the authors' other one. The rest starts as torch's.
-        images: of the training set, from the first on; 0 means all 60 000.
+        channels: channels of the discriminator's first convolution; those of the other
+            layers are multiples of it.
+        deviation: standard deviation of the initial weights of convolutions, which are
+            normal; 0.005 in the authors' script of the checkpoint, 0.01 in another. The
+            other parameters are torch's.
+        images: number of training images, the first ones; 0 means all 60 000.
 
     Differs from the source: minibatches are drawn with replacement.
     Source: Schäfer, Zheng and Anandkumar 2020, Appendix A.2, and their code.
@@ -63,7 +65,7 @@ class MNISTICR(ConvolutionalTask):
 
     @property
     def initialisation(self) -> Initialisation:
-        """Normal weights of convolutions; the others as torch's."""
+        """Normal weights of convolutions; the other parameters are torch's."""
         return Initialisation(convolution=self.deviation)
 
     def load(self, data_dir: Path | None) -> ImageData:

@@ -15,7 +15,7 @@ from mmbench.tasks._plane import PlaneGame, PlaneTask
 @final
 @dataclass(frozen=True, kw_only=True)
 class Quadratic(PlaneTask):
-    """Quadratic game: by default y's worst point attracts when both players move.
+    """Quadratic game: simultaneous steps can converge to a point that is worst for y.
 
         f(x, y) = a x² + b x y + c y²
 
@@ -23,13 +23,13 @@ class Quadratic(PlaneTask):
     (0.09, 0.01) converge to (0, 0): implicit competitive regularization.
 
     Args:
-        a: half of f_xx.
-        b: f_xy.
-        c: half of f_yy.
-        start_at: first point (x, y); none draws one for each run, standard normal.
+        a: coefficient of x², half of the second derivative in x.
+        b: coefficient of xy, the mixed second derivative.
+        c: coefficient of y², half of the second derivative in y.
+        start_at: first point (x, y); none draws a standard normal one.
 
     Solutions: (0, 0) is stationary; by default it is neither a Nash equilibrium nor
-        minimax, so reaching it is a fact about the method, not a success in general.
+        minimax, so that reaching it describes a method and is no success in general.
     Source: Schäfer, Zheng and Anandkumar 2020, equation 3.
     """
 
