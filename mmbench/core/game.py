@@ -1,4 +1,4 @@
-"""A game has two players, each with a loss on the joint vector."""
+"""Game: two players, each with a loss on the joint vector."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Protocol, runtime_checkable
@@ -11,22 +11,22 @@ from mmbench.core.errors import MisfitError
 
 
 class Game(ABC):
-    """A game in tensors: x minimises loss_x and y minimises loss_y.
+    """The mathematical object, made of tensors: min over x of loss_x, over y of loss_y.
 
-    `z` is x followed by y, shape (runs, dim). A task builds a game for one device and
-    dtype; it is used in one process and never stored.
+    `z` is x followed by y, shape (runs, dim). A game is built by a task for one device
+    and dtype, and lives inside one computation of a cell.
 
     Attributes:
         dim_x: length of x.
         dim_y: length of y.
         zero_sum: whether loss_y = -loss_x; then f = loss_x.
         batch_size: data points in a minibatch; 0 where losses need no data.
-        sample_size: random numbers in a minibatch, which decides how many minibatches
-            are drawn at once.
-        device: device of its tensors.
-        dtype: dtype of its floats.
-        image_shape: channels, height and width of the images that it generates.
-        dataset: name of its data set, by which metrics choose a classifier.
+        sample_size: random numbers in a minibatch, which decides how many are drawn at
+            once.
+        device: where its tensors live.
+        dtype: of its floats.
+        image_shape: channels, height and width, where it generates images.
+        dataset: name of its data, where it has some that others know.
     """
 
     dim_x: int
@@ -41,7 +41,7 @@ class Game(ABC):
 
     @property
     def dim(self) -> int:
-        """The length of z."""
+        """Length of z."""
         return self.dim_x + self.dim_y
 
     @abstractmethod
@@ -53,17 +53,16 @@ class Game(ABC):
         *,
         train: bool = True,
     ) -> tuple[Float[Tensor, "runs"], Float[Tensor, "runs"]]:
-        """Return the loss of each player for each run.
+        """Loss of each player, for each run.
 
-        The players are two arguments, so that the gradient of one does not cost that of
-        the other.
+        The players come apart so that the gradient of one never pays for the other's.
 
         Args:
-            x: first player of each run.
-            y: second player of each run.
-            sample: minibatch as `draw` returns it, with a leading `runs` axis; None for
+            x: the first player.
+            y: the second player.
+            sample: a minibatch as `draw` gives it, with a leading `runs` axis; None for
                 games without data.
-            train: whether dropout is on.
+            train: False switches dropout off.
         """
 
     def draw(self, generator: torch.Generator, count: int) -> Any:
@@ -72,24 +71,16 @@ class Game(ABC):
         Everything random in the losses belongs to the minibatch, dropout masks
         included.
 
-        Args:
-            generator: random generator of the run.
-            count: number of minibatches.
-
         Returns:
             A NamedTuple of tensors with leading axis `count`.
         """
         raise NotImplementedError
 
     def memory(self, z: Float[Tensor, "runs dim"]) -> tuple:
-        """Return the state of the game itself at the start of a run.
+        """What the game itself remembers from step to step, at the start of a run.
 
-        A game may have state that no player chooses, such as the singular vectors of
-        spectral normalisation. The engine carries it from step to step, and keeps that
-        of runs that have ended.
-
-        Args:
-            z: initial iterates.
+        A game may own state that no player chooses, such as the singular vectors of
+        spectral normalisation. The engine carries it and freezes it with a run.
 
         Returns:
             Tensors with a leading `runs` axis, nested in tuples; empty for most games.
@@ -97,99 +88,74 @@ class Game(ABC):
         return ()
 
     def advance(self, z: Float[Tensor, "runs dim"], memory: tuple) -> tuple:
-        """Return the memory after a step.
-
-        Args:
-            z: iterates that the step led to.
-            memory: memory before the step.
-        """
+        """The memory after a step has led to z."""
         return memory
 
     def recall(self, sample: Any, memory: tuple) -> Any:
-        """Return the minibatch with what the losses need of the memory.
-
-        Args:
-            sample: minibatch with a leading `runs` axis; None for games without data.
-            memory: memory at the iterates where the minibatch is used.
-        """
+        """The minibatch with what the losses need of the memory."""
         return sample
 
     def project(self, z: Float[Tensor, "runs dim"]) -> Float[Tensor, "runs dim"]:
-        """Return the nearest allowed point, which is z where nothing is constrained."""
+        """The nearest allowed point; the identity where unconstrained."""
         return z
 
-    def distance(
-        self, z: Float[Tensor, "runs dim"], concept: str
-    ) -> Float[Tensor, "runs"]:
-        """Return the Euclidean distance of each run to the solutions.
+    def distance(self, z: Float[Tensor, "runs dim"], concept: str) -> Tensor:
+        """Euclidean distance to the declared solutions, shape (runs,).
 
         Args:
-            z: iterates.
-            concept: "declared" for the largest set of solutions that the task declares,
-                "nash" for its Nash equilibria.
+            z: the iterates.
+            concept: "declared" for the largest set the task declares, "nash" for its
+                Nash equilibria.
         """
         raise NotImplementedError
 
-    def gap(self, z: Float[Tensor, "runs dim"], radius: float) -> Float[Tensor, "runs"]:
-        """Return the restricted primal-dual gap of each run.
+    def gap(self, z: Float[Tensor, "runs dim"], radius: float) -> Tensor:
+        """Restricted primal-dual gap, shape (runs,).
 
-        It is the maximum of f over y within `radius` of the solution, minus its minimum
-        over x within `radius` of the solution.
-
-        Args:
-            z: iterates.
-            radius: Euclidean distance from the solution.
+        The most that f rises when y moves within `radius` of the solution, minus the
+        least that it falls to when x does.
         """
         raise NotImplementedError
 
     def generate(
         self, z: Float[Tensor, "runs dim"], count: int, seeds: tuple[int, ...]
-    ) -> Float[Tensor, "runs count *point"]:
-        """Return samples of the generator in evaluation mode.
+    ) -> Tensor:
+        """Generator samples in evaluation mode, shape (runs, count, ...).
 
         The noise of a run depends on its seed alone, so it is the same at each record
         and for each algorithm.
-
-        Args:
-            z: iterates.
-            count: number of samples of each run.
-            seeds: seed of each run.
         """
         raise NotImplementedError
 
     def real(
         self, split: str
     ) -> tuple[UInt8[Tensor, "count channels height width"], Int64[Tensor, "count"]]:
-        """Return real images, from 0 to 255, and the class of each, on the CPU.
+        """Real images, from 0 to 255, and the class of each, on the CPU.
 
         Args:
-            split: "train" (the images that the game draws from) or "test".
+            split: "train" (what the game draws from) or "test".
         """
         raise NotImplementedError
 
     def logits(
         self, z: Float[Tensor, "runs dim"], images: Tensor
     ) -> Float[Tensor, "runs count"]:
-        """Return the discriminator's logits in evaluation mode.
+        """The discriminator's logits in evaluation mode.
 
         Args:
-            z: iterates.
-            images: images from -1 to 1, flattened or not, shape (runs, count, ...), or
-                (1, count, ...) for the same images in all runs.
+            z: the iterates.
+            images: from -1 to 1, flattened or not, shape (runs, count, ...), or
+                (1, count, ...) for all runs the same.
         """
         raise NotImplementedError
 
     def sheet(
         self, z: Float[Tensor, "runs dim"], seeds: tuple[int, ...]
     ) -> Tensor | None:
-        """Return a few samples of each run that a page shows when the run has ended.
-
-        Args:
-            z: last iterates.
-            seeds: seed of each run.
+        """What one looks at when a run has ended: a few samples of each run.
 
         Returns:
-            Shape (runs, count, ...); None for games without samples.
+            Shape (runs, count, ...); None for games that have nothing to show.
         """
         return None
 

@@ -114,7 +114,7 @@ def test_glorot_starts(linear: Literal["glorot", "xavier"]) -> None:
 
 
 def test_given_moments_make_samples_independent_of_each_other() -> None:
-    """With moments, a sample is the same whoever is in its batch."""
+    """With moments, a sample does not depend on its batch."""
     network, _ = mnist_icr(5, 1)
     random = torch.Generator().manual_seed(0)
     flat = torch.randn(2, network.layout.size, generator=random, dtype=torch.float64)
@@ -129,14 +129,14 @@ def test_given_moments_make_samples_independent_of_each_other() -> None:
 
 
 def test_masks_of_several_layers_lie_side_by_side() -> None:
-    """Each dropout takes its own part, in the order of the layers; None drops none."""
+    """Each dropout layer takes its own units, in the order of the layers."""
     network = Network(
         (4,),
         (
             Linear(4, 12),
             Dropout(0.5),
             Reshape((3, 2, 2)),
-            Dropout(0.0),  # takes no part
+            Dropout(0.0),  # takes no units
             Conv(3, 2, kernel=1),
             Dropout(0.5),
             Reshape((8,)),
@@ -159,7 +159,7 @@ def test_masks_of_several_layers_lie_side_by_side() -> None:
 
 
 def test_starts_join_the_layers_starts() -> None:
-    """A network begins as its layers do, one after the other from one generator."""
+    """The layers draw their parameters in order, from one generator."""
     network = Network((3,), (Linear(3, 4), Rectifier(), BatchNorm(4), Linear(4, 1)))
     first = Initialisation("torch", "torch", "torch")
     flat = network.start(first, generator(0, "start"))
