@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.compare import commands, gaussians, images, machine, toys
-from benchmarks.compare.measuring import Options, Row, median
+from benchmarks.compare.measuring import Options, Row, median, use_one_core
 from benchmarks.compare.page import Numbers, mark, number
 
 GROUPS: dict[str, Callable[[Options], Iterator[Row]]] = {

@@ -1,11 +1,13 @@
 """Games: two players, each with a loss on the joint vector."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
+
+from mmbench.core.errors import MisfitError
 
 
 class Game(ABC):
@@ -163,3 +165,60 @@ class Game(ABC):
             Samples of shape (runs, count, ...); None for games that generate nothing.
         """
         return None
+
+
+@runtime_checkable
+class GameWithModes(Protocol):
+    """A game with data around known modes, as `Capability.MODES` promises.
+
+    Attributes:
+        batch_size: real points in a minibatch.
+        modes: mean of each mode, shape (modes, dim).
+        mode_weights: share of the data of each mode, shape (modes,).
+        deviation: standard deviation of each mode along each axis.
+    """
+
+    batch_size: int
+    modes: Tensor
+    mode_weights: Tensor
+    deviation: float
+
+    def draw_real(self, generator: torch.Generator, count: int) -> Tensor:
+        """Draw `count` minibatches of real points, shape (count, batch_size, dim)."""
+
+
+@runtime_checkable
+class GameWithDigits(Protocol):
+    """A game that generates the digits 0 and 1, as `Capability.DIGITS` promises."""
+
+    @property
+    def share_of_ones(self) -> float:
+        """The share of the digit 1 in the data."""
+
+
+def with_modes(game: Game) -> GameWithModes:
+    """Return the game after checking that it has modes.
+
+    Raises:
+        MisfitError: when it has not.
+    """
+    if isinstance(game, GameWithModes):
+        return game
+    raise MisfitError(
+        f"{type(game).__name__} must have modes, mode_weights, deviation and "
+        "draw_real, since its task gives Capability.MODES; got a game without them."
+    )
+
+
+def with_digits(game: Game) -> GameWithDigits:
+    """Return the game after checking that it has digits.
+
+    Raises:
+        MisfitError: when it has not.
+    """
+    if isinstance(game, GameWithDigits):
+        return game
+    raise MisfitError(
+        f"{type(game).__name__} must have share_of_ones, since its task gives "
+        "Capability.DIGITS; got a game without it."
+    )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count
+from mmbench.core.game import with_digits
 from mmbench.metrics._classifier import CONFIDENT, load
 from mmbench.metrics.base import Column, IterateMetric, Point
 
@@ -82,6 +83,7 @@ class DigitCoverage(IterateMetric):
         # Divided last and in float64, so that 100 of 1000 is not below a tenth.
         shares, total = counts / self.samples, counts.sum(1) / self.samples
         of_ones = counts[:, 1] / counts.sum(1)
+        ones_in_data = with_digits(at.game).share_of_ones
         both = (shares >= MIN_SHARE).all(1) & (total >= 1 - MAX_JUNK_SHARE)
         columns = {
             "digits": (shares >= MIN_SHARE).sum(1),
@@ -91,7 +93,7 @@ class DigitCoverage(IterateMetric):
             "junk": 1 - total,
             "digit_share_1": of_ones,
             # For two shares that add up to one, the distance is either's difference.
-            "digit_tv": (of_ones - at.game.share_of_ones).abs().nan_to_num(nan=1.0),
+            "digit_tv": (of_ones - ones_in_data).abs().nan_to_num(nan=1.0),
             "both_digits": both,
         }
         return {name: column.to(images) for name, column in columns.items()}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count
+from mmbench.core.game import with_modes
 from mmbench.metrics.base import Column, IterateMetric, Point
 
 HIGH_QUALITY_DEVIATIONS = 3.0  # standard deviations from a mode
@@ -69,12 +70,12 @@ class ModeCoverage(IterateMetric):
     def measure(self, at: Point) -> Mapping[str, Tensor]:
         """Return the values of each column, one for each run."""
         points = at.samples(self.samples)
-        modes = at.game.modes.to(points)
-        weights = at.game.mode_weights.to(points)
+        game = with_modes(at.game)
+        modes, weights = game.modes.to(points), game.mode_weights.to(points)
         distances = torch.cdist(points, modes.expand(len(points), -1, -1))
         nearest, nearest_mode = distances.min(dim=2)
         is_nearest = torch.nn.functional.one_hot(nearest_mode, len(modes)).bool()
-        narrow = HIGH_QUALITY_DEVIATIONS * at.game.deviation
+        narrow = HIGH_QUALITY_DEVIATIONS * game.deviation
         high_quality = _shares(is_nearest & (nearest <= narrow)[:, :, None])
         visual = _shares(distances <= VISUAL_RADIUS)
         lenient = _shares(distances <= LENIENT_RADIUS)

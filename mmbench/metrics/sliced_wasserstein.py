@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count
+from mmbench.core.game import with_modes
 from mmbench.core.streams import generator
 from mmbench.metrics.base import Column, IterateMetric, Point
 
@@ -48,7 +49,7 @@ class SlicedWasserstein(IterateMetric):
         """Return the values of each column, one for each run."""
         points = at.samples(self.samples)
         batches = math.ceil(self.samples / at.game.batch_size)
-        real = at.game.draw_real(generator(0, "evaluation"), batches)
+        real = with_modes(at.game).draw_real(generator(0, "evaluation"), batches)
         real = real.flatten(0, 1)[: self.samples].to(points)
         angles = torch.arange(self.directions) * (math.pi / self.directions)
         axes = torch.stack((angles.cos(), angles.sin())).to(points)

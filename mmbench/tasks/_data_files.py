@@ -1,7 +1,7 @@
-"""Files as published: where they are looked for, downloaded to, and how checked.
+"""Published data files: finding them, downloading them and checking them.
 
-A file that is found must have the published checksum, and so must one that is
-downloaded. Nothing here is ever unpickled.
+A file must have the published checksum, whether it was found or downloaded. No file is
+ever unpickled.
 """
 
 import hashlib
@@ -19,23 +19,27 @@ DATA_VARIABLE = "MMBENCH_DATA"
 
 
 class DataFile(NamedTuple):
-    """One file of a data set: its name, bytes and SHA-256, and its number of images.
+    """One file of a data set.
 
-    The checksums were computed from the files as published.
+    Args:
+        name: name of the file.
+        size: length in bytes.
+        sha256: checksum of the file as published, in hexadecimal digits.
+        images: number of images or labels in it.
     """
 
     name: str
     size: int
     sha256: str
-    count: int
+    images: int
 
 
 class DataSet(NamedTuple):
-    """A data set, as messages and folders name it.
+    """The names of a data set in messages and folders.
 
     Args:
-        title: for messages.
-        folder: in which its files lie, under the folder of all data.
+        title: name in messages.
+        folder: folder of its files, under the folder of all data.
         example: one of its files and how many more there are, for messages.
     """
 
@@ -45,69 +49,77 @@ class DataSet(NamedTuple):
 
     @property
     def remedy(self) -> str:
-        """What a user can do who has the files."""
+        """The advice in messages for a user who has the files."""
         return (
             f"Set {DATA_VARIABLE} or --data-dir to a folder with "
             f"{self.folder}/{self.example}"
         )
 
 
-def found(data: DataSet, part: DataFile, data_dir: Path | None) -> Path | None:
-    """The path of a file that the user has; its content is not looked at.
+def find_file(data: DataSet, file: DataFile, data_dir: Path | None) -> Path | None:
+    """Return the path of a file that the user has, without reading it.
 
     Args:
-        data: the data set.
-        part: the file.
-        data_dir: folder with the files, or with a folder that has them; they must be
-            there. None looks in the folder that MMBENCH_DATA names, if it does.
+        data: data set of the file.
+        file: file to find.
+        data_dir: folder with the files of the data set, or with the folder of the data
+            set, which must have the file. None looks in the folder that MMBENCH_DATA
+            names, if it names one.
+
+    Returns:
+        None when no folder is named, or when that of MMBENCH_DATA lacks the file.
 
     Raises:
         DataError: when `data_dir` lacks the file.
     """
-    asked = data_dir is not None
-    folder = data_dir if asked else os.environ.get(DATA_VARIABLE)
+    folder = os.environ.get(DATA_VARIABLE) if data_dir is None else data_dir
     if not folder:
         return None
-    places = (Path(folder) / data.folder / part.name, Path(folder) / part.name)
-    for path in places:
+    candidates = (Path(folder) / data.folder / file.name, Path(folder) / file.name)
+    for path in candidates:
         if os.path.lexists(path):
             return path
-    if asked:
+    if data_dir is not None:
         raise DataError(
-            f"{part.name} of {data.title} must lie in {places[0].parent} or "
-            f"{places[1].parent}; neither has it. {data.remedy}."
+            f"{file.name} of {data.title} must lie in {candidates[0].parent} or "
+            f"{candidates[1].parent}; neither has it. {data.remedy}."
         )
     return None
 
 
-def content(data: DataSet, part: DataFile, path: Path) -> bytes:
-    """The bytes of a file, which are the published ones.
+def read_checked(data: DataSet, file: DataFile, path: Path) -> bytes:
+    """Return the bytes of a file after checking that they are the published ones.
+
+    Args:
+        data: data set of the file.
+        file: file to read.
+        path: path of the file.
 
     Raises:
         DataError: when they are not.
     """
-    read = read_bytes(path)
-    digest = hashlib.sha256(read).hexdigest()
-    if digest != part.sha256:
+    content = read_bytes(path)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != file.sha256:
         raise DataError(
-            f"{path} must be {data.title}'s file of {part.size} bytes with SHA-256 "
-            f"{part.sha256[:16]}...; got {len(read)} bytes with {digest[:16]}.... "
+            f"{path} must be {data.title}'s file of {file.size} bytes with SHA-256 "
+            f"{file.sha256[:16]}...; got {len(content)} bytes with {digest[:16]}.... "
             "Fetch it again, or remove it."
         )
-    return read
+    return content
 
 
-def downloaded(data: DataSet, name: str, sha256: str, mirrors: tuple[str, ...]) -> Path:
-    """The path of a file in the user's cache, fetched there if need be.
+def download(data: DataSet, name: str, sha256: str, mirrors: tuple[str, ...]) -> Path:
+    """Download a file to the user's cache, unless it is there, and return its path.
 
     Args:
-        data: the data set.
-        name: of the file.
-        sha256: its checksum.
-        mirrors: addresses of folders that have it, tried in turn.
+        data: data set of the file.
+        name: name of the file.
+        sha256: checksum of the file, in hexadecimal digits.
+        mirrors: addresses of folders that have the file, tried in turn.
 
     Raises:
-        DataError: when no mirror gave it.
+        DataError: when no mirror has the file with that checksum.
     """
     faults = []
     for mirror in mirrors:
@@ -117,11 +129,11 @@ def downloaded(data: DataSet, name: str, sha256: str, mirrors: tuple[str, ...]) 
                     mirror + name,
                     known_hash=f"sha256:{sha256}",
                     fname=name,
-                    path=cache(),
+                    path=cache_folder(),
                     progressbar=sys.stderr.isatty(),
                 )
             )
-        except (OSError, ValueError) as error:  # network and disk; a wrong checksum
+        except (OSError, ValueError) as error:  # of network or disk; of the checksum
             reason = textwrap.shorten(str(error), 80, placeholder=" ...")
             faults.append(f"{mirror} gave {type(error).__name__} ({reason})")
     raise DataError(
@@ -130,13 +142,13 @@ def downloaded(data: DataSet, name: str, sha256: str, mirrors: tuple[str, ...]) 
     )
 
 
-def cache() -> Path:
-    """The user's folder of downloaded files."""
+def cache_folder() -> Path:
+    """Return the user's folder of downloaded files."""
     return Path(pooch.os_cache("mmbench"))
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file.
+    """Return the bytes of a file.
 
     Raises:
         DataError: when it cannot be read.

@@ -1,8 +1,10 @@
-"""Real images as tensors: handwritten digits, from files or from scikit-learn.
+"""Images of handwritten digits as tensors, from MNIST's files or from scikit-learn.
 
-Pixels stay unsigned bytes until a sample is drawn (`scaled`), so a data set takes a
-quarter of the room. Every file, found or downloaded, must have the published checksum.
-Nothing here is ever unpickled.
+Pixels stay unsigned bytes until a minibatch is drawn (`scale_pixels`), so that a data
+set takes a quarter of the memory.
+
+Source: LeCun, Bottou, Bengio and Haffner 1998 (MNIST); Alpaydin and Kaynak 1998, UCI
+    (the small digits).
 """
 
 import gzip
@@ -19,56 +21,66 @@ from mmbench.core.errors import DataError, unknown_name
 from mmbench.tasks._data_files import (
     DataFile,
     DataSet,
-    content,
-    downloaded,
-    found,
+    download,
+    find_file,
     read_bytes,
+    read_checked,
 )
 
 MNIST_TOP = 255  # white
-DIGITS_TOP = 16  # scikit-learn's digits count the inked pixels of a 4 x 4 block
+DIGITS_TOP = 16  # a pixel of scikit-learn's digits counts the ink of a 4 x 4 block
 
-# The first 1415 of scikit-learn's 1797 digits train and the other 382 test. A writer's
-# digits lie together and begin with 0123456789 twice; so does the image numbered 1415,
-# which puts different writers on the two sides.
+# The first 1415 of scikit-learn's 1797 digits are for training and the other 382 for
+# tests. The digits of a writer follow each other and begin with 0123456789 twice, which
+# the image of index 1415 does, so that the two sets have different writers.
 DIGITS_TRAIN = 1415
 
 
 class Images(NamedTuple):
-    """Images and the class of each; grey ones have a height and a width alone."""
+    """Images with their classes.
+
+    Args:
+        pixels: from 0 to the largest value of the data set; grey images have shape
+            (count, height, width), others (count, channels, height, width).
+        labels: class of each image.
+    """
 
     pixels: UInt8[Tensor, "count *shape"]
     labels: Int64[Tensor, "count"]
 
     def of_classes(self, classes: tuple[int, ...]) -> "Images":
-        """The images of these classes only, in their order."""
+        """Return the images of these classes, in their order."""
         kept = torch.isin(self.labels, torch.tensor(classes))
         return Images(self.pixels[kept], self.labels[kept])
 
 
 class Split(NamedTuple):
-    """One data set, cut into what is trained on and what is tested on."""
+    """The training images and the test images of a data set."""
 
     train: Images
     test: Images
 
+    def of_classes(self, classes: tuple[int, ...]) -> "Split":
+        """Return the images of these classes, in their order."""
+        return Split(self.train.of_classes(classes), self.test.of_classes(classes))
+
     def first(self, count: int) -> "Split":
-        """The same with the first images to train on only; 0 keeps all."""
+        """Return the split with the first training images only; 0 keeps all."""
         if not count:
             return self
         pixels, labels = self.train
         return Split(Images(pixels[:count], labels[:count]), self.test)
 
 
-def scaled(
+def scale_pixels(
     pixels: UInt8[Tensor, "*shape"], top: int, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "*shape"]:
-    """Pixels moved from 0 ... top to -1 ... 1.
+    """Scale pixels from [0, top] to [-1, 1].
 
     Args:
-        pixels: as stored.
-        top: the value that becomes 1.
-        dtype: of the result.
+        pixels: pixels of any shape.
+        top: pixel value that becomes 1.
+        dtype: dtype of the result.
     """
     return pixels.to(dtype) * (2 / top) - 1
 
@@ -77,8 +89,12 @@ def scaled(
 
 
 def digits() -> Images:
-    """The 1797 digits of 8 x 8 pixels, 0 to 16, that come with scikit-learn."""
-    # Inside, because scikit-learn and scipy take a second that MNIST need not wait for.
+    """Return the 1797 digits that come with scikit-learn.
+
+    Returns:
+        Pixels from 0 to 16, shape (1797, 8, 8), and labels 0 to 9.
+    """
+    # scikit-learn and scipy take a second to import, which MNIST does not need.
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -89,7 +105,7 @@ def digits() -> Images:
 
 
 def digits_split() -> Split:
-    """The small digits: the first 1415 to train on, 382 of other writers to test on."""
+    """Return scikit-learn's first 1415 digits, and 382 of other writers as test set."""
     pixels, labels = digits()
     return Split(
         Images(pixels[:DIGITS_TRAIN], labels[:DIGITS_TRAIN]),
@@ -100,7 +116,7 @@ def digits_split() -> Split:
 # ---- MNIST ----
 
 
-# The checksums belong to files whose MD5 sums are those that torchvision lists.
+# The checksums are those of the files whose MD5 sums torchvision lists.
 _MNIST = {
     "train": (
         DataFile(
@@ -141,7 +157,7 @@ _DATA = DataSet("MNIST", "mnist", "train-images-idx3-ubyte.gz and its three comp
 
 
 def mnist(split: str, data_dir: Path | None = None) -> Images:
-    """MNIST, from the four files as published.
+    """Return the images of MNIST from the four published files.
 
     Args:
         split: "train" (60 000 images) or "test" (10 000).
@@ -149,29 +165,37 @@ def mnist(split: str, data_dir: Path | None = None) -> Images:
             must be there. None looks in the folder that MMBENCH_DATA names, then in
             the user's cache, and downloads what neither has.
 
+    Returns:
+        Pixels from 0 to 255, shape (count, 28, 28), and labels 0 to 9.
+
     Raises:
-        DataError: when a file is missing, unreadable or not the one published.
+        DataError: when a file is missing, unreadable or not the published one.
+        UnknownNameError: when there is no such split.
     """
     if split not in _MNIST:
         raise unknown_name("split of MNIST", split, _MNIST)
-    images, labels = (_located(part, data_dir) for part in _MNIST[split])
+    images, labels = _MNIST[split]
     return Images(
-        read_idx(images, (_MNIST[split][0].count, 28, 28)),
-        read_idx(labels, (_MNIST[split][1].count,)).long(),
+        read_idx(_find_or_download(images, data_dir), (images.images, 28, 28)),
+        read_idx(_find_or_download(labels, data_dir), (labels.images,)).long(),
     )
 
 
 def mnist_split(data_dir: Path | None = None) -> Split:
-    """MNIST as published: 60 000 images to train on and 10 000 to test on."""
+    """Return the 60 000 training images and the 10 000 test images of MNIST.
+
+    Args:
+        data_dir: folder of data files, as in `mnist`.
+    """
     return Split(mnist("train", data_dir), mnist("test", data_dir))
 
 
-def _located(part: DataFile, data_dir: Path | None) -> Path:
-    """A path to that file, whose checksum holds."""
-    path = found(_DATA, part, data_dir)
+def _find_or_download(file: DataFile, data_dir: Path | None) -> Path:
+    """Return the path of a file with the right checksum."""
+    path = find_file(_DATA, file, data_dir)
     if path is None:
-        return downloaded(_DATA, part.name, part.sha256, _MIRRORS)
-    content(_DATA, part, path)
+        return download(_DATA, file.name, file.sha256, _MIRRORS)
+    read_checked(_DATA, file, path)
     return path
 
 
@@ -179,14 +203,16 @@ def _located(part: DataFile, data_dir: Path | None) -> Path:
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> UInt8[Tensor, "..."]:
-    """Bytes of a gzipped idx file: two zeros, type 8, the axes, their lengths, data.
+    """Return the bytes of a gzipped idx file as a tensor.
+
+    The file has two bytes 0, the type 8, the number of axes, their lengths, and data.
 
     Args:
-        path: the file.
-        shape: what it must hold.
+        path: path of the file.
+        shape: shape that the data must have.
 
     Raises:
-        DataError: when the file is unreadable, truncated, or holds something else.
+        DataError: when the file is unreadable, truncated, or holds other data.
     """
     try:
         unpacked = gzip.decompress(read_bytes(path))
@@ -204,6 +230,6 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> UInt8[Tensor, "..."]:
             f"bytes that begin with {unpacked[: len(header)].hex() or 'nothing'}. "
             "Fetch it again, or remove it."
         )
-    # A bytearray, because torch wants memory that may be written.
+    # A bytearray, because torch warns about memory that is read-only.
     flat = torch.frombuffer(bytearray(unpacked), dtype=torch.uint8, offset=len(header))
     return flat.reshape(shape)

@@ -1,4 +1,4 @@
-"""The GAN game: two networks on one flat vector, generator x, discriminator y."""
+"""The GAN game: the networks of a generator x and of a discriminator y."""
 
 from abc import abstractmethod
 from typing import Any, Literal, NamedTuple
@@ -12,18 +12,19 @@ from mmbench.core.game import Game
 from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.core.vectors import aligned_size
-from mmbench.tasks._layers import Moments
-from mmbench.tasks._networks import MLP, Network
+from mmbench.tasks._layers import Initialisation
+from mmbench.tasks._networks import Network
+from mmbench.tasks.base import Task, clip_y
 
 Loss = Literal["saturating", "nonsaturating", "wasserstein"]
 
-# Noise vectors whose batch statistics stand for those of all noise, when a generator
-# with batch normalisation is judged; and how many samples are made at once.
+# The number of noise vectors that batch statistics are taken from when a generator is
+# evaluated, and of the images that are made at once.
 POPULATION = 1024
 
 
 class Regulariser(NamedTuple):
-    """What keeps the discriminator in bounds, beyond its loss.
+    """Constraints and penalties on the discriminator, beyond its loss.
 
     Args:
         l2: λ of λ Σ y² (no ½), subtracted from f.
@@ -31,9 +32,11 @@ class Regulariser(NamedTuple):
             subtracted from f.
         shared: whether the penalty is part of both players' loss; otherwise the
             generator's leaves it out and the game is not zero-sum.
-        between: law of the share u of the real point in s = u real + (1 − u) fake:
-            "uniform" on [0, 1], or "normal".
+        between: distribution of the share u of the real point in s = u real +
+            (1 − u) fake: "uniform" on [0, 1], or standard "normal".
         clip: largest absolute entry of y; 0 leaves y free.
+
+    Source: Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville 2017, for the penalty.
     """
 
     l2: float = 0.0
@@ -44,9 +47,17 @@ class Regulariser(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A minibatch: data, noise, dropout masks of each, shares for a penalty.
+    """One minibatch, with a leading `runs` axis (`count` before runs are stacked).
 
-    `vectors` are what the discriminator's spectral normalisation remembers.
+    Args:
+        real: real points as they are stored, shape (runs, batch, ...).
+        noise: inputs of the generator, shape (runs, batch, noise_size).
+        real_masks: dropout masks for real points, shape (runs, batch, mask_width).
+        fake_masks: dropout masks for generated points, of the same shape.
+        shares: shares of the real points in the mixtures of the penalty, shape (runs,
+            batch), or (runs, 0) without a penalty.
+        vectors: singular vectors for the discriminator's spectral normalisation, shape
+            (runs, length) each; empty without it.
     """
 
     real: Tensor
@@ -58,7 +69,7 @@ class Batch(NamedTuple):
 
 
 class GANGame(Game):
-    """Generator against discriminator.
+    """A GAN, in which a generator plays against a discriminator.
 
     With logits D(s), the discriminator minimises the cross-entropy
 
@@ -67,22 +78,25 @@ class GANGame(Game):
     and the generator minimises f ("saturating"), or E softplus(−D(fake))
     ("nonsaturating"). With "wasserstein", f = E D(real) − E D(fake).
 
-    A subclass says how real data are drawn (`draw_real`) and, if they travel in another
-    form than the network's, how to unpack them (`unpack`).
+    A subclass defines how real data are drawn (`draw_real`) and, where minibatches
+    store them in another form, what the discriminator reads (`unpack`).
 
     Args:
-        generator: noise to samples.
-        discriminator: samples to one logit.
-        loss: as above.
+        generator: network from noise of shape (noise_size,) to samples.
+        discriminator: network from samples to one logit.
+        loss: losses of the players, as above.
         batch_size: real points in a minibatch, and as many generated ones.
-        regulariser: of the discriminator.
-        placement: where tensors live.
+        regulariser: constraints and penalties on the discriminator.
+        placement: device and dtype of the tensors.
+
+    Source: Goodfellow et al. 2014; Arjovsky, Chintala and Bottou 2017, for
+        "wasserstein".
     """
 
     def __init__(
         self,
-        generator: MLP | Network,
-        discriminator: MLP | Network,
+        generator: Network,
+        discriminator: Network,
         loss: Loss,
         batch_size: int,
         regulariser: Regulariser,
@@ -95,72 +109,103 @@ class GANGame(Game):
         self.device, self.dtype = placement.device, placement.dtype
         self.noise_size = generator.input_shape[0]
         masks = 2 * discriminator.mask_width
-        # 16 leaves room for the real points' own numbers
+        # The 16 allows for the numbers that real points are drawn with.
         self.sample_size = batch_size * (self.noise_size + masks + 16)
-        # Evaluation noise, and the count and seeds that it was drawn for.
-        self._asked: tuple[int, tuple[int, ...]] | None = None
+        # Images are large, and batch statistics need a population; other samples are
+        # made all at once.
+        self._in_parts = generator.has_batch_norm or len(generator.output_shape) > 1
+        # The count and the seeds that the noise of the last evaluation was drawn for.
+        self._noise_key: tuple[int, tuple[int, ...]] | None = None
         self._noise: Tensor
+
+    def start(
+        self, initialisation: Initialisation, generator: torch.Generator
+    ) -> Float[Tensor, "dim"]:
+        """Draw the initial parameters of both networks for one run, on the CPU.
+
+        Args:
+            initialisation: distribution of the parameters.
+            generator: random generator of the run.
+        """
+        players = (self.generator, self.discriminator)
+        parts = [player.start(initialisation, generator) for player in players]
+        return torch.cat(parts).to(self.dtype)
+
+    # ---- minibatches ----
 
     @abstractmethod
     def draw_real(self, generator: torch.Generator, count: int) -> Tensor:
-        """Draw `count` minibatches of real points of one run, (count, batch, ...)."""
+        """Draw minibatches of real points of one run, on the CPU.
+
+        Args:
+            generator: random generator of the run.
+            count: number of minibatches.
+
+        Returns:
+            Shape (count, batch, ...).
+        """
 
     def unpack(self, real: Tensor) -> Float[Tensor, "runs batch *point"]:
-        """Real points as the discriminator reads them."""
+        """Return the discriminator's inputs for real points as they are stored."""
         return real
-
-    # ---- minibatches ----
 
     def draw(self, generator: torch.Generator, count: int) -> Batch:
         """Draw `count` consecutive minibatches of one run, on the CPU."""
         real = self.draw_real(generator, count)
         shape = (count, self.batch_size)
         noise = torch.randn(*shape, self.noise_size, generator=generator)
-        masks = [self._masks(generator, shape) for _ in range(2)]
+        real_masks, fake_masks = (self._masks(generator, shape) for _ in range(2))
         shares = self._shares(generator, shape)
-        return Batch(real, noise.to(self.dtype), *masks, shares)
+        return Batch(real, noise.to(self.dtype), real_masks, fake_masks, shares)
 
     def _masks(self, generator: torch.Generator, shape: tuple[int, int]) -> Tensor:
-        """Dropout masks, zero or one over the share that stays."""
+        """Draw dropout masks: 0, or the inverse of the share of units that stay."""
         width, dropped = self.discriminator.mask_width, self.discriminator.dropout
         drawn = torch.rand(*shape, width, generator=generator)
         return drawn.ge_(dropped).mul_(1 / (1 - dropped)).to(self.dtype)
 
     def _shares(self, generator: torch.Generator, shape: tuple[int, int]) -> Tensor:
-        """Shares of the real points in the mixtures that a penalty looks at."""
+        """Draw the shares of the real points in the mixtures of the penalty."""
         if not self.regulariser.penalty:
             return torch.zeros(shape[0], 0, dtype=self.dtype)
         uniform = self.regulariser.between == "uniform"
-        function = torch.rand if uniform else torch.randn
-        return function(*shape, generator=generator).to(self.dtype)
+        draw = torch.rand if uniform else torch.randn
+        return draw(*shape, generator=generator).to(self.dtype)
 
-    # ---- spectral normalisation remembers ----
+    # ---- memory of spectral normalisation ----
 
-    def memory(self, z: Tensor) -> tuple[Tensor, ...]:
-        """Singular vectors of the discriminator's weights, where it divides by them."""
-        if isinstance(self.discriminator, MLP):
-            return ()
+    def memory(self, z: Float[Tensor, "runs dim"]) -> tuple[Tensor, ...]:
+        """Return singular vectors of the discriminator's weights, shape (runs, length).
+
+        There are none where the discriminator does not divide its weights by norms.
+        """
         return self.discriminator.first_vectors(z[:, self.dim_x :])
 
-    def advance(self, z: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The vectors after one power iteration with the new weights."""
-        assert isinstance(self.discriminator, Network)
+    def advance(
+        self, z: Float[Tensor, "runs dim"], memory: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """Return the singular vectors after one power iteration with new weights."""
         return self.discriminator.power_iteration(z[:, self.dim_x :], memory)
 
     def recall(self, sample: Batch, memory: tuple[Tensor, ...]) -> Batch:
-        """The minibatch with these vectors."""
+        """Return the minibatch with these singular vectors."""
         return sample._replace(vectors=memory)
 
     # ---- losses ----
 
     def losses(
-        self, x: Tensor, y: Tensor, sample: Batch, *, train: bool = True
-    ) -> tuple[Tensor, Tensor]:
-        """Generator's and discriminator's loss."""
+        self,
+        x: Float[Tensor, "runs dim_x"],
+        y: Float[Tensor, "runs dim_y"],
+        sample: Batch,
+        *,
+        train: bool = True,
+    ) -> tuple[Float[Tensor, "runs"], Float[Tensor, "runs"]]:
+        """Return the loss of the generator and that of the discriminator."""
         dropout = train and self.discriminator.mask_width > 0
         fake = self.generator(x, sample.noise)
         real = self.unpack(sample.real)
-        # Apart, so that a gradient of the generator touches the fake half only.
+        # Two calls, so that a gradient of the generator touches the fake half only.
         on_fake = self._judge(y, fake, sample, sample.fake_masks if dropout else None)
         on_real = self._judge(y, real, sample, sample.real_masks if dropout else None)
         if self.loss == "wasserstein":
@@ -180,17 +225,20 @@ class GANGame(Game):
         return f, loss_y
 
     def _judge(
-        self, y: Tensor, points: Tensor, sample: Batch, masks: Tensor | None
+        self,
+        y: Float[Tensor, "runs dim_y"],
+        points: Float[Tensor, "runs batch *point"],
+        sample: Batch,
+        masks: Float[Tensor, "runs batch units"] | None,
     ) -> Float[Tensor, "runs batch"]:
-        if isinstance(self.discriminator, MLP):
-            return self.discriminator(y, points, masks)[:, :, 0]
-        vectors = sample.vectors
-        return self.discriminator(y, points, masks, vectors=vectors)[:, :, 0]
+        """Compute the discriminator's logits; without masks, dropout is off."""
+        logits = self.discriminator(y, points, masks, vectors=sample.vectors)
+        return logits[:, :, 0]
 
     def _steepness(
         self, y: Tensor, real: Tensor, fake: Tensor, sample: Batch
     ) -> Float[Tensor, "runs"]:
-        """Mean square of what the discriminator's slope differs from 1 by."""
+        """Return the mean of (‖∂D(s)/∂s‖ − 1)² over points between real and fake."""
         share = sample.shares.view(*sample.shares.shape, *[1] * (real.ndim - 2))
         with torch.enable_grad():  # also where only the loss's value is asked for
             between = share * real + (1 - share) * fake
@@ -202,55 +250,60 @@ class GANGame(Game):
             length = (slope.flatten(2).square().sum(2) + 1e-12).sqrt()
             return (length - 1).square().mean(1)
 
-    def project(self, z: Tensor) -> Tensor:
-        """y within the clip."""
-        clip = self.regulariser.clip
-        if not clip:
-            return z
-        x, y = z[:, : self.dim_x], z[:, self.dim_x :]
-        return torch.cat((x, y.clamp(-clip, clip)), dim=1)
+    def project(self, z: Float[Tensor, "runs dim"]) -> Float[Tensor, "runs dim"]:
+        """Clip the entries of y to the largest absolute value allowed."""
+        return clip_y(z, self.dim_x, self.regulariser.clip)
 
-    # ---- looking at the players ----
+    # ---- evaluation of the players ----
 
-    def generate(self, z: Tensor, count: int, seeds: tuple[int, ...]) -> Tensor:
-        """Generator samples, shape (runs, count, ...).
+    def generate(
+        self, z: Float[Tensor, "runs dim"], count: int, seeds: tuple[int, ...]
+    ) -> Float[Tensor, "runs count *point"]:
+        """Return samples of the generator in evaluation mode.
 
         Batch normalisation uses the statistics of the first `POPULATION` noise vectors
-        of the evaluation, so that a sample does not depend on the others asked for.
+        of the evaluation, so that a sample does not depend on how many are asked for.
+
+        Args:
+            z: iterates.
+            count: number of samples of each run.
+            seeds: seed of each run.
         """
         x = z[:, : self.dim_x]
+        drawn = max(count, POPULATION) if self._in_parts else count
         with torch.no_grad():
-            noise = self._evaluation_noise(max(count, self._least), seeds)
-            if isinstance(self.generator, MLP):
-                return self.generator(x, noise[:, :count])
-            moments = self._population(x, noise[:, :POPULATION])
-            parts = noise[:, :count].split(POPULATION, dim=1)
+            noise = self._evaluation_noise(drawn, seeds)
+            moments = self.generator.moments(x, noise[:, :POPULATION])
+            size = POPULATION if self._in_parts else count
+            parts = noise[:, :count].split(size, dim=1)
             made = [self.generator(x, part, moments=moments) for part in parts]
             return torch.cat(made, dim=1)
 
-    @property
-    def _least(self) -> int:
-        """Noise vectors that any evaluation needs."""
-        return 0 if isinstance(self.generator, MLP) else POPULATION
-
-    def _population(self, x: Tensor, noise: Tensor) -> list[Moments]:
-        assert isinstance(self.generator, Network)
-        return self.generator.moments(x, noise)
-
-    def _evaluation_noise(self, count: int, seeds: tuple[int, ...]) -> Tensor:
-        if self._asked != (count, seeds):
-            # torch draws the last numbers of a length that 16 does not divide anew
+    def _evaluation_noise(
+        self, count: int, seeds: tuple[int, ...]
+    ) -> Float[Tensor, "runs count noise"]:
+        """Return the noise of an evaluation, which depends on the seeds alone."""
+        if self._noise_key != (count, seeds):
+            # torch draws the last 16 numbers again where 16 does not divide the length.
             shape = (aligned_size(count), self.noise_size)
             drawn = [
                 torch.randn(shape, generator=generator(seed, "evaluation"))[:count]
                 for seed in seeds
             ]
             self._noise = torch.stack(drawn).to(self.device, self.dtype)
-            self._asked = (count, seeds)
+            self._noise_key = (count, seeds)
         return self._noise
 
-    def logits(self, z: Tensor, images: Tensor) -> Float[Tensor, "runs count"]:
-        """The discriminator's logits in evaluation mode."""
+    def logits(
+        self, z: Float[Tensor, "runs dim"], images: Tensor
+    ) -> Float[Tensor, "runs count"]:
+        """Return the discriminator's logits in evaluation mode.
+
+        Args:
+            z: iterates.
+            images: points as the discriminator reads them, flattened or not, shape
+                (runs, count, ...), or (1, count, ...) for the same points in all runs.
+        """
         y = z[:, self.dim_x :]
         shape = (*images.shape[:2], *self.discriminator.input_shape)
         points = images.to(self.device, self.dtype).reshape(shape)
@@ -265,7 +318,21 @@ class GANGame(Game):
         return torch.cat(parts, dim=1)
 
 
+class GANTask(Task):
+    """A task of a GAN; it adds no fields to the description."""
+
+    @property
+    @abstractmethod
+    def initialisation(self) -> Initialisation:
+        """The distribution of the initial parameters of both networks."""
+
+    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
+        """Draw the initial parameters of both networks for one run, on the CPU."""
+        assert isinstance(game, GANGame)
+        return game.start(self.initialisation, generator)
+
+
 def is_zero_sum(loss: Loss, regulariser: Regulariser) -> bool:
-    """Whether both players share one loss."""
-    alone = regulariser.penalty > 0 and not regulariser.shared
-    return loss != "nonsaturating" and not alone
+    """Return whether the players' losses add up to zero."""
+    unshared = regulariser.penalty > 0 and not regulariser.shared
+    return loss != "nonsaturating" and not unshared

@@ -1,108 +1,182 @@
 """The GAN on images, which stay on the device as bytes."""
 
+from abc import abstractmethod
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.placement import Placement
-from mmbench.tasks._digit_data import Split, scaled
-from mmbench.tasks._gan import GANGame, Loss, Regulariser, is_zero_sum
-from mmbench.tasks._layers import Initialisation
-from mmbench.tasks._networks import MLP, Network
+from mmbench.tasks._digit_data import Split, scale_pixels
+from mmbench.tasks._gan import GANGame, GANTask, Loss, Regulariser, is_zero_sum
+from mmbench.tasks._networks import Network
 
-SHEET = 100  # images of each run that are looked at, ten by ten
+SHEET_IMAGES = 100  # images of each run that a page shows, ten by ten
+
+
+class ImageData(NamedTuple):
+    """The images that a game draws from.
+
+    Args:
+        split: images that the game draws from, and a test set for metrics.
+        top: pixel value that becomes 1.
+        dataset: name of the data set, by which metrics choose a classifier.
+    """
+
+    split: Split
+    top: int
+    dataset: str
 
 
 class ImageGame(GANGame):
-    """The GAN on images from -1 to 1; a minibatch carries their numbers.
+    """The GAN on images from -1 to 1; a minibatch stores the indices of real images.
 
     Args:
-        generator: noise to images, flattened or not.
-        discriminator: such images to one logit.
-        loss: of the players.
+        generator: network from noise to images, flattened or not.
+        discriminator: network from such images to one logit.
+        loss: losses of the players, as in `GANGame`.
         batch_size: real images in a minibatch, and as many generated ones.
-        regulariser: of the discriminator.
-        images: to draw from, and others for metrics.
-        top: pixel value that becomes 1.
-        dataset: their name, for classifiers.
-        placement: where tensors live.
+        regulariser: constraints and penalties on the discriminator.
+        data: real images.
+        placement: device and dtype of the tensors.
     """
 
     def __init__(
         self,
-        generator: MLP | Network,
-        discriminator: MLP | Network,
+        generator: Network,
+        discriminator: Network,
         loss: Loss,
         batch_size: int,
         regulariser: Regulariser,
-        images: Split,
-        top: int,
-        dataset: str,
+        data: ImageData,
         placement: Placement,
     ) -> None:
         super().__init__(
             generator, discriminator, loss, batch_size, regulariser, placement
         )
-        self.top, self.dataset = top, dataset
-        self._images = images._asdict()
-        pixels = images.train.pixels
+        self.top, self.dataset = data.top, data.dataset
+        self._images = data.split._asdict()
+        pixels = data.split.train.pixels
         *channels, height, width = pixels.shape[1:]
         self.image_shape = (channels[0] if channels else 1, height, width)
-        self.pixels = pixels.reshape(-1, *discriminator.input_shape).to(
-            placement.device
-        )
+        self.pixels = pixels.reshape(-1, *discriminator.input_shape).to(self.device)
 
     def draw_real(
         self, generator: torch.Generator, count: int
     ) -> Int64[Tensor, "count batch"]:
-        """Draw numbers of images, with replacement."""
+        """Draw the indices of real images of one run, with replacement, on the CPU."""
         shape = (count, self.batch_size)
         return torch.randint(len(self.pixels), shape, generator=generator)
 
-    def unpack(self, real: Tensor) -> Float[Tensor, "runs batch *point"]:
-        """Numbered images as the discriminator reads them."""
-        return scaled(self.pixels[real], self.top, self.dtype)
+    def unpack(
+        self, real: Int64[Tensor, "runs batch"]
+    ) -> Float[Tensor, "runs batch *point"]:
+        """Return the images of these indices, from -1 to 1."""
+        return scale_pixels(self.pixels[real], self.top, self.dtype)
 
     def real(
         self, split: str
     ) -> tuple[UInt8[Tensor, "count channels height width"], Int64[Tensor, "count"]]:
-        """Real images, from 0 to 255, and the class of each, on the CPU."""
+        """Return real images, from 0 to 255, and the class of each, on the CPU.
+
+        Args:
+            split: "train" (the images that the game draws from) or "test".
+        """
         pixels, labels = self._images[split]
         pixels = pixels.reshape(len(pixels), *self.image_shape)
         if self.top != 255:
             pixels = (pixels.float() * (255 / self.top)).round().to(torch.uint8)
         return pixels, labels
 
-    def start(
-        self, first: Initialisation, generator: torch.Generator
-    ) -> Float[Tensor, "dim"]:
-        """Where one run of two convolutional networks starts.
+    def sheet(self, z: Float[Tensor, "runs dim"], seeds: tuple[int, ...]) -> Tensor:
+        """Return 100 images of each run, from -1 to 1, in half precision.
 
-        Args:
-            first: law of the parameters.
-            generator: of the run.
+        Returns:
+            Shape (runs, 100, height, width), with channels last where there are
+            several.
         """
-        parts = [
-            player.start(first, generator)
-            for player in (self.generator, self.discriminator)
-            if isinstance(player, Network)
-        ]
-        return torch.cat(parts).to(self.dtype)
-
-    def sheet(self, z: Tensor, seeds: tuple[int, ...]) -> Tensor:
-        """Some images of each run, (runs, count, height, width), colours last."""
-        images = self.generate(z, SHEET, seeds).half()  # pixels need no more
-        images = images.reshape(len(z), SHEET, *self.image_shape)
+        images = self.generate(z, SHEET_IMAGES, seeds).half()
+        images = images.reshape(len(z), SHEET_IMAGES, *self.image_shape)
         if self.image_shape[0] == 1:
             return images[:, :, 0]
         return images.movedim(2, -1)
 
 
-def image_capabilities(
-    loss: Loss, regulariser: Regulariser, shape: Capability
-) -> frozenset[Capability]:
-    """What the game on images of that shape gives beyond its losses."""
-    given = {Capability.SAMPLES, Capability.IMAGES, Capability.LOGITS, shape}
-    zero_sum = {Capability.ZERO_SUM} if is_zero_sum(loss, regulariser) else set()
-    return frozenset(given | zero_sum)
+class ImageTask(GANTask):
+    """A task of a GAN on images.
+
+    It adds no fields to the description; subclasses declare the fields named here.
+
+    Attributes:
+        loss: losses of the players, as in `GANGame`.
+        batch: real images in a minibatch, and as many generated ones.
+        image_capability: capability that states the shape of the images.
+        game_class: class of the game.
+    """
+
+    loss: Loss
+    batch: int
+    image_capability: ClassVar[Capability]
+    game_class: ClassVar[type[ImageGame]] = ImageGame
+
+    @property
+    def regulariser(self) -> Regulariser:
+        """The constraints and penalties on the discriminator."""
+        return Regulariser()
+
+    @property
+    @abstractmethod
+    def players(self) -> tuple[Network, Network]:
+        """The networks of the generator and of the discriminator."""
+
+    @abstractmethod
+    def load(self, data_dir: Path | None) -> ImageData:
+        """Return the real images.
+
+        Args:
+            data_dir: folder of data files, as in `prepare`.
+
+        Raises:
+            DataError: when data are missing or not the published ones.
+        """
+
+    @property
+    def gives(self) -> frozenset[Capability]:
+        """The capabilities of the game beyond its losses."""
+        given = {Capability.SAMPLES, Capability.IMAGES, Capability.LOGITS}
+        given.add(self.image_capability)
+        if is_zero_sum(self.loss, self.regulariser):
+            given.add(Capability.ZERO_SUM)
+        return frozenset(given)
+
+    def prepare(self, data_dir: Path | None) -> None:
+        """Fetch and check the images; called before any cell is computed."""
+        self.load(data_dir)
+
+    def build(self, placement: Placement) -> ImageGame:
+        """Build the game."""
+        return self.game_class(
+            *self.players,
+            self.loss,
+            self.batch,
+            self.regulariser,
+            self.load(placement.data_dir),
+            placement,
+        )
+
+
+class ConvolutionalTask(ImageTask):
+    """A task of a GAN of convolutional networks on images."""
+
+    @property
+    def width(self) -> int:
+        """The number of runs computed side by side on a CPU."""
+        return 1  # convolutions of one run keep a core busy
+
+    @property
+    def gpu_width(self) -> int:
+        """The number of runs computed side by side on a GPU."""
+        return 8  # convolutions of 64 images fill more of it than small games do

@@ -1,6 +1,7 @@
-"""The published image networks, as tables of layers.
+"""Published generators and discriminators of images, as tables of layers.
 
-Each function gives generator and discriminator; `width` scales all channels at once.
+Each function returns a generator, from noise of shape (noise,) to images from -1 to 1,
+and a discriminator, from such images to one logit. `width` scales all channels at once.
 """
 
 from mmbench.tasks._layers import (
@@ -16,55 +17,58 @@ from mmbench.tasks._layers import (
 )
 from mmbench.tasks._networks import Network
 
-Players = tuple[Network, Network]
-IMAGE = (3, 32, 32)
+Players = tuple[Network, Network]  # generator and discriminator
+IMAGE_SHAPE = (3, 32, 32)
 
 
 def icr(noise: int, width: int, normalised: bool = False) -> Players:
-    """The CIFAR10 networks of the authors' code for implicit regularisation.
+    """Return the CIFAR10 networks of the authors' code for implicit regularisation.
 
     Args:
         noise: length of the generator's input.
-        width: channels of the first convolution that sees an image; 64 there.
-        normalised: whether the discriminator's weights are divided by their norm.
+        width: channels of the discriminator's first convolution; 64 in the source.
+        normalised: whether the discriminator's weights are divided by their spectral
+            norms.
 
     Source: Schäfer, Zheng and Anandkumar 2020, Appendix A.4, and their code.
     """
-    generator = Network(
-        (noise,),
-        (
-            Linear(noise, 64 * width),
-            BatchNorm(64 * width),
-            Rectifier(),
-            Reshape((4 * width, 4, 4)),
-            ConvTranspose(4 * width, 2 * width, kernel=4, stride=2, padding=1),
-            BatchNorm(2 * width),
-            Rectifier(),
-            ConvTranspose(2 * width, width, kernel=4, stride=2, padding=1),
-            BatchNorm(width),
-            Rectifier(),
-            ConvTranspose(width, 3, kernel=4, stride=2, padding=1),
-            Tanh(),
-        ),
-    )
+    generator = _doubling(noise, width, kernel=4, padding=1)
     return generator, _halving(width, kernel=4, padding=1, slope=0.01, norm=normalised)
 
 
 def wgan_gp(noise: int, width: int, normalised: bool = False) -> Players:
-    """The CIFAR10 networks of the authors' code for the gradient penalty.
+    """Return the CIFAR10 networks of the authors' code for the gradient penalty.
 
-    Where an even side is padded unevenly, torch pads first what TensorFlow pads last.
+    Where the padding of an even side is odd, torch puts the extra row or column first
+    and TensorFlow last.
 
     Args:
         noise: length of the generator's input.
-        width: channels of the first convolution that sees an image; 128 there, and 64
-            in the authors' advice beside it.
-        normalised: whether the discriminator's weights are divided by their norm.
+        width: channels of the discriminator's first convolution; 128 in the source, or
+            64, which its authors also advise.
+        normalised: whether the discriminator's weights are divided by their spectral
+            norms.
 
     Source: Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville 2017, and their code.
     """
-    grow = dict(kernel=5, stride=2, padding=2, extra=1)
-    generator = Network(
+    generator = _doubling(noise, width, kernel=5, padding=2, extra=1)
+    return generator, _halving(width, kernel=5, padding=2, slope=0.2, norm=normalised)
+
+
+def _doubling(
+    noise: int, width: int, kernel: int, padding: int, extra: int = 0
+) -> Network:
+    """Return a generator of three transposed convolutions that double the image.
+
+    Args:
+        noise: length of the input.
+        width: channels of the last hidden layer.
+        kernel: height and width of the kernels, in pixels.
+        padding: rows and columns cut off on each side.
+        extra: rows and columns put back at the bottom and on the right.
+    """
+    grow = dict(kernel=kernel, stride=2, padding=padding, extra=extra)
+    return Network(
         (noise,),
         (
             Linear(noise, 64 * width),
@@ -81,16 +85,23 @@ def wgan_gp(noise: int, width: int, normalised: bool = False) -> Players:
             Tanh(),
         ),
     )
-    return generator, _halving(width, kernel=5, padding=2, slope=0.2, norm=normalised)
 
 
 def _halving(
     width: int, kernel: int, padding: int, slope: float, norm: bool
 ) -> Network:
-    """Three convolutions that halve the image, and a linear layer."""
+    """Return a discriminator of three convolutions that halve the image.
+
+    Args:
+        width: channels of the first convolution.
+        kernel: height and width of the kernels, in pixels.
+        padding: rows and columns of zeros added on each side.
+        slope: slope of the rectifiers below zero.
+        norm: whether weights are divided by their spectral norms.
+    """
     half = dict(kernel=kernel, stride=2, padding=padding)
     return Network(
-        IMAGE,
+        IMAGE_SHAPE,
         (
             Conv(3, width, **half),
             Rectifier(slope),
@@ -106,14 +117,16 @@ def _halving(
 
 
 def mangoubi(noise: int, width: int, normalised: bool = False) -> Players:
-    """The CIFAR10 networks of the authors' accept-reject notebook, with dropout.
+    """Return the CIFAR10 networks of the authors' accept-reject notebook, with dropout.
 
-    Where an even side is padded unevenly, torch pads first what Keras pads last.
+    Where the padding of an even side is odd, torch puts the extra row or column first
+    and Keras last.
 
     Args:
         noise: length of the generator's input.
-        width: channels of the first convolution that sees an image; 64 there.
-        normalised: whether the discriminator's weights are divided by their norm.
+        width: channels of the discriminator's first convolution; 64 in the source.
+        normalised: whether the discriminator's weights are divided by their spectral
+            norms.
 
     Source: Mangoubi, Sachdeva and Vishnoi 2020, their CIFAR10 notebook.
     """
@@ -135,7 +148,7 @@ def mangoubi(noise: int, width: int, normalised: bool = False) -> Players:
         ),
     )
     discriminator = Network(
-        IMAGE,
+        IMAGE_SHAPE,
         (
             Conv(3, width, kernel=3, padding=1),
             slope,
@@ -155,11 +168,11 @@ def mangoubi(noise: int, width: int, normalised: bool = False) -> Players:
 
 
 def mnist_icr(noise: int, width: int) -> Players:
-    """The MNIST networks of the authors' code for implicit regularisation.
+    """Return the MNIST networks of the authors' code for implicit regularisation.
 
     Args:
         noise: length of the generator's input.
-        width: channels of the discriminator's first convolution; 32 there.
+        width: channels of the discriminator's first convolution; 32 in the source.
 
     Differs from the source: the paper's table puts batch normalisation before the
         rectifier; as in the code, it comes after.

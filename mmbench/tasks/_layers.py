@@ -1,7 +1,8 @@
-"""Layers of convolutional networks on a flat vector, with a leading `runs` axis.
+"""Layers of networks on a flat parameter vector, with a leading `runs` axis.
 
 A signal has shape (runs, batch, features) or (runs, batch, channels, height, width).
 Convolutions fold the runs into groups of channels, so that one call serves all runs.
+Shapes of parameters and of single inputs and outputs leave out `runs` and `batch`.
 """
 
 import math
@@ -11,11 +12,14 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
+from torch.nn import functional, init
 
 Shape = tuple[int, ...]
-Tensors = Mapping[str, Tensor]
+Tensors = Mapping[str, Tensor]  # parameters by name, each with a leading `runs` axis
+Inputs = Float[Tensor, "runs batch *input"]
+Outputs = Float[Tensor, "runs batch *output"]
 
 EPSILON = 1e-5  # added to the variance by batch normalisation, as torch's default
 
@@ -23,53 +27,73 @@ EPSILON = 1e-5  # added to the variance by batch normalisation, as torch's defau
 class Moments(NamedTuple):
     """Mean and variance of each channel of each run, shape (runs * channels,)."""
 
-    mean: Tensor
-    variance: Tensor
+    mean: Float[Tensor, "run_channels"]
+    variance: Float[Tensor, "run_channels"]
 
 
 class Initialisation(NamedTuple):
-    """Law of the first parameters.
+    """The distribution of a network's initial parameters; by default torch's.
 
     Args:
-        linear: of the weights of linear layers: "torch" is uniform within
-            ±1 / √inputs; "glorot" within ±√(6 / (inputs + outputs)).
-        convolution: of convolutions: the same two, with kernel area times channels as
-            inputs and outputs; "he" is uniform within ±√(12 / (inputs + outputs)),
-            where the stride's square divides the side that it thins out; a number is
-            the standard deviation of a normal law.
-        bias: "torch" is uniform within ±1 / √inputs.
+        linear: distribution of the weights of linear layers: "torch" is uniform within
+            ±1 / √inputs; "glorot" is uniform within ±√(6 / (inputs + outputs));
+            "xavier" is the same distribution as drawn by torch's `xavier_uniform_`,
+            which rounds differently; "orthogonal" draws orthogonal rows or columns.
+        convolution: distribution of the weights of convolutions: "torch" and "glorot"
+            as above, with kernel area times channels as inputs and outputs; "he" is
+            uniform within ±√(12 / (inputs + outputs)), where the side that the stride
+            thins out is divided by its square; a number is the standard deviation of a
+            normal distribution.
+        bias: distribution of the biases: "torch" is uniform within ±1 / √inputs.
+        gain: factor of "orthogonal" weights.
     """
 
-    linear: Literal["torch", "glorot"]
-    convolution: Literal["torch", "glorot", "he"] | float
-    bias: Literal["torch", "zero"]
+    linear: Literal["torch", "glorot", "xavier", "orthogonal"] = "torch"
+    convolution: Literal["torch", "glorot", "he"] | float = "torch"
+    bias: Literal["torch", "zero"] = "torch"
+    gain: float = 1.0
 
 
 @dataclass(frozen=True)
-class Layer(ABC):
-    """One step of a network."""
+class Layer:
+    """One step of a network; by default without parameters and keeping the shape."""
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        """Parameters, by name."""
+        """The name and the shape of each parameter of one run."""
         return {}
 
-    def start(self, first: Initialisation, generator: torch.Generator) -> Tensors:
-        """One run's first parameters."""
+    def start(
+        self, initialisation: Initialisation, generator: torch.Generator
+    ) -> Tensors:
+        """Draw one run's initial parameters, in float32 on the CPU.
+
+        Args:
+            initialisation: distribution of the parameters.
+            generator: random generator of the run.
+
+        Returns:
+            Each parameter by name, of the shape in `shapes`.
+        """
         return {}
 
-    @abstractmethod
-    def after(self, before: Shape) -> Shape:
-        """Shape of one output, given that of one input."""
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of one output, given that of one input."""
+        return input_shape
 
 
 @dataclass(frozen=True)
-class SimpleLayer(Layer):
-    """A layer that needs the signal alone and its own parameters."""
+class SimpleLayer(Layer, ABC):
+    """A layer that needs nothing but its input and its own parameters."""
 
     @abstractmethod
-    def __call__(self, tensors: Tensors, signal: Tensor) -> Tensor:
-        """The signal after the layer."""
+    def __call__(self, tensors: Tensors, signal: Inputs) -> Outputs:
+        """Compute the outputs of a batch.
+
+        Args:
+            tensors: parameters of all runs by name, shape (runs, *shape).
+            signal: inputs, shape (runs, batch, *input).
+        """
 
 
 # ---- layers with weights ----
@@ -80,8 +104,8 @@ class Linear(SimpleLayer):
     """A fully connected layer.
 
     Args:
-        inputs: features before.
-        outputs: features after.
+        inputs: features of one input.
+        outputs: features of one output.
     """
 
     inputs: int
@@ -89,39 +113,48 @@ class Linear(SimpleLayer):
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        """Parameters, by name."""
+        """The name and the shape of each parameter of one run."""
         return {"weight": (self.inputs, self.outputs), "bias": (1, self.outputs)}
 
-    def start(self, first: Initialisation, generator: torch.Generator) -> Tensors:
-        """One run's first parameters."""
-        bound = 1 / math.sqrt(self.inputs)
-        if first.linear == "glorot":
-            bound = math.sqrt(6 / (self.inputs + self.outputs))
-        weight = _uniform(self.shapes["weight"], bound, generator)
-        return {"weight": weight, "bias": self._bias(first, generator)}
+    def start(
+        self, initialisation: Initialisation, generator: torch.Generator
+    ) -> Tensors:
+        """Draw one run's initial weight and bias."""
+        shapes = self.shapes
+        weight = torch.zeros(shapes["weight"])
+        match initialisation.linear:
+            case "torch":
+                bound = 1 / math.sqrt(self.inputs)
+                weight = _uniform(shapes["weight"], bound, generator)
+            case "glorot":
+                bound = math.sqrt(6 / (self.inputs + self.outputs))
+                weight = _uniform(shapes["weight"], bound, generator)
+            case "xavier":
+                init.xavier_uniform_(weight, generator=generator)
+            case "orthogonal":
+                init.orthogonal_(weight, initialisation.gain, generator)
+        bias = _bias(shapes["bias"], self.inputs, initialisation, generator)
+        return {"weight": weight, "bias": bias}
 
-    def _bias(self, first: Initialisation, generator: torch.Generator) -> Tensor:
-        return _first_bias(self.shapes["bias"], self.inputs, first, generator)
-
-    def after(self, before: Shape) -> Shape:
-        """Shape of one output, given that of one input."""
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of one output, given that of one input."""
         return (self.outputs,)
 
-    def __call__(self, tensors: Tensors, signal: Tensor) -> Tensor:
-        """The signal after the layer."""
+    def __call__(self, tensors: Tensors, signal: Inputs) -> Outputs:
+        """Compute the outputs of a batch."""
         return torch.baddbmm(tensors["bias"], signal, tensors["weight"])
 
 
 @dataclass(frozen=True)
 class Conv(SimpleLayer):
-    """A convolution.
+    """A convolution of images.
 
     Args:
-        inputs: channels before.
-        outputs: channels after.
-        kernel: height and width.
-        stride: of its positions.
-        padding: zeros around the image.
+        inputs: channels of one input.
+        outputs: channels of one output.
+        kernel: height and width of the kernel, in pixels.
+        stride: pixels from one position of the kernel to the next.
+        padding: rows and columns of zeros added on each side.
     """
 
     inputs: int
@@ -132,31 +165,31 @@ class Conv(SimpleLayer):
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        """Parameters, by name."""
+        """The name and the shape of each parameter of one run."""
         weight = (self.outputs, self.inputs, self.kernel, self.kernel)
         return {"weight": weight, "bias": (self.outputs,)}
 
-    def start(self, first: Initialisation, generator: torch.Generator) -> Tensors:
-        """One run's first parameters."""
+    def start(
+        self, initialisation: Initialisation, generator: torch.Generator
+    ) -> Tensors:
+        """Draw one run's initial weight and bias."""
         area = self.kernel**2
         inputs, outputs = self.inputs * area, self.outputs * area
-        thinned = outputs / self.stride**2
-        weight = _first_weight(
-            self.shapes["weight"], inputs, outputs, inputs + thinned, first, generator
+        thinned = inputs + outputs / self.stride**2
+        return _convolution_start(
+            self.shapes, inputs, outputs, thinned, initialisation, generator
         )
-        bias = _first_bias(self.shapes["bias"], inputs, first, generator)
-        return {"weight": weight, "bias": bias}
 
-    def after(self, before: Shape) -> Shape:
-        """Shape of one output, given that of one input."""
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of one output, given that of one input."""
         sides = [
             (side + 2 * self.padding - self.kernel) // self.stride + 1
-            for side in before[1:]
+            for side in input_shape[1:]
         ]
         return (self.outputs, *sides)
 
-    def __call__(self, tensors: Tensors, signal: Tensor) -> Tensor:
-        """The signal after the layer."""
+    def __call__(self, tensors: Tensors, signal: Inputs) -> Outputs:
+        """Compute the outputs of a batch."""
         folded = functional.conv2d(
             fold(signal),
             tensors["weight"].flatten(0, 1),
@@ -173,12 +206,12 @@ class ConvTranspose(SimpleLayer):
     """A transposed convolution, which makes images larger.
 
     Args:
-        inputs: channels before.
-        outputs: channels after.
-        kernel: height and width.
-        stride: factor by which sides grow.
+        inputs: channels of one input.
+        outputs: channels of one output.
+        kernel: height and width of the kernel, in pixels.
+        stride: factor by which height and width grow.
         padding: rows and columns cut off on each side.
-        extra: rows and columns put back on one side.
+        extra: rows and columns put back at the bottom and on the right.
     """
 
     inputs: int
@@ -190,32 +223,32 @@ class ConvTranspose(SimpleLayer):
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        """Parameters, by name."""
+        """The name and the shape of each parameter of one run."""
         weight = (self.inputs, self.outputs, self.kernel, self.kernel)
         return {"weight": weight, "bias": (self.outputs,)}
 
-    def start(self, first: Initialisation, generator: torch.Generator) -> Tensors:
-        """One run's first parameters."""
+    def start(
+        self, initialisation: Initialisation, generator: torch.Generator
+    ) -> Tensors:
+        """Draw one run's initial weight and bias."""
         area = self.kernel**2
         inputs, outputs = self.inputs * area, self.outputs * area
-        thinned = inputs / self.stride**2
-        # torch counts the second axis of a weight, here the outputs, as its inputs
-        weight = _first_weight(
-            self.shapes["weight"], outputs, inputs, thinned + outputs, first, generator
+        thinned = inputs / self.stride**2 + outputs
+        # torch counts the second axis of a weight, here the outputs, as its inputs.
+        return _convolution_start(
+            self.shapes, outputs, inputs, thinned, initialisation, generator
         )
-        bias = _first_bias(self.shapes["bias"], outputs, first, generator)
-        return {"weight": weight, "bias": bias}
 
-    def after(self, before: Shape) -> Shape:
-        """Shape of one output, given that of one input."""
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of one output, given that of one input."""
         sides = [
             (side - 1) * self.stride - 2 * self.padding + self.kernel + self.extra
-            for side in before[1:]
+            for side in input_shape[1:]
         ]
         return (self.outputs, *sides)
 
-    def __call__(self, tensors: Tensors, signal: Tensor) -> Tensor:
-        """The signal after the layer."""
+    def __call__(self, tensors: Tensors, signal: Inputs) -> Outputs:
+        """Compute the outputs of a batch."""
         folded = functional.conv_transpose2d(
             fold(signal),
             tensors["weight"].flatten(0, 1),
@@ -235,7 +268,7 @@ class BatchNorm(Layer):
         s → γ (s − mean) / √(variance + ε) + β
 
     Args:
-        channels: of images, or features.
+        channels: channels of images, or features.
 
     Source: Ioffe and Szegedy 2015.
     """
@@ -244,36 +277,34 @@ class BatchNorm(Layer):
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        """Parameters, by name."""
+        """The name and the shape of each parameter of one run."""
         return {"scale": (self.channels,), "shift": (self.channels,)}
 
-    def start(self, first: Initialisation, generator: torch.Generator) -> Tensors:
-        """One run's first parameters: scale 1, shift 0."""
+    def start(
+        self, initialisation: Initialisation, generator: torch.Generator
+    ) -> Tensors:
+        """Return one run's initial parameters: scale 1 and shift 0."""
         return {
             "scale": torch.ones(self.channels),
             "shift": torch.zeros(self.channels),
         }
 
-    def after(self, before: Shape) -> Shape:
-        """Shape of one output, given that of one input."""
-        return before
-
-    def moments(self, signal: Tensor) -> Moments:
-        """Mean and variance of a batch."""
+    def moments(self, signal: Inputs) -> Moments:
+        """Return the mean and the variance of each channel over a batch."""
         folded = fold(signal)
         axes = [0, *range(2, folded.ndim)]
         variance, mean = torch.var_mean(folded, axes, correction=0)
         return Moments(mean, variance)
 
     def __call__(
-        self, tensors: Tensors, signal: Tensor, moments: Moments | None
-    ) -> Tensor:
-        """The signal after the layer.
+        self, tensors: Tensors, signal: Inputs, moments: Moments | None
+    ) -> Outputs:
+        """Compute the outputs of a batch.
 
         Args:
-            tensors: scale and shift.
-            signal: a batch of each run.
-            moments: to normalise by; None takes the batch's own.
+            tensors: scale γ and shift β of all runs, each of shape (runs, channels).
+            signal: inputs, shape (runs, batch, channels, ...).
+            moments: statistics to normalise by; None takes those of the batch.
         """
         folded = functional.batch_norm(
             fold(signal),
@@ -295,17 +326,13 @@ class Rectifier(SimpleLayer):
     """A leaky rectifier.
 
     Args:
-        slope: below zero; 0 is the plain one.
+        slope: slope below zero; 0 makes it an ordinary rectifier.
     """
 
     slope: float = 0.0
 
-    def after(self, before: Shape) -> Shape:
-        """Shape of one output, given that of one input."""
-        return before
-
-    def __call__(self, tensors: Tensors, signal: Tensor) -> Tensor:
-        """The signal after the layer."""
+    def __call__(self, tensors: Tensors, signal: Inputs) -> Outputs:
+        """Compute the outputs of a batch."""
         if self.slope:
             return functional.leaky_relu(signal, self.slope)
         return signal.relu()
@@ -315,118 +342,131 @@ class Rectifier(SimpleLayer):
 class Tanh(SimpleLayer):
     """The hyperbolic tangent."""
 
-    def after(self, before: Shape) -> Shape:
-        """Shape of one output, given that of one input."""
-        return before
-
-    def __call__(self, tensors: Tensors, signal: Tensor) -> Tensor:
-        """The signal after the layer."""
+    def __call__(self, tensors: Tensors, signal: Inputs) -> Outputs:
+        """Compute the outputs of a batch."""
         return signal.tanh()
 
 
 @dataclass(frozen=True)
 class MaxPool(SimpleLayer):
-    """The largest of each 2 x 2 pixels."""
+    """The maximum over each 2 x 2 pixels of an image."""
 
-    def after(self, before: Shape) -> Shape:
-        """Shape of one output, given that of one input."""
-        return (before[0], before[1] // 2, before[2] // 2)
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of one output, given that of one input."""
+        return (input_shape[0], input_shape[1] // 2, input_shape[2] // 2)
 
-    def __call__(self, tensors: Tensors, signal: Tensor) -> Tensor:
-        """The signal after the layer."""
+    def __call__(self, tensors: Tensors, signal: Inputs) -> Outputs:
+        """Compute the outputs of a batch."""
         return unfold(functional.max_pool2d(fold(signal), 2), len(signal))
 
 
 @dataclass(frozen=True)
 class Reshape(SimpleLayer):
-    """Features as an image, or an image as features.
+    """A change from features to an image, or from an image to features.
 
     Args:
-        shape: of one output.
+        shape: shape of one output.
     """
 
     shape: Shape
 
-    def after(self, before: Shape) -> Shape:
-        """Shape of one output, given that of one input."""
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of one output, given that of one input."""
         return self.shape
 
-    def __call__(self, tensors: Tensors, signal: Tensor) -> Tensor:
-        """The signal after the layer."""
+    def __call__(self, tensors: Tensors, signal: Inputs) -> Outputs:
+        """Compute the outputs of a batch."""
         return signal.reshape(*signal.shape[:2], *self.shape)
 
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """Units dropped by a mask that comes with the minibatch.
+    """Dropout of units by a mask that comes with the minibatch.
 
     Args:
-        share: of the units that are dropped.
+        share: share of the units that are dropped, from 0 to below 1.
     """
 
     share: float
 
-    def after(self, before: Shape) -> Shape:
-        """Shape of one output, given that of one input."""
-        return before
+    def __call__(
+        self, signal: Inputs, mask: Float[Tensor, "runs batch units"]
+    ) -> Outputs:
+        """Compute the outputs of a batch.
 
-    def __call__(self, signal: Tensor, mask: Tensor) -> Tensor:
-        """The signal after the layer."""
+        Args:
+            signal: inputs, shape (runs, batch, *input).
+            mask: factor of each unit of the flattened input.
+        """
         return signal * mask.unflatten(2, signal.shape[2:])
 
 
 # ---- folding runs into channels ----
 
 
-def fold(signal: Tensor) -> Tensor:
-    """(runs, batch, channels, ...) as (batch, runs * channels, ...)."""
+def fold(
+    signal: Float[Tensor, "runs batch channels *rest"],
+) -> Float[Tensor, "batch run_channels *rest"]:
+    """Turn (runs, batch, channels, ...) into (batch, runs * channels, ...)."""
     return signal.transpose(0, 1).flatten(1, 2)
 
 
-def unfold(folded: Tensor, runs: int) -> Tensor:
-    """The inverse of `fold`."""
+def unfold(
+    folded: Float[Tensor, "batch run_channels *rest"], runs: int
+) -> Float[Tensor, "runs batch channels *rest"]:
+    """Turn (batch, runs * channels, ...) into (runs, batch, channels, ...)."""
     return folded.unflatten(1, (runs, -1)).transpose(0, 1)
 
 
-# ---- first parameters ----
+# ---- initial parameters ----
 
 
 def _uniform(shape: Shape, bound: float, generator: torch.Generator) -> Tensor:
+    """Draw numbers that are uniform between minus and plus the bound."""
     return (2 * torch.rand(shape, generator=generator) - 1) * bound
 
 
-def _first_weight(
-    shape: Shape,
+def _convolution_start(
+    shapes: dict[str, Shape],
     inputs: float,
     outputs: float,
     thinned: float,
-    first: Initialisation,
+    initialisation: Initialisation,
     generator: torch.Generator,
-) -> Tensor:
-    """A convolution's first weight.
+) -> Tensors:
+    """Draw the initial weight and bias of a convolution.
 
     Args:
-        shape: of the weight.
-        inputs: numbers that one output sees.
-        outputs: numbers that one input reaches.
-        thinned: the sum of both, the stride considered.
-        first: the law.
-        generator: of the run.
+        shapes: shapes of weight and bias.
+        inputs: numbers that one output depends on, as torch counts them.
+        outputs: numbers that one input affects, as torch counts them.
+        thinned: sum of both, where one is divided by the square of the stride.
+        initialisation: distribution of the parameters.
+        generator: random generator of the run.
     """
-    law = first.convolution
-    if isinstance(law, float):
-        return law * torch.randn(shape, generator=generator)
-    bounds = {
-        "torch": 1 / math.sqrt(inputs),
-        "glorot": math.sqrt(6 / (inputs + outputs)),
-        "he": math.sqrt(12 / thinned),
+    distribution = initialisation.convolution
+    if isinstance(distribution, float):
+        weight = distribution * torch.randn(shapes["weight"], generator=generator)
+    else:
+        bounds = {
+            "torch": 1 / math.sqrt(inputs),
+            "glorot": math.sqrt(6 / (inputs + outputs)),
+            "he": math.sqrt(12 / thinned),
+        }
+        weight = _uniform(shapes["weight"], bounds[distribution], generator)
+    return {
+        "weight": weight,
+        "bias": _bias(shapes["bias"], inputs, initialisation, generator),
     }
-    return _uniform(shape, bounds[law], generator)
 
 
-def _first_bias(
-    shape: Shape, inputs: float, first: Initialisation, generator: torch.Generator
+def _bias(
+    shape: Shape,
+    inputs: float,
+    initialisation: Initialisation,
+    generator: torch.Generator,
 ) -> Tensor:
-    if first.bias == "zero":
+    """Draw the initial bias of a layer, given the numbers that one output sees."""
+    if initialisation.bias == "zero":
         return torch.zeros(shape)
     return _uniform(shape, 1 / math.sqrt(inputs), generator)

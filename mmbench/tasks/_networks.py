@@ -1,16 +1,15 @@
-"""Networks as functions of a flat vector, with a leading `runs` axis."""
+"""Networks as functions of a flat parameter vector, with a leading `runs` axis."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import init
-from torch.nn.functional import leaky_relu, normalize
+from torch.nn.functional import normalize
 
 from mmbench.core.vectors import Layout
 from mmbench.tasks._layers import (
@@ -18,112 +17,27 @@ from mmbench.tasks._layers import (
     Dropout,
     Initialisation,
     Layer,
+    Linear,
     Moments,
+    Rectifier,
     Shape,
     SimpleLayer,
+    Tanh,
 )
 
-WARM = 15  # power iterations before the first step, as torch's spectral_norm
-
-
-@dataclass(frozen=True)
-class MLP:
-    """Fully connected layers with a leaky rectifier between them.
-
-    Args:
-        widths: of the input, each hidden layer and the output.
-        slope: of the rectifier below zero; 0 is the plain one.
-        dropout: share of units dropped after each of the first `dropped` hidden layers.
-        dropped: hidden layers with dropout.
-        squash: whether the output passes through tanh.
-    """
-
-    widths: tuple[int, ...]
-    slope: float = 0.0
-    dropout: float = 0.0
-    dropped: int = 0
-    squash: bool = False
-
-    @property
-    def input_shape(self) -> Shape:
-        """Of one input."""
-        return self.widths[:1]
-
-    @property
-    def layout(self) -> Layout:
-        """Where weights and biases lie on the flat vector."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for i, (before, after) in enumerate(
-            zip(self.widths, self.widths[1:], strict=False)
-        ):
-            shapes[f"weight{i}"] = (before, after)
-            shapes[f"bias{i}"] = (1, after)
-        return Layout(shapes)
-
-    @property
-    def mask_width(self) -> int:
-        """Dropout masks of one input, all layers together."""
-        return sum(self.widths[1 : 1 + self.dropped]) if self.dropout else 0
-
-    def __call__(
-        self,
-        flat: Float[Tensor, "runs size"],
-        inputs: Float[Tensor, "runs batch features"],
-        masks: Float[Tensor, "runs batch units"] | None = None,
-    ) -> Float[Tensor, "runs batch outputs"]:
-        """Outputs of each run's network.
-
-        Args:
-            flat: parameters, laid out as `layout` says.
-            inputs: one batch a run.
-            masks: 1 / (1 - dropout) where a unit stays and 0 where it is dropped, the
-                layers side by side; None switches dropout off.
-        """
-        tensors = self.layout.split(flat)
-        h, last, offset = inputs, len(self.widths) - 2, 0
-        for i in range(last + 1):
-            h = torch.baddbmm(tensors[f"bias{i}"], h, tensors[f"weight{i}"])
-            if i == last:
-                break
-            h = leaky_relu(h, self.slope) if self.slope else h.relu()
-            if i < self.dropped and masks is not None:
-                width = self.widths[i + 1]
-                h = h * masks[:, :, offset : offset + width]
-                offset += width
-        return h.tanh() if self.squash else h
-
-    def start(
-        self,
-        generator: torch.Generator,
-        law: Literal["orthogonal", "glorot"],
-        gain: float = 1.0,
-    ) -> Float[Tensor, "size"]:
-        """One run's first parameters: weights by a law, biases zero.
-
-        Args:
-            generator: of the run.
-            law: "orthogonal" rows or columns, or "glorot", uniform within
-                ±√(6 / (inputs + outputs)).
-            gain: factor of the weights.
-        """
-        tensors = {}
-        for name, shape in self.layout.shapes.items():
-            tensor = torch.zeros(shape)
-            if name.startswith("weight"):
-                fill = init.orthogonal_ if law == "orthogonal" else init.xavier_uniform_
-                fill(tensor, gain=gain, generator=generator)
-            tensors[name] = tensor
-        return self.layout.join(tensors)
+WARMUP_ITERATIONS = 15  # of the power method, as in torch's spectral_norm
 
 
 @dataclass(frozen=True)
 class Network:
-    """Layers one after the other, as a function of a flat vector.
+    """A chain of layers, as a function of a flat parameter vector.
 
     Args:
-        input_shape: of one input.
-        layers: in order.
-        normalised: whether every weight is divided by its spectral norm.
+        input_shape: shape of one input.
+        layers: layers from the input to the output.
+        normalised: whether each weight is divided by its largest singular value.
+
+    Source: Miyato, Kataoka, Koyama and Yoshida 2018, for spectral normalisation.
     """
 
     input_shape: Shape
@@ -132,7 +46,7 @@ class Network:
 
     @cached_property
     def layout(self) -> Layout:
-        """Where parameters lie on the flat vector."""
+        """The position of each parameter on the flat vector."""
         return Layout(
             {
                 f"{i}.{name}": shape
@@ -143,28 +57,35 @@ class Network:
 
     @cached_property
     def output_shape(self) -> Shape:
-        """Of one output."""
+        """The shape of one output."""
         return self._shapes[-1]
 
     @cached_property
     def _shapes(self) -> list[Shape]:
+        """The shape of one input of each layer, then that of one output."""
         shapes = [self.input_shape]
         for layer in self.layers:
-            shapes.append(layer.after(shapes[-1]))
+            shapes.append(layer.output_shape(shapes[-1]))
         return shapes
 
     @cached_property
+    def has_batch_norm(self) -> bool:
+        """Whether an output depends on the batch that its input is in."""
+        return any(isinstance(layer, BatchNorm) for layer in self.layers)
+
+    @cached_property
     def dropout(self) -> float:
-        """Share of units that a mask drops; 0 without dropout."""
-        return max((one.share for one in self.layers if _drops(one)), default=0.0)
+        """The share of units that a dropout mask drops; 0 without dropout."""
+        shares = [layer.share for layer in self.layers if isinstance(layer, Dropout)]
+        return max(shares, default=0.0)
 
     @cached_property
     def mask_width(self) -> int:
-        """Dropout masks of one input, all layers together."""
+        """The length of one input's dropout masks, all layers together."""
         return sum(
             math.prod(shape)
             for layer, shape in zip(self.layers, self._shapes, strict=False)
-            if _drops(layer)
+            if isinstance(layer, Dropout) and layer.share
         )
 
     def __call__(
@@ -174,18 +95,18 @@ class Network:
         masks: Float[Tensor, "runs batch units"] | None = None,
         *,
         moments: Sequence[Moments] | None = None,
-        vectors: Sequence[Tensor] = (),
+        vectors: Sequence[Float[Tensor, "runs _"]] = (),
     ) -> Float[Tensor, "runs batch *output"]:
-        """Outputs of each run's network.
+        """Compute the outputs of each run's network.
 
         Args:
-            flat: parameters, laid out as `layout` says.
-            inputs: one batch a run.
+            flat: parameters of each run, as `layout` places them.
+            inputs: one batch for each run.
             masks: 1 / (1 - dropout) where a unit stays and 0 where it is dropped, the
-                layers side by side; None switches dropout off.
-            moments: what batch normalisations use, in order; None takes each batch's
-                own.
-            vectors: singular vectors, as `power_iteration` gives them, where weights
+                layers in order; None switches dropout off.
+            moments: statistics that batch normalisations use, in order; None takes
+                those of each batch.
+            vectors: singular vectors as `power_iteration` returns them, where weights
                 are normalised.
         """
         return self._run(flat, inputs, masks, moments, vectors, None)
@@ -193,9 +114,15 @@ class Network:
     def moments(
         self, flat: Float[Tensor, "runs size"], inputs: Float[Tensor, "runs batch *i"]
     ) -> list[Moments]:
-        """What each batch normalisation sees of these inputs, in order."""
+        """Return the statistics that each batch normalisation sees, in order.
+
+        Args:
+            flat: parameters of each run.
+            inputs: one batch for each run.
+        """
         seen: list[Moments] = []
-        self._run(flat, inputs, None, None, (), seen)
+        if self.has_batch_norm:
+            self._run(flat, inputs, None, None, (), seen)
         return seen
 
     def _run(
@@ -207,6 +134,7 @@ class Network:
         vectors: Sequence[Tensor],
         seen: list[Moments] | None,
     ) -> Tensor:
+        """Compute the outputs, and append the moments of batches to `seen`."""
         tensors = self.layout.split(flat)
         if self.normalised:
             tensors = self._divided(tensors, vectors)
@@ -214,7 +142,7 @@ class Network:
         for i, layer in enumerate(self.layers):
             own = {name: tensors[f"{i}.{name}"] for name in layer.shapes}
             if isinstance(layer, Dropout):
-                if masks is not None and _drops(layer):
+                if masks is not None and layer.share:
                     width = math.prod(self._shapes[i])
                     signal = layer(signal, masks[:, :, used : used + width])
                     used += width
@@ -229,18 +157,18 @@ class Network:
         return signal
 
     def start(
-        self, first: Initialisation, generator: torch.Generator
+        self, initialisation: Initialisation, generator: torch.Generator
     ) -> Float[Tensor, "size"]:
-        """One run's first parameters.
+        """Draw one run's initial parameters, in float32 on the CPU.
 
         Args:
-            first: their law.
-            generator: of the run.
+            initialisation: distribution of the parameters.
+            generator: random generator of the run.
         """
         tensors = {
             f"{i}.{name}": tensor
             for i, layer in enumerate(self.layers)
-            for name, tensor in layer.start(first, generator).items()
+            for name, tensor in layer.start(initialisation, generator).items()
         }
         return self.layout.join(tensors)
 
@@ -248,38 +176,56 @@ class Network:
 
     @cached_property
     def _weights(self) -> list[str]:
+        """The name of each weight on the flat vector."""
         return [name for name in self.layout.shapes if name.endswith(".weight")]
 
-    def first_vectors(self, flat: Float[Tensor, "runs size"]) -> tuple[Tensor, ...]:
-        """Singular vectors of each weight, left then right, before the first step."""
+    def first_vectors(
+        self, flat: Float[Tensor, "runs size"]
+    ) -> tuple[Float[Tensor, "runs _"], ...]:
+        """Return singular vectors before the first step; none without normalisation.
+
+        Args:
+            flat: parameters of each run.
+
+        Returns:
+            The left and the right vector of each weight in turn.
+        """
         if not self.normalised:
             return ()
-        generator = torch.Generator().manual_seed(0)  # a direction, the same for all
+        generator = torch.Generator().manual_seed(0)  # one direction for all runs
         vectors: list[Tensor] = []
         for name in self._weights:
             shape = self.layout.shapes[name]
             for length in (shape[0], math.prod(shape[1:])):
                 drawn = torch.randn(length, generator=generator).to(flat)
                 vectors.append((drawn / drawn.norm()).expand(len(flat), -1))
-        for _ in range(WARM):
+        for _ in range(WARMUP_ITERATIONS):
             vectors = list(self.power_iteration(flat, vectors))
         return tuple(vectors)
 
     def power_iteration(
-        self, flat: Float[Tensor, "runs size"], vectors: Sequence[Tensor]
-    ) -> tuple[Tensor, ...]:
-        """Singular vectors after one power iteration with these weights."""
-        tensors, better = self.layout.split(flat), []
+        self,
+        flat: Float[Tensor, "runs size"],
+        vectors: Sequence[Float[Tensor, "runs _"]],
+    ) -> tuple[Float[Tensor, "runs _"], ...]:
+        """Return the singular vectors after one iteration of the power method.
+
+        Args:
+            flat: parameters of each run.
+            vectors: the left and the right vector of each weight in turn.
+        """
+        tensors = self.layout.split(flat)
+        improved: list[Tensor] = []
         for name, left in zip(self._weights, vectors[::2], strict=True):
             matrix = tensors[name].flatten(2)
             right = normalize(torch.einsum("rij,ri->rj", matrix, left))
-            better += [normalize(torch.einsum("rij,rj->ri", matrix, right)), right]
-        return tuple(better)
+            improved += [normalize(torch.einsum("rij,rj->ri", matrix, right)), right]
+        return tuple(improved)
 
     def _divided(
         self, tensors: dict[str, Tensor], vectors: Sequence[Tensor]
     ) -> dict[str, Tensor]:
-        """Tensors with each weight over its norm, the vectors being constants."""
+        """Divide each weight by its norm, the singular vectors being constants."""
         divided = dict(tensors)
         pairs = zip(vectors[::2], vectors[1::2], strict=True)
         for name, (left, right) in zip(self._weights, pairs, strict=True):
@@ -289,5 +235,29 @@ class Network:
         return divided
 
 
-def _drops(layer: Layer) -> bool:
-    return isinstance(layer, Dropout) and layer.share > 0
+def mlp(
+    widths: Sequence[int],
+    slope: float = 0.0,
+    dropout: float = 0.0,
+    dropped: int = 0,
+    squash: bool = False,
+) -> Network:
+    """Return a multilayer perceptron: linear layers with rectifiers between them.
+
+    Args:
+        widths: features of the input, of each hidden layer and of the output.
+        slope: slope of the rectifiers below zero; 0 makes them ordinary ones.
+        dropout: share of units dropped after each of the first `dropped` hidden layers.
+        dropped: number of hidden layers with dropout.
+        squash: whether the output passes through tanh.
+    """
+    layers: list[Layer] = []
+    for i, (inputs, outputs) in enumerate(pairwise(widths), 1):
+        layers.append(Linear(inputs, outputs))
+        if i < len(widths) - 1:
+            layers.append(Rectifier(slope))
+            if dropout and i <= dropped:
+                layers.append(Dropout(dropout))
+    if squash:
+        layers.append(Tanh())
+    return Network((widths[0],), tuple(layers))

@@ -1,5 +1,7 @@
-"""Task: the description that builds a game and draws a start."""
+"""A task is the description that builds a game and draws where its runs start."""
 
+import functools
+import operator
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +19,12 @@ from mmbench.core.source import Source
 
 
 class Target(NamedTuple):
-    """What a run must reach: bounds on columns that a metric gives.
+    """Bounds that a run must reach, on columns of one metric.
 
     Args:
-        metric: words of the metric that gives the columns.
-        at_most: column to its upper bound.
-        at_least: column to its lower bound.
+        metric: spec of the metric that has the columns.
+        at_most: columns with their upper bounds.
+        at_least: columns with their lower bounds.
     """
 
     metric: str
@@ -31,7 +33,7 @@ class Target(NamedTuple):
 
     @property
     def bounds(self) -> tuple[tuple[str, float], ...]:
-        """All columns that it judges, with their bounds."""
+        """All columns that have a bound, with it."""
         return self.at_most + self.at_least
 
     def __str__(self) -> str:
@@ -40,29 +42,32 @@ class Target(NamedTuple):
         return " and ".join(upper + lower)
 
     def holds(self, columns: dict[str, Any]) -> Any:
-        """Run by run, whether all bounds hold; NaN never does."""
+        """Return for each run whether all bounds hold; they never do for NaN.
+
+        Args:
+            columns: values of the runs by column, as tensors, arrays or data frames.
+
+        Returns:
+            Booleans of the same kind and shape as the columns.
+        """
         held = [columns[name] <= bound for name, bound in self.at_most]
         held += [columns[name] >= bound for name, bound in self.at_least]
-        together = held[0]
-        for one in held[1:]:
-            together = together & one
-        return together
+        return functools.reduce(operator.and_, held)
 
 
-# Of games whose solution is known.
+# The metrics and the target of games with a known solution.
 SOLVED_METRICS = ("distance", "field_norm", "worst", "rate")
 SOLVED_TARGET = Target("distance", at_most=(("distance", 1e-3),))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task(Description, ABC):
-    """What is asked: a game, where its players start, and what counts as reached.
+    """A benchmark problem: a game, where its players start, and what a run must reach.
 
     Attributes:
-        version: raised when the numbers of a trajectory change.
-        source: where the game comes from; every built-in one states it.
+        version: number to raise when the numbers of a trajectory change.
+        source: publication of the game; every built-in task states it.
         limit: absolute value of an entry of z beyond which a run has diverged.
-        metrics: words of the metrics measured when none are chosen.
     """
 
     source: ClassVar[Source | None] = None
@@ -76,49 +81,67 @@ class Task(Description, ABC):
     @property
     @abstractmethod
     def metrics(self) -> tuple[str, ...]:
-        """Words of the metrics measured when none are chosen."""
+        """Specs of the metrics measured when none are chosen."""
 
     @property
     def target(self) -> Target | None:
-        """What counts as reached; None when nothing is declared."""
+        """The bounds that a run must reach; None where none are declared."""
         return None
 
     @property
     def width(self) -> int:
-        """Runs computed side by side on a CPU; the last chunk is padded to it.
+        """The number of runs computed side by side on a CPU.
 
-        A rule, never a timing, so that a run's bits do not depend on its mates. Small
-        games are bound by dispatch and like many runs, networks by the cache.
+        The last chunk of runs is padded to it. It is a rule and never a timing, so that
+        the bits of a run do not depend on the other runs. Small games are bound by the
+        dispatch of operations and gain from many runs; networks are bound by the cache.
         """
         return 128
 
     @property
     def gpu_width(self) -> int:
-        """Runs computed side by side on a GPU, if its memory holds them."""
+        """The number of runs computed side by side on a GPU, if its memory suffices."""
         return 128
 
     def prepare(self, data_dir: Path | None) -> None:
-        """Fetch and check what the game will read; called before any work starts.
+        """Fetch and check the data of the game; called before any cell is computed.
+
+        Args:
+            data_dir: folder of data files; None looks in the folder that MMBENCH_DATA
+                names, then downloads.
 
         Raises:
-            DataError: when data are missing or not what they should be.
+            DataError: when data are missing or not the published ones.
         """
 
     @abstractmethod
     def build(self, placement: Placement) -> Game:
-        """The game, on a device."""
+        """Build the game.
+
+        Args:
+            placement: device and dtype of its tensors, and the folder of its data.
+        """
 
     @abstractmethod
     def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
-        """Where one run starts, on the CPU, in the game's dtype."""
+        """Draw the point where one run starts, on the CPU, in the game's dtype.
+
+        Args:
+            game: the game that `build` returned.
+            generator: random generator of the run.
+        """
 
 
-def plane_start(
-    fixed: tuple[float, ...], dim: int, game: Game, generator: torch.Generator
-) -> Float[Tensor, "dim"]:
-    """The start of a small game: the fixed point if given, else standard normal."""
-    if fixed:
-        return torch.tensor(fixed, dtype=game.dtype)
-    # In float64, so that both precisions start at the same point.
-    drawn = torch.randn(dim, generator=generator, dtype=torch.float64)
-    return drawn.to(game.dtype)
+def clip_y(
+    z: Float[Tensor, "runs dim"], dim_x: int, bound: float
+) -> Float[Tensor, "runs dim"]:
+    """Clip the entries of y.
+
+    Args:
+        z: iterates.
+        dim_x: length of x.
+        bound: largest absolute entry of y; 0 leaves y free.
+    """
+    if not bound:
+        return z
+    return torch.cat((z[:, :dim_x], z[:, dim_x:].clamp(-bound, bound)), dim=1)

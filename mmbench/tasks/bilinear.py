@@ -1,4 +1,4 @@
-"""Bilinear: x'Ay with a chosen spectrum, in the plane, in d dimensions or on a box."""
+"""The bilinear game x'Ay with a chosen spectrum, in d dimensions or on a box."""
 
 from dataclasses import dataclass
 from typing import Literal, final
@@ -14,17 +14,12 @@ from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.literature import DASKALAKIS_2018
 from mmbench.core.placement import Placement
-from mmbench.tasks.base import (
-    SOLVED_METRICS,
-    SOLVED_TARGET,
-    Target,
-    Task,
-    plane_start,
-)
+from mmbench.tasks._plane import plane_start
+from mmbench.tasks.base import SOLVED_METRICS, SOLVED_TARGET, Target, Task
 
-# In products of rows whose length is no multiple of this, a run's bits depend on its
-# place among the runs.
-ROW = 4
+# Rows are padded to a multiple of this length; otherwise the bits of a run would depend
+# on its position among the runs.
+ROW_MULTIPLE = 4
 
 
 @final
@@ -41,12 +36,12 @@ class Bilinear(Task):
         dim: length of each player.
         smallest: least singular value.
         largest: greatest singular value.
-        spacing: of the singular values between them.
+        spacing: spacing of the singular values between them.
         instance: seed of the rotations; the same for all runs of a cell.
         box: half-width of the square [-box, box] that holds every entry, by projection;
             0 leaves the players free.
-        start_at: first point (x, y) in the plane; none draws one for each run, standard
-            normal, or uniform on the box.
+        start_at: first point (x, y) in the plane; none draws a point for each run,
+            standard normal, or uniform on the box.
 
     Solutions: (0, 0) is the Nash equilibrium; on a box in the plane x = 0 with any y is
         minimax.
@@ -85,86 +80,111 @@ class Bilinear(Task):
 
     @property
     def gives(self) -> frozenset[Capability]:
-        """What the game gives beyond its losses."""
+        """The capabilities of the game beyond its losses."""
         given = {Capability.ZERO_SUM, Capability.SADDLE_GAP}
         given |= {Capability.SOLUTION, Capability.NASH}
         return frozenset(given | ({Capability.PLANE} if self.dim == 1 else set()))
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Words of the metrics measured when none are chosen."""
-        measured = (*SOLVED_METRICS[:2], "gap", *SOLVED_METRICS[2:])
-        return (*measured, "distance[concept=nash]") if self.box else measured
+        """The specs of the metrics measured when none are chosen."""
+        metrics = (*SOLVED_METRICS[:2], "gap", *SOLVED_METRICS[2:])
+        return (*metrics, "distance[concept=nash]") if self.box else metrics
 
     @property
     def target(self) -> Target:
-        """What counts as reached."""
+        """The bounds that a run must reach."""
         if not self.box:
             return SOLVED_TARGET
-        # A fortieth of the side: random search stops within that of the minimax line, a
-        # cycling method only passes it.
+        # A fortieth of the side: random search stops so near to the minimax line, while
+        # a cycling method only passes it.
         return Target("distance", at_most=(("distance", self.box / 20),))
 
     @property
     def width(self) -> int:
-        """Runs computed side by side on a CPU."""
-        return 512 if self.dim == 1 else 128  # two numbers a run cost nothing
+        """The number of runs computed side by side on a CPU."""
+        # In the plane the cost of a step hardly depends on the number of runs.
+        return 512 if self.dim == 1 else 128
 
     def build(self, placement: Placement) -> "BilinearGame":
-        """The game, on a device."""
+        """Build the game."""
         return BilinearGame(self, placement)
 
     def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
-        """Where one run starts."""
+        """Return the declared first point, or draw one, inside the box if any."""
         if self.box and not self.start_at:
             drawn = torch.rand(2, generator=generator, dtype=torch.float64)
             return (self.box * (2 * drawn - 1)).to(game.dtype)
-        return plane_start(self.start_at or (), 2 * self.dim, game, generator)
+        return plane_start(self.start_at, 2 * self.dim, game, generator)
 
 
 class BilinearGame(Game):
-    """x'Ay, with A = 1 in the plane."""
+    """The game x'Ay, where A is a number in the plane.
+
+    Args:
+        task: description of the game.
+        placement: device and dtype of the tensors.
+    """
 
     def __init__(self, task: Bilinear, placement: Placement) -> None:
         self.dim_x = self.dim_y = task.dim
         self.device, self.dtype = placement.device, placement.dtype
         self._box, self._scale = task.box, task.largest
-        self._padding = -task.dim % ROW
+        self._padding = -task.dim % ROW_MULTIPLE
         a = pad(spectral_matrix(task), (0, self._padding, 0, self._padding))
         self._a = a.to(placement.device, placement.dtype)
 
     def losses(
         self, x: Tensor, y: Tensor, sample: None, *, train: bool = True
     ) -> tuple[Tensor, Tensor]:
-        """x'Ay and its negative."""
+        """Return x'Ay and its negative, each of shape (runs,).
+
+        Args:
+            x: first player, shape (runs, dim_x).
+            y: second player, shape (runs, dim_y).
+            sample: no minibatch.
+            train: no effect.
+        """
         f = (x * self._times(y, self._a)).sum(1)
         return f, -f
 
     def _times(self, v: Tensor, a: Tensor) -> Tensor:
-        """A v, run by run."""
+        """Return the product of a matrix with the vector of each run."""
         if self.dim_x == 1:
             return v if self._scale == 1 else self._scale * v
-        # One product for all runs may round by their number, which is the width of a
-        # chunk and so always the same.
+        # One product serves all runs: its rounding may depend on their number, but that
+        # is always the width of a chunk.
         if not self._padding:
             return v @ a.T
         return (pad(v, (0, self._padding)) @ a.T)[:, : self.dim_x]
 
-    def project(self, z: Tensor) -> Tensor:
-        """The nearest point of the box."""
+    def project(self, z: Float[Tensor, "runs dim"]) -> Float[Tensor, "runs dim"]:
+        """Return the nearest point of the box."""
         return z.clamp(-self._box, self._box) if self._box else z
 
-    def distance(self, z: Tensor, concept: str) -> Tensor:
-        """Distance to (0, 0); on the box, to the minimax line x = 0 unless "nash"."""
+    def distance(
+        self, z: Float[Tensor, "runs dim"], concept: str
+    ) -> Float[Tensor, "runs"]:
+        """Return the distance of each run to the solutions.
+
+        Args:
+            z: iterates.
+            concept: "declared" for the minimax line x = 0 on a box in the plane and
+                (0, 0) otherwise; "nash" for (0, 0).
+        """
         if concept == "declared" and self._box:
             return z[:, 0].abs()
         return z.norm(dim=1)
 
-    def gap(self, z: Tensor, radius: float) -> Tensor:
-        """Gap over balls of that radius around (0, 0), or over the box.
+    def gap(self, z: Float[Tensor, "runs dim"], radius: float) -> Float[Tensor, "runs"]:
+        """Return the restricted primal-dual gap of each run.
 
-        radius (|A'x| + |Ay|); on the box, its half-width times the sum of the entries'
-        absolute values.
+        It is radius (|A'x| + |Ay|) with Euclidean norms; on a box, the half-width
+        (|A'x| + |Ay|) with sums of absolute values.
+
+        Args:
+            z: iterates.
+            radius: radius of the balls around (0, 0); without effect on a box.
         """
         x, y = z[:, : self.dim_x], z[:, self.dim_x :]
         back, forth = self._times(x, self._a.T), self._times(y, self._a)
@@ -174,13 +194,14 @@ class BilinearGame(Game):
 
 
 def spectral_matrix(task: Bilinear) -> Float[Tensor, "dim dim"]:
-    """The matrix of an instance, in float64 on the CPU."""
+    """Return the matrix A of an instance, in float64 on the CPU."""
     if task.dim == 1:
         return torch.full((1, 1), task.largest, dtype=torch.float64)
     values = torch.linspace(task.smallest, task.largest, task.dim, dtype=torch.float64)
     if task.spacing == "log":
         ends = torch.tensor([task.smallest, task.largest], dtype=torch.float64).log()
-        values = torch.linspace(*ends.tolist(), task.dim, dtype=torch.float64).exp()
+        low, high = ends.tolist()
+        values = torch.linspace(low, high, task.dim, dtype=torch.float64).exp()
     generator = torch.Generator().manual_seed(task.instance)
     left, right = (
         torch.linalg.qr(

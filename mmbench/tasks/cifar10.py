@@ -1,27 +1,21 @@
-"""CIFAR10: a GAN on small colour images, with the networks of three papers."""
+"""A GAN on the colour images of CIFAR10, with the networks of three papers."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, Natural, NonNegative, Positive
 from mmbench.core.errors import DescriptionError
-from mmbench.core.game import Game
 from mmbench.core.literature import SCHAEFER_2020
-from mmbench.core.placement import Placement
 from mmbench.tasks import _image_networks
 from mmbench.tasks._cifar10_data import CIFAR10_TOP, cifar10_split
 from mmbench.tasks._gan import Loss, Regulariser
-from mmbench.tasks._image_gan import ImageGame, image_capabilities
+from mmbench.tasks._image_gan import ConvolutionalTask, ImageData
 from mmbench.tasks._layers import Initialisation
-from mmbench.tasks.base import Task
+from mmbench.tasks._networks import Network
 
-TRAIN = 50_000  # images of the training set
+TRAIN_IMAGES = 50_000
 
 NETWORKS = {
     "icr": _image_networks.icr,
@@ -32,40 +26,42 @@ NETWORKS = {
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class CIFAR10(Task):
+class CIFAR10(ConvolutionalTask):
     """CIFAR10: a GAN on 50 000 colour images of 32 x 32 pixels, ten classes.
 
-    The images run from −1 to 1, unvaried. Three pairs of networks:
+    Pixels are scaled to [−1, 1], without augmentation. Three pairs of networks:
 
         icr       4 x 4 kernels, slope 0.01, normal first convolutions
         wgan_gp   5 x 5 kernels, slope 0.2, He's uniform first convolutions
         mangoubi  3 x 3 and 4 x 4 kernels, slope 0.2, dropout 0.4, no normalisation
 
     The first two have batch normalisation in the generator and none in the
-    discriminator; they are what two papers each call the same network.
+    discriminator; their papers name the same architecture for both.
 
     Args:
-        networks: which of them.
+        networks: pair of networks.
         loss: "wasserstein", "saturating" (both zero-sum) or "nonsaturating".
         l2: λ of λ Σ y² (no ½), subtracted from f.
         penalty: weight of the gradient penalty, subtracted from f.
         shared: whether the penalty is part of the generator's loss too, which keeps the
             game zero-sum; for Adam the authors leave it out.
-        between: law of the share of the real image in the mixtures that the penalty
-            looks at: "uniform" (of its paper) or "normal" (of the code for "icr").
+        between: distribution of the share of the real image in the mixtures where the
+            penalty is taken: "uniform" (as in its paper) or "normal" (as in the code
+            for "icr").
         spectral: whether the discriminator's weights are divided by their largest
-            singular value, from one power iteration a step.
+            singular values, from one power iteration at each step.
         clip: largest absolute weight of the discriminator; 0 leaves it free.
         noise: length of the generator's input; 128 for the first two networks, 100 for
             the third.
         batch: real images in a minibatch, and as many generated ones.
-        channels: of the discriminator's first convolution; all others follow.
-        deviation: of the normal first convolutions of "icr"; 0.005 in one of its
-            scripts.
-        images: of the training set, from the first on; 0 means all.
+        channels: channels of the discriminator's first convolution; those of the other
+            layers are multiples of it.
+        deviation: standard deviation of the initial weights of convolutions of "icr";
+            0.005 in one of its scripts.
+        images: number of training images, the first ones; 0 means all.
 
     Differs from the source: minibatches are drawn with replacement. Spectral
-        normalisation makes its power iteration once a step and not once a pass.
+        normalisation takes one power iteration at each step, not at each forward pass.
     Source: Schäfer, Zheng and Anandkumar 2020, Appendix A.4; Gulrajani, Ahmed,
         Arjovsky, Dumoulin and Courville 2017; Mangoubi, Sachdeva and Vishnoi 2020;
         spectral normalisation of Miyato, Kataoka, Koyama and Yoshida 2018. Data of
@@ -87,12 +83,13 @@ class CIFAR10(Task):
     images: Natural = 0
 
     source = SCHAEFER_2020.at("Appendix A.4")
+    image_capability = Capability.COLOUR_32
 
     def check(self) -> None:
-        """Raise when options have nothing to act on."""
-        if self.images > TRAIN:
+        """Raise `DescriptionError` when fields do not fit each other."""
+        if self.images > TRAIN_IMAGES:
             raise DescriptionError(
-                f"CIFAR10.images must be at most {TRAIN}; got {self.images}."
+                f"CIFAR10.images must be at most {TRAIN_IMAGES}; got {self.images}."
             )
         if not self.shared and not self.penalty:
             raise DescriptionError(
@@ -101,53 +98,30 @@ class CIFAR10(Task):
 
     @property
     def regulariser(self) -> Regulariser:
-        """What keeps the discriminator in bounds."""
+        """The constraints and penalties on the discriminator."""
         return Regulariser(self.l2, self.penalty, self.shared, self.between, self.clip)
 
     @property
-    def gives(self) -> frozenset[Capability]:
-        """What the game gives beyond its losses."""
-        return image_capabilities(self.loss, self.regulariser, Capability.COLOUR_32)
-
-    @property
     def metrics(self) -> tuple[str, ...]:
-        """Words of the metrics measured when none are chosen."""
+        """The specs of the metrics measured when none are chosen."""
         return ("frechet_distance", "classifier_score", "losses")
 
     @property
-    def width(self) -> int:
-        """Runs computed side by side on a CPU."""
-        return 1  # convolutions fill a core
+    def players(self) -> tuple[Network, Network]:
+        """The networks of the generator and of the discriminator."""
+        return NETWORKS[self.networks](self.noise, self.channels, self.spectral)
 
     @property
-    def gpu_width(self) -> int:
-        """Runs computed side by side on a GPU."""
-        return 8  # convolutions of 64 images fill more of it than small games do
-
-    def prepare(self, data_dir: Path | None) -> None:
-        """Fetch and check CIFAR10; called before any work starts."""
-        cifar10_split(data_dir)
-
-    def build(self, placement: Placement) -> ImageGame:
-        """The game, on a device."""
-        players = NETWORKS[self.networks](self.noise, self.channels, self.spectral)
-        return ImageGame(
-            *players,
-            self.loss,
-            self.batch,
-            self.regulariser,
-            cifar10_split(placement.data_dir).first(self.images),
-            CIFAR10_TOP,
-            "cifar10",
-            placement,
-        )
-
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
-        """Where one run starts: by the law of its networks' authors."""
-        assert isinstance(game, ImageGame)
-        first = {
-            "icr": Initialisation("torch", self.deviation, "torch"),
+    def initialisation(self) -> Initialisation:
+        """The distribution that the authors of the networks use."""
+        of_networks = {
+            "icr": Initialisation(convolution=self.deviation),
             "wgan_gp": Initialisation("glorot", "he", "zero"),
             "mangoubi": Initialisation("glorot", "glorot", "zero"),
         }
-        return game.start(first[self.networks], generator)
+        return of_networks[self.networks]
+
+    def load(self, data_dir: Path | None) -> ImageData:
+        """Return the first images of the training set, and the test set."""
+        images = cifar10_split(data_dir).first(self.images)
+        return ImageData(images, CIFAR10_TOP, "cifar10")

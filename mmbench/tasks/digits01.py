@@ -1,33 +1,28 @@
-"""Digits01: MNIST01 on the small digits that come with scikit-learn."""
+"""A GAN on the zeros and ones of the small digits that come with scikit-learn."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, Decay, NonNegative
-from mmbench.core.game import Game
-from mmbench.core.placement import Placement
-from mmbench.tasks import _digit_gan
 from mmbench.tasks._digit_data import DIGITS_TOP, Split, digits, digits_split
-from mmbench.tasks._digit_gan import DigitGame
+from mmbench.tasks._digit_gan import DIGITS, DigitTask
 from mmbench.tasks._gan import Loss
-from mmbench.tasks._networks import MLP
-from mmbench.tasks.base import Target, Task
+from mmbench.tasks._image_gan import ImageData
+from mmbench.tasks._networks import Network, mlp
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Digits01(Task):
-    """Digits01: a GAN on the zeros and ones of 8 x 8 pixels, in seconds, offline.
+class Digits01(DigitTask):
+    """Digits01: a GAN on zeros and ones of 8 x 8 pixels; takes seconds and no download.
 
     The data are the 178 zeros and 182 ones among scikit-learn's 1797 digits, pixels
     from −1 to 1, flattened. The players are perceptrons with two hidden layers and
-    leaky rectifiers of slope 0.2; the generator ends in tanh, the discriminator drops
-    units after both hidden layers. Weights start as Glorot's uniform, biases at zero.
+    leaky rectifiers of slope 0.2; the generator ends in tanh, the discriminator has
+    dropout after both hidden layers. Initial weights are Glorot's uniform ones, initial
+    biases zero.
 
     Args:
         loss: "nonsaturating", "saturating" or "wasserstein".
@@ -39,8 +34,8 @@ class Digits01(Task):
 
     Differs from the source: data and networks are smaller, so that a run takes seconds;
         everything else is as in mnist01.
-    Source: Mangoubi, Sachdeva and Vishnoi 2020, whose game on MNIST this shrinks; data
-        of Alpaydin and Kaynak 1998 (UCI).
+    Source: Mangoubi, Sachdeva and Vishnoi 2020, for the game on MNIST; Alpaydin and
+        Kaynak 1998 (UCI), for the data.
     """
 
     loss: Loss = "nonsaturating"
@@ -50,45 +45,26 @@ class Digits01(Task):
     dropout: Decay = 0.3
     clip: NonNegative = 0.0
 
-    source = _digit_gan.SOURCE
-
-    @property
-    def gives(self) -> frozenset[Capability]:
-        """What the game gives beyond its losses."""
-        return _digit_gan.gives(self.loss, Capability.GREY_8)
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Words of the metrics measured when none are chosen."""
-        return _digit_gan.METRICS
-
-    @property
-    def target(self) -> Target:
-        """What counts as reached."""
-        return _digit_gan.TARGET
+    image_capability = Capability.GREY_8
 
     @property
     def width(self) -> int:
-        """Runs computed side by side on a CPU."""
+        """The number of runs computed side by side on a CPU."""
         return 8
 
-    def build(self, placement: Placement) -> DigitGame:
-        """The game, on a device."""
-        wide = (self.hidden, self.hidden)
-        return DigitGame(
-            MLP((self.noise, *wide, 64), slope=0.2, squash=True),
-            MLP((64, *wide, 1), slope=0.2, dropout=self.dropout, dropped=2),
-            self.loss,
-            self.batch,
-            self.clip,
-            # They are few, so all are drawn from, those to test on included.
-            Split(digits(), digits_split().test),
-            DIGITS_TOP,
-            "digits",
-            placement,
+    @property
+    def players(self) -> tuple[Network, Network]:
+        """The networks of the generator and of the discriminator."""
+        hidden = (self.hidden, self.hidden)
+        return (
+            mlp((self.noise, *hidden, 64), slope=0.2, squash=True),
+            mlp((64, *hidden, 1), slope=0.2, dropout=self.dropout, dropped=2),
         )
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
-        """Where one run starts: Glorot's uniform weights, zero biases."""
-        assert isinstance(game, DigitGame)
-        return game.glorot_start(generator)
+    def prepare(self, data_dir: Path | None) -> None:
+        """Do nothing, since the images come with scikit-learn."""
+
+    def load(self, data_dir: Path | None) -> ImageData:
+        """Return the zeros and ones; the game draws from all, those of tests too."""
+        images = Split(digits(), digits_split().test).of_classes(DIGITS)
+        return ImageData(images, DIGITS_TOP, "digits")

@@ -1,4 +1,4 @@
-"""DiracGAN: one parameter against one parameter."""
+"""The DiracGAN, in which each player has one parameter."""
 
 from dataclasses import dataclass
 from typing import Literal, final
@@ -10,22 +10,16 @@ from torch.nn.functional import softplus
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Finite, NonNegative
-from mmbench.core.game import Game
 from mmbench.core.placement import Placement
 from mmbench.core.source import Source
-from mmbench.tasks.base import (
-    SOLVED_METRICS,
-    SOLVED_TARGET,
-    Target,
-    Task,
-    plane_start,
-)
+from mmbench.tasks._plane import PlaneGame, PlaneTask
+from mmbench.tasks.base import clip_y
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class DiracGAN(Task):
-    """DiracGAN: the smallest GAN, a point mass at x judged by D(s) = y s.
+class DiracGAN(PlaneTask):
+    """DiracGAN: the smallest GAN, a point mass at x against D(s) = y s.
 
         f(x, y) = φ(xy) + φ(0) − (γ/2) y²,   φ(t) = −log(1 + e^(−t))
 
@@ -35,12 +29,12 @@ class DiracGAN(Task):
     Args:
         loss: "saturating" is f above; "nonsaturating" lets x minimise log(1 + e^(xy));
             "wasserstein" has φ(t) = t.
-        r1: γ, weight of the gradient penalty at the data (R1); 1 is critical for the
-            first two losses.
+        r1: γ, weight of the gradient penalty at the data (R1); with the first two
+            losses, 1 is the critical value.
         clip: largest |y|, by projection; 0 leaves y free. The authors clip at 1 for
             wasserstein.
-        start_at: first point (x, y); none draws one for each run, standard normal. The
-            authors start at (1, 1).
+        start_at: first point (x, y); none draws a standard normal one. The authors
+            start at (1, 1).
 
     Solutions: (0, 0), a Nash equilibrium.
     Source: Mescheder, Geiger and Nowozin 2018.
@@ -60,49 +54,40 @@ class DiracGAN(Task):
 
     @property
     def gives(self) -> frozenset[Capability]:
-        """What the game gives beyond its losses."""
+        """The capabilities of the game beyond its losses."""
         given = {Capability.SOLUTION, Capability.NASH, Capability.PLANE}
         zero_sum = self.loss != "nonsaturating"
         return frozenset(given | ({Capability.ZERO_SUM} if zero_sum else set()))
 
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Words of the metrics measured when none are chosen."""
-        return SOLVED_METRICS
-
-    @property
-    def target(self) -> Target:
-        """What counts as reached."""
-        return SOLVED_TARGET
-
-    @property
-    def width(self) -> int:
-        """Runs computed side by side on a CPU."""
-        return 512  # two numbers a run cost nothing
-
     def build(self, placement: Placement) -> "DiracGame":
-        """The game, on a device."""
+        """Build the game."""
         return DiracGame(self, placement)
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
-        """Where one run starts."""
-        return plane_start(self.start_at or (), 2, game, generator)
 
+class DiracGame(PlaneGame):
+    """The game of a generator's point x against a discriminator's slope y.
 
-class DiracGame(Game):
-    """A generator's point x against a discriminator's slope y."""
-
-    dim_x = dim_y = 1
+    Args:
+        task: description of the game.
+        placement: device and dtype of the tensors.
+    """
 
     def __init__(self, task: DiracGAN, placement: Placement) -> None:
-        self.device, self.dtype = placement.device, placement.dtype
+        super().__init__(placement)
         self.zero_sum = task.loss != "nonsaturating"
         self._loss, self._r1, self._clip = task.loss, task.r1, task.clip
 
     def losses(
         self, x: Tensor, y: Tensor, sample: None, *, train: bool = True
     ) -> tuple[Tensor, Tensor]:
-        """Generator's and discriminator's loss."""
+        """Return the losses of generator and discriminator, each of shape (runs,).
+
+        Args:
+            x: the generator's point, shape (runs, 1).
+            y: the discriminator's slope, shape (runs, 1).
+            sample: no minibatch.
+            train: no effect.
+        """
         t = (x * y)[:, 0]
         if self._loss == "wasserstein":
             f = t
@@ -112,12 +97,6 @@ class DiracGame(Game):
             f = f - self._r1 / 2 * (y * y)[:, 0]
         return (softplus(t) if self._loss == "nonsaturating" else f), -f
 
-    def project(self, z: Tensor) -> Tensor:
-        """y within the clip."""
-        if not self._clip:
-            return z
-        return torch.cat((z[:, :1], z[:, 1:].clamp(-self._clip, self._clip)), dim=1)
-
-    def distance(self, z: Tensor, concept: str) -> Tensor:
-        """Distance to (0, 0)."""
-        return z.norm(dim=1)
+    def project(self, z: Float[Tensor, "runs 2"]) -> Float[Tensor, "runs 2"]:
+        """Clip y to the largest absolute value allowed."""
+        return clip_y(z, 1, self._clip)

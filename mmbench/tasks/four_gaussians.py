@@ -1,4 +1,4 @@
-"""Four Gaussians: a ring of four modes, which simultaneous training cycles between."""
+"""A GAN on a ring of four modes, between which simultaneous training cycles."""
 
 import math
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, NonNegative, Positive
-from mmbench.core.game import Game
 from mmbench.core.literature import MANGOUBI_2020
 from mmbench.core.placement import Placement
-from mmbench.tasks._gan import GANGame, Loss, Regulariser
-from mmbench.tasks._networks import MLP
-from mmbench.tasks.base import Target, Task
+from mmbench.tasks._gan import GANGame, GANTask, Loss, Regulariser, is_zero_sum
+from mmbench.tasks._layers import Initialisation
+from mmbench.tasks._networks import mlp
+from mmbench.tasks.base import Target
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class FourGaussians(Task):
+class FourGaussians(GANTask):
     """Four Gaussians: a GAN on a mixture of four narrow modes on the unit circle.
 
         modes (0, 1), (1, 0), (0, −1), (−1, 0), each with standard deviation 0.01
@@ -28,16 +28,16 @@ class FourGaussians(Task):
     Both players are perceptrons with two hidden layers; the defaults are the authors'.
 
     Args:
-        weights: of the modes: "released" is 2/5, 1/5, 1/5, 1/5, which the authors' code
-            draws (its five angles hold the first mode twice); "uniform" is 1/4 each,
-            which their text describes.
+        weights: weights of the modes: "released" is 2/5, 1/5, 1/5, 1/5, as in the
+            authors' code (its five angles hold the first mode twice); "uniform" is 1/4
+            each, as in their text.
         loss: "saturating" (the authors' and zero-sum), "nonsaturating" or
             "wasserstein".
         hidden: width of each hidden layer.
         noise: length of the generator's input.
         batch: real points in a minibatch, and as many generated ones.
         clip: largest absolute weight of the discriminator; 0 leaves it free.
-        gain: of the orthogonal first weights.
+        gain: factor of the orthogonal initial weights.
 
     Source: Mangoubi, Sachdeva and Vishnoi 2020, and their notebook.
     """
@@ -54,48 +54,56 @@ class FourGaussians(Task):
 
     @property
     def gives(self) -> frozenset[Capability]:
-        """What the game gives beyond its losses."""
-        zero_sum = self.loss != "nonsaturating"
+        """The capabilities of the game beyond its losses."""
+        zero_sum = is_zero_sum(self.loss, Regulariser())
         given = {Capability.SAMPLES, Capability.MODES}
         return frozenset(given | ({Capability.ZERO_SUM} if zero_sum else set()))
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Words of the metrics measured when none are chosen."""
+        """The specs of the metrics measured when none are chosen."""
         return ("mode_coverage", "sliced_wasserstein", "forgetting[of=modes]")
 
     @property
     def target(self) -> Target:
-        """What counts as reached."""
-        # All four modes, and not in passing: a diffuse cloud also touches four.
+        """The bounds that a run must reach."""
+        # Most samples must lie near a mode, because a diffuse cloud touches all four.
         return Target("mode_coverage", at_least=(("modes", 4), ("near_mode", 0.7)))
 
     @property
     def width(self) -> int:
-        """Runs computed side by side on a CPU."""
+        """The number of runs computed side by side on a CPU."""
         return 8 if self.hidden >= 128 else 16
 
     def build(self, placement: Placement) -> "FourGaussiansGame":
-        """The game, on a device."""
+        """Build the game."""
         return FourGaussiansGame(self, placement)
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
-        """Where one run starts: orthogonal weights, zero biases."""
-        assert isinstance(game, FourGaussiansGame)
-        players = (game.generator, game.discriminator)
-        parts = [one.start(generator, "orthogonal", self.gain) for one in players]
-        return torch.cat(parts).to(game.dtype)
+    @property
+    def initialisation(self) -> Initialisation:
+        """Orthogonal weights times the gain, and zero biases."""
+        return Initialisation(linear="orthogonal", bias="zero", gain=self.gain)
 
 
 class FourGaussiansGame(GANGame):
-    """The GAN on points of the plane."""
+    """The GAN on points of the plane.
+
+    Attributes:
+        modes: mean of each Gaussian, shape (4, 2), on the CPU.
+        mode_weights: share of the data of each, shape (4,), on the CPU.
+        deviation: standard deviation of each Gaussian along each axis.
+
+    Args:
+        task: description of the game.
+        placement: device and dtype of the tensors.
+    """
 
     deviation = 0.01
 
     def __init__(self, task: FourGaussians, placement: Placement) -> None:
         super().__init__(
-            MLP((task.noise, task.hidden, task.hidden, 2)),
-            MLP((2, task.hidden, task.hidden, 1)),
+            mlp((task.noise, task.hidden, task.hidden, 2)),
+            mlp((2, task.hidden, task.hidden, 1)),
             task.loss,
             task.batch,
             Regulariser(clip=task.clip),
@@ -106,8 +114,10 @@ class FourGaussiansGame(GANGame):
         angles = torch.arange(4) * (math.pi / 2)
         self.modes = torch.stack((angles.sin(), angles.cos()), dim=1)
 
-    def draw_real(self, generator: torch.Generator, count: int) -> Tensor:
-        """Draw minibatches of points of the plane."""
+    def draw_real(
+        self, generator: torch.Generator, count: int
+    ) -> Float[Tensor, "count batch 2"]:
+        """Draw minibatches of real points of one run, on the CPU."""
         total = count * self.batch_size
         which = torch.multinomial(
             self.mode_weights, total, replacement=True, generator=generator
@@ -116,6 +126,8 @@ class FourGaussiansGame(GANGame):
         points = self.modes[which] + self.deviation * noise
         return points.view(count, self.batch_size, 2).to(self.dtype)
 
-    def sheet(self, z: Tensor, seeds: tuple[int, ...]) -> Tensor:
-        """The authors' scatter plot: 512 points of each run."""
+    def sheet(
+        self, z: Float[Tensor, "runs dim"], seeds: tuple[int, ...]
+    ) -> Float[Tensor, "runs 512 2"]:
+        """Return the 512 points of each run that the authors' scatter plot shows."""
         return self.generate(z, 512, seeds)

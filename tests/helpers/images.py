@@ -65,14 +65,14 @@ def fake_cifar10(
     for split, count in (("train", train), ("test", test)):
         pixels, labels = blobs(count, seed=count)
         records = torch.cat((labels[:, None].to(torch.uint8), pixels.flatten(1)), 1)
-        known = _cifar10_data._PARTS[split]
+        known = _cifar10_data._FILES[split]
         parts = []
         for part, rows in zip(known, records.chunk(len(known)), strict=True):
             written = rows.numpy().tobytes()
             (folder / part.name).write_bytes(written)
             digest = hashlib.sha256(written).hexdigest()
             parts.append(DataFile(part.name, len(written), digest, len(rows)))
-        monkeypatch.setitem(_cifar10_data._PARTS, split, tuple(parts))
+        monkeypatch.setitem(_cifar10_data._FILES, split, tuple(parts))
     monkeypatch.setenv(DATA_VARIABLE, str(folder.parent))
     return folder.parent
 

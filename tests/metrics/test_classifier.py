@@ -17,7 +17,7 @@ from mmbench.metrics._classifier import (
     weights_path,
 )
 from mmbench.metrics._classifier_training import draw_noise
-from mmbench.tasks._digit_data import digits_split, mnist, scaled
+from mmbench.tasks._digit_data import digits_split, mnist, scale_pixels
 
 MNIST_FILE = "t10k-images-idx3-ubyte.gz"
 
@@ -25,7 +25,7 @@ MNIST_FILE = "t10k-images-idx3-ubyte.gz"
 def held_out(dataset):
     """Return test images from -1 to 1 and their labels."""
     pixels, labels = digits_split().test if dataset == "digits" else mnist("test")
-    return scaled(pixels, CONFIGS[dataset].top), labels
+    return scale_pixels(pixels, CONFIGS[dataset].top), labels
 
 
 def has_mnist():

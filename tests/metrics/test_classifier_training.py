@@ -9,13 +9,13 @@ from mmbench.metrics._classifier import (
     read,
 )
 from mmbench.metrics._classifier_training import augment, train
-from mmbench.tasks._digit_data import digits_split, mnist, scaled
+from mmbench.tasks._digit_data import digits_split, mnist, scale_pixels
 
 
 def held_out(dataset):
     """Return test images from -1 to 1 and their labels."""
     pixels, labels = digits_split().test if dataset == "digits" else mnist("test")
-    return scaled(pixels, CONFIGS[dataset].top), labels
+    return scale_pixels(pixels, CONFIGS[dataset].top), labels
 
 
 def test_training_writes_what_it_reports(tmp_path):

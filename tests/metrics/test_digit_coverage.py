@@ -11,7 +11,7 @@ from mmbench.core.streams import generator
 from mmbench.metrics import digit_coverage
 from mmbench.metrics.base import Point
 from mmbench.metrics.digit_coverage import DigitCoverage
-from mmbench.tasks._digit_data import DIGITS_TOP, digits, scaled
+from mmbench.tasks._digit_data import DIGITS_TOP, digits, scale_pixels
 from mmbench.tasks.digits01 import Digits01
 
 ZERO, ONE, EIGHT, DOUBT = (0, 0.95), (1, 0.95), (8, 0.99), (0, 0.5)
@@ -155,7 +155,7 @@ def test_runs_are_scored_separately():
 def test_a_perfect_sampler_is_nearly_perfect():
     """The data have both digits, and the junk and distance in the docstring."""
     pixels, labels = digits().of_classes((0, 1))
-    images = scaled(pixels, DIGITS_TOP)
+    images = scale_pixels(pixels, DIGITS_TOP)
     of_one_class = images[labels == 1][:170], images[labels == 0][:170]
     columns = measure(images[None])
     assert columns["both_digits"] == [1]

@@ -132,8 +132,9 @@ def test_batches_do_not_change_outputs(monkeypatch):
 
 def test_generated_images_are_computed_once_a_record(image_counts):
     """Metrics at one record share outputs; another record or count has its own."""
-    game = Digits01(hidden=8).build(Placement())
-    z = game.glorot_start(generator(0, "start")).expand(2, -1)
+    task = Digits01(hidden=8)
+    game = task.build(Placement())
+    z = task.start(game, generator(0, "start")).expand(2, -1)
     point = Point(game, z, (0, 1))
     first = outputs_for_generated(point, "digitscnn", 30)
     assert outputs_for_generated(point, "digitscnn", 30) is first

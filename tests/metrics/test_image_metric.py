@@ -118,7 +118,7 @@ def test_real_images_as_generated_ones_score_best():
     game = Album(real[None], real, real)
 
     def value(words):
-        ((score,),) = measure(spec, game).values()
+        ((score,),) = measure(words, game).values()
         return score
 
     assert value("frechet_distance[features=digitscnn,count=60]") < 1e-6
@@ -278,8 +278,9 @@ def test_inconsistent_counts_are_refused():
 
 def test_metrics_of_small_digits():
     """An untrained generator is far from the data; the two splits are near."""
-    game = Digits01(hidden=8).build(Placement())
-    z = game.glorot_start(generator(0, "start"))[None]
+    task = Digits01(hidden=8)
+    game = task.build(Placement())
+    z = task.start(game, generator(0, "start"))[None]
     point = Point(game, z, (0,))
     for metric in ("frechet_distance", "kernel_distance"):
         built = METRICS.build(f"{metric}[features=digitscnn,count=100]")

@@ -34,7 +34,7 @@ def test_instances_differ_and_repeat() -> None:
 def test_a_shared_product_ignores_other_runs_and_order(
     dim: int, dtype: torch.dtype
 ) -> None:
-    """To the bit, among as many runs: where a run stands, and who the others are."""
+    """The bits of a run depend neither on its position nor on the other runs."""
     task = TASKS.build(f"bilinear[dim={dim},smallest=0.1]")
     seeds = tuple(range(task.width))
     oracle_of = lambda: Oracle(

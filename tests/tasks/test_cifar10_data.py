@@ -10,7 +10,7 @@ from images import blobs, fake_cifar10, has_cifar10
 
 from mmbench.core.errors import DataError, UnknownNameError
 from mmbench.tasks import _cifar10_data, _data_files
-from mmbench.tasks._cifar10_data import CLASSES, cifar10, cifar10_split, member
+from mmbench.tasks._cifar10_data import CLASSES, cifar10, cifar10_split, read_member
 from mmbench.tasks._data_files import DATA_VARIABLE
 
 TRAIN, TEST = 20, 10
@@ -47,8 +47,8 @@ def offline(monkeypatch, cache):
     return asked
 
 
-def packed(path, entries):
-    """A gzipped tar of pairs: what an entry says of itself, and its bytes."""
+def write_archive(path, entries):
+    """Write a gzipped tar of entries, each given by its attributes and its bytes."""
     with tarfile.open(path, "w:gz") as archive:
         for changes, content in entries:
             entry = tarfile.TarInfo()
@@ -59,10 +59,10 @@ def packed(path, entries):
     return path
 
 
-def whole(files, path):
-    """An archive of all six files."""
+def write_complete_archive(files, path):
+    """Write an archive of all six files."""
     names = [*NAMES, "test_batch.bin"]
-    return packed(
+    return write_archive(
         path,
         [
             ({"name": f"{FOLDER}/{name}"}, (files / FOLDER / name).read_bytes())
@@ -90,7 +90,7 @@ def test_a_record_is_a_label_then_red_green_and_blue(tmp_path, monkeypatch):
     (tmp_path / "test_batch.bin").write_bytes(record)
     digest = _cifar10_data.hashlib.sha256(record).hexdigest()
     part = _data_files.DataFile("test_batch.bin", 3073, digest, 1)
-    monkeypatch.setitem(_cifar10_data._PARTS, "test", (part,))
+    monkeypatch.setitem(_cifar10_data._FILES, "test", (part,))
     pixels, labels = cifar10("test", tmp_path)
     assert labels.tolist() == [7]
     assert CLASSES[7] == "horse"
@@ -109,7 +109,7 @@ def test_the_environment_names_the_folder(files, offline, monkeypatch):
 
 
 def test_a_truncated_file_is_refused(files):
-    """The sentence names the file and how many bytes were got."""
+    """The message names the file and the number of bytes in it."""
     path = files / FOLDER / NAMES[2]
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(DataError, match=rf"{NAMES[2]} must be CIFAR10's .* got 20 byt"):
@@ -126,8 +126,8 @@ def test_a_flipped_bit_is_refused(files):
         cifar10("test", files)
 
 
-def test_a_missing_file_is_not_fetched_behind_ones_back(files, offline):
-    """An explicit folder must have the files; the sentence says what would do."""
+def test_a_file_missing_from_a_given_folder_is_not_downloaded(files, offline):
+    """An explicit folder must have the files; the message names the remedy."""
     (files / FOLDER / NAMES[1]).unlink()
     with pytest.raises(DataError, match=rf"{NAMES[1]} of CIFAR10 must lie in .* Set M"):
         cifar10("train", files)
@@ -140,7 +140,7 @@ def test_an_unknown_split_is_refused():
         cifar10("tset")
 
 
-def test_without_a_network_the_sentence_says_what_would_do(files, offline):
+def test_without_a_network_the_message_names_the_remedy(files, offline):
     """The reason is given, and the remedy named."""
     with pytest.raises(DataError, match=r"no route to host.* Set MMBENCH_DATA or"):
         cifar10("test")
@@ -153,8 +153,8 @@ def test_without_a_network_the_sentence_says_what_would_do(files, offline):
 def test_the_archive_is_fetched_once_and_its_files_are_kept(
     files, cache, monkeypatch, tmp_path
 ):
-    """The first call downloads; the second reads the cache; a spoilt copy is mended."""
-    archive = whole(files, tmp_path / "archive.tar.gz")
+    """The first call downloads, the second reads the cache; a bad copy is replaced."""
+    archive = write_complete_archive(files, tmp_path / "archive.tar.gz")
     asked = []
 
     def retrieve(url, *, known_hash, fname, path, **_):
@@ -176,14 +176,14 @@ def test_the_archive_is_fetched_once_and_its_files_are_kept(
     assert len(asked) == 1
     kept = cache / FOLDER / "test_batch.bin"
     assert [path for path in cache.rglob("*") if path.is_file()] == [kept]
-    kept.write_bytes(b"spoilt")
+    kept.write_bytes(b"damaged")
     assert torch.equal(cifar10("test").pixels, expected.pixels)
     assert len(asked) == 2
 
 
-def test_a_cache_that_cannot_be_written_is_told(files, cache, monkeypatch, tmp_path):
-    """A file in the place of the folder ends in one sentence."""
-    archive = whole(files, tmp_path / "archive.tar.gz")
+def test_an_unwritable_cache_is_reported(files, cache, monkeypatch, tmp_path):
+    """A file in place of the folder gives a clear message."""
+    archive = write_complete_archive(files, tmp_path / "archive.tar.gz")
     monkeypatch.setattr(_data_files.pooch, "retrieve", lambda *_, **__: str(archive))
     cache.mkdir()
     (cache / FOLDER).write_bytes(b"")
@@ -240,22 +240,22 @@ MALICIOUS = {
 def test_a_malicious_archive_is_refused(files, tmp_path, kind):
     """Only a regular file of that name, size and content is read; none is written."""
     entries, got = MALICIOUS[kind]
-    part = _cifar10_data._PARTS["test"][0]
+    part = _cifar10_data._FILES["test"][0]
     right = (files / RIGHT).read_bytes()
     room = tmp_path / "room"
     room.mkdir()
-    archive = packed(room / "archive.tar.gz", entries(right))
+    archive = write_archive(room / "archive.tar.gz", entries(right))
     before = set(tmp_path.rglob("*"))
     with pytest.raises(DataError, match=rf"archive\.tar\.gz must have .*{got}"):
-        member(archive, part)
+        read_member(archive, part)
     assert set(tmp_path.rglob("*")) == before
 
 
 def test_a_right_archive_is_read(files, tmp_path):
-    """The control: the same call takes what is right."""
-    archive = whole(files, tmp_path / "archive.tar.gz")
-    part = _cifar10_data._PARTS["test"][0]
-    assert member(archive, part) == (files / RIGHT).read_bytes()
+    """The same call accepts a valid archive."""
+    archive = write_complete_archive(files, tmp_path / "archive.tar.gz")
+    part = _cifar10_data._FILES["test"][0]
+    assert read_member(archive, part) == (files / RIGHT).read_bytes()
 
 
 DAMAGED = {
@@ -269,11 +269,11 @@ DAMAGED = {
 
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_a_damaged_archive_is_refused(files, tmp_path, kind):
-    """Whatever is no gzipped tar ends in one sentence that names it."""
-    archive = whole(files, tmp_path / "archive.tar.gz")
+    """A file that is no gzipped tar gives a message that names it."""
+    archive = write_complete_archive(files, tmp_path / "archive.tar.gz")
     archive.write_bytes(DAMAGED[kind](archive.read_bytes()))
     with pytest.raises(DataError, match=r"archive\.tar\.gz must be a complete gzipped"):
-        member(archive, _cifar10_data._PARTS["test"][0])
+        read_member(archive, _cifar10_data._FILES["test"][0])
 
 
 # ---- the real files ----

@@ -1,4 +1,4 @@
-"""Data files: what is found, what is refused, and in which words."""
+"""Data files of digits: finding them, refusing bad ones, and the messages."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ from mmbench.tasks._digit_data import (
     mnist,
     mnist_split,
     read_idx,
-    scaled,
+    scale_pixels,
 )
 
 COUNT = 3
@@ -81,7 +81,7 @@ def test_the_environment_names_the_folder(files, offline, monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_truncated_file_is_refused(files, name):
-    """The sentence names the file and how many bytes were got."""
+    """The message names the file and the number of bytes in it."""
     path = files / "mnist" / name
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(DataError, match=rf"{name} must .* got 20 bytes"):
@@ -98,8 +98,8 @@ def test_a_flipped_bit_is_refused(files):
         mnist("train", files)
 
 
-def test_a_missing_file_is_not_fetched_behind_ones_back(files, offline):
-    """An explicit folder must have the files; the sentence says what would do."""
+def test_a_file_missing_from_a_given_folder_is_not_downloaded(files, offline):
+    """An explicit folder must have the files; the message names the remedy."""
     (files / "mnist" / NAMES[1]).unlink()
     with pytest.raises(DataError, match=rf"{NAMES[1]} of MNIST must lie in .* Set MM"):
         mnist("train", files)
@@ -116,7 +116,7 @@ def test_a_folder_in_the_place_of_a_file_is_refused(files):
 
 
 def test_a_dangling_link_is_refused(files, offline):
-    """A link to nowhere is an error, not a reason to look elsewhere."""
+    """A dangling link is an error and does not start a download."""
     path = files / "mnist" / NAMES[0]
     path.unlink()
     path.symlink_to(files / "nowhere")
@@ -152,7 +152,7 @@ def test_the_second_mirror_answers_when_the_first_fails(files, monkeypatch):
 
 
 @pytest.mark.parametrize("variable", [None, "nothing here"])
-def test_without_a_network_the_sentence_says_what_would_do(
+def test_without_a_network_the_message_names_the_remedy(
     offline, monkeypatch, tmp_path, variable
 ):
     """All mirrors are tried, their reasons given, and the remedy named."""
@@ -184,7 +184,7 @@ WRONG = {
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_foreign_file_is_refused(tmp_path, kind):
-    """Whatever is no idx file of that shape ends in one sentence that names it."""
+    """A file that is no idx file of that shape gives a message that names it."""
     path = tmp_path / "foreign.gz"
     path.write_bytes(WRONG[kind])
     with pytest.raises(DataError, match=r"foreign\.gz must .* got"):
@@ -192,7 +192,7 @@ def test_a_foreign_file_is_refused(tmp_path, kind):
 
 
 def test_a_right_file_is_read(tmp_path):
-    """The control: the same call takes what is right."""
+    """The same call accepts a valid file."""
     path = tmp_path / "right.gz"
     path.write_bytes(gzip.compress(idx((COUNT, 28, 28))))
     assert read_idx(path, (COUNT, 28, 28)).shape == (COUNT, 28, 28)
@@ -231,12 +231,12 @@ def test_classes_are_picked_in_order():
 
 @pytest.mark.parametrize(("top", "middle"), [(16, 8), (255, 51)])
 def test_pixels_are_scaled_to_plus_and_minus_one(top, middle):
-    """Paper is -1, ink is 1, in the dtype asked for."""
+    """The background is -1 and ink is 1, in the dtype asked for."""
     pixels = torch.tensor([0, middle, top], dtype=torch.uint8)
-    scale = scaled(pixels, top, torch.float64)
+    scale = scale_pixels(pixels, top, torch.float64)
     assert scale.dtype == torch.float64
     assert scale.tolist() == pytest.approx([-1, 2 * middle / top - 1, 1])
-    assert scaled(pixels, top).dtype == torch.float32
+    assert scale_pixels(pixels, top).dtype == torch.float32
 
 
 def has_mnist():

@@ -33,7 +33,7 @@ def test_data_follow_the_mixture(weights: str) -> None:
 
 
 def test_samples_depend_on_the_seed_alone() -> None:
-    """The generator's noise is the same at each record, whoever is beside."""
+    """The generator's noise is the same at each record and for any other runs."""
     oracle, z = begin(TASKS.build("four_gaussians[hidden=8,noise=4,batch=16]"))
     game = oracle._game
     every = game.generate(z, 50, SEEDS)

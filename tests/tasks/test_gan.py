@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch_modules import torch_modules
+from torch_modules import torch_mlp
 
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
@@ -22,7 +22,7 @@ from mmbench.tasks._layers import (
     Reshape,
     Tanh,
 )
-from mmbench.tasks._networks import MLP, Network
+from mmbench.tasks._networks import Network, mlp
 from mmbench.testing.tools import PLACEMENT, SEEDS, begin
 
 NOISE, BATCH = 3, 6
@@ -47,23 +47,23 @@ class Images(GANGame):
 
 
 def game(loss: Any = "wasserstein", normalised: bool = False, **options: Any) -> Images:
-    """The game with these options of its regulariser."""
+    """Return the game with these options of its regulariser."""
     discriminator = Network(SHAPE, JUDGE, normalised)
     regulariser = Regulariser(**options)
     return Images(GENERATOR, discriminator, loss, BATCH, regulariser, PLACEMENT)
 
 
-def begun(one: Images) -> tuple[Oracle, Tensor]:
-    """An oracle with its first minibatch, and points for three runs."""
+def begin_game(built: Images) -> tuple[Oracle, Tensor]:
+    """Return an oracle with its first minibatch, and points for three runs."""
     random = torch.Generator().manual_seed(5)
-    z = torch.randn(len(SEEDS), one.dim, generator=random, dtype=PLACEMENT.dtype)
-    oracle = Oracle(OracleState(one, SEEDS, memory=one.memory(z)))
+    z = torch.randn(len(SEEDS), built.dim, generator=random, dtype=PLACEMENT.dtype)
+    oracle = Oracle(OracleState(built, SEEDS, memory=built.memory(z)))
     oracle.resample()
     return oracle, z
 
 
 def judge(y: Tensor, images: Tensor) -> Tensor:
-    """The discriminator of one run, in torch's functions."""
+    """Compute the discriminator of one run by torch's functions."""
     tensors = {k: t[0] for k, t in DISCRIMINATOR.layout.split(y[None]).items()}
     h = nn.functional.conv2d(images, tensors["0.weight"], tensors["0.bias"])
     h = h.tanh().flatten(1)
@@ -71,7 +71,7 @@ def judge(y: Tensor, images: Tensor) -> Tensor:
 
 
 def fake(x: Tensor, noise: Tensor) -> Tensor:
-    """The generator of one run, in torch's functions."""
+    """Compute the generator of one run by torch's functions."""
     tensors = {k: t[0] for k, t in GENERATOR.layout.split(x[None]).items()}
     h = noise @ tensors["0.weight"] + tensors["0.bias"]
     h = nn.functional.batch_norm(
@@ -81,7 +81,7 @@ def fake(x: Tensor, noise: Tensor) -> Tensor:
 
 
 def penalty(y: Tensor, real: Tensor, made: Tensor, shares: Tensor) -> Tensor:
-    """E (‖∂D(s)/∂s‖ − 1)² of one run, image by image."""
+    """Compute E (‖∂D(s)/∂s‖ − 1)² of one run, image by image."""
     terms = []
     for one, other, share in zip(real, made, shares, strict=True):
         mixture = share * one + (1 - share) * other
@@ -95,7 +95,7 @@ def penalty(y: Tensor, real: Tensor, made: Tensor, shares: Tensor) -> Tensor:
 
 
 def losses_of(z: Tensor, run: int, oracle: Oracle, shared: bool, l2: float = 0) -> Any:
-    """Wasserstein losses of one run with a penalty of weight 10, as functions of z."""
+    """Compute the Wasserstein losses of one run with a penalty of weight 10."""
     sample, dim_x = oracle._state.sample, oracle.dim_x
     x, y = z[:dim_x], z[dim_x:]
     made, real = fake(x, sample.noise[run]), sample.real[run]
@@ -109,9 +109,9 @@ def losses_of(z: Tensor, run: int, oracle: Oracle, shared: bool, l2: float = 0) 
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("between", ["uniform", "normal"])
 def test_penalty_is_that_of_its_paper(shared: bool, between: Any) -> None:
-    """Losses inside no_grad, and both gradients, against one image at a time."""
+    """Losses and both gradients agree with those of one image at a time."""
     built = game(penalty=10.0, shared=shared, between=between, l2=0.01)
-    oracle, z = begun(built)
+    oracle, z = begin_game(built)
     loss_x, loss_y = oracle.losses(z)
     assert not loss_x.requires_grad
     assert not loss_y.requires_grad
@@ -130,9 +130,9 @@ def test_penalty_is_that_of_its_paper(shared: bool, between: Any) -> None:
 
 
 def test_shared_penalty_reaches_the_generator() -> None:
-    """With it the generator's gradient is another one; without it, the plain one."""
+    """Only a shared penalty changes the generator's gradient."""
     plain, without, with_it = (
-        begun(game(**options))
+        begin_game(game(**options))
         for options in ({}, {"penalty": 10.0, "shared": False}, {"penalty": 10.0})
     )
     gradients = [oracle.grad_x(z) for oracle, z in (plain, without, with_it)]
@@ -144,14 +144,14 @@ def test_shared_penalty_reaches_the_generator() -> None:
 def test_hessian_products_go_through_the_penalty(loss: Any) -> None:
     """Products of the penalised game agree with differences of its field."""
     built = game(loss, penalty=10.0)
-    oracle, z = begun(built)
+    oracle, z = begin_game(built)
     random = torch.Generator().manual_seed(1)
     v = torch.randn(z.shape, generator=random, dtype=z.dtype)
     at, (v_x, v_y) = oracle.linearise(z), oracle.split(v)
     # The derivative of the field along v, by its reverse passes: u·(Jv) = v·(Jᵀu).
     u = torch.randn(z.shape, generator=random, dtype=z.dtype)
     u_x, u_y = oracle.split(u)
-    told = sum(
+    products = sum(
         (part * w).sum(1)
         for passes in (at.through_x(u_x), at.through_y(u_y))
         for part, w in zip(passes, (v_x, v_y), strict=True)
@@ -160,13 +160,13 @@ def test_hessian_products_go_through_the_penalty(loss: Any) -> None:
     for step in (1e-6, 1e-7):  # a kink may lie within one of them
         ahead, behind = (oracle.field(z + s * v) for s in (step, -step))
         slope = (u * (ahead - behind)).sum(1) / (2 * step)
-        off.append((slope - told).abs() / (1 + told.abs()))
+        off.append((slope - products).abs() / (1 + products.abs()))
     assert torch.stack(off).amin(0).max() < 1e-5
 
 
 def test_l2_is_the_sum_of_squares() -> None:
     """λ Σ y², no ½, in both players' losses; the gradient is 2λy longer."""
-    (plain, z), (damped, _) = begun(game()), begun(game(l2=0.3))
+    (plain, z), (damped, _) = begin_game(game()), begin_game(game(l2=0.3))
     squares = 0.3 * (plain.split(z)[1] ** 2).sum(1)
     for sign, one, other in zip(
         (-1, 1), damped.losses(z), plain.losses(z), strict=True
@@ -190,16 +190,16 @@ def test_l2_is_the_sum_of_squares() -> None:
         ("nonsaturating", {"penalty": 10.0}, False),
     ],
 )
-def test_zero_sum_is_told_and_true(loss: Any, options: dict, zero_sum: bool) -> None:
+def test_zero_sum_flag_is_right(loss: Any, options: dict, zero_sum: bool) -> None:
     """The flag says whether both losses add up to zero, and they do or do not."""
     built = game(loss, **options)
-    oracle, z = begun(built)
+    oracle, z = begin_game(built)
     assert built.zero_sum is is_zero_sum(loss, Regulariser(**options)) is zero_sum
     loss_x, loss_y = oracle.losses(z)
     assert torch.allclose(loss_x, -loss_y) is zero_sum
 
 
-def test_shares_follow_their_law() -> None:
+def test_shares_follow_their_distribution() -> None:
     """Uniform or normal, one for each image; none are drawn without a penalty."""
     drawn = {
         law: game(penalty=1.0, between=law).draw(generator(0, "data"), 500).shares
@@ -229,7 +229,7 @@ def test_penalised_minibatches_are_paired() -> None:
 def test_memory_is_what_losses_divide_by() -> None:
     """One power iteration an advance; losses use the vectors remembered."""
     built = game(normalised=True)
-    oracle, z = begun(built)
+    oracle, z = begin_game(built)
     assert [one.shape[1] for one in oracle._state.memory] == [4, 8, 16, 1]
     before, stale = oracle._state.memory, oracle.losses(z)
     oracle._state.advance(z)
@@ -262,9 +262,9 @@ def test_memory_is_what_losses_divide_by() -> None:
 
 
 def test_memory_of_dead_runs_is_frozen() -> None:
-    """Vectors of runs that have ended stay; the others' go on."""
+    """The vectors of runs that have ended stay; those of the other runs change."""
     built = game(normalised=True)
-    oracle, z = begun(built)
+    oracle, z = begin_game(built)
     before = oracle._state.memory
     oracle._state.end_runs(torch.tensor([True, False, True]))
     oracle._state.advance(z + 1)
@@ -274,26 +274,26 @@ def test_memory_of_dead_runs_is_frozen() -> None:
             assert same == [False, True, False]
 
 
-def test_plain_discriminators_remember_nothing() -> None:
-    """Neither a perceptron nor a network that divides by nothing."""
+def test_discriminators_without_normalisation_have_no_memory() -> None:
+    """Neither a perceptron nor a convolutional network has a memory."""
     z = torch.zeros(3, game().dim, dtype=PLACEMENT.dtype)
     assert game().memory(z) == ()
-    players = MLP((2, 4, 2)), MLP((2, 4, 1))
+    players = mlp((2, 4, 2)), mlp((2, 4, 1))
     flat = Images(*players, "wasserstein", 4, Regulariser(), PLACEMENT)
     assert flat.memory(torch.zeros(3, flat.dim, dtype=PLACEMENT.dtype)) == ()
 
 
-# ---- looking at the players ----
+# ---- evaluation of the players ----
 
 
 @pytest.mark.parametrize("count", [1, 7, 65, 101])
-def test_a_sample_does_not_depend_on_the_others(
+def test_a_sample_does_not_depend_on_other_samples(
     count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How many are asked for, and which runs are beside, changes none of them."""
+    """Neither the number of samples nor the other runs change a sample."""
     monkeypatch.setattr(_gan, "POPULATION", 64)
     built = game()
-    _, z = begun(built)
+    _, z = begin_game(built)
     many = built.generate(z, 200, SEEDS)
     assert many.shape == (len(SEEDS), 200, *SHAPE)
     few = built.generate(z, count, SEEDS)
@@ -303,9 +303,9 @@ def test_a_sample_does_not_depend_on_the_others(
 
 
 @pytest.mark.parametrize("count", [1, 5, 30])
-def test_samples_of_a_perceptron_begin_alike(count: int) -> None:
-    """The first samples are the same whatever their number."""
-    players = MLP((3, 4, 2)), MLP((2, 4, 1))
+def test_samples_of_a_perceptron_do_not_depend_on_their_number(count: int) -> None:
+    """The first samples are the same for every number of samples."""
+    players = mlp((3, 4, 2)), mlp((2, 4, 1))
     flat = Images(*players, "wasserstein", 4, Regulariser(), PLACEMENT)
     z = torch.ones(2, flat.dim, dtype=PLACEMENT.dtype)
     few, many = (flat.generate(z, one, (0, 1)) for one in (count, 50))
@@ -315,7 +315,7 @@ def test_samples_of_a_perceptron_begin_alike(count: int) -> None:
 def test_samples_are_normalised_by_the_population() -> None:
     """Statistics are those of all noise, to the accuracy of a thousand draws."""
     built = game()
-    _, z = begun(built)
+    _, z = begin_game(built)
     x = z[:, : built.dim_x]
     random = torch.Generator().manual_seed(9)
     noise = torch.randn(1, 50_000, NOISE, generator=random, dtype=PLACEMENT.dtype)
@@ -331,10 +331,10 @@ def test_samples_are_normalised_by_the_population() -> None:
 def test_logits_are_the_discriminators(
     normalised: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of images of each run or of the same for all, in parts; flattened or not."""
+    """Images may be given for each run or for all runs, flattened or not."""
     monkeypatch.setattr(_gan, "POPULATION", 4)
     built = game(normalised=normalised)
-    _, z = begun(built)
+    _, z = begin_game(built)
     random = torch.Generator().manual_seed(2)
     images = torch.randn(3, 10, *SHAPE, generator=random, dtype=PLACEMENT.dtype)
     own, same = built.logits(z, images), built.logits(z, images[:1])
@@ -358,13 +358,12 @@ def test_losses_are_cross_entropies(game: str, loss: str) -> None:
     """Both players' losses, written with torch's cross-entropy on logits."""
     oracle, z = begin(TASKS.build(f"{game}[hidden=6,noise=3,batch=8,loss={loss}]"))
     oracle.resample()
+    size, slope = (2, 0.0) if game == "four_gaussians" else (64, 0.2)
     built, sample = oracle._game, oracle._state.sample
     loss_x, loss_y = oracle.losses(z, train=False)
     for run, (x, y) in enumerate(zip(*oracle.split(z), strict=True)):
-        make, judge = (
-            torch_modules(built.generator, x),
-            torch_modules(built.discriminator, y),
-        )
+        make = torch_mlp((3, 6, 6, size), x, slope=slope, squash=game == "digits01")
+        judge = torch_mlp((size, 6, 6, 1), y, slope=slope)
         fake = judge(make(sample.noise[run]))
         real = judge(built.unpack(sample.real)[run])
         ones, zeros = torch.ones_like(fake), torch.zeros_like(fake)

@@ -173,7 +173,7 @@ def test_image_networks_are_torchs(name: str, runs: int) -> None:
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_players_fit_each_other(name: str) -> None:
-    """What the generator makes is what the discriminator reads, to one logit."""
+    """The discriminator reads the generator's images and returns one logit."""
     generator_, discriminator = PAIRS[name][0](5, 2)
     assert generator_.output_shape == discriminator.input_shape
     assert generator_.input_shape == (5,)

@@ -66,13 +66,13 @@ each_case = pytest.mark.parametrize(("layer", "shape", "make"), CASES)
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:
-    """Standard normal numbers in double precision."""
+    """Draw standard normal numbers in double precision."""
     random = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=random, dtype=torch.float64)
 
 
-def applied(layer: Layer, flat: Tensor, signal: Tensor) -> Tensor:
-    """The layer on the parameters of a flat vector."""
+def apply(layer: Layer, flat: Tensor, signal: Tensor) -> Tensor:
+    """Apply the layer with the parameters of a flat vector."""
     tensors = Layout(layer.shapes).split(flat) if layer.shapes else {}
     if isinstance(layer, BatchNorm):
         return layer(tensors, signal, None)
@@ -80,7 +80,7 @@ def applied(layer: Layer, flat: Tensor, signal: Tensor) -> Tensor:
 
 
 def module_of(layer: Layer, make: Callable[[], nn.Module], flat: Tensor) -> Callable:
-    """Torch's module as a function of its parameters, which follow the flat vector."""
+    """Return torch's module as a function, with the parameters of a flat vector."""
     module = make().double()
     tensors = Layout(layer.shapes).split(flat[None]) if layer.shapes else {}
     named = {}
@@ -102,8 +102,8 @@ def test_layer_is_torchs(layer: Layer, shape: Shape, make: Callable, runs: int) 
     size = Layout(layer.shapes).size
     flat = numbers(runs, size, seed=1).requires_grad_()
     signal = numbers(runs, BATCH, *shape, seed=2).requires_grad_()
-    outputs = applied(layer, flat, signal)
-    assert outputs.shape == (runs, BATCH, *layer.after(shape))
+    outputs = apply(layer, flat, signal)
+    assert outputs.shape == (runs, BATCH, *layer.output_shape(shape))
     inputs = [flat, signal] if size else [signal]
     towards = [numbers(*one.shape, seed=5 + i) for i, one in enumerate(inputs)]
 
@@ -129,7 +129,7 @@ def test_layer_is_torchs(layer: Layer, shape: Shape, make: Callable, runs: int) 
 
 
 def test_folding_is_undone() -> None:
-    """Runs go into channels, run by run, and come back."""
+    """Folding puts runs into channels, run by run, and unfolding inverts it."""
     signal = numbers(3, BATCH, 2, 5, 5)
     folded = fold(signal)
     assert folded.shape == (BATCH, 6, 5, 5)
@@ -171,10 +171,10 @@ def test_dropout_multiplies_by_its_mask() -> None:
     signal, mask = numbers(2, BATCH, 3, 2, 2), numbers(2, BATCH, 12, seed=1)
     expected = (signal.flatten(2) * mask).view(signal.shape)
     assert torch.equal(Dropout(0.5)(signal, mask), expected)
-    assert Dropout(0.5).after((3, 2, 2)) == (3, 2, 2)
+    assert Dropout(0.5).output_shape((3, 2, 2)) == (3, 2, 2)
 
 
-# ---- first laws ----
+# ---- initial parameters ----
 
 MANY = 40  # draws of each first weight
 LARGE = [
@@ -190,8 +190,8 @@ LARGE = [
 ]
 
 
-def drawn(layer: Layer, first: Initialisation) -> dict[str, Tensor]:
-    """First parameters of many runs."""
+def draw_starts(layer: Layer, first: Initialisation) -> dict[str, Tensor]:
+    """Draw the initial parameters of many runs."""
     every = [
         layer.start(first, torch.Generator().manual_seed(seed)) for seed in range(MANY)
     ]
@@ -199,7 +199,7 @@ def drawn(layer: Layer, first: Initialisation) -> dict[str, Tensor]:
 
 
 def assert_uniform(values: Tensor, bound: float) -> None:
-    """Evenly spread between plus and minus the bound."""
+    """Check that values are spread evenly between plus and minus the bound."""
     assert 0.99 * bound < values.abs().max() <= bound
     assert values.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.03)
     # The mean of n values has a standard deviation of bound / √(3 n); five of them.
@@ -207,11 +207,11 @@ def assert_uniform(values: Tensor, bound: float) -> None:
 
 
 @pytest.mark.parametrize(("layer", "make"), LARGE)
-def test_first_law_of_torch(layer: Layer, make: Callable) -> None:
+def test_initialisation_of_torch(layer: Layer, make: Callable) -> None:
     """Weights and biases have the bounds and the spread of torch's own."""
     torch.manual_seed(0)
     modules = [make() for _ in range(MANY)]
-    ours = drawn(layer, Initialisation("torch", "torch", "torch"))
+    ours = draw_starts(layer, Initialisation("torch", "torch", "torch"))
     for name in ("weight", "bias"):
         theirs = torch.stack([getattr(one, name).detach() for one in modules])
         assert ours[name].numel() == theirs.numel()
@@ -234,10 +234,10 @@ def test_first_law_of_torch(layer: Layer, make: Callable) -> None:
         (Conv(8, 16, kernel=3), "he", math.sqrt(12 / (8 * 9 + 16 * 9))),
     ],
 )
-def test_other_uniform_laws(layer: Layer, law: str, bound: float) -> None:
+def test_other_uniform_initialisations(layer: Layer, law: str, bound: float) -> None:
     """Glorot's and He's bounds by their formulas; biases zero."""
     linear = "glorot" if law == "glorot" else "torch"
-    first = drawn(layer, Initialisation(linear, law, "zero"))
+    first = draw_starts(layer, Initialisation(linear, law, "zero"))
     assert_uniform(first["weight"], bound)
     assert not first["bias"].any()
 
@@ -246,15 +246,15 @@ def test_glorots_bound_is_torchs() -> None:
     """On the weight of a convolution, torch's initialiser has the same bound."""
     weight = torch.empty(16, 8, 4, 4)
     nn.init.xavier_uniform_(weight, generator=torch.Generator().manual_seed(0))
-    ours = drawn(LARGE[1][0], Initialisation("torch", "glorot", "zero"))["weight"]
+    ours = draw_starts(LARGE[1][0], Initialisation("torch", "glorot", "zero"))["weight"]
     most = weight.abs().max().item()
     assert ours.abs().max().item() == pytest.approx(most, rel=0.01)
 
 
 @pytest.mark.parametrize("layer", [case[0] for case in LARGE[1:]])
-def test_normal_law(layer: Layer) -> None:
+def test_normal_initialisation(layer: Layer) -> None:
     """A number is the standard deviation of convolutions; biases stay torch's."""
-    first = drawn(layer, Initialisation("torch", 0.02, "torch"))
+    first = draw_starts(layer, Initialisation("torch", 0.02, "torch"))
     weight = first["weight"]
     assert weight.std().item() == pytest.approx(0.02, rel=0.02)
     kurtosis = (weight / weight.std()).pow(4).mean().item()
@@ -265,7 +265,7 @@ def test_normal_law(layer: Layer) -> None:
 
 
 def test_normalisation_begins_with_the_identity() -> None:
-    """Scale 1 and shift 0, whatever the law."""
+    """Scale 1 and shift 0, for every initialisation."""
     first = BatchNorm(3).start(
         Initialisation("glorot", 0.02, "zero"), torch.Generator()
     )
@@ -275,7 +275,7 @@ def test_normalisation_begins_with_the_identity() -> None:
 
 @pytest.mark.parametrize("layer", [Rectifier(), Tanh(), MaxPool(), Dropout(0.5)])
 def test_layers_without_weights(layer: Layer) -> None:
-    """Nothing to start, no place on the flat vector."""
+    """There is nothing to draw and nothing on the flat vector."""
     assert layer.shapes == {}
     assert (
         layer.start(Initialisation("torch", "torch", "torch"), torch.Generator()) == {}

@@ -1,12 +1,13 @@
 """Networks against torch's own modules, one run at a time."""
 
 import math
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
-from torch_modules import torch_modules
+from torch_modules import torch_mlp
 
 from mmbench.core.streams import generator
 from mmbench.tasks import TASKS
@@ -20,49 +21,55 @@ from mmbench.tasks._layers import (
     Rectifier,
     Reshape,
 )
-from mmbench.tasks._networks import MLP, Network
+from mmbench.tasks._networks import Network, mlp
 from mmbench.testing.tools import PLACEMENT
 
 RUNS, BATCH = 3, 7
 
 
 @pytest.mark.parametrize(
-    "mlp",
+    ("widths", "options", "dropout"),
     [
-        MLP((3, 5, 2)),
-        MLP((3, 5, 4, 1), slope=0.2),
-        MLP((2, 9), squash=True),
-        MLP((3, 5, 4, 2), slope=0.2, squash=True, dropout=0.5, dropped=2),
+        ((3, 5, 2), {}, {}),
+        ((3, 5, 4, 1), {"slope": 0.2}, {}),
+        ((2, 9), {"squash": True}, {}),
+        (
+            (3, 5, 4, 2),
+            {"slope": 0.2, "squash": True},
+            {"dropout": 0.5, "dropped": 2},
+        ),
     ],
 )
-def test_network_is_torchs(mlp: MLP) -> None:
+def test_network_is_torchs(
+    widths: tuple[int, ...], options: dict, dropout: dict
+) -> None:
     """Each run's outputs are those of its own module; no masks, no dropout."""
     random = torch.Generator().manual_seed(2)
-    shape = (RUNS, mlp.layout.size)
+    network = mlp(widths, **options, **dropout)
+    shape = (RUNS, network.layout.size)
     flat = torch.randn(shape, generator=random, dtype=torch.float64)
-    inputs = torch.randn(
-        RUNS, BATCH, mlp.widths[0], generator=random, dtype=torch.float64
-    )
-    outputs = mlp(flat, inputs)
-    assert outputs.shape == (RUNS, BATCH, mlp.widths[-1])
+    inputs = torch.randn(RUNS, BATCH, widths[0], generator=random, dtype=torch.float64)
+    outputs = network(flat, inputs)
+    assert outputs.shape == (RUNS, BATCH, widths[-1])
     for run in range(RUNS):
-        expected = torch_modules(mlp, flat[run])(inputs[run])
+        expected = torch_mlp(widths, flat[run], **options)(inputs[run])
         torch.testing.assert_close(outputs[run], expected, rtol=1e-12, atol=1e-13)
 
 
 def test_masks_drop_units_of_the_hidden_layers() -> None:
     """A mask of zeros in the last dropped layer leaves the biases after it."""
-    mlp = MLP((3, 5, 4, 2), slope=0.2, dropout=0.5, dropped=2)
-    assert mlp.mask_width == 9
-    flat = torch.randn(1, mlp.layout.size, generator=torch.Generator().manual_seed(0))
+    network = mlp((3, 5, 4, 2), slope=0.2, dropout=0.5, dropped=2)
+    assert network.mask_width == 9
+    random = torch.Generator().manual_seed(0)
+    flat = torch.randn(1, network.layout.size, generator=random)
     inputs = torch.randn(1, BATCH, 3, generator=torch.Generator().manual_seed(1))
     masks = torch.ones(1, BATCH, 9)
-    torch.testing.assert_close(mlp(flat, inputs, masks), mlp(flat, inputs))
+    torch.testing.assert_close(network(flat, inputs, masks), network(flat, inputs))
     masks[:, :, 5:] = 0
-    bias = mlp.layout.split(flat)["bias2"]
-    torch.testing.assert_close(mlp(flat, inputs, masks), bias.expand(1, BATCH, 2))
+    bias = list(network.layout.split(flat).values())[-1]
+    torch.testing.assert_close(network(flat, inputs, masks), bias.expand(1, BATCH, 2))
     masks[:, :, 5:], masks[:, :, :5] = 1, 0  # the first layer's come first
-    first_dropped = mlp(flat, inputs, masks)
+    first_dropped = network(flat, inputs, masks)
     torch.testing.assert_close(first_dropped, first_dropped[:, :1].expand(1, BATCH, 2))
 
 
@@ -78,24 +85,26 @@ def test_masks_keep_the_mean() -> None:
 
 def test_orthogonal_starts() -> None:
     """Weights are orthogonal times the gain, biases zero, runs different."""
-    mlp = MLP((6, 6, 3))
-    flats = [mlp.start(generator(s, "start"), "orthogonal", 0.8) for s in (0, 1)]
+    network = mlp((6, 6, 3))
+    orthogonal = Initialisation("orthogonal", bias="zero", gain=0.8)
+    flats = [network.start(orthogonal, generator(s, "start")) for s in (0, 1)]
     for flat in flats:
-        tensors = mlp.layout.split(flat[None])
-        weight = tensors["weight0"][0]
+        tensors = network.layout.split(flat[None])
+        weight = tensors["0.weight"][0]
         torch.testing.assert_close(
             weight @ weight.T, 0.64 * torch.eye(6), rtol=0, atol=1e-6
         )
-        assert not tensors["bias0"].any()
-        assert not tensors["bias1"].any()
+        assert not tensors["0.bias"].any()
+        assert not tensors["2.bias"].any()
     assert not torch.equal(*flats)
 
 
-def test_glorot_starts() -> None:
+@pytest.mark.parametrize("linear", ["glorot", "xavier"])
+def test_glorot_starts(linear: Literal["glorot", "xavier"]) -> None:
     """Weights fill ±√(6 / (inputs + outputs)) evenly."""
-    mlp = MLP((100, 200, 1))
-    flat = mlp.start(generator(0, "start"), "glorot")
-    weight = mlp.layout.split(flat[None])["weight0"]
+    network = mlp((100, 200, 1))
+    flat = network.start(Initialisation(linear, bias="zero"), generator(0, "start"))
+    weight = network.layout.split(flat[None])["0.weight"]
     bound = math.sqrt(6 / 300)
     assert bound * 0.99 < weight.abs().max().item() <= bound
     assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
@@ -105,7 +114,7 @@ def test_glorot_starts() -> None:
 
 
 def test_given_moments_make_samples_independent_of_each_other() -> None:
-    """With moments, a sample is the same whoever is in its batch."""
+    """With moments, a sample does not depend on its batch."""
     network, _ = mnist_icr(5, 1)
     random = torch.Generator().manual_seed(0)
     flat = torch.randn(2, network.layout.size, generator=random, dtype=torch.float64)
@@ -120,14 +129,14 @@ def test_given_moments_make_samples_independent_of_each_other() -> None:
 
 
 def test_masks_of_several_layers_lie_side_by_side() -> None:
-    """Each dropout takes its own part, in the order of the layers; None drops none."""
+    """Each dropout layer takes its own units, in the order of the layers."""
     network = Network(
         (4,),
         (
             Linear(4, 12),
             Dropout(0.5),
             Reshape((3, 2, 2)),
-            Dropout(0.0),  # takes no part
+            Dropout(0.0),  # takes no units
             Conv(3, 2, kernel=1),
             Dropout(0.5),
             Reshape((8,)),
@@ -150,7 +159,7 @@ def test_masks_of_several_layers_lie_side_by_side() -> None:
 
 
 def test_starts_join_the_layers_starts() -> None:
-    """A network begins as its layers do, one after the other from one generator."""
+    """The layers draw their parameters in order, from one generator."""
     network = Network((3,), (Linear(3, 4), Rectifier(), BatchNorm(4), Linear(4, 1)))
     first = Initialisation("torch", "torch", "torch")
     flat = network.start(first, generator(0, "start"))
