@@ -11,7 +11,7 @@ import numpy as np
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.analysis import stats
-from mmbench.analysis.leaderboard import Entry, entries
+from mmbench.analysis.leaderboard import Entry, entries_of
 from mmbench.analysis.results import Results, tidy
 from mmbench.core.description import text
 from mmbench.core.status import Status
@@ -157,13 +157,13 @@ def entry(cell: Cell) -> Entry:
         raise RuntimeError(done.frame["reason"].iloc[0])
     frame = tidy({cell.key: done.frame})
     results = Results(frame, {cell.key: done.footer}, Store("unused"))
-    (found,) = entries(results, text(cell.task))
+    (found,) = entries_of(results, text(cell.task))
     return found
 
 
 def to_target(found: Entry) -> float:
     """Return what the median run was charged when it reached the target."""
-    return min(MISS, float(stats.median(found.to_target)))
+    return min(MISS, float(stats.median(found.cost_to_target)))
 
 
 def failed(found: Entry) -> float:

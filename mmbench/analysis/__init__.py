@@ -1,1 +1,1 @@
-"""From stored results to tables, statistics, ranks and pages; runs nothing."""
+"""Tables, statistics, ranks and pages of stored results; nothing is computed anew."""

@@ -1,4 +1,9 @@
-"""Leaderboard: tidy table to ranks with shared places and intervals."""
+"""Leaderboards: ranks with ties and confidence intervals, from the tidy table.
+
+Two entries differ if a test separates them at `SIGNIFICANCE_LEVEL` and their success
+rates differ by at least `MIN_SUCCESS_DIFFERENCE`. On a task without a target, the
+better entry must instead win at least the share `MIN_SHARE_OF_WINS` of the pairs.
+"""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -8,35 +13,43 @@ import numpy as np
 import pandas as pd
 
 from mmbench.analysis import stats
-from mmbench.analysis.results import Results, primary, target_of, tasks_of
+from mmbench.analysis.results import (
+    Column,
+    Results,
+    primary_column,
+    target_of,
+    tasks_of,
+)
 from mmbench.core.cost import gradient_equivalents
 from mmbench.core.status import Status
 
-# Two entries share a place unless a test separates them at this level and they differ
-# by at least this much: in success rate, or where a task has no target in the share of
-# pairs that the better one wins.
-LEVEL = 0.05
-MARGIN = 0.05
-WINS = 0.75
+SIGNIFICANCE_LEVEL = 0.05
+MIN_SUCCESS_DIFFERENCE = 0.05
+MIN_SHARE_OF_WINS = 0.75
 
-FOR_WANT_OF_PAIRS = f"fewer than {stats.FEWEST_PAIRS} pairs, so not tested"
+# The verdicts on a pair of entries, as they stand in comparisons.csv.
+DIFFERENT = "apart"
+TIED = "share a place"
+NOT_TESTED = f"fewer than {stats.MIN_PAIRS} pairs, so not tested"
 
 
 class Entry(NamedTuple):
     """All runs of one label on one task.
 
     Args:
-        task: in words.
-        label: of the algorithm.
-        key: of the cell.
-        seeds: one a run, sorted.
-        success: whether each run converged.
-        scores: each run's last value of the primary metric, turned so that less is
-            better, infinite where there is none; empty where it was not measured.
-        price: gradient-equivalents each run spent.
-        to_target: those it had spent when its target was reached, else infinite.
-        alike: whether there are several runs and all went the same way, so that they
-            count as one.
+        task: the task's spec.
+        label: the algorithm's label.
+        key: the cell's key.
+        seeds: the seed of each run, sorted, shape (runs,).
+        success: whether each run converged, shape (runs,).
+        scores: last value of the primary column of each run, negated where higher is
+            better and infinite where there is none, shape (runs,); empty if the column
+            was not recorded.
+        cost: gradient-equivalents that each run spent, shape (runs,).
+        cost_to_target: gradient-equivalents that each run had spent when it reached its
+            target, infinite if it did not, shape (runs,).
+        identical: whether there are several runs and all are identical, so that they
+            count as one observation.
     """
 
     task: str
@@ -45,63 +58,65 @@ class Entry(NamedTuple):
     seeds: np.ndarray
     success: np.ndarray
     scores: np.ndarray
-    price: np.ndarray
-    to_target: np.ndarray
-    alike: bool
+    cost: np.ndarray
+    cost_to_target: np.ndarray
+    identical: bool
 
 
 class Board(NamedTuple):
     """The entries of one task, or of all tasks together, in order.
 
     Args:
-        table: one row an entry, best first.
-        pairs: one row a pair of entries: difference, p value and verdict.
+        table: one row for each entry, the best first.
+        pairs: one row for each pair of entries, with difference, p value and verdict.
     """
 
     table: pd.DataFrame
     pairs: pd.DataFrame
 
 
-def entries(results: Results, task: str) -> list[Entry]:
-    """One entry for each cell of a task, in order of the table."""
+def entries_of(results: Results, task: str) -> list[Entry]:
+    """Return an entry for each cell of a task, in the order of the table."""
     frame = results.frame[results.frame["task"] == task]
-    column = primary(results, task)
-    found = []
-    for key, cell in frame.groupby("key", sort=False):
-        measured = column in results.footers[str(key)]["columns"]
-        found.append(_entry(str(key), cell, column if measured else None))
-    return found
+    column = primary_column(results, task)
+    entries = []
+    for key, rows in frame.groupby("key", sort=False):
+        recorded = column in results.footers[str(key)]["columns"]
+        entries.append(_entry(str(key), rows, column if recorded else None))
+    return entries
 
 
-def _entry(key: str, cell: pd.DataFrame, column: dict[str, Any] | None) -> Entry:
-    cell = cell.sort_values(["seed", "step"], kind="stable")
-    last = cell.groupby("seed").tail(1)
-    price = gradient_equivalents(
-        *(cell[name] for name in ("grad_x", "grad_y", "hvps", "values"))
+def _entry(key: str, rows: pd.DataFrame, column: Column | None) -> Entry:
+    rows = rows.sort_values(["seed", "step"], kind="stable")
+    last = rows.groupby("seed").tail(1)
+    cost = gradient_equivalents(
+        *(rows[name] for name in ("grad_x", "grad_y", "hvps", "values"))
     )
     success = last["status"].to_numpy() == Status.CONVERGED
-    at_target = (cell["step"] >= cell["stopped_at"]) & (
-        cell["status"] == Status.CONVERGED
+    at_target = (rows["step"] >= rows["stopped_at"]) & (
+        rows["status"] == Status.CONVERGED
     )
-    reached = price[at_target].groupby(cell["seed"]).min()
-    scores = np.empty(0)
+    cost_to_target = cost[at_target].groupby(rows["seed"]).min()
+    scores: np.ndarray = np.empty(0)
     if column:
         scores = last[column["name"]].to_numpy(float)
         scores = -scores if column["better"] == "higher" else scores
         scores = np.where(np.isnan(scores), np.inf, scores)
-    # Nothing but the clock may differ between runs that went the same way.
-    told = cell.select_dtypes("number").drop(columns=["seed", "cell_seconds"])
-    runs = told.to_numpy(float).reshape(len(last), -1)
+    # Identical runs differ in nothing but their time.
+    compared = rows.select_dtypes("number").drop(columns=["seed", "cell_seconds"])
+    runs = compared.to_numpy(float).reshape(len(last), -1)
     return Entry(
-        task=cell["task"].iloc[0],
-        label=cell["label"].iloc[0],
+        task=rows["task"].iloc[0],
+        label=rows["label"].iloc[0],
         key=key,
         seeds=last["seed"].to_numpy(),
         success=success,
         scores=scores,
-        price=price[last.index].to_numpy(float),
-        to_target=reached.reindex(last["seed"]).fillna(np.inf).to_numpy(float),
-        alike=len(runs) > 1
+        cost=cost[last.index].to_numpy(float),
+        cost_to_target=cost_to_target.reindex(last["seed"])
+        .fillna(np.inf)
+        .to_numpy(float),
+        identical=len(runs) > 1
         and np.array_equal(runs[1:], runs[:-1], equal_nan=True)
         and len(set(last["status"])) == 1,
     )
@@ -111,200 +126,215 @@ def _entry(key: str, cell: pd.DataFrame, column: dict[str, Any] | None) -> Entry
 
 
 def boards(results: Results) -> tuple[Board | None, dict[str, Board]]:
-    """The board of all tasks, None where none has a target, and that of each task."""
-    results = results.ended  # what is at work has no place yet
-    found = {task: entries(results, task) for task in tasks_of(results)}
-    of_tasks = {}
-    for task, those in found.items():
-        column = primary(results, task)
-        of_tasks[task] = task_board(
-            those,
+    """Rank the entries over all tasks and on each task; unfinished cells have no rank.
+
+    Returns:
+        The board of all tasks that declare a target, None if none does, and the board
+        of each task.
+    """
+    results = results.finished
+    entries = {task: entries_of(results, task) for task in tasks_of(results)}
+    by_task = {}
+    for task, entries_of_task in entries.items():
+        column = primary_column(results, task)
+        by_task[task] = task_board(
+            entries_of_task,
             by_success=bool(target_of(results, task)),
             higher=column is not None and column["better"] == "higher",
         )
-    declared = [those for task, those in found.items() if target_of(results, task)]
-    return (overall_board(declared) if declared else None), of_tasks
+    with_target = [entries[task] for task in entries if target_of(results, task)]
+    return (overall_board(with_target) if with_target else None), by_task
 
 
-def task_board(found: list[Entry], *, by_success: bool, higher: bool) -> Board:
-    """Entries of one task.
+def task_board(entries: list[Entry], *, by_success: bool, higher: bool) -> Board:
+    """Rank the entries of one task.
 
     Args:
-        found: in order of the table.
-        by_success: whether success orders them; else the primary metric does.
-        higher: whether more of the primary metric is better.
+        entries: in the order of the table.
+        by_success: whether success orders the entries; otherwise the primary column
+            does.
+        higher: whether higher values of the primary column are better.
     """
 
-    def order(entry: Entry) -> tuple[float, float]:
-        return -entry.success.mean() if by_success else 0.0, _typical(entry)
+    def sort_key(entry: Entry) -> tuple[float, float]:
+        return -entry.success.mean() if by_success else 0.0, _median_score(entry)
 
-    found = sorted(found, key=order)
+    entries = sorted(entries, key=sort_key)
     pairs = [
-        _pair(first, second, [(first, second)], by_success)
-        for first, second in combinations(found, 2)
+        _compare(first, second, [(first, second)], by_success)
+        for first, second in combinations(entries, 2)
     ]
-    rows = [_row(one, by_success, higher) for one in found]
-    return _placed(pd.DataFrame(rows), _tested(pairs))
+    rows = [_task_row(entry, by_success, higher) for entry in entries]
+    return _rank(pd.DataFrame(rows), pd.DataFrame(pairs))
 
 
-def _typical(entry: Entry) -> float:
-    """Median of the primary metric, turned so that less is better."""
+def _median_score(entry: Entry) -> float:
     return float(stats.median(entry.scores)) if len(entry.scores) else np.inf
 
 
-def _row(entry: Entry, by_success: bool, higher: bool) -> dict[str, Any]:
+def _task_row(entry: Entry, by_success: bool, higher: bool) -> dict[str, Any]:
+    """Return the row of an entry in its task's table, without rank and letters."""
     runs, converged = len(entry.success), int(entry.success.sum())
     row: dict[str, Any] = {"task": entry.task, "label": entry.label, "runs": runs}
     if by_success:
-        low, high = stats.wilson(converged, runs)
-        if entry.alike:
-            low = high = np.nan
+        ends = stats.wilson(converged, runs)
+        success_low, success_high = (
+            np.nan if entry.identical else float(end) for end in ends
+        )
         row |= {
             "converged": converged,
             "success": converged / runs,
-            "success_low": float(low),
-            "success_high": float(high),
+            "success_low": success_low,
+            "success_high": success_high,
         }
     if len(entry.scores):
-        low, high = stats.bootstrap(entry.scores)
-        turned = (_typical(entry), low, high)
+        median, (low, high) = _median_score(entry), stats.bootstrap(entry.scores)
         if higher:
-            turned = (-turned[0], -high, -low)
-        row |= dict(zip(("median", "median_low", "median_high"), turned, strict=True))
-    row["gradient_equivalents"] = float(stats.median(entry.price))
+            median, low, high = -median, -high, -low
+        row |= {"median": median, "median_low": low, "median_high": high}
+    row["gradient_equivalents"] = float(stats.median(entry.cost))
     if by_success:
-        row["to_target"] = float(stats.median(entry.to_target))
-    return row | {"alike": entry.alike}
+        row["to_target"] = float(stats.median(entry.cost_to_target))
+    return row | {"alike": entry.identical}
 
 
 # ---- all tasks ----
 
 
-def overall_board(found: list[list[Entry]]) -> Board:
-    """All entries by mean success over tasks.
+def overall_board(entries_by_task: list[list[Entry]]) -> Board:
+    """Rank all entries by their mean success over tasks.
 
-    An entry's score is over the tasks it was run on; two entries are compared on the
-    tasks that both were run on.
+    The mean of a label is over the tasks on which it was run. Two labels are compared
+    on the tasks on which both were run.
 
     Args:
-        found: the entries of each task that declares a target.
+        entries_by_task: the entries of each task that declares a target.
     """
     by_label: dict[str, list[Entry]] = {}
-    for one in (one for those in found for one in those):
-        by_label.setdefault(one.label, []).append(one)
-    rows = [_overall_row(label, of, len(found)) for label, of in by_label.items()]
+    for entries in entries_by_task:
+        for entry in entries:
+            by_label.setdefault(entry.label, []).append(entry)
+    rows = [
+        _overall_row(label, entries, len(entries_by_task))
+        for label, entries in by_label.items()
+    ]
     rows.sort(key=lambda row: -row["success"])
     pairs = []
-    for first, second in combinations([row["label"] for row in rows], 2):
-        met = [
-            (one, other)
-            for one in by_label[first]
-            for other in by_label[second]
-            if one.task == other.task
+    for label, other_label in combinations([row["label"] for row in rows], 2):
+        firsts, seconds = by_label[label], by_label[other_label]
+        common = [
+            (first, second)
+            for first in firsts
+            for second in seconds
+            if first.task == second.task
         ]
-        pairs.append(_pair(by_label[first][0], by_label[second][0], met, True))
-    return _placed(pd.DataFrame(rows), _tested(pairs))
+        pairs.append(_compare(firsts[0], seconds[0], common, True))
+    return _rank(pd.DataFrame(rows), pd.DataFrame(pairs))
 
 
-def _overall_row(label: str, of: list[Entry], tasks: int) -> dict[str, Any]:
-    converged = np.array([one.success.sum() for one in of])
-    # Runs that all went the same way are one observation.
-    runs = np.array([1 if one.alike else len(one.success) for one in of])
-    success = np.array([one.success.mean() for one in of])
+def _overall_row(label: str, entries: list[Entry], tasks: int) -> dict[str, Any]:
+    """Return the row of a label in the table of all tasks, without rank and letters."""
+    converged = np.array([entry.success.sum() for entry in entries])
+    # Identical runs are one observation.
+    runs = np.array([1 if entry.identical else len(entry.success) for entry in entries])
+    success = np.array([entry.success.mean() for entry in entries])
     low, high = stats.wilson_mean(np.where(runs == 1, success, converged), runs)
     return {
         "label": label,
-        "tasks": len(of),
+        "tasks": len(entries),
         "of": tasks,
-        "runs": sum(len(one.success) for one in of),
+        "runs": sum(len(entry.success) for entry in entries),
         "success": float(success.mean()),
         "success_low": max(0.0, low),
         "success_high": min(1.0, high),
     }
 
 
-# ---- pairs and places ----
+# ---- pairs and ranks ----
 
 
-def _pair(
-    first: Entry, second: Entry, met: Sequence[tuple[Entry, Entry]], by_success: bool
+def _compare(
+    first: Entry,
+    second: Entry,
+    common: Sequence[tuple[Entry, Entry]],
+    by_success: bool,
 ) -> dict[str, Any]:
-    """Difference of two entries over the tasks where they met, paired by seed."""
+    """Compare two entries on their common tasks, by runs paired by seed."""
     row: dict[str, Any] = {
         "first": first.label,
         "second": second.label,
-        "tasks": len(met),
+        "tasks": len(common),
         "pairs": 0,
         "difference": np.nan,
         "low": np.nan,
         "high": np.nan,
         "p": np.nan,
     }
-    strata = [part for part in _strata(met, by_success) if len(part)]
+    strata = [values for values in _differences(common, by_success) if len(values)]
     if not strata:
         return row
-    together = np.concatenate([part / len(part) / len(strata) for part in strata])
-    row["pairs"] = len(together)
+    # Each task has the same weight.
+    weighted = np.concatenate([values / len(values) / len(strata) for values in strata])
+    row["pairs"] = len(weighted)
     if by_success:
-        row["difference"] = float(together.sum())
+        row["difference"] = float(weighted.sum())
         row["low"], row["high"] = stats.stratified_bootstrap(strata)
     else:
-        # Share of pairs that the first wins, ties counted half.
-        row["difference"] = float(np.mean((1 - np.sign(together)) / 2))
-    if len(together) >= stats.FEWEST_PAIRS:
-        row["p"] = stats.sign_flip(together)
+        # The share of pairs that the first entry wins; ties count half.
+        row["difference"] = float(np.mean((1 - np.sign(weighted)) / 2))
+    if len(weighted) >= stats.MIN_PAIRS:
+        row["p"] = stats.sign_flip(weighted)
     return row
 
 
-def _strata(
-    met: Sequence[tuple[Entry, Entry]], by_success: bool
+def _differences(
+    common: Sequence[tuple[Entry, Entry]], by_success: bool
 ) -> Iterator[np.ndarray]:
-    """Paired differences on each task where two entries met."""
-    for one, other in met:
-        _, here, there = np.intersect1d(one.seeds, other.seeds, return_indices=True)
-        if one.alike and other.alike:
-            here, there = here[:1], there[:1]
+    """Yield the differences of paired runs on each task, in success or signed ranks."""
+    for first, second in common:
+        _, in_first, in_second = np.intersect1d(
+            first.seeds, second.seeds, return_indices=True
+        )
+        if first.identical and second.identical:
+            in_first, in_second = in_first[:1], in_second[:1]
         if by_success:
-            yield one.success[here].astype(float) - other.success[there]
-        elif len(one.scores) and len(other.scores):
-            yield stats.signed_ranks(one.scores[here], other.scores[there])
+            yield first.success[in_first].astype(float) - second.success[in_second]
+        elif len(first.scores) and len(second.scores):
+            yield stats.signed_ranks(first.scores[in_first], second.scores[in_second])
 
 
-def _tested(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Pairs with Holm's adjusted p values over all of them, and the verdict."""
-    pairs = pd.DataFrame(rows)
-    if pairs.empty:
-        return pairs
-    pairs["p_holm"] = stats.holm(pairs["p"].to_numpy(float))
-    return pairs
+def _rank(table: pd.DataFrame, pairs: pd.DataFrame) -> Board:
+    """Add adjusted p values and verdicts to `pairs`, ranks and letters to `table`.
 
-
-def _placed(table: pd.DataFrame, pairs: pd.DataFrame) -> Board:
-    """The table with places: one more than the number of entries that beat it."""
+    The rank of an entry is one plus the number of entries that beat it.
+    """
     labels = list(table["label"])
     beats = np.zeros((len(labels), len(labels)), dtype=bool)
     by_success = "success" in table
+    if len(pairs):
+        pairs["p_holm"] = stats.holm(pairs["p"].to_numpy(float))
     verdicts = []
     for pair in pairs.to_dict("records"):
         first, second = labels.index(pair["first"]), labels.index(pair["second"])
         difference = pair["difference"]
-        ahead = difference > 0 if by_success else difference > 0.5
         if np.isnan(pair["p_holm"]):
-            verdicts.append(FOR_WANT_OF_PAIRS)
+            verdicts.append(NOT_TESTED)
             continue
         if by_success:
-            enough = abs(difference) >= MARGIN - 1e-9  # 0.05 is not exact in binary
+            first_is_better = difference > 0
+            # 0.05 is not exact in binary.
+            is_large = abs(difference) >= MIN_SUCCESS_DIFFERENCE - 1e-9
         else:
-            enough = max(difference, 1 - difference) >= WINS
-        if pair["p_holm"] < LEVEL and enough:
-            beats[(first, second) if ahead else (second, first)] = True
-            verdicts.append("apart")
+            first_is_better = difference > 0.5
+            is_large = max(difference, 1 - difference) >= MIN_SHARE_OF_WINS
+        if pair["p_holm"] < SIGNIFICANCE_LEVEL and is_large:
+            beats[(first, second) if first_is_better else (second, first)] = True
+            verdicts.append(DIFFERENT)
         else:
-            verdicts.append("share a place")
+            verdicts.append(TIED)
     if len(pairs):
-        pairs = pairs.assign(verdict=verdicts)
-    table = table.assign(
-        place=1 + beats.sum(axis=0), groups=stats.groups(beats | beats.T)
-    )
+        pairs["verdict"] = verdicts
+    table["place"] = 1 + beats.sum(axis=0)
+    table["groups"] = stats.group_letters(beats | beats.T)
     table = table.sort_values("place", kind="stable", ignore_index=True)
     return Board(table, pairs)

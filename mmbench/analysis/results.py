@@ -1,8 +1,8 @@
-"""Frame: cells of a store to one tidy table, and what is in it."""
+"""Stored results as one tidy table, and functions that answer questions about it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -15,32 +15,43 @@ from mmbench.runner.in_progress import partial
 from mmbench.store.folder import Store
 from mmbench.tasks import TASKS
 
-_BLOCK = 500  # small tables that are joined at once
+TABLES_PER_BLOCK = 500  # small tables that are concatenated at once
+
+Footer = dict[str, Any]  # the description and provenance of a cell
+
+
+class Column(TypedDict):
+    """The description of a metric's column in a footer; see `mmbench.metrics.base`."""
+
+    name: str
+    title: str
+    better: Literal["lower", "higher", "neither"]
+    scale: Literal["linear", "log"]
 
 
 class Results(NamedTuple):
-    """Cells as they are stored, for tables and reports.
+    """The results of cells, for tables and reports.
 
     Args:
         frame: one row for each cell, run and record, cells in the order asked for.
         footers: key to description and provenance.
-        store: where the arrays of stored cells are.
-        at_work: key to arrays of each cell that is not stored yet.
-        wanted: cells that were asked for; those that are not here are missing.
-        damaged: a sentence for each cell that was left out because it is damaged.
+        store: the store that holds the arrays of finished cells.
+        unfinished: key to arrays of each cell that is known from its checkpoint only.
+        wanted: number of cells asked for; those that are not here are missing.
+        damaged: one sentence for each cell that was left out because it is damaged.
     """
 
     frame: pd.DataFrame
-    footers: dict[str, dict[str, Any]]
+    footers: dict[str, Footer]
     store: Store
-    at_work: Mapping[str, Mapping[str, np.ndarray]] = {}
+    unfinished: Mapping[str, Mapping[str, np.ndarray]] = {}
     wanted: int = 0
     damaged: tuple[str, ...] = ()
 
     def arrays(self, key: str) -> Mapping[str, np.ndarray]:
-        """Paths and sample sheets of a cell; none where they are damaged."""
-        if key in self.at_work:
-            return self.at_work[key]
+        """Return the paths and sample sheets of a cell; none if they are damaged."""
+        if key in self.unfinished:
+            return self.unfinished[key]
         try:
             return self.store.arrays(key)
         except DamagedError:
@@ -48,80 +59,81 @@ class Results(NamedTuple):
 
     @property
     def missing(self) -> int:
-        """Cells that were asked for and are neither stored nor at work."""
+        """The number of cells that were asked for and have no results at all."""
         return max(0, self.wanted - len(self.footers))
 
     @property
-    def ended(self) -> "Results":
-        """Without the cells at work."""
-        if not self.at_work:
+    def finished(self) -> "Results":
+        """These results without the unfinished cells."""
+        if not self.unfinished:
             return self
         footers = {
             key: footer
             for key, footer in self.footers.items()
-            if key not in self.at_work
+            if key not in self.unfinished
         }
         frame = self.frame[self.frame["key"].isin(footers)].reset_index(drop=True)
-        return self._replace(frame=frame, footers=footers, at_work={})
+        return self._replace(frame=frame, footers=footers, unfinished={})
 
 
 def tidy(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One table of all cells; columns a cell lacks hold NaN.
+    """Concatenate the tables of cells; a column that a cell lacks holds NaN.
 
     Args:
         frames: key to table; the keys become the last column.
     """
-    return _together((key, _table(frame)) for key, frame in frames.items())
+    return _concatenate((key, _to_arrow(frame)) for key, frame in frames.items())
 
 
-def _together(
+def _concatenate(
     tables: Iterable[tuple[str, pa.Table]],
-    ordered: Callable[[], Sequence[str]] | None = None,
+    order_keys: Callable[[], Sequence[str]] | None = None,
 ) -> pd.DataFrame:
-    """The same of Arrow tables, a tenth of the time of pandas' for small ones.
+    """Concatenate Arrow tables, in a tenth of the time that pandas takes.
 
     Args:
-        tables: key to table.
-        ordered: gives the keys in their order, once all tables are read; None leaves
-            the tables as they come.
+        tables: pairs of key and table.
+        order_keys: returns the keys in the order of the result; it is called once all
+            tables are read. None leaves the tables in the order in which they come.
     """
-    whole: list[pa.Table] = []
+    blocks: list[pa.Table] = []
     block: list[pa.Table] = []
     rows: dict[str, int] = {}
     columns: dict[str, tuple[str, ...]] = {}
     for key, table in tables:
         rows[key], columns[key] = table.num_rows, tuple(table.column_names)
-        block.append(_with(table, "key", key).replace_schema_metadata())
-        if len(block) == _BLOCK:
-            whole.append(_joined(block))
+        block.append(_set_column(table, "key", key).replace_schema_metadata())
+        if len(block) == TABLES_PER_BLOCK:
+            blocks.append(_concatenate_arrow(block))
             block = []
     if block:
-        whole.append(_joined(block))
-    if not whole:
+        blocks.append(_concatenate_arrow(block))
+    if not blocks:
         return pd.DataFrame(columns=[*LEADING, "key"])
-    together = _joined(whole)
-    order = list(rows)
-    if ordered:
-        order = list(ordered())
+    whole = _concatenate_arrow(blocks)
+    keys: Sequence[str] = list(rows)
+    if order_keys:
+        keys = order_keys()
         first = dict(zip(rows, np.cumsum([0, *rows.values()]), strict=False))
-        taken = [np.arange(first[key], first[key] + rows[key]) for key in order]
-        together = together.take(pa.array(np.concatenate(taken)))
-    kinds = dict.fromkeys(columns[key] for key in order)
-    names = dict.fromkeys(name for kind in kinds for name in kind)
+        indices = [np.arange(first[key], first[key] + rows[key]) for key in keys]
+        whole = whole.take(pa.array(np.concatenate(indices)))
+    # Many cells have the same columns: each set of columns is looked at once.
+    column_sets = dict.fromkeys(columns[key] for key in keys)
+    names = dict.fromkeys(name for column_set in column_sets for name in column_set)
     metrics = [name for name in names if name not in (*LEADING, "key")]
-    return together.select([*LEADING, *metrics, "key"]).to_pandas()
+    return whole.select([*LEADING, *metrics, "key"]).to_pandas()
 
 
-def _joined(tables: list[pa.Table]) -> pa.Table:
+def _concatenate_arrow(tables: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
 
 
-def _table(frame: pd.DataFrame) -> pa.Table:
+def _to_arrow(frame: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-def _with(table: pa.Table, name: str, value: str) -> pa.Table:
-    """A table with one text in all rows of a column, which it may have already."""
+def _set_column(table: pa.Table, name: str, value: str) -> pa.Table:
+    """Return a table with the same text in all rows of a new or existing column."""
     column = pa.repeat(value, table.num_rows)
     if name in table.column_names:
         return table.set_column(table.column_names.index(name), name, column)
@@ -129,122 +141,138 @@ def _with(table: pa.Table, name: str, value: str) -> pa.Table:
 
 
 def gather(store: Store, cells: Iterable[tuple[str, str]] | None = None) -> Results:
-    """Stored cells; damaged ones are left out and told.
+    """Read stored cells; damaged ones are left out and listed in `Results.damaged`.
 
     Args:
-        store: where they are.
-        cells: (key, label) of those wanted, in order; the label replaces the stored
-            one. None means all that are there, in the order of the registries.
+        store: the store to read.
+        cells: (key, label) of each wanted cell, in order; the label replaces the
+            stored one. None means all cells of the store, in the order of the
+            registries.
 
     Raises:
-        StoreError: when a wanted cell is missing.
+        StoreError: if a wanted cell is missing.
     """
     if cells is None:
         return _gather_all(store)
-    reading, cells = _Reading(store), list(cells)
+    reader, cells = _CellReader(store), list(cells)
     for key, label in cells:
         if key not in store:
             raise StoreError(
                 f"The store {store.folder} must hold cell {key} ({label}); it does "
                 "not. Run the suite into this store first."
             )
-    frame = _together(
+    frame = _concatenate(
         (key, table)
         for key, label in cells
-        if (table := reading.table(key, label)) is not None
+        if (table := reader.read(key, label)) is not None
     )
-    return Results(frame, reading.footers, store, damaged=tuple(reading.damaged))
+    return Results(frame, reader.footers, store, damaged=tuple(reader.damaged))
 
 
 def _gather_all(store: Store) -> Results:
-    """All that is there, in the order of the registries; each file is read once."""
-    reading, order = _Reading(store), list[str]()
+    """Read all cells, in the order of the registries; each file is read once."""
+    reader, order = _CellReader(store), list[str]()
 
-    def ordered() -> list[str]:
-        told = reading.footers
-        order.extend(sorted(told, key=lambda key: (*_place(told[key]), key)))
+    def order_keys() -> list[str]:
+        footers = reader.footers
+        order.extend(sorted(footers, key=lambda key: (*_sort_key(footers[key]), key)))
         return order
 
-    frame = _together(
-        ((key, table) for key in store if (table := reading.table(key)) is not None),
-        ordered,
+    frame = _concatenate(
+        ((key, table) for key in store if (table := reader.read(key)) is not None),
+        order_keys,
     )
-    footers = {key: reading.footers[key] for key in order}
-    return Results(frame, footers, store, damaged=tuple(reading.damaged))
+    footers = {key: reader.footers[key] for key in order}
+    return Results(frame, footers, store, damaged=tuple(reader.damaged))
 
 
 def gather_planned(store: Store, cells: Sequence[Cell]) -> Results:
-    """What there is of some cells: those stored whole, those at work until now.
+    """Read planned cells: finished ones whole, others up to their last checkpoint.
 
     Args:
-        store: where they are.
-        cells: those wanted, in order.
+        store: the store to read.
+        cells: the wanted cells, in order.
 
     Raises:
-        StoreError: when there is no such store.
+        StoreError: if the store does not exist.
     """
-    there, reading, at_work = set(store), _Reading(store), {}
+    stored, reader, unfinished = set(store), _CellReader(store), {}
 
     def tables() -> Iterator[tuple[str, pa.Table]]:
         for cell in cells:
             key = cell.key
-            if key in there:
-                table = reading.table(key, cell.label)
+            if key in stored:
+                table = reader.read(key, cell.label)
                 if table is not None:
                     yield key, table
             elif found := partial(cell, store):
-                frame, reading.footers[key], at_work[key] = found
-                yield key, _table(frame)
+                frame, reader.footers[key], unfinished[key] = found
+                yield key, _to_arrow(frame)
 
-    frame, wanted = _together(tables()), len(cells)
-    damaged = tuple(reading.damaged)
-    return Results(frame, reading.footers, store, at_work, wanted, damaged)
+    frame, wanted = _concatenate(tables()), len(cells)
+    damaged = tuple(reader.damaged)
+    return Results(frame, reader.footers, store, unfinished, wanted, damaged)
 
 
-class _Reading:
-    """Cells as they are read, one after the other.
+class _CellReader:
+    """A reader of cells that collects their footers and the damage it meets.
 
     Attributes:
         footers: key to description and provenance.
-        damaged: a sentence for each cell that is.
+        damaged: one sentence for each damaged cell.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.footers: dict[str, dict[str, Any]] = {}
+        self.footers: dict[str, Footer] = {}
         self.damaged: list[str] = []
-        self._parts: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}
 
-    def table(self, key: str, label: str | None = None) -> pa.Table | None:
-        """A cell's table under a label, or its own; None where it is damaged."""
+    def read(self, key: str, label: str | None = None) -> pa.Table | None:
+        """Read a cell's table; None if it is damaged.
+
+        Args:
+            key: the cell's key.
+            label: replaces the stored label; None keeps it.
+        """
         try:
             table, footer = self.store.cell(key)
         except DamagedError as error:
             self.damaged.append(str(error))
             return None
         label = footer["label"] if label is None else label
-        self.footers[key] = self._sharing(footer) | {"label": label}
-        return _with(table, "label", label)
+        self.footers[key] = self._share_values(footer) | {"label": label}
+        return _set_column(table, "label", label)
 
-    def _sharing(self, footer: dict[str, Any]) -> dict[str, Any]:
-        """A footer that holds once in memory what many cells say alike."""
+    def _share_values(self, footer: Footer) -> Footer:
+        """Return a footer whose equal values are shared with those of other cells."""
         return {
-            name: self._parts.setdefault(repr(part), part)
-            for name, part in footer.items()
+            name: self._values.setdefault(repr(value), value)
+            for name, value in footer.items()
         }
 
 
-def _place(footer: dict[str, Any]) -> tuple[int, str, int, str]:
-    """Where a cell stands among others: outsiders last, then by its words."""
-    place: list[Any] = []
-    for registry, words in ((TASKS, footer["task"]), (ALGORITHMS, footer["algorithm"])):
-        names, name = list(registry), words.partition("[")[0]
-        place += [names.index(name) if name in names else len(names), words]
-    return tuple(place)
+def _sort_key(footer: Footer) -> tuple[int, str, int, str]:
+    """Return what cells are sorted by: the order of the registries, then the specs.
+
+    Tasks and algorithms that are in no registry come last.
+    """
+    task, algorithm = footer["task"], footer["algorithm"]
+    return (
+        _registry_index(list(TASKS), task),
+        task,
+        _registry_index(list(ALGORITHMS), algorithm),
+        algorithm,
+    )
+
+
+def _registry_index(names: list[str], spec: str) -> int:
+    name = spec.partition("[")[0]
+    return names.index(name) if name in names else len(names)
 
 
 def load(store: Path | str) -> pd.DataFrame:
-    """The tidy table of everything in a store.
+    """Load everything in a store as one tidy table.
 
     Args:
         store: the folder.
@@ -255,7 +283,7 @@ def load(store: Path | str) -> pd.DataFrame:
         reason, the metric columns, and key.
 
     Raises:
-        StoreError: when there is no such store or a file in it is damaged.
+        StoreError: if the store does not exist or a file in it is damaged.
     """
     results = gather(Store(store))
     for sentence in results.damaged:
@@ -263,73 +291,87 @@ def load(store: Path | str) -> pd.DataFrame:
     return results.frame
 
 
-# ---- what is in results ----
+# ---- questions about results ----
 
 
-def ideal_of(results: Results, task: str, column: str) -> float | None:
-    """What real data get in a column on a task; None where that has no meaning."""
+def tasks_of(results: Results) -> list[str]:
+    """List the tasks in order of first appearance."""
+    return list(dict.fromkeys(results.frame["task"]))
+
+
+def labels_of(results: Results) -> list[str]:
+    """List the labels in order of first appearance."""
+    return list(dict.fromkeys(results.frame["label"]))
+
+
+def columns_of(results: Results, task: str) -> list[Column]:
+    """List the metric columns of a task that hold at least one number, in order."""
+    frame = results.frame[results.frame["task"] == task]
+    columns: dict[str, Column] = {}
+    for footer in results.footers.values():
+        if footer["task"] == task:
+            for column in footer["columns"]:
+                name = column["name"]
+                if name in frame and frame[name].notna().any():
+                    columns.setdefault(name, column)
+    return list(columns.values())
+
+
+def primary_column(results: Results, task: str) -> Column | None:
+    """Return the first column of a task in which lower or higher values are better.
+
+    It says how good an iterate is. A task with a target lists the target's columns
+    first, so this is then one of them.
+    """
+    return next(
+        (
+            column
+            for column in columns_of(results, task)
+            if column["better"] != "neither"
+        ),
+        None,
+    )
+
+
+def target_of(results: Results, task: str) -> str:
+    """Return the target of a task in words, such as "distance ≤ 0.001", or ""."""
+    targets = (
+        footer["target"]
+        for footer in results.footers.values()
+        if footer["task"] == task
+    )
+    return next(filter(None, targets), "")
+
+
+def real_score_of(results: Results, task: str, column: str) -> float | None:
+    """Return the value that real data get in a column on a task; None if unknown."""
     for footer in results.footers.values():
         if footer["task"] == task and column in footer.get("ideal", {}):
             return footer["ideal"][column]
     return None
 
 
-def starts_of(results: Results, task: str) -> dict[str, str]:
-    """Labels of a task whose runs start at another cell's end, and where, in words."""
-    told = {}
+def describe_starts(results: Results, task: str) -> dict[str, str]:
+    """Describe where the runs of a task start that continue those of another cell.
+
+    Returns:
+        Label to a predicate, such as "starts where “GDA” ended".
+    """
+    starts: dict[str, str] = {}
     for footer in results.footers.values():
-        before = footer["cell"].get("after")
-        if footer["task"] == task and before:
-            who = {"x": "x starts", "y": "y starts"}.get(
-                footer["cell"].get("inherit", "both"), "starts"
-            )
-            told[footer["label"]] = f"{who} at the end of “{_named(results, before)}”"
-    return told
+        previous = footer["cell"].get("after")
+        if footer["task"] == task and previous:
+            inherited = footer["cell"].get("inherit", "both")
+            what = f" its {inherited}" if inherited in ("x", "y") else ""
+            where = f"where “{_label_of(results, previous)}” ended"
+            starts[footer["label"]] = f"starts{what} {where}"
+    return starts
 
 
-def _named(results: Results, cell: dict[str, Any]) -> str:
-    """The label of a cell that another one goes on from."""
+def _label_of(results: Results, cell: dict[str, Any]) -> str:
+    """Return the label of a cell, or a description if it is not in the results."""
     for footer in results.footers.values():
         if footer["cell"] == cell:
             return footer["label"]
     name = cell["algorithm"]["class"].rpartition(":")[2].partition("@")[0]
     return f"{name}, {cell['steps']} steps"
-
-
-def tasks_of(results: Results) -> list[str]:
-    """Tasks in order of first appearance."""
-    return list(dict.fromkeys(results.frame["task"]))
-
-
-def labels_of(results: Results) -> list[str]:
-    """Labels in order of first appearance."""
-    return list(dict.fromkeys(results.frame["label"]))
-
-
-def columns_of(results: Results, task: str) -> list[dict[str, Any]]:
-    """Metric columns of a task that hold at least one number, in order."""
-    frame = results.frame[results.frame["task"] == task]
-    told = {}
-    for footer in results.footers.values():
-        if footer["task"] == task:
-            for column in footer["columns"]:
-                name = column["name"]
-                if name in frame and frame[name].notna().any():
-                    told.setdefault(name, column)
-    return list(told.values())
-
-
-def primary(results: Results, task: str) -> dict[str, Any] | None:
-    """The column that says how good an iterate is: the first one with a direction.
-
-    The columns of a target come first, so where there is one it is among them.
-    """
-    return next(
-        (one for one in columns_of(results, task) if one["better"] != "neither"), None
-    )
-
-
-def target_of(results: Results, task: str) -> str:
-    """What counts as reached on a task, in words; empty where nothing is declared."""
-    targets = [one["target"] for one in results.footers.values() if one["task"] == task]
-    return next((one for one in targets if one), "")

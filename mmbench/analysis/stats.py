@@ -1,7 +1,7 @@
-"""Statistics: intervals and paired tests, arrays in, arrays out.
+"""Confidence intervals and paired tests of arrays.
 
-Resampling is seeded, so the same numbers always give the same intervals. A value of
-plus or minus infinity is allowed everywhere: it stands for a run that has no value and
+Resampling is seeded, so the same numbers always give the same intervals. Values of plus
+or minus infinity are allowed everywhere: they stand for a run that has no value, which
 counts as the worst.
 """
 
@@ -13,11 +13,12 @@ from scipy.stats import binom, norm, rankdata
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-# Below this many pairs no outcome could be significant after a correction: five pairs
-# reach p = 0.0625 at best, eight 0.0078.
-FEWEST_PAIRS = 8
-# Sign patterns that are counted out; beyond, patterns are drawn.
-EXACT, DRAWN = 200_000, 20_000
+# With fewer pairs no outcome could be significant after a correction: five pairs reach
+# p = 0.0625 at best, eight 0.0078.
+MIN_PAIRS = 8
+# Up to this number, all patterns of signs are enumerated; beyond it, some are sampled.
+MAX_ENUMERATED_PATTERNS = 200_000
+SAMPLED_PATTERNS = 20_000
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 
@@ -25,11 +26,11 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 def wilson(
     successes: np.ndarray | float, runs: np.ndarray | float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of a proportion, at 95 %.
+    """Compute Wilson's score interval of a proportion, at 95 %.
 
     Args:
-        successes: how many runs did.
-        runs: out of how many, at least 1.
+        successes: number of successful runs.
+        runs: number of all runs, at least 1.
 
     Returns:
         Lower and upper end.
@@ -47,15 +48,15 @@ def wilson(
 
 
 def wilson_mean(successes: np.ndarray, runs: np.ndarray) -> tuple[float, float]:
-    """Interval of the mean of several tasks' proportions, at 95 %.
+    """Compute an interval of the mean of several tasks' proportions, at 95 %.
 
-    Wilson's intervals of the tasks, their distances from the estimates added in
-    quadrature. Of one task it is Wilson's own. A bootstrap would have no width where
-    every run succeeds.
+    The distances of the tasks' Wilson intervals from their estimates are combined in
+    quadrature. For one task the result is Wilson's interval. A bootstrap would have no
+    width where every run succeeds.
 
     Args:
-        successes: for each task.
-        runs: for each task.
+        successes: number of successful runs of each task, shape (tasks,).
+        runs: number of all runs of each task, at least 1, shape (tasks,).
 
     Returns:
         Lower and upper end.
@@ -70,29 +71,29 @@ def wilson_mean(successes: np.ndarray, runs: np.ndarray) -> tuple[float, float]:
 
 
 def quantile(values: np.ndarray, share: float, axis: int = 0) -> np.ndarray:
-    """Quantile by linear interpolation, which infinities pass through unharmed.
+    """Compute a quantile by linear interpolation between values that may be infinite.
 
     Args:
-        values: no NaN.
-        share: from 0 to 1.
-        axis: over which it is taken.
+        values: values without NaN.
+        share: the quantile's level, from 0 to 1.
+        axis: the axis over which the quantile is taken.
     """
     ordered = np.sort(values, axis=axis)
-    at = share * (ordered.shape[axis] - 1)
-    below = ordered.take(int(np.floor(at)), axis=axis)
-    above = ordered.take(int(np.ceil(at)), axis=axis)
+    position = share * (ordered.shape[axis] - 1)
+    below = ordered.take(int(np.floor(position)), axis=axis)
+    above = ordered.take(int(np.ceil(position)), axis=axis)
     with np.errstate(invalid="ignore"):
-        between = below + (at - np.floor(at)) * (above - below)
+        between = below + (position - np.floor(position)) * (above - below)
     return np.where(below == above, below, between)
 
 
 def median(values: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Median over an axis."""
+    """Compute the median over an axis."""
     return quantile(values, 0.5, axis)
 
 
 def iqm(values: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Interquartile mean: of the middle half, a quarter cut off at either end."""
+    """Compute the mean of the middle half: a quarter is cut off at either end."""
     ordered = np.sort(values, axis=axis)
     cut = ordered.shape[axis] // 4
     middle = range(cut, ordered.shape[axis] - cut)
@@ -105,20 +106,20 @@ def bootstrap(
     statistic: Statistic = median,
     resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
-    """Percentile-bootstrap interval of a statistic of runs, at 95 %.
+    """Compute a percentile-bootstrap interval of a statistic of runs, at 95 %.
 
     Args:
-        values: one a run, no NaN.
-        statistic: takes the values of all resamples, shape (runs, resamples), to one
-            number each.
-        resamples: how many.
+        values: one value for each run, without NaN.
+        statistic: maps the values of all resamples, shape (runs, resamples), to one
+            number for each resample.
+        resamples: number of resamples.
 
     Returns:
         Lower and upper end.
     """
     rng = np.random.default_rng(0)
     drawn = rng.integers(0, len(values), size=(len(values), resamples))
-    return _ends(statistic(np.asarray(values, float)[drawn]))
+    return _percentile_interval(statistic(np.asarray(values, float)[drawn]))
 
 
 def stratified_bootstrap(
@@ -126,13 +127,16 @@ def stratified_bootstrap(
     statistic: Statistic | None = None,
     resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
-    """Percentile-bootstrap interval over tasks, at 95 %: runs are drawn within tasks.
+    """Compute a percentile-bootstrap interval over tasks, at 95 %.
+
+    Runs are resampled within their tasks.
 
     Args:
-        strata: the values of each task's runs, no NaN.
-        statistic: takes the values of all tasks together, shape (runs, resamples), to
-            one number each; None takes the mean over tasks of the tasks' means.
-        resamples: how many.
+        strata: the values of each task's runs, without NaN.
+        statistic: maps the values of all tasks together, shape (runs, resamples), to
+            one number for each resample; None takes the mean over tasks of the tasks'
+            means.
+        resamples: number of resamples.
 
     Returns:
         Lower and upper end.
@@ -143,68 +147,72 @@ def stratified_bootstrap(
         size = (len(values), resamples)
         drawn.append(np.asarray(values, float)[rng.integers(0, len(values), size=size)])
     if statistic:
-        return _ends(statistic(np.concatenate(drawn)))
-    return _ends(np.mean([one.mean(axis=0) for one in drawn], axis=0))
+        return _percentile_interval(statistic(np.concatenate(drawn)))
+    means = [values.mean(axis=0) for values in drawn]
+    return _percentile_interval(np.mean(means, axis=0))
 
 
-def _ends(statistics: np.ndarray) -> tuple[float, float]:
-    """Middle 95 % of the resampled statistics."""
+def _percentile_interval(statistics: np.ndarray) -> tuple[float, float]:
+    """Return the ends of the middle 95 % of resampled statistics."""
     tail = (1 - CONFIDENCE) / 2
-    ends = quantile(statistics, tail), quantile(statistics, 1 - tail)
-    return float(ends[0]), float(ends[1])
+    return float(quantile(statistics, tail)), float(quantile(statistics, 1 - tail))
 
 
 def sign_flip(differences: Float[np.ndarray, "pairs"]) -> float:
-    """Two-sided p value of a paired permutation test.
+    """Compute the two-sided p value of a paired permutation test.
 
-    If both of a pair were alike, its difference could as well have had the other sign.
-    Of all patterns of signs: the share whose sum is at least as far from zero. For
-    differences of 0, 1 and -1 this is McNemar's exact test; for signed ranks,
-    Wilcoxon's.
+    If both members of a pair came from the same distribution, their difference could as
+    well have had the other sign. The p value is the share of all patterns of signs for
+    which the sum of the differences is at least as far from zero. For differences of 0,
+    1 and -1 this is McNemar's exact test; for signed ranks it is Wilcoxon's.
 
     Args:
-        differences: one a pair, finite.
+        differences: one finite difference for each pair.
 
     Returns:
-        Exact where patterns can be counted, else from 20 000 seeded ones.
+        The exact p value if all patterns can be enumerated, otherwise an estimate from
+        20 000 seeded patterns.
     """
     sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
-    reached = abs(differences.sum()) * (1 - 1e-9)  # sums of floats are not exact
+    observed = abs(differences.sum()) * (1 - 1e-9)  # sums of floats are not exact
     if not len(sizes):
         return 1.0
-    if np.prod(counts + 1.0) <= EXACT:
-        # Differences of one size are alike: only how many are positive matters.
-        sums, chances = np.zeros(1), np.ones(1)
+    if np.prod(counts + 1.0) <= MAX_ENUMERATED_PATTERNS:
+        # Of the differences of one size, only the number of positive ones matters.
+        sums, probabilities = np.zeros(1), np.ones(1)
         for size, count in zip(sizes, counts, strict=True):
             positive = np.arange(count + 1)
             sums = np.add.outer(sums, size * (2 * positive - count)).ravel()
             weights = binom.pmf(positive, count, 0.5)
-            chances = np.multiply.outer(chances, weights).ravel()
-        return float(min(1.0, chances[np.abs(sums) >= reached].sum()))
-    moving = differences[differences != 0]
+            probabilities = np.multiply.outer(probabilities, weights).ravel()
+        return float(min(1.0, probabilities[np.abs(sums) >= observed].sum()))
+    nonzero = differences[differences != 0]
     rng = np.random.default_rng(0)
-    signs = 2 * rng.integers(0, 2, size=(DRAWN, len(moving)), dtype=np.int8) - 1
-    as_far = (np.abs(signs @ moving) >= reached).sum()
-    return float((as_far + 1) / (DRAWN + 1))
+    size = (SAMPLED_PATTERNS, len(nonzero))
+    signs = 2 * rng.integers(0, 2, size=size, dtype=np.int8) - 1
+    as_extreme = (np.abs(signs @ nonzero) >= observed).sum()
+    return float((as_extreme + 1) / (SAMPLED_PATTERNS + 1))
 
 
 def signed_ranks(
     first: Float[np.ndarray, "pairs"], second: Float[np.ndarray, "pairs"]
 ) -> Float[np.ndarray, "pairs"]:
-    """Ranks of the sizes of the differences first - second, with their signs.
+    """Rank the sizes of the differences first - second, and give the ranks their signs.
 
-    Free of the values' scale; two infinities of one sign are alike.
+    The result does not depend on the scale of the values. Two infinities of the same
+    sign count as equal.
     """
     with np.errstate(invalid="ignore"):
-        apart = np.where(first == second, 0.0, first - second)
-    ranks = np.zeros(len(apart))
-    moving = apart != 0
-    ranks[moving] = rankdata(np.abs(apart[moving])) * np.sign(apart[moving])
+        differences = np.where(first == second, 0.0, first - second)
+    ranks = np.zeros(len(differences))
+    nonzero = differences != 0
+    sizes, signs = np.abs(differences[nonzero]), np.sign(differences[nonzero])
+    ranks[nonzero] = rankdata(sizes) * signs
     return ranks
 
 
 def holm(p: Float[np.ndarray, "tests"]) -> Float[np.ndarray, "tests"]:
-    """Holm's adjusted p values; NaN marks a test that was not made and stays NaN."""
+    """Adjust p values by Holm's method; NaN marks a test not made and stays NaN."""
     p = np.asarray(p, float)
     adjusted = np.full(len(p), np.nan)
     made = np.flatnonzero(~np.isnan(p))
@@ -214,43 +222,53 @@ def holm(p: Float[np.ndarray, "tests"]) -> Float[np.ndarray, "tests"]:
     return adjusted
 
 
-def groups(apart: Bool[np.ndarray, "entries entries"]) -> list[str]:
-    """Letters of each entry; two entries share a letter unless they are apart.
+def group_letters(different: Bool[np.ndarray, "entries entries"]) -> list[str]:
+    """Give each entry letters, such that two entries share one unless they differ.
 
-    Each letter is a largest set of entries of which no two are apart.
+    Each letter stands for a largest set of entries of which no two differ. This is the
+    compact letter display of multiple comparisons.
 
     Args:
-        apart: symmetric, for entries in order of their rank.
+        different: symmetric matrix, whether two entries differ; entries are in order of
+            their rank.
+
+    Returns:
+        The letters of each entry, separated by spaces.
+
+    Source: Bron and Kerbosch 1973, with a pivot.
     """
-    entries = len(apart)
-    near = [
-        {other for other in range(entries) if other != one and not apart[one, other]}
-        for one in range(entries)
+    entries = range(len(different))
+    neighbours = [
+        {other for other in entries if other != entry and not different[entry, other]}
+        for entry in entries
     ]
     cliques: list[list[int]] = []
 
     def extend(clique: set[int], candidates: set[int], excluded: set[int]) -> None:
-        # Bron and Kerbosch 1973, with a pivot.
         if not candidates and not excluded:
             cliques.append(sorted(clique))
             return
         pivot = max(
-            sorted(candidates | excluded), key=lambda one: len(near[one] & candidates)
+            sorted(candidates | excluded),
+            key=lambda entry: len(neighbours[entry] & candidates),
         )
-        for one in sorted(candidates - near[pivot]):
-            extend(clique | {one}, candidates & near[one], excluded & near[one])
-            candidates = candidates - {one}
-            excluded = excluded | {one}
+        for entry in sorted(candidates - neighbours[pivot]):
+            near = neighbours[entry]
+            extend(clique | {entry}, candidates & near, excluded & near)
+            candidates = candidates - {entry}
+            excluded = excluded | {entry}
 
-    extend(set(), set(range(entries)), set())
+    extend(set(), set(entries), set())
     cliques.sort()
     return [
-        " ".join(_letter(index) for index, one in enumerate(cliques) if entry in one)
-        for entry in range(entries)
+        " ".join(
+            _letter(index) for index, clique in enumerate(cliques) if entry in clique
+        )
+        for entry in entries
     ]
 
 
 def _letter(index: int) -> str:
-    """a to z, then aa, ab, ..."""
+    """Return the letter of an index: a to z, then aa, ab, ..."""
     prefix, last = divmod(index, 26)
     return (_letter(prefix - 1) if prefix else "") + chr(ord("a") + last)

@@ -43,9 +43,9 @@ def stored(selection: Selection, store: Path) -> "mmbench.analysis.results.Resul
             f"The store {store} must hold cells of {selection.suite.name}; it has none "
             f"of its {len(cells)}. Compute them first: {command}"
         )
-    if results.at_work:
+    if results.unfinished:
         say(
-            f"Note: {len(results.at_work)} of {counted(len(cells), 'cell')} are at "
+            f"Note: {len(results.unfinished)} of {counted(len(cells), 'cell')} are at "
             "work; of them there is what their last checkpoints have."
         )
     if results.missing:

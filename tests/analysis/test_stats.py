@@ -205,7 +205,7 @@ def test_groups_of_a_chain() -> None:
     """A and C apart, B apart from neither: a, a b, b."""
     apart = np.zeros((3, 3), dtype=bool)
     apart[0, 2] = apart[2, 0] = True
-    assert stats.groups(apart) == ["a", "a b", "b"]
+    assert stats.group_letters(apart) == ["a", "a b", "b"]
 
 
 def test_groups_hold_no_two_that_are_apart() -> None:
@@ -214,7 +214,7 @@ def test_groups_hold_no_two_that_are_apart() -> None:
     for size in (1, 2, 5, 9):
         apart = np.triu(rng.random((size, size)) < 0.5, 1)
         apart = apart | apart.T
-        letters = [set(one.split()) for one in stats.groups(apart)]
+        letters = [set(one.split()) for one in stats.group_letters(apart)]
         for one, other in product(range(size), repeat=2):
             if one != other:
                 assert bool(letters[one] & letters[other]) is not bool(
@@ -225,4 +225,4 @@ def test_groups_hold_no_two_that_are_apart() -> None:
 def test_many_groups_have_letters() -> None:
     """Thirty entries, all apart: a to z, then aa to ad."""
     apart = ~np.eye(30, dtype=bool)
-    assert stats.groups(apart)[25:] == ["z", "aa", "ab", "ac", "ad"]
+    assert stats.group_letters(apart)[25:] == ["z", "aa", "ab", "ac", "ad"]

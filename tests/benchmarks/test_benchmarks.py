@@ -204,10 +204,11 @@ def test_a_miss_costs_more_than_any_hit(watched: ModuleType) -> None:
     benchmark.setup("unrolled", "bilinear")  # the dearest that reaches its target
     hit = quality.entry(benchmark.cell)
     missed = hit._replace(
-        success=np.zeros_like(hit.success), to_target=np.full(len(hit.seeds), np.inf)
+        success=np.zeros_like(hit.success),
+        cost_to_target=np.full(len(hit.seeds), np.inf),
     )
     assert hit.success.all()
-    assert quality.to_target(hit) <= hit.price.max() < quality.to_target(missed)
+    assert quality.to_target(hit) <= hit.cost.max() < quality.to_target(missed)
     assert quality.failed(hit) < quality.failed(missed) == 1
 
 

@@ -70,8 +70,8 @@ def test_unfinished_cells_are_shown(
         assert set(frame[frame.label != "cgd"].status) == {"finished"}
     else:
         page = Path("out/index.html").read_text("utf-8")
-        assert "1 of 4 cells is not there yet" in page
-        assert "“cgd” is at work, at step 14 of 20." in page
+        assert "1 of 4 cells has no results yet" in page
+        assert "“cgd” is unfinished: it is at step 14 of 20." in page
 
 
 @pytest.mark.parametrize("verb", ["results", "report"])

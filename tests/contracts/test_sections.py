@@ -33,13 +33,13 @@ def test_section_renders(name: str, view: str, results: Results) -> None:
         assert name != "summary" or view == "all at work"
         return
     assert isinstance(made, Section)
-    assert made.parts
-    for part in made.parts:
+    assert made.subsections
+    for part in made.subsections:
         for table in part.tables:
             assert all(len(row) == len(table.columns) for row in table.rows)
         for figure in part.figures:
             assert figure.alt
-            assert bool(figure.drawn) is not bool(figure.address)
+            assert bool(figure.svg) is not bool(figure.png)
 
 
 @pytest.mark.parametrize(
@@ -66,20 +66,22 @@ def test_where_a_chain_goes_on_is_told(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     execute(plan(Suite(name="chain", grids=grids)), store)
     both = gather(store)
-    said = "x starts at the end of “checkpoint”"
+    said = "starts its x where “checkpoint” ended"
     summary, curves = SECTIONS["summary"](both), SECTIONS["convergence"](both)
     methods = SECTIONS["methods"](both)
     assert summary
     assert curves
     assert methods
-    assert f"“on” {said}." in summary.parts[-1].notes
-    assert any(one.startswith(f"“on” {said}") for one in curves.parts[0].notes)
-    told = [table for part in methods.parts for table in part.tables]
+    assert f"“on” {said}." in summary.subsections[-1].notes
+    assert any(one.startswith(f"“on” {said}") for one in curves.subsections[0].notes)
+    told = [table for part in methods.subsections for table in part.tables]
     assert [
         row[-1] for table in told if "Start" in table.columns for row in texts_of(table)
     ] == [said]
     alone = SECTIONS["convergence"](only(both, label="on"))
     assert alone
     assert (
-        alone.parts[0].notes[0].startswith("“on” x starts at the end of “GDA, 9 steps”")
+        alone.subsections[0]
+        .notes[0]
+        .startswith("“on” starts its x where “GDA, 9 steps” ended")
     )

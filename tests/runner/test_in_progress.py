@@ -146,13 +146,13 @@ def test_cells_are_gathered_with_those_at_work(store: Store, kill) -> None:
     kill(two, 8)
     found = gather_planned(store, [one, two, three])
     assert list(found.footers) == [one.key, two.key]
-    assert list(found.at_work) == [two.key]
+    assert list(found.unfinished) == [two.key]
     assert (found.wanted, found.missing) == (3, 1)
     assert found.arrays(one.key)["sheet"].shape == found.arrays(two.key)["sheet"].shape
-    assert list(found.ended.footers) == [one.key]
-    assert {*found.ended.frame["label"]} == {"gda"}
+    assert list(found.finished.footers) == [one.key]
+    assert {*found.finished.frame["label"]} == {"gda"}
     assert {*load(store.folder)["label"]} == {"gda"}
-    assert gather(store).ended.footers == gather(store).footers
+    assert gather(store).finished.footers == gather(store).footers
 
 
 def test_cells_at_work_have_no_place(store: Store, kill) -> None:
@@ -173,5 +173,5 @@ def test_a_stored_cell_is_no_longer_at_work(store: Store, kill) -> None:
     execute([cell], store)
     assert partial(cell, store) is None
     found = gather_planned(store, [cell])
-    assert not found.at_work
+    assert not found.unfinished
     assert Status.RUNNING not in {*found.frame["status"]}

@@ -1,1 +1,1 @@
-"""The report: sections of figures and tables on one static page, readable offline."""
+"""The report: sections of figures and tables on one static page that works offline."""

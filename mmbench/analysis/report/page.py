@@ -1,7 +1,9 @@
-"""Page: sections to one static HTML file, with CSV files beside it."""
+"""The page: one static HTML file of all sections, with CSV files next to it."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import dedent
 
 import jinja2
 import pandas as pd
@@ -9,6 +11,7 @@ from markupsafe import Markup, escape
 
 from mmbench.analysis.report import style
 from mmbench.analysis.report.sections import SECTIONS
+from mmbench.analysis.report.sections.base import Section
 from mmbench.analysis.results import Results, labels_of, tasks_of
 from mmbench.core.errors import StoreError
 
@@ -16,33 +19,35 @@ _HERE = Path(__file__).parent
 
 
 def write_report(results: Results, out: Path, *, name: str, title: str) -> Path:
-    """Write `index.html` and its CSV files.
+    """Write the page as `index.html`, and its CSV files.
 
-    The page needs nothing but itself, and the same results give the same bytes.
+    The page loads no other file, and the same results give the same bytes.
 
     Args:
-        results: what to report on.
-        out: folder to write into; made when absent.
-        name: of the suite.
-        title: one line about it.
+        results: the results to show.
+        out: folder to write into; it is made if it does not exist.
+        name: name of the suite.
+        title: title of the suite, one line.
 
     Returns:
-        The page.
+        Path of the page.
 
     Raises:
-        StoreError: when there are no results, or the folder cannot be written.
+        StoreError: if there are no results or the folder cannot be written.
     """
     if results.frame.empty:
         raise StoreError(
             f"A report must have at least one cell; the store {results.store.folder} "
             "gave none. Run the suite into this store first."
         )
-    results = _unambiguous(results)
-    sections = [made for make in SECTIONS.values() if (made := make(results))]
+    results = _with_unique_labels(results)
+    sections = [
+        section for make in SECTIONS.values() if (section := make(results)) is not None
+    ]
     files = {"results.csv": results.frame}
     for section in sections:
         files |= section.files
-    page = _page(results, sections, list(files), name, title)
+    page = _render(results, sections, list(files), name, title)
     try:
         out.mkdir(parents=True, exist_ok=True)
         for file, table in files.items():
@@ -57,8 +62,12 @@ def write_report(results: Results, out: Path, *, name: str, title: str) -> Path:
     return target
 
 
-def _page(
-    results: Results, sections: list, files: list[str], name: str, title: str
+def _render(
+    results: Results,
+    sections: Sequence[Section],
+    files: Sequence[str],
+    name: str,
+    title: str,
 ) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
@@ -68,67 +77,74 @@ def _page(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    looks = style.looks(labels_of(results))
+    styles = style.label_styles(labels_of(results))
     runs = len(results.frame[["key", "seed"]].drop_duplicates())
     return environment.get_template("page.html").render(
         name=name,
         title=title or name,
         sections=sections,
         files=files,
-        looks=looks,
-        swatches=style.swatches(looks),
+        styles=styles,
+        swatches=style.swatches(styles),
         counts={
             "tasks": len(tasks_of(results)),
-            "algorithms": len(looks),
+            "algorithms": len(styles),
             "cells": len(results.footers),
             "runs": runs,
-            "at_work": len(results.at_work),
+            "unfinished": len(results.unfinished),
             "missing": results.missing,
             "wanted": results.wanted,
         },
         slug=_slug,
         breakable=_breakable,
-        spoken=_spoken,
-        css=_own("page.css"),
-        js=_own("page.js"),
+        paragraph=_paragraph,
+        css=_read_asset("page.css"),
+        js=_read_asset("page.js"),
     )
 
 
-def _own(file: str) -> Markup:
-    """A file beside this one, to stand in the page as it is."""
+def _read_asset(file: str) -> Markup:
+    """Read a file of this folder that becomes part of the page as it is."""
     return Markup((_HERE / file).read_text("utf-8"))  # noqa: S704  # our own text
 
 
 def _slug(text: str) -> str:
-    """A heading as an address on the page."""
+    """Return a heading as an address on the page."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def _breakable(words: str) -> Markup:
-    """Words of a description, with places where a line may break."""
-    return Markup("<wbr>").join(re.split(r"(?=\[)|(?<=[,_])", words))
+def _breakable(spec: str) -> Markup:
+    """Mark the places in a spec at which a line may break."""
+    return Markup("<wbr>").join(re.split(r"(?=\[)|(?<=[,_])", spec))
 
 
-def _spoken(paragraph: str) -> Markup:
-    """A paragraph whose words between backticks are code."""
-    parts = paragraph.split("`")
-    if len(parts) % 2 == 0:  # a backtick stands alone
-        return escape(paragraph)
-    code = Markup("<code>{}</code>")
-    told = [code.format(one) if at % 2 else one for at, one in enumerate(parts)]
-    return Markup("").join(told)
+def _paragraph(text: str) -> Markup:
+    """Return a paragraph as HTML.
 
-
-def _unambiguous(results: Results) -> Results:
-    """The results with labels that name one cell of a task each.
-
-    A store may hold cells of one label on one task with several settings or budgets;
-    they get the beginning of their keys.
+    Words between backticks are code, and an indented paragraph is preformatted.
     """
-    met: dict[tuple[str, str], list[str]] = {}
+    if text.startswith("    "):
+        return Markup("<pre>{}</pre>").format(dedent(text))
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:  # one backtick has no partner
+        return Markup("<p>{}</p>").format(text)
+    html = [
+        Markup("<code>{}</code>").format(piece) if index % 2 else escape(piece)
+        for index, piece in enumerate(pieces)
+    ]
+    return Markup("<p>{}</p>").format(Markup("").join(html))
+
+
+def _with_unique_labels(results: Results) -> Results:
+    """Return results in which no task has two cells of the same label.
+
+    A store may hold several cells of one label on one task, with other settings or
+    budgets. The beginning of their keys is added to their labels.
+    """
+    by_label: dict[tuple[str, str], list[str]] = {}
     for key, footer in results.footers.items():
-        met.setdefault((footer["task"], footer["label"]), []).append(key)
-    shared = [key for keys in met.values() if len(keys) > 1 for key in keys]
+        by_label.setdefault((footer["task"], footer["label"]), []).append(key)
+    shared = [key for keys in by_label.values() if len(keys) > 1 for key in keys]
     if not shared:
         return results
     footers = {

@@ -1,4 +1,4 @@
-"""Style: seaborn's theme, and one look for each label, the same on the whole page."""
+"""The style of figures: a theme, and one style of lines and markers for each label."""
 
 import base64
 import io
@@ -18,15 +18,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from mmbench.core.status import Status
 
-# Seaborn's colour-blind palette in an order in which neighbours are far apart; an olive
-# and a violet stand for its yellow and pale pink, which vanish on white.
-_SEABORN = sns.color_palette("colorblind").as_hex()
-COLOURS = (*(_SEABORN[at] for at in (0, 1, 2, 3, 4, 9, 5, 7)), "#999933", "#7d5bbe")
-# The numbers of colours, markers and dashes share no factor: colours repeat after ten
-# labels, but no two of the first 770 labels look alike.
+# Seaborn's colour-blind palette, ordered such that neighbours are easy to distinguish.
+# An olive and a violet replace its yellow and pale pink, which vanish on white.
+_PALETTE = sns.color_palette("colorblind").as_hex()
+COLOURS = (*(_PALETTE[at] for at in (0, 1, 2, 3, 4, 9, 5, 7)), "#999933", "#7d5bbe")
+# The numbers of colours, markers and dashes are coprime: colours repeat after ten
+# labels, but the first 770 labels have different styles.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = (
-    "",
+DASHES: tuple[tuple[float, ...], ...] = (
+    (),
     (5, 1.5),
     (1.5, 1.2),
     (6, 1.5, 1.5, 1.5),
@@ -39,7 +39,7 @@ DASHES = (
     (7, 3),
 )
 
-# In the order in which outcomes are told.
+# In the order in which outcomes are shown.
 STATUS_COLOURS = {
     Status.CONVERGED: "#0173b2",
     Status.STOPPED: "#56b4e9",
@@ -52,12 +52,11 @@ STATUS_COLOURS = {
     Status.RUNNING: "#029e73",
 }
 
-# Stand-ins that `svg` replaces, so that figures follow the page's light or dark scheme.
+# Placeholders that `svg` replaces, so that figures follow the page's colour scheme.
 INK, GRID = "#010203", "#040506"
-GREY = "#8a8a8a"  # legible on both, for pictures that cannot follow
+GREY = "#8a8a8a"  # legible in the light and the dark scheme, for PNGs
 
-PIXELS = 96  # CSS pixels to the inch
-RASTER = 192  # twice that, for dense screens
+PNG_DPI = 192  # twice the 96 CSS pixels of an inch, for dense screens
 
 _THEME = {
     **sns.axes_style("ticks"),
@@ -95,45 +94,46 @@ _THEME = {
 
 
 Margins = tuple[float, float, float, float]
-BARE: Margins = (0, 0, 0, 0)
-CHARACTER = 0.075  # inches, of the text beside an axis
+NO_MARGINS: Margins = (0, 0, 0, 0)
+CHARACTER_INCHES = 0.075  # width of a character of the labels of an axis
+MAX_CHARACTERS = 24  # of such a label; longer ones are shortened
 
 
-class Look(NamedTuple):
-    """How a label is drawn.
+class LabelStyle(NamedTuple):
+    """How the lines and points of a label are drawn.
 
     Args:
-        index: of the label, from 0; the page's swatch bears it.
-        colour: of its lines and points.
-        marker: on them.
-        dash: of its lines; "" is solid.
+        number: number of the label, from 0; part of the name of its swatch.
+        colour: colour of lines and points.
+        marker: matplotlib's name of the marker.
+        dash: lengths of dashes and gaps of lines, in line widths; empty if solid.
     """
 
-    index: int
+    number: int
     colour: str
     marker: str
-    dash: str | tuple[float, ...]
+    dash: tuple[float, ...]
 
     @property
-    def line(self) -> str | tuple[float, tuple[float, ...]]:
-        """The dash as matplotlib wants it."""
+    def linestyle(self) -> str | tuple[float, tuple[float, ...]]:
+        """The dash in matplotlib's form."""
         return (0, self.dash) if self.dash else "-"
 
 
-def looks(labels: Sequence[str]) -> dict[str, Look]:
-    """The look of each label.
+def label_styles(labels: Sequence[str]) -> dict[str, LabelStyle]:
+    """Return the style of each label.
 
     Args:
-        labels: in order of first appearance in the results.
+        labels: all labels of the results, in order of first appearance.
     """
     return {
-        label: Look(
-            index,
-            COLOURS[index % len(COLOURS)],
-            MARKERS[index % len(MARKERS)],
-            DASHES[index % len(DASHES)],
+        label: LabelStyle(
+            number,
+            COLOURS[number % len(COLOURS)],
+            MARKERS[number % len(MARKERS)],
+            DASHES[number % len(DASHES)],
         )
-        for index, label in enumerate(labels)
+        for number, label in enumerate(labels)
     }
 
 
@@ -141,105 +141,110 @@ def looks(labels: Sequence[str]) -> dict[str, Look]:
 def panel(
     width: float, height: float, margins: Margins = (0.62, 0.42, 0.12, 0.1)
 ) -> Iterator[tuple[Figure, Axes]]:
-    """A figure with one axes, in the house's style; draw and save it inside.
+    """Make a figure with one axes in the page's style; draw and save it inside.
 
     Args:
-        width: in inches, 96 pixels each.
-        height: likewise.
-        margins: left, bottom, right and top, likewise. They are given because finding
-            them takes as long as drawing, and because panels side by side then line up.
+        width: width in inches of 96 CSS pixels.
+        height: height in inches.
+        margins: left, bottom, right and top margins in inches. They are given because
+            computing them takes as long as drawing, and so that panels side by side
+            are aligned.
     """
     left, bottom, right, top = margins
     with mpl.rc_context(_THEME), warnings.catch_warnings():
-        # Labels may hold letters that the font lacks; browsers have other fonts.
+        # Labels may hold characters that the font lacks; browsers have other fonts.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=(width, height))
-        within = (width - left - right, height - bottom - top)
         axes = figure.add_axes(
-            (left / width, bottom / height, within[0] / width, within[1] / height)
+            (
+                left / width,
+                bottom / height,
+                (width - left - right) / width,
+                (height - bottom - top) / height,
+            )
         )
         yield figure, axes
 
 
 def svg(figure: Figure, name: str) -> Markup:
-    """A figure as inline SVG, the same bytes each time.
+    """Render a figure as inline SVG, with the same bytes each time.
 
     Args:
-        figure: drawn inside `panel`.
-        name: unique on the page; its ids are made from it.
+        figure: a figure that was drawn inside `panel`.
+        name: a name that is unique on the page; the ids in the SVG depend on it.
     """
     buffer = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with mpl.rc_context({"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", metadata=nothing)
+        figure.savefig(buffer, format="svg", metadata=no_metadata)
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = text[text.index("<svg") :]
-    # Tags only: what stands between them is the user's.
-    text = re.sub(r"<[^>]*>", lambda tag: _tidy(tag[0]), text)
+    # Only tags are changed, as the text between them is the user's.
+    text = re.sub(r"<[^>]*>", lambda tag: _simplify_tag(tag[0]), text)
     return Markup(re.sub(r"\n\s*", "\n", text))  # noqa: S704  # matplotlib escapes labels
 
 
-def _tidy(tag: str) -> str:
-    """A tag fit for inlining: page colours, short numbers, ids only where used."""
+def _simplify_tag(tag: str) -> str:
+    """Use the page's colours, shorten numbers and drop the ids of groups in a tag."""
     tag = tag.replace(INK, "currentColor").replace(GRID, "var(--grid)")
     tag = tag.replace("xlink:href", "href")
     tag = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", tag)
-    tag = re.sub(r"(\.\d\d)\d+", r"\1", tag)  # hundredths of a pixel do
+    tag = re.sub(r"(\.\d\d)\d+", r"\1", tag)  # hundredths of a pixel are enough
     return re.sub(r' id="[^"]*"', "", tag) if tag.startswith("<g") else tag
 
 
 def png(figure: Figure) -> str:
-    """A figure as the address of an inlined PNG, the same bytes each time."""
+    """Render a figure as the data URI of a PNG, with the same bytes each time."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=RASTER, metadata={"Software": None})
-    return address(buffer.getvalue())
+    figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    return data_uri(buffer.getvalue())
 
 
-def address(content: bytes) -> str:
-    """A PNG's bytes as an address that needs no network."""
+def data_uri(content: bytes) -> str:
+    """Return the bytes of a PNG as a data URI."""
     return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
-def swatches(of: Mapping[str, Look]) -> Markup:
-    """Each look as an SVG symbol `swatch-<index>`, for legends and tables."""
+def swatches(styles: Mapping[str, LabelStyle]) -> Markup:
+    """Draw each style as an SVG symbol `swatch-<number>`, for legends and tables."""
     symbols = []
-    for look in of.values():
-        with panel(0.42, 0.15, BARE) as (figure, axes):
+    for style in styles.values():
+        with panel(0.42, 0.15, NO_MARGINS) as (figure, axes):
             axes.set_axis_off()
             axes.plot(
                 [0, 0.5, 1],
                 [0, 0, 0],
-                color=look.colour,
-                linestyle=look.line,
-                marker=look.marker,
+                color=style.colour,
+                linestyle=style.linestyle,
+                marker=style.marker,
                 markevery=[1],
                 markersize=6,
                 markeredgewidth=0,
             )
             axes.set_xlim(-0.02, 1.02)
-            drawn = svg(figure, f"swatch-{look.index}")
+            drawn = svg(figure, f"swatch-{style.number}")
         box = re.search(r'viewBox="[^"]*"', drawn)
         inner = drawn[drawn.index(">") + 1 : drawn.rindex("</svg>")]
         assert box
-        symbols.append(f'<symbol id="swatch-{look.index}" {box[0]}>{inner}</symbol>')
+        symbols.append(f'<symbol id="swatch-{style.number}" {box[0]}>{inner}</symbol>')
     hidden = f'<svg class="symbols" aria-hidden="true">{"".join(symbols)}</svg>'
-    return Markup(hidden)  # noqa: S704  # drawn above, from no one's words
+    return Markup(hidden)  # noqa: S704  # no text of a user is in it
 
 
-def log_range(axes: Axes, values: np.ndarray) -> None:
-    """A logarithmic y axis over the positive values."""
+def set_log_range(axes: Axes, values: np.ndarray) -> None:
+    """Make the y axis logarithmic, over the range of the positive values."""
     positive = values[np.isfinite(values) & (values > 0)]
     if not len(positive):
         return
     low, high = np.log10(positive.min()), np.log10(positive.max())
-    spare = max(0.05 * (high - low), 0.1)
-    axes.set_ylim(10 ** (low - spare), 10 ** (high + spare))
-    log_ticks(axes, "y")
+    margin = max(0.05 * (high - low), 0.1)
+    axes.set_ylim(10 ** (low - margin), 10 ** (high + margin))
+    set_log_scale(axes, "y")
 
 
-def log_ticks(axes: Axes, which: Literal["x", "y"]) -> None:
-    """A logarithmic axis with plain ticks."""
+def set_log_scale(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic, with ticks that are easy to read."""
     if which == "x":
         axes.set_xscale("log")
     else:
@@ -247,26 +252,29 @@ def log_ticks(axes: Axes, which: Literal["x", "y"]) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_minor_locator(NullLocator())
     low, high = np.log10(axis.get_view_interval())
-    if high - low < 1.5:  # may hold one power of ten or none
+    if high - low < 1.5:  # too few powers of ten for ticks
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:g}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     else:
         axis.set_major_locator(LogLocator(numticks=7))
-        axis.set_major_formatter(FuncFormatter(lambda at, _: power(at)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
 
 
-def power(at: float) -> str:
-    """A power of ten as one writes it by hand."""
-    if at <= 0:
+def power_of_ten(value: float) -> str:
+    """Format a power of ten: 1, 10, 100, or ten with a superscript exponent."""
+    if value <= 0:
         return ""
-    exponent = round(np.log10(at))
+    exponent = round(np.log10(value))
     if 0 <= exponent <= 2:
         return f"{10**exponent}"
-    raised = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"10{raised}"
+    superscript = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{superscript}"
 
 
-def beside(labels: Sequence[str]) -> tuple[list[str], float]:
-    """Labels short enough to stand beside a figure, and the inches that they take."""
-    short = [one if len(one) <= 24 else one[:23] + "…" for one in labels]
-    return short, 0.15 + CHARACTER * max(map(len, short), default=0)
+def shorten_axis_labels(labels: Sequence[str]) -> tuple[list[str], float]:
+    """Shorten labels to stand at an axis, and compute the inches that they take."""
+    short = [
+        label if len(label) <= MAX_CHARACTERS else label[: MAX_CHARACTERS - 1] + "…"
+        for label in labels
+    ]
+    return short, 0.15 + CHARACTER_INCHES * max(map(len, short), default=0)

@@ -206,13 +206,13 @@ def test_what_is_not_there_yet_is_said(results: Results, tmp_path: Path) -> None
     """At the top of the page, and how far each cell at work has come."""
     seen = with_unfinished(results, DIGITS)
     text = write_report(seen, tmp_path, name="x", title="").read_text("utf-8")
-    assert "1 of these cells is still at work" in text
-    assert f"3 of {seen.wanted} cells are not there yet" in text
-    assert "at work, step 7" in text
+    assert "1 of these cells is unfinished" in text
+    assert f"3 of {seen.wanted} cells have no results yet" in text
+    assert "unfinished, step 7" in text
     made = SECTIONS["outcomes"](seen)
     assert made
-    table = made.parts[0].tables[1]
+    table = made.subsections[0].tables[1]
     assert texts_of(table) == [[DIGITS, "GDA", "0 of 5", "3", "7 of 12"]]
     whole = write_report(results, tmp_path, name="x", title="").read_text("utf-8")
-    assert "at work" not in whole
-    assert "not there yet" not in whole
+    assert "unfinished" not in whole
+    assert "no results yet" not in whole

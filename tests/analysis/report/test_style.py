@@ -5,7 +5,7 @@ from mmbench.analysis.report import style
 
 def test_looks_are_unlike_each_other() -> None:
     """And the first ten differ in colour."""
-    found = style.looks([str(at) for at in range(200)])
+    found = style.label_styles([str(at) for at in range(200)])
     assert len({look[1:] for look in found.values()}) == 200
     assert len({look.colour for look in list(found.values())[:10]}) == 10
 

@@ -1,4 +1,4 @@
-"""The sections, in page order; each makes nothing where there are no data for it."""
+"""The sections of the report, in page order; `base` says how to write one."""
 
 from collections.abc import Callable
 

@@ -1,25 +1,51 @@
-"""Section: a part of the page, made of prose, figures and tables."""
+"""Building blocks of the report's sections: prose, figures and tables.
+
+A section is a file in this folder with a function `section(results)`, which is listed
+in `SECTIONS` in the folder's `__init__`. The function returns a `Section`, or None if
+the results hold nothing that it could show. It must cope with anything that a store can
+hold: failed and unfinished runs, missing values, a single run, and tasks and algorithms
+that are not part of mmbench. The same results must give the same bytes, so figures are
+drawn with `mmbench.analysis.report.style`. For example:
+
+    def section(results: Results) -> Section | None:
+        rows = [
+            [TableCell(label, label=True), TableCell(number(seconds), seconds)]
+            for label, seconds in ...
+        ]
+        columns = ["Algorithm", "#Seconds"]
+        table = Table("Training time of each algorithm.", columns, rows)
+        return Section(
+            title="Time",
+            anchor="time",
+            prose=["Seconds are ..."],
+            subsections=[Subsection(tables=[table])],
+        )
+
+Texts are escaped by the page. They are written for the reader of a paper, in full
+sentences that need no knowledge of the code.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from mmbench.analysis.results import Column
+
 
 @dataclass(frozen=True)
 class TableCell:
-    """One entry of a table.
+    """One cell of a table on the page.
 
     Args:
-        text: what is shown.
-        sort: what it is sorted by; None sorts by the text.
-        label: whether it names an algorithm, shown with its swatch.
-        shade: background strength from 0 to 1; None leaves it plain.
-        code: whether it is set in a typewriter face.
-        full: what the text is short for, shown where one points at it.
+        text: the text shown.
+        sort: the number by which the column is sorted; None sorts by the text.
+        label: whether the text is the label of an algorithm, shown with its swatch.
+        shade: strength of the background from 0 to 1; None leaves it blank.
+        code: whether the text is set in a monospaced font.
+        tooltip: the text in full, shown when the pointer is on a shortened one.
     """
 
     text: str
@@ -27,7 +53,7 @@ class TableCell:
     label: bool = False
     shade: float | None = None
     code: bool = False
-    full: str = ""
+    tooltip: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,10 +61,10 @@ class Table:
     """A sortable table.
 
     Args:
-        caption: what it shows; may be empty where that is plain.
+        caption: what the table shows; may be empty if the context says it.
         columns: headings; one that starts with "#" is of numbers, set to the right.
-        rows: one entry for each column.
-        folded: whether it is shown only when its caption is opened.
+        rows: one cell for each column.
+        folded: whether the table is hidden until the reader opens its caption.
     """
 
     caption: str
@@ -49,53 +75,53 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture; those of a part stand side by side where there is room.
+    """A picture, either an SVG or a PNG; pictures stand side by side if there is room.
 
     Args:
-        alt: what it shows, for who cannot see it.
-        drawn: inline SVG; empty for a PNG.
-        address: of an inlined PNG; empty for SVG.
-        title: above it; one that is a label bears its swatch.
-        label: whether the title is one.
-        said: beside the title.
-        width: in pixels on a wide screen.
-        crisp: whether pixels stay square when it is enlarged.
+        alt: what the picture shows, for readers who cannot see it.
+        svg: inline SVG from `style.svg`; empty for a PNG.
+        png: data URI from `style.png` or `style.data_uri`; empty for an SVG.
+        title: text above the picture.
+        label: whether the title is the label of an algorithm, shown with its swatch.
+        remark: text after the title.
+        width: width in CSS pixels on a wide screen.
+        pixelated: whether pixels stay square when the picture is enlarged.
     """
 
     alt: str
-    drawn: Markup = Markup()
-    address: str = ""
+    svg: Markup = Markup()
+    png: str = ""
     title: str = ""
     label: bool = False
-    said: str = ""
+    remark: str = ""
     width: int = 340
-    crisp: bool = False
+    pixelated: bool = False
 
 
 @dataclass(frozen=True)
 class Subsection:
-    """A part of a section.
+    """A subsection, usually about one task; its parts appear in the order listed here.
 
     Args:
-        title: empty for a part without heading.
-        prose: paragraphs above its figures.
-        legend: labels whose swatches are explained above the figures.
-        chips: text and colour of what else is explained there.
-        figures: side by side.
-        notes: paragraphs below them.
-        tables: after that.
-        pre: text shown as it is, after the first paragraph.
-        links: title to address, for a bibliography.
+        title: its heading; empty for none.
+        prose: paragraphs; words between backticks are set as code.
+        preformatted: text shown as it is, after the first paragraph.
+        legend: labels of the algorithms in the figures, shown with their swatches.
+        colour_legend: pairs of a text and the colour that it explains.
+        figures: pictures, side by side.
+        notes: paragraphs in small print.
+        tables: tables.
+        links: pairs of a text and an address, for a bibliography.
     """
 
     title: str = ""
     prose: Sequence[str] = ()
+    preformatted: str = ""
     legend: Sequence[str] = ()
-    chips: Sequence[tuple[str, str]] = ()
+    colour_legend: Sequence[tuple[str, str]] = ()
     figures: Sequence[Figure] = ()
     notes: Sequence[str] = ()
     tables: Sequence[Table] = ()
-    pre: str = ""
     links: Sequence[tuple[str, str]] = ()
 
 
@@ -104,41 +130,41 @@ class Section:
     """A section of the page.
 
     Args:
-        title: in the heading and the navigation.
-        anchor: its address on the page.
+        title: its heading, also in the navigation.
+        anchor: its address on the page, unique.
         prose: paragraphs under the heading.
-        aside: title and paragraphs of what is shown only when the title is opened.
-        parts: what follows.
-        files: name to table, written as CSV beside the page.
+        details: a title, and paragraphs that are hidden until the reader opens it.
+        subsections: what follows.
+        files: file name to table; written as CSV next to the page.
     """
 
     title: str
     anchor: str
     prose: Sequence[str] = ()
-    aside: Sequence[str] = ()
-    parts: Sequence[Subsection] = ()
+    details: Sequence[str] = ()
+    subsections: Sequence[Subsection] = ()
     files: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
-def is_count(column: dict[str, Any]) -> bool:
-    """Whether a metric counts modes or digits, by whichever rule."""
+def is_count(column: Column) -> bool:
+    """Check whether a column counts modes or digits, under any rule."""
     name = column["name"]
-    # What is forgotten are events.
+    # Columns of forgotten modes count events.
     return name.startswith(("modes", "digits")) and not name.endswith("_forgotten")
 
 
 def percent(share: float) -> str:
-    """A share as one reads it."""
+    """Format a share from 0 to 1 as a percentage."""
     return "–" if np.isnan(share) else f"{100 * share:.0f} %"
 
 
 def percents(low: float, high: float) -> str:
-    """An interval of shares."""
+    """Format an interval of shares from 0 to 1 as percentages."""
     return "–" if np.isnan(low) else f"{100 * low:.0f} to {100 * high:.0f}"
 
 
 def number(value: float) -> str:
-    """A number in three digits."""
+    """Format a number with three digits."""
     if np.isnan(value):
         return "–"
     if np.isinf(value):
@@ -147,7 +173,6 @@ def number(value: float) -> str:
         return f"{int(value):,}".replace(",", "\u202f").replace("-", "−")
     if 1e3 <= abs(value) < 1e6:
         return f"{value:,.0f}".replace(",", "\u202f").replace("-", "−")
-    shown = f"{value:.3g}"
-    mantissa, mark, exponent = shown.partition("e")
-    raised = f"e{int(exponent)}" if mark else ""
-    return (mantissa + raised).replace("-", "−")
+    mantissa, separator, exponent = f"{value:.3g}".partition("e")
+    power = f"e{int(exponent)}" if separator else ""
+    return (mantissa + power).replace("-", "−")

@@ -1,6 +1,6 @@
-"""Convergence: metrics against steps, gradient-equivalents and seconds."""
+"""The convergence curves: metrics against steps, gradient-equivalents and seconds."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,96 +17,113 @@ from mmbench.analysis.report.sections.base import (
     number,
 )
 from mmbench.analysis.results import (
+    Column,
     Results,
     columns_of,
-    ideal_of,
+    describe_starts,
     labels_of,
-    primary,
-    starts_of,
+    primary_column,
+    real_score_of,
     tasks_of,
 )
-from mmbench.analysis.stats import quantile
+from mmbench.analysis.stats import median, quantile
 from mmbench.core.cost import gradient_equivalents
 
-FURTHER = 3  # metrics of a task drawn beside its first
-FLOOR = 1e-16  # values below are drawn there on logarithmic axes
-WIDELY = 4  # between the prices of two cells, so that their axis is logarithmic
-BEFORE = 20  # how much of the cheapest cell such an axis leaves out, as a divisor
-LONG = 36  # letters of a title that fit beside a figure in full size
-MARKED = 6  # markers on a line
-SHARES = (0.25, 0.5, 0.75)
-ENDS = ("low", "middle", "high")  # columns of those quartiles
+MAX_METRICS = 4  # metrics of a task that are drawn
+FLOOR = 1e-16  # smaller values are drawn here on logarithmic axes
+WIDE_RATIO = 4  # from this ratio of the cells' costs on, their axis is logarithmic
+LEFT_OUT_RATIO = 20  # such an axis begins at this fraction of the cheapest cell
+MAX_TITLE_CHARACTERS = 36  # of an axis; longer titles are set in a smaller font
+MARKERS_PER_LINE = 6
+QUARTILES = {"low": 0.25, "median": 0.5, "high": 0.75}
+NAMES = list(QUARTILES)
 
 AXES = {
     "step": "steps",
-    "price": "gradient-equivalents of a run",
-    "seconds": "seconds, runs of a chunk side by side",
+    "cost": "gradient-equivalents per run",
+    "seconds": "training seconds, runs computed together",
 }
 
 PROSE = (
-    "Lines are medians over the runs of a cell, bands reach from their lower to their "
-    "upper quartile. Runs that diverged or broke down are frozen where they were and "
-    "stay in both; a run without a value counts as the worst, so a line that ends has "
-    "lost half of its runs. A gradient-equivalent is one gradient of one player; a "
-    "Hessian product counts 2, a value ½. Seconds are those of training all the runs "
-    "that were computed side by side; measuring is not part of them."
+    "Each line is the median over the runs of an algorithm, and its band reaches from "
+    "the lower to the upper quartile. Runs that diverged or failed keep their last "
+    "values and stay in both. A run without a value counts as the worst, so a line "
+    "ends where half of the runs or more have none; where neither lower nor higher is "
+    "better, such runs are left out. A gradient-equivalent is one gradient of one "
+    "player; a Hessian-vector product counts 2, an evaluation of the losses ½. Seconds "
+    "are the training time of all runs that were computed together, without the time "
+    "of measuring."
 )
-FLOORED = f"Values below {style.power(FLOOR)} are drawn there on logarithmic axes."
+FLOORED = (
+    f"On logarithmic axes, values below {style.power_of_ten(FLOOR)} are drawn at "
+    f"{style.power_of_ten(FLOOR)}."
+)
 
 
 def section(results: Results) -> Section | None:
-    """One part for each task that has a metric."""
-    parts, floored = [], False
+    """Draw the metrics of each task; None if no metric changes."""
+    subsections, floored = [], False
     for task in tasks_of(results):
         curves = _curves(results, task)
         if not curves:
             continue
-        floored |= any(_is_floored(of, column) for column, of in curves)
-        parts.append(_part(results, task, curves))
-    if not parts:
+        floored |= any(_is_floored(table, column) for column, table in curves)
+        subsections.append(_subsection(results, task, curves))
+    if not subsections:
         return None
-    prose = (PROSE, FLOORED) if floored else (PROSE,)
-    return Section(title="Convergence", anchor="convergence", prose=prose, parts=parts)
+    return Section(
+        title="Convergence",
+        anchor="convergence",
+        prose=(PROSE, FLOORED) if floored else (PROSE,),
+        subsections=subsections,
+    )
 
 
-def _curves(results: Results, task: str) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """The metrics drawn of a task, its first before others, with their quartiles."""
+def _curves(results: Results, task: str) -> list[tuple[Column, pd.DataFrame]]:
+    """Select the metrics of a task that are drawn, and compute their quartiles."""
     frame = results.frame[results.frame["task"] == task]
-    # A metric of a whole run repeats at all records: nothing to draw.
-    moving = [
-        column for column in columns_of(results, task) if _moves(frame, column["name"])
+    # A metric of a whole run has the same value at all records.
+    columns = [
+        column for column in columns_of(results, task) if _varies(frame, column["name"])
     ]
-    if not moving or frame["step"].nunique() < 2:
+    if not columns or frame["step"].nunique() < 2:
         return []
-    first = primary(results, task)
-    if first in moving:
-        # Counts by other rules have a table of their own.
-        others = [one for one in moving if one is not first and not is_count(one)]
-        moving = [first, *others]
-    moving.sort(key=lambda one: one["better"] == "neither")
-    found = []
-    for column in moving[: FURTHER + 1]:
-        cells = frame.groupby("key", sort=False)
-        of = pd.concat(
+    primary = primary_column(results, task)
+    if primary in columns:
+        # Counts under other rules have a table of their own.
+        columns = [
+            primary,
+            *(
+                column
+                for column in columns
+                if column != primary and not is_count(column)
+            ),
+        ]
+    columns.sort(key=lambda column: column["better"] == "neither")
+    curves = []
+    for column in columns[:MAX_METRICS]:
+        table = pd.concat(
             [
-                _curve(cell, column).assign(ended=key not in results.at_work)
-                for key, cell in cells
+                _curve(cell, column).assign(finished=key not in results.unfinished)
+                for key, cell in frame.groupby("key", sort=False)
             ]
         )
-        if np.isfinite(of["middle"]).any():
-            found.append((column, of))
-    return found
+        if np.isfinite(table["median"]).any():
+            curves.append((column, table))
+    return curves
 
 
-def _part(
-    results: Results, task: str, curves: list[tuple[dict[str, Any], pd.DataFrame]]
+def _subsection(
+    results: Results, task: str, curves: Sequence[tuple[Column, pd.DataFrame]]
 ) -> Subsection:
-    looks = style.looks(labels_of(results))
+    styles = style.label_styles(labels_of(results))
     figures = []
-    for at, (column, of) in enumerate(curves):
-        shown = ("step",) if at else AXES
-        ideal = ideal_of(results, task, column["name"])
-        figures += [_figure(task, of, column, along, looks, ideal) for along in shown]
+    for index, (column, table) in enumerate(curves):
+        score = real_score_of(results, task, column["name"])
+        figures += [
+            _figure(task, table, column, x, styles, score)
+            for x in (AXES if index == 0 else ("step",))
+        ]
     legend = list(dict.fromkeys(curves[0][1]["label"]))
     return Subsection(
         title=task, legend=legend, figures=figures, notes=_notes(results, task)
@@ -114,59 +131,65 @@ def _part(
 
 
 def _notes(results: Results, task: str) -> list[str]:
-    """What one has to know of curves that begin or end elsewhere than others."""
-    notes = [
-        f"“{label}” {where}; its steps and gradients are counted from there."
-        for label, where in starts_of(results, task).items()
-    ]
-    for key in results.at_work:
+    """Explain the curves that start where others ended, and those that end early."""
+    notes = []
+    if starts := describe_starts(results, task):
+        sentences = [f"“{label}” {where}." for label, where in starts.items()]
+        notes.append(" ".join([*sentences, "Steps and costs are counted from there."]))
+    for key in results.unfinished:
         footer = results.footers[key]
         if footer["task"] == task:
-            far = footer["at_work"]
-            seen = f"at step {number(far['step'])} of {number(footer['steps'])}"
-            if far["ended"]:
-                seen = f"with {far['ended']} of {far['planned']} runs ended and shown"
-            notes.append(f"“{footer['label']}” is at work, {seen}.")
+            progress = footer["at_work"]
+            state = (
+                f"its {progress['ended']} ended runs of {progress['planned']} are shown"
+                if progress["ended"]
+                else f"it is at step {number(progress['step'])} of "
+                f"{number(footer['steps'])}"
+            )
+            notes.append(f"“{footer['label']}” is unfinished: {state}.")
     return notes
 
 
-def _is_floored(curves: pd.DataFrame, column: dict[str, Any]) -> bool:
-    """Whether some value lies below a logarithmic axis."""
-    ends = curves[list(ENDS)].to_numpy()
-    return column["scale"] == "log" and bool((np.isfinite(ends) & (ends < FLOOR)).any())
+def _is_floored(curves: pd.DataFrame, column: Column) -> bool:
+    """Check whether a value lies below the range of a logarithmic axis."""
+    values = curves[NAMES].to_numpy()
+    is_below = np.isfinite(values) & (values < FLOOR)
+    return column["scale"] == "log" and bool(is_below.any())
 
 
-def _moves(frame: pd.DataFrame, name: str) -> bool:
-    """Whether a column changes in the course of some run."""
+def _varies(frame: pd.DataFrame, name: str) -> bool:
+    """Check whether a column changes within some run."""
     runs = frame.groupby(["key", "seed"])[name]
     return bool((runs.min() < runs.max()).any())
 
 
-def _curve(cell: pd.DataFrame, column: dict[str, Any]) -> pd.DataFrame:
-    """Quartiles of a cell's runs at each record."""
+def _curve(cell: pd.DataFrame, column: Column) -> pd.DataFrame:
+    """Compute the quartiles over a cell's runs at each record."""
     runs = cell["seed"].nunique()
 
-    def table(values: pd.Series) -> np.ndarray:
+    def by_run(values: pd.Series) -> np.ndarray:
         return values.to_numpy(float).reshape(runs, -1)
 
-    values = table(cell[column["name"]])
+    values = by_run(cell[column["name"]])
     worst = {"lower": np.inf, "higher": -np.inf}.get(column["better"])
     if worst is None:
         known = cell.groupby("step")[column["name"]]  # runs without a value left out
-        quartiles = [known.quantile(share).to_numpy() for share in SHARES]
+        quartiles = {
+            name: known.quantile(share).to_numpy() for name, share in QUARTILES.items()
+        }
     else:
         values = np.where(np.isnan(values), worst, values)
-        quartiles = [quantile(values, share) for share in SHARES]
-    price = gradient_equivalents(
+        quartiles = {name: quantile(values, share) for name, share in QUARTILES.items()}
+    cost = gradient_equivalents(
         *(cell[name] for name in ("grad_x", "grad_y", "hvps", "values"))
     )
     return pd.DataFrame(
         {
             "label": cell["label"].iloc[0],
-            "step": table(cell["step"])[0],
-            "price": quantile(table(price), 0.5),
-            "seconds": quantile(table(cell["cell_seconds"]), 0.5),
-            **dict(zip(ENDS, quartiles, strict=True)),
+            "step": by_run(cell["step"])[0],
+            "cost": median(by_run(cost)),
+            "seconds": median(by_run(cell["cell_seconds"])),
+            **quartiles,
         }
     )
 
@@ -174,77 +197,91 @@ def _curve(cell: pd.DataFrame, column: dict[str, Any]) -> pd.DataFrame:
 def _figure(
     task: str,
     curves: pd.DataFrame,
-    column: dict[str, Any],
-    along: str,
-    looks: dict[str, style.Look],
-    ideal: float | None,
+    column: Column,
+    x: str,
+    styles: dict[str, style.LabelStyle],
+    score: float | None,
 ) -> Figure:
-    of = {label: looks[label] for label in dict.fromkeys(curves["label"])}
+    """Draw the curves of a metric.
+
+    Args:
+        task: the task's spec.
+        curves: tables of all labels from `_curve`, and whether the cell is finished.
+        column: the metric's column.
+        x: what the curves are drawn against, a key of `AXES`.
+        styles: the style of each label.
+        score: the value that real data get; None for no line.
+    """
     curves = curves.replace([np.inf, -np.inf], np.nan)
-    if column["scale"] == "log":
-        curves[list(ENDS)] = curves[list(ENDS)].clip(lower=FLOOR)
-    ends = curves[list(ENDS)].to_numpy()
-    if column["scale"] == "log" and ideal is not None and ideal <= 0:
-        ideal = None  # a logarithmic axis has no place for it
-    if ideal is not None:
-        ends = np.append(ends, ideal)
+    is_log = column["scale"] == "log"
+    if is_log:
+        curves[NAMES] = curves[NAMES].clip(lower=FLOOR)
+    if is_log and score is not None and score <= 0:
+        score = None
+    values = curves[NAMES].to_numpy().ravel()
+    if score is not None:
+        values = np.append(values, score)
     with style.panel(3.55, 2.75) as (figure, axes):
-        if column["scale"] == "log":
-            style.log_range(axes, ends)
-        elif (np.nan_to_num(ends) * 4 % 1 == 0).all():  # quartiles of whole numbers
+        if is_log:
+            style.set_log_range(axes, values)
+        elif (np.nan_to_num(values) * 4 % 1 == 0).all():  # quartiles of whole numbers
             axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        for label, look in of.items():
-            curve = curves[curves["label"] == label]
+        for label, curve in curves.groupby("label", sort=False):
+            label_style = styles[str(label)]
             axes.plot(
-                curve[along],
-                curve["middle"],
-                color=look.colour,
-                linestyle=look.line,
-                marker=look.marker,
-                markevery=max(1, len(curve) // MARKED),
+                curve[x],
+                curve["median"],
+                color=label_style.colour,
+                linestyle=label_style.linestyle,
+                marker=label_style.marker,
+                markevery=max(1, len(curve) // MARKERS_PER_LINE),
                 markersize=4.5,
                 markeredgewidth=0,
             )
             axes.fill_between(
-                curve[along],
+                curve[x],
                 curve["low"],
                 curve["high"],
-                color=look.colour,
+                color=label_style.colour,
                 alpha=0.15,
                 linewidth=0,
             )
-        if ideal is not None:
-            _draw_ideal(axes, ideal, column["better"])
-        axes.set_xlabel(AXES[along])
+        if score is not None:
+            _draw_real_score(axes, score, column["better"])
+        axes.set_xlabel(AXES[x])
         title = column["title"]
-        axes.set_ylabel(title, size=8.5 * min(1, LONG / len(title)))
-        # A cell that has just begun says nothing about the axis.
-        whole = curves[curves["ended"]] if curves["ended"].any() else curves
-        ends = whole.groupby("label")[along].max()
-        if ends.max() > WIDELY * ends.min() > 0:
-            style.log_ticks(axes, "x")
-            axes.set_xlim(left=ends.min() / BEFORE)
+        axes.set_ylabel(title, size=8.5 * min(1, MAX_TITLE_CHARACTERS / len(title)))
+        # A cell that has just started would distort the axis.
+        chosen = curves[curves["finished"]] if curves["finished"].any() else curves
+        ends = chosen.groupby("label")[x].max()
+        if ends.max() > WIDE_RATIO * ends.min() > 0:
+            style.set_log_scale(axes, "x")
+            axes.set_xlim(left=ends.min() / LEFT_OUT_RATIO)
         else:
             axes.set_xlim(left=0)
             axes.locator_params(axis="x", nbins=5)
         sns.despine(ax=axes)
-        drawn = style.svg(figure, f"convergence-{task}-{column['name']}-{along}")
-    alt = f"{column['title']} against {AXES[along]} on {task}, by algorithm."
-    if ideal is not None:
-        alt += f" Real images: {number(ideal)}."
-    return Figure(alt, drawn, width=341)
+        svg = style.svg(figure, f"convergence-{task}-{column['name']}-{x}")
+    alt = f"Curves of the {title} against {AXES[x]} on {task}, one for each algorithm."
+    if score is not None:
+        alt += f" Real images: {number(score)}."
+    return Figure(alt, svg, width=341)
 
 
-def _draw_ideal(axes: Axes, ideal: float, better: str) -> None:
-    """A dashed line at what real images get, its name where curves have yet to come."""
-    axes.axhline(ideal, color=style.GREY, linewidth=1, linestyle=(0, (4, 3)))
+def _draw_real_score(axes: Axes, score: float, better: str) -> None:
+    """Draw a dashed line at the score of real images.
+
+    Its text is above the line if curves fall towards it, and below if they rise.
+    """
+    is_above = better == "lower"
+    axes.axhline(score, color=style.GREY, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
         "real images",
-        (0, ideal),
+        (0, score),
         xycoords=("axes fraction", "data"),
-        xytext=(3, 2 if better == "lower" else -2),  # points
+        xytext=(3, 2 if is_above else -2),  # points
         textcoords="offset points",
-        va="bottom" if better == "lower" else "top",
+        va="bottom" if is_above else "top",
         color=style.GREY,
         size=7.5,
     )

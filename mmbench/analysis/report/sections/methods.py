@@ -1,6 +1,6 @@
-"""Methods: update rule, cost, settings and source, from the descriptions."""
+"""The methods: update rules, costs, settings and sources, from the descriptions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,236 +12,248 @@ from mmbench.analysis.report.sections.base import (
     TableCell,
     number,
 )
-from mmbench.analysis.results import Results, starts_of, tasks_of
+from mmbench.analysis.results import Footer, Results, describe_starts, tasks_of
 from mmbench.core.errors import MmbenchError
 from mmbench.metrics import METRICS
 
 PROSE = (
-    "Taken from the code that ran, the settings from each cell. z is x followed by y, "
-    "F the players’ gradients one after the other, η the step size. The cost of a "
-    "step counts gradients of each player (∇x, ∇y), Hessian products (HVP) and "
-    "evaluations of the losses (value)."
+    "The descriptions come from the code that ran, and the settings from each cell. z "
+    "is x followed by y, z⁺ the next z, F(z) the players’ gradients one after the "
+    "other, and η the step size. The cost of a step counts gradients of each player "
+    "(∇x, ∇y), Hessian-vector products (HVP) and evaluations of the losses (value)."
 )
-MEASURED = (
-    "Images are looked at by a frozen network, known by the SHA-256 of its weights. "
-    "Numbers of two networks, of two numbers of images or of two ways to resize are "
-    "never to be compared. “Real images get” is what real images of the other part of "
-    "the data get in the place of generated ones: as many as are generated, or all "
-    "there are."
+PROTOCOL_PROSE = (
+    "Images are evaluated by a frozen network, which is identified by the SHA-256 of "
+    "its weights. Values are comparable only if the network, the numbers of images and "
+    "the way of resizing are the same. The score of real images is the value that real "
+    "images from another split of the data get in the place of generated ones; there "
+    "are as many of them as of generated ones, or all of the split."
 )
-# Entries of a protocol that have a column of their own.
-COLUMNS = ("features", "sha256", "generated", "real", "split", "resize")
-COMMON = {"pixels": "Pixels", "naming": "Names"}  # and those told once, above
-SHORT = 12  # digits of a SHA-256 that are shown
-# Parts of a docstring that are printed after its text.
-OF_METHODS = ("State", "Cost", "Differs from the source")
-OF_GAMES = ("Solutions", "Differs from the source")
+# Entries of a protocol that have a column of their own, and those in the prose.
+COLUMN_ENTRIES = ("features", "sha256", "generated", "real", "split", "resize")
+PROSE_ENTRIES = {"pixels": "Pixels", "naming": "Names"}
+DIGEST_CHARACTERS = 12  # of a SHA-256 that are shown
+# Sections of a docstring that are printed after its text.
+ALGORITHM_HEADINGS = ("State", "Cost", "Differs from the source")
+TASK_HEADINGS = ("Solutions", "Differs from the source")
 
-Footer = dict[str, Any]
+Documentation = Mapping[str, Any]  # of a class, in a footer
 
 
 def section(results: Results) -> Section:
-    """One part for each algorithm class and each game, then the sources."""
+    """Describe each class of algorithms and tasks, and list the sources."""
     footers = list(results.footers.values())
     starts = {
         (task, label): where
         for task in tasks_of(results)
-        for label, where in starts_of(results, task).items()
+        for label, where in describe_starts(results, task).items()
     }
     return Section(
         title="Methods",
         anchor="methods",
         prose=(PROSE,),
-        parts=[
-            *(_method(those, starts) for those in _by_class(footers, "algorithm")),
-            *(_game(those) for those in _by_class(footers, "task")),
-            *_measured(footers),
+        subsections=[
+            *(_algorithm(cells, starts) for cells in _by_class(footers, "algorithm")),
+            *(_task(cells) for cells in _by_class(footers, "task")),
+            *_protocols(footers),
             _sources(footers),
         ],
-        files={"methods.csv": _listing(footers)},
+        files={"methods.csv": _methods_table(footers)},
     )
 
 
-def _by_class(footers: Sequence[Footer], what: str) -> list[list[Footer]]:
-    """The cells of each class of algorithm or task, in order of first appearance."""
-    found: dict[str, list[Footer]] = {}
+def _by_class(footers: Sequence[Footer], member: str) -> list[list[Footer]]:
+    """Group cells by the class of their "algorithm" or "task"."""
+    groups: dict[str, list[Footer]] = {}
     for footer in footers:
-        found.setdefault(footer["cell"][what]["class"], []).append(footer)
-    return list(found.values())
+        groups.setdefault(footer["cell"][member]["class"], []).append(footer)
+    return list(groups.values())
 
 
-def _method(footers: list[Footer], starts: dict[tuple[str, str], str]) -> Subsection:
-    told = footers[0]["method"]
+def _algorithm(
+    footers: Sequence[Footer], starts: Mapping[tuple[str, str], str]
+) -> Subsection:
+    documentation = footers[0]["method"]
     tasks: dict[tuple[str, str, str, str], list[str]] = {}
-    for one in footers:
-        where = starts.get((one["task"], one["label"]), "")
-        told_apart = (one["label"], one["algorithm"], one["method"]["cost"], where)
-        tasks.setdefault(told_apart, []).append(one["task"])
+    for footer in footers:
+        start = starts.get((footer["task"], footer["label"]), "")
+        cost = footer["method"]["cost"]
+        row = (footer["label"], footer["algorithm"], cost, start)
+        tasks.setdefault(row, []).append(footer["task"])
     rows = [
         [
             TableCell(label, label=True),
-            TableCell(words, code=True),
+            TableCell(spec, code=True),
             TableCell(cost.replace(" ", "\u00a0")),
-            TableCell(", ".join(on)),
-            TableCell(where),
+            TableCell(", ".join(tasks_of_row)),
+            TableCell(start),
         ]
-        for (label, words, cost, where), on in tasks.items()
+        for (label, spec, cost, start), tasks_of_row in tasks.items()
     ]
     columns = ["Algorithm", "Settings", "Cost of a step", "Tasks", "Start"]
     if not any(row[-1].text for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
-    settings = Table("", columns, rows)
     return Subsection(
-        title=footers[0]["algorithm"].partition("[")[0],
-        prose=_prose(told, OF_METHODS),
-        pre=told["rule"],
-        tables=[settings, *_arguments(told, footers[0]["cell"]["algorithm"])],
+        title="Algorithm " + footers[0]["algorithm"].partition("[")[0],
+        prose=_prose(documentation, ALGORITHM_HEADINGS),
+        preformatted=documentation["rule"],
+        tables=[
+            Table("", columns, rows),
+            *_arguments(documentation, footers[0]["cell"]["algorithm"]),
+        ],
     )
 
 
-def _game(footers: list[Footer]) -> Subsection:
-    told = footers[0]["game"]
-    targets = {one["task"]: one["target"] for one in footers}
+def _task(footers: Sequence[Footer]) -> Subsection:
+    documentation = footers[0]["game"]
+    targets = {footer["task"]: footer["target"] for footer in footers}
     rows = [
         [TableCell(task, code=True), TableCell(target or "none declared")]
         for task, target in targets.items()
     ]
     return Subsection(
         title="Task " + footers[0]["task"].partition("[")[0],
-        prose=_prose(told, OF_GAMES),
-        pre=told["rule"],
+        prose=_prose(documentation, TASK_HEADINGS),
+        preformatted=documentation["rule"],
         tables=[
             Table("", ["Task", "Target"], rows),
-            *_arguments(told, footers[0]["cell"]["task"]),
+            *_arguments(documentation, footers[0]["cell"]["task"]),
         ],
     )
 
 
-def _measured(footers: Sequence[Footer]) -> list[Subsection]:
-    """How image metrics were measured, one row for each task and protocol."""
-    found: dict[tuple, dict[str, float]] = {}  # to what real images get
+def _protocols(footers: Sequence[Footer]) -> list[Subsection]:
+    """Describe how images were measured, in one row for each task and protocol."""
+    scores: dict[tuple[str, str, tuple[tuple[str, Any], ...]], dict[str, float]] = {}
     for footer in footers:
-        for words, protocol in footer.get("protocols", {}).items():
-            told = (footer["task"], words, *sorted(protocol.items()))
-            found.setdefault(told, {}).update(_ideals(footer, words))
-    if not found:
+        for metric, protocol in footer.get("protocols", {}).items():
+            row = (footer["task"], metric, tuple(sorted(protocol.items())))
+            scores.setdefault(row, {}).update(_real_scores(footer, metric))
+    if not scores:
         return []
-    rows, said = [], {}
-    for (task, words, *entries), ideals in found.items():
+    rows, prose = [], [PROTOCOL_PROSE]
+    for (task, metric, entries), real_scores in scores.items():
         protocol = dict(entries)
         sha256 = str(protocol.get("sha256", "–"))
         rows.append(
             [
                 TableCell(task, code=True),
-                TableCell(words, code=True),
+                TableCell(metric, code=True),
                 TableCell(str(protocol.get("features", "–"))),
-                TableCell(sha256[:SHORT], code=True, full=sha256),
+                TableCell(sha256[:DIGEST_CHARACTERS], code=True, tooltip=sha256),
                 TableCell(_image_count(protocol.get("generated", "–"))),
-                TableCell(_real(protocol)),
+                TableCell(_real_images(protocol)),
                 TableCell(str(protocol.get("resize", "–"))),
-                TableCell("; ".join(_further(protocol)) or "–"),
-                TableCell(_listed(ideals) or "–"),
+                TableCell("; ".join(_other_entries(protocol)) or "–"),
+                TableCell(_format_scores(real_scores) or "–"),
             ]
         )
-        for name, what in COMMON.items():
-            if name in protocol:
-                said[f"{what}: {protocol[name]}."] = None
+        prose += [
+            f"{title}: {protocol[name]}."
+            for name, title in PROSE_ENTRIES.items()
+            if name in protocol
+        ]
     columns = [
         "Task",
         "Metric",
         "Network",
         "SHA-256 of its weights",
-        "Images of a run",
+        "Images per run",
         "Real images",
-        "Resize",
-        "Further",
-        "Real images get",
+        "Resizing",
+        "Other settings",
+        "Score of real images",
     ]
-    if len({told[0] for told in found}) == 1:
+    if len({task for task, _, _ in scores}) == 1:
         columns, rows = columns[1:], [row[1:] for row in rows]
-    table = Table("", columns, rows)
     return [
-        Subsection(title="How it was measured", prose=[MEASURED, *said], tables=[table])
+        Subsection(
+            title="Evaluation of images",
+            prose=list(dict.fromkeys(prose)),
+            tables=[Table("", columns, rows)],
+        )
     ]
 
 
-def _ideals(footer: Footer, words: str) -> dict[str, float]:
-    """What real images get by a metric, by column."""
+def _real_scores(footer: Footer, metric: str) -> dict[str, float]:
+    """Return the value that real images get in each column of a metric."""
     try:
-        columns = METRICS.build(words, external=False).columns
-    except MmbenchError:  # an outside class
+        columns = METRICS.build(metric, external=False).columns
+    except MmbenchError:  # the metric is an external class
         return {}
-    ideal = footer.get("ideal", {})
-    return {one.name: ideal[one.name] for one in columns if one.name in ideal}
+    scores = footer.get("ideal", {})
+    return {
+        column.name: scores[column.name] for column in columns if column.name in scores
+    }
 
 
-def _listed(ideals: dict[str, float]) -> str:
-    """Values, with their columns where there are several."""
-    if len(ideals) == 1:
-        return number(*ideals.values())
-    return "; ".join(f"{name}: {number(value)}" for name, value in ideals.items())
+def _format_scores(scores: Mapping[str, float]) -> str:
+    """Format the scores of real images, with column names if there are several."""
+    if len(scores) == 1:
+        return number(*scores.values())
+    return "; ".join(f"{name}: {number(value)}" for name, value in scores.items())
 
 
-def _image_count(given: str | int) -> str:
-    return number(given) if isinstance(given, int) else given
+def _image_count(count: str | int) -> str:
+    return number(count) if isinstance(count, int) else count
 
 
-def _real(protocol: dict[str, Any]) -> str:
-    """Which real images are the reference."""
+def _real_images(protocol: Mapping[str, Any]) -> str:
+    """Describe the real images with which generated ones are compared."""
     if "real" not in protocol:
         return "none"
     return f"{_image_count(protocol['real'])} of “{protocol.get('split', '')}”"
 
 
-def _further(protocol: dict[str, Any]) -> list[str]:
-    """Entries that have no column of their own."""
+def _other_entries(protocol: Mapping[str, Any]) -> list[str]:
+    """Format the entries of a protocol that are shown nowhere else."""
     return [
         f"{name.replace('_', ' ')}: {value}"
         for name, value in protocol.items()
-        if name not in (*COLUMNS, *COMMON)
+        if name not in (*COLUMN_ENTRIES, *PROSE_ENTRIES)
     ]
 
 
-def _prose(told: dict[str, Any], headings: Sequence[str]) -> list[str]:
-    """A docstring's paragraphs; the first is never missing."""
-    prose = [told["summary"] or "Its class has no docstring."]
-    if told["text"]:
-        prose += told["text"].split("\n\n")
+def _prose(documentation: Documentation, headings: Sequence[str]) -> list[str]:
+    """Return the paragraphs of a docstring, its first line always among them."""
+    prose = [documentation["summary"] or "Its class has no docstring."]
+    if documentation["text"]:
+        prose += documentation["text"].split("\n\n")
     for heading in headings:
-        if told["sections"].get(heading):
-            prose.append(f"{heading}: {told['sections'][heading]}")
-    prose.append(f"Source: {told['source'] or 'none stated'}.")
+        if text := documentation["sections"].get(heading):
+            prose.append(f"{heading}: {text}")
+    prose.append(f"Source: {documentation['source'] or 'none stated'}.")
     return prose
 
 
-def _arguments(told: dict[str, Any], values: dict[str, Any]) -> list[Table]:
-    """What the fields mean, with the values of one cell."""
+def _arguments(documentation: Documentation, values: Mapping[str, Any]) -> list[Table]:
+    """Return the table of the settings' meanings, with the values of one cell."""
     rows = [
         [
             TableCell(name, code=True),
             TableCell(_value(values.get(name)), code=True),
             TableCell(meaning),
         ]
-        for name, meaning in told["arguments"].items()
+        for name, meaning in documentation["arguments"].items()
     ]
     if not rows:
         return []
-    caption = "What the settings mean, with the values of the first cell"
+    caption = "Meaning of the settings, with their values in the first cell"
     return [Table(caption, ["Setting", "Value", "Meaning"], rows, folded=True)]
 
 
 def _value(value: Any) -> str:
-    """A JSON value as one reads it."""
+    """Format a JSON value of a cell's description as in a spec."""
     if isinstance(value, dict):
         name = value.get("class", "").rpartition(":")[2].partition("@")[0].lower()
         inner = [
-            f"{key}={_value(one)}"
-            for key, one in value.items()
+            f"{key}={_value(argument)}"
+            for key, argument in value.items()
             if key not in ("class", "version")
         ]
         return f"{name}[{','.join(inner)}]" if inner else name
     if isinstance(value, list):
-        return f"({','.join(_value(one) for one in value)})"
+        return f"({','.join(_value(element) for element in value)})"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -250,24 +262,24 @@ def _value(value: Any) -> str:
 
 
 def _sources(footers: Sequence[Footer]) -> Subsection:
-    found: dict[str, str] = {}
+    links: dict[str, str] = {}
     for footer in footers:
-        for told in (footer["method"], footer["game"]):
-            if told["source"]:
-                found.setdefault(told["source"], told["link"])
-    return Subsection(title="Sources", links=sorted(found.items()))
+        for documentation in (footer["method"], footer["game"]):
+            if documentation["source"]:
+                links.setdefault(documentation["source"], documentation["link"])
+    return Subsection(title="Sources", links=sorted(links.items()))
 
 
-def _listing(footers: Sequence[Footer]) -> pd.DataFrame:
+def _methods_table(footers: Sequence[Footer]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "label": one["label"],
-            "task": one["task"],
-            "algorithm": one["algorithm"],
-            "cost": one["method"]["cost"],
-            "rule": one["method"]["rule"],
-            "source": one["method"]["source"],
-            "link": one["method"]["link"],
+            "label": footer["label"],
+            "task": footer["task"],
+            "algorithm": footer["algorithm"],
+            "cost": footer["method"]["cost"],
+            "rule": footer["method"]["rule"],
+            "source": footer["method"]["source"],
+            "link": footer["method"]["link"],
         }
-        for one in footers
+        for footer in footers
     )

@@ -1,4 +1,4 @@
-"""Samples: what they look like at the end, and how many modes they cover."""
+"""The samples: how they look at the end, and how many modes they cover."""
 
 import io
 
@@ -27,66 +27,75 @@ from mmbench.metrics.mode_coverage import VISUAL_RADIUS
 from mmbench.tasks import TASKS
 
 PROSE = (
-    "Samples are those of the first runs of each cell, not chosen. Counts of modes are "
-    "those of the last record; runs that broke down are counted where they stopped."
+    "Samples are those of the first runs of each algorithm; they were not selected. "
+    "Modes are counted at the last recorded step, and in a failed run where it stopped."
 )
-RUNS = 4  # of a cell whose samples are shown, where images are small enough
-ROOM = 300  # pixels of all images in a row
-ACROSS = 10  # images of a run in a row, and as many rows
-LEVELS = 64  # of each colour; the eye misses none, and a file is a third smaller
+MAX_RUNS = 4  # of a cell whose samples are shown, if there is room
+MAX_IMAGE_PIXELS = 300  # width of all images in a row
+IMAGES_PER_SIDE = 10  # images of a run in a row, and number of rows
+COLOUR_LEVELS = 64  # indistinguishable from 256, and the file is a third smaller
 
 
 def section(results: Results) -> Section | None:
-    """One part for each task whose samples are counted or kept."""
-    parts = []
-    for task in tasks_of(results):
-        parts += [
-            part for part in (_counts(results, task), _sheets(results, task)) if part
-        ]
-    if not parts:
+    """Show the samples of each task that has some; None if there are none at all."""
+    subsections = [
+        subsection
+        for task in tasks_of(results)
+        for subsection in (_counts(results, task), _samples(results, task))
+        if subsection
+    ]
+    if not subsections:
         return None
-    return Section(title="Samples", anchor="samples", prose=(PROSE,), parts=parts)
+    return Section(
+        title="Samples", anchor="samples", prose=(PROSE,), subsections=subsections
+    )
 
 
 # ---- counts ----
 
 
 def _counts(results: Results, task: str) -> Subsection | None:
-    columns = [one for one in columns_of(results, task) if is_count(one)]
+    """Show how many runs cover how many modes or digits."""
+    columns = [column for column in columns_of(results, task) if is_count(column)]
     if not columns:
         return None
     frame = results.frame[results.frame["task"] == task]
     last = frame[frame["step"] == frame.groupby("key")["step"].transform("max")]
-    names = [one["name"] for one in columns]
-    most = int(np.nan_to_num(last[names].to_numpy(float)).max())
-    looks = style.looks(labels_of(results))
+    names = [column["name"] for column in columns]
+    largest = int(np.nan_to_num(last[names].to_numpy(float)).max())
+    styles = style.label_styles(labels_of(results))
     figures = [
-        _histogram(task, str(label), runs[names[0]], most, looks[str(label)])
+        _histogram(task, str(label), runs[names[0]], largest, styles[str(label)])
         for label, runs in last.groupby("label", sort=False)
     ]
-    rows = []
+    rows: list[list[TableCell]] = []
     for label, runs in last.groupby("label", sort=False):
         for column in columns:
             values = runs[column["name"]]
-            cells = [TableCell(str(label), label=True), TableCell(column["title"])]
-            for count in range(most + 1):
-                of = int((values == count).sum())
-                cells.append(TableCell(str(of), of, shade=of / len(values)))
-            cells.append(TableCell(f"{values.mean():.2f}", values.mean()))
-            if values.isna().any():
-                cells[1] = TableCell(
-                    f"{column['title']}; {values.isna().sum()} without"
+            title = column["title"]
+            if missing := int(values.isna().sum()):
+                title += f"; {missing} without a value"
+            cells = [TableCell(str(label), label=True), TableCell(title)]
+            for count in range(largest + 1):
+                number_of_runs = int((values == count).sum())
+                share = number_of_runs / len(values)
+                cells.append(
+                    TableCell(str(number_of_runs), number_of_runs, shade=share)
                 )
+            cells.append(TableCell(f"{values.mean():.2f}", values.mean()))
             rows.append(cells)
-    counted = [f"#{count}" for count in range(most + 1)]
+    counts = [f"#{count}" for count in range(largest + 1)]
     return Subsection(
         title=task,
-        prose=[f"Share of runs by {columns[0]['title']}."],
+        prose=[
+            f"Share of runs by {columns[0]['title']}. The number above a bar is the "
+            "number of runs."
+        ],
         figures=figures,
         tables=[
             Table(
-                "Runs by count at the last record, by each rule.",
-                ["Algorithm", "Rule", *counted, "#Mean"],
+                "Number of runs by count at the last recorded step, under each rule",
+                ["Algorithm", "Rule", *counts, "#Mean"],
                 rows,
                 folded=len(columns) > 1,
             )
@@ -95,82 +104,94 @@ def _counts(results: Results, task: str) -> Subsection | None:
 
 
 def _histogram(
-    task: str, label: str, values: pd.Series, most: int, look: style.Look
+    task: str,
+    label: str,
+    values: pd.Series,
+    largest: int,
+    label_style: style.LabelStyle,
 ) -> Figure:
-    counts = [int((values == count).sum()) for count in range(most + 1)]
-    shares = [count / len(values) for count in counts]
+    runs = [int((values == count).sum()) for count in range(largest + 1)]
+    shares = [number_of_runs / len(values) for number_of_runs in runs]
     with style.panel(1.75, 1.35, (0.45, 0.22, 0.02, 0.02)) as (figure, axes):
         sns.barplot(
-            x=list(range(most + 1)), y=shares, color=look.colour, saturation=1, ax=axes
+            x=list(range(largest + 1)),
+            y=shares,
+            color=label_style.colour,
+            saturation=1,
+            ax=axes,
         )
-        for at, (count, share) in enumerate(zip(counts, shares, strict=True)):
-            if count:
-                axes.text(at, share + 0.02, str(count), ha="center", va="bottom")
+        for count, share in enumerate(shares):
+            if share:
+                text = str(runs[count])
+                axes.text(count, share + 0.02, text, ha="center", va="bottom")
         axes.set_ylim(0, 1.18)
         axes.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"])
         axes.grid(visible=False, axis="x")
         axes.tick_params(axis="x", length=0)
         sns.despine(ax=axes, left=True)
-        drawn = style.svg(figure, f"modes-{task}-{label}")
-    told = ", ".join(
-        f"{count} in {percent(share)} of runs"
+        svg = style.svg(figure, f"modes-{task}-{label}")
+    distribution = ", ".join(
+        f"{count} in {percent(share)} of the runs"
         for count, share in enumerate(shares)
         if share
     )
-    return Figure(f"{label}: {told}.", drawn, title=label, label=True, width=168)
+    alt = f"Counts of {label}: {distribution}."
+    return Figure(alt, svg, title=label, label=True, width=168)
 
 
 # ---- samples ----
 
 
-def _sheets(results: Results, task: str) -> Subsection | None:
-    looks = style.looks(labels_of(results))
-    found, said = {}, {}
+def _samples(results: Results, task: str) -> Subsection | None:
+    """Show the sample sheets of a task: points of the plane, or images."""
+    styles = style.label_styles(labels_of(results))
+    sheets: dict[str, np.ndarray] = {}
+    remarks: dict[str, str] = {}
     for key, footer in results.footers.items():
         if footer["task"] != task:
             continue
-        sheet = results.arrays(key).get("sheet")
+        label, sheet = footer["label"], results.arrays(key).get("sheet")
         if sheet is not None:
-            found[footer["label"]] = sheet[:RUNS].astype(np.float32)
-        if key in results.at_work and not footer["at_work"]["ended"]:
-            said[footer["label"]] = f"at work, step {number(footer['at_work']['step'])}"
+            sheets[label] = sheet[:MAX_RUNS].astype(np.float32)
+        if key in results.unfinished and not footer["at_work"]["ended"]:
+            remarks[label] = f"unfinished, step {number(footer['at_work']['step'])}"
     points = {
         label: sheet
-        for label, sheet in found.items()
+        for label, sheet in sheets.items()
         if sheet.ndim == 3 and sheet.shape[2] == 2
     }
-    images = {label: sheet for label, sheet in found.items() if sheet.ndim >= 4}
+    images = {label: sheet for label, sheet in sheets.items() if sheet.ndim >= 4}
     if points:
         modes = _true_modes(task)
         figures = [
-            _scatter(label, sheet, modes, looks[label], said.get(label, ""))
+            _scatter(label, sheet, modes, styles[label], remarks.get(label, ""))
             for label, sheet in points.items()
         ]
-        rings = (
-            f" Rings of radius {VISUAL_RADIUS} mark the true modes; "
-            "samples far out are cut off."
-            if len(modes)
-            else ""
-        )
         count = next(iter(points.values())).shape[1]
-        prose = f"{count} samples of each of the first runs, at the end.{rings}"
+        prose = (
+            f"Each panel shows {count} samples from the end of one of the first runs."
+        )
+        if len(modes):
+            prose += f" Circles of radius {VISUAL_RADIUS} mark the true modes."
+        prose += " Samples outside the panel are not shown."
     elif images:
         figures = [
-            _tiles(label, sheet, said.get(label, "")) for label, sheet in images.items()
+            _tiles(label, sheet, remarks.get(label, ""))
+            for label, sheet in images.items()
         ]
-        prose = "Images from the first runs, at the end; one block a run."
-        if all(_runs_beside(sheet) == 1 for sheet in images.values()):
-            prose = "Images from the first run, at the end."
+        prose = "Images from the end of the first runs, one block for each run."
+        if all(_runs_in_row(sheet) == 1 for sheet in images.values()):
+            prose = "Images from the end of the first run."
     else:
         return None
     return Subsection(title=f"{task}: samples", prose=[prose], figures=figures)
 
 
 def _true_modes(task: str) -> np.ndarray:
-    """Where the modes are; none where the task cannot be built from its words."""
+    """Return the modes of a task's data, shape (modes, 2); none if they are unknown."""
     try:
         description = TASKS.build(task, external=False)
-    except MmbenchError:  # an outside class
+    except MmbenchError:  # the task is an external class
         return np.empty((0, 2))
     if Capability.MODES not in description.gives:
         return np.empty((0, 2))
@@ -178,16 +199,27 @@ def _true_modes(task: str) -> np.ndarray:
 
 
 def _scatter(
-    label: str, sheet: np.ndarray, modes: np.ndarray, look: style.Look, said: str
+    label: str,
+    sheet: np.ndarray,
+    modes: np.ndarray,
+    label_style: style.LabelStyle,
+    remark: str,
 ) -> Figure:
-    reach = 1.3 * max(1.25, float(np.abs(modes).max(initial=0)))
+    """Draw samples in the plane, one panel for each run."""
+    half_width = 1.3 * max(1.25, float(np.abs(modes).max(initial=0)))
     runs = len(sheet)
-    with style.panel(1.3 * runs, 1.3, style.BARE) as (figure, axes):
+    with style.panel(1.3 * runs, 1.3, style.NO_MARGINS) as (figure, axes):
         for run, points in enumerate(sheet):
-            centre = 2 * reach * run
-            inside = np.abs(np.nan_to_num(points, nan=np.inf)).max(axis=1) < reach
-            shown = points[inside] + np.array((centre, 0))
-            axes.scatter(*shown.T, s=3, color=look.colour, alpha=0.35, linewidth=0)
+            centre = 2 * half_width * run
+            inside = np.abs(np.nan_to_num(points, nan=np.inf)).max(axis=1) < half_width
+            axes.scatter(
+                points[inside, 0] + centre,
+                points[inside, 1],
+                s=3,
+                color=label_style.colour,
+                alpha=0.35,
+                linewidth=0,
+            )
             for mode in modes:
                 axes.add_patch(
                     Circle(
@@ -199,69 +231,79 @@ def _scatter(
                     )
                 )
             if run:
-                axes.axvline(centre - reach, color=style.GREY, linewidth=0.5)
-        axes.set_xlim(-reach, (2 * runs - 1) * reach)
-        axes.set_ylim(-reach, reach)
+                axes.axvline(centre - half_width, color=style.GREY, linewidth=0.5)
+        axes.set_xlim(-half_width, (2 * runs - 1) * half_width)
+        axes.set_ylim(-half_width, half_width)
         axes.set_aspect("equal")
         axes.set_axis_off()
-        address = style.png(figure)
+        png = style.png(figure)
     return Figure(
-        f"Samples of {runs} runs of {label}.",
-        address=address,
+        f"Samples from {runs} run{'s' if runs > 1 else ''} of {label}.",
+        png=png,
         title=label,
         label=True,
-        said=said,
+        remark=remark,
         width=round(125 * runs),
     )
 
 
-def _runs_beside(sheet: np.ndarray) -> int:
-    """Runs whose images have room side by side."""
-    across = min(ACROSS, int(np.sqrt(sheet.shape[1])))
-    block = across * (sheet.shape[3] + 1)
-    return min(len(sheet), max(1, ROOM // block))
+def _images_per_side(sheet: np.ndarray) -> int:
+    return min(IMAGES_PER_SIDE, int(np.sqrt(sheet.shape[1])))
 
 
-def _tiles(label: str, sheet: np.ndarray, said: str) -> Figure:
-    """Images in squares of rows and columns, one a run; grey, or colours last."""
-    sheet = sheet[: _runs_beside(sheet)]
-    runs, count, height, width = sheet.shape[:4]
-    across = min(ACROSS, int(np.sqrt(count)))
+def _runs_in_row(sheet: np.ndarray) -> int:
+    """Return the number of runs whose images fit side by side."""
+    width = _images_per_side(sheet) * (sheet.shape[3] + 1)
+    return min(len(sheet), max(1, MAX_IMAGE_PIXELS // width))
+
+
+def _tiles(label: str, sheet: np.ndarray, remark: str) -> Figure:
+    """Draw the images of each run as a square.
+
+    Args:
+        label: the algorithm's label.
+        sheet: grey images, shape (runs, images, height, width), or coloured ones with
+            the colours on a last axis; values from -1 to 1.
+        remark: text after the title.
+    """
+    sheet = sheet[: _runs_in_row(sheet)]
+    runs, _, height, width = sheet.shape[:4]
+    side = _images_per_side(sheet)
     blocks = []
     for images in sheet:
-        shape = across * (height + 1) - 1, across * (width + 1) - 1
+        shape = side * (height + 1) - 1, side * (width + 1) - 1
         block = np.full((*shape, 3), np.nan)
-        for index, image in enumerate(images[: across**2]):
-            top, left = index // across * (height + 1), index % across * (width + 1)
+        for index, image in enumerate(images[: side**2]):
+            top, left = index // side * (height + 1), index % side * (width + 1)
             coloured = image if image.ndim == 3 else image[..., None]
-            block[top : top + height, left : left + width] = _seen(coloured)
+            block[top : top + height, left : left + width] = _to_levels(coloured)
         blocks += [block, np.full((len(block), 8, 3), np.nan)]
     picture = np.concatenate(blocks[:-1], axis=1)
-    # Gaps are transparent, so that they take the colour of the page.
-    opaque = np.isfinite(picture).all(axis=-1, keepdims=True)
-    shown = np.concatenate([np.nan_to_num(picture), opaque], axis=-1)
+    # Gaps are transparent and take the colour of the page.
+    is_opaque = np.isfinite(picture).all(axis=-1, keepdims=True)
+    rgba = np.concatenate([np.nan_to_num(picture), is_opaque], axis=-1)
     buffer = io.BytesIO()
     imsave(
         buffer,
-        (255 * shown).round().astype(np.uint8),
+        (255 * rgba).round().astype(np.uint8),
         format="png",
-        metadata={"Software": None},
+        metadata={"Software": None},  # type: ignore[dict-item]  # None leaves it out
         pil_kwargs={"optimize": True},
     )
-    small = width < 16  # the digits of 8 x 8 pixels
+    is_small = width < 16  # digits of 8 x 8 pixels
+    source = f"each of {runs} runs" if runs > 1 else "one run"
     return Figure(
-        f"{across**2} images from {f'each of {runs} runs' if runs > 1 else 'a run'} of "
-        f"{label}.",
-        address=style.address(buffer.getvalue()),
+        f"{side**2} images from {source} of {label}.",
+        png=style.data_uri(buffer.getvalue()),
         title=label,
         label=True,
-        said=said,
-        width=picture.shape[1] * (2 if small else 1),
-        crisp=small,
+        remark=remark,
+        width=picture.shape[1] * (2 if is_small else 1),
+        pixelated=is_small,
     )
 
 
-def _seen(image: np.ndarray) -> np.ndarray:
-    """An image from -1 to 1 as one from 0 to 1, in LEVELS steps; NaN is grey."""
-    whole = np.clip(np.nan_to_num(image, posinf=1, neginf=-1), -1, 1)
-    return np.round((whole + 1) / 2 * (LEVELS - 1)) / (LEVELS - 1)
+def _to_levels(image: np.ndarray) -> np.ndarray:
+    """Map values from -1 to 1 to COLOUR_LEVELS levels from 0 to 1; NaN becomes grey."""
+    finite = np.clip(np.nan_to_num(image, posinf=1, neginf=-1), -1, 1)
+    return np.round((finite + 1) / 2 * (COLOUR_LEVELS - 1)) / (COLOUR_LEVELS - 1)

@@ -1,4 +1,4 @@
-"""Outcomes: how each run ended."""
+"""The outcomes: how each run ended."""
 
 from collections.abc import Sequence
 
@@ -17,62 +17,75 @@ from mmbench.analysis.results import Results, tasks_of
 from mmbench.core.status import Status
 
 PROSE = (
-    "Every run ends with a status and the step at which it came to it. Runs that break "
-    "down are kept, and count, everywhere on this page."
+    "Every run ends with a status, which it reaches at a certain step. Failed runs are "
+    "kept and count everywhere on this page."
 )
-NARROW = 0.06  # a share of runs whose count has no room in its bar
+MIN_SHARE_WITH_COUNT = (
+    0.06  # share of runs from which on the bar has room for its count
+)
+LIGHT = (Status.FINISHED, Status.STOPPED, Status.DIVERGED)  # bars with dark text
 
 
 def section(results: Results) -> Section:
-    """What the statuses mean, bars for each task, and a table."""
-    ended = _ended(results)
-    met = [one for one in style.STATUS_COLOURS if (ended["status"] == one).any()]
+    """Explain the statuses and show how many runs of each cell have them."""
+    runs = _runs(results)
+    statuses = [
+        status for status in style.STATUS_COLOURS if (runs["status"] == status).any()
+    ]
     meanings = Table(
-        "What the statuses mean.",
+        "Meaning of the statuses.",
         ["Status", "Meaning"],
-        [[TableCell(str(status)), TableCell(status.meaning)] for status in met],
+        [[TableCell(str(status)), TableCell(status.meaning)] for status in statuses],
     )
-    of_tasks = [(task, ended[ended["task"] == task]) for task in tasks_of(results)]
     bars = Subsection(
-        chips=[(str(status), style.STATUS_COLOURS[status]) for status in met],
-        figures=[_bars(task, runs, met) for task, runs in of_tasks],
-        tables=[_table(ended, met)],
+        colour_legend=[
+            (str(status), style.STATUS_COLOURS[status]) for status in statuses
+        ],
+        figures=[
+            _bars(task, runs[runs["task"] == task], statuses)
+            for task in tasks_of(results)
+        ],
+        tables=[_table(runs, statuses)],
     )
     return Section(
         title="Outcomes",
         anchor="outcomes",
         prose=(PROSE,),
-        parts=(Subsection(tables=[meanings, *_at_work(results)]), bars),
-        files={"outcomes.csv": ended},
+        subsections=(Subsection(tables=[meanings, *_unfinished(results)]), bars),
+        files={"outcomes.csv": runs},
     )
 
 
-def _at_work(results: Results) -> list[Table]:
-    """How far the cells at work have come."""
+def _unfinished(results: Results) -> list[Table]:
+    """Return the table of the progress of unfinished cells, if there are any."""
     rows = []
-    for key in results.at_work:
+    for key in results.unfinished:
         footer = results.footers[key]
-        far = footer["at_work"]
+        progress = footer["at_work"]
         rows.append(
             [
                 TableCell(footer["task"], code=True),
                 TableCell(footer["label"], label=True),
-                TableCell(f"{far['ended']} of {far['planned']}", far["ended"]),
-                TableCell(str(far["runs"]), far["runs"]),
                 TableCell(
-                    f"{number(far['step'])} of {number(footer['steps'])}", far["step"]
+                    f"{progress['ended']} of {progress['planned']}", progress["ended"]
+                ),
+                TableCell(str(progress["runs"]), progress["runs"]),
+                TableCell(
+                    f"{number(progress['step'])} of {number(footer['steps'])}",
+                    progress["step"],
                 ),
             ]
         )
     if not rows:
         return []
-    columns = ["Task", "Algorithm", "#Runs ended", "#Runs at work", "#At step"]
-    return [Table("Cells at work, at their last checkpoints.", columns, rows)]
+    columns = ["Task", "Algorithm", "#Runs ended", "#Runs in progress", "#Step"]
+    caption = "Progress of the unfinished cells at their last checkpoints."
+    return [Table(caption, columns, rows)]
 
 
-def _ended(results: Results) -> pd.DataFrame:
-    """One row for each run."""
-    told = [
+def _runs(results: Results) -> pd.DataFrame:
+    """Return one row for each run."""
+    columns = [
         "task",
         "label",
         "algorithm",
@@ -82,82 +95,84 @@ def _ended(results: Results) -> pd.DataFrame:
         "reason",
         "key",
     ]
-    return results.frame.drop_duplicates(["key", "seed"])[told].reset_index(drop=True)
+    return results.frame.drop_duplicates(["key", "seed"])[columns].reset_index(
+        drop=True
+    )
 
 
-def _table(ended: pd.DataFrame, met: Sequence[Status]) -> Table:
+def _table(runs: pd.DataFrame, statuses: Sequence[Status]) -> Table:
     rows = []
-    for (_, task, label), runs in ended.groupby(["key", "task", "label"], sort=False):
-        for status in met:
-            of = runs[runs["status"] == status]
-            if of.empty:
+    for (_, task, label), cell in runs.groupby(["key", "task", "label"], sort=False):
+        for status in statuses:
+            selected = cell[cell["status"] == status]
+            if selected.empty:
                 continue
-            steps = of["stopped_at"].astype(float)
-            first, middle, last = steps.min(), steps.median(), steps.max()
+            steps = selected["stopped_at"].astype(float)
+            first, median, last = steps.min(), steps.median(), steps.max()
+            reasons = dict.fromkeys(selected["reason"].astype(str))
             rows.append(
                 [
                     TableCell(str(task), code=True),
                     TableCell(str(label), label=True),
                     TableCell(str(status)),
-                    TableCell(str(len(of)), len(of)),
-                    TableCell(number(middle), middle),
+                    TableCell(str(len(selected)), len(selected)),
+                    TableCell(number(median), median),
                     TableCell(f"{number(first)} to {number(last)}", first),
-                    TableCell("; ".join(dict.fromkeys(of["reason"].astype(str)))),
+                    TableCell("; ".join(reasons)),
                 ]
             )
-    numbers = ["#Runs", "#Step (median)", "#Steps"]
+    numbers = ["#Runs", "#Median step", "#Range of steps"]
     columns = ["Task", "Algorithm", "Status", *numbers, "Reason"]
     if not any(row[-1].text for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
-    caption = "Runs of each status and the steps at which they came to it."
+    caption = "Number of runs by status, and the steps at which they reached it"
     return Table(caption, columns, rows, folded=True)
 
 
-def _bars(task: str, ended: pd.DataFrame, met: Sequence[Status]) -> Figure:
-    labels = list(dict.fromkeys(ended["label"]))
-    counts = ended.groupby(["label", "status"]).size()
-    told = []
-    names, left = style.beside(labels)
+def _bars(task: str, runs: pd.DataFrame, statuses: Sequence[Status]) -> Figure:
+    labels = list(dict.fromkeys(runs["label"]))
+    counts = runs.groupby(["label", "status"]).size()
+    descriptions = []
+    names, left = style.shorten_axis_labels(labels)
     height = 0.5 + 0.26 * len(labels)
     with style.panel(4.6, height, (left, 0.42, 0.25, 0.05)) as (figure, axes):
-        for at, label in enumerate(labels):
-            start, runs = 0.0, counts[label].sum()
-            for status in met:
+        for y, label in enumerate(labels):
+            start, total = 0.0, counts[label].sum()
+            for status in statuses:
                 count = int(counts.get((label, str(status)), 0))
                 if not count:
                     continue
-                told.append(f"{label}: {count} {status}")
+                descriptions.append(f"{label}: {count} {status}")
+                share = count / total
                 axes.barh(
-                    at,
-                    count / runs,
+                    y,
+                    share,
                     left=start,
                     height=0.72,
                     color=style.STATUS_COLOURS[status],
                     edgecolor="white",
                     linewidth=0.8,
                 )
-                if count / runs >= NARROW:
-                    pale = status in (Status.FINISHED, Status.STOPPED, Status.DIVERGED)
+                if share >= MIN_SHARE_WITH_COUNT:
                     axes.text(
-                        start + count / runs / 2,
-                        at,
+                        start + share / 2,
+                        y,
                         str(count),
                         ha="center",
                         va="center_baseline",
-                        color="black" if pale else "white",
+                        color="black" if status in LIGHT else "white",
                     )
-                start += count / runs
+                start += share
         axes.set_yticks(range(len(labels)), names)
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set_xlim(0, 1)
         axes.set_xticks(
             [0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"]
         )
-        axes.set_xlabel("share of runs; counts in the bars")
+        axes.set_xlabel("share of runs (counts in the bars)")
         axes.grid(visible=False)
         axes.tick_params(axis="y", length=0)
         axes.spines[["left", "top", "right"]].set_visible(False)
-        drawn = style.svg(figure, f"outcomes-{task}")
-    return Figure(
-        f"How the runs ended. {'; '.join(told)}.", drawn, title=task, width=442
-    )
+        svg = style.svg(figure, f"outcomes-{task}")
+    alt = f"Number of runs by status on {task}. {'; '.join(descriptions)}."
+    return Figure(alt, svg, title=task, width=442)

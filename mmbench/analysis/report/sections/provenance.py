@@ -1,4 +1,4 @@
-"""Provenance: who computed the cells, and with what."""
+"""The provenance: the machines and versions that computed the cells."""
 
 from typing import Any
 
@@ -11,24 +11,24 @@ from mmbench.analysis.report.sections.base import (
     TableCell,
     number,
 )
-from mmbench.analysis.results import Results
+from mmbench.analysis.results import Footer, Results
 
 PROSE = (
-    "A cell is one task and one algorithm with all its seeds; its key is a digest of "
-    "that description and of the version of the code, and the address of its results. "
-    "Width is the number of runs computed side by side, seconds the training time of "
-    "all runs."
+    "A cell is one algorithm on one task with all its seeds. Its key is a digest of "
+    "that description and of the version of the code, and its results are stored "
+    "under this key. “Width” is the number of runs that were computed together, and "
+    "“Seconds” is the training time of all runs."
 )
 
 
 def section(results: Results) -> Section:
-    """Machines and versions, then one row for each cell."""
+    """List the machines with their versions, and the cells."""
     machines: dict[str, dict[str, Any]] = {}
     rows = []
     for key, footer in results.footers.items():
-        told = footer["provenance"]
-        machine = "; ".join(f"{name}={value}" for name, value in told.items())
-        machines.setdefault(machine, told)
+        provenance = footer["provenance"]
+        machine = "; ".join(f"{name}={value}" for name, value in provenance.items())
+        machines.setdefault(machine, provenance)
         first, last = footer["seeds"]
         rows.append(
             {
@@ -38,7 +38,7 @@ def section(results: Results) -> Section:
                 "seeds": f"{first} to {last}",
                 "runs": footer["runs"],
                 "steps": footer["steps"],
-                "dtype": _numbers(footer),
+                "dtype": _precision(footer),
                 "width": footer["width"],
                 "machine": list(machines).index(machine) + 1,
                 "seconds": _seconds(results.frame, key),
@@ -49,13 +49,15 @@ def section(results: Results) -> Section:
         title="Provenance",
         anchor="provenance",
         prose=(PROSE,),
-        parts=[Subsection(tables=[_machines(machines), _cells(cells)])],
+        subsections=[
+            Subsection(tables=[_machines_table(machines), _cells_table(cells)])
+        ],
         files={"cells.csv": cells.merge(_versions(machines), on="machine")},
     )
 
 
-def _numbers(footer: dict[str, Any]) -> str:
-    """In what the runs were computed, products within a step included."""
+def _precision(footer: Footer) -> str:
+    """Describe the floating-point type, and the precision of products if it is less."""
     precision = footer["cell"].get("precision", "exact")
     return (
         footer["dtype"] if precision == "exact" else f"{footer['dtype']}, {precision}"
@@ -63,31 +65,35 @@ def _numbers(footer: dict[str, Any]) -> str:
 
 
 def _seconds(frame: pd.DataFrame, key: str) -> float:
-    """Training time of a cell: its chunks have one clock each."""
+    """Return the training time of a cell; all runs of a chunk have the same time."""
     cell = frame[frame["key"] == key]
     ends = cell.groupby("seed")["cell_seconds"].max()
     return float(ends.drop_duplicates().sum())
 
 
 def _versions(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    told = [{"machine": at, **one} for at, one in enumerate(machines.values(), start=1)]
-    return pd.DataFrame(told)
+    return pd.DataFrame(
+        {"machine": index, **provenance}
+        for index, provenance in enumerate(machines.values(), start=1)
+    )
 
 
-def _machines(machines: dict[str, dict[str, Any]]) -> Table:
-    names = list(dict.fromkeys(name for told in machines.values() for name in told))
+def _machines_table(machines: dict[str, dict[str, Any]]) -> Table:
+    names = dict.fromkeys(
+        name for provenance in machines.values() for name in provenance
+    )
     rows = [
         [
             TableCell(name),
-            *(TableCell(str(told.get(name, ""))) for told in machines.values()),
+            *(TableCell(str(values.get(name, ""))) for values in machines.values()),
         ]
         for name in names
     ]
-    columns = ["", *(f"Machine {at}" for at in range(1, len(machines) + 1))]
-    return Table("Commit, versions and machine.", columns, rows)
+    columns = ["Property", *(f"Machine {at}" for at in range(1, len(machines) + 1))]
+    return Table("Machines, and the versions of the software on them.", columns, rows)
 
 
-def _cells(cells: pd.DataFrame) -> Table:
+def _cells_table(cells: pd.DataFrame) -> Table:
     rows = [
         [
             TableCell(row["key"], code=True),
@@ -103,6 +109,6 @@ def _cells(cells: pd.DataFrame) -> Table:
         ]
         for row in cells.to_dict("records")
     ]
-    numbers = ["#Runs", "#Steps", "Numbers", "#Width", "#Seconds", "#Machine"]
-    columns = ["Key", "Task", "Algorithm", "Seeds", *numbers]
-    return Table("Cells.", columns, rows, folded=True)
+    computed = ["#Runs", "#Steps", "Precision", "#Width", "#Seconds", "#Machine"]
+    columns = ["Key", "Task", "Algorithm", "Seeds", *computed]
+    return Table("List of all cells", columns, rows, folded=True)

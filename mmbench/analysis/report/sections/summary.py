@@ -1,10 +1,22 @@
-"""Summary: who reaches the targets, with intervals and shared places."""
+"""The leaderboard: success, ranks with ties, and costs, with confidence intervals."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mmbench.analysis import stats
-from mmbench.analysis.leaderboard import LEVEL, MARGIN, WINS, Board, boards
+from mmbench.analysis.leaderboard import (
+    DIFFERENT,
+    MIN_SHARE_OF_WINS,
+    MIN_SUCCESS_DIFFERENCE,
+    NOT_TESTED,
+    SIGNIFICANCE_LEVEL,
+    TIED,
+    Board,
+    boards,
+)
 from mmbench.analysis.report import style
 from mmbench.analysis.report.sections.base import (
     Figure,
@@ -19,66 +31,80 @@ from mmbench.analysis.report.sections.base import (
 from mmbench.analysis.results import (
     Results,
     columns_of,
-    ideal_of,
+    describe_starts,
     labels_of,
-    primary,
-    starts_of,
+    primary_column,
+    real_score_of,
     target_of,
 )
 
-READING = (
-    "A run succeeds when the target of its task held at its last three records or "
-    "more (status “converged”); runs that diverged or broke down stay in every count "
-    "as runs that did not. Success is the share of runs, beside it its 95 % interval. "
-    "An entry’s place is one more than the number of entries that beat it; entries "
-    "with a letter in common were not told apart."
+PROSE = (
+    "A run succeeds if it ends with the target of its task met at three or more "
+    "consecutive recorded steps (status “converged”). Runs that diverged or failed "
+    "count as unsuccessful. “Success” is the share of successful runs. The rank of an "
+    "algorithm is one plus the number of algorithms that beat it in a paired test; "
+    "algorithms that have a letter of “Group” in common do not differ significantly."
 )
-WAITING = "Cells at work have no place yet and are left out."
-REAL = "real images"  # what an ideal is called beside the numbers
+UNFINISHED = "Unfinished cells are not ranked, and this section leaves them out."
+REAL = "real images"  # the name of a real score in tables
 DETAILS = (
-    "How intervals, places and prices are found",
-    "Intervals are at 95 %: Wilson’s for a share of runs, for a mean over tasks those "
-    "of the tasks combined in quadrature, for a median the percentile bootstrap’s "
-    "over runs. The interval of a difference resamples pairs within tasks and has no "
-    "width where all pairs agree.",
-    "One entry beats another when a permutation test over runs paired by seed gives "
-    f"p < {LEVEL:g} after Holm’s correction for all pairs of the table, and their "
-    f"success differs by at least {100 * MARGIN:.0f} percentage points. On a task "
-    "without a target the test is on signed ranks of the metric, and the winner must "
-    f"have the better value in at least {100 * WINS:.0f} % of the pairs. With fewer "
-    f"than {stats.FEWEST_PAIRS} pairs nothing is tested and the two share a place.",
-    "A price is the median over runs of their gradient-equivalents: 1 for a gradient "
-    "of one player, 2 for a Hessian product, ½ for a value. The price to the target "
-    "is what half of the runs needed until it held for good; a dash says that fewer "
-    "than half came to hold it.",
+    "How intervals, ranks and costs are computed",
+    "All intervals are 95 % confidence intervals. The interval of a share of runs is "
+    "Wilson’s score interval. For a mean over tasks, the distances of the tasks’ "
+    "Wilson intervals from their estimates are combined in quadrature. The interval "
+    "of a median is a percentile bootstrap over runs. The interval of a difference "
+    "between two algorithms resamples pairs of runs within tasks; its width is zero "
+    "if all pairs agree.",
+    "Runs with the same seed form a pair. One algorithm beats another if a permutation "
+    f"test over these pairs gives p < {SIGNIFICANCE_LEVEL:g} after Holm’s correction "
+    "for all pairs of algorithms in the table, and if their success differs by at "
+    f"least {100 * MIN_SUCCESS_DIFFERENCE:.0f} percentage points. On a task without a "
+    "target, the test uses signed ranks of the metric, and the winner must have the "
+    f"better value in at least {100 * MIN_SHARE_OF_WINS:.0f} % of the pairs. With "
+    f"fewer than {stats.MIN_PAIRS} pairs no test is made, and neither algorithm beats "
+    "the other.",
+    "Costs are counted in gradient-equivalents: 1 for a gradient of one player, 2 for "
+    "a Hessian-vector product, ½ for an evaluation of the losses. “Cost” is the median "
+    "over runs of all that a run spent. “Cost to target” is the median of what a run "
+    "had spent when it reached the target and kept it; a dash means that no more than "
+    "half of the runs did.",
 )
+VERDICTS = {
+    DIFFERENT: "significantly different",
+    TIED: "not significantly different",
+    NOT_TESTED: NOT_TESTED,
+}
+
+Row = Mapping[Hashable, Any]  # of a board's table
 
 
 def section(results: Results) -> Section | None:
-    """Overall table, then one for each task; nothing while no cell has ended."""
+    """Rank the algorithms over all tasks and on each; None if no cell is finished."""
     overall, by_task = boards(results)
     if not by_task:
         return None
-    parts = [_task(results, task, board) for task, board in by_task.items()]
+    subsections = [
+        _task_subsection(results, task, board) for task, board in by_task.items()
+    ]
     tables = [board.table.assign(scope="task") for board in by_task.values()]
     pairs = [board.pairs.assign(task=task) for task, board in by_task.items()]
     if overall:
-        parts.insert(0, _overall(results, overall, by_task))
+        subsections.insert(0, _overall_subsection(results, overall, by_task))
         tables.insert(0, overall.table.assign(scope="overall"))
         pairs.insert(0, overall.pairs.assign(task="all"))
     leading = ["scope", "task", "place", "groups", "label"]
-    table = pd.concat([one for one in tables if len(one)], ignore_index=True)
+    table = pd.concat([table for table in tables if len(table)], ignore_index=True)
     table = table[[*leading, *(name for name in table if name not in leading)]]
-    tested = [one for one in pairs if len(one)]
     files = {"leaderboard.csv": table}
-    if tested:
-        files["comparisons.csv"] = pd.concat(tested, ignore_index=True)
+    pairs = [table for table in pairs if len(table)]
+    if pairs:
+        files["comparisons.csv"] = pd.concat(pairs, ignore_index=True)
     return Section(
         title="Leaderboard",
         anchor="leaderboard",
-        prose=(READING, WAITING) if results.at_work else (READING,),
-        aside=DETAILS,
-        parts=parts,
+        prose=(PROSE, UNFINISHED) if results.unfinished else (PROSE,),
+        details=DETAILS,
+        subsections=subsections,
         files=files,
     )
 
@@ -86,13 +112,15 @@ def section(results: Results) -> Section | None:
 # ---- all tasks ----
 
 
-def _overall(results: Results, board: Board, by_task: dict[str, Board]) -> Subsection:
+def _overall_subsection(
+    results: Results, board: Board, by_task: dict[str, Board]
+) -> Subsection:
     tasks = [task for task in by_task if target_of(results, task)]
-    at_work = {
+    unfinished = {
         (results.footers[key]["task"], results.footers[key]["label"])
-        for key in results.at_work
+        for key in results.unfinished
     }
-    found = {
+    by_task_and_label: dict[tuple[str, str], Row] = {
         (row["task"], row["label"]): row
         for task in tasks
         for row in by_task[task].table.to_dict("records")
@@ -100,36 +128,36 @@ def _overall(results: Results, board: Board, by_task: dict[str, Board]) -> Subse
     rows = []
     for row in board.table.to_dict("records"):
         cells = [
-            TableCell(str(row["place"]), row["place"]),
-            TableCell(row["label"], label=True),
-            TableCell(percent(row["success"]), row["success"]),
-            TableCell(
-                percents(row["success_low"], row["success_high"]), row["success_low"]
-            ),
+            *_rank_and_label(row),
+            *_success(row),
             TableCell(row["groups"]),
         ]
         for task in tasks:
-            placement = task, row["label"]
-            absent = "at work" if placement in at_work else "not run"
-            cells.append(_share(found.get(placement), absent))
+            where = task, row["label"]
+            if where in by_task_and_label:
+                cells.append(_count(by_task_and_label[where]))
+            else:
+                absent = "unfinished" if where in unfinished else "not run"
+                cells.append(TableCell(absent, -1.0))
         rows.append(cells)
-    columns = ["#Placement", "Algorithm", "#Success", "#95 % interval", "Letters"]
-    short = _short(tasks)
+    columns = ["#Rank", "Algorithm", "#Success", "#95 % interval", "Group"]
+    names = _short_names(tasks)
     notes = []
     if (board.table["tasks"] < board.table["of"]).any():
         notes.append(
-            "Not every entry was run on every task: its mean is over the tasks it was "
-            "run on, and two entries are compared on the tasks both were run on."
+            "Not every algorithm was run on every task. The success of an algorithm is "
+            "the mean over the tasks on which it was run, and two algorithms are "
+            "compared on the tasks on which both were run."
         )
-    figures = [_forest(results, board)]
     return Subsection(
         title="All tasks" if len(tasks) > 1 else "",
-        figures=figures,
+        figures=[_success_figure(results, board)],
         notes=notes,
         tables=[
             Table(
-                "Success is the mean over tasks; then runs that succeeded, by task.",
-                [*columns, *(f"#{short[task]}" for task in tasks)],
+                "Mean success over tasks, and the number of successful runs on each "
+                "task.",
+                [*columns, *(f"#{names[task]}" for task in tasks)],
                 rows,
             ),
             *_pairs(board, by_success=True),
@@ -137,43 +165,56 @@ def _overall(results: Results, board: Board, by_task: dict[str, Board]) -> Subse
     )
 
 
-def _share(row: dict | None, absent: str = "not run") -> TableCell:
-    if row is None:
-        return TableCell(absent, -1.0)
-    return TableCell(
-        f"{row['converged']}/{row['runs']}", row["success"], shade=row["success"]
-    )
+def _rank_and_label(row: Row) -> list[TableCell]:
+    return [
+        TableCell(str(row["place"]), row["place"]),
+        TableCell(row["label"], label=True),
+    ]
 
 
-def _short(tasks: list[str]) -> dict[str, str]:
-    """Tasks without their settings, where that still tells them apart."""
-    bare = [task.partition("[")[0] for task in tasks]
+def _success(row: Row) -> list[TableCell]:
+    low, high = row["success_low"], row["success_high"]
+    return [
+        TableCell(percent(row["success"]), row["success"]),
+        TableCell(percents(low, high), low),
+    ]
+
+
+def _count(row: Row) -> TableCell:
+    """Return the number of successful runs."""
+    text = f"{row['converged']}/{row['runs']}"
+    return TableCell(text, row["success"], shade=row["success"])
+
+
+def _short_names(tasks: Sequence[str]) -> dict[str, str]:
+    """Return the tasks without their settings, except where two would be the same."""
+    names = [task.partition("[")[0] for task in tasks]
     return {
-        task: name if bare.count(name) == 1 else task
-        for task, name in zip(tasks, bare, strict=True)
+        task: name if names.count(name) == 1 else task
+        for task, name in zip(tasks, names, strict=True)
     }
 
 
-def _forest(results: Results, board: Board) -> Figure:
-    looks = style.looks(labels_of(results))
+def _success_figure(results: Results, board: Board) -> Figure:
+    styles = style.label_styles(labels_of(results))
     table = board.table
-    names, left = style.beside(list(table["label"]))
+    names, left = style.shorten_axis_labels(list(table["label"]))
     height = 0.55 + 0.25 * len(table)
     with style.panel(4.6, height, (left + 0.1, 0.42, 0.2, 0.05)) as (figure, axes):
-        for at, row in enumerate(table.to_dict("records")):
-            look = looks[row["label"]]
+        for y, row in enumerate(table.to_dict("records")):
+            label_style = styles[row["label"]]
             axes.plot(
                 [100 * row["success_low"], 100 * row["success_high"]],
-                [at, at],
-                color=look.colour,
+                [y, y],
+                color=label_style.colour,
                 linewidth=2,
                 solid_capstyle="round",
             )
             axes.plot(
                 100 * row["success"],
-                at,
-                color=look.colour,
-                marker=look.marker,
+                y,
+                color=label_style.colour,
+                marker=label_style.marker,
                 markersize=6,
                 clip_on=False,
                 zorder=3,
@@ -181,20 +222,20 @@ def _forest(results: Results, board: Board) -> Figure:
         axes.set_yticks(range(len(table)), names)
         axes.set_ylim(len(table) - 0.5, -0.5)
         axes.set_xlim(0, 100)
-        axes.set_xlabel("success over tasks (%), with 95 % interval")
+        axes.set_xlabel("mean success over tasks (%), 95 % interval")
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0, pad=8)
         axes.spines[["left", "top", "right"]].set_visible(False)
-        drawn = style.svg(figure, "success")
-    listing = "; ".join(
+        svg = style.svg(figure, "success")
+    values = "; ".join(
         f"{row['label']}: {percent(row['success'])}" for row in table.to_dict("records")
     )
-    return Figure(
-        f"Success of each entry with its interval. {listing}.", drawn, width=442
-    )
+    alt = f"Mean success of each algorithm over tasks, with intervals. {values}."
+    return Figure(alt, svg, width=442)
 
 
 def _pairs(board: Board, *, by_success: bool) -> list[Table]:
+    """Return the table of all comparisons of two algorithms, if there are any."""
     if board.pairs.empty:
         return []
     rows = []
@@ -214,24 +255,26 @@ def _pairs(board: Board, *, by_success: bool) -> list[Table]:
             cells.append(TableCell(percent(row["difference"]), row["difference"]))
         cells += [
             TableCell(str(row["pairs"]), row["pairs"]),
-            TableCell(_chance(row["p"]), row["p"]),
-            TableCell(_chance(row["p_holm"]), row["p_holm"]),
-            TableCell(row["verdict"]),
+            TableCell(_p_value(row["p"]), row["p"]),
+            TableCell(_p_value(row["p_holm"]), row["p_holm"]),
+            TableCell(VERDICTS[row["verdict"]]),
         ]
         rows.append(cells)
     if by_success:
-        said = ["#Difference (pp)", "#95 % interval (pp)"]
+        compared = ["#Difference of success (points)", "#95 % interval"]
     else:
-        said = ["#Wins of the first"]
-    columns = ["Entry", "Against", *said, "#Pairs", "#p", "#p (Holm)", "Verdict"]
-    return [Table("Every pair of entries and its test", columns, rows, folded=True)]
+        compared = ["#Pairs won"]
+    tested = ["#Pairs", "#p", "#p after correction", "Verdict"]
+    columns = ["Algorithm", "Compared with", *compared, *tested]
+    return [Table("Comparison of every two algorithms", columns, rows, folded=True)]
 
 
 def _points(share: float) -> str:
+    """Format a difference of shares in percentage points."""
     return "–" if np.isnan(share) else f"{100 * share:+.0f}".replace("-", "−")
 
 
-def _chance(p: float) -> str:
+def _p_value(p: float) -> str:
     if np.isnan(p):
         return "–"
     return "< 0.0001" if p < 1e-4 else f"{p:.4f}"
@@ -240,32 +283,28 @@ def _chance(p: float) -> str:
 # ---- one task ----
 
 
-def _task(results: Results, task: str, board: Board) -> Subsection:
-    target, column = target_of(results, task), primary(results, task)
-    footer = next(one for one in results.footers.values() if one["task"] == task)
-    measured = column["title"] if column else ""
-    prose = [footer["game"]["summary"]]
+def _task_subsection(results: Results, task: str, board: Board) -> Subsection:
+    target, column = target_of(results, task), primary_column(results, task)
+    footer = next(
+        footer for footer in results.footers.values() if footer["task"] == task
+    )
+    prose = footer["game"]["summary"]
     if target:
-        prose[0] += f" Target: {target}."
-        if measured:
-            prose[0] += f" Medians are of the {measured} at the end."
-    elif measured:
-        prose[0] += f" It declares no target; entries are ordered by {measured}."
+        prose += f" The target is {target}."
+        if column:
+            prose += f" Medians are of the {column['title']} at the end of the runs."
+    elif column:
+        prose += (
+            " The task declares no target, so algorithms are ordered by the "
+            f"{column['title']} at the end of the runs."
+        )
+    else:
+        prose += " Neither a target nor a metric ranks the algorithms."
     rows = []
     for row in board.table.to_dict("records"):
-        cells = [
-            TableCell(str(row["place"]), row["place"]),
-            TableCell(row["label"], label=True),
-        ]
+        cells = _rank_and_label(row)
         if target:
-            cells += [
-                _share(row),
-                TableCell(percent(row["success"]), row["success"]),
-                TableCell(
-                    percents(row["success_low"], row["success_high"]),
-                    row["success_low"],
-                ),
-            ]
+            cells += [_count(row), *_success(row)]
         else:
             cells.append(TableCell(str(row["runs"]), row["runs"]))
         if "median" in row:
@@ -274,65 +313,66 @@ def _task(results: Results, task: str, board: Board) -> Subsection:
                 TableCell(number(row["median"]), row["median"]),
                 TableCell(f"{low} to {high}", row["median_low"]),
             ]
-        spent = row["gradient_equivalents"]
-        cells.append(TableCell(number(spent), spent))
+        cost = row["gradient_equivalents"]
+        cells.append(TableCell(number(cost), cost))
         if target:
-            reached = row["to_target"]
-            shown = "–" if reached == float("inf") else number(reached)
-            cells.append(TableCell(shown, reached))
+            to_target = row["to_target"]
+            text = "–" if to_target == float("inf") else number(to_target)
+            cells.append(TableCell(text, to_target))
         cells.append(TableCell(row["groups"]))
         rows.append(cells)
-    columns = ["#Placement", "Algorithm"]
+    columns = ["#Rank", "Algorithm"]
     columns += ["#Converged", "#Success", "#95 % interval"] if target else ["#Runs"]
     if column:
-        ideal = ideal_of(results, task, column["name"])
-        real = "" if ideal is None else f" ({REAL}: {number(ideal)})"
-        columns += [f"#Median {column['name']}{real}", "#95 % interval "]
-    columns += ["#Price"]
-    columns += ["#Price to target", "Letters"] if target else ["Letters"]
-    notes = [f"“{label}” {where}." for label, where in starts_of(results, task).items()]
+        score = real_score_of(results, task, column["name"])
+        real = "" if score is None else f" ({REAL}: {number(score)})"
+        columns += [f"#Median {column['name']}{real}", "#95 % interval"]
+    columns += ["#Cost", "#Cost to target", "Group"] if target else ["#Cost", "Group"]
+    notes = []
+    if starts := describe_starts(results, task):
+        notes.append(" ".join(f"“{label}” {where}." for label, where in starts.items()))
     if board.table["alike"].any():
+        labels = board.table["label"][board.table["alike"]]
         notes.append(
-            "All runs of an entry without an interval went the same way, whatever "
-            "their seed; they count as one observation."
+            f"The runs of {', '.join(f'“{label}”' for label in labels)} are identical "
+            "for all seeds, so they count as one observation."
         )
     return Subsection(
         title=task,
-        prose=prose,
+        prose=[prose],
         notes=notes,
         tables=[
             Table("", columns, rows),
-            *_scores(results, task, list(board.table["label"])),
+            *_metrics(results, task, list(board.table["label"])),
             *_pairs(board, by_success=bool(target)),
         ],
     )
 
 
-def _scores(results: Results, task: str, labels: list[str]) -> list[Table]:
-    """Medians of all metrics at the end, with what real images get."""
+def _metrics(results: Results, task: str, labels: list[str]) -> list[Table]:
+    """Return the table of the medians of all metrics at the end, with real scores."""
     columns = columns_of(results, task)
     if len(columns) < 2:
         return []
-    frame = results.ended.frame
+    frame = results.finished.frame
     last = frame[frame["task"] == task].groupby(["key", "seed"], sort=False).tail(1)
-    ideals = [ideal_of(results, task, column["name"]) for column in columns]
+    scores = [real_score_of(results, task, column["name"]) for column in columns]
     rows = []
-    if any(ideal is not None for ideal in ideals):
-        values = [np.nan if ideal is None else ideal for ideal in ideals]
-        rows.append([TableCell(REAL), *(TableCell(number(one), one) for one in values)])
+    if any(score is not None for score in scores):
+        values = [np.nan if score is None else score for score in scores]
+        rows.append([TableCell(REAL), *_numbers(values)])
     for label in labels:
         runs = last[last["label"] == label]
-        values = [runs[column["name"]].median() for column in columns]
-        rows.append(
-            [
-                TableCell(label, label=True),
-                *(TableCell(number(one), one) for one in values),
-            ]
-        )
+        medians = [float(runs[column["name"]].median()) for column in columns]
+        rows.append([TableCell(label, label=True), *_numbers(medians)])
     arrows = {"lower": " ↓", "higher": " ↑", "neither": ""}
-    headings = [f"#{one['name']}{arrows[one['better']]}" for one in columns]
+    headings = [f"#{column['name']}{arrows[column['better']]}" for column in columns]
     caption = (
-        "All metrics at the last record, medians of the runs that have a value: "
-        "↓ less is better, ↑ more is"
+        "All metrics at the last recorded step: medians over the runs that have a "
+        "value (↓ lower is better, ↑ higher is better)"
     )
     return [Table(caption, ["Algorithm", *headings], rows, folded=True)]
+
+
+def _numbers(values: Sequence[float]) -> list[TableCell]:
+    return [TableCell(number(value), value) for value in values]

@@ -11,7 +11,7 @@ def test_how_it_was_measured_is_told(results: Results, page: str) -> None:
     """Network, digest, counts and the real images, from the stored protocol."""
     made = SECTIONS["methods"](results)
     assert made
-    (part,) = [one for one in made.parts if one.title == "How it was measured"]
+    (part,) = [one for one in made.subsections if one.title == "Evaluation of images"]
     rows = texts_of(part.tables[0])
     assert sorted(row[0] for row in rows) == sorted(IMAGES)
     (row,) = [row for row in rows if row[0] == IMAGES[0]]

@@ -35,7 +35,7 @@ def sheet_of(results: Results, sheet: np.ndarray) -> np.ndarray:
     seen = only(results, task=DIGITS)
     made = SECTIONS["modes"](seen._replace(store=Sheets(seen, sheet)))
     assert made
-    return pixels(made.parts[-1].figures[0].address)
+    return pixels(made.subsections[-1].figures[0].png)
 
 
 def test_colour_sheets_are_shown_in_tens(results: Results) -> None:
@@ -74,4 +74,4 @@ def test_a_colour_sheet_is_a_small_file(results: Results) -> None:
     seen = only(results, task=DIGITS)
     made = SECTIONS["modes"](seen._replace(store=Sheets(seen, smooth)))
     assert made
-    assert len(made.parts[-1].figures[0].address) < 200_000
+    assert len(made.subsections[-1].figures[0].png) < 200_000

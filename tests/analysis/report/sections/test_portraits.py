@@ -16,8 +16,8 @@ def test_outside_task_has_paths_without_field(results: Results) -> None:
     moved = Results(seen.frame.assign(task="Mine[a=1]"), footers, seen.store)
     made = SECTIONS["portraits"](moved)
     assert made
-    assert any("without the field" in one for one in made.parts[0].prose)
-    assert len(made.parts[0].figures) == 2  # the broken cell has no path
+    assert any("without the field" in one for one in made.subsections[0].prose)
+    assert len(made.subsections[0].figures) == 2  # the broken cell has no path
 
 
 class Moved(Store):
@@ -40,7 +40,7 @@ def portraits(results: Results, **paths: np.ndarray) -> list[str]:
     seen = only(results, task="bilinear")
     made = SECTIONS["portraits"](seen._replace(store=Moved(seen, **paths)))
     assert made
-    return [str(figure.drawn) for figure in made.parts[0].figures]
+    return [str(figure.svg) for figure in made.subsections[0].figures]
 
 
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])

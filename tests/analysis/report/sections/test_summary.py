@@ -14,14 +14,14 @@ def test_what_real_images_get_stands_beside_the_numbers(results: Results) -> Non
     ideal = footer["ideal"]["fd_digitscnn_20"]
     curves = SECTIONS["convergence"](seen)
     assert curves
-    drawn = [str(one.drawn) for part in curves.parts for one in part.figures]
+    drawn = [str(one.svg) for part in curves.subsections for one in part.figures]
     # One along three axes, the other by steps.
     assert sum("real images" in one for one in drawn) == 3 + 1
     summary = SECTIONS["summary"](seen)
     assert summary
     (table,) = [
         one
-        for part in summary.parts
+        for part in summary.subsections
         for one in part.tables
         if "All metrics" in one.caption
     ]
@@ -48,7 +48,7 @@ def test_what_real_images_get_stands_in_the_heading(results: Results) -> None:
     made = SECTIONS["summary"](seen._replace(footers=footers))
     assert made
     said = f"(real images: {number(footer['ideal']['fd_digitscnn_20'])})"
-    assert f"#Median fd_digitscnn_20 {said}" in made.parts[0].tables[0].columns
+    assert f"#Median fd_digitscnn_20 {said}" in made.subsections[0].tables[0].columns
 
 
 def test_a_cell_at_work_has_no_place_but_curves(results: Results) -> None:
@@ -57,5 +57,5 @@ def test_a_cell_at_work_has_no_place_but_curves(results: Results) -> None:
     assert summary
     assert curves
     assert DIGITS not in set(summary.files["leaderboard.csv"]["task"])
-    (part,) = [one for one in curves.parts if one.title == DIGITS]
-    assert "“GDA” is at work, at step 7 of 12." in part.notes
+    (part,) = [one for one in curves.subsections if one.title == DIGITS]
+    assert "“GDA” is unfinished: it is at step 7 of 12." in part.notes
