@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import mmbench
-from mmbench.core.description import digest
+from mmbench.core.description import canonical, digest
 from mmbench.core.errors import StoreError
 from mmbench.suites.base import Suite
 
@@ -66,7 +66,7 @@ def _question(suite: Suite, store: Path) -> Question | None:
     except PackageNotFoundError:
         return None
     return {
-        "suite": digest(suite),
+        "suite": digest(canonical(suite, whole=True)),
         "store": str(store.resolve()),
         "source": source,
         "version": installed,
