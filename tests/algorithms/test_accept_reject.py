@@ -14,7 +14,7 @@ from mmbench.core.streams import Stream, chunk_length
 from mmbench.core.vectors import keep
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
-from mmbench.testing.tools import PLACEMENT, begin, equal, tensors
+from mmbench.testing.tools import PLACEMENT, equal, start_runs, tensors
 
 NET = "four_gaussians[hidden=6,noise=3,batch=8]"
 DROPPING = "digits01[hidden=6,noise=3,batch=8,loss=saturating]"
@@ -35,7 +35,9 @@ class Plain:
             self.game.device,
         )
         self.coin = Oracle(OracleState(self.game, (seed,)))
-        x, y = Oracle(OracleState(self.game, (seed,))).split(begin(task, (seed,))[1])
+        x, y = Oracle(OracleState(self.game, (seed,))).split(
+            start_runs(task, (seed,))[1]
+        )
         self.x, self.y = (one.clone().requires_grad_() for one in (x, y))
         rates = algorithm.step_size
         self.of_x, self.of_y = (
@@ -160,7 +162,7 @@ def test_batched_runs_follow_the_plain_ones(options: str, game: str) -> None:
     )
     task, seeds = TASKS.build(game), (0, 4, 9)
     plain = [Plain(algorithm, task, seed) for seed in seeds]
-    oracle, z = begin(task, seeds)
+    oracle, z = start_runs(task, seeds)
     state, decided = algorithm.init(oracle, z), set()
     for _ in range(STEPS):
         before = state.rejected
@@ -189,7 +191,7 @@ def test_rejection_restores_everything(game: str, reference: str) -> None:
     algorithm = ALGORITHMS.build(
         f"accept_reject[direction=adam,acceptance=constant[p=0],reference={reference}]"
     )
-    oracle, z = begin(TASKS.build(game))
+    oracle, z = start_runs(TASKS.build(game))
     state = algorithm.init(oracle, z)
     for _ in range(3):  # moments that are not zero
         oracle.resample()
@@ -220,7 +222,7 @@ class _Unbeatable(Oracle):
 def test_reference_is_kept_on_rejection() -> None:
     """A rejected value is forgotten: the next must beat the old one."""
     algorithm = ALGORITHMS.build("accept_reject[acceptance=constant[p=0]]")
-    oracle, z = begin(TASKS.build("bilinear"))
+    oracle, z = start_runs(TASKS.build("bilinear"))
     state = algorithm.init(oracle, z)
     low = state._replace(reference=torch.full_like(state.reference, -1e9))
     _, after = algorithm.step(oracle, z, low)
@@ -233,7 +235,7 @@ def test_a_value_that_stays_has_not_fallen(rule: str, rejected: int) -> None:
     only what has.
     """
     algorithm = ALGORITHMS.build(f"accept_reject[rule={rule},acceptance=constant[p=0]]")
-    oracle, z = begin(TASKS.build("bilinear"))
+    oracle, z = start_runs(TASKS.build("bilinear"))
     z = torch.zeros_like(z)
     state = algorithm.init(oracle, z)
     for _ in range(4):  # the first has nothing to beat
@@ -246,7 +248,7 @@ def test_notebook_rejection_restores_x_only() -> None:
     algorithm = ALGORITHMS.build(
         "accept_reject[direction=adam,rule=notebook,acceptance=constant[p=0]]"
     )
-    oracle, z = begin(TASKS.build(NET))
+    oracle, z = start_runs(TASKS.build(NET))
     state = algorithm.init(oracle, z)
     high = state._replace(reference=torch.full_like(state.reference, 1e9))
     oracle.resample()
@@ -273,7 +275,7 @@ def test_notebook_rejection_restores_x_only() -> None:
 def test_share_of_untested_steps(words: str, low: float, high: float) -> None:
     """Laws grant as often as they say; annealed ones at late times rarely."""
     law = ALGORITHMS.nested[1].build(words)
-    oracle, z = begin(TASKS.build("bilinear"), tuple(range(50)))
+    oracle, z = start_runs(TASKS.build("bilinear"), tuple(range(50)))
     granted = []
     for t in range(40):
         late = 20 if "scale=1]" in words else 0
@@ -286,7 +288,7 @@ def test_share_of_untested_steps(words: str, low: float, high: float) -> None:
 def test_every_begins_with_the_first_step() -> None:
     """Steps 0, r, 2r, ... are untested."""
     law = ALGORITHMS.nested[1].build("every[r=3]")
-    oracle, _ = begin(TASKS.build("bilinear"), tuple(range(7)))
+    oracle, _ = start_runs(TASKS.build("bilinear"), tuple(range(7)))
     expected = [True, False, False, True, False, False, True]
     assert law.grants(oracle, torch.arange(7)).tolist() == expected
 
@@ -300,7 +302,7 @@ def test_notebook_has_no_reference_policy() -> None:
 def test_states_nest() -> None:
     """`keep` reaches the moments of both directions."""
     algorithm = ALGORITHMS.build("accept_reject[direction=adam]")
-    oracle, z = begin(TASKS.build("bilinear"))
+    oracle, z = start_runs(TASKS.build("bilinear"))
     state = algorithm.init(oracle, z)
     _, new = algorithm.step(oracle, z, state)
     on = torch.tensor([True, False, True])

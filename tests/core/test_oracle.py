@@ -10,7 +10,7 @@ from mmbench.core.game import Game
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import COUNTED, OracleState
 from mmbench.tasks import TASKS
-from mmbench.testing.tools import PLACEMENT, SEEDS, begin
+from mmbench.testing.tools import PLACEMENT, SEEDS, start_runs
 
 NET = "four_gaussians[hidden=4,noise=2,batch=5]"
 GENERAL = "four_gaussians[hidden=4,noise=2,batch=5,loss=nonsaturating]"
@@ -39,7 +39,7 @@ def vectors(oracle: Oracle, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
 @pytest.mark.parametrize("game", ["dirac_gan[r1=0.3]", "quadratic", NET])
 def test_products_are_blocks_of_the_hessian(game: str) -> None:
     """xy, yx, xx and yy agree with the dense Hessian of f, run by run."""
-    oracle, z = begin(TASKS.build(game))
+    oracle, z = start_runs(TASKS.build(game))
     oracle.resample()
     at, (v_x, v_y) = oracle.linearise(z), vectors(oracle, z)
     products = at.xy(v_y), at.yx(v_x), at.xx(v_x), at.yy(v_y)
@@ -59,7 +59,7 @@ def test_products_are_blocks_of_the_hessian(game: str) -> None:
 @pytest.mark.parametrize("game", ["dirac_gan[loss=nonsaturating]", GENERAL, NET])
 def test_reverse_passes_are_rows_of_the_jacobian(game: str) -> None:
     """A pass through a player's gradient is its Jacobian's transpose."""
-    oracle, z = begin(TASKS.build(game))
+    oracle, z = start_runs(TASKS.build(game))
     oracle.resample()
     at, (v_x, v_y) = oracle.linearise(z), vectors(oracle, z)
     n, field = oracle.dim_x, oracle.field(z)
@@ -82,7 +82,7 @@ def test_reverse_passes_are_rows_of_the_jacobian(game: str) -> None:
 )
 def test_gradients_agree(game: str) -> None:
     """`field`, `grad_x`, `grad_y` and `linearise` give the same gradients."""
-    oracle, z = begin(TASKS.build(game))
+    oracle, z = start_runs(TASKS.build(game))
     oracle.resample()
     field, at = oracle.field(z), oracle.linearise(z)
     at_y, payoff = oracle.grad_y_and_payoff(z)
@@ -122,7 +122,7 @@ def test_unroll_differentiates_through_the_answers(
 ) -> None:
     """Its gradient is autograd's of the composition written out, one run at a time."""
     eta, rule = 0.05, DIRECTIONS.build(direction)
-    oracle, z = begin(TASKS.build(game))
+    oracle, z = start_runs(TASKS.build(game))
     oracle.resample()
     _, y = oracle.split(z)
 
@@ -174,7 +174,7 @@ def charged(oracle: Oracle) -> dict[str, list[int]]:
 )
 def test_each_call_has_its_price(call: str, expected: dict) -> None:
     """One call of each kind, and what every run pays for it."""
-    oracle, z = begin(TASKS.build("dirac_gan"))
+    oracle, z = start_runs(TASKS.build("dirac_gan"))
     getattr(oracle, call)(z)
     assert charged(oracle) == expected
 
@@ -182,7 +182,7 @@ def test_each_call_has_its_price(call: str, expected: dict) -> None:
 @pytest.mark.parametrize("block", ["xy", "yx", "xx", "yy", "through_x", "through_y"])
 def test_a_product_costs_one_pass(block: str) -> None:
     """Each product is one Hessian product, for the runs it is asked for."""
-    oracle, z = begin(TASKS.build("quadratic"))
+    oracle, z = start_runs(TASKS.build("quadratic"))
     at = oracle.linearise(z)
     on = torch.tensor([True, False, True])
     getattr(at, block)(z[:, :1], on=on)
@@ -191,7 +191,7 @@ def test_a_product_costs_one_pass(block: str) -> None:
 
 def test_masks_and_death_spare() -> None:
     """Runs outside a mask do not pay; buried ones pay nothing ever after."""
-    oracle, z = begin(TASKS.build(NET))
+    oracle, z = start_runs(TASKS.build(NET))
     oracle.resample()
     oracle.grad_y(z, on=torch.tensor([True, True, False]))
     oracle._state.end_runs(torch.tensor([False, True, True]))
@@ -209,7 +209,7 @@ def test_masks_and_death_spare() -> None:
 
 def test_games_without_data_have_no_samples() -> None:
     """Resampling a game without data draws and costs nothing."""
-    oracle, _ = begin(TASKS.build("bilinear"))
+    oracle, _ = start_runs(TASKS.build("bilinear"))
     oracle.resample()
     assert charged(oracle) == {}
 
@@ -218,7 +218,7 @@ def test_dropout_is_off_in_evaluation() -> None:
     """`train=False` takes no masks: dropout=0 and evaluation mode agree."""
     game = TASKS.build("digits01[hidden=8,batch=8,dropout=0.5]").build(PLACEMENT)
     oracle = Oracle(OracleState(game, SEEDS))
-    z = begin(TASKS.build("digits01[hidden=8,batch=8,dropout=0.5]"))[1]
+    z = start_runs(TASKS.build("digits01[hidden=8,batch=8,dropout=0.5]"))[1]
     oracle.resample()
     evaluated = oracle.losses(z, train=False)
     assert not torch.equal(evaluated[1], oracle.losses(z)[1])
@@ -229,8 +229,8 @@ def test_dropout_is_off_in_evaluation() -> None:
 
 def test_minibatches_do_not_depend_on_the_number_of_runs() -> None:
     """A seed's minibatches and coins are the same however many runs are beside it."""
-    alone, z = begin(TASKS.build(NET), (3,))
-    among, every = begin(TASKS.build(NET), (0, 1, 2, 3, 4))
+    alone, z = start_runs(TASKS.build(NET), (3,))
+    among, every = start_runs(TASKS.build(NET), (0, 1, 2, 3, 4))
     for _ in range(40):
         alone.resample()
         among.resample()
@@ -242,7 +242,7 @@ def test_minibatches_do_not_depend_on_the_number_of_runs() -> None:
 
 def test_scale_takes_a_number_or_a_pair() -> None:
     """A pair scales the parts of x and y."""
-    oracle, z = begin(TASKS.build("bilinear[dim=2]"))
+    oracle, z = start_runs(TASKS.build("bilinear[dim=2]"))
     assert torch.equal(oracle.scale(0.5, z), 0.5 * z)
     rows = torch.tensor([0.1, 0.1, 3.0, 3.0], dtype=torch.float64)
     assert torch.equal(oracle.scale((0.1, 3.0), z), rows * z)
@@ -251,8 +251,8 @@ def test_scale_takes_a_number_or_a_pair() -> None:
 
 def test_numbers_of_an_algorithm_do_not_shift_data() -> None:
     """An algorithm that draws sees the minibatches that one that does not sees."""
-    drawing, z = begin(TASKS.build(NET))
-    still, _ = begin(TASKS.build(NET))
+    drawing, z = start_runs(TASKS.build(NET))
+    still, _ = start_runs(TASKS.build(NET))
     for _ in range(20):
         drawing.uniform()
         drawing.normal(7)
@@ -287,7 +287,7 @@ def reachable(root: object) -> list[object]:
 @pytest.mark.parametrize("game", ["bilinear[dim=3]", NET])
 def test_an_algorithm_reaches_neither_game_nor_charges(game: str) -> None:
     """Neither the oracle nor an answer leads to what only the engine may touch."""
-    oracle, z = begin(TASKS.build(game))
+    oracle, z = start_runs(TASKS.build(game))
     oracle.resample()
     answers = oracle.linearise(z), oracle.unroll(z, 1, lambda y, g, s: (y - g, s), ())
     for one in reachable((oracle, *answers)):
@@ -298,7 +298,7 @@ def test_an_algorithm_reaches_neither_game_nor_charges(game: str) -> None:
 
 def test_what_an_algorithm_holds_changes_no_charge() -> None:
     """Writing into what the oracle gives out neither ends a run nor frees it."""
-    oracle, z = begin(TASKS.build("dirac_gan"))
+    oracle, z = start_runs(TASKS.build("dirac_gan"))
     oracle.alive.zero_()
     oracle.grad_x(z)
     assert charged(oracle) == {"grad_x": [1, 1, 1]}
@@ -306,7 +306,7 @@ def test_what_an_algorithm_holds_changes_no_charge() -> None:
 
 def test_runs_that_are_not_charged_receive_zeros() -> None:
     """A mask spares a run the charge and the answer."""
-    oracle, z = begin(TASKS.build("quadratic"))
+    oracle, z = start_runs(TASKS.build("quadratic"))
     on = torch.tensor([True, False, True])
     at = oracle.linearise(z)
     x, y = oracle.split(torch.ones_like(z))
@@ -332,7 +332,7 @@ def test_runs_that_are_not_charged_receive_zeros() -> None:
 @pytest.mark.parametrize("rows", [1, 6])
 def test_one_point_a_run_is_asked_for(rows: int) -> None:
     """More points than are charged, or fewer, are refused before any charge."""
-    oracle, z = begin(TASKS.build("bilinear[dim=3]"))
+    oracle, z = start_runs(TASKS.build("bilinear[dim=3]"))
     points = z[:1].expand(rows, -1)
     asked = (oracle.losses, oracle.field, oracle.grad_x, oracle.grad_y)
     for question in (*asked, oracle.payoff, oracle.linearise):

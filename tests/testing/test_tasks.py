@@ -53,7 +53,7 @@ def task_with_fault(fault: str) -> Quadratic:
         ("gradient", "must have the gradients of its losses"),
         ("sum", "must be zero-sum, as it says"),
         ("dependence", "must keep the runs apart"),
-        ("solution", "must have no field at its solution"),
+        ("solution", "must have a zero field at its solution"),
     ],
 )
 def test_wrong_tasks_are_caught(fault: str, sentence: str) -> None:
