@@ -1,4 +1,4 @@
-"""Terminal tables and words that several verbs print."""
+"""Tables, numbers and durations that several verbs print."""
 
 import sys
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ from rich.text import Text
 
 from mmbench.core.printable import printable
 
-PIPE_WIDTH = 1000  # a pipe folds nothing, so that grep and cut see whole lines
+PIPE_WIDTH = 1000  # columns; lines in a pipe are not folded, for grep and cut
 
 
 class _Console(Console):
-    """A console that shows control characters and does not obey them."""
+    """A console that makes control characters visible."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Text as rich has it."""
+        """Return the printable text in rich's form."""
         return super().render_str(printable(text), **options)
 
 
-def console() -> Console:
-    """Standard output, in which brackets are brackets and not mark-up."""
+def make_console() -> Console:
+    """Return a console on stdout that reads no markup in brackets."""
     return _Console(
         markup=False,
         emoji=False,
@@ -31,42 +31,42 @@ def console() -> Console:
     )
 
 
-def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """A table without lines; the columns named in `right` hold numbers."""
-    made = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
+def make_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """Return a table without lines; the columns in `right` are aligned to the right."""
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
     for name in columns:
         number = name in right
-        made.add_column(
+        table.add_column(
             name,
             justify="right" if number else "left",
             no_wrap=number,
             overflow="fold",
         )
-    return made
+    return table
 
 
-def show(screen: Console, rows: Table) -> None:
+def print_table(console: Console, table: Table) -> None:
     """Print a table without the spaces that fill its last column."""
-    with screen.capture() as captured:
-        screen.print(rows)
+    with console.capture() as captured:
+        console.print(table)
     for line in captured.get().splitlines():
-        screen.file.write(f"{line.rstrip()}\n")
+        console.file.write(f"{line.rstrip()}\n")
 
 
-def counted(number: int, word: str) -> str:
-    """A number and its word, in the plural where it must be."""
+def pluralize(number: int, word: str) -> str:
+    """Return a number and its noun, as in "1 cell" and "2,000 cells"."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
-def listed(outcomes: Mapping[Any, int]) -> str:
-    """Outcomes in words: 25 converged, 7 finished."""
+def format_outcomes(outcomes: Mapping[Any, int]) -> str:
+    """Return numbers of runs by status as text, as in "25 converged, 7 finished"."""
     return ", ".join(
         f"{count:,} {status}" for status, count in outcomes.items() if count
     )
 
 
-def seconds(value: float) -> str:
-    """A duration as one reads it."""
+def format_duration(value: float) -> str:
+    """Return seconds as text, as in "1.5 s", "2 min 05 s" and "1 h 02 min"."""
     if value < 60:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)

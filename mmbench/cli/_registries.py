@@ -1,4 +1,4 @@
-"""The families of names, as the command line calls them."""
+"""The registries by the names that the command line has for them."""
 
 from collections.abc import Iterator
 
@@ -19,9 +19,9 @@ FAMILIES: dict[str, Registry] = {
 
 
 def summaries(family: str) -> Iterator[tuple[str, str]]:
-    """Name and one line of each member; neither torch nor a game is loaded."""
+    """Yield the name and summary of each member without importing torch."""
     registry = FAMILIES[family]
     for name in registry:
-        # A suite is an object without a docstring, and light to import.
-        line = SUITES[name].title if registry is SUITES else registry.summary(name)
-        yield name, line
+        # A suite is an object without a docstring, and its module imports no torch.
+        summary = SUITES[name].title if registry is SUITES else registry.summary(name)
+        yield name, summary

@@ -14,7 +14,7 @@ import mmbench
 from mmbench.algorithms.gda import GDA
 from mmbench.cli import _rerun_cache, main
 from mmbench.cli import run as verb
-from mmbench.cli._rerun_cache import question, recall, remember
+from mmbench.cli._rerun_cache import collect_inputs, read_outcomes, write_outcomes
 from mmbench.engine.cell import Cell
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
@@ -58,7 +58,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
     def asking(suite: Suite = SUITE, store: Path = Path("store")) -> Any:
         with monkeypatch.context() as fresh:
             fresh.delitem(sys.modules, "mmbench.runner.plan")
-            return question(suite, store)
+            return collect_inputs(suite, store)
 
     return asking
 
@@ -80,8 +80,8 @@ def kept() -> list[Path]:
 def asked(ask: Callable, cells: Sequence[Cell]) -> Iterator[Any]:
     """A question that has been answered."""
     one = ask()
-    remember(one, SUITE, cells)
-    assert recall(one) == OUTCOMES
+    write_outcomes(one, SUITE, cells)
+    assert read_outcomes(one) == OUTCOMES
     return one
 
 
@@ -89,7 +89,7 @@ def test_an_answer_is_given_to_the_same_question(ask: Callable, asked: Any) -> N
     """With the folder named in whatever way."""
     assert ask() == asked
     assert ask(store=Path("other/../store")) == asked
-    assert recall(ask()) == OUTCOMES
+    assert read_outcomes(ask()) == OUTCOMES
 
 
 # ---- what changes ----
@@ -102,14 +102,14 @@ def test_a_changed_byte_is_not_answered_for(asked: Any, ending: str) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert recall(asked) is None
+    assert read_outcomes(asked) is None
 
 
 @pytest.mark.parametrize("ending", ["parquet", "safetensors"])
 def test_a_missing_file_is_not_answered_for(asked: Any, ending: str) -> None:
     """Neither a table nor what lies beside it."""
     next(Path("store").glob(f"*.{ending}")).unlink()
-    assert recall(asked) is None
+    assert read_outcomes(asked) is None
 
 
 def test_a_damaged_answer_is_none(asked: Any) -> None:
@@ -118,14 +118,14 @@ def test_a_damaged_answer_is_none(asked: Any) -> None:
     content = path.read_bytes()
     for damaged in (content.replace(b"finished", b"diverged"), content[:-1], b"", b"a"):
         path.write_bytes(damaged)
-        assert recall(asked) is None
+        assert read_outcomes(asked) is None
 
 
 def test_other_suites_and_stores_have_other_answers(ask: Callable, asked: Any) -> None:
     """Nothing is known of them."""
     grid = Grid(tasks=("bilinear",), algorithms=("gda",), seeds=2, steps=20, records=2)
-    assert recall(ask(suite=Suite(name="test", grids=(grid,)))) is None
-    assert recall(ask(store=Path("cache"))) is None
+    assert read_outcomes(ask(suite=Suite(name="test", grids=(grid,)))) is None
+    assert read_outcomes(ask(store=Path("cache"))) is None
 
 
 def test_a_variable_of_mmbench_is_part_of_the_question(
@@ -133,9 +133,9 @@ def test_a_variable_of_mmbench_is_part_of_the_question(
 ) -> None:
     """And no other."""
     monkeypatch.setenv("OTHER", "1")
-    assert recall(ask()) == OUTCOMES
+    assert read_outcomes(ask()) == OUTCOMES
     monkeypatch.setenv("MMBENCH_CHECKPOINT", "1")
-    assert recall(ask()) is None
+    assert read_outcomes(ask()) is None
 
 
 def test_the_source_of_mmbench_is_part_of_the_question(
@@ -147,12 +147,12 @@ def test_the_source_of_mmbench_is_part_of_the_question(
     (package / "inner/one.py").write_text("1", "utf-8")
     monkeypatch.setattr(mmbench, "__file__", str(package / "__init__.py"))
     asked = ask()
-    remember(asked, SUITE, cells)
-    assert recall(ask()) == OUTCOMES
+    write_outcomes(asked, SUITE, cells)
+    assert read_outcomes(ask()) == OUTCOMES
     (package / "inner/one.py").write_text("2", "utf-8")
-    assert recall(ask()) is None
-    remember(asked, SUITE, cells)  # of what was loaded, the source is gone
-    assert recall(ask()) is None
+    assert read_outcomes(ask()) is None
+    write_outcomes(asked, SUITE, cells)  # of what was loaded, the source is gone
+    assert read_outcomes(ask()) is None
     (package / "inner/one.py").unlink()
     assert ask() is None
 
@@ -162,7 +162,7 @@ def test_the_version_of_mmbench_is_part_of_the_question(
 ) -> None:
     """Also where its source is the same."""
     monkeypatch.setattr(_rerun_cache, "version", lambda _: "0.0.1")
-    assert recall(ask()) is None
+    assert read_outcomes(ask()) is None
 
 
 # ---- what is not asked or kept ----
@@ -171,7 +171,7 @@ def test_the_version_of_mmbench_is_part_of_the_question(
 def test_nothing_is_asked_once_cells_can_be_made(asked: Any) -> None:
     """What is loaded may come from source that has changed since."""
     assert asked
-    assert question(SUITE, Path("store")) is None
+    assert collect_inputs(SUITE, Path("store")) is None
 
 
 @pytest.mark.parametrize(
@@ -194,12 +194,12 @@ def test_nothing_is_kept_while_something_is_missing(
     table = Store("store").table(cells[0].key)
     content = table.read_bytes()
     table.write_bytes(content[:-9])
-    remember(ask(), SUITE, cells)
+    write_outcomes(ask(), SUITE, cells)
     table.unlink()
-    remember(ask(), SUITE, cells)
+    write_outcomes(ask(), SUITE, cells)
     assert not kept()
     table.write_bytes(content)
-    remember(ask(), SUITE, cells)
+    write_outcomes(ask(), SUITE, cells)
     assert kept()
 
 
@@ -214,7 +214,7 @@ def test_nothing_is_kept_of_a_cell_that_failed(
     monkeypatch.setattr(GDA, "step", broken)
     planned = plan(SUITE)
     execute(planned, Store("store"))
-    remember(ask(), SUITE, planned)
+    write_outcomes(ask(), SUITE, planned)
     assert not kept()
 
 
@@ -223,22 +223,22 @@ def test_a_cache_that_cannot_be_written_is_no_harm(
 ) -> None:
     """Nothing is kept then."""
     Path("cache").write_text("a file", "utf-8")
-    remember(ask(), SUITE, cells)
-    assert recall(ask()) is None
+    write_outcomes(ask(), SUITE, cells)
+    assert read_outcomes(ask()) is None
 
 
 def test_the_oldest_answers_give_way(
     ask: Callable, asked: Any, cells: Sequence[Cell], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The latest stays."""
-    monkeypatch.setattr(_rerun_cache, "KEPT", 1)
+    monkeypatch.setattr(_rerun_cache, "MAX_ENTRIES", 1)
     (path,) = kept()
     os.utime(path, (0, 0))
     other = Suite(name="other", grids=SUITE.grids)
     one = ask(suite=other)
-    remember(one, other, cells)
-    assert recall(asked) is None
-    assert recall(one) == OUTCOMES
+    write_outcomes(one, other, cells)
+    assert read_outcomes(asked) is None
+    assert read_outcomes(one) == OUTCOMES
     assert len(kept()) == 1
 
 
@@ -248,9 +248,11 @@ def test_the_oldest_answers_give_way(
 @pytest.fixture
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer to whatever is asked."""
-    monkeypatch.setattr(verb, "question", lambda *_: {"asked": "anything"})
-    monkeypatch.setattr(verb, "recall", lambda _: [("bilinear", {"finished": 20})])
-    monkeypatch.setattr(verb, "remember", lambda *_: None)
+    monkeypatch.setattr(verb, "collect_inputs", lambda *_: {"asked": "anything"})
+    monkeypatch.setattr(
+        verb, "read_outcomes", lambda _: [("bilinear", {"finished": 20})]
+    )
+    monkeypatch.setattr(verb, "write_outcomes", lambda *_: None)
 
 
 @pytest.mark.usefixtures("_known")

@@ -55,7 +55,7 @@ def test_damage_is_exit_code_1_until_it_is_repaired(cli: Cli) -> None:
         assert "1 cell must be computed again" in result.stderr
     result = cli("check", "--repair", "--store", "s")
     assert result.exit_code == 0
-    assert "1 cell set aside, 0 files deleted." in result.stdout
+    assert "1 cell quarantined, 0 files deleted." in result.stdout
     assert cli("check", "--store", "s").exit_code == 0
     assert set(Store("s")) == {OTHER, PLAIN}
 
