@@ -1,22 +1,26 @@
 """Progress of `mmbench run`: a bar on a terminal, otherwise a line for each cell."""
 
+import sys
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
+from rich.text import Text
 
 from mmbench.cli import print_stderr
 from mmbench.cli._console import format_duration, format_outcomes, pluralize
 from mmbench.cli._time_left import Forecast, Work, format_clock
 from mmbench.core.description import name_of, text
+from mmbench.core.printable import printable
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.trajectory import Trajectory
 from mmbench.runner.execute import Observer
 
+PIPE_WIDTH = 1000  # columns; lines in a pipe are not folded, for grep and cut
 REASON_LENGTH = 300  # characters
 LINE_SECONDS = 60.0  # between two lines about the same cell
 WIDE_COLUMNS = 110  # from this width on, a terminal has room for whole names
@@ -39,6 +43,26 @@ def shorten_reason(reason: str) -> str:
     """Return the reason of an error on one line of at most `REASON_LENGTH`."""
     line = " ".join(reason.split())
     return line if len(line) <= REASON_LENGTH else f"{line[: REASON_LENGTH - 3]}..."
+
+
+class _Console(Console):
+    """A console that makes control characters visible."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return the printable text in rich's form."""
+        return super().render_str(printable(text), **options)
+
+
+def make_progress() -> "RunProgress":
+    """Return the progress of a run on stdout, with the display that fits it."""
+    terminal = sys.stdout.isatty()
+    console = _Console(
+        markup=False,
+        emoji=False,
+        highlight=False,
+        width=None if terminal else PIPE_WIDTH,
+    )
+    return RunProgress(Bar(console) if terminal else Lines(console))
 
 
 class RunProgress(Observer):

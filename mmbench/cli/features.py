@@ -10,7 +10,7 @@ from mmbench.cli import print_stdout
 from mmbench.cli._resource_options import data_dir_option
 
 
-@click.group("features")
+@click.group("features", short_help="List, train or fetch the networks of metrics.")
 def command() -> None:
     """List, train again and fetch the frozen networks that metrics use."""
 
@@ -21,14 +21,12 @@ def command() -> None:
 @command.command("list")
 def listing() -> None:
     """List the networks, with their input, accuracy, checksum and origin."""
-    from mmbench.cli._console import make_console, make_table, print_table
+    from mmbench.cli._console import print_table
     from mmbench.metrics import _cifar_classifier, _classifier
     from mmbench.metrics._inception import CLASSES, FEATURES
     from mmbench.metrics._inception_file import ORIGINAL_SHA256, ORIGINAL_URL, kept
 
-    rows = make_table(
-        "name", "takes", "features", "classes", "accuracy", "SHA-256", "from"
-    )
+    rows = []
     cifar = _cifar_classifier.load()
     trained = [("cifar10cnn", "colour 32×32", 256, cifar.facts, cifar.sha256)]
     for dataset, kind in _classifier.KINDS.items():
@@ -38,12 +36,13 @@ def listing() -> None:
     for name, takes, width, facts, sha256 in trained:
         accuracy = f"{facts['test_accuracy']:.2%}"
         source = f"shipped; {facts['command']}"
-        rows.add_row(name, takes, str(width), "10", accuracy, sha256, source)
+        rows.append((name, takes, str(width), "10", accuracy, sha256, source))
     path = kept()
     source = f"{path}; {ORIGINAL_URL}" if path else "mmbench features fetch inception"
     widths = (str(FEATURES), str(CLASSES))
-    rows.add_row("inception", "any", *widths, "", ORIGINAL_SHA256, source)
-    print_table(make_console(), rows)
+    rows.append(("inception", "any", *widths, "", ORIGINAL_SHA256, source))
+    columns = ("name", "takes", "features", "classes", "accuracy", "SHA-256", "from")
+    print_table(columns, rows)
 
 
 # ---- train ----
@@ -61,6 +60,7 @@ def listing() -> None:
 @click.option(
     "--seed",
     type=click.IntRange(0),
+    metavar="N",
     default=0,
     show_default=True,
     help="Seed of the training.",
@@ -68,12 +68,13 @@ def listing() -> None:
 @click.option(
     "--epochs",
     type=click.IntRange(1),
+    metavar="N",
     help="Epochs of the training.  [default: those of the shipped file]",
 )
 def train(
     dataset: str, out: Path, data_dir: Path | None, seed: int, epochs: int | None
 ) -> None:
-    """Train the classifier of DATASET on all ten classes and measure its accuracy.
+    """Train the classifier of a dataset on its ten classes and measure its accuracy.
 
     This replaces nothing that mmbench uses: metrics read only the shipped file. An
     epoch of cifar10 takes about two minutes.
@@ -148,7 +149,7 @@ def _bar(dataset: str) -> Iterator[Callable[[int, int], None]]:
     help="Published file that you have already.  [default: a download of 96 MB]",
 )
 def fetch(network: str, source: Path | None) -> None:
-    """Fetch the weights of NETWORK, check them, and store them in the user's cache.
+    """Fetch the weights of a network, check them, and store them in the user's cache.
 
     Only scores computed with these weights are named FID and IS.
     """

@@ -11,11 +11,14 @@ from mmbench.cli._registries import FAMILIES, summaries
 
 
 @click.command("list")
-@click.argument("family", required=False, type=click.Choice(list(FAMILIES)))
+@click.argument(
+    "family", metavar="[FAMILY]", required=False, type=click.Choice(list(FAMILIES))
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(family: str | None, as_json: bool) -> None:
     """List tasks, algorithms, metrics and suites.
 
+    FAMILY is one of tasks, algorithms, directions, acceptances, metrics and suites.
     Directions and acceptance laws are parameters of algorithms, as in
     "gda[direction=adam]".
     """

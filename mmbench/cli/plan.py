@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from mmbench.cli import print_stdout
 from mmbench.cli._selection import Selection, selection_options, store_option
 
 KEY_DIGITS = 8  # enough to distinguish cells on a screen
@@ -54,22 +55,21 @@ def command(selection: Selection, store: Path, as_json: bool) -> None:
         }
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    from mmbench.cli._console import make_console, make_table, pluralize, print_table
+    from mmbench.cli._console import pluralize, print_table
 
-    console = make_console()
-    rows = make_table(
-        "key", "task", "algorithm", "runs x steps", "", right=("runs x steps",)
-    )
-    for cell in cells:
-        rows.add_row(
+    rows = [
+        (
             cell.key[:KEY_DIGITS],
             text(cell.task),
             cell.label,
             f"{len(cell.seeds)} x {cell.steps}",
             "stored" if stored[cell.key] else "",
         )
-    print_table(console, rows)
-    console.print(
+        for cell in cells
+    ]
+    columns = ("key", "task", "algorithm", "runs x steps", "")
+    print_table(columns, rows, right=("runs x steps",))
+    print_stdout(
         f"{pluralize(len(cells), 'cell')}: {len(cells) - len(waiting)} in {store}, "
         f"{len(waiting)} to compute ({pluralize(work, 'step')} of single runs)."
     )

@@ -83,7 +83,12 @@ def replay_stored_cell(
 @click.command("replay", short_help="Compute a stored cell again and compare.")
 @click.argument("key")
 @store_option
-@click.option("--seed", type=click.IntRange(0), help="Seed of the only run to compare.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Seed of the only run to compare.",
+)
 @replay_options
 def command(
     key: str,

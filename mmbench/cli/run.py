@@ -1,6 +1,5 @@
 """mmbench run: compute the cells that the store lacks."""
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -105,7 +104,7 @@ def command(
     --seeds and --steps change its grids. The same command again computes only what is
     still missing.
     """
-    from mmbench.cli._console import format_duration, make_console
+    from mmbench.cli._console import format_duration
 
     started = time.perf_counter()
     inputs = collect_inputs(selection.suite, store)
@@ -115,7 +114,7 @@ def command(
         _print_next_command(selection, store)
         return
     # These import torch, which the cache does not need.
-    from mmbench.cli._progress import Bar, Lines, RunProgress
+    from mmbench.cli._progress import make_progress
     from mmbench.core.placement import Placement, pick_device
     from mmbench.runner.execute import execute
     from mmbench.store.folder import Store
@@ -128,8 +127,7 @@ def command(
     kept = Store(store, same_environment=same_environment)
     if page:
         _make_folder(page)
-    console = make_console()
-    progress = RunProgress(Bar(console) if sys.stdout.isatty() else Lines(console))
+    progress = make_progress()
     try:
         with (
             closing(progress),
@@ -207,7 +205,7 @@ def _summarise(
         done: what this command did, as text.
         stored: number of cells that were stored before.
     """
-    from mmbench.cli._console import make_console, make_table, pluralize, print_table
+    from mmbench.cli._console import pluralize, print_table
 
     by_task: dict[str, list[Counter]] = {}
     for task, counts in outcomes:
@@ -215,12 +213,13 @@ def _summarise(
     every = [counter for counters in by_task.values() for counter in counters]
     total = sum(every, Counter())
     shown = [str(status) for status in Status if total[status]]
-    rows = make_table("task", "cells", "runs", *shown, right=("cells", "runs", *shown))
+    rows = []
     for task, counters in by_task.items():
         runs = sum(counters, Counter())
         numbers = [len(counters), runs.total(), *(runs[status] for status in shown)]
-        rows.add_row(task, *(f"{number:,}" if number else "-" for number in numbers))
-    print_table(make_console(), rows)
+        rows.append([task, *(f"{number:,}" if number else "-" for number in numbers)])
+    columns = ("cells", "runs", *shown)
+    print_table(("task", *columns), rows, right=columns)
     print_stdout(
         f"\n{pluralize(len(outcomes), 'cell')} of {selection.suite.name}: {done}, "
         f"{stored} already there. Store: {store}"

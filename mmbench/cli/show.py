@@ -4,7 +4,6 @@ import dataclasses
 import json
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING
 from itertools import groupby
@@ -12,6 +11,7 @@ from typing import Any
 
 import click
 
+from mmbench.cli._console import wrap_line
 from mmbench.cli._registries import FAMILIES
 from mmbench.cli._selection import explain_external_errors
 from mmbench.core.errors import DescriptionError, unknown_name
@@ -193,7 +193,7 @@ def _instance_facts(member: Any) -> dict[str, Any]:
 
 def _page(facts: dict[str, Any], width: int) -> Iterator[str]:
     yield click.style(facts["name"], bold=True) + f" - {facts['family']}"
-    yield from _wrapped(facts["summary"], width)
+    yield from wrap_line(facts["summary"], width)
     if "grids" in facts:
         yield from _page_of_grids(facts, width)
         return
@@ -207,13 +207,13 @@ def _page(facts: dict[str, Any], width: int) -> Iterator[str]:
     for parameter in facts["parameters"]:
         name, default = parameter["name"], parameter["default"]
         default = "no default" if default is None else f"default {default}"
-        yield from _wrapped(
+        yield from wrap_line(
             f"{name}: {parameter['domain']}; {default}", width, "  ", "      "
         )
-        yield from _wrapped(parameter["meaning"], width, "      ", "      ")
+        yield from wrap_line(parameter["meaning"], width, "      ", "      ")
     yield ""
     for heading, content in _headed(facts):
-        yield from _wrapped(f"{heading}: {content}", width, "", "  ")
+        yield from wrap_line(f"{heading}: {content}", width, "", "  ")
 
 
 def _headed(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -262,11 +262,11 @@ def _page_of_grids(facts: dict[str, Any], width: int) -> Iterator[str]:
             if isinstance(value, list) and len(value) > 1:
                 yield f"  {key}:"
                 for item in value:
-                    yield from _wrapped(item, width, "    ", "        ")
+                    yield from wrap_line(item, width, "    ", "        ")
             else:
                 only = value[0] if isinstance(value, list) and value else value
                 shown = "those of each task" if only == [] else only
-                yield from _wrapped(f"{key}: {shown}", width, "  ", "      ")
+                yield from wrap_line(f"{key}: {shown}", width, "  ", "      ")
     yield from ["", f"{facts['cells']} cells in all."]
 
 
@@ -279,32 +279,4 @@ def _paragraph(paragraph: str, width: int) -> Iterator[str]:
         if indented or max(map(len, block)) <= width:
             yield from block
         else:
-            yield from _wrapped(" ".join(block), width)
-
-
-def _wrapped(line: str, width: int, first: str = "", rest: str = "") -> Iterator[str]:
-    """Yield a line wrapped between words, and within specs after commas.
-
-    Args:
-        line: text of the line.
-        width: most columns.
-        first: indent of the first line.
-        rest: indent of the others.
-    """
-    for filled in textwrap.wrap(
-        line,
-        width,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ):
-        # Only a spec can still be too long.
-        *parts, last = filled.split(",") if len(filled) > width else [filled]
-        wrapped = ""
-        for part in (*(f"{part}," for part in parts), last):
-            if wrapped and len(wrapped) + len(part) > width:
-                yield wrapped
-                wrapped = rest
-            wrapped += part
-        yield wrapped
+            yield from wrap_line(" ".join(block), width)

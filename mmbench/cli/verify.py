@@ -15,6 +15,7 @@ from mmbench.core.errors import MmbenchError, StoreError
 @click.option(
     "--sample",
     type=click.IntRange(1),
+    metavar="N",
     default=5,
     show_default=True,
     help="Number of cells to draw; one run of each is computed.",
@@ -23,6 +24,7 @@ from mmbench.core.errors import MmbenchError, StoreError
     "--seed",
     "draw",
     type=click.IntRange(0),
+    metavar="N",
     default=0,
     show_default=True,
     help="Seed of the draw; choose one that the author of the results cannot know.",
