@@ -1,11 +1,10 @@
 """Cache of the outcomes of whole suites, so that a rerun need not import torch.
 
-Building a cell imports the classes of its task, algorithm and metrics, whose modules
-need torch when they are imported, because the shapes in their annotations name its
-tensors; importing torch takes longer than all else that a rerun does. Planning without
-torch would thus mean to take torch out of the signatures of every member of every
-family, external ones included, so `mmbench run` caches the outcomes of a suite instead,
-once the store has all its cells.
+Building a cell imports the classes of its task, algorithm and metrics, and their
+modules import torch for the base classes and signatures that name its tensors, which
+takes longer than all else that a rerun does. Planning without torch would mean to take
+it out of the signatures of every member of every family, external ones included, so
+`mmbench run` caches the outcomes of a suite once the store has all its cells.
 
 An entry is used while everything that it depends on is unchanged: the suite, mmbench's
 source and version, its environment variables, and every byte of the stored files.

@@ -6,7 +6,7 @@
         check_algorithm(Mine(k=3))
 
 A check returns nothing if the contract holds. Otherwise it raises an AssertionError
-whose sentence says what must hold and what was found.
+with one sentence about what must hold and what was found.
 """
 
 from mmbench.testing.algorithms import check_algorithm

@@ -92,7 +92,8 @@ def check_losses(task: Task) -> None:
         )
     if Capability.ZERO_SUM in task.gives:
         require(
-            torch.equal(losses[0], -losses[1]), f"{task} must be zero-sum, as it says"
+            torch.equal(losses[0], -losses[1]),
+            f"{task} must be zero-sum, as it declares",
         )
     disturbed = z.clone()
     disturbed[1] += 1
@@ -100,7 +101,7 @@ def check_losses(task: Task) -> None:
         independent = torch.equal(loss[[0, 2]], other[[0, 2]])
         require(
             independent,
-            f"{task} must keep the runs apart; one run's z moved another's loss",
+            f"{task} must keep its runs independent; one run's z moved another's loss",
         )
     again, z = start_runs(task)
     again.resample()

@@ -51,8 +51,8 @@ def task_with_fault(fault: str) -> Quadratic:
     ("fault", "sentence"),
     [
         ("gradient", "must have the gradients of its losses"),
-        ("sum", "must be zero-sum, as it says"),
-        ("dependence", "must keep the runs apart"),
+        ("sum", "must be zero-sum, as it declares"),
+        ("dependence", "must keep its runs independent"),
         ("solution", "must have a zero field at its solution"),
     ],
 )
