@@ -1,4 +1,4 @@
-"""The Python way in: run a grid and have its table."""
+"""The Python interface: run a grid and return its table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +22,7 @@ def run(
     metrics: Sequence[Any] = (),
     *,
     seeds: int = 32,
+    first_seed: int = 0,
     steps: int = 1000,
     records: int = 40,
     store: Path | str | None = None,
@@ -36,24 +37,26 @@ def run(
     """Run every algorithm on every task and return the tidy table.
 
     Args:
-        tasks: words such as "bilinear[dim=10]", or descriptions.
-        algorithms: words such as "cgd[step_size=0.2]" (after "label = " if a label is
+        tasks: specs such as "bilinear[dim=10]", or descriptions.
+        algorithms: specs such as "cgd[step_size=0.2]" (after "label = " if a label is
             wanted), or descriptions.
-        metrics: words or descriptions; none means each task's own.
-        seeds: runs of each cell, with seeds 0, 1, ...
-        steps: of each run.
-        records: evenly spaced ones of each run.
-        store: folder that keeps the results and answers for what it has; None writes
+        metrics: specs or descriptions; none means those of each task.
+        seeds: number of runs of each cell.
+        first_seed: the least seed; a cell has the seeds that follow it.
+        steps: steps of each run.
+        records: number of evenly spaced records of each run.
+        store: folder of the results, from which cells that it has are read; None writes
             nothing.
         device: "auto", "cpu" or "cuda".
-        compiled: whether steps are compiled where they can be; pays in long cells.
-        dtype: "float32" or "float64".
-        precision: of products within a step: "exact" (the dtype's), "tf32" or "bf16".
-        keep: iterates kept in the store, to measure more of them later without running
-            again: "none", those of the "last" record, or of "all".
+        compiled: whether to compile the steps where possible; saves time in long cells.
+        dtype: type of all floats, "float32" or "float64".
+        precision: of products within a step: "exact" (as the dtype says), "tf32" or
+            "bf16".
+        keep: iterates to store, to measure more of them later without running again:
+            "none", those of the "last" record, or of "all".
         data_dir: folder of data files; None means MMBENCH_DATA, then a download.
-        same_environment: compute again what is stored where another version of mmbench
-            or torch had a part in it.
+        same_environment: whether to compute stored cells again that other versions of
+            mmbench or torch took part in.
 
     Returns:
         One row for each cell, seed and recorded step; see `load`.
@@ -64,16 +67,20 @@ def run(
     for name, given in (("tasks", tasks), ("algorithms", algorithms)):
         if isinstance(given, str):
             raise DescriptionError(f"{name} must be a list; got {given!r}.")
+    settings: dict[str, Any] = {  # the description checks their values
+        "seeds": seeds,
+        "first_seed": first_seed,
+        "steps": steps,
+        "records": records,
+        "dtype": dtype,
+        "precision": precision,
+        "keep": keep,
+    }
     grid = Grid(
         tasks=tuple(tasks),
         algorithms=tuple(algorithms),
         metrics=tuple(metrics),
-        seeds=seeds,
-        steps=steps,
-        records=records,
-        dtype=dtype,  # type: ignore[arg-type]  # the description checks it
-        precision=precision,  # type: ignore[arg-type]  # the same
-        keep=keep,  # type: ignore[arg-type]  # the same
+        **settings,
     )
     cells = plan(Suite(name="run", grids=(grid,)))
     placement = Placement(
@@ -87,8 +94,8 @@ def run(
         return gather(kept, [(cell.key, cell.label) for cell in cells]).frame
     frames: dict[str, pd.DataFrame] = {}
 
-    def take(cell: Cell, done: Any) -> None:
-        frames[cell.key] = done.frame
+    def collect(cell: Cell, result: Any) -> None:
+        frames[cell.key] = result.frame
 
-    execute(cells, None, placement, fresh=take)
+    execute(cells, None, placement, fresh=collect)
     return tidy(frames)

@@ -1,22 +1,70 @@
-"""The Python way in."""
+"""The Python interface: `mmbench.run`."""
 
+import inspect
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import mmbench
 from mmbench.algorithms.gda import GDA
+from mmbench.api import run
+from mmbench.core.docstrings import doc_of
 from mmbench.core.errors import DeviceError, MmbenchError
+from mmbench.runner.plan import plan
 from mmbench.runner.provenance import same_environment
 from mmbench.store.folder import Store
+from mmbench.suites.base import Suite, grid_fields
 from mmbench.tasks.bilinear import Bilinear
 
 SMALL = {"seeds": 2, "steps": 4, "records": 2}
+# Settings of a run that users choose, each with a value that is not its default.
+SETTINGS = {
+    "seeds": 3,
+    "first_seed": 5,
+    "steps": 7,
+    "records": 2,
+    "dtype": "float64",
+    "precision": "bf16",
+    "keep": "last",
+}
+
+
+def test_run_has_an_argument_for_every_setting() -> None:
+    """With the default of its declaration, and documented."""
+    arguments = inspect.signature(run).parameters
+    declared = {
+        field.name: field.default
+        for field in grid_fields()
+        if field.metadata.get("option")
+    }
+    assert set(declared) == set(SETTINGS)
+    for name, default in declared.items():
+        assert arguments[name].default == default
+        assert arguments[name].kind is inspect.Parameter.KEYWORD_ONLY
+    documented = doc_of(type("Run", (), {"__doc__": run.__doc__})).arguments
+    assert set(arguments) <= set(documented)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_run_passes_every_setting_on(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the grid that is planned."""
+    suites: list[Suite] = []
+
+    def planned(suite: Suite) -> Any:
+        suites.append(suite)
+        return plan(suite)
+
+    monkeypatch.setattr("mmbench.api.plan", planned)
+    mmbench.run(["bilinear"], ["gda"], **SMALL | {name: SETTINGS[name]})
+    assert getattr(suites[0].grids[0], name) == SETTINGS[name]
 
 
 def test_run_returns_the_tidy_table() -> None:
-    """One row for each cell, seed and record, and the columns of the readme."""
+    """It has a row for each cell, seed and record, and the columns of the readme."""
     frame = mmbench.run(["bilinear", "quadratic"], ["gda", "omd"], **SMALL)
     assert list(frame.columns[:13]) == [
         "task",
@@ -37,14 +85,14 @@ def test_run_returns_the_tidy_table() -> None:
     assert frame.distance.notna().all()
 
 
-def test_words_and_descriptions_mix() -> None:
-    """Objects stand where words do, labels before words."""
-    words = mmbench.run(["bilinear[dim=2]"], ["a = gda[step_size=0.2]"], **SMALL)
+def test_specs_and_descriptions_mix() -> None:
+    """A description may stand where a spec does; a label stands before a spec."""
+    specs = mmbench.run(["bilinear[dim=2]"], ["a = gda[step_size=0.2]"], **SMALL)
     objects = mmbench.run([Bilinear(dim=2)], [GDA(step_size=0.2)], **SMALL)
-    assert set(words.label) == {"a"}
+    assert set(specs.label) == {"a"}
     assert set(objects.label) == {"gda[step_size=0.2]"}
-    np.testing.assert_array_equal(words.distance, objects.distance)
-    np.testing.assert_array_equal(words.key, objects.key)
+    np.testing.assert_array_equal(specs.distance, objects.distance)
+    np.testing.assert_array_equal(specs.key, objects.key)
 
 
 def test_nothing_is_written_without_a_store(
@@ -56,25 +104,25 @@ def test_nothing_is_written_without_a_store(
     assert list(tmp_path.rglob("*")) == []
 
 
-def test_a_store_answers(tmp_path: Path) -> None:
-    """Asked again, the same table comes from the store, seconds included."""
-    ask = {"tasks": ["bilinear"], "algorithms": ["gda"], "store": tmp_path} | SMALL
-    first, second = mmbench.run(**ask), mmbench.run(**ask)
+def test_stored_cells_are_read(tmp_path: Path) -> None:
+    """The second call reads the same table from the store, seconds included."""
+    call = {"tasks": ["bilinear"], "algorithms": ["gda"], "store": tmp_path} | SMALL
+    first, second = mmbench.run(**call), mmbench.run(**call)
     np.testing.assert_array_equal(first.cell_seconds, second.cell_seconds)
     np.testing.assert_array_equal(first.distance, mmbench.load(tmp_path).distance)
 
 
 def test_kept_iterates_are_measured_again(tmp_path: Path) -> None:
-    """With `keep`, another metric asks for no second run: the clock says so."""
-    ask = {"tasks": ["bilinear"], "algorithms": ["gda"], "store": tmp_path} | SMALL
-    first = mmbench.run(**ask, keep="all", metrics=["distance"])
-    more = mmbench.run(**ask, keep="all", metrics=["distance", "gap"])
+    """With `keep`, another metric needs no second run: the seconds are the same."""
+    call = {"tasks": ["bilinear"], "algorithms": ["gda"], "store": tmp_path} | SMALL
+    first = mmbench.run(**call, keep="all", metrics=["distance"])
+    more = mmbench.run(**call, keep="all", metrics=["distance", "gap"])
     np.testing.assert_array_equal(first.cell_seconds, more.cell_seconds)
     assert more.gap.notna().all()
 
 
 def test_precision_is_another_cell() -> None:
-    """Rounded products are another question than exact ones."""
+    """Cells with rounded products have other keys than exact ones."""
     task = "four_gaussians[hidden=8,noise=4,batch=16]"
     exact = mmbench.run([task], ["gda"], ["field_norm"], **SMALL)
     rounded = mmbench.run([task], ["gda"], ["field_norm"], **SMALL, precision="bf16")
@@ -83,14 +131,14 @@ def test_precision_is_another_cell() -> None:
 
 
 def test_chosen_metrics_are_measured() -> None:
-    """Those asked for, and that of the task's target."""
+    """So is the metric of the task's target."""
     frame = mmbench.run(["bilinear"], ["gda"], ["gap"], **SMALL)
     assert {"gap", "distance"} <= set(frame.columns)
     assert "field_norm" not in frame.columns
 
 
 @pytest.mark.parametrize(
-    ("ask", "sentence"),
+    ("changes", "sentence"),
     [
         ({"tasks": ["bilinaer"]}, "Did you mean 'bilinear'?"),
         ({"algorithms": ["gda[step=1]"]}, "Did you mean 'step_size'?"),
@@ -103,16 +151,16 @@ def test_chosen_metrics_are_measured() -> None:
         ({"device": "tpu"}, "device must be"),
     ],
 )
-def test_bad_questions_are_refused(ask: dict, sentence: str) -> None:
-    """In one sentence, before any work."""
-    question = {"tasks": ["bilinear"], "algorithms": ["gda"]} | SMALL | ask
+def test_bad_arguments_are_refused(changes: dict, sentence: str) -> None:
+    """One sentence says what is wrong, before any work."""
+    call = {"tasks": ["bilinear"], "algorithms": ["gda"]} | SMALL | changes
     with pytest.raises(MmbenchError) as caught:
-        mmbench.run(**question)
+        mmbench.run(**call)
     assert sentence in str(caught.value)
 
 
 def test_device_error_is_ours() -> None:
-    """A device that is not there is one of our errors."""
+    """A missing device raises an error of mmbench."""
     assert issubclass(DeviceError, MmbenchError)
 
 

@@ -1,7 +1,7 @@
-"""The command line: one file a verb, loaded when the verb is asked for.
+"""The command line: one file for each verb, imported when the verb is called.
 
 In this package torch, pandas and whatever needs them are imported inside functions, so
-that `mmbench --version` and `mmbench list` answer at once.
+that `mmbench --version` and `mmbench list` start fast.
 """
 
 import atexit
@@ -19,8 +19,8 @@ from mmbench.core.printable import printable
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
-# Else the end of the process looks for garbage among the million objects of torch and
-# pandas, a quarter of the time of a command that computes nothing.
+# Without this, Python looks for garbage among the million objects of torch and pandas
+# when it exits, a quarter of the time of a command that computes nothing.
 atexit.register(gc.freeze)
 
 VERBS = (
@@ -37,22 +37,22 @@ VERBS = (
 )
 
 
-class Failed(click.ClickException):
-    """Work that was begun and did not end well: exit code 1."""
+class WorkError(click.ClickException):
+    """Work that began and failed: one message on stderr, exit code 1."""
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Say so on stderr, on a terminal without breaking words."""
-        say(f"Error: {self.message}")
+        """Print the message to stderr."""
+        print_stderr(f"Error: {self.message}")
 
 
-class Refused(Failed):
-    """Input that cannot be worked with: one sentence on stderr, exit code 2."""
+class InputError(WorkError):
+    """Bad input, found before any work: one sentence on stderr, exit code 2."""
 
     exit_code = 2
 
 
-def say(message: str) -> None:
-    """Write to stderr."""
+def print_stderr(message: str) -> None:
+    """Print a message to stderr; on a terminal, wrap its lines between words."""
     message = printable(message)
     if sys.stderr.isatty():
         width = shutil.get_terminal_size().columns
@@ -61,13 +61,13 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
-def printed(text: str) -> None:
-    """Print text that may hold anything."""
+def print_stdout(text: str) -> None:
+    """Print text to stdout, with control characters made visible."""
     click.echo(printable(text))
 
 
 class _Verbs(click.Group):
-    """A group that imports a verb's module when the verb is named."""
+    """A click group that imports a verb's module when the verb is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -78,22 +78,22 @@ class _Verbs(click.Group):
         return importlib.import_module(f"mmbench.cli.{name}").command
 
     def invoke(self, ctx: click.Context) -> None:
-        """Run the verb; what the user can mend becomes a sentence."""
+        """Run the verb and turn an `MmbenchError` into a message with exit code 2."""
         try:
             super().invoke(ctx)
-            sys.stdout.flush()  # here a closed pipe is still quiet
+            sys.stdout.flush()  # click still handles a closed pipe here
         except MmbenchError as error:
-            raise Refused(" ".join(str(error).split())) from None
+            raise InputError(" ".join(str(error).split())) from None
         except KeyboardInterrupt:
-            say("Interrupted.")
+            print_stderr("Interrupted.")
             raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 # "\b" keeps click from filling a paragraph.
 _EXAMPLES = """\b
 Examples:
-  mmbench run quick                  compute a suite, a minute
-  mmbench report quick --out page    turn it into a page
+  mmbench run quick                  compute a suite in about a minute
+  mmbench report quick --out page    write a page about it
   mmbench run -t bilinear -a gda -a "cgd[step_size=0.2]"
 """
 
@@ -107,9 +107,9 @@ Examples:
 def main() -> None:
     """Compare min-max algorithms on tasks with known answers and on real images.
 
-    Tasks, algorithms and metrics take parameters in brackets; `mmbench show NAME` tells
-    which. A class of your own is named by its file: -a "path/mine.py:Mine[k=3]".
+    Tasks, algorithms and metrics take parameters in brackets; `mmbench show NAME` lists
+    them. A class of your own is named by its file: -a "path/mine.py:Mine[k=3]".
 
-    Exit codes: 0 done (diverging is a result), 1 a cell ended with an error, 2 input
-    refused before any work, 130 interrupted.
+    Exit codes: 0 done (a run that diverges is a result), 1 a cell ended with an error,
+    2 bad input and nothing computed, 130 interrupted.
     """

@@ -1,33 +1,35 @@
-"""Results that are stored, for the verbs that read them."""
+"""Loading of stored results, for the verbs that read them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmbench.cli import say
-from mmbench.cli._selection import Selection, elsewhere
+from mmbench.cli import print_stderr
+from mmbench.cli._selection import Selection, format_store_option
 from mmbench.core.errors import StoreError
 
-if TYPE_CHECKING:  # frame imports pandas
+if TYPE_CHECKING:  # it imports pandas
     import mmbench.analysis.results
 
 
-def stored(selection: Selection, store: Path) -> "mmbench.analysis.results.Results":
-    """What the store has of a selection; all it has when nothing was selected.
+def load_selected(
+    selection: Selection, store: Path
+) -> "mmbench.analysis.results.Results":
+    """Return the stored results of a selection, or all if nothing was selected.
 
-    Cells at work are among those of a selection, as far as they have come. Those that
-    are not there, and those that are damaged and left out, are said on stderr.
+    Unfinished cells of a selection are included up to their last checkpoint. Cells that
+    are missing, unfinished or damaged are reported on stderr.
 
     Raises:
-        StoreError: when it has none of it.
+        StoreError: when the store has no cell of the selection.
     """
     from mmbench.analysis.results import gather, gather_planned
-    from mmbench.cli._console import counted
+    from mmbench.cli._console import pluralize
     from mmbench.store.folder import Store
 
     kept = Store(store)
     if not selection:
         results = gather(kept)
-        _complain(results)
+        _report_damaged(results)
         if results.footers:
             return results
         raise StoreError(
@@ -36,26 +38,26 @@ def stored(selection: Selection, store: Path) -> "mmbench.analysis.results.Resul
         )
     cells = selection.cells
     results = gather_planned(kept, cells)
-    _complain(results)
-    command = f"mmbench run {selection}{elsewhere(store)}"
+    _report_damaged(results)
+    command = f"mmbench run {selection}{format_store_option(store)}"
     if not results.footers:
         raise StoreError(
             f"The store {store} must hold cells of {selection.suite.name}; it has none "
             f"of its {len(cells)}. Compute them first: {command}"
         )
     if results.unfinished:
-        say(
-            f"Note: {len(results.unfinished)} of {counted(len(cells), 'cell')} are at "
-            "work; of them there is what their last checkpoints have."
+        print_stderr(
+            f"Note: {len(results.unfinished)} of {pluralize(len(cells), 'cell')} are "
+            "unfinished; they are shown up to their last checkpoints."
         )
     if results.missing:
-        say(
-            f"Note: {results.missing} of {counted(len(cells), 'cell')} are not in "
+        print_stderr(
+            f"Note: {results.missing} of {pluralize(len(cells), 'cell')} are not in "
             f"{store} yet: {command}"
         )
     return results
 
 
-def _complain(results: "mmbench.analysis.results.Results") -> None:
+def _report_damaged(results: "mmbench.analysis.results.Results") -> None:
     for sentence in results.damaged:
-        say(f"Note: {sentence} It is left out.")
+        print_stderr(f"Note: {sentence} It is left out.")

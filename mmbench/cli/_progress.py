@@ -1,254 +1,283 @@
-"""How the work goes: one bar on a terminal, one line a cell otherwise."""
+"""Progress of `mmbench run`: a bar on a terminal, otherwise a line for each cell."""
 
+import sys
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
+from rich.text import Text
 
-from mmbench.cli import say
-from mmbench.cli._console import counted, listed, seconds
-from mmbench.cli._time_left import Forecast, Work, clock
+from mmbench.cli import print_stderr
+from mmbench.cli._console import format_duration, format_outcomes, pluralize
+from mmbench.cli._time_left import Forecast, Work, format_clock
 from mmbench.core.description import name_of, text
+from mmbench.core.printable import printable
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.trajectory import Trajectory
 from mmbench.runner.execute import Observer
 
-REASON_LENGTH = 300
-MINUTE = 60.0  # seconds between two lines about one cell
-ROOMY = 110  # columns of a terminal on which nothing is cut
-SHORT, WHOLE = 10, 30  # letters of a column's name
-AGAIN = "measured again from kept iterates"
-ELSEWHERE = "computed by another process"
+PIPE_WIDTH = 1000  # columns; lines in a pipe are not folded, for grep and cut
+REASON_LENGTH = 300  # characters
+LINE_SECONDS = 60.0  # between two lines about the same cell
+WIDE_COLUMNS = 110  # from this width on, a terminal has room for whole names
+SHORT_NAME, LONG_NAME = 10, 30  # characters of a column's name
+REMEASURED = "measured again from kept iterates"
+STORED_ELSEWHERE = "computed by another process"
 
 
-def named(cell: Cell) -> str:
-    """A cell as one says it."""
+def cell_title(cell: Cell) -> str:
+    """Return the task and label of a cell, as in "bilinear[dim=2] x gda"."""
     return f"{text(cell.task)} x {cell.label}"
 
 
-def short_name(cell: Cell) -> str:
-    """A cell on a narrow line, without the task's parameters."""
+def short_title(cell: Cell) -> str:
+    """Return the title of a cell without the task's parameters."""
     return f"{name_of(type(cell.task))} x {cell.label}"
 
 
-def brief(reason: str) -> str:
-    """A reason on one line."""
+def shorten_reason(reason: str) -> str:
+    """Return the reason of an error on one line of at most `REASON_LENGTH`."""
     line = " ".join(reason.split())
     return line if len(line) <= REASON_LENGTH else f"{line[: REASON_LENGTH - 3]}..."
 
 
-class Counting(Observer):
-    """Counts cells, steps and time; what it shows is for the classes below.
+class _Console(Console):
+    """A console that makes control characters visible."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return the printable text in rich's form."""
+        return super().render_str(printable(text), **options)
+
+
+def make_progress() -> "RunProgress":
+    """Return the progress of a run on stdout, with the display that fits it."""
+    terminal = sys.stdout.isatty()
+    console = _Console(
+        markup=False,
+        emoji=False,
+        highlight=False,
+        width=None if terminal else PIPE_WIDTH,
+    )
+    return RunProgress(Bar(console) if terminal else Lines(console))
+
+
+class RunProgress(Observer):
+    """An observer that counts cells, runs and time, and has a display show them.
+
+    Args:
+        display: `Bar` or `Lines`.
 
     Attributes:
-        begun: whether input was found good and work has started.
+        begun: whether the input was valid and work has started.
         waiting: cells that must be computed.
-        done: how many of them are.
-        again: how many of those were only measured again.
+        done: number of them that are finished.
+        again: number of those that were only measured again.
+        runs: number of runs of the finished cells.
+        work: the cell in progress, if this process computes one.
     """
 
-    def __init__(self, screen: Console) -> None:
-        self.screen = screen
+    def __init__(self, display: "Display") -> None:
+        self.display = display
         self.begun = False
         self.waiting: Sequence[Cell] = ()
-        self.done = self.again = 0
+        self.done = self.again = self.runs = 0
+        self.work: Work | None = None
         self._left: dict[str, Cell] = {}
         self._forecast = Forecast()
-        self._work: Work | None = None
 
     def close(self) -> None:
-        """The work is done, or will not be."""
+        """End the display, whether or not the work is finished."""
+        self.display.close()
 
     def plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
         """Called once: all cells, and those that must be computed."""
         self.begun, self.waiting = True, waiting
         self._left = {cell.key: cell for cell in waiting}
+        self.display.start(self)
 
     def warn(self, sentence: str) -> None:
-        """Something about the store that its owner should know."""
-        say(f"Note: {sentence}")
+        """Print a note about the store."""
+        print_stderr(f"Note: {sentence}")
 
     def begin(self, cell: Cell) -> None:
-        """A cell begins."""
-        self._work = Work(cell)
+        """Called when this process begins a cell."""
+        self.work = Work(cell)
+        self.display.begin(self.work)
 
     def advance(self, run_steps: int, recording: Recording | None = None) -> None:
-        """So many more steps of runs have been made."""
-        if self._work:
-            self._work.advance(run_steps, recording)
+        """Called when runs have made more steps, counted over all runs."""
+        if self.work:
+            self.work.advance(run_steps, recording)
+            self.display.advance(self, self.work)
 
     def stored_elsewhere(self, cell: Cell) -> None:
-        """A waiting cell has been computed and stored by another process."""
-        self._settle(cell)
+        """Called when another process has computed and stored a waiting cell."""
+        self._finish(cell, STORED_ELSEWHERE)
 
     def remeasured(self, cell: Cell) -> None:
-        """A stored cell has got further metrics without running again."""
-        self._settle(cell)
+        """Called when a stored cell got further metrics without running again."""
         self.again += 1
+        self._finish(cell, REMEASURED)
 
     def end(self, cell: Cell, trajectory: Trajectory) -> None:
-        """A cell has ended and is stored."""
-        if work := self._at(cell):
-            self._forecast.learn(cell, work.elapsed, 1 - work.resumed)
-        self._settle(cell)
+        """Called when a cell has ended and is stored."""
+        outcomes = {status: trajectory.status.count(status) for status in Status}
+        result = f"{pluralize(len(cell.seeds), 'run')}, {format_outcomes(outcomes)}"
+        if trajectory.reason:
+            result += f" ({shorten_reason(trajectory.reason)})"
+        if self.work and self.work.cell.key == cell.key:  # computed in this process
+            self._forecast.learn(cell, self.work.elapsed, 1 - self.work.resumed)
+            result += f", {format_duration(self.work.elapsed)}"
+        self._finish(cell, result, notable=bool(trajectory.reason))
 
-    def _settle(self, cell: Cell) -> None:
+    def _finish(self, cell: Cell, result: str, *, notable: bool = True) -> None:
         self.done += 1
+        self.runs += len(cell.seeds)
         self._left.pop(cell.key, None)
-
-    def _at(self, cell: Cell) -> Work | None:
-        """The work on a cell, if it was this process that did it."""
-        return self._work if self._work and self._work.cell.key == cell.key else None
+        line = f"[{self.done}/{len(self.waiting)}] {cell_title(cell)}: {result}"
+        self.display.finish(self, line, notable=notable)
 
     @property
-    def left(self) -> str:
-        """Time left, with a plus where some task has not been met; or nothing."""
-        work = self._work
+    def time_left(self) -> str:
+        """Estimated time left, or nothing where it is unknown.
+
+        A plus follows while some task has not been timed yet.
+        """
+        work = self.work
         if not work:
             return ""
-        rest = [one for key, one in self._left.items() if key != work.cell.key]
+        rest = [cell for key, cell in self._left.items() if key != work.cell.key]
         left, sure = self._forecast.left(
             work.cell, work.share, work.elapsed, rest, work.resumed
         )
-        return f"{clock(left)}{'' if sure else '+'} left" if left else ""
-
-    def line(self, cell: Cell, trajectory: Trajectory) -> str:
-        """What became of a cell, on one line."""
-        outcomes = {status: trajectory.status.count(status) for status in Status}
-        reason = f" ({brief(trajectory.reason)})" if trajectory.reason else ""
-        work = self._at(cell)
-        took = f", {seconds(work.elapsed)}" if work else ""
-        return self._numbered(
-            cell,
-            f"{counted(len(cell.seeds), 'run')}, {listed(outcomes)}{reason}{took}",
-        )
-
-    def _numbered(self, cell: Cell, said: str) -> str:
-        return f"[{self.done}/{len(self.waiting)}] {named(cell)}: {said}"
+        return f"{format_clock(left)}{'' if sure else '+'} left" if left else ""
 
 
-class Lines(Counting):
-    """One plain line a cell, and one a minute in a cell that takes long."""
+class Display(Protocol):
+    """What shows the progress of a run."""
 
-    def begin(self, cell: Cell) -> None:
-        """A cell begins."""
-        super().begin(cell)
-        self._said = 0  # minutes that have been told of
+    def start(self, progress: RunProgress) -> None:
+        """Called once, when it is known which cells must be computed."""
 
-    def advance(self, run_steps: int, recording: Recording | None = None) -> None:
-        """So many more steps of runs have been made."""
-        super().advance(run_steps, recording)
-        work = self._work
-        if work and work.elapsed >= MINUTE * (self._said + 1):
-            self._said = int(work.elapsed / MINUTE)
-            done = f"{100 * work.share:.0f} %"
-            told = (done, work.speed, work.score(WHOLE), self.left)
-            said = ", ".join(one for one in told if one)
-            self._print(f"  {short_name(work.cell)}: {said}")
+    def begin(self, work: Work) -> None:
+        """Called when a cell begins."""
 
-    def stored_elsewhere(self, cell: Cell) -> None:
-        """A waiting cell has been computed and stored by another process."""
-        super().stored_elsewhere(cell)
-        self._print(self._numbered(cell, ELSEWHERE))
+    def advance(self, progress: RunProgress, work: Work) -> None:
+        """Called when the cell in progress has made more steps."""
 
-    def remeasured(self, cell: Cell) -> None:
-        """A stored cell has got further metrics without running again."""
-        super().remeasured(cell)
-        self._print(self._numbered(cell, AGAIN))
+    def finish(self, progress: RunProgress, line: str, *, notable: bool) -> None:
+        """Called when a cell is finished.
 
-    def end(self, cell: Cell, trajectory: Trajectory) -> None:
-        """A cell has ended and is stored."""
-        super().end(cell, trajectory)
-        self._print(self.line(cell, trajectory))
+        Args:
+            progress: counts that include the cell.
+            line: what became of the cell.
+            notable: whether the line is worth reading before the work is finished.
+        """
+
+    def close(self) -> None:
+        """Called once, at the end."""
+
+
+class Lines:
+    """A display for logs: a line for each cell, and one each minute in a long cell."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._minutes = 0  # of the cell in progress, at its last line
+
+    def start(self, progress: RunProgress) -> None:
+        """Show nothing yet."""
+
+    def begin(self, work: Work) -> None:
+        """Count minutes from the beginning of the cell."""
+        self._minutes = 0
+
+    def advance(self, progress: RunProgress, work: Work) -> None:
+        """Print a line about a long cell if a minute has passed since the last one."""
+        if work.elapsed < LINE_SECONDS * (self._minutes + 1):
+            return
+        self._minutes = int(work.elapsed / LINE_SECONDS)
+        share = f"{100 * work.share:.0f} %"
+        facts = (share, work.speed, work.score(LONG_NAME), progress.time_left)
+        self._print(f"  {short_title(work.cell)}: {', '.join(filter(None, facts))}")
+
+    def finish(self, progress: RunProgress, line: str, *, notable: bool) -> None:
+        """Print the line of a finished cell."""
+        self._print(line)
+
+    def close(self) -> None:
+        """Leave the lines as they are."""
 
     def _print(self, line: str) -> None:
-        self.screen.print(line)
-        self.screen.file.flush()  # a log is read while it grows
+        self._console.print(line)
+        self._console.file.flush()  # a log is read while it grows
 
 
-class Bar(Counting):
-    """One bar over the runs of all waiting cells; it goes when the work is done."""
+class Bar:
+    """A display for terminals: one bar over all runs, removed at the end."""
 
-    def __init__(self, screen: Console) -> None:
-        super().__init__(screen)
-        self._narrow = screen.width < ROOMY
-        # What is cut where a line is too long, so that a line stays a line.
-        told = Column(no_wrap=True, overflow="ellipsis", max_width=20)
-        if not self._narrow:
-            told.max_width = 40
+    def __init__(self, console: Console) -> None:
+        narrow = console.width < WIDE_COLUMNS
+        self._name_length = SHORT_NAME if narrow else LONG_NAME
+        # The title is cut where the line would be too long for the terminal.
+        title = Column(
+            no_wrap=True, overflow="ellipsis", max_width=20 if narrow else 40
+        )
         self._progress = Progress(
             TextColumn("{task.fields[runs]}", markup=False),
-            TextColumn("{task.description}", markup=False, table_column=told),
-            BarColumn(bar_width=6 if self._narrow else 12),
+            TextColumn("{task.description}", markup=False, table_column=title),
+            BarColumn(bar_width=6 if narrow else 12),
             *(
                 TextColumn(f"{{task.fields[{name}]}}", markup=False)
                 for name in ("speed", "score", "left")
             ),
-            console=screen,
+            console=console,
             refresh_per_second=4,
             transient=True,
         )
-        self._finished = 0
+        self._total = 0
 
-    def close(self) -> None:
-        """The work is done, or will not be."""
-        self._progress.stop()
-
-    def plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
-        """Called once: all cells, and those that must be computed."""
-        super().plan(cells, waiting)
-        if waiting:
-            self._progress.start()
-            self._total = sum(len(cell.seeds) for cell in waiting)
-            self._bar = self._progress.add_task(
-                "", total=self._total, runs=self._runs(), speed="", score="", left=""
-            )
-
-    def begin(self, cell: Cell) -> None:
-        """A cell begins."""
-        super().begin(cell)
-        self._progress.update(
-            self._bar, description=short_name(cell), speed="", score=""
+    def start(self, progress: RunProgress) -> None:
+        """Show the bar if there is anything to compute."""
+        if not progress.waiting:
+            return
+        self._total = sum(len(cell.seeds) for cell in progress.waiting)
+        self._progress.start()
+        self._bar = self._progress.add_task(
+            "", total=self._total, runs=self._runs(0), speed="", score="", left=""
         )
 
-    def advance(self, run_steps: int, recording: Recording | None = None) -> None:
-        """So many more steps of runs have been made."""
-        super().advance(run_steps, recording)
-        if work := self._work:
-            self._progress.update(
-                self._bar,
-                completed=self._finished + work.share * len(work.cell.seeds),
-                speed=work.speed,
-                score=work.score(SHORT if self._narrow else WHOLE),
-                left=self.left,
-            )
-
-    def stored_elsewhere(self, cell: Cell) -> None:
-        """A waiting cell has been computed and stored by another process."""
-        super().stored_elsewhere(cell)
-        self._settled(cell, self._numbered(cell, ELSEWHERE))
-
-    def remeasured(self, cell: Cell) -> None:
-        """A stored cell has got further metrics without running again."""
-        super().remeasured(cell)
-        self._settled(cell, self._numbered(cell, AGAIN))
-
-    def end(self, cell: Cell, trajectory: Trajectory) -> None:
-        """A cell has ended and is stored."""
-        super().end(cell, trajectory)
-        # A reason is worth knowing before the end.
-        self._settled(cell, self.line(cell, trajectory) if trajectory.reason else "")
-
-    def _settled(self, cell: Cell, line: str) -> None:
-        self._finished += len(cell.seeds)
+    def begin(self, work: Work) -> None:
+        """Show the title of the cell."""
         self._progress.update(
-            self._bar, completed=self._finished, runs=self._runs(), score=""
+            self._bar, description=short_title(work.cell), speed="", score=""
         )
-        if line:
+
+    def advance(self, progress: RunProgress, work: Work) -> None:
+        """Show the speed, the score and the time left."""
+        self._progress.update(
+            self._bar,
+            completed=progress.runs + work.share * len(work.cell.seeds),
+            speed=work.speed,
+            score=work.score(self._name_length),
+            left=progress.time_left,
+        )
+
+    def finish(self, progress: RunProgress, line: str, *, notable: bool) -> None:
+        """Count the runs of a finished cell, and print its line if it is notable."""
+        self._progress.update(
+            self._bar, completed=progress.runs, runs=self._runs(progress.runs), score=""
+        )
+        if notable:
             self._progress.console.print(line)
 
-    def _runs(self) -> str:
-        return f"{self._finished:,}/{self._total:,} runs"
+    def close(self) -> None:
+        """Remove the bar."""
+        self._progress.stop()
+
+    def _runs(self, finished: int) -> str:
+        return f"{finished:,}/{self._total:,} runs"

@@ -1,4 +1,4 @@
-"""The families of names, as the command line calls them."""
+"""The registries by the names that the command line has for them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +20,7 @@ FAMILIES: dict[str, LazyMapping[Any]] = {
 
 
 def summaries(family: str) -> Iterator[tuple[str, str]]:
-    """Name and one line of each member; neither torch nor a game is loaded."""
+    """Yield the name and summary of each member without importing torch."""
     registry = FAMILIES[family]
     for name in registry:
         if isinstance(registry, Registry):

@@ -1,14 +1,18 @@
-"""Answers: that a store has all of a suite, kept with all that this follows from.
+"""Cache of the outcomes of whole suites, so that a rerun need not import torch.
 
-To look what is stored, cells are made, and that takes torch, which loads for longer
-than all else takes. So `mmbench run` keeps its answer once nothing is left to compute,
-and gives it again while all that it follows from is the same: the suite, mmbench's
-source and version, its environment variables, and every byte of the stored files, which
-were found to be those of their seals. Nothing is kept of suites with classes from
-outside, and runs with options beside those of the suite and --store are not answered.
+Building a cell imports the classes of its task, algorithm and metrics, and their
+modules import torch for the base classes and signatures that name its tensors, which
+takes longer than all else that a rerun does. Planning without torch would mean to take
+it out of the signatures of every member of every family, external ones included, so
+`mmbench run` caches the outcomes of a suite once the store has all its cells.
 
-Answers lie in the user's cache folder. They may be deleted at any time, and a store
-that comes from elsewhere brings none along.
+An entry is used while everything that it depends on is unchanged: the suite, mmbench's
+source and version, its environment variables, and every byte of the stored files.
+Suites with external classes are not cached, and a run with any option besides
+those of the suite and --store ignores the cache.
+
+Entries are in the user's cache folder and may be deleted at any time. A store that was
+copied from another machine brings none with it.
 """
 
 import hashlib
@@ -22,51 +26,55 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import mmbench
-from mmbench.core.description import digest
+from mmbench.core.description import canonical, digest
 from mmbench.core.errors import StoreError
 from mmbench.suites.base import Suite
 
-if TYPE_CHECKING:  # plan imports torch
-    import mmbench.runner.plan
+if TYPE_CHECKING:  # it imports torch
+    import mmbench.engine.cell
 
-KEPT = 100  # answers; the oldest give way
+MAX_ENTRIES = 100  # the oldest are deleted first
 
-# Of each cell, its task in words and how many of its runs ended how.
+# For each cell, the spec of its task and the number of its runs by status.
 Outcomes = Sequence[tuple[str, Mapping[str, int]]]
-Question = Mapping[str, Any]  # JSON values
+Inputs = Mapping[str, Any]  # JSON values
 
 
-def question(suite: Suite, store: Path) -> Question | None:
-    """What an answer follows from beside the stored files; None where that is not all.
+def collect_inputs(suite: Suite, store: Path) -> Inputs | None:
+    """Return what the outcomes depend on besides the stored files.
 
     Args:
-        suite: that is asked for.
-        store: the folder where it may be.
+        suite: the suite to be run.
+        store: folder of the results.
+
+    Returns:
+        JSON values; None where the cache cannot be used.
     """
-    # Loaded from source that may have changed since.
+    # Modules that are imported already may come from source that has changed since.
     if "mmbench.runner.plan" in sys.modules:
         return None
     try:
-        return _question(suite, store)
+        return _collect_inputs(suite, store)
     except (OSError, RuntimeError):
         return None
 
 
-def _question(suite: Suite, store: Path) -> Question | None:
-    words = [
-        one
+def _collect_inputs(suite: Suite, store: Path) -> Inputs | None:
+    specs = [
+        spec
         for grid in suite.grids
-        for one in (*grid.tasks, *grid.algorithms, *grid.metrics)
+        for spec in (*grid.tasks, *grid.algorithms, *grid.metrics)
     ]
-    source = _source()
-    if not source or any(":" in str(one) for one in words):
+    source = _source_digest()
+    if not source or any(":" in str(spec) for spec in specs):
         return None
     try:
         installed = version("mmbench")
     except PackageNotFoundError:
         return None
     return {
-        "suite": digest(suite),
+        # Whole, since settings that are no part of a key matter too.
+        "suite": digest(canonical(suite, whole=True)),
         "store": str(store.resolve()),
         "source": source,
         "version": installed,
@@ -79,67 +87,67 @@ def _question(suite: Suite, store: Path) -> Question | None:
     }
 
 
-def recall(asked: Question) -> Outcomes | None:
-    """How all cells ended, if it is known that the store has them; None if not."""
-    store = Path(asked["store"])
+def read_outcomes(inputs: Inputs) -> Outcomes | None:
+    """Return the cached outcomes of all cells, or None if there are none to be used."""
+    store = Path(inputs["store"])
     try:
-        told, _, document = _path(asked).read_bytes().partition(b"\n")
-        if told.decode() != hashlib.sha256(document).hexdigest():
+        checksum, _, document = _path(inputs).read_bytes().partition(b"\n")
+        if checksum.decode() != hashlib.sha256(document).hexdigest():
             return None
-        answer = json.loads(document)
-        if answer["asked"] != asked or not os.access(store, os.W_OK):
+        entry = json.loads(document)
+        if entry["inputs"] != inputs or not os.access(store, os.W_OK):
             return None
-        for name, digits in answer["files"].items():
+        for name, digits in entry["files"].items():
             with (store / name).open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != digits:
                     return None
     except (OSError, RuntimeError, ValueError, KeyError):
         return None
-    return [(task, counts) for task, counts in answer["outcomes"]]
+    return [(task, counts) for task, counts in entry["outcomes"]]
 
 
-def remember(
-    asked: Question, suite: Suite, cells: "Sequence[mmbench.engine.cell.Cell]"
+def write_outcomes(
+    inputs: Inputs, suite: Suite, cells: "Sequence[mmbench.engine.cell.Cell]"
 ) -> None:
-    """Keep the answer, if the store has all cells and there is room for it.
+    """Cache the outcomes if the store has all cells and the cache can be written.
 
     Args:
-        asked: the question, from before mmbench's modules were loaded.
-        suite: that it is about.
-        cells: of the suite.
+        inputs: what was collected before mmbench's modules were imported.
+        suite: the suite that was run.
+        cells: cells of the suite.
     """
     try:
-        answer = _answer(asked, cells)
-        # Unless there is other source by now than was loaded.
-        if answer and _question(suite, Path(asked["store"])) == asked:
-            _write(_path(asked), json.dumps(answer).encode())
+        entry = _make_entry(inputs, cells)
+        # Unless the source has changed since it was imported.
+        if entry and _collect_inputs(suite, Path(inputs["store"])) == inputs:
+            _write(_path(inputs), json.dumps(entry).encode())
     except (OSError, RuntimeError, StoreError):
         return
 
 
-def _answer(
-    asked: Question, cells: "Sequence[mmbench.engine.cell.Cell]"
+def _make_entry(
+    inputs: Inputs, cells: "Sequence[mmbench.engine.cell.Cell]"
 ) -> dict[str, Any] | None:
-    """What is to be kept, as JSON values; None if something is not stored."""
+    """Return an entry as JSON values, or None if a cell is not stored."""
     from mmbench.runner.lookup import is_stored
     from mmbench.store.atomic import sha256_of
     from mmbench.store.folder import Store, companion
 
-    store, files, outcomes = Store(asked["store"]), {}, []
+    store, files, outcomes = Store(inputs["store"]), {}, []
     for cell in cells:
         table = store.table(cell.key)
-        files[table.name] = sha256_of(table)  # first, for others may write meanwhile
+        files[table.name] = sha256_of(table)  # first, as others may write meanwhile
         footer = store.footer(cell.key)
         if not is_stored(cell, store):
             return None
         for kind, digits in footer["files"].items():
             files[companion(cell.key, kind, digits)] = digits
         outcomes.append((footer["task"], footer["outcomes"]))
-    return {"asked": asked, "files": files, "outcomes": outcomes}
+    return {"inputs": inputs, "files": files, "outcomes": outcomes}
 
 
-def _source() -> str:
-    """SHA-256 of mmbench's source; empty where there is none."""
+def _source_digest() -> str:
+    """Return the SHA-256 of mmbench's source, or nothing where there is no source."""
     root = Path(mmbench.__file__).parent
     lines = [
         f"{path.relative_to(root).as_posix()} "
@@ -149,20 +157,20 @@ def _source() -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else ""
 
 
-def _path(asked: Question) -> Path:
-    """Where the answer lies: one for each suite and store."""
+def _path(inputs: Inputs) -> Path:
+    """Return the file of an entry: one for each suite and store."""
     cache = os.environ.get("XDG_CACHE_HOME")
     folder = Path(cache) if cache else Path.home() / ".cache"
-    name = digest((asked["suite"], asked["store"]))
+    name = digest((inputs["suite"], inputs["store"]))
     return folder / "mmbench" / "answers" / f"{name}.json"
 
 
 def _write(path: Path, document: bytes) -> None:
-    """Write an answer whole, after its digest, and delete those that are too many."""
+    """Write an entry after its checksum, atomically, and delete the oldest entries."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{uuid4().hex}.part")
     part.write_bytes(hashlib.sha256(document).hexdigest().encode() + b"\n" + document)
     part.replace(path)
-    every = sorted(path.parent.iterdir(), key=lambda one: one.stat().st_mtime)
-    for old in every[:-KEPT]:
+    entries = sorted(path.parent.iterdir(), key=lambda entry: entry.stat().st_mtime)
+    for old in entries[:-MAX_ENTRIES]:
         old.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Who computes, and what a cell may take: options of `mmbench run`."""
+"""Options of `mmbench run` for its workers and for the limits of a cell."""
 
 import math
 import re
@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,14 +17,14 @@ _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}  # powers of 1024
 
 
 class Size(click.ParamType):
-    """Bytes, as 800M or 4GB."""
+    """A number of bytes, written as 800M or 4GB."""
 
     name = "size"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
-        """The number of bytes."""
+        """Return the number of bytes."""
         if isinstance(value, int):
             return value
         found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]?)(?:i?b)?", value.lower())
@@ -33,32 +34,34 @@ class Size(click.ParamType):
         return int(size)
 
 
-def hands(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that give a command `workers` and `limits`."""
+def resource_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command options that it gets as `workers` and `limits`."""
 
     @click.option(
         "--workers",
         type=click.IntRange(0),
+        metavar="N",
         default=0,
-        help="Worker processes on this machine.  [default: this process computes]",
+        help="Number of worker processes on this machine.  [default: this process "
+        "computes]",
     )
     @click.option(
         "--scheduler",
         metavar="ADDRESS|FILE",
         default="",
-        help="A Dask scheduler whose workers compute.",
+        help="Address or file of a Dask scheduler; its workers compute.",
     )
     @click.option(
         "--timeout",
         type=click.FloatRange(0, min_open=True),
         metavar="SECONDS",
-        help="End a cell that takes longer; what it recorded is kept. Workers may "
-        "split a cell by runs: then each part has that time.",
+        help="End a cell that takes longer and keep what it recorded. Workers may "
+        "split a cell by runs; then each of these shards may take this long.",
     )
     @click.option(
         "--memory",
         type=Size(),
-        help="End a cell whose process holds more, such as 4GB.",
+        help="End a cell whose process needs more memory, such as 4GB.",
     )
     @wraps(command)
     def wrapped(
@@ -70,8 +73,8 @@ def hands(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         if workers and scheduler:
             raise click.UsageError(
-                "--workers and --scheduler must not be given together; one of them "
-                "says who computes."
+                "--workers and --scheduler must not be given together; leave one of "
+                "them out."
             )
         if timeout is not None and not math.isfinite(timeout):
             raise click.UsageError(
@@ -84,9 +87,16 @@ def hands(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Folder of data files.  [default: MMBENCH_DATA, then a download]",
+)
+
+
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Being asked to end (SIGTERM) is as being interrupted: nothing is left behind."""
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that temporary files are removed."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -1,50 +1,50 @@
-"""Which cells a verb is about: a suite or an ad-hoc grid, the same words everywhere."""
+"""Selection of the cells that a verb works on: a suite or an ad-hoc grid.
+
+Every verb has the same options for it, which come from the fields of `Grid`.
+"""
 
 import functools
+import math
 import shlex
 import sys
 import traceback
+import typing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import Field, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mmbench.algorithms import ALGORITHMS
+from mmbench.core.description import field_types
+from mmbench.core.domains import Domain
 from mmbench.core.errors import DescriptionError, MmbenchError, unknown_name
 from mmbench.suites import SUITES
-from mmbench.suites.base import Grid, Suite
+from mmbench.suites.base import Grid, Suite, grid_fields
 from mmbench.suites.toml import load_suite
 from mmbench.tasks import TASKS
 
-if TYPE_CHECKING:  # plan imports torch
-    import mmbench.runner.plan
+if TYPE_CHECKING:  # it imports torch
+    import mmbench.engine.cell
 
 DEFAULT_STORE = Path("mmbench-results")
 
-_CHANGES = (
-    "seeds",
-    "first_seed",
-    "steps",
-    "records",
-    "dtype",
-    "precision",
-    "keep",
-)
+SETTINGS = {one.name: one for one in grid_fields() if one.metadata.get("option")}
 _AXES = {"tasks": "-t", "algorithms": "-a", "metrics": "-m"}
-PARAMETERS = ("suite", *_AXES, *_CHANGES)  # that make a selection, as click names them
+# Names of all parameters that make a selection, as click has them.
+PARAMETERS = ("suite", *_AXES, *SETTINGS)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What was chosen on the command line.
+    """The suite or grid that was chosen on the command line.
 
     Args:
-        name: of a built-in suite, or a path to a suite.toml.
-        axes: words of tasks, algorithms and metrics of an ad-hoc grid.
-        changes: fields of every grid that are to be other than they are.
+        name: name of a built-in suite, or path to a suite.toml.
+        axes: specs of the tasks, algorithms and metrics of an ad-hoc grid.
+        changes: settings that replace those of every grid.
     """
 
     name: str | None
@@ -56,7 +56,7 @@ class Selection:
 
     @functools.cached_property
     def suite(self) -> Suite:
-        """The suite chosen, or the grid as a suite.
+        """The chosen suite, or the grid as a suite.
 
         Raises:
             MmbenchError: one sentence about what is wrong.
@@ -64,8 +64,8 @@ class Selection:
         given = [flag for axis, flag in _AXES.items() if self.axes[axis]]
         if self.name and given:
             raise DescriptionError(
-                f"{' and '.join(given)} must be left out beside a suite, which says "
-                f"itself what is compared; got the suite {self.name!r}."
+                f"{' and '.join(given)} must not be given with a suite, which has its "
+                f"own tasks, algorithms and metrics; got the suite {self.name!r}."
             )
         if self.name:
             suite = named_suite(self.name)
@@ -78,7 +78,8 @@ class Selection:
                 f"{' and '.join(missing)} is missing. Known suites: "
                 f"{', '.join(SUITES)}."
             )
-        return Suite(name="grid", grids=(Grid(**self.axes, **self.changes),))
+        fields: dict[str, Any] = {**self.axes, **self.changes}
+        return Suite(name="grid", grids=(Grid(**fields),))
 
     @functools.cached_property
     def cells(self) -> "tuple[mmbench.engine.cell.Cell, ...]":
@@ -89,77 +90,79 @@ class Selection:
         """
         from mmbench.runner.plan import plan
 
-        if any(".py:" not in one for one in self._outsiders()):
-            # As `python -m` does: modules are found in the folder one stands in.
+        if any(".py:" not in spec for spec in self._external_specs()):
+            # Modules are found in the current folder, as with `python -m`.
             sys.path.insert(0, str(Path.cwd()))
-        with self.blaming_outsiders():
+        with self.explain_external_errors():
             cells = plan(self.suite)
-            for cell in cells:  # what else is asked of a description, while it is early
+            for cell in cells:  # properties that may raise do so before any work
                 task, method = cell.task, cell.algorithm
                 _ = cell.key, str(method.cost), method.source, task.source
                 _ = task.width, task.limit, str(task.target)
         return cells
 
     @contextmanager
-    def blaming_outsiders(self) -> Iterator[None]:
-        """Turn what a class from outside raises into a sentence.
+    def explain_external_errors(self) -> Iterator[None]:
+        """Turn exceptions of the selection's external classes into one sentence.
 
         Raises:
-            DescriptionError: when something that mmbench did not mean to raise was
-                raised, and a class from outside takes part.
+            DescriptionError: in place of an exception that is not mmbench's own, when
+                the selection has an external class.
         """
-        with blaming(self._outsiders):
+        with explain_external_errors(self._external_specs):
             yield
 
-    def _outsiders(self) -> list[str]:
-        words = [
-            one
+    def _external_specs(self) -> list[str]:
+        """Return the specs of the suite's external classes."""
+        specs = [
+            str(spec)
             for grid in self.suite.grids
-            for one in (*grid.tasks, *grid.algorithms, *grid.metrics)
+            for spec in (*grid.tasks, *grid.algorithms, *grid.metrics)
         ]
-        return [str(one) for one in words if ":" in str(one)]
+        return [spec for spec in specs if ":" in spec]
 
     def __str__(self) -> str:
-        """The words of the command line that make this selection."""
+        """Return the arguments of the command line that make this selection."""
         words = [self.name] if self.name else []
         for axis, flag in _AXES.items():
-            words += [word for one in self.axes[axis] for word in (flag, one)]
-        for field, value in self.changes.items():
-            words += [f"--{field.replace('_', '-')}", str(value)]
+            words += [word for spec in self.axes[axis] for word in (flag, spec)]
+        for name, value in self.changes.items():
+            words += [_flag(name), str(value)]
         return shlex.join(words)
 
 
 @contextmanager
-def blaming(outsiders: Callable[[], Sequence[str]]) -> Iterator[None]:
-    """Turn what classes from outside raise into a sentence.
+def explain_external_errors(names: Callable[[], Sequence[str]]) -> Iterator[None]:
+    """Turn exceptions of external classes into one sentence.
 
     Args:
-        outsiders: gives their names; asked when something was raised.
+        names: returns the names of the external classes that take part; called when an
+            exception was raised.
 
     Raises:
-        DescriptionError: when it was nothing that mmbench meant to raise, and a class
-            from outside takes part.
+        DescriptionError: in place of an exception that is not mmbench's own, when an
+            external class takes part.
     """
     try:
         yield
     except MmbenchError:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:
-        names = outsiders()
-        if not names:
+        external = names()
+        if not external:
             raise
-        at = traceback.extract_tb(error.__traceback__)[-1]
+        frame = traceback.extract_tb(error.__traceback__)[-1]
         raise DescriptionError(
-            f"{' and '.join(names)} must be usable; {Path(at.filename).name}, line "
-            f"{at.lineno}, raised {type(error).__name__}: {error}."
+            f"{' and '.join(external)} must be usable; {Path(frame.filename).name}, "
+            f"line {frame.lineno}, raised {type(error).__name__}: {error}."
         ) from error
 
 
 def named_suite(name: str) -> Suite:
-    """A built-in suite, or one from a file.
+    """Return a built-in suite by name, or the suite in a .toml file.
 
     Raises:
-        MmbenchError: when there is none, or the file is at fault.
+        MmbenchError: when there is no such suite, or its file is invalid.
     """
     if name in SUITES:
         return SUITES[name]
@@ -175,17 +178,20 @@ def named_suite(name: str) -> Suite:
     raise unknown_name("suite", name, [*SUITES, "path/to/suite.toml"])
 
 
-def elsewhere(store: Path) -> str:
-    """` --store DIR` as a shell takes it; nothing for the usual folder."""
-    return "" if store == DEFAULT_STORE else f" --store {shlex.quote(str(store))}"
+# ---- options ----
 
 
-def selecting(verb: Callable[..., None]) -> Callable[..., None]:
+def selection_options(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the argument SUITE and the options of a grid, as `selection`."""
 
     @click.argument("suite", required=False)
     @click.option(
-        "-t", "--task", "tasks", metavar="TASK", multiple=True, help="Repeatable."
+        "-t",
+        "--task",
+        "tasks",
+        metavar="TASK",
+        multiple=True,
+        help="Task of the grid; repeatable.",
     )
     @click.option(
         "-a",
@@ -193,7 +199,7 @@ def selecting(verb: Callable[..., None]) -> Callable[..., None]:
         "algorithms",
         metavar="ALGORITHM",
         multiple=True,
-        help="Repeatable.",
+        help="Algorithm of the grid; repeatable.",
     )
     @click.option(
         "-m",
@@ -201,25 +207,11 @@ def selecting(verb: Callable[..., None]) -> Callable[..., None]:
         "metrics",
         metavar="METRIC",
         multiple=True,
-        help="Repeatable; otherwise each task measures its own.",
+        help="Metric of the grid; repeatable.  [default: those of each task]",
     )
-    @_changing("seeds", click.IntRange(1), "Runs of each cell.")
-    @_changing("first_seed", click.IntRange(0), "The least seed.")
-    @_changing("steps", click.IntRange(1), "Steps of each run.")
-    @_changing("records", click.IntRange(1), "Evenly spaced records of each run.")
-    @_changing("dtype", click.Choice(["float32", "float64"]), "Of all floats.")
-    @_changing(
-        "precision",
-        click.Choice(["exact", "tf32", "bf16"]),
-        "Of products within a step.",
-    )
-    @_changing(
-        "keep",
-        click.Choice(["none", "last", "all"]),
-        "Iterates kept, to measure more of them later.",
-    )
+    @_setting_options
     @functools.wraps(verb)
-    def taking(
+    def with_selection(
         *,
         suite: str | None,
         tasks: tuple[str, ...],
@@ -227,28 +219,58 @@ def selecting(verb: Callable[..., None]) -> Callable[..., None]:
         metrics: tuple[str, ...],
         **others: Any,
     ) -> None:
-        changes = {field: others.pop(field) for field in _CHANGES}
+        given = {name: others.pop(name) for name in SETTINGS}
         selection = Selection(
             suite,
             {"tasks": tasks, "algorithms": algorithms, "metrics": metrics},
-            {field: value for field, value in changes.items() if value is not None},
+            {name: value for name, value in given.items() if value is not None},
         )
         verb(selection=selection, **others)
 
-    return taking
+    return with_selection
 
 
-def _changing(field: str, kind: click.ParamType, meaning: str) -> Callable:
-    """An option that sets a field of every grid."""
+def _setting_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb an option for each setting of a grid."""
+    for setting in reversed(SETTINGS.values()):
+        verb = _setting_option(setting)(verb)
+    return verb
+
+
+def _setting_option(setting: Field) -> Callable[..., Any]:
+    """Return the option of a setting, with its help, its values and its default."""
+    kind = _option_type(field_types(Grid)[setting.name])
     return click.option(
-        f"--{field.replace('_', '-')}",
+        _flag(setting.name),
         type=kind,
         metavar="N" if isinstance(kind, click.IntRange) else None,
-        help=f"{meaning}  [default: {getattr(Grid, field)}, or the suite's]",
+        help=f"{setting.metadata['meaning']}  [default: {setting.default}, or the "
+        "suite's]",
     )
 
 
-storing = click.option(
+def _option_type(annotation: Any) -> click.ParamType | None:
+    """Return the values that a field of this annotation takes, as click checks them."""
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Literal:
+        return click.Choice(arguments)
+    for domain in arguments:
+        if isinstance(domain, Domain) and arguments[0] is int:
+            # The description checks the upper bound and explains it better.
+            return click.IntRange(None if math.isinf(domain.low) else int(domain.low))
+    return arguments[0] if arguments else annotation
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def format_store_option(store: Path) -> str:
+    """Return ` --store DIR` as a shell reads it, or nothing for the default folder."""
+    return "" if store == DEFAULT_STORE else f" --store {shlex.quote(str(store))}"
+
+
+store_option = click.option(
     "--store",
     type=click.Path(path_type=Path),
     default=DEFAULT_STORE,

@@ -1,4 +1,4 @@
-"""How fast the work goes, and how long it will take."""
+"""Speed of the cell in progress, and an estimate of the time left."""
 
 import time
 from collections.abc import Sequence
@@ -8,18 +8,21 @@ import numpy as np
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 
-# A cell's first steps pay for reading data and for the crowded early records.
-SETTLED = 0.05
+# Share of a cell from which its speed counts: its first steps include the reading of
+# data, and its first records lie close together.
+LEAST_SHARE = 0.05
 
 
 class Work:
-    """The cell in work, and how far it has come.
+    """The cell in progress: its share done, its speed and its latest scores.
+
+    Args:
+        cell: the cell, which begins now.
 
     Attributes:
-        cell: which.
-        share: of it that is done.
-        resumed: of it that had been done before.
-        recording: of the chunk at work, as far as it is known.
+        share: share of its steps that are done, from 0 to 1.
+        resumed: share of its steps that come from a checkpoint.
+        recording: recording of the chunk in progress, if any is known.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -30,10 +33,10 @@ class Work:
         self._since = time.perf_counter()
 
     def advance(self, run_steps: int, recording: Recording | None) -> None:
-        """So many more steps of runs have been made, here or before."""
+        """Count steps, summed over runs, made now or before a checkpoint."""
         share = run_steps / (len(self.cell.seeds) * self.cell.steps)
         self.share = min(1.0, self.share + share)
-        if recording is None or recording.ended:  # it comes from a checkpoint
+        if recording is None or recording.ended:  # from a checkpoint
             self.resumed += share
         else:
             self._iterations += run_steps / len(recording.seeds)
@@ -41,20 +44,20 @@ class Work:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the cell began."""
         return time.perf_counter() - self._since
 
     @property
     def speed(self) -> str:
-        """Steps a second, of all runs side by side, measuring included."""
+        """Steps per second that all runs make together, measuring included."""
         rate = self._iterations / max(self.elapsed, 1e-9)
-        return f"{short(rate) if rate >= 10 else f'{rate:.2g}'} it/s"
+        return f"{abbreviate(rate) if rate >= 10 else f'{rate:.2g}'} it/s"
 
     def score(self, letters: int) -> str:
-        """The last value of the first column with a direction, median over the runs.
+        """Return the first column with a direction and its latest median over runs.
 
         Args:
-            letters: of the column's name at most.
+            letters: most characters of the column's name.
         """
         last = self.recording.columns[-1:] if self.recording else []
         for column in self.cell.columns:
@@ -70,19 +73,20 @@ class Work:
 
 
 class Forecast:
-    """Time left, from what a gradient has cost on each task so far.
+    """An estimate of the time left, from the time of a gradient on each task so far.
 
-    Tasks differ a thousandfold, so cells of a task that has not been met are priced at
-    the mean of those that have, and the forecast is not sure.
+    The time of a gradient differs a thousandfold between tasks. Cells of a task that
+    was not timed yet are taken to need the mean of those that were, and the estimate is
+    then not sure.
     """
 
     def __init__(self) -> None:
-        self._met: dict[str, tuple[float, float]] = {}
+        self._timed: dict[str, tuple[float, float]] = {}
 
     def learn(self, cell: Cell, spent: float, share: float = 1.0) -> None:
-        """A cell, or a share of it, has taken so many seconds."""
-        work, before = self._met.get(str(cell.task), (0.0, 0.0))
-        self._met[str(cell.task)] = work + share * _price(cell), before + spent
+        """Take into account the seconds spent on a cell, or on a share of it."""
+        work, before = self._timed.get(str(cell.task), (0.0, 0.0))
+        self._timed[str(cell.task)] = work + share * _gradients(cell), before + spent
 
     def left(
         self,
@@ -92,39 +96,40 @@ class Forecast:
         rest: Sequence[Cell],
         resumed: float = 0.0,
     ) -> tuple[float, bool]:
-        """Seconds left, and whether every task has been met.
+        """Return the estimated seconds left, and whether every task was timed.
 
         Args:
-            cell: in work.
-            share: of it that is done.
-            spent: seconds on it.
-            rest: cells after it.
-            resumed: share of it that had been done before.
+            cell: the cell in progress.
+            share: share of it that is done.
+            spent: seconds spent on it.
+            rest: cells that follow it.
+            resumed: share of it that comes from a checkpoint.
         """
-        met = dict(self._met)
-        if share - resumed > SETTLED:
-            work, before = met.get(str(cell.task), (0.0, 0.0))
-            made = (share - resumed) * _price(cell)
-            met[str(cell.task)] = work + made, before + spent
-        met = {one: (work, took) for one, (work, took) in met.items() if work > 0}
-        if not met:
+        timed = dict(self._timed)
+        if share - resumed > LEAST_SHARE:
+            work, before = timed.get(str(cell.task), (0.0, 0.0))
+            made = (share - resumed) * _gradients(cell)
+            timed[str(cell.task)] = work + made, before + spent
+        timed = {task: (work, took) for task, (work, took) in timed.items() if work > 0}
+        if not timed:
             return 0.0, False
-        everywhere = sum(s for _, s in met.values()) / sum(w for w, _ in met.values())
+        mean = sum(s for _, s in timed.values()) / sum(w for w, _ in timed.values())
         left, sure = 0.0, True
-        for part, one in [(1 - share, cell), *((1.0, one) for one in rest)]:
-            work, took = met.get(str(one.task), (0.0, 0.0))
+        for undone, each in [(1 - share, cell), *((1.0, each) for each in rest)]:
+            work, took = timed.get(str(each.task), (0.0, 0.0))
             sure = sure and work > 0
-            left += part * _price(one) * (took / work if work else everywhere)
+            left += undone * _gradients(each) * (took / work if work else mean)
         return left, sure
 
 
-def _price(cell: Cell) -> float:
-    price = max(cell.algorithm.cost.gradient_equivalents, 1.0)
-    return len(cell.seeds) * cell.steps * price
+def _gradients(cell: Cell) -> float:
+    """Return the gradients that a cell computes over all runs."""
+    each = max(cell.algorithm.cost.gradient_equivalents, 1.0)
+    return len(cell.seeds) * cell.steps * each
 
 
-def short(number: float) -> str:
-    """A number in four characters or so: 950, 12k, 3.4M."""
+def abbreviate(number: float) -> str:
+    """Return a number in about four characters, as in 950, 12k and 3.4M."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
             value = number / size
@@ -132,8 +137,8 @@ def short(number: float) -> str:
     return f"{number:.0f}"
 
 
-def clock(value: float) -> str:
-    """A duration as hours:minutes:seconds, hours left out where there are none."""
+def format_clock(value: float) -> str:
+    """Return seconds as hours:minutes:seconds, or minutes:seconds below an hour."""
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

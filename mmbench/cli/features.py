@@ -1,4 +1,4 @@
-"""mmbench features: the frozen networks of metrics, told, trained again and fetched."""
+"""mmbench features: list, train again and fetch the frozen networks of metrics."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from mmbench.cli import printed
+from mmbench.cli import print_stdout
+from mmbench.cli._resource_options import data_dir_option
 
 
-@click.group("features")
+@click.group("features", short_help="List, train or fetch the networks of metrics.")
 def command() -> None:
-    """Tell, train again and fetch the frozen networks that metrics use."""
+    """List, train again and fetch the frozen networks that metrics use."""
 
 
 # ---- list ----
@@ -19,8 +20,8 @@ def command() -> None:
 
 @command.command("list")
 def listing() -> None:
-    """List the networks: what they take, how good they are, where they come from."""
-    from mmbench.cli._console import console, show, table
+    """List the networks, with their input, accuracy, checksum and origin."""
+    from mmbench.cli._console import print_table
     from mmbench.metrics import _cifar_classifier, _classifier
     from mmbench.metrics._inception import CLASSES, FEATURES
     from mmbench.metrics._inception_file import (
@@ -29,7 +30,7 @@ def listing() -> None:
         find_weights,
     )
 
-    rows = table("name", "takes", "features", "classes", "accuracy", "SHA-256", "from")
+    rows = []
     cifar = _cifar_classifier.load()
     trained = [("cifar10cnn", "colour 32×32", 256, cifar.facts, cifar.sha256)]
     for dataset, config in _classifier.CONFIGS.items():
@@ -39,12 +40,13 @@ def listing() -> None:
     for name, takes, width, facts, sha256 in trained:
         accuracy = f"{facts['test_accuracy']:.2%}"
         source = f"shipped; {facts['command']}"
-        rows.add_row(name, takes, str(width), "10", accuracy, sha256, source)
+        rows.append((name, takes, str(width), "10", accuracy, sha256, source))
     path = find_weights()
     source = f"{path}; {ORIGINAL_URL}" if path else "mmbench features fetch inception"
     widths = (str(FEATURES), str(CLASSES))
-    rows.add_row("inception", "any", *widths, "", ORIGINAL_SHA256, source)
-    show(console(), rows)
+    rows.append(("inception", "any", *widths, "", ORIGINAL_SHA256, source))
+    columns = ("name", "takes", "features", "classes", "accuracy", "SHA-256", "from")
+    print_table(columns, rows)
 
 
 # ---- train ----
@@ -58,34 +60,40 @@ def listing() -> None:
     required=True,
     help="The safetensors file to write.",
 )
+@data_dir_option
 @click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    help="Folder of data files.  [default: MMBENCH_DATA, then a download]",
+    "--seed",
+    type=click.IntRange(0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Seed of the training.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
-    "--epochs", type=click.IntRange(1), help="[default: what the shipped file had]"
+    "--epochs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Epochs of the training.  [default: those of the shipped file]",
 )
 def train(
     dataset: str, out: Path, data_dir: Path | None, seed: int, epochs: int | None
 ) -> None:
-    """Train the classifier of DATASET on all ten classes and measure it.
+    """Train the classifier of a dataset on its ten classes and measure its accuracy.
 
-    Nothing that mmbench uses is replaced: a metric takes only the shipped file.
-    cifar10 takes two minutes an epoch.
+    This replaces nothing that mmbench uses: metrics read only the shipped file. An
+    epoch of cifar10 takes about two minutes.
     """
     import torch
 
     torch.set_num_threads(1)  # as the shipped files were made
-    work = _train_cifar10 if dataset == "cifar10" else _train_digits
-    printed(work(dataset, out, data_dir, seed, epochs))
+    train_on = _train_cifar10 if dataset == "cifar10" else _train_digits
+    print_stdout(train_on(dataset, out, data_dir, seed, epochs))
 
 
 def _train_digits(
     dataset: str, out: Path, data_dir: Path | None, seed: int, epochs: int | None
 ) -> str:
-    """Train a classifier of digits; the result in words."""
+    """Train a classifier of digits and return a message about its accuracy."""
     from mmbench.metrics._classifier_training import train as train_classifier
     from mmbench.tasks._digit_data import digits_split, mnist_split
 
@@ -105,7 +113,7 @@ def _train_digits(
 def _train_cifar10(
     dataset: str, out: Path, data_dir: Path | None, seed: int, epochs: int | None
 ) -> str:
-    """Train the classifier of CIFAR10; the result in words."""
+    """Train the classifier of CIFAR10 and return a message about its accuracy."""
     from mmbench.metrics._cifar_training import EPOCHS
     from mmbench.metrics._cifar_training import train as train_classifier
     from mmbench.tasks._cifar10_data import cifar10_split
@@ -123,7 +131,7 @@ def _train_cifar10(
 
 @contextmanager
 def _bar(dataset: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar of epochs."""
+    """Show a progress bar of epochs."""
     with click.progressbar(length=1, label=f"training on {dataset}") as bar:
 
         def advance(done: int, epochs: int) -> None:
@@ -142,16 +150,16 @@ def _bar(dataset: str) -> Iterator[Callable[[int, int], None]]:
     "--from",
     "source",
     type=click.Path(path_type=Path),
-    help="The published file, downloaded before.  [default: a download of 96 MB]",
+    help="Published file that you have already.  [default: a download of 96 MB]",
 )
 def fetch(network: str, source: Path | None) -> None:
-    """Fetch the weights of NETWORK, check them, and keep them in the user's cache.
+    """Fetch the weights of a network, check them, and store them in the user's cache.
 
-    Scores are named FID and IS only with these.
+    Only scores computed with these weights are named FID and IS.
     """
     from mmbench.metrics._inception import shapes
     from mmbench.metrics._inception_file import ORIGINAL_SHA256
     from mmbench.metrics._inception_file import fetch as fetch_weights
 
     path = fetch_weights(shapes(), source)
-    printed(f"{network}: {path}, made from SHA-256 {ORIGINAL_SHA256}")
+    print_stdout(f"{network}: {path}, made from SHA-256 {ORIGINAL_SHA256}")

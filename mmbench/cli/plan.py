@@ -1,26 +1,27 @@
-"""mmbench plan: the cells of a suite, before they are computed."""
+"""mmbench plan: the cells of a suite, and which of them are stored."""
 
 import json
 from pathlib import Path
 
 import click
 
-from mmbench.cli._selection import Selection, selecting, storing
+from mmbench.cli import print_stdout
+from mmbench.cli._selection import Selection, selection_options, store_option
 
-SHORT = 8  # digits of a key that tell cells apart on a screen
+KEY_DIGITS = 8  # enough to distinguish cells on a screen
 
 
 @click.command("plan", short_help="Show the cells of a suite and which are stored.")
-@selecting
-@storing
+@selection_options
+@store_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(selection: Selection, store: Path, as_json: bool) -> None:
-    """Show the cells of SUITE, or of a grid, and which the store has.
+    """Show the cells of SUITE, or of a grid, and which of them are stored.
 
     SUITE is the name of a built-in suite or a path to a suite.toml.
     """
     from mmbench.core.description import text
-    from mmbench.runner.execute import is_stored
+    from mmbench.runner.lookup import is_stored
     from mmbench.store.folder import Store
 
     kept = Store(store)
@@ -54,22 +55,21 @@ def command(selection: Selection, store: Path, as_json: bool) -> None:
         }
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    from mmbench.cli._console import console, counted, show, table
+    from mmbench.cli._console import pluralize, print_table
 
-    screen = console()
-    rows = table(
-        "key", "task", "algorithm", "runs x steps", "", right=("runs x steps",)
-    )
-    for cell in cells:
-        rows.add_row(
-            cell.key[:SHORT],
+    rows = [
+        (
+            cell.key[:KEY_DIGITS],
             text(cell.task),
             cell.label,
             f"{len(cell.seeds)} x {cell.steps}",
             "stored" if stored[cell.key] else "",
         )
-    show(screen, rows)
-    screen.print(
-        f"{counted(len(cells), 'cell')}: {len(cells) - len(waiting)} in {store}, "
-        f"{len(waiting)} to compute ({counted(work, 'step')} of single runs)."
+        for cell in cells
+    ]
+    columns = ("key", "task", "algorithm", "runs x steps", "")
+    print_table(columns, rows, right=("runs x steps",))
+    print_stdout(
+        f"{pluralize(len(cells), 'cell')}: {len(cells) - len(waiting)} in {store}, "
+        f"{len(waiting)} to compute ({pluralize(work, 'step')} of single runs)."
     )

@@ -1,4 +1,4 @@
-"""mmbench replay: a stored cell runs again and is compared with what is stored."""
+"""mmbench replay: compute a stored cell again and compare the results."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,55 +6,64 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmbench.cli import Failed, printed, say
-from mmbench.cli._selection import blaming, storing
+from mmbench.cli import WorkError, print_stderr, print_stdout
+from mmbench.cli._resource_options import data_dir_option
+from mmbench.cli._selection import explain_external_errors, store_option
 
-if TYPE_CHECKING:  # replay imports torch
+if TYPE_CHECKING:  # it imports torch
     import mmbench.runner.replay
     import mmbench.store.folder
 
 
-def computing(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the options of how stored cells are computed again."""
+def replay_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options for computing stored cells again."""
     for option in (
-        click.option(
-            "--data-dir",
-            type=click.Path(path_type=Path),
-            help="Folder of data files.  [default: MMBENCH_DATA, then a download]",
-        ),
+        data_dir_option,
         click.option(
             "--device",
             type=click.Choice(["auto", "cpu", "cuda"]),
             default="auto",
-            help="Where it is computed.  [default: what computed it, if it is there]",
+            help="Device to compute on.  [default: the one that computed the cell, if "
+            "there is one]",
         ),
         click.option(
             "--outside",
+            "external",
             metavar="FILE.py:CLASS",
             multiple=True,
-            help="A class from outside mmbench that the cell needs. Repeatable.",
+            help="External class that the cell needs; repeatable.",
         ),
     ):
         verb = option(verb)
     return verb
 
 
-def again(
+def replay_stored_cell(
     store: "mmbench.store.folder.Store",
     key: str,
     seed: int | None,
-    outside: tuple[str, ...],
+    external: tuple[str, ...],
     device: str,
     data_dir: Path | None,
-    at: str = "",
+    prefix: str = "",
 ) -> "mmbench.runner.replay.Replay":
-    """Compute a stored cell again where the options say, and say so before.
+    """Print what will be computed, and compute a stored cell again.
+
+    Args:
+        store: the store that has the cell.
+        key: key of the cell.
+        seed: seed of the only run to compute; None for all runs.
+        external: references of the external classes that the cell needs.
+        device: "auto", "cpu" or "cuda".
+        data_dir: folder of data files.
+        prefix: text before the printed line.
 
     Raises:
-        MmbenchError: when that cannot be, for what an outside class raises too.
+        MmbenchError: when the cell cannot be computed; exceptions of external classes
+            are among the reasons.
     """
-    from mmbench.cli._console import counted
-    from mmbench.cli._progress import named
+    from mmbench.cli._console import pluralize
+    from mmbench.cli._progress import cell_title
     from mmbench.core.placement import pick_device
     from mmbench.runner.replay import placement_of, replay, steps_of
     from mmbench.runner.stored_cell import stored_cell
@@ -63,53 +72,62 @@ def again(
     if device != "auto":
         placement = placement._replace(device=pick_device(device))
     placement = placement._replace(data_dir=data_dir)
-    with blaming(lambda: outside):
-        cell = stored_cell(store, key, outside)
-        runs = f"seed {seed}" if seed is not None else counted(len(cell.seeds), "run")
-        steps = counted(steps_of(cell, store), "step")
-        say(f"{at}{named(cell)}, {runs}: {steps} to compute.")
-        return replay(store, key, seed=seed, external=outside, placement=placement)
+    with explain_external_errors(lambda: external):
+        cell = stored_cell(store, key, external)
+        runs = f"seed {seed}" if seed is not None else pluralize(len(cell.seeds), "run")
+        steps = pluralize(steps_of(cell, store), "step")
+        print_stderr(f"{prefix}{cell_title(cell)}, {runs}: {steps} to compute.")
+        return replay(store, key, seed=seed, external=external, placement=placement)
 
 
 @click.command("replay", short_help="Compute a stored cell again and compare.")
 @click.argument("key")
-@storing
-@click.option("--seed", type=click.IntRange(0), help="Of the only run to be compared.")
-@computing
+@store_option
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Seed of the only run to compare.",
+)
+@replay_options
 def command(
     key: str,
     store: Path,
     seed: int | None,
-    outside: tuple[str, ...],
+    external: tuple[str, ...],
     device: str,
     data_dir: Path | None,
 ) -> None:
     """Compute the stored cell KEY again and compare every number of every record.
 
-    KEY may be the beginning of a key. On the machine class and with the versions that
-    computed it, a cell is bit-identical; elsewhere it agrees within a tolerance (0.001
-    of a number, 0.000001 in float64) until roundings have grown, and the first record
-    beyond is told.
+    KEY may be the beginning of a key. With the same versions and on the same class of
+    machine, a cell is bit-identical. Otherwise it agrees within a tolerance (0.001 of a
+    number, 0.000001 in float64) until rounding errors have grown; then the first record
+    that departs is printed.
 
-    Exit codes: 0 when it is bit-identical or, circumstances being others, agrees until
-    it departs; 1 when it differs; 2 when it cannot be computed here.
+    Exit codes: 0 when the cell is bit-identical or, in other circumstances, agrees
+    until it departs; 1 when it differs; 2 when it cannot be computed here.
     """
-    from mmbench.cli._console import counted
-    from mmbench.cli._progress import named
+    from mmbench.cli._console import pluralize
+    from mmbench.cli._progress import cell_title
     from mmbench.runner.replay import Verdict
     from mmbench.runner.stored_cell import key_of
     from mmbench.store.folder import Store
 
     kept = Store(store)
     whole = key_of(kept, key)
-    done = again(kept, whole, seed, outside, device, data_dir)
-    printed(f"{whole}: {named(done.cell)}")
-    printed(f"{counted(len(done.seeds), 'run')} of {done.records} records: {done}")
+    done = replay_stored_cell(kept, whole, seed, external, device, data_dir)
+    print_stdout(f"{whole}: {cell_title(done.cell)}")
+    print_stdout(
+        f"{pluralize(len(done.seeds), 'run')} of {done.records} records: {done}"
+    )
     for difference in done.differences:
-        printed(f"Other circumstances: {difference}")
+        print_stdout(f"Other circumstances: {difference}")
     if done.unmatched:
-        printed(f"Not compared, as no metric gives it: {', '.join(done.unmatched)}")
+        print_stdout(
+            f"Not compared, as no metric gives it: {', '.join(done.unmatched)}"
+        )
     for fault in done.faults:
-        printed(f"Fault: {fault}")
+        print_stdout(f"Fault: {fault}")
     if done.verdict is Verdict.DIFFERS:
-        raise Failed(f"{whole} is not what mmbench computes: it {done}.")
+        raise WorkError(f"{whole} is not what mmbench computes: it {done}.")

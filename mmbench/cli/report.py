@@ -1,17 +1,17 @@
-"""mmbench report: stored results to a page."""
+"""mmbench report: a page about stored results."""
 
 from pathlib import Path
 
 import click
 
-from mmbench.cli import printed, say
-from mmbench.cli._load_results import stored
-from mmbench.cli._selection import Selection, selecting, storing
+from mmbench.cli import print_stderr, print_stdout
+from mmbench.cli._load_results import load_selected
+from mmbench.cli._selection import Selection, selection_options, store_option
 
 
-@click.command("report", short_help="Write the page of what is stored.")
-@selecting
-@storing
+@click.command("report", short_help="Write a page about stored results.")
+@selection_options
+@store_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -20,24 +20,24 @@ from mmbench.cli._selection import Selection, selecting, storing
     help="Folder of the page and its tables.",
 )
 def command(selection: Selection, store: Path, out: Path) -> None:
-    """Write the page of SUITE, of a grid, or of everything in the store.
+    """Write a page about SUITE, a grid, or everything in the store.
 
     Nothing is computed: the same store gives the same page.
     """
-    write(selection, store, out)
+    write_page(selection, store, out)
 
 
-def write(selection: Selection, store: Path, out: Path) -> None:
-    """Write the page and say where it is."""
+def write_page(selection: Selection, store: Path, out: Path) -> None:
+    """Write the page and print its path."""
     from mmbench.analysis.report.page import write_report
 
-    results = stored(selection, store)
+    results = load_selected(selection, store)
     for key in results.footers:
         for fault in results.store.faults(key):
-            say(f"Note: {fault} What it would show is left out.")
+            print_stderr(f"Note: {fault} The report leaves out what it would show.")
     if selection:
         name, title = selection.suite.name, selection.suite.title
     else:
         name, title = "results", ""
-    written = write_report(results, out, name=name, title=title)
-    printed(f"Report: {written}")
+    page = write_report(results, out, name=name, title=title)
+    print_stdout(f"Report: {page}")

@@ -1,4 +1,4 @@
-"""mmbench results: the tidy table."""
+"""mmbench results: the tidy table of stored results."""
 
 import io
 import json
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmbench.cli import say
-from mmbench.cli._load_results import stored
-from mmbench.cli._selection import Selection, selecting, storing
+from mmbench.cli import print_stderr
+from mmbench.cli._load_results import load_selected
+from mmbench.cli._selection import Selection, selection_options, store_option
 from mmbench.core.errors import MmbenchError
 from mmbench.core.printable import printable
 
@@ -25,8 +25,8 @@ def _csv(frame: "pd.DataFrame") -> bytes:
 
 
 def _json(frame: "pd.DataFrame") -> bytes:
-    # Not pandas' own, which writes 15 decimals and so turns 1e-20 into 0. JSON has
-    # neither NaN nor infinity; both become null.
+    # The writer of pandas keeps 15 decimals and so turns 1e-20 into 0. JSON has neither
+    # NaN nor infinity; both become null.
     bare = frame.replace([math.inf, -math.inf], math.nan).astype(object)
     rows = bare.where(bare.notna(), None).to_dict("records")
     written = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
@@ -40,22 +40,24 @@ def _parquet(frame: "pd.DataFrame") -> bytes:
 
 
 def _markdown(frame: "pd.DataFrame") -> bytes:
-    rows = [list(frame), ["---"] * len(frame.columns)]
-    rows += [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    rows = [list(map(str, frame)), ["---"] * len(frame.columns)]
+    rows += [[_field(value) for value in row] for row in frame.itertuples(index=False)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows).encode()
 
 
-def _cell(value: object) -> str:
+def _field(value: object) -> str:
     shown = f"{value:.6g}" if isinstance(value, float) else str(value)
     return " ".join(shown.split()).replace("|", "\\|")
 
 
-def _shown(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """The table with its text printable, whoever wrote the store."""
+def _make_printable(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the table with control characters in its text made visible."""
     text = frame.select_dtypes(exclude=["number", "bool"])
     return frame.assign(
         **{
-            name: values.map({one: printable(str(one)) for one in values.unique()})
+            str(name): values.map(
+                {value: printable(str(value)) for value in values.unique()}
+            )
             for name, values in text.items()
         }
     )
@@ -70,22 +72,24 @@ FORMATS: dict[str, Callable[["pd.DataFrame"], bytes]] = {
 _SUFFIXES = {".json": "json", ".parquet": "parquet", ".md": "markdown"}
 
 
-@click.command("results", short_help="Print the tidy table of what is stored.")
-@selecting
-@storing
+@click.command("results", short_help="Print the tidy table of stored results.")
+@selection_options
+@store_option
 @click.option(
     "--format",
     "form",
     type=click.Choice(list(FORMATS)),
-    help="Of the table.  [default: by the suffix of --out, or csv]",
+    help="Format of the table.  [default: by the suffix of --out, or csv]",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write to this file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write to this file, not to stdout."
+)
 def command(
     selection: Selection, store: Path, form: str | None, out: Path | None
 ) -> None:
     """Print the tidy table of SUITE, of a grid, or of everything in the store.
 
-    One row for each cell, seed and recorded step.
+    The table has one row for each cell, seed and recorded step.
     """
     form = form or _SUFFIXES.get(out.suffix if out else "", "csv")
     if form == "parquet" and not out and sys.stdout.isatty():
@@ -93,7 +97,7 @@ def command(
             "--format parquet must go to a file or a pipe, as it is not text; got a "
             "terminal. Give --out FILE."
         )
-    frame = _shown(stored(selection, store).frame)
+    frame = _make_printable(load_selected(selection, store).frame)
     content = FORMATS[form](frame)
     if out is None:
         sys.stdout.buffer.write(content)
@@ -106,4 +110,4 @@ def command(
             f"--out must be a file that can be written; {out} gave "
             f"{type(error).__name__}: {error.strerror}."
         ) from error
-    say(f"{len(frame):,} rows in {out}")
+    print_stderr(f"{len(frame):,} rows in {out}")

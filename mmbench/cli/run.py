@@ -1,6 +1,5 @@
-"""mmbench run: compute what the store lacks."""
+"""mmbench run: compute the cells that the store lacks."""
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,15 +10,24 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from mmbench.cli import INTERRUPTED, Failed, printed, say
-from mmbench.cli._rerun_cache import Outcomes, question, recall, remember
-from mmbench.cli._resource_options import hands, terminable
+from mmbench.cli import INTERRUPTED, WorkError, print_stderr, print_stdout
+from mmbench.cli._rerun_cache import (
+    Outcomes,
+    collect_inputs,
+    read_outcomes,
+    write_outcomes,
+)
+from mmbench.cli._resource_options import (
+    data_dir_option,
+    resource_options,
+    sigterm_as_interrupt,
+)
 from mmbench.cli._selection import (
     PARAMETERS,
     Selection,
-    elsewhere,
-    selecting,
-    storing,
+    format_store_option,
+    selection_options,
+    store_option,
 )
 from mmbench.core.errors import MmbenchError
 from mmbench.core.status import Status
@@ -27,7 +35,7 @@ from mmbench.runner.limits import Limits, Workers
 
 if TYPE_CHECKING:
     import mmbench.cli._progress
-    import mmbench.runner.plan
+    import mmbench.engine.cell
 
 # "\b" keeps click from filling a paragraph.
 EXAMPLES = """\b
@@ -37,44 +45,46 @@ Examples:
   mmbench run -t bilinear -a "mine = path/mine.py:Mine[k=3]" --report page
 """
 
-SHOWN = 5  # cells that a message names; the rest are counted
+MAX_NAMED_CELLS = 5  # in a message; further cells are only counted
 
 
 @click.command(
     "run",
-    short_help="Compute what is missing of a suite or a grid.",
+    short_help="Compute the missing cells of a suite or a grid.",
     epilog=EXAMPLES,
 )
-@selecting
-@storing
+@selection_options
+@store_option
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="Where the games are computed.",
+    help="Device that the games are computed on.",
 )
 @click.option(
     "--compiled",
     is_flag=True,
-    help="Compile the steps where they can be: takes seconds, pays in long cells.",
+    help="Compile the steps where possible; takes seconds and saves time in long "
+    "cells.",
 )
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    help="Folder of data files.  [default: MMBENCH_DATA, then a download]",
-)
-@hands
+@data_dir_option
+@resource_options
 @click.option(
     "--same-environment",
     is_flag=True,
-    help="Compute again what other versions of mmbench or torch had a part in.",
+    help="Compute cells again that other versions of mmbench or torch took part in.",
 )
 @click.option(
-    "--strict", is_flag=True, help="Exit with 1 also when a run diverged or overflowed."
+    "--strict",
+    is_flag=True,
+    help="Exit with code 1 also when a run diverged or overflowed.",
 )
 @click.option(
-    "--report", "page", type=click.Path(path_type=Path), help="Write the report there."
+    "--report",
+    "page",
+    type=click.Path(path_type=Path),
+    help="Write the report to this folder.",
 )
 def command(
     selection: Selection,
@@ -88,28 +98,28 @@ def command(
     workers: Workers,
     limits: Limits,
 ) -> None:
-    """Compute what the store lacks of SUITE, or of a grid of -t and -a.
+    """Compute the cells of SUITE, or of a grid of -t and -a, that the store lacks.
 
-    SUITE is the name of a built-in suite or a path to a suite.toml; --seeds, --steps
-    and their like change its grids. The same command again finishes what is missing
-    and computes nothing twice.
+    SUITE is the name of a built-in suite or a path to a suite.toml. Options such as
+    --seeds and --steps change its grids. The same command again computes only what is
+    still missing.
     """
-    from mmbench.cli._console import console, seconds
+    from mmbench.cli._console import format_duration
 
     started = time.perf_counter()
-    asked = question(selection.suite, store)
-    if asked and _plain() and (outcomes := recall(asked)):
-        took = seconds(time.perf_counter() - started)
+    inputs = collect_inputs(selection.suite, store)
+    if inputs and _has_only_selection() and (outcomes := read_outcomes(inputs)):
+        took = format_duration(time.perf_counter() - started)
         _summarise(selection, store, outcomes, f"0 computed in {took}", len(outcomes))
-        _advise(selection, store)
+        _print_next_command(selection, store)
         return
-    # These take torch, which an answer does not.
-    from mmbench.cli._progress import Bar, Lines
+    # These import torch, which the cache does not need.
+    from mmbench.cli._progress import make_progress
     from mmbench.core.placement import Placement, pick_device
     from mmbench.runner.execute import execute
     from mmbench.store.folder import Store
 
-    started = time.perf_counter()  # loading is no computing
+    started = time.perf_counter()  # imports do not count
     cells = selection.cells
     placement = Placement(
         device=pick_device(device), data_dir=data_dir, compiled=compiled
@@ -117,37 +127,40 @@ def command(
     kept = Store(store, same_environment=same_environment)
     if page:
         _make_folder(page)
-    screen = console()
-    observer = Bar(screen) if sys.stdout.isatty() else Lines(screen)
+    progress = make_progress()
     try:
-        with closing(observer), selection.blaming_outsiders(), terminable():
-            execute(cells, kept, placement, observer, limits=limits, workers=workers)
+        with (
+            closing(progress),
+            selection.explain_external_errors(),
+            sigterm_as_interrupt(),
+        ):
+            execute(cells, kept, placement, progress, limits=limits, workers=workers)
     except KeyboardInterrupt:
-        _interrupted(observer, store)
+        _report_interrupt(progress, store)
     except MmbenchError as error:
-        if not observer.begun:
+        if not progress.begun:
             raise
-        raise Failed(str(error)) from error  # exit code 1
-    computed = len(observer.waiting) - observer.again
-    said = f"{computed} computed in {seconds(time.perf_counter() - started)}"
-    if observer.again:
-        said += f", {observer.again} measured again"
+        raise WorkError(str(error)) from error  # exit code 1
+    took = format_duration(time.perf_counter() - started)
+    done = f"{len(progress.waiting) - progress.again} computed in {took}"
+    if progress.again:
+        done += f", {progress.again} measured again"
     footers = [kept.footer(cell.key) for cell in cells]
-    outcomes = [(one["task"], one["outcomes"]) for one in footers]
-    _summarise(selection, store, outcomes, said, len(cells) - len(observer.waiting))
+    outcomes = [(footer["task"], footer["outcomes"]) for footer in footers]
+    _summarise(selection, store, outcomes, done, len(cells) - len(progress.waiting))
     if page:
-        from mmbench.cli.report import write
+        from mmbench.cli.report import write_page
 
-        write(selection, store, page)
+        write_page(selection, store, page)
     else:
-        _advise(selection, store)
-    _complain(cells, footers, strict)
-    if asked:
-        remember(asked, selection.suite, cells)
+        _print_next_command(selection, store)
+    _check_outcomes(cells, footers, strict)
+    if inputs:
+        write_outcomes(inputs, selection.suite, cells)
 
 
-def _plain() -> bool:
-    """Whether no option was given but those of the selection and --store."""
+def _has_only_selection() -> bool:
+    """Return whether only options of the selection and --store were given."""
     context = click.get_current_context()
     return all(
         context.get_parameter_source(name) is ParameterSource.DEFAULT
@@ -166,88 +179,95 @@ def _make_folder(page: Path) -> None:
         ) from error
 
 
-def _interrupted(observer: "mmbench.cli._progress.Counting", store: Path) -> None:
-    if not observer.begun:
+def _report_interrupt(
+    progress: "mmbench.cli._progress.RunProgress", store: Path
+) -> None:
+    if not progress.begun:
         raise KeyboardInterrupt
-    say(
-        f"Interrupted: {observer.done} of {len(observer.waiting)} cells are finished "
-        f"and kept in {store}; of the cell in work, what is younger than its last "
-        "checkpoint is lost, about a minute.\n"
+    print_stderr(
+        f"Interrupted: {progress.done} of {len(progress.waiting)} cells are finished "
+        f"and kept in {store}. The unfinished cell loses what it computed after its "
+        "last checkpoint, about a minute.\n"
         "The same command goes on from there."
     )
     raise click.exceptions.Exit(INTERRUPTED)
 
 
 def _summarise(
-    selection: Selection, store: Path, outcomes: Outcomes, said: str, there: int
+    selection: Selection, store: Path, outcomes: Outcomes, done: str, stored: int
 ) -> None:
-    """How all cells of the selection ended, computed now or before.
+    """Print how the cells of the selection ended, whenever they were computed.
 
     Args:
-        selection: the cells.
-        store: where they are.
-        outcomes: of each.
-        said: what was done now.
-        there: cells that were there before.
+        selection: the selection of the cells.
+        store: folder of the results.
+        outcomes: task and outcomes of each cell.
+        done: what this command did, as text.
+        stored: number of cells that were stored before.
     """
-    from mmbench.cli._console import console, counted, show, table
+    from mmbench.cli._console import pluralize, print_table
 
     by_task: dict[str, list[Counter]] = {}
     for task, counts in outcomes:
         by_task.setdefault(task, []).append(Counter(counts))
-    total = sum((one for counters in by_task.values() for one in counters), Counter())
+    every = [counter for counters in by_task.values() for counter in counters]
+    total = sum(every, Counter())
     shown = [str(status) for status in Status if total[status]]
-    rows = table("task", "cells", "runs", *shown, right=("cells", "runs", *shown))
+    rows = []
     for task, counters in by_task.items():
-        together = sum(counters, Counter())
-        numbers = [len(counters), together.total(), *(together[one] for one in shown)]
-        rows.add_row(task, *(f"{number:,}" if number else "-" for number in numbers))
-    show(console(), rows)
-    printed(
-        f"\n{counted(len(outcomes), 'cell')} of {selection.suite.name}: {said}, "
-        f"{there} already there. Store: {store}"
+        runs = sum(counters, Counter())
+        numbers = [len(counters), runs.total(), *(runs[status] for status in shown)]
+        rows.append([task, *(f"{number:,}" if number else "-" for number in numbers)])
+    columns = ("cells", "runs", *shown)
+    print_table(("task", *columns), rows, right=columns)
+    print_stdout(
+        f"\n{pluralize(len(outcomes), 'cell')} of {selection.suite.name}: {done}, "
+        f"{stored} already there. Store: {store}"
     )
 
 
-def _advise(selection: Selection, store: Path) -> None:
-    chosen = f"{selection}{elsewhere(store)}"
-    printed(f"Next: mmbench report {chosen} --out mmbench-report")
+def _print_next_command(selection: Selection, store: Path) -> None:
+    chosen = f"{selection}{format_store_option(store)}"
+    print_stdout(f"Next: mmbench report {chosen} --out mmbench-report")
 
 
-def _complain(
+def _check_outcomes(
     cells: "Sequence[mmbench.engine.cell.Cell]",
     footers: Sequence[Mapping[str, Any]],
     strict: bool,
 ) -> None:
-    """Exit with 1 when a cell ended with an error, or, if strict, when runs died.
+    """Check that no cell ended with an error and, if strict, that no run broke down.
 
     Raises:
-        Failed: naming the cells.
+        WorkError: with the names of such cells.
     """
-    from mmbench.cli._console import counted, listed
-    from mmbench.cli._progress import brief, named
+    from mmbench.cli._console import format_outcomes, pluralize
+    from mmbench.cli._progress import cell_title, shorten_reason
 
     failed, broken = [], []
     for cell, footer in zip(cells, footers, strict=True):
+        outcomes = footer["outcomes"].items()
         dead = {
-            one: n for one, n in footer["outcomes"].items() if Status(one).is_failure
+            status: count for status, count in outcomes if Status(status).is_failure
         }
         if Status.ERROR in dead:
-            failed.append(f"{named(cell)}: {brief(footer['reason'])}")
+            failed.append(f"{cell_title(cell)}: {shorten_reason(footer['reason'])}")
         elif dead:
-            broken.append(f"{named(cell)}: {listed(dead)}")
+            broken.append(f"{cell_title(cell)}: {format_outcomes(dead)}")
     if failed:
-        raise Failed(
-            f"{counted(len(failed), 'cell')} ended with an error; the others are "
+        raise WorkError(
+            f"{pluralize(len(failed), 'cell')} ended with an error; the others are "
             f"stored, and the same command tries again.{_lines(failed)}"
         )
     if strict and broken:
-        raise Failed(
-            f"--strict: runs of {counted(len(broken), 'cell')} broke down."
+        raise WorkError(
+            f"--strict: runs of {pluralize(len(broken), 'cell')} broke down."
             f"{_lines(broken)}"
         )
 
 
-def _lines(told: list[str]) -> str:
-    more = [f"and {len(told) - SHOWN} more"] if len(told) > SHOWN else []
-    return "".join(f"\n  {one}" for one in [*told[:SHOWN], *more])
+def _lines(cells: list[str]) -> str:
+    """Return an indented line for each cell, up to `MAX_NAMED_CELLS`."""
+    named, further = cells[:MAX_NAMED_CELLS], len(cells) - MAX_NAMED_CELLS
+    more = [f"and {further} more"] if further > 0 else []
+    return "".join(f"\n  {line}" for line in [*named, *more])

@@ -1,12 +1,12 @@
-"""mmbench verify: a random sample of a store is computed again and compared."""
+"""mmbench verify: compute a random sample of a store again and compare it."""
 
 from collections import Counter
 from pathlib import Path
 
 import click
 
-from mmbench.cli import Failed, printed
-from mmbench.cli.replay import again, computing
+from mmbench.cli import WorkError, print_stdout
+from mmbench.cli.replay import replay_options, replay_stored_cell
 from mmbench.core.errors import MmbenchError, StoreError
 
 
@@ -15,37 +15,39 @@ from mmbench.core.errors import MmbenchError, StoreError
 @click.option(
     "--sample",
     type=click.IntRange(1),
+    metavar="N",
     default=5,
     show_default=True,
-    help="Cells to draw; one run of each is computed.",
+    help="Number of cells to draw; one run of each is computed.",
 )
 @click.option(
     "--seed",
     "draw",
     type=click.IntRange(0),
+    metavar="N",
     default=0,
     show_default=True,
-    help="Of the draw; choose one that whoever submitted the results cannot know.",
+    help="Seed of the draw; choose one that the author of the results cannot know.",
 )
-@computing
+@replay_options
 def command(
     store: Path,
     sample: int,
     draw: int,
-    outside: tuple[str, ...],
+    external: tuple[str, ...],
     device: str,
     data_dir: Path | None,
 ) -> None:
-    """Draw cells of STORE and a run of each, compute these again and compare.
+    """Draw cells of STORE and a run of each, compute the runs again and compare.
 
-    This is how submitted results are checked. It is strict on the machine class that
-    computed them; elsewhere runs of chaotic dynamics depart, and how far they agree
-    is told.
+    This is how submitted results are checked. With the same versions and on the same
+    class of machine, no run may depart from its stored numbers. Otherwise runs of
+    chaotic dynamics depart after a while, and the first record that departs is printed.
 
     Exit codes: 0 when no run differs, 1 when one does or a cell cannot be computed.
     """
-    from mmbench.cli._console import counted
-    from mmbench.cli._progress import named
+    from mmbench.cli._console import pluralize
+    from mmbench.cli._progress import cell_title
     from mmbench.runner.replay import Verdict, drawn, drawn_seed
     from mmbench.runner.stored_cell import stored_cell
     from mmbench.store.folder import Store
@@ -56,23 +58,25 @@ def command(
         raise StoreError(f"STORE must be a folder with results; {store} has none.")
     verdicts: Counter[str] = Counter()
     for number, key in enumerate(keys, 1):
-        at = f"[{number}/{len(keys)}] {key[:8]}"
+        prefix = f"[{number}/{len(keys)}] {key[:8]}"
         try:
-            seed = drawn_seed(stored_cell(kept, key, outside), draw)
-            done = again(kept, key, seed, outside, device, data_dir, f"{at} ")
+            seed = drawn_seed(stored_cell(kept, key, external), draw)
+            done = replay_stored_cell(
+                kept, key, seed, external, device, data_dir, f"{prefix} "
+            )
         except MmbenchError as error:
             verdicts["not computed"] += 1
-            printed(f"{at}: not computed: {error}")
+            print_stdout(f"{prefix}: not computed: {error}")
             continue
         verdicts[done.verdict] += 1
-        others = f" (other circumstances: {'; '.join(done.differences)})"
-        printed(
-            f"{at} {named(done.cell)}, seed {done.seeds[0]}: {done}"
-            f"{others if done.differences else ''}"
+        differences = f" (other circumstances: {'; '.join(done.differences)})"
+        print_stdout(
+            f"{prefix} {cell_title(done.cell)}, seed {done.seeds[0]}: {done}"
+            f"{differences if done.differences else ''}"
         )
-    told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+    result = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
     if verdicts[Verdict.DIFFERS] or verdicts["not computed"]:
-        raise Failed(
-            f"{store} is not verified: of {counted(len(keys), 'cell')}, {told}."
+        raise WorkError(
+            f"{store} is not verified: of {pluralize(len(keys), 'cell')}, {result}."
         )
-    printed(f"{store}: of {counted(len(keys), 'cell')}, {told}.")
+    print_stdout(f"{store}: of {pluralize(len(keys), 'cell')}, {result}.")

@@ -2,26 +2,18 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 from mmbench.algorithms.base import Algorithm
-from mmbench.core.description import Description, digest
-from mmbench.core.domains import Count
+from mmbench.core.description import digest
 from mmbench.core.errors import MisfitError
 from mmbench.core.oracle_state import COUNTED
+from mmbench.core.run_settings import RunSettings
 from mmbench.core.schedule import schedule
 from mmbench.metrics.base import Column, Metric, TrajectoryMetric
 from mmbench.tasks.base import Task
 
 # Raised when the engine changes the numbers of a trajectory.
 ENGINE_VERSION = 1
-
-
-# A field that was added later and is part of a key only where it is used.
-OPTIONAL = {"identity": "unless default"}
-
-
-KEEPING = ("none", "last", "all")
 
 
 # Columns of the tidy table before and after the metrics.
@@ -43,21 +35,16 @@ RESERVED = (*LEADING, "key")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell(Description):
+class Cell(RunSettings):
     """One task, one algorithm, all seeds, one budget: the unit of work and of storage.
+
+    What all its runs share besides is in `RunSettings`.
 
     Args:
         task: what is asked.
         algorithm: what one does.
         seeds: one a run.
-        steps: of each run.
-        records: evenly spaced ones of each run.
-        dtype: of all floats.
-        precision: of products within a step: as the dtype says, or on float32 with
-            19 bits ("tf32", on GPUs that have it) or 16 ("bf16").
         after: the cell at whose end the runs start; None asks the task.
-        inherit: which player starts there; the other starts as the task says.
-        keep: iterates kept beside the table: of the last record, or of all.
         metrics: what is measured; columns, so no part of the key.
         label: what reports call the algorithm; no part of the key.
     """
@@ -65,17 +52,7 @@ class Cell(Description):
     task: Task
     algorithm: Algorithm
     seeds: tuple[int, ...]
-    steps: Count
-    records: Count = 40
-    dtype: Literal["float32", "float64"] = "float32"
-    precision: Literal["exact", "tf32", "bf16"] = field(
-        default="exact", metadata=OPTIONAL
-    )
-    after: "Cell | None" = field(default=None, metadata=OPTIONAL)
-    inherit: Literal["both", "x", "y"] = field(default="both", metadata=OPTIONAL)
-    keep: Literal["none", "last", "all"] = field(
-        default="none", metadata={"identity": False}
-    )
+    after: "Cell | None" = field(default=None, metadata={"identity": "unless default"})
     metrics: tuple[Metric, ...] = field(default=(), metadata={"identity": False})
     label: str = field(default="", metadata={"identity": False})
 

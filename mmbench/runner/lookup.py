@@ -5,8 +5,9 @@ from typing import Any
 
 from mmbench.core.description import digest
 from mmbench.core.errors import DamagedError, DescriptionError
+from mmbench.core.run_settings import KEEPING
 from mmbench.core.status import Status
-from mmbench.engine.cell import KEEPING, Cell
+from mmbench.engine.cell import Cell
 from mmbench.metrics import METRICS
 from mmbench.metrics.base import TrajectoryMetric
 from mmbench.runner.limits import Limits

@@ -6,7 +6,8 @@ from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.description import Description, text
 from mmbench.core.errors import DescriptionError
-from mmbench.engine.cell import KEEPING, Cell
+from mmbench.core.run_settings import KEEPING
+from mmbench.engine.cell import Cell
 from mmbench.metrics import METRICS
 from mmbench.metrics.base import Metric
 from mmbench.suites.base import Grid, Suite
@@ -64,15 +65,10 @@ def _cells(grid: Grid, earlier: tuple[Cell, ...]) -> list[Cell]:
                     task=task,
                     algorithm=algorithm,
                     seeds=tuple(range(grid.first_seed, grid.first_seed + grid.seeds)),
-                    steps=grid.steps,
-                    records=grid.records,
-                    dtype=grid.dtype,
-                    precision=grid.precision,
                     after=_before(grid, task, earlier),
-                    inherit=grid.inherit,
-                    keep=grid.keep,
                     metrics=metrics,
                     label=label,
+                    **grid.settings(),
                 )
             )
     return cells

@@ -1,52 +1,44 @@
 """Suites: grids of tasks and algorithms to compare, as data."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import Field, dataclass, field, fields
 
 from mmbench.core.description import Description
-from mmbench.core.domains import Records, Runs, Seed, Steps
+from mmbench.core.domains import Runs, Seed
 from mmbench.core.errors import DescriptionError
+from mmbench.core.run_settings import RunSettings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid(Description):
-    """One full cross product of tasks and algorithms.
+class Grid(RunSettings):
+    """One full cross product of tasks and algorithms, run with the same settings.
 
-    Tasks, algorithms and metrics are given in words (`"cgd[step_size=0.2]"`), as on the
+    Tasks, algorithms and metrics are given as specs (`"cgd[step_size=0.2]"`), as on the
     command line and in a suite.toml, which `plan` turns into descriptions; or as
-    descriptions.
+    descriptions. The other settings are those of `RunSettings`.
 
     Args:
-        tasks: words of each.
-        algorithms: words of each, after a label and "=" where the label is not the
-            words themselves: `"GDA = gda[step_size=0.1]"`. One label in several grids
+        tasks: spec of each.
+        algorithms: spec of each, after a label and "=" where the label is not the
+            spec itself: `"GDA = gda[step_size=0.1]"`. One label in several grids
             is one row of a leaderboard.
-        metrics: words of each; empty means each task's own.
-        seeds: runs of each cell.
+        metrics: spec of each; empty means each task's own.
+        seeds: number of runs of each cell.
         first_seed: the least seed.
-        steps: of each run.
-        records: evenly spaced ones of each run.
-        dtype: of all floats.
-        precision: of products within a step: "exact" (the dtype's), "tf32" or "bf16".
         after: label of a cell of an earlier grid at whose end the runs start, seed by
             seed: of the same task, or of one whose players are as long.
-        inherit: which player starts there; the other starts as the task says.
-        keep: iterates kept beside the table, to measure more of them later: none, those
-            of the last record, or of all.
     """
 
     tasks: tuple[str | Description, ...]
     algorithms: tuple[str | Description, ...]
     metrics: tuple[str | Description, ...] = ()
-    seeds: Runs = 32
-    first_seed: Seed = 0
-    steps: Steps = 1000
-    records: Records = 40
-    dtype: Literal["float32", "float64"] = "float32"
-    precision: Literal["exact", "tf32", "bf16"] = "exact"
-    after: str = ""
-    inherit: Literal["both", "x", "y"] = "both"
-    keep: Literal["none", "last", "all"] = "none"
+    seeds: Runs = setting(32, "Number of runs of each cell.")
+    first_seed: Seed = setting(0, "The least seed.")
+    after: str = setting(
+        "",
+        "Label of the cell at whose end the runs start.",
+        identity="unless default",
+        option=False,
+    )
 
     def check(self) -> None:
         """Raise `DescriptionError` when fields do not fit each other."""
@@ -57,6 +49,12 @@ class Grid(Description):
             raise DescriptionError(
                 f"Grid.inherit must be 'both' without Grid.after; got {self.inherit!r}."
             )
+
+
+def grid_fields() -> list[Field]:
+    """Return the fields of a grid: first its own, then the settings of its runs."""
+    shared = {one.name for one in fields(RunSettings)}
+    return sorted(fields(Grid), key=lambda one: one.name in shared)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,12 +19,12 @@ the folder of the suite.toml.
 import os
 import re
 import tomllib
-from dataclasses import MISSING, fields
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
 from mmbench.core.errors import DescriptionError, unknown_name
-from mmbench.suites.base import Grid, Suite
+from mmbench.suites.base import Grid, Suite, grid_fields
 
 _KEYS = ("name", "title", "grid")
 _LABELLED = ("label", "algorithm")
@@ -81,11 +81,11 @@ def _read(path: Path) -> dict[str, Any]:
 def _grid(table: Any, number: int, path: Path) -> Grid:
     if not isinstance(table, dict):
         raise DescriptionError(f"[[grid]] {number} must be a table; got {table!r}.")
-    known = [field.name for field in fields(Grid)]
+    known = [field.name for field in grid_fields()]
     for key in table:
         if key not in known:
             raise unknown_name(f"key of [[grid]] {number}", key, known)
-    needed = [field.name for field in fields(Grid) if field.default is MISSING]
+    needed = [field.name for field in grid_fields() if field.default is MISSING]
     if missing := [name for name in needed if name not in table]:
         raise DescriptionError(
             f"[[grid]] {number} must have {' and '.join(needed)}; "

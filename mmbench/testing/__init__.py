@@ -1,10 +1,12 @@
-"""Contract checks as functions: for our own tests, and for classes from outside.
+"""Contract checks for algorithms, tasks and metrics, ours and external ones.
 
     from mmbench.testing import check_algorithm
 
-    check_algorithm(Mine(k=3))
+    def test_mine():
+        check_algorithm(Mine(k=3))
 
-Each raises an AssertionError whose sentence says what must hold and what did not.
+A check returns nothing if the contract holds. Otherwise it raises an AssertionError
+with one sentence about what must hold and what was found.
 """
 
 from mmbench.testing.algorithms import check_algorithm

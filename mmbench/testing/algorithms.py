@@ -1,4 +1,4 @@
-"""What every algorithm must keep."""
+"""The contract of algorithms."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,90 +17,107 @@ from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
 from mmbench.testing.descriptions import check_description
 from mmbench.testing.tools import (
-    FAR,
+    FAR_FACTOR,
     PLACEMENT,
     SEEDS,
-    Doomed,
-    begin,
-    begin_state,
-    compute,
+    FarStart,
     equal,
-    must,
-    must_agree,
+    require,
+    require_equal_runs,
+    run_short_cell,
+    start_oracle_state,
+    start_runs,
     tensors,
 )
 
-# Small games of each kind: planar, in more dimensions, nonlinear, with data.
-GAMES = (
+# Specs of small tasks of each kind: in the plane, in more dimensions, nonlinear, with
+# data.
+SMALL_TASKS = (
     "bilinear",
     "bilinear[dim=5,smallest=0.5]",
     "quadratic",
     "dirac_gan",
     "four_gaussians[hidden=8,noise=4,batch=16]",
 )
-# State fields that count an inner solver's iterations.
-INNER = ("iterations", "ascents")
+# Fields of a state that count the iterations of an inner solver.
+INNER_COUNTERS = ("iterations", "ascents")
 
 
 def check_algorithm(algorithm: Algorithm, tasks: Sequence[Task] = ()) -> None:
-    """Check all that an algorithm must keep.
+    """Check the contract of an algorithm.
+
+    The algorithm must be a description. Its steps must keep shapes and dtype, change
+    nothing in place, draw only from the oracle, use what its cost declares, not depend
+    on other runs, and stay at a stationary solution.
 
     Args:
-        algorithm: the one to check.
-        tasks: what to check it on; none means those of `GAMES` that it can play.
+        algorithm: algorithm to check.
+        tasks: tasks to check it on; none means those of `SMALL_TASKS` that it can play.
+
+    Raises:
+        AssertionError: one sentence about what does not hold.
     """
     check_description(algorithm)
-    for task in tasks or playable(algorithm):
+    for task in tasks or playable_tasks(algorithm):
         check_step(algorithm, task)
         check_cost(algorithm, task)
-        check_company(algorithm, task)
+        check_independence(algorithm, task)
         check_fixed_point(algorithm, task)
 
 
-def playable(algorithm: Algorithm) -> list[Task]:
-    """The tasks of `GAMES` that give what the algorithm needs."""
-    tasks = [TASKS.build(words) for words in GAMES]
+def playable_tasks(algorithm: Algorithm) -> list[Task]:
+    """Return the tasks of `SMALL_TASKS` that give what the algorithm needs."""
+    tasks = [TASKS.build(spec) for spec in SMALL_TASKS]
     fitting = [task for task in tasks if algorithm.needs <= task.gives]
-    must(fitting, f"{algorithm} must be able to play a game of {', '.join(GAMES)}")
+    require(
+        fitting, f"{algorithm} must be able to play a game of {', '.join(SMALL_TASKS)}"
+    )
     return fitting
 
 
 def check_step(algorithm: Algorithm, task: Task) -> None:
-    """A step keeps shapes and dtype, alters nothing in place, draws nothing global."""
-    oracle, z = begin(task)
+    """Check that a step keeps shapes and dtype and has no side effects.
+
+    It must neither change its arguments in place nor draw from torch's own generator.
+    """
+    oracle, z = start_runs(task)
     before, noise = z.clone(), torch.get_rng_state()
     state = algorithm.init(oracle, z)
-    kept = [one.clone() for one in tensors(state)]
+    kept = [tensor.clone() for tensor in tensors(state)]
     oracle.resample()
     moved, new_state = algorithm.step(oracle, z, state)
     who = f"{algorithm} on {task}"
-    must(moved.shape == z.shape, f"{who} must keep the shape of z; got {moved.shape}")
-    must(moved.dtype == z.dtype, f"{who} must keep the dtype of z; got {moved.dtype}")
-    must(torch.isfinite(moved).all(), f"{who} must make a finite first step")
-    must(torch.equal(z, before), f"{who} must not alter z in place")
-    must(not moved.requires_grad, f"{who} must return z without a graph")
-    must(equal(tensors(state), kept), f"{who} must not alter its state in place")
+    require(
+        moved.shape == z.shape, f"{who} must keep the shape of z; got {moved.shape}"
+    )
+    require(
+        moved.dtype == z.dtype, f"{who} must keep the dtype of z; got {moved.dtype}"
+    )
+    require(torch.isfinite(moved).all(), f"{who} must make a finite first step")
+    require(torch.equal(z, before), f"{who} must not change z in place")
+    require(not moved.requires_grad, f"{who} must return z without a graph")
+    require(equal(tensors(state), kept), f"{who} must not change its state in place")
     for old, new in zip(tensors(state), tensors(new_state), strict=True):
-        must(len(new) == len(z), f"{who} must keep the runs axis in its state")
+        require(len(new) == len(z), f"{who} must keep the runs axis in its state")
         fits = old.shape == new.shape and old.dtype == new.dtype
-        must(
+        require(
             fits,
             f"{who} must keep the shapes of its state; {old.shape} is "
             f"{new.shape} after a step",
         )
-        must(not new.requires_grad, f"{who} must keep no graph in its state")
+        require(not new.requires_grad, f"{who} must keep no graph in its state")
     untouched = torch.equal(noise, torch.get_rng_state())
-    must(untouched, f"{who} must draw from the oracle, not from torch's generator")
+    require(untouched, f"{who} must draw from the oracle, not from torch's generator")
     stopped = algorithm.done(new_state)
     fits = stopped is None or (
         stopped.shape == z[:, 0].shape and not stopped.is_floating_point()
     )
-    must(fits, f"{who} must say None or one truth value a run when done")
+    require(fits, f"{who} must return None or one truth value a run from done")
 
 
 def check_cost(algorithm: Algorithm, task: Task, steps: int = 3) -> None:
-    """Every run is charged what the algorithm declares, step by step."""
-    oracle_state, z = begin_state(task)
+    """Check that every step of every run uses what the algorithm's cost declares."""
+    oracle_state, z = start_oracle_state(task)
     oracle = Oracle(oracle_state)
     state = algorithm.init(oracle, z)
     cost, batch = algorithm.cost, task.build(PLACEMENT).batch_size
@@ -119,7 +136,7 @@ def check_cost(algorithm: Algorithm, task: Task, steps: int = 3) -> None:
         }
         for name, total in oracle_state.counts.items():
             counted, spent[name] = total - spent[name], total.clone()
-            must(
+            require(
                 torch.equal(counted.double(), declared[name].double().expand(len(z))),
                 f"{algorithm} on {task} must use the {name} it declares, "
                 f"{declared[name].tolist()}; got {counted.tolist()}",
@@ -127,50 +144,53 @@ def check_cost(algorithm: Algorithm, task: Task, steps: int = 3) -> None:
 
 
 def _inner(state: Any, cost: Cost) -> Tensor:
-    """Iterations of the inner solver so far."""
+    """Return the iterations of the inner solver so far, one number for each run."""
     if not (cost.hvps_per_iteration or cost.grads_y_per_iteration):
         return torch.zeros(1, dtype=torch.int64)
-    names = [name for name in INNER if name in getattr(state, "_fields", ())]
-    must(
+    names = [name for name in INNER_COUNTERS if name in getattr(state, "_fields", ())]
+    require(
         names,
-        f"a state must count inner iterations in a field {INNER[0]!r}, since "
+        f"a state must count inner iterations in a field {INNER_COUNTERS[0]!r}, since "
         "the cost has a term for each",
     )
     return getattr(state, names[0])
 
 
-def check_company(algorithm: Algorithm, task: Task, steps: int = 8) -> None:
-    """A run is the same alone, in company, and beside one that breaks down.
+def check_independence(algorithm: Algorithm, task: Task, steps: int = 8) -> None:
+    """Check that a run does not depend on the other runs computed with it.
 
-    Bit for bit: iterates, counts and status. The one that breaks down stands still and
-    pays nothing afterwards.
+    Iterates, counts and status must be bit-identical whether a run is computed alone,
+    with others, or with one that breaks down. A run that broke down must not move or
+    use anything afterwards.
     """
-    lone, others = SEEDS[1], (SEEDS[0], SEEDS[2])
+    seed, others = SEEDS[1], (SEEDS[0], SEEDS[2])
     who = f"{algorithm} on {task}"
-    together = compute(algorithm, task, SEEDS, steps)
-    must(not together.reason, f"{who} must run; {together.reason}")
-    alone = compute(algorithm, task, (lone,), steps)
-    must_agree(together, alone, (lone,), f"{who} must not depend on other runs")
-    doomed = compute(algorithm, Doomed(task=task, seed=lone), SEEDS, steps)
-    must_agree(together, doomed, others, f"{who} must not mind a run that breaks down")
-    row = SEEDS.index(lone)
-    died = doomed.status[row].is_failure and doomed.stopped_at[row] == 1
-    must(
-        died,
-        f"{who} must break down at once when started {FAR:g} times as far out; "
-        f"it ended {doomed.status[row]} at step {doomed.stopped_at[row]}",
+    together = run_short_cell(algorithm, task, SEEDS, steps)
+    require(not together.reason, f"{who} must run; {together.reason}")
+    alone = run_short_cell(algorithm, task, (seed,), steps)
+    require_equal_runs(together, alone, (seed,), f"{who} must not depend on other runs")
+    disturbed = run_short_cell(algorithm, FarStart(task=task, seed=seed), SEEDS, steps)
+    require_equal_runs(
+        together, disturbed, others, f"{who} must not depend on a run that breaks down"
     )
-    measured = {**doomed.columns, **doomed.counts}
+    row = SEEDS.index(seed)
+    broke_down = disturbed.status[row].is_failure and disturbed.stopped_at[row] == 1
+    require(
+        broke_down,
+        f"{who} must break down at once when started {FAR_FACTOR:g} times as far out; "
+        f"it ended {disturbed.status[row]} at step {disturbed.stopped_at[row]}",
+    )
+    measured = {**disturbed.columns, **disturbed.counts}
     for name, values in measured.items():
-        still = values[1:, row]
-        frozen = np.array_equal(still, np.full_like(still, still[0]), equal_nan=True)
-        must(
+        after = values[1:, row]
+        frozen = np.array_equal(after, np.full_like(after, after[0]), equal_nan=True)
+        require(
             frozen, f"{who} must leave a run that broke down alone; its {name} goes on"
         )
 
 
 def check_fixed_point(algorithm: Algorithm, task: Task, steps: int = 3) -> None:
-    """A stationary solution at the origin is a fixed point, unless the method draws."""
+    """Check that a solution at the origin is a fixed point, unless the method draws."""
     game = task.build(PLACEMENT)
     origin = torch.zeros(len(SEEDS), game.dim, dtype=PLACEMENT.dtype)
     if Capability.SOLUTION not in task.gives or bool(
@@ -186,7 +206,7 @@ def check_fixed_point(algorithm: Algorithm, task: Task, steps: int = 3) -> None:
         if set(recorded.draws) - {DATA}:
             return
     far = float(z.abs().max())
-    must(
+    require(
         far <= 1e-12,
         f"{algorithm} on {task} must stay at the solution; it left by {far}",
     )

@@ -1,4 +1,4 @@
-"""What the checks share: short runs, one that breaks down, iterates as columns."""
+"""Tools of the checks: short runs, a run that breaks down, iterates as columns."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,24 +27,24 @@ from mmbench.tasks.base import Target, Task
 
 PLACEMENT = Placement(dtype=torch.float64)
 SEEDS = (0, 1, 2)
-FAR = 1e9  # factor that puts a start beyond every task's limit
+FAR_FACTOR = 1e9  # moves a start beyond every task's limit
 
 
-def must(holds: Any, sentence: str) -> None:
-    """Raise an AssertionError with this sentence unless it holds."""
-    if not holds:
+def require(condition: Any, sentence: str) -> None:
+    """Raise an AssertionError with this sentence unless the condition is true."""
+    if not condition:
         raise AssertionError(f"{sentence}.")
 
 
-def begin(
+def start_runs(
     task: Task, seeds: tuple[int, ...] = SEEDS
 ) -> tuple[Oracle, Float[Tensor, "runs dim"]]:
     """Return an oracle of the task's game, and the starts of some runs."""
-    state, z = begin_state(task, seeds)
+    state, z = start_oracle_state(task, seeds)
     return Oracle(state), z
 
 
-def begin_state(
+def start_oracle_state(
     task: Task, seeds: tuple[int, ...] = SEEDS
 ) -> tuple[OracleState, Float[Tensor, "runs dim"]]:
     """Return the state of an oracle of the task's game, and the starts of some runs."""
@@ -55,7 +55,7 @@ def begin_state(
 
 
 def tensors(state: Any) -> Iterator[Tensor]:
-    """The tensors of a state, depth first."""
+    """Yield the tensors of a state, depth first."""
     if isinstance(state, Tensor):
         yield state
     elif isinstance(state, tuple):
@@ -63,31 +63,31 @@ def tensors(state: Any) -> Iterator[Tensor]:
             yield from tensors(part)
 
 
-def equal(ones: Iterable[Tensor], others: Iterable[Tensor]) -> bool:
-    """Whether tensors are equal, pair by pair and bit for bit."""
-    return all(torch.equal(*pair) for pair in zip(ones, others, strict=True))
+def equal(left: Iterable[Tensor], right: Iterable[Tensor]) -> bool:
+    """Return whether tensors are equal, pair by pair and bit for bit."""
+    return all(torch.equal(*pair) for pair in zip(left, right, strict=True))
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Entries(IterateMetric):
-    """Some entries of the iterate, evenly chosen, its norm and a blend of all entries.
+class IterateEntries(IterateMetric):
+    """Some entries of the iterate, its norm, and a weighted sum of all entries.
 
     Args:
-        count: how many entries at most.
+        count: number of entries, evenly spaced.
     """
 
     count: Count = 4
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What it fills."""
+        """The columns of the entries, the norm and the weighted sum."""
         names = [f"entry_{i}" for i in range(self.count)]
         names += ["norm", "blend"]
         return tuple(Column(name, name, "neither") for name in names)
 
     def measure(self, at: Point) -> Mapping[str, Tensor]:
-        """One number for each column and run."""
+        """Return one number for each column and run."""
         last = at.z.shape[1] - 1
         chosen = [round(last * i / max(1, self.count - 1)) for i in range(self.count)]
         columns = {f"entry_{i}": at.z[:, j] for i, j in enumerate(chosen)}
@@ -97,18 +97,18 @@ class Entries(IterateMetric):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Doomed(Task):
-    """A task of which one run starts far away.
+class FarStart(Task):
+    """A task of which one run starts far away and breaks down.
 
     Args:
-        task: the task as it is for the other runs.
-        seed: the run's.
-        factor: of its start.
+        task: the task that all runs share.
+        seed: seed of the run that starts far away.
+        factor: factor of its start.
     """
 
     task: Task
     seed: int
-    factor: Positive = FAR
+    factor: Positive = FAR_FACTOR
 
     @property
     def gives(self) -> frozenset[Capability]:
@@ -117,17 +117,17 @@ class Doomed(Task):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Words of the metrics measured when none are chosen."""
+        """Specs of the metrics measured when none are chosen."""
         return self.task.metrics
 
     @property
     def target(self) -> Target | None:
-        """What counts as reached."""
+        """The target of the task."""
         return self.task.target
 
     @property
     def width(self) -> int:
-        """Runs computed side by side on a CPU."""
+        """The number of runs computed at once on a CPU."""
         return self.task.width
 
     def prepare(self, data_dir: Path | None) -> None:
@@ -135,20 +135,20 @@ class Doomed(Task):
         self.task.prepare(data_dir)
 
     def build(self, placement: Placement) -> Game:
-        """The game, on a device."""
+        """Return the game on a device."""
         return self.task.build(placement)
 
     def start(self, game: Game, generator_: torch.Generator) -> Float[Tensor, "dim"]:
-        """Where one run starts."""
+        """Return the start of one run, multiplied by the factor for the chosen seed."""
         chosen = generator(self.seed, "start").initial_seed()
         factor = self.factor if generator_.initial_seed() == chosen else 1.0
         return factor * self.task.start(game, generator_)
 
 
-def compute(
+def run_short_cell(
     algorithm: Algorithm, task: Task, seeds: Sequence[int], steps: int
 ) -> Trajectory:
-    """A short cell, in float64, with the iterates and every step recorded."""
+    """Run a short cell in float64, with entries of the iterate at every step."""
     cell = Cell(
         task=task,
         algorithm=algorithm,
@@ -156,21 +156,27 @@ def compute(
         steps=steps,
         records=steps,
         dtype="float64",
-        metrics=metrics_for(task, [Entries()]),
+        metrics=metrics_for(task, [IterateEntries()]),
     )
     return run_cell(cell, PLACEMENT)
 
 
-def must_agree(
-    one: Trajectory, other: Trajectory, seeds: Sequence[int], sentence: str
+def require_equal_runs(
+    left: Trajectory, right: Trajectory, seeds: Sequence[int], sentence: str
 ) -> None:
-    """Raise unless two trajectories agree bit for bit on these seeds."""
-    rows, others = ([t.seeds.index(seed) for seed in seeds] for t in (one, other))
-    for name in (*one.columns, *COUNTED):
-        ours = (one.columns | one.counts)[name][:, rows]
-        theirs = (other.columns | other.counts)[name][:, others]
-        equal = np.array_equal(ours, theirs, equal_nan=True)
-        must(equal, f"{sentence}; {name} differs")
-    ended = [(one.status[i], int(one.stopped_at[i])) for i in rows]
-    theirs = [(other.status[i], int(other.stopped_at[i])) for i in others]
-    must(ended == theirs, f"{sentence}; it ended {ended} and {theirs}")
+    """Raise an AssertionError unless two trajectories are equal on the seeds."""
+    left_rows, right_rows = (
+        [trajectory.seeds.index(seed) for seed in seeds] for trajectory in (left, right)
+    )
+    for name in (*left.columns, *COUNTED):
+        left_values = (left.columns | left.counts)[name][:, left_rows]
+        right_values = (right.columns | right.counts)[name][:, right_rows]
+        same = np.array_equal(left_values, right_values, equal_nan=True)
+        require(same, f"{sentence}; {name} differs")
+    left_ends, right_ends = (
+        [(trajectory.status[row], int(trajectory.stopped_at[row])) for row in rows]
+        for trajectory, rows in ((left, left_rows), (right, right_rows))
+    )
+    require(
+        left_ends == right_ends, f"{sentence}; it ended {left_ends} and {right_ends}"
+    )

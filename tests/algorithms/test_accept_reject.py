@@ -14,7 +14,7 @@ from mmbench.core.streams import Stream, chunk_length
 from mmbench.core.vectors import keep
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
-from mmbench.testing.tools import PLACEMENT, begin, equal, tensors
+from mmbench.testing.tools import PLACEMENT, equal, start_runs, tensors
 
 NET = "four_gaussians[hidden=6,noise=3,batch=8]"
 DROPPING = "digits01[hidden=6,noise=3,batch=8,loss=saturating]"
@@ -35,7 +35,9 @@ class SingleRun:
             self.game.device,
         )
         self.oracle = Oracle(OracleState(self.game, (seed,)))
-        x, y = Oracle(OracleState(self.game, (seed,))).split(begin(task, (seed,))[1])
+        x, y = Oracle(OracleState(self.game, (seed,))).split(
+            start_runs(task, (seed,))[1]
+        )
         self.x, self.y = (player.clone().requires_grad_() for player in (x, y))
         rates = algorithm.step_size
         self.of_x, self.of_y = (
@@ -160,7 +162,7 @@ def test_batched_runs_equal_single_runs(options: str, game: str) -> None:
     )
     task, seeds = TASKS.build(game), (0, 4, 9)
     single_runs = [SingleRun(algorithm, task, seed) for seed in seeds]
-    oracle, z = begin(task, seeds)
+    oracle, z = start_runs(task, seeds)
     state, decided = algorithm.init(oracle, z), set()
     for _ in range(STEPS):
         before = state.rejected
@@ -193,7 +195,7 @@ def test_rejection_restores_everything(game: str, reference: str) -> None:
     algorithm = ALGORITHMS.build(
         f"accept_reject[direction=adam,acceptance=constant[p=0],reference={reference}]"
     )
-    oracle, z = begin(TASKS.build(game))
+    oracle, z = start_runs(TASKS.build(game))
     state = algorithm.init(oracle, z)
     for _ in range(3):  # moments that are not zero
         oracle.resample()
@@ -224,7 +226,7 @@ class _Unbeatable(Oracle):
 def test_reference_is_kept_on_rejection() -> None:
     """The value of a rejected proposal does not become the reference."""
     algorithm = ALGORITHMS.build("accept_reject[acceptance=constant[p=0]]")
-    oracle, z = begin(TASKS.build("bilinear"))
+    oracle, z = start_runs(TASKS.build("bilinear"))
     state = algorithm.init(oracle, z)
     low = state._replace(reference=torch.full_like(state.reference, -1e9))
     _, after = algorithm.step(oracle, z, low)
@@ -235,7 +237,7 @@ def test_reference_is_kept_on_rejection() -> None:
 def test_an_unchanged_value_has_not_fallen(rule: str, rejected: int) -> None:
     """The text rule rejects an unchanged f; the notebook rule accepts it."""
     algorithm = ALGORITHMS.build(f"accept_reject[rule={rule},acceptance=constant[p=0]]")
-    oracle, z = begin(TASKS.build("bilinear"))
+    oracle, z = start_runs(TASKS.build("bilinear"))
     z = torch.zeros_like(z)
     state = algorithm.init(oracle, z)
     for _ in range(4):  # the first is always accepted
@@ -248,7 +250,7 @@ def test_notebook_rejection_restores_x_only() -> None:
     algorithm = ALGORITHMS.build(
         "accept_reject[direction=adam,rule=notebook,acceptance=constant[p=0]]"
     )
-    oracle, z = begin(TASKS.build(NET))
+    oracle, z = start_runs(TASKS.build(NET))
     state = algorithm.init(oracle, z)
     high = state._replace(reference=torch.full_like(state.reference, 1e9))
     oracle.resample()
@@ -275,7 +277,7 @@ def test_notebook_rejection_restores_x_only() -> None:
 def test_share_of_untested_steps(spec: str, low: float, high: float) -> None:
     """The share of untested steps is that of the law."""
     law = ACCEPTANCES.build(spec)
-    oracle, z = begin(TASKS.build("bilinear"), tuple(range(50)))
+    oracle, z = start_runs(TASKS.build("bilinear"), tuple(range(50)))
     accepted = []
     for t in range(40):
         late = 20 if "scale=1]" in spec else 0
@@ -288,7 +290,7 @@ def test_share_of_untested_steps(spec: str, low: float, high: float) -> None:
 def test_every_begins_with_the_first_step() -> None:
     """The steps 0, r, 2r, ... are untested."""
     law = ACCEPTANCES.build("every[r=3]")
-    oracle, _ = begin(TASKS.build("bilinear"), tuple(range(7)))
+    oracle, _ = start_runs(TASKS.build("bilinear"), tuple(range(7)))
     expected = [True, False, False, True, False, False, True]
     assert law.accepts(oracle, torch.arange(7)).tolist() == expected
 
@@ -302,7 +304,7 @@ def test_notebook_rule_refuses_a_reference() -> None:
 def test_states_may_be_nested() -> None:
     """`keep` selects rows in the moments of both directions."""
     algorithm = ALGORITHMS.build("accept_reject[direction=adam]")
-    oracle, z = begin(TASKS.build("bilinear"))
+    oracle, z = start_runs(TASKS.build("bilinear"))
     state = algorithm.init(oracle, z)
     _, new = algorithm.step(oracle, z, state)
     on = torch.tensor([True, False, True])

@@ -81,7 +81,7 @@ BAD = [
     refused("run", said="-t and -a is missing"),
     refused("run", "-t", "bilinear", said="-a is missing"),
     refused("run", "--seeds", "3", said="A suite, or -t TASK and -a ALGORITHM"),
-    refused("run", "smoke", "-a", "gda", said="-a must be left out beside a suite"),
+    refused("run", "smoke", "-a", "gda", said="-a must not be given with a suite"),
     refused(*RUN, "x = gda", "-a", "x = omd", said="Labels must be unique"),
     # misfits
     refused(*RUN, "gda", "-m", "worst[of=gap]", said="gives; known: distance."),

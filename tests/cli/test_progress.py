@@ -9,11 +9,10 @@ from command_line import GRID, Cli
 from long_cells import cells_of_images
 from rich.console import Console
 
-from mmbench.cli._progress import Bar, Lines
+from mmbench.cli._progress import Bar, Lines, RunProgress
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import run_cell
-from mmbench.runner.execute import Observer
 
 
 @pytest.mark.usefixtures("terminal")
@@ -31,23 +30,23 @@ def test_one_bar_on_a_terminal(cli: Cli) -> None:
     assert max(len(line.rstrip()) for line in bars) <= 80
 
 
-def observer_of(cells: tuple[Cell, ...], screen: Console, kind: type) -> Observer:
-    """Return an observer in the last of some cells, at 3.2 steps a second."""
-    observer = kind(screen)
-    observer.plan(cells, cells)
+def progress_of(cells: tuple[Cell, ...], screen: Console, kind: type) -> RunProgress:
+    """Return the progress within the last of some cells, at 3.2 steps a second."""
+    progress = RunProgress(kind(screen))
+    progress.plan(cells, cells)
     for cell in cells[:-1]:
-        observer.begin(cell)
-        observer.end(cell, run_cell(cell))
+        progress.begin(cell)
+        progress.end(cell, run_cell(cell))
     cell = cells[-1]
-    observer.begin(cell)
+    progress.begin(cell)
     recording = Recording(cell, cell.seeds)
     scores = {column.name: np.full(len(cell.seeds), 1.5) for column in cell.columns}
     scores[cell.columns[0].name] = np.array([123.45, np.nan, 120.0])
     recording.add(0, 0.0, {}, scores)
-    observer.advance(0, None)
-    observer._work._since -= 1875.0  # seconds ago
-    observer.advance(6000 * len(cell.seeds), recording)
-    return observer
+    progress.advance(0, None)
+    progress.work._since -= 1875.0  # seconds ago
+    progress.advance(6000 * len(cell.seeds), recording)
+    return progress
 
 
 @pytest.mark.parametrize("label", ["GDA", "a method of a very long name, indeed"])
@@ -55,9 +54,9 @@ def test_the_bar_has_speed_and_score_on_eighty_columns(label: str) -> None:
     """The bar is one line, and the time left is never cut."""
     file = io.StringIO()
     screen = Console(file=file, width=80, force_terminal=True, highlight=False)
-    observer = observer_of(cells_of_images(label), screen, Bar)
-    observer._progress.refresh()
-    observer.close()
+    progress = progress_of(cells_of_images(label), screen, Bar)
+    progress.display._progress.refresh()
+    progress.close()
     drawn = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", file.getvalue())
     lines = [line.rstrip() for line in re.split(r"[\r\n]", drawn)]
     (line,) = {line for line in lines if "it/s" in line}
@@ -70,28 +69,28 @@ def test_the_bar_has_speed_and_score_on_eighty_columns(label: str) -> None:
 def test_the_bar_has_whole_names_where_there_is_room() -> None:
     file = io.StringIO()
     screen = Console(file=file, width=140, force_terminal=True, highlight=False)
-    observer = observer_of(cells_of_images(), screen, Bar)
-    observer._progress.refresh()
-    observer.close()
+    progress = progress_of(cells_of_images(), screen, Bar)
+    progress.display._progress.refresh()
+    progress.close()
     assert "fd_cifar10cnn_10k 122" in file.getvalue()
 
 
 def test_a_long_cell_has_a_line_a_minute_in_a_log() -> None:
     """A log has no line for each report, and none within a short cell."""
     file = io.StringIO()
-    observer = observer_of(cells_of_images(), Console(file=file, width=1000), Lines)
-    observer.advance(3, observer._work.recording)
+    progress = progress_of(cells_of_images(), Console(file=file, width=1000), Lines)
+    progress.advance(3, progress.work.recording)
     first, second = file.getvalue().splitlines()
     assert first.startswith("[1/2] bilinear x gda: 997 runs")
     assert re.fullmatch(
         r"  cifar10 x GDA: 6 %, 3\.2 it/s, fd_cifar10cnn_10k 122, .* left", second
     )
-    observer._work._since -= 60
-    observer.advance(3, observer._work.recording)
+    progress.work._since -= 60
+    progress.advance(3, progress.work.recording)
     assert len(file.getvalue().splitlines()) == 3
 
 
-def test_cells_that_are_measured_again_are_told(cli: Cli) -> None:
+def test_remeasured_cells_are_reported(cli: Cli) -> None:
     """A remeasured cell has a line and is counted in the summary."""
     cli("run", *GRID, "--keep", "all", "-m", "distance")
     more = cli("run", *GRID, "--keep", "all", "-m", "distance", "-m", "gap")
@@ -101,7 +100,7 @@ def test_cells_that_are_measured_again_are_told(cli: Cli) -> None:
 
 
 @pytest.mark.usefixtures("terminal")
-def test_cells_that_are_measured_again_are_told_on_a_terminal(cli: Cli) -> None:
+def test_remeasured_cells_are_reported_on_a_terminal(cli: Cli) -> None:
     cli("run", *GRID, "--keep", "last", "-m", "distance")
     more = cli("run", *GRID, "--keep", "last", "-m", "distance", "-m", "gap")
     assert "measured again from kept iterates" in more.stdout

@@ -1,9 +1,10 @@
-"""Answers of `mmbench run` are given again only while nothing has changed."""
+"""Cached outcomes of `mmbench run` are used only while nothing has changed."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import mmbench
 from mmbench.algorithms.gda import GDA
 from mmbench.cli import _rerun_cache, main
 from mmbench.cli import run as verb
-from mmbench.cli._rerun_cache import question, recall, remember
+from mmbench.cli._rerun_cache import collect_inputs, read_outcomes, write_outcomes
 from mmbench.engine.cell import Cell
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
@@ -35,178 +36,182 @@ SUITE = Suite(
 )
 OUTCOMES = [("bilinear", {"finished": 2}), ("bilinear", {"diverged": 2})]
 GRID = ("-t", "bilinear", "-a", "gda", "--seeds", "2", "--steps", "20")
-OUTSIDE = """
+EXTERNAL = """
 from mmbench.algorithms.gda import GDA
 
 
 class Mine(GDA):
-    '''Mine: descent by a class from outside.'''
+    '''Mine: descent by an external class.'''
 """
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything lies in a folder of the test, the user's cache included."""
+def _folder_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in a folder of the test, which has the user's cache too."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
-    """Asks as a process does that has loaded nothing yet."""
+def collect(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """Collect inputs as a process does that has imported nothing yet."""
 
-    def asking(suite: Suite = SUITE, store: Path = Path("store")) -> Any:
+    def collecting(suite: Suite = SUITE, store: Path = Path("store")) -> Any:
         with monkeypatch.context() as fresh:
             fresh.delitem(sys.modules, "mmbench.runner.plan")
-            return question(suite, store)
+            return collect_inputs(suite, store)
 
-    return asking
+    return collecting
 
 
 @pytest.fixture
 def cells() -> tuple[Cell, ...]:
-    """Cells that are stored."""
+    """Return cells that are stored."""
     planned = plan(SUITE)
     execute(planned, Store("store"))
     return planned
 
 
-def kept() -> list[Path]:
-    """The answers in the cache."""
+def entries() -> list[Path]:
+    """Return the entries of the cache."""
     return list(Path("cache/mmbench/answers").glob("*"))
 
 
 @pytest.fixture
-def asked(ask: Callable, cells: Sequence[Cell]) -> Iterator[Any]:
-    """A question that has been answered."""
-    one = ask()
-    remember(one, SUITE, cells)
-    assert recall(one) == OUTCOMES
-    return one
+def inputs(collect: Callable, cells: Sequence[Cell]) -> Iterator[Any]:
+    """Return the inputs of an entry of the cache."""
+    collected = collect()
+    write_outcomes(collected, SUITE, cells)
+    assert read_outcomes(collected) == OUTCOMES
+    return collected
 
 
-def test_an_answer_is_given_to_the_same_question(ask: Callable, asked: Any) -> None:
-    """With the folder named in whatever way."""
-    assert ask() == asked
-    assert ask(store=Path("other/../store")) == asked
-    assert recall(ask()) == OUTCOMES
+def test_an_entry_is_used_for_the_same_inputs(collect: Callable, inputs: Any) -> None:
+    """The folder of the store may be written in another way."""
+    assert collect() == inputs
+    assert collect(store=Path("other/../store")) == inputs
+    assert read_outcomes(collect()) == OUTCOMES
 
 
 # ---- what changes ----
 
 
 @pytest.mark.parametrize("ending", ["parquet", "safetensors"])
-def test_a_changed_byte_is_not_answered_for(asked: Any, ending: str) -> None:
-    """Neither in a table nor beside it."""
+def test_no_entry_is_used_after_a_changed_byte(inputs: Any, ending: str) -> None:
+    """The byte may be in a table or in another file of the cell."""
     path = next(Path("store").glob(f"*.{ending}"))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert recall(asked) is None
+    assert read_outcomes(inputs) is None
 
 
 @pytest.mark.parametrize("ending", ["parquet", "safetensors"])
-def test_a_missing_file_is_not_answered_for(asked: Any, ending: str) -> None:
-    """Neither a table nor what lies beside it."""
+def test_no_entry_is_used_after_a_file_is_lost(inputs: Any, ending: str) -> None:
+    """The file may be a table or another file of the cell."""
     next(Path("store").glob(f"*.{ending}")).unlink()
-    assert recall(asked) is None
+    assert read_outcomes(inputs) is None
 
 
-def test_a_damaged_answer_is_none(asked: Any) -> None:
-    """Wherever its bytes have changed, or end."""
-    (path,) = kept()
+def test_no_damaged_entry_is_used(inputs: Any) -> None:
+    """Its bytes may have changed or be cut off."""
+    (path,) = entries()
     content = path.read_bytes()
     for damaged in (content.replace(b"finished", b"diverged"), content[:-1], b"", b"a"):
         path.write_bytes(damaged)
-        assert recall(asked) is None
+        assert read_outcomes(inputs) is None
 
 
-def test_other_suites_and_stores_have_other_answers(ask: Callable, asked: Any) -> None:
-    """Nothing is known of them."""
+def test_suites_and_stores_have_their_own_entries(
+    collect: Callable, inputs: Any
+) -> None:
+    """Another suite, another setting and another store have no entry."""
     grid = Grid(tasks=("bilinear",), algorithms=("gda",), seeds=2, steps=20, records=2)
-    assert recall(ask(suite=Suite(name="test", grids=(grid,)))) is None
-    assert recall(ask(store=Path("cache"))) is None
+    assert read_outcomes(collect(suite=Suite(name="test", grids=(grid,)))) is None
+    grid = replace(SUITE.grids[0], keep="all")  # no part of the keys
+    assert read_outcomes(collect(suite=Suite(name="test", grids=(grid,)))) is None
+    assert read_outcomes(collect(store=Path("cache"))) is None
 
 
-def test_a_variable_of_mmbench_is_part_of_the_question(
-    ask: Callable, asked: Any, monkeypatch: pytest.MonkeyPatch
+def test_variables_of_mmbench_are_inputs(
+    collect: Callable, inputs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And no other."""
+    """Other environment variables are not."""
     monkeypatch.setenv("OTHER", "1")
-    assert recall(ask()) == OUTCOMES
+    assert read_outcomes(collect()) == OUTCOMES
     monkeypatch.setenv("MMBENCH_CHECKPOINT", "1")
-    assert recall(ask()) is None
+    assert read_outcomes(collect()) is None
 
 
-def test_the_source_of_mmbench_is_part_of_the_question(
-    ask: Callable, cells: Sequence[Cell], monkeypatch: pytest.MonkeyPatch
+def test_the_source_of_mmbench_is_an_input(
+    collect: Callable, cells: Sequence[Cell], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another line in any file is another question."""
+    """Another line in any file makes other inputs."""
     package = Path("package")
     (package / "inner").mkdir(parents=True)
     (package / "inner/one.py").write_text("1", "utf-8")
     monkeypatch.setattr(mmbench, "__file__", str(package / "__init__.py"))
-    asked = ask()
-    remember(asked, SUITE, cells)
-    assert recall(ask()) == OUTCOMES
+    inputs = collect()
+    write_outcomes(inputs, SUITE, cells)
+    assert read_outcomes(collect()) == OUTCOMES
     (package / "inner/one.py").write_text("2", "utf-8")
-    assert recall(ask()) is None
-    remember(asked, SUITE, cells)  # of what was loaded, the source is gone
-    assert recall(ask()) is None
+    assert read_outcomes(collect()) is None
+    write_outcomes(inputs, SUITE, cells)  # of what was loaded, the source is gone
+    assert read_outcomes(collect()) is None
     (package / "inner/one.py").unlink()
-    assert ask() is None
+    assert collect() is None
 
 
-def test_the_version_of_mmbench_is_part_of_the_question(
-    ask: Callable, asked: Any, monkeypatch: pytest.MonkeyPatch
+def test_the_version_of_mmbench_is_an_input(
+    collect: Callable, inputs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where its source is the same."""
+    """It is one even where the source is the same."""
     monkeypatch.setattr(_rerun_cache, "version", lambda _: "0.0.1")
-    assert recall(ask()) is None
+    assert read_outcomes(collect()) is None
 
 
-# ---- what is not asked or kept ----
+# ---- what is not cached ----
 
 
-def test_nothing_is_asked_once_cells_can_be_made(asked: Any) -> None:
-    """What is loaded may come from source that has changed since."""
-    assert asked
-    assert question(SUITE, Path("store")) is None
+def test_there_are_no_inputs_after_the_modules_are_imported(inputs: Any) -> None:
+    """Imported modules may come from source that has changed since."""
+    assert inputs
+    assert collect_inputs(SUITE, Path("store")) is None
 
 
 @pytest.mark.parametrize(
     "words", ["mine.py:Mine", "m = mine.py:Mine[k=1]", "lookahead[base=package:Mine]"]
 )
-def test_nothing_is_asked_of_classes_from_outside(ask: Callable, words: str) -> None:
-    """Wherever they stand."""
+def test_external_classes_are_not_cached(collect: Callable, words: str) -> None:
+    """They may be tasks, algorithms or metrics, or parameters of these."""
     grid = Grid(tasks=("bilinear",), algorithms=(words,))
-    assert ask(suite=Suite(name="test", grids=(grid,))) is None
+    assert collect(suite=Suite(name="test", grids=(grid,))) is None
     grid = Grid(tasks=(words,), algorithms=("gda",))
-    assert ask(suite=Suite(name="test", grids=(grid,))) is None
+    assert collect(suite=Suite(name="test", grids=(grid,))) is None
     grid = Grid(tasks=("bilinear",), algorithms=("gda",), metrics=(words,))
-    assert ask(suite=Suite(name="test", grids=(grid,))) is None
+    assert collect(suite=Suite(name="test", grids=(grid,))) is None
 
 
-def test_nothing_is_kept_while_something_is_missing(
-    ask: Callable, cells: Sequence[Cell]
+def test_nothing_is_cached_while_a_cell_is_missing(
+    collect: Callable, cells: Sequence[Cell]
 ) -> None:
-    """A cell that is not there, or is damaged, or lacks a metric."""
+    """A cell may be missing or damaged."""
     table = Store("store").table(cells[0].key)
     content = table.read_bytes()
     table.write_bytes(content[:-9])
-    remember(ask(), SUITE, cells)
+    write_outcomes(collect(), SUITE, cells)
     table.unlink()
-    remember(ask(), SUITE, cells)
-    assert not kept()
+    write_outcomes(collect(), SUITE, cells)
+    assert not entries()
     table.write_bytes(content)
-    remember(ask(), SUITE, cells)
-    assert kept()
+    write_outcomes(collect(), SUITE, cells)
+    assert entries()
 
 
-def test_nothing_is_kept_of_a_cell_that_failed(
-    ask: Callable, monkeypatch: pytest.MonkeyPatch
+def test_nothing_is_cached_of_a_cell_that_failed(
+    collect: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same command tries it again."""
+    """The same command computes it again."""
 
     def broken(*_: Any) -> Any:
         raise ValueError("no step")
@@ -214,55 +219,60 @@ def test_nothing_is_kept_of_a_cell_that_failed(
     monkeypatch.setattr(GDA, "step", broken)
     planned = plan(SUITE)
     execute(planned, Store("store"))
-    remember(ask(), SUITE, planned)
-    assert not kept()
+    write_outcomes(collect(), SUITE, planned)
+    assert not entries()
 
 
-def test_a_cache_that_cannot_be_written_is_no_harm(
-    ask: Callable, cells: Sequence[Cell]
+def test_a_cache_that_cannot_be_written_is_ignored(
+    collect: Callable, cells: Sequence[Cell]
 ) -> None:
-    """Nothing is kept then."""
+    """Nothing is cached then."""
     Path("cache").write_text("a file", "utf-8")
-    remember(ask(), SUITE, cells)
-    assert recall(ask()) is None
+    write_outcomes(collect(), SUITE, cells)
+    assert read_outcomes(collect()) is None
 
 
-def test_the_oldest_answers_give_way(
-    ask: Callable, asked: Any, cells: Sequence[Cell], monkeypatch: pytest.MonkeyPatch
+def test_the_oldest_entries_are_deleted(
+    collect: Callable,
+    inputs: Any,
+    cells: Sequence[Cell],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The latest stays."""
-    monkeypatch.setattr(_rerun_cache, "KEPT", 1)
-    (path,) = kept()
+    """The latest entry stays."""
+    monkeypatch.setattr(_rerun_cache, "MAX_ENTRIES", 1)
+    (path,) = entries()
     os.utime(path, (0, 0))
     other = Suite(name="other", grids=SUITE.grids)
-    one = ask(suite=other)
-    remember(one, other, cells)
-    assert recall(asked) is None
-    assert recall(one) == OUTCOMES
-    assert len(kept()) == 1
+    latest = collect(suite=other)
+    write_outcomes(latest, other, cells)
+    assert read_outcomes(inputs) is None
+    assert read_outcomes(latest) == OUTCOMES
+    assert len(entries()) == 1
 
 
 # ---- the command ----
 
 
 @pytest.fixture
-def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer to whatever is asked."""
-    monkeypatch.setattr(verb, "question", lambda *_: {"asked": "anything"})
-    monkeypatch.setattr(verb, "recall", lambda _: [("bilinear", {"finished": 20})])
-    monkeypatch.setattr(verb, "remember", lambda *_: None)
+def _cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have an entry for every selection."""
+    monkeypatch.setattr(verb, "collect_inputs", lambda *_: {"suite": "any"})
+    monkeypatch.setattr(
+        verb, "read_outcomes", lambda _: [("bilinear", {"finished": 20})]
+    )
+    monkeypatch.setattr(verb, "write_outcomes", lambda *_: None)
 
 
-@pytest.mark.usefixtures("_known")
+@pytest.mark.usefixtures("_cached")
 @pytest.mark.parametrize("option", [(), ("--store", "S"), ("--records", "2")])
-def test_a_known_answer_is_given(option: tuple[str, ...]) -> None:
-    """Without a look into the store."""
-    told = CliRunner().invoke(main, ["run", *GRID, *option])
-    assert "1 cell of grid: 0 computed in 0.0 s, 1 already there." in told.stdout
-    assert "Next: mmbench report -t bilinear" in told.stdout
+def test_run_prints_cached_outcomes(option: tuple[str, ...]) -> None:
+    """The store is not read."""
+    result = CliRunner().invoke(main, ["run", *GRID, *option])
+    assert "1 cell of grid: 0 computed in 0.0 s, 1 already there." in result.stdout
+    assert "Next: mmbench report -t bilinear" in result.stdout
 
 
-@pytest.mark.usefixtures("_known")
+@pytest.mark.usefixtures("_cached")
 @pytest.mark.parametrize(
     "option",
     [
@@ -273,15 +283,15 @@ def test_a_known_answer_is_given(option: tuple[str, ...]) -> None:
         ("--report", "page"),
     ],
 )
-def test_an_answer_is_not_given_where_more_is_asked(option: tuple[str, ...]) -> None:
-    """Such a run looks into the store."""
-    told = CliRunner().invoke(main, ["run", *GRID, *option])
-    assert told.exit_code == 0
-    assert "1 cell of grid: 1 computed in" in told.stdout
+def test_run_with_other_options_ignores_the_cache(option: tuple[str, ...]) -> None:
+    """Such a run reads the store."""
+    result = CliRunner().invoke(main, ["run", *GRID, *option])
+    assert result.exit_code == 0
+    assert "1 cell of grid: 1 computed in" in result.stdout
 
 
 def mmbench_run(*words: str) -> tuple[str, set[str]]:
-    """What `mmbench run` prints in a process of its own, and what it has loaded."""
+    """Return the output of `mmbench run` in a new process, and the modules imported."""
     code = (
         "import atexit, sys\n"
         "from mmbench.cli import main\n"
@@ -297,8 +307,8 @@ def mmbench_run(*words: str) -> tuple[str, set[str]]:
     return done.stdout, set(done.stderr.split())
 
 
-def test_a_stored_suite_is_answered_without_torch() -> None:
-    """The second run prints the last lines of the first, and loads nothing heavy."""
+def test_a_rerun_imports_no_torch() -> None:
+    """The second run prints the last lines of the first one."""
     heavy = {"torch", "pandas", "pyarrow", "scipy", "numpy", "mmbench.runner.plan"}
     first, loaded = mmbench_run(*GRID)
     assert heavy - {"scipy"} <= loaded
@@ -313,11 +323,11 @@ def test_a_stored_suite_is_answered_without_torch() -> None:
     assert "1 computed in" in mmbench_run(*GRID)[0]
 
 
-def test_an_edited_outside_file_is_computed_again() -> None:
-    """The words are the same and the store has what they named before."""
+def test_an_edited_external_file_is_computed_again() -> None:
+    """The specs stay the same, and the store has the cells of the file before."""
     words = ("-t", "bilinear", "-a", "m = mine.py:Mine", "--seeds", "2", "--steps", "9")
-    Path("mine.py").write_text(OUTSIDE, "utf-8")
+    Path("mine.py").write_text(EXTERNAL, "utf-8")
     assert "1 computed in" in mmbench_run(*words)[0]
     assert "0 computed in" in mmbench_run(*words)[0]
-    Path("mine.py").write_text(f"{OUTSIDE}\n# Another line.\n", "utf-8")
+    Path("mine.py").write_text(f"{EXTERNAL}\n# Another line.\n", "utf-8")
     assert "1 computed in" in mmbench_run(*words)[0]

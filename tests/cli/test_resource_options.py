@@ -1,4 +1,4 @@
-"""Who computes and what a cell may take, on the command line."""
+"""Options for the workers and for the limits of a cell."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ GRID = ("run", "-t", "bilinear", "-a", "gda", "-a", "omd", "--steps", "9")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to stand in."""
+    """Stand in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def said(*words: str) -> Result:
-    """What the command line answers."""
+def run(*words: str) -> Result:
+    """Return the result of `mmbench run` on a small grid."""
     return CliRunner().invoke(main, [*GRID, *words])
 
 
@@ -46,15 +46,15 @@ def said(*words: str) -> Result:
 def test_bad_values_are_refused_before_any_work(
     monkeypatch: pytest.MonkeyPatch, folder: Path, words: tuple[str, ...], message: str
 ) -> None:
-    """In a sentence, with exit code 2."""
+    """There is one sentence and exit code 2."""
     monkeypatch.setattr(dask_cluster, "_PATIENCE", 1)
     (folder / "here.json").write_text("{}")
     (folder / "list.json").write_text("[]")
-    answer = said(*words)
-    assert answer.exit_code == 2, answer.output
-    assert message in answer.stderr
-    assert "Traceback" not in answer.output
-    assert answer.stderr.splitlines()[-1].startswith("Error: ")
+    result = run(*words)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
     assert not list(folder.rglob("*.parquet"))
 
 
@@ -62,13 +62,13 @@ def test_bad_values_are_refused_before_any_work(
 def test_the_time_between_checkpoints_is_a_number(
     monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
-    """Or nothing begins."""
+    """Anything else is refused before any work."""
     monkeypatch.setenv("MMBENCH_CHECKPOINT", given)
-    answer = said()
-    assert answer.exit_code == 2
+    result = run()
+    assert result.exit_code == 2
     assert (
         f"MMBENCH_CHECKPOINT must be a number of seconds, 0 or more; got {given!r}"
-        in (answer.stderr)
+        in (result.stderr)
     )
     monkeypatch.setenv("MMBENCH_CHECKPOINT", "0.5")
     assert Store("mmbench-results").slot("0" * 24).interval_seconds == 0.5
@@ -86,28 +86,28 @@ def test_the_time_between_checkpoints_is_a_number(
     ],
 )
 def test_sizes_are_read(words: str, size: int) -> None:
-    """As people write them."""
+    """Units may be written in several ways."""
     assert Size().convert(words, None, None) == size
 
 
-def test_other_versions_may_be_refused() -> None:
-    """What they computed answers, unless --same-environment is given."""
-    assert "2 computed" in said("--same-environment").stdout
-    assert "2 already there" in said("--same-environment").stdout
+def test_cells_of_other_versions_may_be_refused() -> None:
+    """Their cells count as stored, unless --same-environment is given."""
+    assert "2 computed" in run("--same-environment").stdout
+    assert "2 already there" in run("--same-environment").stdout
     store = Store("mmbench-results")
     key = min(store)
     footer = store.footer(key)
     footer["provenance"] |= {"mmbench": "0.0.1"}
     store.put(key, store.frame(key), footer, store.arrays(key))
-    assert "2 already there" in said().stdout
-    again = said("--same-environment")
+    assert "2 already there" in run().stdout
+    again = run("--same-environment")
     assert again.exit_code == 0, again.output
     assert "1 computed" in again.stdout
-    assert "2 already there" in said("--same-environment").stdout
+    assert "2 already there" in run("--same-environment").stdout
 
 
-def test_limits_are_told_of_in_the_table(folder: Path) -> None:
-    """A cell that takes too long ends with what it had, and may have more."""
+def test_the_table_shows_which_cells_a_limit_ended(folder: Path) -> None:
+    """A cell that takes too long keeps what it recorded; a longer limit reruns it."""
     (folder / "naps.py").write_text(
         "import time\n"
         "from dataclasses import dataclass\n"
@@ -119,12 +119,12 @@ def test_limits_are_told_of_in_the_table(folder: Path) -> None:
         "        return super().step(oracle, z, state)\n"
     )
     words = ("-a", "naps.py:Naps", "--timeout")
-    short = said(*words, "2")
+    short = run(*words, "2")
     assert short.exit_code == 0, short.output
     assert "timeout" in short.stdout
-    assert "2 computed" not in said(*words, "1").stdout
-    again = said(*words, "1.5")
+    assert "2 computed" not in run(*words, "1").stdout
+    again = run(*words, "1.5")
     assert "0 computed" in again.stdout
-    longer = said(*words, "300")
+    longer = run(*words, "300")
     assert "1 computed" in longer.stdout
     assert "timeout" not in longer.stdout

@@ -1,4 +1,4 @@
-"""mmbench store: what its verbs print, ask, write and refuse."""
+"""mmbench store: output, questions, files and errors of its verbs."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Cli = Callable[..., Result]
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """`mmbench store ...` in an empty folder with a store of three cells, `s`."""
+    """Return a function that runs `mmbench store`; the store `s` has three cells."""
     monkeypatch.chdir(tmp_path)
     store = Store("s")
     store.put(KEY, FRAME, FOOTER, ARRAYS)
@@ -34,14 +34,14 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 
 
 def test_a_store_in_order(cli: Cli) -> None:
-    """One line and exit code 0."""
+    """The check prints one line and exits with code 0."""
     result = cli("check", "--store", "s")
     assert result.exit_code == 0
     assert result.stdout == "3 cells in s, 0 damaged.\n"
 
 
 def test_damage_is_exit_code_1_until_it_is_repaired(cli: Cli) -> None:
-    """The file is named; afterwards the cell is absent and the rest in order."""
+    """The file is named; after the repair, the cell is missing, the rest in order."""
     Store("s").table(KEY).write_bytes(b"x")
     (Path("s") / "notes.txt").write_text("mine")
     (Path("s") / "\x1b[2Jodd").write_text("mine")
@@ -55,13 +55,13 @@ def test_damage_is_exit_code_1_until_it_is_repaired(cli: Cli) -> None:
         assert "1 cell must be computed again" in result.stderr
     result = cli("check", "--repair", "--store", "s")
     assert result.exit_code == 0
-    assert "1 cell set aside, 0 files deleted." in result.stdout
+    assert "1 cell quarantined, 0 files deleted." in result.stdout
     assert cli("check", "--store", "s").exit_code == 0
     assert set(Store("s")) == {OTHER, PLAIN}
 
 
 def test_listing(cli: Cli) -> None:
-    """A line a cell with what it is, and the damaged among them."""
+    """Each cell has a line, damaged ones too."""
     Store("s").table(PLAIN).write_bytes(b"x")
     result = cli("ls", "--store", "s")
     assert result.exit_code == 0
@@ -75,7 +75,7 @@ def test_listing(cli: Cli) -> None:
 
 
 def test_one_cell_is_deleted(cli: Cli) -> None:
-    """By the beginning of its key, after a question."""
+    """The beginning of a key names a cell, which is deleted after a question."""
     assert cli("rm", "012", "--store", "s", answer="n\n").exit_code == 1
     assert KEY in Store("s")
     result = cli("rm", "012", "--store", "s", answer="y\n")
@@ -96,7 +96,7 @@ def test_one_cell_is_deleted(cli: Cli) -> None:
     ],
 )
 def test_cells_are_deleted(cli: Cli, words: list[str], left: set[str]) -> None:
-    """Of a task, of one of its settings, all, or those named."""
+    """Cells are chosen by task, by task with parameters, by key, or all."""
     assert cli("rm", *words, "--yes", "--store", "s").exit_code == 0
     assert set(Store("s")) == left
 
@@ -113,7 +113,7 @@ def test_cells_are_deleted(cli: Cli, words: list[str], left: set[str]) -> None:
     ],
 )
 def test_nothing_is_deleted_by_mistake(cli: Cli, words: list[str], said: str) -> None:
-    """What does not name cells is refused."""
+    """Arguments that name no cells are refused."""
     result = cli("rm", *words, "--yes", "--store", "s")
     assert result.exit_code == 2
     assert said in result.stderr
@@ -121,7 +121,7 @@ def test_nothing_is_deleted_by_mistake(cli: Cli, words: list[str], said: str) ->
 
 
 def test_there_and_back(cli: Cli) -> None:
-    """Export, import and merge say what they did."""
+    """Export, import and merge print what they did."""
     result = cli("export", "--store", "s", "--out", "a.zip")
     assert result.stdout == "3 cells in a.zip\n"
     result = cli("import", "a.zip", "--store", "t")
@@ -134,7 +134,7 @@ def test_there_and_back(cli: Cli) -> None:
 
 
 def test_what_cannot_be_taken_is_refused(cli: Cli) -> None:
-    """A sentence and exit code 2; no folder appears."""
+    """There is one sentence and exit code 2, and no folder is made."""
     Path("text").write_text("hello")
     result = cli("import", "text", "--store", "t")
     assert result.exit_code == 2
@@ -147,7 +147,7 @@ def test_what_cannot_be_taken_is_refused(cli: Cli) -> None:
 
 @pytest.mark.parametrize("verb", ["check", "ls", "rm --all", "export --out a.zip"])
 def test_there_must_be_a_store(cli: Cli, verb: str) -> None:
-    """Each verb says so."""
+    """Each verb reports it."""
     result = cli(*verb.split(), "--store", "none")
     assert result.exit_code == 2
     assert "there is none at none" in result.stderr
@@ -161,7 +161,7 @@ GRID += ("--seeds", "2", "--steps", "4", "--records", "2")
 
 @pytest.fixture
 def computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Cli]:
-    """A store with two computed cells, the first with a damaged table."""
+    """Return a store with two computed cells, the first with a damaged table."""
     monkeypatch.chdir(tmp_path)
 
     def call(*words: str) -> Result:
@@ -175,7 +175,7 @@ def computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Cl
 def test_damaged_cells_are_named_and_left_out(
     computed: tuple[Store, Cli], words: tuple[str, ...]
 ) -> None:
-    """Of results and report; the others are shown, and nothing is renamed."""
+    """`results` and `report` show the other cells and rename nothing."""
     store, call = computed
     table = store.table(next(iter(store)))
     table.write_bytes(table.read_bytes()[:-9])
@@ -200,7 +200,7 @@ def test_damaged_cells_are_named_and_left_out(
 def test_damaged_pictures_are_named_and_left_out(
     computed: tuple[Store, Cli],
 ) -> None:
-    """A page is made without them; the table does not need them."""
+    """The page is made without them; the table does not need them."""
     store, call = computed
     path = store.companions(next(iter(store)))["arrays"]
     path.write_bytes(path.read_bytes()[:-9])
@@ -211,7 +211,7 @@ def test_damaged_pictures_are_named_and_left_out(
 
 
 def test_older_stores_are_refused_with_a_remedy(computed: tuple[Store, Cli]) -> None:
-    """Nothing is computed over what an older mmbench stored."""
+    """No cell is computed into a store that an older mmbench wrote."""
     store, call = computed
     key = next(iter(store))
     told = json.dumps({"schema": 2, "key": key}).encode()

@@ -3,7 +3,7 @@
 import pytest
 from long_cells import cells_of_images
 
-from mmbench.cli._time_left import Forecast, Work, clock, short
+from mmbench.cli._time_left import Forecast, Work, abbreviate, format_clock
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.runner.plan import plan
@@ -47,11 +47,11 @@ def test_the_forecast_prices_each_task_by_itself() -> None:
     [(0.4, "0"), (950, "950"), (1234, "1.2k"), (56_000, "56k"), (3.4e6, "3.4M")],
 )
 def test_speeds_are_short(value: float, shown: str) -> None:
-    assert short(value) == shown
+    assert abbreviate(value) == shown
 
 
 @pytest.mark.parametrize(
     ("value", "shown"), [(5, "0:05"), (59.6, "1:00"), (3725, "1:02:05")]
 )
 def test_time_left_reads_like_a_clock(value: float, shown: str) -> None:
-    assert clock(value) == shown
+    assert format_clock(value) == shown

@@ -6,7 +6,7 @@ from spec_variants import ALGORITHM_VARIANTS
 from mmbench.algorithms import ALGORITHMS
 from mmbench.tasks import TASKS
 from mmbench.testing import check_algorithm
-from mmbench.testing.algorithms import playable
+from mmbench.testing.algorithms import playable_tasks
 
 # A game without data and one with them are enough for options.
 SMALL = ("bilinear", "four_gaussians[hidden=4,noise=2,batch=8]")
@@ -36,4 +36,4 @@ def test_every_algorithm_has_a_variant() -> None:
 @pytest.mark.parametrize("words", ["gda", "cgd", "accept_reject", "omd"])
 def test_all_games_are_played(words: str) -> None:
     """No game falls out of the check unnoticed: all five are zero-sum."""
-    assert len(playable(ALGORITHMS.build(words))) == 5
+    assert len(playable_tasks(ALGORITHMS.build(words))) == 5

@@ -12,7 +12,7 @@ from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.tasks import TASKS
 from mmbench.testing import check_task
-from mmbench.testing.tools import begin
+from mmbench.testing.tools import start_runs
 
 NEEDS_MNIST = pytest.mark.skipif(
     not os.environ.get("MMBENCH_DATA"), reason="MMBENCH_DATA names no folder with MNIST"
@@ -76,6 +76,6 @@ def test_precisions_start_at_the_same_point(words: str) -> None:
 @pytest.mark.parametrize("words", EVERY_VARIANT)
 def test_starts_are_allowed_points(words: str) -> None:
     """Starts of toy tasks are in the set that iterates are projected on."""
-    oracle, z = begin(TASKS.build(words))
+    oracle, z = start_runs(TASKS.build(words))
     if z.shape[1] == 2:
         assert torch.equal(oracle.project(z), z)

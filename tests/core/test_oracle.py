@@ -10,7 +10,7 @@ from mmbench.core.game import Game
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import COUNTED, OracleState
 from mmbench.tasks import TASKS
-from mmbench.testing.tools import PLACEMENT, SEEDS, begin
+from mmbench.testing.tools import PLACEMENT, SEEDS, start_runs
 
 NET = "four_gaussians[hidden=4,noise=2,batch=5]"
 GENERAL = "four_gaussians[hidden=4,noise=2,batch=5,loss=nonsaturating]"
@@ -39,7 +39,7 @@ def vectors(oracle: Oracle, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
 @pytest.mark.parametrize("game", ["dirac_gan[r1=0.3]", "quadratic", NET])
 def test_products_are_blocks_of_the_hessian(game: str) -> None:
     """xy, yx, xx and yy agree with the dense Hessian of f, run by run."""
-    oracle, z = begin(TASKS.build(game))
+    oracle, z = start_runs(TASKS.build(game))
     oracle.resample()
     at, (v_x, v_y) = oracle.linearise(z), vectors(oracle, z)
     products = at.xy(v_y), at.yx(v_x), at.xx(v_x), at.yy(v_y)
@@ -59,7 +59,7 @@ def test_products_are_blocks_of_the_hessian(game: str) -> None:
 @pytest.mark.parametrize("game", ["dirac_gan[loss=nonsaturating]", GENERAL, NET])
 def test_reverse_passes_are_rows_of_the_jacobian(game: str) -> None:
     """A reverse pass is a product with the transposed Jacobian of a gradient."""
-    oracle, z = begin(TASKS.build(game))
+    oracle, z = start_runs(TASKS.build(game))
     oracle.resample()
     at, (v_x, v_y) = oracle.linearise(z), vectors(oracle, z)
     n, field = oracle.dim_x, oracle.field(z)
@@ -82,7 +82,7 @@ def test_reverse_passes_are_rows_of_the_jacobian(game: str) -> None:
 )
 def test_gradients_agree(game: str) -> None:
     """`field`, `grad_x`, `grad_y` and `linearise` give the same gradients."""
-    oracle, z = begin(TASKS.build(game))
+    oracle, z = start_runs(TASKS.build(game))
     oracle.resample()
     field, at = oracle.field(z), oracle.linearise(z)
     at_y, payoff = oracle.grad_y_and_payoff(z)
@@ -122,7 +122,7 @@ def test_unroll_differentiates_through_the_steps(
 ) -> None:
     """The gradient is that of autograd through all steps, one run at a time."""
     eta, rule = 0.05, DIRECTIONS.build(direction)
-    oracle, z = begin(TASKS.build(game))
+    oracle, z = start_runs(TASKS.build(game))
     oracle.resample()
     _, y = oracle.split(z)
 
@@ -174,7 +174,7 @@ def charged(oracle: Oracle) -> dict[str, list[int]]:
 )
 def test_charges_of_each_call(call: str, expected: dict) -> None:
     """Each kind of call charges every run."""
-    oracle, z = begin(TASKS.build("dirac_gan"))
+    oracle, z = start_runs(TASKS.build("dirac_gan"))
     getattr(oracle, call)(z)
     assert charged(oracle) == expected
 
@@ -182,7 +182,7 @@ def test_charges_of_each_call(call: str, expected: dict) -> None:
 @pytest.mark.parametrize("block", ["xy", "yx", "xx", "yy", "through_x", "through_y"])
 def test_a_product_is_charged_once(block: str) -> None:
     """Each product charges one Hessian product to the runs that ask for it."""
-    oracle, z = begin(TASKS.build("quadratic"))
+    oracle, z = start_runs(TASKS.build("quadratic"))
     at = oracle.linearise(z)
     on = torch.tensor([True, False, True])
     getattr(at, block)(z[:, :1], on=on)
@@ -191,7 +191,7 @@ def test_a_product_is_charged_once(block: str) -> None:
 
 def test_masked_and_ended_runs_are_not_charged() -> None:
     """Runs outside a mask, and those that have ended, are not charged."""
-    oracle, z = begin(TASKS.build(NET))
+    oracle, z = start_runs(TASKS.build(NET))
     oracle.resample()
     oracle.grad_y(z, on=torch.tensor([True, True, False]))
     oracle._state.end_runs(torch.tensor([False, True, True]))
@@ -209,7 +209,7 @@ def test_masked_and_ended_runs_are_not_charged() -> None:
 
 def test_games_without_data_have_no_samples() -> None:
     """Resampling a game without data draws nothing and charges nothing."""
-    oracle, _ = begin(TASKS.build("bilinear"))
+    oracle, _ = start_runs(TASKS.build("bilinear"))
     oracle.resample()
     assert charged(oracle) == {}
 
@@ -218,7 +218,7 @@ def test_dropout_is_off_in_evaluation() -> None:
     """Losses with `train=False` are those of the game with dropout=0."""
     game = TASKS.build("digits01[hidden=8,batch=8,dropout=0.5]").build(PLACEMENT)
     oracle = Oracle(OracleState(game, SEEDS))
-    z = begin(TASKS.build("digits01[hidden=8,batch=8,dropout=0.5]"))[1]
+    z = start_runs(TASKS.build("digits01[hidden=8,batch=8,dropout=0.5]"))[1]
     oracle.resample()
     evaluated = oracle.losses(z, train=False)
     assert not torch.equal(evaluated[1], oracle.losses(z)[1])
@@ -229,8 +229,8 @@ def test_dropout_is_off_in_evaluation() -> None:
 
 def test_minibatches_do_not_depend_on_the_number_of_runs() -> None:
     """Minibatches and numbers of a seed do not depend on the other runs."""
-    single, z = begin(TASKS.build(NET), (3,))
-    batch, points = begin(TASKS.build(NET), (0, 1, 2, 3, 4))
+    single, z = start_runs(TASKS.build(NET), (3,))
+    batch, points = start_runs(TASKS.build(NET), (0, 1, 2, 3, 4))
     for _ in range(40):
         single.resample()
         batch.resample()
@@ -242,7 +242,7 @@ def test_minibatches_do_not_depend_on_the_number_of_runs() -> None:
 
 def test_scale_takes_a_number_or_a_pair() -> None:
     """A pair scales x and y by one number each."""
-    oracle, z = begin(TASKS.build("bilinear[dim=2]"))
+    oracle, z = start_runs(TASKS.build("bilinear[dim=2]"))
     assert torch.equal(oracle.scale(0.5, z), 0.5 * z)
     rows = torch.tensor([0.1, 0.1, 3.0, 3.0], dtype=torch.float64)
     assert torch.equal(oracle.scale((0.1, 3.0), z), rows * z)
@@ -251,8 +251,8 @@ def test_scale_takes_a_number_or_a_pair() -> None:
 
 def test_random_numbers_do_not_change_minibatches() -> None:
     """Minibatches are the same whether an algorithm draws numbers or not."""
-    drawing, z = begin(TASKS.build(NET))
-    other, _ = begin(TASKS.build(NET))
+    drawing, z = start_runs(TASKS.build(NET))
+    other, _ = start_runs(TASKS.build(NET))
     for _ in range(20):
         drawing.uniform()
         drawing.normal(7)
@@ -287,7 +287,7 @@ def reachable(root: object) -> list[object]:
 @pytest.mark.parametrize("game", ["bilinear[dim=3]", NET])
 def test_an_algorithm_reaches_neither_game_nor_charges(game: str) -> None:
     """Public names of the oracle and its answers lead to nothing of the engine."""
-    oracle, z = begin(TASKS.build(game))
+    oracle, z = start_runs(TASKS.build(game))
     oracle.resample()
     answers = oracle.linearise(z), oracle.unroll(z, 1, lambda y, g, s: (y - g, s), ())
     for item in reachable((oracle, *answers)):
@@ -298,7 +298,7 @@ def test_an_algorithm_reaches_neither_game_nor_charges(game: str) -> None:
 
 def test_writing_to_a_mask_changes_no_charge() -> None:
     """Writing to the mask that the oracle returns does not end a run."""
-    oracle, z = begin(TASKS.build("dirac_gan"))
+    oracle, z = start_runs(TASKS.build("dirac_gan"))
     oracle.alive.zero_()
     oracle.grad_x(z)
     assert charged(oracle) == {"grad_x": [1, 1, 1]}
@@ -306,7 +306,7 @@ def test_writing_to_a_mask_changes_no_charge() -> None:
 
 def test_runs_that_are_not_charged_receive_zeros() -> None:
     """A run outside a mask is not charged and receives zeros."""
-    oracle, z = begin(TASKS.build("quadratic"))
+    oracle, z = start_runs(TASKS.build("quadratic"))
     on = torch.tensor([True, False, True])
     at = oracle.linearise(z)
     x, y = oracle.split(torch.ones_like(z))
@@ -332,7 +332,7 @@ def test_runs_that_are_not_charged_receive_zeros() -> None:
 @pytest.mark.parametrize("rows", [1, 6])
 def test_there_must_be_one_point_for_each_run(rows: int) -> None:
     """More or fewer points are refused before any charge."""
-    oracle, z = begin(TASKS.build("bilinear[dim=3]"))
+    oracle, z = start_runs(TASKS.build("bilinear[dim=3]"))
     points = z[:1].expand(rows, -1)
     first_order = (oracle.losses, oracle.field, oracle.grad_x, oracle.grad_y)
     for question in (*first_order, oracle.payoff, oracle.linearise):

@@ -17,7 +17,12 @@ from mmbench.engine.run_cell import run_cell
 from mmbench.metrics import METRICS
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
-from mmbench.testing.tools import PLACEMENT, Doomed, Entries, must_agree
+from mmbench.testing.tools import (
+    PLACEMENT,
+    FarStart,
+    IterateEntries,
+    require_equal_runs,
+)
 
 # ---- endings ----
 
@@ -188,13 +193,13 @@ def test_a_late_divergence_changes_no_other_run() -> None:
     """A run that diverges in the middle changes no bit of the others."""
     plain = TASKS.build("bilinear")
     # Far enough out to pass the limit after a while of GDA's growth by 1.005 a step.
-    late = Doomed(task=plain, seed=1, factor=2e5)
+    late = FarStart(task=plain, seed=1, factor=2e5)
     calm, shaken = (
         trajectory_of(task, "gda", seeds=4, steps=400) for task in (plain, late)
     )
     assert shaken.status[1] == Status.DIVERGED
     assert 5 < shaken.stopped_at[1] < 395
-    must_agree(calm, shaken, (0, 2, 3), "neighbours must not notice")
+    require_equal_runs(calm, shaken, (0, 2, 3), "neighbours must not notice")
     spent = shaken.counts["grad_x"][:, 1]
     assert spent[-1] == shaken.stopped_at[1]
 
@@ -211,7 +216,7 @@ def test_records_cost_nothing() -> None:
         steps=6,
         records=6,
         metrics=(
-            Entries(),
+            IterateEntries(),
             METRICS.build("field_norm"),
             METRICS.build("sliced_wasserstein[samples=50]"),
         ),

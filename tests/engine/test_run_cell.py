@@ -25,8 +25,8 @@ from mmbench.metrics import METRICS
 from mmbench.metrics.base import Column, IterateMetric
 from mmbench.runner.plan import metrics_for
 from mmbench.tasks import TASKS
-from mmbench.testing.algorithms import GAMES
-from mmbench.testing.tools import PLACEMENT, Entries, must_agree
+from mmbench.testing.algorithms import SMALL_TASKS
+from mmbench.testing.tools import PLACEMENT, IterateEntries, require_equal_runs
 
 # ---- errors ----
 
@@ -92,7 +92,11 @@ def test_an_error_in_one_chunk_leaves_the_others() -> None:
         "gda",
         seeds=18,
         steps=4,
-        metrics=(Entries(), RaisesOnSeed(), METRICS.build("mode_coverage[samples=20]")),
+        metrics=(
+            IterateEntries(),
+            RaisesOnSeed(),
+            METRICS.build("mode_coverage[samples=20]"),
+        ),
     )
     assert trajectory.status == [Status.FINISHED] * 16 + [Status.ERROR] * 2
     assert trajectory.reason == "ValueError: not this one"
@@ -120,14 +124,14 @@ def test_interruption_is_not_swallowed() -> None:
 # ---- other runs of the batch ----
 
 
-@pytest.mark.parametrize("game", GAMES)
+@pytest.mark.parametrize("game", SMALL_TASKS)
 def test_a_seed_alone_is_the_seed_in_a_batch(game: str) -> None:
     """A run has the same bits alone, in another chunk and in another order."""
     seeds = tuple(range(20))
     together = trajectory_of(game, "gda[direction=adam]", seeds=seeds, steps=6)
     for chosen in ((19,), (7, 3), (16, 0, 5)):
         some = trajectory_of(game, "gda[direction=adam]", seeds=chosen, steps=6)
-        must_agree(together, some, chosen, f"seeds {chosen} must be the same")
+        require_equal_runs(together, some, chosen, f"seeds {chosen} must be the same")
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -141,7 +145,7 @@ def test_other_runs_change_no_bit_in_single_precision(name: str) -> None:
     for chosen in ((3,), (4, 9, 1)):
         some = trajectory_of(game, words, seeds=chosen, **options)
         common = tuple(seed for seed in chosen if seed < 5)
-        must_agree(together, some, common, f"seeds {common} must be the same")
+        require_equal_runs(together, some, common, f"seeds {common} must be the same")
 
 
 def test_padding_leaves_no_trace() -> None:

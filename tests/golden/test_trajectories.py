@@ -21,7 +21,7 @@ from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.run_cell import run_cell
 from mmbench.runner.plan import metrics_for
 from mmbench.tasks import TASKS
-from mmbench.testing.tools import PLACEMENT, Entries
+from mmbench.testing.tools import PLACEMENT, IterateEntries
 
 HERE = Path(__file__).parent
 SEEDS = (0, 3)
@@ -78,13 +78,13 @@ def computed(words: str, game: str) -> pd.DataFrame:
         steps=STEPS,
         records=4,
         dtype="float64",
-        metrics=metrics_for(task, [Entries()]),
+        metrics=metrics_for(task, [IterateEntries()]),
     )
     trajectory = run_cell(cell, PLACEMENT)
     assert trajectory.reason == ""
     frame = trajectory.frame(cell)
     frame = frame.assign(task=game, algorithm=words)
-    entries = [column.name for column in Entries().columns]
+    entries = [column.name for column in IterateEntries().columns]
     return frame[["task", "algorithm", "seed", "step", *COUNTED, "status", *entries]]
 
 

@@ -14,7 +14,7 @@ from mmbench.engine.run_cell import run_cell
 from mmbench.engine.trajectory import Trajectory
 from mmbench.runner.plan import metrics_for
 from mmbench.tasks import TASKS
-from mmbench.testing.tools import PLACEMENT, Entries
+from mmbench.testing.tools import PLACEMENT, IterateEntries
 
 SMALL = "four_gaussians[hidden=6,noise=3,batch=8]"
 
@@ -26,7 +26,7 @@ def make_cell(
     task = TASKS.coerce(task)
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else seeds
     options = {"steps": 20, "records": 20, "dtype": "float64"} | options
-    metrics = options.pop("metrics", (Entries(),))
+    metrics = options.pop("metrics", (IterateEntries(),))
     return Cell(
         task=task,
         algorithm=ALGORITHMS.coerce(algorithm),

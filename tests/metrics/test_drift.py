@@ -6,7 +6,7 @@ import torch
 from mmbench.metrics import METRICS
 from mmbench.metrics.base import Point
 from mmbench.tasks import TASKS
-from mmbench.testing.tools import PLACEMENT, SEEDS, begin
+from mmbench.testing.tools import PLACEMENT, SEEDS, start_runs
 
 DIGITS = "digits01[hidden=8,batch=16]"
 
@@ -14,7 +14,7 @@ DIGITS = "digits01[hidden=8,batch=16]"
 def test_drift_is_measured_from_the_start() -> None:
     """Zero at the start; a shift of the last bias moves every logit by as much."""
     task, images = TASKS.build(DIGITS), 20
-    game, start = task.build(PLACEMENT), begin(task)[1]
+    game, start = task.build(PLACEMENT), start_runs(task)[1]
     drift = METRICS.build(f"drift[images={images}]")
     still = drift.measure(Point(game, start, SEEDS, start))
     assert all(not bool(values.any()) for values in still.values())

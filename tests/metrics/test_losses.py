@@ -7,7 +7,7 @@ from measuring import measure
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 from mmbench.tasks import TASKS
-from mmbench.testing.tools import PLACEMENT, SEEDS, begin
+from mmbench.testing.tools import PLACEMENT, SEEDS, start_runs
 
 DIGITS = "digits01[hidden=8,batch=16]"
 
@@ -21,7 +21,7 @@ def test_losses_are_those_of_the_game() -> None:
 
 def test_losses_are_means_over_minibatches() -> None:
     """The mean of so many minibatches of the evaluation stream, dropout off."""
-    game, (_, z) = TASKS.build(DIGITS).build(PLACEMENT), begin(TASKS.build(DIGITS))
+    game, (_, z) = TASKS.build(DIGITS).build(PLACEMENT), start_runs(TASKS.build(DIGITS))
     oracle, losses = Oracle(OracleState(game, SEEDS, "evaluation")), []
     for _ in range(5):
         oracle.resample()

@@ -8,7 +8,7 @@ from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 from mmbench.tasks import TASKS
 from mmbench.tasks.bilinear import spectral_matrix
-from mmbench.testing.tools import PLACEMENT, begin
+from mmbench.testing.tools import PLACEMENT, start_runs
 
 
 @pytest.mark.parametrize("spacing", ["linear", "log"])
@@ -57,7 +57,7 @@ def test_a_shared_product_ignores_other_runs_and_order(
 def test_gap_is_the_best_deviation(words: str) -> None:
     """The closed form of the restricted gap is reached, and not passed, by a search."""
     task, radius = TASKS.build(words), 2.0
-    game, (oracle, z) = task.build(PLACEMENT), begin(task)
+    game, (oracle, z) = task.build(PLACEMENT), start_runs(task)
     told = game.gap(z, radius)
     random = torch.Generator().manual_seed(0)
     drawn = torch.randn(20000, game.dim, generator=random, dtype=z.dtype)

@@ -5,7 +5,7 @@ import torch
 
 from mmbench.core.streams import generator
 from mmbench.tasks import TASKS
-from mmbench.testing.tools import PLACEMENT, SEEDS, begin
+from mmbench.testing.tools import PLACEMENT, SEEDS, start_runs
 
 
 def test_ring_of_modes() -> None:
@@ -34,7 +34,7 @@ def test_data_follow_the_mixture(weights: str) -> None:
 
 def test_samples_depend_on_the_seed_alone() -> None:
     """The generator's noise is the same at each record and for any other runs."""
-    oracle, z = begin(TASKS.build("four_gaussians[hidden=8,noise=4,batch=16]"))
+    oracle, z = start_runs(TASKS.build("four_gaussians[hidden=8,noise=4,batch=16]"))
     game = oracle._game
     every = game.generate(z, 50, SEEDS)
     assert torch.equal(every, game.generate(z, 50, SEEDS))
@@ -44,7 +44,7 @@ def test_samples_depend_on_the_seed_alone() -> None:
 
 def test_clip_bounds_the_critic_only() -> None:
     """Projection leaves the generator alone."""
-    oracle, z = begin(
+    oracle, z = start_runs(
         TASKS.build(
             "four_gaussians[hidden=8,noise=4,batch=8,loss=wasserstein,clip=0.1]"
         )

@@ -23,7 +23,7 @@ from mmbench.tasks._layers import (
     Tanh,
 )
 from mmbench.tasks._networks import Network, mlp
-from mmbench.testing.tools import PLACEMENT, SEEDS, begin
+from mmbench.testing.tools import PLACEMENT, SEEDS, start_runs
 
 NOISE, BATCH = 3, 6
 SHAPE = (2, 3, 3)
@@ -356,7 +356,7 @@ def test_logits_are_the_discriminators(
 @pytest.mark.parametrize("game", ["four_gaussians", "digits01"])
 def test_losses_are_cross_entropies(game: str, loss: str) -> None:
     """Both players' losses, written with torch's cross-entropy on logits."""
-    oracle, z = begin(TASKS.build(f"{game}[hidden=6,noise=3,batch=8,loss={loss}]"))
+    oracle, z = start_runs(TASKS.build(f"{game}[hidden=6,noise=3,batch=8,loss={loss}]"))
     oracle.resample()
     size, slope = (2, 0.0) if game == "four_gaussians" else (64, 0.2)
     built, sample = oracle._game, oracle._state.sample
@@ -382,7 +382,7 @@ def test_losses_are_cross_entropies(game: str, loss: str) -> None:
 @pytest.mark.parametrize("logit", [800.0, -800.0])
 def test_losses_stay_finite_at_confident_logits(logit: float) -> None:
     """Saturated logits give large losses and no NaN, gradients too."""
-    oracle, z = begin(TASKS.build("four_gaussians[hidden=4,noise=2,batch=4]"))
+    oracle, z = start_runs(TASKS.build("four_gaussians[hidden=4,noise=2,batch=4]"))
     oracle.resample()
     last = oracle._game.discriminator.layout.sizes
     z = z.clone()

@@ -135,7 +135,7 @@ def test_a_correct_algorithm_passes() -> None:
     [
         (DependsOnRuns(), "must not depend on other runs"),
         (Undercharged(), r"must use the grad_y it declares, .*; got \[2, 2, 2\]"),
-        (WritesInPlace(), "must not alter z in place"),
+        (WritesInPlace(), "must not change z in place"),
         (GloballyRandom(), "must draw from the oracle"),
         (DropsRunsAxis(), "must keep the runs axis in its state"),
         (LeavesSolution(), "must stay at the solution"),

@@ -51,9 +51,9 @@ def task_with_fault(fault: str) -> Quadratic:
     ("fault", "sentence"),
     [
         ("gradient", "must have the gradients of its losses"),
-        ("sum", "must be zero-sum, as it says"),
-        ("dependence", "must keep the runs apart"),
-        ("solution", "must have no field at its solution"),
+        ("sum", "must be zero-sum, as it declares"),
+        ("dependence", "must keep its runs independent"),
+        ("solution", "must have a zero field at its solution"),
     ],
 )
 def test_wrong_tasks_are_caught(fault: str, sentence: str) -> None:

@@ -3,7 +3,7 @@
 import mmbench
 from mmbench.algorithms import ALGORITHMS
 from mmbench.tasks import TASKS
-from mmbench.testing.tools import begin
+from mmbench.testing.tools import start_runs
 
 BOX = "bilinear[box=5]"
 
@@ -34,7 +34,7 @@ def test_proposals_are_answered_to_near_stationarity() -> None:
     tolerance = 0.01
     algorithm = ALGORITHMS.build(f"accept_reject_search[tolerance={tolerance}]")
     # f_yy = -2: each step of 0.05 takes a tenth off the gradient.
-    oracle, z = begin(TASKS.build("quadratic[a=1,b=10,c=-1]"))
+    oracle, z = start_runs(TASKS.build("quadratic[a=1,b=10,c=-1]"))
     z, state = algorithm.step(oracle, z, algorithm.init(oracle, z))
     slope = oracle.grad_y(z).abs()[:, 0]
     assert (slope <= tolerance).all()

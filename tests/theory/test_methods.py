@@ -12,14 +12,14 @@ from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 from mmbench.tasks import TASKS
 from mmbench.tasks.bilinear import BilinearGame
-from mmbench.testing.tools import PLACEMENT, begin
+from mmbench.testing.tools import PLACEMENT, start_runs
 
 XY = "bilinear"
 
 
 def iterates(words: str, game: str, steps: int) -> tuple[list, list]:
     """Iterates and states from the starts of three seeds."""
-    algorithm, (oracle, z) = ALGORITHMS.build(words), begin(TASKS.build(game))
+    algorithm, (oracle, z) = ALGORITHMS.build(words), start_runs(TASKS.build(game))
     state = algorithm.init(oracle, z)
     zs, states = [z], [state]
     for _ in range(steps):
@@ -113,7 +113,7 @@ def test_acgd_with_a_constant_second_moment_is_cgd(game: str, time: int) -> None
         f"acgd[step_size={eta},beta=0.9999999999999999,epsilon={epsilon},"
         "tolerance=1e-15,floor=1e-300]"
     )
-    oracle, z = begin(TASKS.build(game))
+    oracle, z = start_runs(TASKS.build(game))
     zeros, none = torch.zeros_like(z), torch.zeros(len(z), dtype=torch.int64)
     state = ACGDState(torch.full_like(z, constant), zeros, none + time, none)
     moved, _ = acgd.step(oracle, z, state)
@@ -130,7 +130,7 @@ def test_acgd_follows_its_rule() -> None:
     acgd = ALGORITHMS.build(
         f"acgd[step_size=({eta_x},{eta_y}),beta={beta},tolerance=1e-15,floor=1e-300]"
     )
-    oracle, z = begin(task, (3,))
+    oracle, z = start_runs(task, (3,))
     a = torch.stack(
         [
             oracle.grad_x(torch.cat((torch.zeros(1, 4), e[None]), 1).double())[0]
@@ -175,7 +175,7 @@ def test_one_sided_steps_are_halves_of_a_competitive_step(game: str) -> None:
     (start, both), _ = iterates(f"cgd[{options}]", game, 1)
     (_, at_x), _ = iterates(f"one_sided_cgd[player=x,{options}]", game, 1)
     (_, at_y), _ = iterates(f"one_sided_cgd[player=y,{options}]", game, 1)
-    oracle, _ = begin(TASKS.build(game))
+    oracle, _ = start_runs(TASKS.build(game))
     for moved, player in ((at_x, 0), (at_y, 1)):
         ours, theirs = oracle.split(moved)[player], oracle.split(both)[player]
         torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)

@@ -27,7 +27,7 @@ from mmbench.runner.compute import compute_and_store
 from mmbench.runner.plan import metrics_for
 from mmbench.store.folder import Store
 from mmbench.tasks import TASKS
-from mmbench.testing.tools import PLACEMENT, Entries
+from mmbench.testing.tools import PLACEMENT, IterateEntries
 
 SMALL = "four_gaussians[hidden=4,noise=2,batch=8]"
 COMPILED = PLACEMENT._replace(compiled=True)
@@ -88,7 +88,7 @@ def cell_of(task: str, algorithm: Any, **options: Any) -> Cell:
     return Cell(
         task=built,
         algorithm=ALGORITHMS.coerce(algorithm),
-        metrics=metrics_for(built, [Entries()]),
+        metrics=metrics_for(built, [IterateEntries()]),
         **options,
     )
 
