@@ -64,15 +64,15 @@ def test_compiled_maps_are_the_same(
     looped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a loop, or one graph, with the step sizes as inputs."""
-    block.block.cache_clear()
-    monkeypatch.setattr(block, "_compiled", lambda graph, examples: graph)
+    block.compile_block.cache_clear()
+    monkeypatch.setattr(block, "compile_graph", lambda graph, examples: graph)
     if not looped:
         monkeypatch.setenv("CC", "no-such-compiler")
     placement = EAGER._replace(compiled=True)
     given = ("quadratic", "past_extragradient", AT_X, AT_Y)
     eager = step_map(*given, steps=50, placement=EAGER)
     assert eager.equals(step_map(*given, steps=50, placement=placement))
-    block.block.cache_clear()
+    block.compile_block.cache_clear()
 
 
 def test_games_without_solutions_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""States of an oracle that turn what one step asks into a function of tensors."""
+"""Oracle states that record what a step asks, or answer it with given values."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,11 +11,16 @@ from mmbench.core.game import Game
 from mmbench.core.oracle_state import COUNTED, Draw, OracleState
 from mmbench.core.vectors import Mask
 
-Turn = tuple[int, int]  # whose turn it is, and the number of turns
+Turn = tuple[int, int]  # the turn, from 0, and the number of turns
 
 
 class RecordingState(OracleState):
-    """A state that records what is drawn from it, and whose turn it was.
+    """An oracle state that records what is drawn from it, and what turns are asked for.
+
+    Args:
+        game: the game asked.
+        seeds: one for each run.
+        memory: the memory of the game.
 
     Attributes:
         draws: what was drawn, in order.
@@ -28,7 +33,7 @@ class RecordingState(OracleState):
         self.turns: list[Turn] = []
 
     def turn(self, count: Int[Tensor, "runs"], of: int) -> int:
-        """Return whose turn it is, and record it."""
+        """Return the turn, from 0, and record it."""
         found = super().turn(count, of)
         self.turns.append((found, of))
         return found
@@ -40,7 +45,7 @@ class RecordingState(OracleState):
 
 
 class TracingState(OracleState):
-    """The state of one step: its draws are given, and its charges are kept apart.
+    """The oracle state of one traced step, which is given draws and keeps charges.
 
     Args:
         game: the game asked.
@@ -92,7 +97,7 @@ class TracingState(OracleState):
         return found
 
     def charge(self, name: str, amount: int, on: Mask | None = None) -> None:
-        """Keep a charge, apart from those of other steps."""
+        """Add to the charges of this step."""
         if on is None:
             self.same[name] += amount
         else:

@@ -50,17 +50,17 @@ PLANES = (
 @pytest.fixture(autouse=True)
 def _afresh():
     """No block of another test answers."""
-    block.block.cache_clear()
+    block.compile_block.cache_clear()
     yield
-    block.block.cache_clear()
+    block.compile_block.cache_clear()
 
 
 @pytest.fixture
 def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs are traced and interpreted, which needs no C++ compiler and no time."""
-    monkeypatch.setattr(block, "_compiled", lambda graph, examples: graph)
+    monkeypatch.setattr(block, "compile_graph", lambda graph, examples: graph)
     monkeypatch.setattr(block, "Loop", unable)
-    monkeypatch.setattr(block, "LENGTH", 3)
+    monkeypatch.setattr(block, "GRAPH_STEPS", 3)
 
 
 def unable(*_: Any) -> None:
@@ -143,8 +143,8 @@ def test_a_looped_cell_is_the_same(
 ) -> None:
     """In machine code, over several calls, paths and endings included."""
     words = short(words)
-    monkeypatch.setattr(block, "_compiled", None)  # a loop, or it breaks down
-    monkeypatch.setattr(block, "LONG", 7)
+    monkeypatch.setattr(block, "compile_graph", None)  # a loop, or it breaks down
+    monkeypatch.setattr(block, "LOOP_STEPS", 7)
     cell = cell_of(task, words, steps=41, records=3)
     eager, other = run_cell(cell, PLACEMENT), run_cell(cell, COMPILED)
     assert (eager.reason, other.reason, other.backend) == ("", "", "compiled")
@@ -228,13 +228,13 @@ def test_a_state_that_changes_its_type_makes_no_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It would be forced back."""
-    monkeypatch.setattr(block, "_compiled", lambda graph, examples: graph)
+    monkeypatch.setattr(block, "compile_graph", lambda graph, examples: graph)
     task = TASKS.build("bilinear")
     made = block.Block(
         Turning(widens=True), task, task.build(PLACEMENT), 3, swept=False
     )
     made.compile()
-    assert made.length == block.LENGTH
+    assert made.length == block.GRAPH_STEPS
 
 
 @pytest.mark.parametrize("command", ["no-such-compiler", "false"])
@@ -243,7 +243,7 @@ def test_without_a_c_compiler_there_are_graphs(
 ) -> None:
     """Missing, or failing."""
     monkeypatch.setenv("CC", command)
-    monkeypatch.setattr(block, "_compiled", lambda graph, examples: graph)
+    monkeypatch.setattr(block, "compile_graph", lambda graph, examples: graph)
     cell = cell_of("bilinear", "gda")
     found = run_cell(cell, COMPILED)
     assert found.backend == "compiled"
@@ -267,7 +267,7 @@ def test_a_compiler_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) ->
     def broken(graph: Any, examples: Any) -> Any:
         raise RuntimeError("no C++ compiler\nsecond line")
 
-    monkeypatch.setattr(block, "_compiled", broken)
+    monkeypatch.setattr(block, "compile_graph", broken)
     monkeypatch.setattr(block, "Loop", unable)
     cell = cell_of("bilinear", "gda")
     found = run_cell(cell, COMPILED)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from mmbench.engine.compiled import c_loop
+from mmbench.engine.compiled import c_program
 from mmbench.engine.compiled.c_loop import Loop
 from mmbench.engine.compiled.c_operations import UnsupportedError
 
@@ -178,12 +178,13 @@ def test_products_of_whole_numbers_need_room() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("CARRIED", "numbers in all"), ("STATEMENTS", "statements")]
+    ("name", "told"),
+    [("MAX_NUMBERS", "numbers in all"), ("MAX_STATEMENTS", "statements")],
 )
 def test_large_programs_are_refused(
     name: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A compiler would take minutes for them."""
-    monkeypatch.setattr(c_loop, name, 2)
+    monkeypatch.setattr(c_program, name, 2)
     with pytest.raises(UnsupportedError, match=told):
         loop_of(lambda z, alive, size, k: (torch.tanh(z * z - k).exp(), alive & alive))
