@@ -207,7 +207,8 @@ class Block:
         ) -> tuple[RunState, IteratePath]:
             # The graph makes `length` steps: those from `count` on are masked, and
             # their draws repeat the last ones.
-            filled = [*drawn, *(drawn[-1:] or [[]]) * self.length][: self.length]
+            repeated = [drawn[-1] if drawn else []] * (self.length - len(drawn))
+            filled = [*drawn, *repeated]
             number = torch.tensor(count, device=self._device)
             after, path = graphs[step % self._period](runs, filled, sizes, number)
             return after, path if path is None else path[:count]

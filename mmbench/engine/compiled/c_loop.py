@@ -8,6 +8,7 @@ compiler turns into operations on vectors.
 
 import ctypes
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,6 +92,7 @@ def trace_program(step: Step, examples: Sequence[Tensor], changed: int) -> str:
     shifted = [
         tensor + shift if tensor.is_floating_point() else tensor for tensor in examples
     ]
-    graph = make_fx(step, decomposition_table=default_decompositions())(*shifted)
+    decompositions: Any = default_decompositions()  # torch declares two types for it
+    graph = make_fx(step, decomposition_table=decompositions)(*shifted)
     graph.graph.eliminate_dead_code()
     return write_program(graph, shifted, changed)
