@@ -45,7 +45,7 @@ class RecordingState(OracleState):
 
 
 class TracingState(OracleState):
-    """The oracle state of one traced step, which is given draws and keeps charges.
+    """An oracle state for one traced step: it is given draws and turns, keeps charges.
 
     Args:
         game: the game asked.
@@ -57,8 +57,8 @@ class TracingState(OracleState):
         turns: the turns that the step will ask for, in order.
 
     Attributes:
-        same: charges to every living run, as plain numbers.
-        own: charges that differ from run to run, by name.
+        charges: charges to every living run, by name.
+        run_charges: charges that differ from run to run, by name.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class TracingState(OracleState):
         self.alive = alive
         self._given: Iterator[tuple[Draw, Any]] = zip(draws, values, strict=True)
         self._turns = iter(turns)
-        self.same = dict.fromkeys(COUNTED, 0)
-        self.own: dict[str, Int[Tensor, runs]] = {}
+        self.charges = dict.fromkeys(COUNTED, 0)
+        self.run_charges: dict[str, Int[Tensor, runs]] = {}
 
     def draw(self, what: Draw) -> Any:
         """Return the value given for this draw."""
@@ -99,7 +99,9 @@ class TracingState(OracleState):
     def charge(self, name: str, amount: int, on: Mask | None = None) -> None:
         """Add to the charges of this step."""
         if on is None:
-            self.same[name] += amount
-        else:
-            charged = amount * (on & self.alive).int()
-            self.own[name] = self.own[name] + charged if name in self.own else charged
+            self.charges[name] += amount
+            return
+        charged = amount * (on & self.alive).int()
+        if name in self.run_charges:
+            charged = self.run_charges[name] + charged
+        self.run_charges[name] = charged

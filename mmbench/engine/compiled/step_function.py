@@ -183,7 +183,7 @@ class StepFunction:
             name: run_charges[name] + amount * stepping
             if name in run_charges
             else amount
-            for name, amount in traced.own.items()
+            for name, amount in traced.run_charges.items()
         }
         broken = torch.where(torch.isfinite(size), DIVERGED, NONFINITE).int()
         end_step = torch.where(breaking, number, end_step)
@@ -202,4 +202,4 @@ class StepFunction:
         after = RunState(
             z, alive, end_step, ending, steps_made, state, memory, run_charges
         )
-        return after, traced.same
+        return after, traced.charges
