@@ -143,7 +143,7 @@ class Recording:
         }
 
     @classmethod
-    def restored(cls, cell: Cell, saved: dict[str, Any]) -> "Recording":
+    def from_snapshot(cls, cell: Cell, saved: dict[str, Any]) -> "Recording":
         """Return the recording that a snapshot was made of."""
         recording = cls(cell, tuple(saved["seeds"]))
         recording._restore(saved)

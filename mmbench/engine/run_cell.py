@@ -20,7 +20,7 @@ from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.chunk import Chunk
 from mmbench.engine.progress import Progress
 from mmbench.engine.recording import Recording
-from mmbench.engine.trajectory import Trajectory, joined
+from mmbench.engine.trajectory import Trajectory, join_recordings
 
 # Returns where the runs of a cell start, at the end of another cell: (runs, dim).
 Starts = Callable[[], Tensor]
@@ -89,7 +89,8 @@ class _UnfinishedCell:
         saved = unpack(content) if content else None
         if saved and saved.get("circumstances") == self._circumstances:
             self.recordings = [
-                Recording.restored(cell, recording) for recording in saved["recordings"]
+                Recording.from_snapshot(cell, recording)
+                for recording in saved["recordings"]
             ]
             self._saved_chunk = saved["chunk"]
 
@@ -155,7 +156,7 @@ def _run_chunks(
         except (Exception, SystemExit) as error:  # an external class may raise both
             recording.fail(error)
         recording.close()
-    return joined(cell, recordings, width, ideal)
+    return join_recordings(cell, recordings, width, ideal)
 
 
 def _real_scores(cell: Cell, game: Game) -> dict[str, float]:

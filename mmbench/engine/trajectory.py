@@ -58,14 +58,14 @@ class Trajectory:
         return vars(self) | {"status": [str(status) for status in self.status]}
 
     @classmethod
-    def restored(cls, saved: dict[str, Any]) -> "Trajectory":
+    def from_snapshot(cls, saved: dict[str, Any]) -> "Trajectory":
         """Return the trajectory that a snapshot was made of."""
         tuples = {name: tuple(saved[name]) for name in ("seeds", "steps")}
         status = [Status(status) for status in saved["status"]]
         return cls(**{**saved, **tuples, "status": status})
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> "Trajectory":
+    def from_frame(cls, frame: pd.DataFrame) -> "Trajectory":
         """Return the trajectory that a cell's table was made of, without arrays."""
         seeds, steps = (tuple(frame[name].unique()) for name in ("seed", "step"))
         last = frame.groupby("seed", sort=False).tail(1)
@@ -140,7 +140,7 @@ class Trajectory:
 # ---- chunks to one trajectory ----
 
 
-def joined(
+def join_recordings(
     cell: Cell,
     recordings: Sequence[Recording],
     width: int,
