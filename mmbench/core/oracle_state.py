@@ -109,6 +109,10 @@ class OracleState:
             ahead = self.game.advance(z, self.memory)
             self.memory = keep(self.alive, ahead, self.memory)
 
+    def replace_memory(self, memory: tuple) -> None:
+        """Take over the memory of the game after compiled steps."""
+        self.memory = memory
+
     def book(self, charges: Mapping[str, Int[Tensor, "runs"]]) -> None:
         """Add the charges that compiled steps have counted, shape (runs,) each."""
         for name, amount in charges.items():

@@ -1,4 +1,4 @@
-"""Cell: one task, one algorithm, all seeds: the unit of work."""
+"""The cell, the unit of work: one task, one algorithm, all seeds."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +12,7 @@ from mmbench.core.schedule import schedule
 from mmbench.metrics.base import Column, Metric, TrajectoryMetric
 from mmbench.tasks.base import Task
 
-# Raised when the engine changes the numbers of a trajectory.
+# Increased when the engine changes the numbers of a trajectory.
 ENGINE_VERSION = 1
 
 
@@ -29,8 +29,6 @@ LEADING = (
     "stopped_at",
     "reason",
 )
-
-
 RESERVED = (*LEADING, "key")
 
 
@@ -41,12 +39,12 @@ class Cell(RunSettings):
     What all its runs share besides is in `RunSettings`.
 
     Args:
-        task: what is asked.
-        algorithm: what one does.
-        seeds: one a run.
+        task: the task, which builds the game.
+        algorithm: the method.
+        seeds: one for each run.
         after: the cell at whose end the runs start; None asks the task.
-        metrics: what is measured; columns, so no part of the key.
-        label: what reports call the algorithm; no part of the key.
+        metrics: what is measured; no part of the key.
+        label: name of the algorithm in reports; no part of the key.
     """
 
     task: Task
@@ -58,13 +56,11 @@ class Cell(RunSettings):
 
     def check(self) -> None:
         """Raise when the task, the algorithm and the metrics do not fit each other."""
-        for name, one in [
-            (self.algorithm, self.algorithm.needs),
-            *((metric, metric.needs) for metric in self.metrics),
-        ]:
-            for lacking in sorted(one - self.task.gives):
+        members: tuple[Algorithm | Metric, ...] = (self.algorithm, *self.metrics)
+        for member in members:
+            for lacking in sorted(member.needs - self.task.gives):
                 raise MisfitError(
-                    f"{name} needs {lacking}; {self.task} is not one. Remove one of "
+                    f"{member} needs {lacking}; {self.task} is not one. Remove one of "
                     "them from this grid."
                 )
         if self.precision != "exact" and self.dtype != "float32":
@@ -77,7 +73,7 @@ class Cell(RunSettings):
             if columns.count(name) > 1 or name in RESERVED:
                 raise MisfitError(
                     f"Columns must have different names; {name!r} is filled twice "
-                    f"among {', '.join(str(one) for one in self.metrics)}."
+                    f"among {', '.join(map(str, self.metrics))}."
                 )
         target = self.task.target
         if target and not {name for name, _ in target.bounds} <= set(columns):
@@ -87,8 +83,8 @@ class Cell(RunSettings):
             )
         for metric in self.metrics:
             if isinstance(metric, TrajectoryMetric) and metric.of not in columns:
-                measured = [one for one in self.metrics if one is not metric]
-                known = [one.name for other in measured for one in other.columns]
+                own = {column.name for column in metric.columns}
+                known = [name for name in columns if name not in own]
                 raise MisfitError(
                     f"{metric} needs the column {metric.of!r}, which no chosen metric "
                     f"of {self.task} gives; known: {', '.join(known) or 'none'}."
@@ -96,12 +92,12 @@ class Cell(RunSettings):
 
     @cached_property
     def key(self) -> str:
-        """Address of the cell's results."""
+        """The address of the cell's results in a store."""
         return digest((ENGINE_VERSION, self))
 
     @property
     def stage(self) -> int:
-        """How many cells came before in a chain."""
+        """The number of cells before this one in a chain."""
         return self.after.stage + 1 if self.after else 0
 
     @property
@@ -111,5 +107,5 @@ class Cell(RunSettings):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Metric columns, in order."""
-        return tuple(one for metric in self.metrics for one in metric.columns)
+        """The columns of the metrics, in order."""
+        return tuple(column for metric in self.metrics for column in metric.columns)

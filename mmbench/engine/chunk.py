@@ -1,15 +1,15 @@
-"""Chunk: runs computed side by side, from their start to their end.
+"""A chunk: a batch of runs, computed from their start to their end.
 
-The loop of every cell; step maps, which keep no records, have a short one of their own.
+This is the loop of every cell; step maps, which keep no records, have a short one of
+their own.
 """
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,37 +22,34 @@ from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
 from mmbench.core.precision import rounding
 from mmbench.core.status import Status
-from mmbench.core.streams import generator
-from mmbench.core.vectors import keep, largest
+from mmbench.core.vectors import Joint, Mask, keep, largest
 from mmbench.engine.cell import Cell
-from mmbench.engine.compiled.block import DIVERGED, NONFINITE, STOPPED, Block, block
-from mmbench.engine.recording import SHOWN, Recording, check_shape
-from mmbench.metrics.base import IterateMetric, Metric, Point
-
-PATH_POINTS = 500
-ENDS = {
-    DIVERGED: Status.DIVERGED,
-    NONFINITE: Status.NONFINITE,
-    STOPPED: Status.STOPPED,
-}
-GLANCE = 1.0  # seconds between two reports of progress
-
-# Told of so many more run-steps, and of what has been recorded of the chunk at work.
-Progress = Callable[[int, Recording | None], None]
+from mmbench.engine.compiled.block import Block, compile_block
+from mmbench.engine.compiled.step_function import STATUS_OF_ENDING
+from mmbench.engine.plane_path import PlanePath
+from mmbench.engine.progress import Progress, ProgressReporter, TrainingClock
+from mmbench.engine.recording import Recording
+from mmbench.engine.run_batch import RunBatch, count_writes
 
 
 class Chunk:
-    """Runs computed side by side; the last run is repeated up to the width.
+    """A batch of runs of a cell and all that changes from step to step.
 
     Args:
-        cell: that they belong to.
-        placement: where they are computed.
-        width: how many.
-        recording: of them; its seeds say which.
-        given: where they start, (runs, dim); None asks the task.
-    """
+        cell: the cell that the runs belong to.
+        placement: where the runs are computed.
+        width: runs computed side by side; the last run is repeated up to it.
+        recording: what is recorded of the runs; it has their seeds.
+        starts: where the runs start, shape (runs, dim); None asks the task.
 
-    every = math.inf  # seconds between two calls of `save`
+    Attributes:
+        game: the game of the cell.
+        seeds: one for each run, the padding included.
+        step: the number of steps made.
+        z: iterates after these steps, shape (width, dim).
+        state: state of the algorithm.
+        oracle: the oracle that the algorithm asks.
+    """
 
     def __init__(
         self,
@@ -60,282 +57,220 @@ class Chunk:
         placement: Placement,
         width: int,
         recording: Recording,
-        given: Tensor | None,
+        starts: Tensor | None,
     ) -> None:
-        self.cell, self.placement, self.recording = cell, placement, recording
-        self.runs = len(recording.seeds)
-        self.seeds = recording.seeds + recording.seeds[-1:] * (width - self.runs)
-        self.game = cell.task.build(placement)
-
-        self.start = self.z = self.game.project(self._first(given))
-        if not bool(torch.isfinite(self.z).all()):
-            raise DescriptionError(
-                f"{cell.task} must start at finite points; it did not."
-            )
-        # Minibatches of its own for each stage of a chain of cells.
+        self._cell, self._placement, self._recording = cell, placement, recording
+        self._batch = RunBatch(cell, placement, recording.seeds, width, starts)
+        self.game, self.seeds = self._batch.game, self._batch.seeds
+        self.z: Joint = self._batch.start
+        # Every cell of a chain draws minibatches of its own.
         purpose = f"data/{cell.stage}" if cell.stage else "data"
         memory = self.game.memory(self.z)
-        self.oracle_state = OracleState(self.game, self.seeds, purpose, memory)
-        self.oracle = Oracle(self.oracle_state)
+        self._oracle_state = OracleState(self.game, self.seeds, purpose, memory)
+        self.oracle = Oracle(self._oracle_state)
         self.state = cell.algorithm.init(self.oracle, self.z)
         check_state(cell.algorithm, self.state, width)
-        self.everyone = True  # lives
-        self.path = _Path(Capability.PLANE in cell.task.gives, cell.steps)
-        self.block, self.recording.backend = self._compiled()
-        self.step, self.seconds = 0, 0.0
-
-    def _compiled(self) -> tuple[Block | None, str]:
-        """The compiled steps, if they are wanted and can be; and what computes."""
-        if not self.placement.compiled:
-            return None, "eager"
-        cell, runs = self.cell, len(self.seeds)
-        made = block(cell.algorithm, cell.task, self.placement, runs, cell.precision)
-        if isinstance(made, str):
-            return None, f"eager, for compiling failed: {made}"
-        return made, "compiled"
+        self.step = 0
+        self._all_alive = True
+        is_plane = Capability.PLANE in cell.task.gives
+        self._path = PlanePath(cell.steps, self._batch.runs, is_plane=is_plane)
+        self._clock = TrainingClock(placement.device)
+        self._block = self._compile_block()
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that the next steps depend on."""
+        """Return all that the next steps depend on."""
         return {
             "z": self.z,
             "state": self.state,
-            "oracle": self.oracle_state.snapshot(),
-            "path": self.path.snapshot(),
+            "oracle": self._oracle_state.snapshot(),
+            "path": self._path.snapshot(),
             "step": self.step,
-            "seconds": self.seconds,
-            **self._sheet(self.z),  # for whoever looks at the work
+            "seconds": self._clock.seconds,
+            **self._batch.sample_sheet(self.z),  # for a report on unfinished cells
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go to where a snapshot stood."""
+        """Go on from a snapshot."""
         self.z = saved["z"].to(self.z.device)
         self.state = restore_structure(self.state, saved["state"])
-        self.oracle_state.restore(saved["oracle"])
-        self.path.restore(saved["path"], self.z.device)
-        self.step, self.seconds = saved["step"], saved["seconds"]
-        self.everyone = bool(self.oracle_state.alive.all())
+        self._oracle_state.restore(saved["oracle"])
+        self._path.restore(saved["path"], self.z.device)
+        self.step = saved["step"]
+        self._clock = TrainingClock(self._placement.device, saved["seconds"])
+        self._all_alive = bool(self._oracle_state.alive.all())
 
-    def compute(self, progress: Progress, save: Callable[[], None] | None) -> None:
-        """Run to the end.
+    def compute(
+        self,
+        progress: Progress,
+        save: Callable[[], None] | None = None,
+        save_seconds: float = math.inf,
+    ) -> None:
+        """Compute the runs to their end.
 
         Args:
-            progress: told of steps made.
-            save: called now and then, between two steps.
+            progress: called with the run-steps made.
+            save: called between two steps, to save a snapshot.
+            save_seconds: the time between two calls of `save`, in seconds.
         """
-        cell, z, state = self.cell, self.z, self.state
-        due = iter([one for one in cell.schedule if one not in self.recording.steps])
-        next_record, report = next(due, -1), _Report(progress, self)
-        clock, saved = self._clock(), time.monotonic()
-        step = self.step
+        cell, recording = self._cell, self._recording
+        missing = iter(sorted(set(cell.schedule) - set(recording.steps)))
+        next_record = next(missing, cell.steps)
+        reporter = ProgressReporter(progress, recording, self.step)
+        saved_at = time.monotonic()
+        self._clock.start()
         while True:
-            report.visit(step)
-            if save and time.monotonic() - saved >= self.every:
-                self.seconds += self._clock() - clock
-                self.z, self.state, self.step = z, state, step
+            reporter.report_if_due(self.step)
+            if save and time.monotonic() - saved_at >= save_seconds:
+                self._clock.stop()
                 save()
-                clock, saved = self._clock(), time.monotonic()
-            self.path.visit(step, z, self.runs)
-            if step == next_record:
-                self.seconds += self._clock() - clock
-                self._record(step, z, self.seconds)
-                report.tell(step)
-                next_record = next(due, -1)
-                clock = self._clock()
-            if step == cell.steps:
+                saved_at = time.monotonic()
+                self._clock.start()
+            self._path.add(self.step, self.z)
+            if self.step == next_record:
+                self._clock.stop()
+                self._record()
+                reporter.report(self.step)
+                next_record = next(missing, cell.steps)
+                self._clock.start()
+            if self.step == cell.steps:
                 break
-            made = 1
-            if not self.everyone and not bool(self.oracle_state.alive.any()):
-                pass  # nobody moves any more; the records repeat
-            elif self.block:
-                until = next_record if next_record > step else cell.steps
-                made = min(self.block.length, until - step)
-                z, state = self._leap(self.block, step, made, z, state)
-            else:
-                z, state = self._move(step, z, state)
-            step += made
-        self.recording.conclude()
+            self._advance(next_record)
+        recording.conclude()
         if cell.keep == "last":
-            self.recording.keep(cell.steps, z[: self.runs])
-        self.recording.arrays = self.path.arrays() | self._sheet(z)
+            recording.keep_iterates(cell.steps, self.z[: self._batch.runs])
+        recording.keep_arrays(self._path.arrays() | self._batch.sample_sheet(self.z))
 
-    def _move(self, step: int, z: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One step of all runs; those that break down keep what they had."""
-        cell, oracle_state = self.cell, self.oracle_state
+    # ---- steps ----
+
+    def _advance(self, next_record: int) -> None:
+        """Make one step, or as many compiled ones as the next record lets."""
+        if not self._all_alive and not bool(self._oracle_state.alive.any()):
+            self.step += 1  # no run moves any more; the records repeat
+        elif self._block:
+            self._make_block(
+                self._block, min(self._block.length, next_record - self.step)
+            )
+        else:
+            self._make_step()
+
+    def _make_step(self) -> None:
+        """Make one step of all runs; those that break down keep what they had."""
+        algorithm, z, oracle_state = self._cell.algorithm, self.z, self._oracle_state
         oracle_state.resample()
-        writes = _writes(z)
-        with self._rounding():
-            moved, new_state = cell.algorithm.step(self.oracle, z, state)
-        sound = moved.shape == z.shape and moved.dtype == z.dtype
-        if not sound or _writes(z) != writes:
-            raise _misstep(cell, z, moved)
-        stopped = cell.algorithm.done(new_state)
-        usual = self.everyone and stopped is None
-        if usual and _within(moved, cell.task.limit):
+        writes = count_writes(z)
+        with self._product_rounding():
+            moved, new_state = algorithm.step(self.oracle, z, self.state)
+        if not _is_like(moved, z) or count_writes(z) != writes:
+            raise _step_error(algorithm, z, moved)
+        self.step += 1
+        stopped = algorithm.done(new_state)
+        if (
+            self._all_alive
+            and stopped is None
+            and _is_within(moved, self._cell.task.limit)
+        ):
             oracle_state.advance(moved)
-            return moved, new_state
-        alive = self._survivors(step, moved, oracle_state.alive)
-        z, state = keep(alive, moved, z), keep(alive, new_state, state)
+            self.z, self.state = moved, new_state
+            return
+        alive = self._end_broken_runs(moved, oracle_state.alive)
+        self.z = keep(alive, moved, z)
+        self.state = keep(alive, new_state, self.state)
         oracle_state.end_runs(alive)
-        oracle_state.advance(z)  # of those that stop now too, whose last step is taken
+        # Runs that stop at this step have taken it, and are remembered by the game.
+        oracle_state.advance(self.z)
         if stopped is not None:
-            self._mark(alive & stopped, Status.STOPPED, step + 1)
+            self._mark(alive & stopped, Status.STOPPED, self.step)
             alive = alive & ~stopped
             oracle_state.end_runs(alive)
-        self.everyone = bool(alive.all())
-        return z, state
+        self._all_alive = bool(alive.all())
 
-    def _leap(
-        self, block: Block, step: int, count: int, z: Tensor, state: Any
-    ) -> tuple[Tensor, Any]:
-        """`count` compiled steps of all runs."""
-        oracle_state = self.oracle_state
-        draws = range(count if block.draws else 0)
-        drawn = [[oracle_state.draw(what) for what in block.draws] for _ in draws]
-        with self._rounding():
-            after, path = block(
-                z, state, oracle_state.memory, oracle_state.alive, drawn, step, count
+    def _end_broken_runs(self, moved: Joint, alive: Mask) -> Mask:
+        """Return the living runs whose next iterate is within the task's limit."""
+        size = largest(moved)
+        broken = alive & ~(size <= self._cell.task.limit)
+        self._mark(broken & torch.isfinite(size), Status.DIVERGED, self.step)
+        self._mark(broken & ~torch.isfinite(size), Status.NONFINITE, self.step)
+        return alive & ~broken
+
+    def _make_block(self, block: Block, count: int) -> None:
+        """Make some compiled steps of all runs."""
+        oracle_state, first = self._oracle_state, self.step
+        drawn = [
+            [oracle_state.draw(what) for what in block.draws]
+            for _ in range(count if block.draws else 0)
+        ]
+        with self._product_rounding():
+            result = block(
+                self.z,
+                self.state,
+                oracle_state.memory,
+                oracle_state.alive,
+                drawn,
+                first,
+                count,
             )
-        self.path.passed(step, path, self.runs)
-        self.everyone = bool(after.alive.all())
-        if self.everyone and not after.own:  # all are charged the same
-            for name, amount in block.same.items():
+        after = result.runs
+        self.z, self.state, self.step = after.z, after.state, first + count
+        self._path.add_block(first, result.path)
+        self._all_alive = bool(after.alive.all())
+        if self._all_alive and not after.run_charges:  # all are charged the same
+            for name, amount in result.step_charges.items():
                 oracle_state.charge(name, count * amount)
         else:
-            oracle_state.book(block.charges(after))
+            oracle_state.book(result.charges_by_run())
             oracle_state.end_runs(after.alive)
-        oracle_state.memory = after.memory
-        for at in [] if self.everyone else after.ended.unique().tolist():
-            for how, status in ENDS.items():
-                ending = (after.ended == at) & (after.how == how)
-                self._mark(ending, status, step + at + 1)
-        return after.z, after.state
+        oracle_state.replace_memory(after.memory)
+        end_steps = [] if self._all_alive else after.end_step.unique().tolist()
+        for end_step in end_steps:
+            for ending, status in STATUS_OF_ENDING.items():
+                ended = (after.end_step == end_step) & (after.ending == ending)
+                self._mark(ended, status, first + end_step + 1)
 
-    def _rounding(self) -> AbstractContextManager:
-        """Products within a step; metrics are never rounded."""
-        return rounding(self.cell.precision, self.placement.device)
+    def _compile_block(self) -> Block | None:
+        """Return compiled steps, if they are wanted and possible."""
+        cell, placement, recording = self._cell, self._placement, self._recording
+        if not placement.compiled:
+            recording.set_backend("eager")
+            return None
+        block = compile_block(
+            cell.algorithm, cell.task, placement, len(self.seeds), cell.precision
+        )
+        if isinstance(block, str):
+            recording.set_backend(f"eager, for compiling failed: {block}")
+            return None
+        recording.set_backend("compiled")
+        return block
 
-    def _survivors(self, step: int, moved: Tensor, alive: Tensor) -> Tensor:
-        """Those of the living runs whose next iterate stays within the task's limit."""
-        size = largest(moved)
-        dying = alive & ~(size <= self.cell.task.limit)
-        self._mark(dying & torch.isfinite(size), Status.DIVERGED, step + 1)
-        self._mark(dying & ~torch.isfinite(size), Status.NONFINITE, step + 1)
-        return alive & ~dying
+    def _product_rounding(self) -> AbstractContextManager[None]:
+        """Return the rounding of products within a step; metrics are never rounded."""
+        return rounding(self._cell.precision, self._placement.device)
 
-    def _first(self, given: Tensor | None) -> Tensor:
-        """First iterates of all runs, those of the padding included."""
-        cell, game = self.cell, self.game
-        own = {  # the padding repeats a seed
-            seed: cell.task.start(game, generator(seed, "start"))
-            for seed in dict.fromkeys(self.seeds)
-        }
-        z = torch.stack([own[seed] for seed in self.seeds]).to(game.device)
-        if given is None:
-            return z
-        if given.shape[1] != game.dim:
-            raise DescriptionError(
-                f"{cell.task} must go on from a game of {game.dim} variables; got "
-                f"{given.shape[1]}."
-            )
-        padded = self.padded(given)
-        split = game.dim_x
-        x = z if cell.inherit == "y" else padded
-        y = z if cell.inherit == "x" else padded
-        return torch.cat((x[:, :split], y[:, split:]), dim=1)
+    # ---- records ----
 
-    def _clock(self) -> float:
-        if self.placement.device.type == "cuda":
-            torch.cuda.synchronize(self.placement.device)
-        return time.perf_counter()
-
-    def _record(self, step: int, z: Tensor, seconds: float) -> None:
-        if self.cell.keep == "all":
-            self.recording.keep(step, z[: self.runs])
-        columns = self.measure(z, self.cell.metrics)
+    def _record(self) -> None:
+        runs = self._batch.runs
+        if self._cell.keep == "all":
+            self._recording.keep_iterates(self.step, self.z[:runs])
+        columns = self._batch.measure(self.z, self._cell.metrics)
         counts = {
-            name: counted[: self.runs].cpu().numpy().copy()
-            for name, counted in self.oracle_state.counts.items()
+            name: counted[:runs].cpu().numpy().copy()
+            for name, counted in self._oracle_state.counts.items()
         }
-        self.recording.add(step, seconds, counts, columns)
+        self._recording.add(self.step, self._clock.seconds, counts, columns)
 
-    def measure(self, z: Tensor, metrics: Sequence[Metric]) -> dict[str, np.ndarray]:
-        """Columns of these metrics at z, for the runs that are no padding.
-
-        Raises:
-            DescriptionError: when a metric writes into z or gives another shape.
-        """
-        point = Point(self.game, z, self.seeds, self.start)
-        columns: dict[str, np.ndarray] = {}
-        for metric in metrics:
-            if isinstance(metric, IterateMetric):
-                writes = _writes(z)
-                measured = metric.measure(point)
-                if _writes(z) != writes:
-                    raise DescriptionError(f"{metric} must not write into z; it did.")
-                for column in metric.columns:
-                    values = measured[column.name]
-                    check_shape(metric, column.name, values.shape, len(self.seeds))
-                    columns[column.name] = values[: self.runs].double().cpu().numpy()
-        return columns
-
-    def padded(self, rows: Tensor) -> Tensor:
-        """Rows of the runs, the last one repeated for the padding, on the device."""
-        rows = rows.to(self.game.device, self.game.dtype)
-        return torch.cat((rows, rows[-1:].expand(len(self.seeds) - len(rows), -1)))
-
-    def _mark(self, which: Tensor, status: Status, step: int) -> None:
-        self.recording.mark(which.nonzero()[:, 0].tolist(), status, step)
-
-    def _sheet(self, z: Tensor) -> dict[str, np.ndarray]:
-        sheet = self.game.sheet(z[:SHOWN], self.seeds[:SHOWN])
-        return {} if sheet is None else {"sheet": sheet[: self.runs].cpu().numpy()}
-
-
-class _Report:
-    """Tells of steps made: at records, and about once a second between them."""
-
-    def __init__(self, progress: Progress, chunk: Chunk) -> None:
-        self._progress, self._chunk = progress, chunk
-        self._step, self._at = chunk.step, time.monotonic()
-        progress(chunk.step * chunk.runs, None)
-        if chunk.step:  # what a checkpoint had is told, or a limit would lose it
-            progress(0, chunk.recording)
-
-    def visit(self, step: int) -> None:
-        """Tell if it is time."""
-        if time.monotonic() - self._at >= GLANCE:
-            self.tell(step)
-
-    def tell(self, step: int) -> None:
-        """Tell of the steps since the last time."""
-        made = (step - self._step) * self._chunk.runs
-        self._progress(made, self._chunk.recording)
-        self._step, self._at = step, time.monotonic()
-
-
-def _writes(z: Tensor) -> int:
-    """How often a tensor has been written in place, as torch counts it."""
-    return z._version  # noqa: SLF001  # torch has no public name for it
-
-
-def _misstep(cell: Cell, z: Tensor, moved: Tensor) -> DescriptionError:
-    same = moved.shape == z.shape and moved.dtype == z.dtype
-    got = f"shape {tuple(moved.shape)}, {moved.dtype}"
-    return DescriptionError(
-        f"{cell.algorithm}.step must return a new z of shape {tuple(z.shape)}, "
-        f"{z.dtype}; got {'the old one, written in place' if same else got}."
-    )
+    def _mark(self, ended: Mask, status: Status, step: int) -> None:
+        self._recording.mark(ended.nonzero()[:, 0].tolist(), status, step)
 
 
 def check_state(algorithm: Algorithm, state: Any, runs: int) -> None:
-    """Raise unless a state is tensors with a leading `runs` axis, nested in tuples.
+    """Check that a state is tensors with a leading `runs` axis, nested in tuples.
 
     Raises:
         DescriptionError: naming the algorithm and what was found.
     """
     if isinstance(state, tuple):
-        for part in state:
-            check_state(algorithm, part, runs)
+        for member in state:
+            check_state(algorithm, member, runs)
     elif not isinstance(state, Tensor) or state.shape[:1] != (runs,):
         got = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
         raise DescriptionError(
@@ -344,45 +279,23 @@ def check_state(algorithm: Algorithm, state: Any, runs: int) -> None:
         )
 
 
-def _within(z: Tensor, limit: float) -> bool:
-    """Whether all entries of all runs are; NaN never is."""
+def _is_like(moved: Tensor, z: Tensor) -> bool:
+    """Return whether a tensor has the shape and the dtype of the iterates."""
+    return moved.shape == z.shape and moved.dtype == z.dtype
+
+
+def _is_within(z: Joint, limit: float) -> bool:
+    """Return whether all entries of all runs are within a limit; NaN never is."""
     least, most = torch.aminmax(z)  # many times faster than the largest absolute value
     return float(most) <= limit and float(least) >= -limit
 
 
-class _Path:
-    """Positions of the first few runs of a game of two variables."""
-
-    def __init__(self, plane: bool, steps: int) -> None:
-        self._every = -(-steps // PATH_POINTS) if plane else 0
-        self._steps: list[int] = []
-        self._points: list[Tensor] = []
-
-    def passed(self, step: int, path: Tensor | None, runs: int) -> None:
-        """Note where the runs were after a step, given from it on, (count, runs, 2)."""
-        if self._every and path is not None:
-            first = step + 1 + -(step + 1) % self._every
-            self._steps += range(first, step + len(path), self._every)
-            self._points += path[first - step :: self._every, :runs].clone().unbind(0)
-
-    def visit(self, step: int, z: Tensor, runs: int) -> None:
-        """Note where the runs are, at every so many steps."""
-        if self._every and step % self._every == 0:
-            self._steps.append(step)
-            self._points.append(z[: min(runs, SHOWN)])
-
-    def snapshot(self) -> dict[str, Any]:
-        """What has been noted so far."""
-        return {"steps": self._steps, "points": self._points}
-
-    def restore(self, saved: dict[str, Any], device: torch.device) -> None:
-        """Go on from what had been noted."""
-        self._steps = saved["steps"]
-        self._points = [one.to(device) for one in saved["points"]]
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The paths, for a trajectory."""
-        if not self._points:
-            return {}
-        points = torch.stack(self._points, dim=1).float().cpu().numpy()
-        return {"path": points, "path_steps": np.array(self._steps)}
+def _step_error(algorithm: Algorithm, z: Tensor, moved: Tensor) -> DescriptionError:
+    """Return the error of a step that has not returned new iterates."""
+    got = "the old one, written in place"
+    if not _is_like(moved, z):
+        got = f"shape {tuple(moved.shape)}, {moved.dtype}"
+    return DescriptionError(
+        f"{algorithm}.step must return a new z of shape {tuple(z.shape)}, {z.dtype}; "
+        f"got {got}."
+    )

@@ -1,6 +1,6 @@
-"""Recording: what is measured of the runs of one chunk."""
+"""What is recorded of the runs of one chunk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,26 +12,37 @@ from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.metrics.base import Metric
 
-STREAK = 3  # records in a row at which the target must hold
-
-
-SHOWN = 8  # runs whose path or sheet is kept
+STREAK_RECORDS = 3  # records in a row at which the target must hold
+SHOWN = 8  # runs of which a path or a sample sheet is kept
 
 
 class Recording:
-    """What has been measured of the runs of one chunk, as it comes.
+    """The records of the runs of one chunk, and how the runs ended.
 
     Args:
-        cell: which they belong to.
-        seeds: one a run.
+        cell: the cell that the runs belong to.
+        seeds: one for each run.
+
+    Attributes:
+        steps: steps of the records.
+        seconds: training time of the chunk at each record.
+        counts: charges at each record, by name, shape (runs,).
+        columns: metrics at each record, by column, shape (runs,).
+        status: how each run ended; "finished" until something else is known.
+        stopped_at: the step at which each run ended, shape (runs,).
+        reason: the exception or the limit that ended runs; empty where none did.
+        arrays: what is shown rather than tabulated, as a trajectory has it.
+        kept: steps with the iterates kept at them, shape (runs, dim).
+        ended: whether nothing more will be recorded.
+        backend: what computes the runs: "eager", "compiled", or why not compiled.
     """
 
     def __init__(self, cell: Cell, seeds: tuple[int, ...]) -> None:
         self.cell, self.seeds = cell, seeds
         self.steps: list[int] = []
         self.seconds: list[float] = []
-        self.counts: list[Mapping[str, np.ndarray]] = []
-        self.columns: list[Mapping[str, np.ndarray]] = []
+        self.counts: list[dict[str, np.ndarray]] = []
+        self.columns: list[dict[str, np.ndarray]] = []
         self.status = [Status.FINISHED] * len(seeds)
         self.stopped_at = np.full(len(seeds), cell.steps)
         self.reason = ""
@@ -39,39 +50,88 @@ class Recording:
         self.kept: list[tuple[int, np.ndarray]] = []
         self.ended = False
         self.backend = ""
+        # Records in a row, until the last one, at which the target held, and the step
+        # of the first of them.
         self._streak = np.zeros(len(seeds), dtype=int)
         self._streak_from = np.zeros(len(seeds), dtype=int)
+
+    # ---- records ----
 
     def add(
         self,
         step: int,
         seconds: float,
-        counts: Mapping[str, np.ndarray],
-        columns: Mapping[str, np.ndarray],
+        counts: dict[str, np.ndarray],
+        columns: dict[str, np.ndarray],
     ) -> None:
-        """One record of all runs."""
+        """Add a record of all runs."""
         self.steps.append(step)
         self.seconds.append(seconds)
         self.counts.append(counts)
         self.columns.append(columns)
         if self.cell.task.target:
-            held = self.cell.task.target.holds(columns)
+            holds = self.cell.task.target.holds(columns)
             self._streak_from = np.where(self._streak == 0, step, self._streak_from)
-            self._streak = np.where(held, self._streak + 1, 0)
+            self._streak = np.where(holds, self._streak + 1, 0)
 
-    def keep(self, step: int, z: Tensor) -> None:
-        """The iterates at that step, for whoever goes on from them or measures more."""
+    def keep_iterates(self, step: int, z: Tensor) -> None:
+        """Keep the iterates of a record, to go on from them or to measure more."""
         self.kept.append((step, z.cpu().numpy().copy()))
 
+    def keep_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Keep what is shown rather than tabulated."""
+        self.arrays = arrays
+
+    def set_backend(self, backend: str) -> None:
+        """Note what computes the runs."""
+        self.backend = backend
+
+    # ---- endings ----
+
+    def mark(self, runs: Sequence[int], status: Status, step: int) -> None:
+        """Note that runs have ended; indices of the padding are ignored."""
+        for run in runs:
+            if run < len(self.seeds):
+                self.status[run], self.stopped_at[run] = status, step
+
+    def conclude(self) -> None:
+        """Mark runs as converged whose target held at the last three records or more.
+
+        They converged at the first record from which on the target held.
+        """
+        for run, streak in enumerate(self._streak):
+            if streak >= STREAK_RECORDS and not self.status[run].is_failure:
+                self.status[run] = Status.CONVERGED
+                self.stopped_at[run] = self._streak_from[run]
+
+    def fail(self, error: BaseException) -> None:
+        """Mark all runs that had not ended as ended by an exception."""
+        self.end(Status.ERROR, describe_error(error))
+
+    def end(self, status: Status, reason: str) -> None:
+        """Mark all runs that had not ended as ended at the last record."""
+        self.reason = reason
+        step = self.steps[-1] if self.steps else 0
+        going = [
+            run for run, found in enumerate(self.status) if found is Status.FINISHED
+        ]
+        self.mark(going, status, step)
+
+    def close(self) -> None:
+        """Note that nothing more will be recorded."""
+        self.ended = True
+
+    # ---- checkpoints ----
+
     def snapshot(self) -> dict[str, Any]:
-        """All of it but the cell, for a checkpoint."""
+        """Return everything but the cell, for a checkpoint."""
         return {
             "seeds": self.seeds,
             "steps": self.steps,
             "seconds": self.seconds,
             "counts": self.counts,
             "columns": self.columns,
-            "status": [str(one) for one in self.status],
+            "status": [str(status) for status in self.status],
             "stopped_at": self.stopped_at,
             "reason": self.reason,
             "arrays": self.arrays,
@@ -83,48 +143,25 @@ class Recording:
         }
 
     @classmethod
-    def restored(cls, cell: Cell, saved: dict[str, Any]) -> "Recording":
-        """The recording that a snapshot was made of."""
+    def from_snapshot(cls, cell: Cell, saved: dict[str, Any]) -> "Recording":
+        """Return the recording that a snapshot was made of."""
         recording = cls(cell, tuple(saved["seeds"]))
-        for name in ("steps", "seconds", "counts", "columns"):
-            setattr(recording, name, saved[name])
-        for name in ("reason", "arrays", "backend"):
-            setattr(recording, name, saved[name])
-        recording.status = [Status(one) for one in saved["status"]]
-        recording.stopped_at = saved["stopped_at"]
-        recording.kept = [(step, z) for step, z in saved["kept"]]
-        recording._streak = saved["streak"]
-        recording._streak_from = saved["streak_from"]
-        recording.ended = saved["ended"]
+        recording._restore(saved)
         return recording
 
-    def mark(self, runs: Sequence[int], status: Status, step: int) -> None:
-        """Runs that have ended, and where; those of the padding do not count."""
-        for run in runs:
-            if run < len(self.seeds):
-                self.status[run], self.stopped_at[run] = status, step
-
-    def conclude(self) -> None:
-        """Runs whose target held to the end, three records or more, converged."""
-        for run, streak in enumerate(self._streak):
-            if streak >= STREAK and not self.status[run].is_failure:
-                self.status[run] = Status.CONVERGED
-                self.stopped_at[run] = self._streak_from[run]
-
-    def fail(self, error: BaseException) -> None:
-        """An exception has ended all runs that had not ended before."""
-        self.end(Status.ERROR, describe_error(error))
-
-    def end(self, status: Status, reason: str) -> None:
-        """Something from outside has ended all runs that had not ended before."""
-        self.reason = reason
-        at = self.steps[-1] if self.steps else 0
-        running = [run for run, one in enumerate(self.status) if one is Status.FINISHED]
-        self.mark(running, status, at)
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self.steps, self.seconds = saved["steps"], saved["seconds"]
+        self.counts, self.columns = saved["counts"], saved["columns"]
+        self.status = [Status(status) for status in saved["status"]]
+        self.stopped_at, self.reason = saved["stopped_at"], saved["reason"]
+        self.arrays = saved["arrays"]
+        self.kept = [(step, z) for step, z in saved["kept"]]
+        self._streak, self._streak_from = saved["streak"], saved["streak_from"]
+        self.ended, self.backend = saved["ended"], saved["backend"]
 
 
 def check_shape(metric: Metric, column: str, shape: Sequence[int], runs: int) -> None:
-    """Raise unless a metric gave one number for each run.
+    """Check that a metric gave one number for each run.
 
     Raises:
         DescriptionError: naming the metric and the column.
@@ -137,5 +174,5 @@ def check_shape(metric: Metric, column: str, shape: Sequence[int], runs: int) ->
 
 
 def describe_error(error: BaseException) -> str:
-    """Type and message of an exception, as text that a terminal may show."""
+    """Return type and message of an exception, as text that a terminal may show."""
     return printable(f"{type(error).__name__}: {error}")

@@ -1,6 +1,5 @@
-"""Engine: one cell to one trajectory, chunk by chunk."""
+"""The entry of the engine: from one cell to one trajectory, chunk by chunk."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,11 +17,12 @@ from mmbench.core.placement import Placement
 from mmbench.core.precision import float32_products
 from mmbench.core.status import Status
 from mmbench.engine.cell import ENGINE_VERSION, Cell
-from mmbench.engine.chunk import Chunk, Progress
+from mmbench.engine.chunk import Chunk
+from mmbench.engine.progress import Progress
 from mmbench.engine.recording import Recording
-from mmbench.engine.trajectory import Trajectory, joined
+from mmbench.engine.trajectory import Trajectory, join_recordings
 
-# Gives the first iterates of a cell's runs, where another cell's end is their start.
+# Returns where the runs of a cell start, at the end of another cell: (runs, dim).
 Starts = Callable[[], Tensor]
 
 
@@ -39,76 +39,105 @@ def run_cell(
     what was recorded until then is kept, with status "error" and the reason.
 
     Args:
-        cell: what to compute.
-        placement: where; its dtype is the cell's.
-        progress: told how many run-steps have been made, now and then, and what has
-            been recorded of the chunk at work.
-        starts: gives (runs, dim), where the cell goes on from another one's end.
-        slot: where the unfinished cell is kept now and then, and goes on from; it goes
-            on only with the width, device, torch and metrics that it was begun with.
+        cell: the cell to compute.
+        placement: where it is computed; the dtype is the cell's.
+        progress: called now and then with the run-steps made since, and with what has
+            been recorded of the chunk in work.
+        starts: returns where the runs start, shape (runs, dim), if that is the end of
+            another cell.
+        slot: the place of checkpoints. The cell goes on from a checkpoint if it was
+            begun with the same width, device, torch and metrics.
     """
     placement = placement._replace(dtype=getattr(torch, cell.dtype))
     width = width_of(cell, placement)
     with arithmetic():
         while True:
-            unfinished = _Unfinished(cell, placement, width, slot)
+            unfinished = _UnfinishedCell(cell, placement, width, slot)
             try:
-                return _run_cell(unfinished, progress or _silent, starts)
+                return _run_chunks(unfinished, progress or _ignore, starts)
             except torch.OutOfMemoryError:  # the GPU's: fewer runs side by side
                 width //= 2
 
 
 def width_of(cell: Cell, placement: Placement) -> int:
-    """Runs of a cell computed side by side, by rule."""
+    """Return how many runs of a cell are computed side by side, by rule."""
     return cell.task.gpu_width if placement.device.type == "cuda" else cell.task.width
 
 
-class _Unfinished:
-    """What is done of a cell, kept in a slot if there is one."""
+class _UnfinishedCell:
+    """A cell in work: its recordings so far, and its checkpoint.
+
+    Args:
+        cell: the cell.
+        placement: where it is computed.
+        width: runs computed side by side.
+        slot: the place of its checkpoint; None keeps no checkpoint.
+
+    Attributes:
+        recordings: of all chunks begun, in order.
+    """
 
     def __init__(
         self, cell: Cell, placement: Placement, width: int, slot: CheckpointSlot | None
     ) -> None:
-        self.cell, self.placement, self.width, self.slot = cell, placement, width, slot
-        # What is recorded counts too: all records must have the same columns.
-        recorded = [cell.keep, *map(digest, cell.metrics)]
-        cuda = placement.device.type == "cuda"
-        device = torch.cuda.get_device_name(placement.device) if cuda else "cpu"
-        versions = [version("mmbench"), ENGINE_VERSION, torch.__version__]
-        compiled = ["compiled"] if placement.compiled else []
-        self.circumstances = [width, device, *versions, *recorded, *compiled]
+        self.cell, self.placement, self.width = cell, placement, width
         self.recordings: list[Recording] = []
-        self.waiting: dict[str, Any] | None = None
+        self._slot = slot
+        self._circumstances = _circumstances(cell, placement, width)
+        self._saved_chunk: dict[str, Any] | None = None
         content = slot.read() if slot else None
         saved = unpack(content) if content else None
-        if saved and saved.get("circumstances") == self.circumstances:
+        if saved and saved.get("circumstances") == self._circumstances:
             self.recordings = [
-                Recording.restored(cell, one) for one in saved["recordings"]
+                Recording.from_snapshot(cell, recording)
+                for recording in saved["recordings"]
             ]
-            self.waiting = saved["chunk"]
+            self._saved_chunk = saved["chunk"]
 
-    def save(self, chunk: Chunk) -> None:
-        """Keep everything, the chunk at work included."""
-        if self.slot:
-            self.slot.write(
-                pack(
-                    {
-                        "circumstances": self.circumstances,
-                        "recordings": [one.snapshot() for one in self.recordings],
-                        "chunk": chunk.snapshot(),
-                    }
-                )
-            )
+    def compute(self, chunk: Chunk, progress: Progress) -> None:
+        """Compute a chunk, from the checkpoint if there is one, and save it on the way.
+
+        A checkpoint holds one unfinished chunk: the first one that is computed.
+        """
+        if self._saved_chunk:
+            chunk.restore(self._saved_chunk)
+            self._saved_chunk = None
+        if self._slot:
+            save = partial(self._save, self._slot, chunk)
+            chunk.compute(progress, save, self._slot.interval_seconds)
+        else:
+            chunk.compute(progress)
+
+    def _save(self, slot: CheckpointSlot, chunk: Chunk) -> None:
+        recordings = [recording.snapshot() for recording in self.recordings]
+        saved = {
+            "circumstances": self._circumstances,
+            "recordings": recordings,
+            "chunk": chunk.snapshot(),
+        }
+        slot.write(pack(saved))
 
 
-def _run_cell(
-    unfinished: _Unfinished, progress: Progress, starts: Starts | None
+def _circumstances(cell: Cell, placement: Placement, width: int) -> list[Any]:
+    """Return what must be equal for a cell to go on from a checkpoint, as JSON values.
+
+    What is recorded is part of it: all records must have the same columns.
+    """
+    cuda = placement.device.type == "cuda"
+    device = torch.cuda.get_device_name(placement.device) if cuda else "cpu"
+    versions = [version("mmbench"), ENGINE_VERSION, torch.__version__]
+    recorded = [cell.keep, *map(digest, cell.metrics)]
+    compiled = ["compiled"] if placement.compiled else []
+    return [width, device, *versions, *recorded, *compiled]
+
+
+def _run_chunks(
+    unfinished: _UnfinishedCell, progress: Progress, starts: Starts | None
 ) -> Trajectory:
     cell, placement, width = unfinished.cell, unfinished.placement, unfinished.width
     recordings = unfinished.recordings
     ideal: dict[str, float] = {}
-    for first in range(0, len(cell.seeds), width):
-        number = first // width
+    for number, first in enumerate(range(0, len(cell.seeds), width)):
         if number == len(recordings):
             recordings.append(Recording(cell, cell.seeds[first : first + width]))
         recording = recordings[number]
@@ -116,40 +145,35 @@ def _run_cell(
             progress(cell.steps * len(recording.seeds), recording)
             continue
         try:
-            given = starts()[first : first + width] if starts else None
-            chunk = Chunk(cell, placement, width, recording, given)
-            if unfinished.waiting:
-                chunk.restore(unfinished.waiting)
-                unfinished.waiting = None
-            slot = unfinished.slot
-            chunk.every = slot.interval_seconds if slot else math.inf
-            chunk.compute(progress, partial(unfinished.save, chunk) if slot else None)
-            ideal = ideal or _ideal(cell, chunk.game)
+            chunk_starts = starts()[first : first + width] if starts else None
+            chunk = Chunk(cell, placement, width, recording, chunk_starts)
+            unfinished.compute(chunk, progress)
+            ideal = ideal or _real_scores(cell, chunk.game)
         except torch.OutOfMemoryError as error:
             if width > 1:
                 raise
             recording.end(Status.MEMORY, str(error))
-        except (Exception, SystemExit) as error:  # an outside class may raise both
+        except (Exception, SystemExit) as error:  # an external class may raise both
             recording.fail(error)
-        recording.ended = True
-    return joined(cell, recordings, width, ideal)
+        recording.close()
+    return join_recordings(cell, recordings, width, ideal)
 
 
-def _ideal(cell: Cell, game: Game) -> dict[str, float]:
-    """What real data get, by column."""
-    ideal: dict[str, float] = {}
+def _real_scores(cell: Cell, game: Game) -> dict[str, float]:
+    """Return the scores of real data, by column."""
+    scores: dict[str, float] = {}
     for metric in cell.metrics:
-        ideal |= metric.real_score(game)
-    return ideal
+        scores |= metric.real_score(game)
+    return scores
 
 
-def _silent(run_steps: int, recording: Recording | None) -> None:
-    """Progress that nobody watches."""
+def _ignore(run_steps: int, recording: Recording | None) -> None:
+    """Ignore a report of progress."""
 
 
 @contextmanager
 def arithmetic() -> Iterator[None]:
-    """One intra-op thread, for a run's bits depend on it, and no hidden rounding."""
+    """Compute with one thread, on which a run's bits depend, and full products."""
     keep_freed_memory()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

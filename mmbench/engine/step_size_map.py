@@ -1,10 +1,12 @@
-"""Step map: how a method ends for every pair of step sizes, each pair a run."""
+"""Step-size maps: how a method ends for every pair of step sizes, each pair a run."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.algorithms import ALGORITHMS
@@ -16,8 +18,8 @@ from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
 from mmbench.core.status import Status
 from mmbench.core.streams import generator
-from mmbench.engine.chunk import ENDS
-from mmbench.engine.compiled.block import Block, block
+from mmbench.engine.compiled.block import Block, compile_block
+from mmbench.engine.compiled.step_function import STATUS_OF_ENDING
 from mmbench.engine.run_cell import arithmetic
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
@@ -25,14 +27,14 @@ from mmbench.tasks.base import Task
 # Pairs side by side, of a game without data: their numbers stay in the cache.
 WIDTH = 2**14
 
-Sizes = Sequence[float] | np.ndarray
+StepSizes = Sequence[float] | np.ndarray
 
 
 def step_map(
     task: str | Task,
     algorithm: str | Algorithm,
-    at_x: Sizes,
-    at_y: Sizes,
+    at_x: StepSizes,
+    at_y: StepSizes,
     *,
     steps: int = 1000,
     seed: int = 0,
@@ -41,12 +43,12 @@ def step_map(
     """Run a method with every pair of step sizes, from one start, on the same data.
 
     Args:
-        task: words or description, of a game that knows its solutions.
-        algorithm: words or description; its own step size is not used.
+        task: a spec or a description of a task whose game knows its solutions.
+        algorithm: a spec or a description; its own step size is not used.
         at_x: step sizes of x.
         at_y: step sizes of y.
-        steps: of each run.
-        seed: of the start and of all draws.
+        steps: steps of each run.
+        seed: seed of the start and of all draws.
         placement: the device, the dtype of all floats, and whether steps are compiled,
             which is many times as fast.
 
@@ -58,26 +60,27 @@ def step_map(
     Raises:
         MmbenchError: before any work, when something does not fit.
     """
-    task, algorithm = TASKS.coerce(task), ALGORITHMS.coerce(algorithm)
-    _check(task, algorithm, at_x, at_y, steps)
+    described_task: Task = TASKS.coerce(task)
+    method: Algorithm = ALGORITHMS.coerce(algorithm)
+    _check(described_task, method, at_x, at_y, steps)
     grid = np.meshgrid(np.asarray(at_x, float), np.asarray(at_y, float), indexing="ij")
-    pairs_x, pairs_y = (one.ravel() for one in grid)
+    pairs_x, pairs_y = (axis.ravel() for axis in grid)
     pairs = torch.from_numpy(np.stack((pairs_x, pairs_y), axis=1))
     pairs = pairs.to(placement.device, placement.dtype)
     with arithmetic():
-        made = _block(task, algorithm, placement, min(len(pairs), WIDTH))
-        rows = [
-            _ends(made, task, algorithm, placement, steps, seed, part)
-            for part in pairs.split(made.runs)
+        block = _make_block(described_task, method, placement, min(len(pairs), WIDTH))
+        ends = [
+            _run_pairs(block, described_task, method, placement, steps, seed, some)
+            for some in pairs.split(block.runs)
         ]
     status, stopped_at, distance = (
-        np.concatenate(one) for one in zip(*rows, strict=True)
+        np.concatenate(column) for column in zip(*ends, strict=True)
     )
     return pd.DataFrame(
         {
             "step_size_x": pairs_x,
             "step_size_y": pairs_y,
-            "status": pd.Categorical.from_codes(status, [str(one) for one in Status]),
+            "status": pd.Categorical(status, [str(status) for status in Status]),
             "stopped_at": stopped_at,
             "distance": distance,
         }
@@ -85,12 +88,9 @@ def step_map(
 
 
 def _check(
-    task: Task,
-    algorithm: Algorithm,
-    at_x: Sizes,
-    at_y: Sizes,
-    steps: int,
+    task: Task, algorithm: Algorithm, at_x: StepSizes, at_y: StepSizes, steps: int
 ) -> None:
+    """Check the arguments of a step map."""
     if not hasattr(algorithm, "step_size"):
         raise MisfitError(f"A step map needs a step_size; {algorithm} has none.")
     if Capability.SOLUTION not in task.gives:
@@ -111,62 +111,67 @@ def _check(
         raise DescriptionError(f"steps must be at least 1; got {steps}.")
 
 
-def _block(task: Task, algorithm: Algorithm, placement: Placement, runs: int) -> Block:
-    """Compiled if it is wanted and can be."""
+def _make_block(
+    task: Task, algorithm: Algorithm, placement: Placement, runs: int
+) -> Block:
+    """Return a block of steps, compiled if that is wanted and possible."""
     if placement.compiled:
-        made = block(algorithm, task, placement, runs, swept=True)
-        if isinstance(made, Block):
-            return made
+        block = compile_block(algorithm, task, placement, runs, swept=True)
+        if isinstance(block, Block):
+            return block
     return Block(algorithm, task, task.build(placement), runs, swept=True)
 
 
-def _ends(
-    made: Block,
+def _run_pairs(
+    block: Block,
     task: Task,
     algorithm: Algorithm,
     placement: Placement,
     steps: int,
     seed: int,
-    pairs: Tensor,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Status, as its number, step and relative distance at the end of each pair."""
+    pairs: Float[Tensor, "pairs 2"],
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Return status, last step and relative distance at the end of each pair's run."""
     count = len(pairs)
-    pairs = torch.cat((pairs, pairs[-1:].expand(made.runs - count, -1)))
+    pairs = torch.cat((pairs, pairs[-1:].expand(block.runs - count, -1)))
     sizes = pairs[:, :1].contiguous(), pairs[:, 1:].contiguous()
     game = task.build(placement)
     data = OracleState(game, (seed,))  # one stream: all pairs see the same data
     first = task.start(game, generator(seed, "start")).to(game.device)
-    start = game.project(first.expand(made.runs, -1).contiguous())
+    start = game.project(first.expand(block.runs, -1).contiguous())
     z, memory = start, game.memory(start)
-    state = algorithm.init(Oracle(OracleState(game, (seed,) * made.runs)), z)
-    alive = torch.ones(made.runs, dtype=torch.bool, device=game.device)
-    status = torch.zeros(made.runs, dtype=torch.int32, device=game.device)
-    stopped_at = torch.full_like(status, steps)
-    for step in range(0, steps, made.length):
-        ahead = min(made.length, steps - step)
+    state = algorithm.init(Oracle(OracleState(game, (seed,) * block.runs)), z)
+    alive = torch.ones(block.runs, dtype=torch.bool, device=game.device)
+    ending = torch.zeros(block.runs, dtype=torch.int32, device=game.device)
+    stopped_at = torch.full_like(ending, steps)
+    for step in range(0, steps, block.length):
+        ahead = min(block.length, steps - step)
         drawn = [
-            [_same(data.draw(what), made.runs) for what in made.draws]
-            for _ in range(ahead if made.draws else 0)
+            [_repeat(data.draw(what), block.runs) for what in block.draws]
+            for _ in range(ahead if block.draws else 0)
         ]
-        after, _ = made(z, state, memory, alive, drawn, step, ahead, sizes)
+        result = block(z, state, memory, alive, drawn, step, ahead, sizes)
+        after = result.runs
         z, state, memory, alive = after.z, after.state, after.memory, after.alive
-        ended = after.ended >= 0
-        status = torch.where(ended, after.how, status)
-        stopped_at = torch.where(ended, step + after.ended + 1, stopped_at)
+        ended = after.end_step >= 0
+        ending = torch.where(ended, after.ending, ending)
+        stopped_at = torch.where(ended, step + after.end_step + 1, stopped_at)
         if not bool(alive.any()):
             break
     distance = game.distance(z, "declared") / game.distance(start, "declared")
-    code = {Status.FINISHED: 0} | {one: how for how, one in ENDS.items()}
-    numbers = np.array([list(Status).index(one) for one in sorted(code, key=code.get)])
+    status = [
+        str(STATUS_OF_ENDING.get(code, Status.FINISHED))
+        for code in ending[:count].tolist()
+    ]
     return (
-        numbers[status[:count].cpu().numpy()],
+        status,
         stopped_at[:count].cpu().numpy(),
         distance[:count].double().cpu().numpy(),
     )
 
 
-def _same(drawn: object, runs: int) -> object:
-    """One run's draw, for all runs."""
+def _repeat(drawn: Any, runs: int) -> Any:
+    """Return what one run has drawn, for all runs: a tensor or a tuple of tensors."""
     if isinstance(drawn, Tensor):
         return drawn.expand(runs, *drawn.shape[1:])
-    return type(drawn)(*(_same(one, runs) for one in drawn))
+    return type(drawn)(*(_repeat(member, runs) for member in drawn))

@@ -1,6 +1,6 @@
-"""Trajectory: the records of one cell, as typed columns."""
+"""The trajectory of a cell: the records of all its runs, as typed columns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,22 +20,22 @@ class Trajectory:
     """What the engine measured of one cell; every run has every record.
 
     Attributes:
-        seeds: one a run.
-        steps: of the records.
-        counts: what each run had been charged, by name, shape (records, runs).
+        seeds: one for each run.
+        steps: steps of the records.
+        counts: charges of each run, by name, shape (records, runs).
         seconds: training time of the run's chunk, shape (records, runs); measuring is
             not part of it.
         columns: metrics, by column, shape (records, runs).
         status: how each run ended.
-        stopped_at: the step at which it did.
-        reason: why, where an exception did.
-        arrays: what is looked at rather than tabulated, each with a leading `runs`
-            axis of the first few runs: "path" (runs, points, 2) with "path_steps"
-            (points,), "sheet" (runs, count, ...).
+        stopped_at: the step at which each run ended, shape (runs,).
+        reason: the exception or the limit that ended runs; empty where none did.
+        arrays: what is shown rather than tabulated, each with a leading `runs` axis of
+            the first few runs: "path" (runs, points, 2) with "path_steps" (points,),
+            "sheet" (runs, count, ...).
         width: runs that were computed side by side.
-        iterates: "z" (kept, runs, dim) and the "steps" (kept,) at which they stood;
-            empty where none were to be kept or a chunk failed.
-        ideal: what real data get, by column.
+        iterates: "z" (kept, runs, dim) and the "steps" (kept,) of their records; empty
+            where none were to be kept or a chunk failed.
+        ideal: scores of real data, by column.
         backend: what computed it: "eager", "compiled", or why it was not compiled.
     """
 
@@ -54,41 +54,42 @@ class Trajectory:
     backend: str = ""
 
     def snapshot(self) -> dict[str, Any]:
-        """All of it, to be sent."""
-        return vars(self) | {"status": [str(one) for one in self.status]}
+        """Return everything, to be sent from a child process."""
+        return vars(self) | {"status": [str(status) for status in self.status]}
 
     @classmethod
-    def restored(cls, saved: dict[str, Any]) -> "Trajectory":
-        """The trajectory that a snapshot was made of."""
-        same = {name: tuple(saved[name]) for name in ("seeds", "steps")}
-        return cls(**{**saved, **same, "status": [Status(s) for s in saved["status"]]})
+    def from_snapshot(cls, saved: dict[str, Any]) -> "Trajectory":
+        """Return the trajectory that a snapshot was made of."""
+        tuples = {name: tuple(saved[name]) for name in ("seeds", "steps")}
+        status = [Status(status) for status in saved["status"]]
+        return cls(**{**saved, **tuples, "status": status})
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> "Trajectory":
-        """The trajectory that a cell's table was made of, without arrays."""
+    def from_frame(cls, frame: pd.DataFrame) -> "Trajectory":
+        """Return the trajectory that a cell's table was made of, without arrays."""
         seeds, steps = (tuple(frame[name].unique()) for name in ("seed", "step"))
         last = frame.groupby("seed", sort=False).tail(1)
 
         def matrix(name: str) -> np.ndarray:
             return frame[name].to_numpy().reshape(len(seeds), len(steps)).T
 
-        metrics = [one for one in frame if one not in LEADING]
+        metrics = [str(name) for name in frame.columns if name not in LEADING]
         return cls(
             seeds=tuple(int(seed) for seed in seeds),
             steps=tuple(int(step) for step in steps),
             counts={name: matrix(name) for name in COUNTED},
             seconds=matrix("cell_seconds"),
             columns={name: matrix(name) for name in metrics},
-            status=[Status(one) for one in last["status"]],
+            status=[Status(status) for status in last["status"]],
             stopped_at=last["stopped_at"].to_numpy(),
-            reason=next((one for one in last["reason"] if one), ""),
+            reason=next((reason for reason in last["reason"] if reason), ""),
         )
 
     def frame(self, cell: Cell) -> pd.DataFrame:
-        """The tidy table: one row for each run and record, run by run."""
+        """Return the tidy table: one row for each run and record, run by run."""
         records, runs = self.seconds.shape
 
-        def per_run(values) -> np.ndarray:
+        def per_run(values: Any) -> np.ndarray:
             return np.repeat(np.asarray(values), records)
 
         def flat(values: np.ndarray) -> np.ndarray:
@@ -102,45 +103,78 @@ class Trajectory:
             "step": np.tile(np.asarray(self.steps), runs),
             **{name: flat(self.counts[name]) for name in COUNTED},
             "cell_seconds": flat(self.seconds),
-            "status": per_run([str(one) for one in self.status]),
+            "status": per_run([str(status) for status in self.status]),
             "stopped_at": per_run(self.stopped_at),
             "reason": per_run(
                 [
-                    self.reason if one in Status.cell_failures() else ""
-                    for one in self.status
+                    self.reason if status in Status.cell_failures() else ""
+                    for status in self.status
                 ]
             ),
             **{name: flat(values) for name, values in self.columns.items()},
         }
         return pd.DataFrame(frame)
 
+    def summarise(self, metric: TrajectoryMetric) -> None:
+        """Add the columns of a metric of whole runs.
+
+        If the metric raises, they are NaN, and the runs that had not broken down end
+        with an error.
+        """
+        runs = len(self.seeds)
+        try:
+            values = metric.summarise(self.steps, self.columns[metric.of])
+            for column in metric.columns:
+                check_shape(metric, column.name, np.shape(values[column.name]), runs)
+        except Exception as error:
+            self.reason = describe_error(error)
+            self.status = [
+                status if status.is_failure else Status.ERROR for status in self.status
+            ]
+            values = {column.name: np.full(runs, np.nan) for column in metric.columns}
+        for column in metric.columns:
+            repeated = np.tile(values[column.name], (len(self.steps), 1))
+            self.columns[column.name] = repeated
+
 
 # ---- chunks to one trajectory ----
 
 
-def joined(
+def join_recordings(
     cell: Cell,
-    parts: Sequence[Recording],
+    recordings: Sequence[Recording],
     width: int,
     ideal: dict[str, float] | None = None,
 ) -> Trajectory:
-    """The trajectory of all chunks.
+    """Join the recordings of all chunks of a cell into its trajectory.
 
     Where a chunk failed early, metrics of the records that it lacks are NaN, counts and
     seconds those of its last record.
+
+    Args:
+        cell: the cell.
+        recordings: one for each chunk, in the order of the cell's seeds.
+        width: runs computed side by side.
+        ideal: scores of real data, by column.
     """
-    steps = max((part.steps for part in parts), key=len) or [0]
-    records = len(steps)
+    steps = max((recording.steps for recording in recordings), key=len) or [0]
 
-    def beside(of: str, name: str, blank: float | None) -> np.ndarray:
-        rows = [
-            _rows([one[name] for one in getattr(part, of)], part, records, blank)
-            for part in parts
+    def join(rows: Iterable[Sequence[Any]], missing: float | None = None) -> np.ndarray:
+        blocks = [
+            _fill_up(values, len(recording.seeds), len(steps), missing)
+            for values, recording in zip(rows, recordings, strict=True)
         ]
-        return np.concatenate(rows, axis=1)
+        return np.concatenate(blocks, axis=1)
 
+    counts = {
+        name: join([counts[name] for counts in one.counts] for one in recordings)
+        for name in COUNTED
+    }
     columns = {
-        column.name: beside("columns", column.name, np.nan)
+        column.name: join(
+            ([columns[column.name] for columns in one.columns] for one in recordings),
+            missing=np.nan,
+        )
         for metric in cell.metrics
         if isinstance(metric, IterateMetric)
         for column in metric.columns
@@ -148,74 +182,57 @@ def joined(
     trajectory = Trajectory(
         seeds=cell.seeds,
         steps=tuple(steps),
-        counts={name: beside("counts", name, None).astype(int) for name in COUNTED},
-        seconds=np.concatenate(
-            [_rows(part.seconds, part, records, None) for part in parts], axis=1
-        ),
+        counts={name: values.astype(int) for name, values in counts.items()},
+        seconds=join(recording.seconds for recording in recordings),
         columns=columns,
-        status=[status for part in parts for status in part.status],
-        stopped_at=np.concatenate([part.stopped_at for part in parts]),
-        reason=next((part.reason for part in parts if part.reason), ""),
-        arrays=_arrays(parts),
+        status=[status for recording in recordings for status in recording.status],
+        stopped_at=np.concatenate([recording.stopped_at for recording in recordings]),
+        reason=next((one.reason for one in recordings if one.reason), ""),
+        arrays=_join_arrays(recordings),
         width=width,
-        iterates=_iterates(parts),
+        iterates=_join_iterates(recordings),
         ideal=ideal or {},
-        backend=parts[0].backend,
+        backend=recordings[0].backend,
     )
     for metric in cell.metrics:
         if isinstance(metric, TrajectoryMetric):
-            _summarise(metric, trajectory)
+            trajectory.summarise(metric)
     return trajectory
 
 
-def _rows(
-    values: Sequence[Any], part: Recording, records: int, blank: float | None
+def _fill_up(
+    rows: Sequence[Any], runs: int, records: int, missing: float | None
 ) -> np.ndarray:
-    """A chunk's values, shape (records, runs), filled up with the blank or the last."""
-    rows = np.zeros((records, len(part.seeds)))
-    for number, one in enumerate(values):
-        rows[number] = one
-    if len(values) < records and (values or blank is not None):
-        rows[len(values) :] = values[-1] if blank is None else blank
-    return rows
+    """Return the rows of a chunk, shape (records, runs).
+
+    Records that the chunk lacks hold `missing`, or where it is None the last row.
+    """
+    filled = np.zeros((records, runs))
+    for i, row in enumerate(rows):
+        filled[i] = row
+    if len(rows) < records and (rows or missing is not None):
+        filled[len(rows) :] = rows[-1] if missing is None else missing
+    return filled
 
 
-def _arrays(parts: Sequence[Recording]) -> dict[str, np.ndarray]:
-    """Arrays of the first few runs of all chunks that came to their end."""
-    ended = [part.arrays for part in parts if part.arrays]
+def _join_arrays(recordings: Sequence[Recording]) -> dict[str, np.ndarray]:
+    """Return arrays of the first few runs of all chunks that came to their end."""
+    arrays = [recording.arrays for recording in recordings if recording.arrays]
     return {
         name: array
         if name == "path_steps"  # the same for all runs
-        else np.concatenate([one[name] for one in ended])[:SHOWN]
-        for name, array in (ended[0] if ended else {}).items()
+        else np.concatenate([one[name] for one in arrays])[:SHOWN]
+        for name, array in (arrays[0] if arrays else {}).items()
     }
 
 
-def _iterates(parts: Sequence[Recording]) -> dict[str, np.ndarray]:
-    """Kept iterates of all chunks, if all have the same."""
-    steps = [[step for step, _ in part.kept] for part in parts]
+def _join_iterates(recordings: Sequence[Recording]) -> dict[str, np.ndarray]:
+    """Return kept iterates of all chunks, if all were kept at the same steps."""
+    steps = [[step for step, _ in recording.kept] for recording in recordings]
     if not steps[0] or steps.count(steps[0]) < len(steps):
         return {}
-    beside = [
-        np.concatenate([part.kept[i][1] for part in parts])
+    z = [
+        np.concatenate([recording.kept[i][1] for recording in recordings])
         for i in range(len(steps[0]))
     ]
-    return {"z": np.stack(beside), "steps": np.array(steps[0])}
-
-
-def _summarise(metric: TrajectoryMetric, trajectory: Trajectory) -> None:
-    """Add a metric of whole runs; if it raises, the cell's runs end with an error."""
-    runs = len(trajectory.seeds)
-    try:
-        given = metric.summarise(trajectory.steps, trajectory.columns[metric.of])
-        for column in metric.columns:
-            check_shape(metric, column.name, np.shape(given[column.name]), runs)
-    except Exception as error:
-        trajectory.reason = describe_error(error)
-        trajectory.status = [
-            one if one.is_failure else Status.ERROR for one in trajectory.status
-        ]
-        given = {column.name: np.full(runs, np.nan) for column in metric.columns}
-    for column in metric.columns:
-        repeated = np.tile(given[column.name], (len(trajectory.steps), 1))
-        trajectory.columns[column.name] = repeated
+    return {"z": np.stack(z), "steps": np.array(steps[0])}

@@ -14,7 +14,7 @@ from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import Starts, run_cell, width_of
-from mmbench.engine.trajectory import Trajectory, joined
+from mmbench.engine.trajectory import Trajectory, join_recordings
 from mmbench.runner.chain import (
     ChainEnd,
     ChainEnds,
@@ -157,7 +157,7 @@ def _failed(cell: Cell, placement: Placement, reason: str) -> Trajectory:
     """A cell of which nothing is known but why."""
     recording = Recording(cell, cell.seeds)
     recording.end(Status.ERROR, reason)
-    return joined(cell, [recording], width_of(cell, placement))
+    return join_recordings(cell, [recording], width_of(cell, placement))
 
 
 def stored(cell: Cell, store: Store) -> StoredResult:

@@ -168,7 +168,7 @@ def _distributed(
         done = stored(cell, store)
         if fresh:
             fresh(cell, done)
-        observer.end(cell, Trajectory.of(done.frame))
+        observer.end(cell, Trajectory.from_frame(done.frame))
 
     def failed(cell: Cell, reason: str) -> None:
         observer.end(cell, give_up(cell, store, placement, reason))

@@ -11,7 +11,7 @@ from mmbench.core.checkpoint import unpack
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
-from mmbench.engine.trajectory import joined
+from mmbench.engine.trajectory import join_recordings
 from mmbench.metrics.base import IterateMetric, Metric
 from mmbench.runner.footer import describe_cell
 from mmbench.store.folder import Store
@@ -46,7 +46,7 @@ def partial(cell: Cell, store: Store) -> Partial | None:
     saved = unpack(content) if content else None
     if not saved:
         return None
-    recordings = [Recording.restored(cell, one) for one in saved["recordings"]]
+    recordings = [Recording.from_snapshot(cell, one) for one in saved["recordings"]]
     ended = [one for one in recordings if one.ended]
     at_work = next((one for one in recordings if not one.ended), None)
     parts = ended or recordings
@@ -55,7 +55,7 @@ def partial(cell: Cell, store: Store) -> Partial | None:
     seeds = tuple(seed for one in parts for seed in one.seeds)
     seen = replace(cell, seeds=seeds, metrics=_recorded(cell, parts))
     width, device, version = saved["circumstances"][:3]
-    trajectory = joined(seen, parts, width)
+    trajectory = join_recordings(seen, parts, width)
     trajectory.status = [Status.RUNNING] * len(seeds)
     trajectory.stopped_at = np.full(len(seeds), trajectory.steps[-1])
     arrays = trajectory.arrays

@@ -12,8 +12,8 @@ import torch
 
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
-from mmbench.engine.chunk import Chunk
-from mmbench.engine.recording import Recording, check_shape
+from mmbench.engine.recording import check_shape
+from mmbench.engine.run_batch import RunBatch
 from mmbench.engine.run_cell import Starts, arithmetic, width_of
 from mmbench.metrics.base import Metric, TrajectoryMetric
 
@@ -77,17 +77,14 @@ def _measured(
     with arithmetic():
         for first in range(0, len(cell.seeds), width):
             chosen = slice(first, first + width)
-            recording = Recording(cell, cell.seeds[chosen])
             given = starts()[chosen] if starts else None
-            chunk = Chunk(cell, placement, width, recording, given)
+            batch = RunBatch(cell, placement, cell.seeds[chosen], width, given)
             ideal = ideal or {
                 name: value
                 for metric in missing
-                for name, value in metric.real_score(chunk.game).items()
+                for name, value in metric.real_score(batch.game).items()
             }
-            parts.append(
-                [chunk.measure(chunk.padded(one[chosen]), missing) for one in z]
-            )
+            parts.append([batch.measure(batch.pad(one[chosen]), missing) for one in z])
     names: list[Any] = list(parts[0][0])
     columns = {
         name: np.stack(

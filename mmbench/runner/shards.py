@@ -11,7 +11,7 @@ from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import width_of
-from mmbench.engine.trajectory import Trajectory, joined
+from mmbench.engine.trajectory import Trajectory, join_recordings
 from mmbench.runner.chain import ChainEnds, end_of
 from mmbench.runner.footer import describe_cell, describe_outcome
 from mmbench.runner.lookup import is_stored
@@ -58,7 +58,7 @@ def join(cell: Cell, parts: list[Cell], store: Store) -> None:
         kept = parts_store(store, cell.key)
         footers = [kept.footer(one.key) for one in parts]
         # As chunks of one process are, those included that did not come to their end.
-        trajectory = joined(
+        trajectory = join_recordings(
             cell,
             [_recording(one, kept) for one in parts],
             footers[0]["width"],
@@ -79,7 +79,10 @@ def join(cell: Cell, parts: list[Cell], store: Store) -> None:
 
 def _recording(part: Cell, kept: Store) -> Recording:
     """What was recorded of a part, as if it were a chunk."""
-    found, iterates = Trajectory.of(kept.frame(part.key)), kept.iterates(part.key)
+    found, iterates = (
+        Trajectory.from_frame(kept.frame(part.key)),
+        kept.iterates(part.key),
+    )
     recording = Recording(part, part.seeds)
     recording.backend = kept.footer(part.key).get("backend", "")
     recording.status, recording.stopped_at = found.status, found.stopped_at

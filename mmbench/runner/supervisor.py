@@ -19,7 +19,7 @@ from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import width_of
-from mmbench.engine.trajectory import Trajectory, joined
+from mmbench.engine.trajectory import Trajectory, join_recordings
 from mmbench.runner import child_process
 from mmbench.runner.limits import Limits
 from mmbench.store.folder import CheckpointFile
@@ -85,9 +85,9 @@ class Supervisor:
             if answer is None:
                 return self._ended(cell, placement, recordings, *self._fate(process))
             if "trajectory" in answer:
-                return Trajectory.restored(answer["trajectory"])
+                return Trajectory.from_snapshot(answer["trajectory"])
             if answer["recording"]:
-                recording = Recording.restored(cell, answer["recording"])
+                recording = Recording.from_snapshot(cell, answer["recording"])
                 recordings[recording.seeds[0]] = recording
             if progress:
                 last = recording if answer["recording"] else None
@@ -151,7 +151,7 @@ class Supervisor:
             else:
                 part.end(status, reason)
             parts.append(part)
-        return joined(cell, parts, width)
+        return join_recordings(cell, parts, width)
 
 
 def _speaks(process: "subprocess.Popen[bytes]") -> bool:

@@ -268,7 +268,7 @@ def test_a_start_outside_is_brought_inside() -> None:
 
 def test_progress_is_reported_between_records(monkeypatch: pytest.MonkeyPatch) -> None:
     """Progress is reported between records, and each step is counted once."""
-    monkeypatch.setattr("mmbench.engine.chunk.GLANCE", 0.0)
+    monkeypatch.setattr("mmbench.engine.progress.REPORT_SECONDS", 0.0)
     reports: list[tuple[int, int]] = []
 
     def progress(run_steps: int, recording: Recording | None) -> None:

@@ -117,7 +117,7 @@ def test_padding_is_not_marked() -> None:
 
 
 def test_failure_spares_the_dead() -> None:
-    """An exception ends who was alive, at the last record, and is told."""
+    """An exception ends living runs at the last record, and is the reason."""
     recording = recording_of(bilinear_cell(3), [[FAR] * 3] * 3)
     recording.mark([0], Status.DIVERGED, 7)
     recording.fail(ValueError("why"))

@@ -1,4 +1,4 @@
-"""Step maps: every pair of step sizes is the run that a cell would make of it."""
+"""Step-size maps: each pair of step sizes gives the run that a cell would make."""
 
 import numpy as np
 import pytest
@@ -63,20 +63,20 @@ def test_pairs_fill_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_compiled_maps_are_the_same(
     looped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a loop, or one graph, with the step sizes as inputs."""
-    block.block.cache_clear()
-    monkeypatch.setattr(block, "_compiled", lambda graph, examples: graph)
+    """A loop and a graph give the same map, with the step sizes as inputs."""
+    block.compile_block.cache_clear()
+    monkeypatch.setattr(block, "compile_graph", lambda graph, examples: graph)
     if not looped:
         monkeypatch.setenv("CC", "no-such-compiler")
     placement = EAGER._replace(compiled=True)
     given = ("quadratic", "past_extragradient", AT_X, AT_Y)
     eager = step_map(*given, steps=50, placement=EAGER)
     assert eager.equals(step_map(*given, steps=50, placement=placement))
-    block.block.cache_clear()
+    block.compile_block.cache_clear()
 
 
 def test_games_without_solutions_are_refused() -> None:
-    """There would be no distance to tell."""
+    """A game without a known solution has no distance, and is refused."""
     task = "four_gaussians[hidden=4,noise=2,batch=8]"
     with pytest.raises(MisfitError, match="knows its solutions"):
         step_map(task, "gda", AT_X, AT_Y)
@@ -87,6 +87,6 @@ def test_games_without_solutions_are_refused() -> None:
     [((), 5, "Step sizes of x"), ((0.1, -1), 5, "Step sizes of x"), ((1,), 0, "steps")],
 )
 def test_bad_sizes_are_refused(at_x: tuple, steps: int, named: str) -> None:
-    """Before any work, with what was got."""
+    """Bad arguments are refused before any work."""
     with pytest.raises(DescriptionError, match=named):
         step_map("bilinear", "gda", at_x, AT_Y, steps=steps, placement=EAGER)

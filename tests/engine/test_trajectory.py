@@ -4,7 +4,7 @@ import numpy as np
 from recordings import bilinear_cell, recording_of
 
 from mmbench.engine.cell import LEADING, Cell
-from mmbench.engine.trajectory import Trajectory, joined
+from mmbench.engine.trajectory import Trajectory, join_recordings
 
 
 def joined_chunks() -> tuple[Cell, Trajectory]:
@@ -16,7 +16,7 @@ def joined_chunks() -> tuple[Cell, Trajectory]:
     broken = recording_of(cell, [[1.5], [2.5]], first=2)
     whole.conclude()
     broken.fail(RuntimeError("no"))
-    return cell, joined(cell, [whole, broken], width=2)
+    return cell, join_recordings(cell, [whole, broken], width=2)
 
 
 def test_chunks_are_joined() -> None:

@@ -1,7 +1,11 @@
-"""Formulas: a traced graph, written in C as what it does to the numbers of one run.
+"""Translation of a traced step into C statements for the numbers of one run.
 
-A tensor (runs, n) is n numbers of a run, and an operation on tensors is a formula for
-each of them; moving numbers about costs nothing. Whatever would mix runs is refused.
+A tensor is represented by an array of `Expression`, one for each number that a single
+run has in it: a tensor (runs, n) by an array (1, n), and a tensor without a runs axis,
+which all runs share, by an array of its own shape. An operation on tensors becomes one
+statement for each entry of its result; an operation that only moves numbers (a view, a
+slice, a concatenation) becomes no statement at all. Operations that would let runs
+depend on each other are refused.
 """
 
 import math
@@ -10,314 +14,356 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
+from torch.fx.node import Target
 
 from mmbench.engine.compiled.c_operations import (
-    COMPARED,
-    ENTRYWISE,
+    COMPARISONS,
+    FORMULAS,
     IN_PLACE,
-    REAL,
+    REAL_FORMULAS,
+    Expression,
+    Kind,
     UnsupportedError,
-    Value,
     kind_of,
     literal,
 )
 
 aten = torch.ops.aten
 
-LARGEST = 64  # numbers of a run in one tensor; products of more are no formulas
+MAX_ENTRIES = 64  # of a tensor for each run; larger matrices are faster in torch
 
-Numbers = np.ndarray  # of Value, the runs' axis of length 1
+Expressions = np.ndarray  # of Expression; the runs axis, if there is one, has length 1
 
 
-class Writer(Interpreter):
-    """Writes a graph; `lines` are its statements, in order.
+class Translator(Interpreter):
+    """A translator of a graph: run on expressions, it writes the graph's statements.
 
     Args:
-        graph: traced.
-        runs: that it was traced with; no other axis is as long.
-        real: the type of its floats.
+        graph: a traced step.
+        runs: the number of runs that it was traced with; no other axis is as long.
+        real: the dtype of its floats.
+
+    Attributes:
+        statements: C statements, in order; each assigns a new variable.
     """
 
     def __init__(self, graph: GraphModule, runs: int, real: torch.dtype) -> None:
         super().__init__(graph)
-        self.lines: list[str] = []
+        self.statements: list[str] = []
         self._runs, self._real = runs, real
-        self._named: dict[Value, Value] = {}
-        self._kind = "real"
+        self._variables: dict[Expression, Expression] = {}  # by what they were assigned
+        self._kind: Kind = "real"  # of the result of the operation in work
+
+    # ---- one operation after the other ----
 
     def run_node(self, n: Node) -> Any:
-        """One node; its numbers have the shape of its tensor, or it is refused."""
+        """Translate one operation of the graph.
+
+        Raises:
+            UnsupportedError: when the loop cannot compute it for each run by itself.
+        """
         if n.op != "call_function":
             return super().run_node(n)
-        made = n.meta.get("tensor_meta")
-        if made is None:
-            raise UnsupportedError(f"{n.target} gives several tensors")
-        self._kind = kind_of(made.dtype)
-        if self._kind == "real" and made.dtype != self._real:
-            raise UnsupportedError(f"{n.target} gives {made.dtype}")
-        if self._kind == "whole" and made.dtype not in (torch.int32, torch.int64):
-            raise UnsupportedError(f"{n.target} gives {made.dtype}")
-        products = (aten.mul.Tensor, aten.mul.Scalar)
-        if made.dtype == torch.int64 and n.target in products and self._wide():
-            # Whole numbers are as wide as the others; counters are not so large.
-            raise UnsupportedError(f"{n.target} may give large whole numbers")
+        result_meta = n.meta.get("tensor_meta")
+        if result_meta is None:
+            raise UnsupportedError(f"{n.target} returns several tensors")
+        self._kind = self._supported_kind(n, result_meta.dtype)
         try:
             result = np.asarray(super().run_node(n), dtype=object)
         except (IndexError, TypeError, ValueError) as error:  # of numpy
             raise UnsupportedError(f"{n.target}: {error}") from None
-        self._check(n, made.shape, result)
-        if result.size > LARGEST:
-            raise UnsupportedError(f"{n.target} gives {result.size} numbers a run")
+        self._check_independent(n, result_meta.shape, result)
+        if result.size > MAX_ENTRIES:
+            raise UnsupportedError(f"{n.target} returns {result.size} numbers a run")
         return result
 
-    def _check(self, n: Node, made: torch.Size, result: Numbers) -> None:
-        """Refuse what is not of each run by itself."""
-        shapes = [one.meta["tensor_meta"].shape for one in _tensors(n)]
-        of_runs = [one for one in shapes if self._runs in one]
-        kept = made.count(self._runs) == 1 if of_runs else self._runs not in made
-        unusable = any(one.kind == "none" for one in result.flat)
-        if n.target in MAKING or unusable:
-            kept = made.count(self._runs) < 2
-        if n.target is aten.view.default and of_runs and kept:
-            # Numbers of several runs must not change places.
-            before = [_before(one, self._runs) for one in (*of_runs, made)]
-            kept = before[0] == before[1]
-        if not kept or result.shape != self.narrow(made):
-            raise UnsupportedError(f"{n.target} is not of each run by itself")
+    def get_attr(self, target: Target, args: tuple, kwargs: dict) -> Expressions:
+        """Return the literals of a constant tensor of the game or the method."""
+        constant: Tensor = super().get_attr(target, args, kwargs)
+        if constant.numel() > MAX_ENTRIES or self._runs in constant.shape:
+            raise UnsupportedError(f"a constant has the shape {tuple(constant.shape)}")
+        return _to_expressions(constant.tolist())
 
-    def _wide(self) -> bool:
-        """Whether a whole number of a tensor may be wider than one in C."""
-        return self._real == torch.float32
+    def call_function(self, target: Target, args: tuple, kwargs: dict) -> Expressions:
+        """Return the result of an operation."""
+        formulas = FORMULAS[self._kind]
+        if target in formulas:
+            factor = kwargs.get("alpha", 1)
+            if factor != 1:
+                args = args[0], self._apply("{0} * {1}", self._kind, args[1], factor)
+            return self._apply(formulas[target], self._kind, *args)
+        if target in COMPARISONS:
+            operands = [_to_expressions(operand) for operand in args]
+            entries = [entry for operand in operands for entry in operand.flat]
+            is_real = any(entry.kind == "real" for entry in entries)
+            kind: Kind = "real" if is_real else "integer"
+            return self._apply(COMPARISONS[target], kind, *operands)
+        if target in IN_PLACE:
+            result = self.call_function(IN_PLACE[target], args, kwargs)
+            return _write(args[0], self.convert(result))
+        if target in REAL_OPERATIONS and self._kind == "real":
+            return REAL_OPERATIONS[target](self, *args, **kwargs)
+        if target in OTHER_OPERATIONS:
+            return OTHER_OPERATIONS[target](self, *args, **kwargs)
+        raise UnsupportedError(f"{target} has no formula in C")
 
-    def narrow(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """A shape with one run in the place of all."""
+    def one_run(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return a shape with one run in the place of all."""
         return tuple(1 if size == self._runs else size for size in shape)
 
-    def get_attr(self, target: str, args: tuple, kwargs: dict) -> Numbers:
-        """A constant of the game."""
-        constant = super().get_attr(target, args, kwargs)
-        if constant.numel() > LARGEST or self._runs in constant.shape:
-            raise UnsupportedError(f"a constant has the shape {tuple(constant.shape)}")
-        return _array(constant.tolist())
+    # ---- what is refused ----
 
-    def call_function(self, target: Any, args: tuple, kwargs: dict) -> Numbers:
-        """One operation."""
-        if target in ENTRYWISE[self._kind]:
-            scale = kwargs.get("alpha", 1)
-            if scale != 1:
-                args = args[0], self._formula("{0} * {1}", self._kind, args[1], scale)
-            return self._formula(ENTRYWISE[self._kind][target], self._kind, *args)
-        if target in COMPARED:
-            pair = [_array(one) for one in args]
-            real = any(one.kind == "real" for side in pair for one in side.flat)
-            return self._formula(COMPARED[target], "real" if real else "whole", *pair)
-        if target in IN_PLACE:
-            done = self.call_function(IN_PLACE[target], args, kwargs)
-            return _write(args[0], self.cast(done))
-        if target in OF_REALS and self._kind == "real":
-            return OF_REALS[target](self, *args, **kwargs)
-        if target in SPECIAL:
-            return SPECIAL[target](self, *args, **kwargs)
-        raise UnsupportedError(f"{target} is not known as a formula")
+    def _supported_kind(self, node: Node, dtype: torch.dtype) -> Kind:
+        """Return the kind of an operation's result, if the loop has such numbers."""
+        kind = kind_of(dtype)
+        if kind == "real" and dtype != self._real:
+            raise UnsupportedError(f"{node.target} returns {dtype}")
+        if kind == "integer" and dtype not in (torch.int32, torch.int64):
+            raise UnsupportedError(f"{node.target} returns {dtype}")
+        is_product = node.target in (aten.mul.Tensor, aten.mul.Scalar)
+        if is_product and dtype == torch.int64 and self._real == torch.float32:
+            # In C integers are as wide as floats. Counters fit; products may not.
+            raise UnsupportedError(f"{node.target} may return large whole numbers")
+        return kind
 
-    def where(self, on: Numbers, new: Any, old: Any) -> Numbers:
-        """New numbers where it holds, old ones elsewhere."""
+    def _check_independent(
+        self, node: Node, shape: torch.Size, result: Expressions
+    ) -> None:
+        """Refuse an operation whose result is not computed run by run."""
+        inputs = [one for one in node.all_input_nodes if "tensor_meta" in one.meta]
+        shapes = [one.meta["tensor_meta"].shape for one in inputs]
+        with_runs = [one for one in shapes if self._runs in one]
+        is_by_run = (
+            shape.count(self._runs) == 1 if with_runs else self._runs not in shape
+        )
+        is_unusable = any(entry.kind == "unusable" for entry in result.flat)
+        if node.target in NEW_TENSORS or is_unusable:
+            is_by_run = shape.count(self._runs) < 2
+        if node.target is aten.view.default and with_runs and is_by_run:
+            # The entries before the runs axis must stay before it.
+            before, after = (self._entries_before(one) for one in (*with_runs, shape))
+            is_by_run = before == after
+        if not is_by_run or result.shape != self.one_run(shape):
+            raise UnsupportedError(f"{node.target} does not treat each run by itself")
+
+    def _entries_before(self, shape: Sequence[int]) -> int:
+        """Return the product of the lengths of all axes before the runs axis."""
+        return math.prod(shape[: list(shape).index(self._runs)])
+
+    # ---- operations that are more than one formula ----
+
+    def where(self, on: Expressions, new: Any, old: Any) -> Expressions:
+        """Return new numbers where a mask holds, old ones where it does not."""
         if self._kind == "real":
-            choose = "pick({0}, {1}, {2})"
+            formula = "choose({0}, {1}, {2})"
         else:
-            choose = "({0} & {1}) | (~{0} & {2})"
+            formula = "({0} & {1}) | (~{0} & {2})"
 
-        def write(on: Value, new: Value, old: Value) -> Value:
-            sides = new.as_(self._kind), old.as_(self._kind)
-            return self._name(choose.format(on.as_("truth"), *sides))
+        def choose(on: Expression, new: Expression, old: Expression) -> Expression:
+            sides = new.convert_to(self._kind), old.convert_to(self._kind)
+            return self._assign(formula.format(on.convert_to("mask"), *sides))
 
-        return each(write, on, new, old)
+        return _map_entries(choose, on, new, old)
 
-    def cast(self, given: Any, **_: Any) -> Numbers:
-        """Numbers as those of the node's type."""
-        return each(lambda one: Value(one.as_(self._kind), self._kind), given)
+    def convert(self, operand: Any, **_: Any) -> Expressions:
+        """Return numbers converted to the kind of the operation's result."""
+        kind = self._kind
+        return _map_entries(lambda x: Expression(x.convert_to(kind), kind), operand)
 
-    def clamp(self, given: Numbers, low: Any = None, high: Any = None) -> Numbers:
-        """Numbers within bounds."""
+    def clamp(
+        self, operand: Expressions, low: Any = None, high: Any = None
+    ) -> Expressions:
+        """Return numbers within bounds."""
         if low is not None:
-            given = self._formula(REAL[aten.clamp_min.default], "real", given, low)
+            formula = REAL_FORMULAS[aten.clamp_min.default]
+            operand = self._apply(formula, "real", operand, low)
         if high is not None:
-            given = self._formula(REAL[aten.clamp_max.default], "real", given, high)
-        return given
+            formula = REAL_FORMULAS[aten.clamp_max.default]
+            operand = self._apply(formula, "real", operand, high)
+        return operand
 
-    def power(self, given: Numbers, exponent: float) -> Numbers:
-        """Squares and roots are not left to a general function."""
-        known = {2: "{0} * {0}", 0.5: "F(sqrt)({0})", 1: "{0}", -1: "1 / {0}"}
-        formula = known.get(exponent, f"F(pow)({{0}}, {literal(exponent).as_('real')})")
-        return self._formula(formula, "real", given)
+    def power(self, operand: Expressions, exponent: float) -> Expressions:
+        """Return powers; squares and roots do without the general function."""
+        special = {2: "{0} * {0}", 0.5: "F(sqrt)({0})", 1: "{0}", -1: "1 / {0}"}
+        general = f"F(pow)({{0}}, {literal(exponent).convert_to('real')})"
+        return self._apply(special.get(exponent, general), "real", operand)
 
     def sum(
-        self, given: Numbers, dims: Sequence[int], keepdim: bool = False, **_: Any
-    ) -> Numbers:
-        """Along axes of a run's own; of all runs only its shape may be used."""
+        self, operand: Expressions, dims: Sequence[int], keepdim: bool = False, **_: Any
+    ) -> Expressions:
+        """Return sums along axes of each run; a sum over all runs is unusable."""
         if not dims:
-            return np.array(Value("a sum over runs", "none"), dtype=object)
-        return self._fold("{0} + {1}", given, dims, keepdim)
+            return np.array(Expression("a sum over runs", "unusable"), dtype=object)
+        return self._reduce("{0} + {1}", operand, dims, keepdim)
 
-    def largest(
-        self, given: Numbers, dims: Sequence[int], keepdim: bool = False
-    ) -> Numbers:
-        """Along axes of a run's own."""
-        return self._fold(REAL[aten.maximum.default], given, dims, keepdim)
+    def amax(
+        self, operand: Expressions, dims: Sequence[int], keepdim: bool = False
+    ) -> Expressions:
+        """Return the largest numbers along axes of each run."""
+        formula = REAL_FORMULAS[aten.maximum.default]
+        return self._reduce(formula, operand, dims, keepdim)
 
     def norm(
         self,
-        given: Numbers,
+        operand: Expressions,
         order: float = 2,
         dims: Sequence[int] | None = None,
         keepdim: bool = False,
         **_: Any,
-    ) -> Numbers:
-        """Euclidean, of each run's vector."""
+    ) -> Expressions:
+        """Return Euclidean norms along axes of each run."""
         if not dims or order != 2:
             raise UnsupportedError(f"a norm of order {order} along {dims}")
-        squares = self._formula("{0} * {0}", "real", given)
-        return self._formula(
-            "F(sqrt)({0})", "real", self._fold("{0} + {1}", squares, dims, keepdim)
-        )
+        squares = self._apply("{0} * {0}", "real", operand)
+        sums = self._reduce("{0} + {1}", squares, dims, keepdim)
+        return self._apply("F(sqrt)({0})", "real", sums)
 
-    def _fold(
-        self, formula: str, given: Numbers, dims: Sequence[int], keepdim: bool
-    ) -> Numbers:
-        """One number along axes; the runs' own, which has length 1, is seen later."""
-        for dim in sorted((one % given.ndim for one in dims), reverse=True):
-            parts = np.split(given, given.shape[dim], axis=dim)
-            given = parts[0]
-            for one in parts[1:]:
-                given = self._formula(formula, self._kind, given, one)
-            given = given if keepdim else given.squeeze(dim)
-        return given.copy()  # what is written into a sum is not written into its terms
+    def _reduce(
+        self, formula: str, operand: Expressions, dims: Sequence[int], keepdim: bool
+    ) -> Expressions:
+        """Combine the numbers along axes with a formula of two numbers.
 
-    def _formula(self, formula: str, kind: str, *operands: Any) -> Numbers:
-        """A formula of operands of one kind, entry by entry."""
-        write = lambda *of: self._name(formula.format(*(one.as_(kind) for one in of)))
-        return each(write, *operands)
+        A reduction over the runs axis, here of length 1, passes; `_check_independent`
+        refuses it afterwards.
+        """
+        for dim in sorted((dim % operand.ndim for dim in dims), reverse=True):
+            first, *slices = np.split(operand, operand.shape[dim], axis=dim)
+            operand = first
+            for entries in slices:
+                operand = self._apply(formula, self._kind, operand, entries)
+            operand = operand if keepdim else operand.squeeze(dim)
+        return operand.copy()  # writing into a sum must not write into its terms
 
-    def _name(self, code: str) -> Value:
-        """A statement that computes it, written once."""
-        key = Value(code, self._kind)
-        if key not in self._named:
-            name = Value(f"t{len(self._named)}", self._kind)
-            self.lines.append(f"const {name.type} {name.code} = {code};")
-            self._named[key] = name
-        return self._named[key]
+    # ---- statements ----
 
+    def _apply(self, formula: str, kind: Kind, *operands: Any) -> Expressions:
+        """Apply a formula entry by entry to operands converted to one kind."""
 
-def each(function: Callable[..., Value], *operands: Any) -> Numbers:
-    """A function of numbers, entry by entry."""
-    return np.asarray(
-        np.frompyfunc(function, len(operands), 1)(*map(_array, operands)), dtype=object
-    )
+        def write(*entries: Expression) -> Expression:
+            codes = (entry.convert_to(kind) for entry in entries)
+            return self._assign(formula.format(*codes))
 
+        return _map_entries(write, *operands)
 
-def _tensors(node: Node) -> list[Node]:
-    """The tensors that an operation is given."""
-    return [one for one in node.all_input_nodes if "tensor_meta" in one.meta]
+    def _assign(self, code: str) -> Expression:
+        """Return the variable that holds the value of some C code, computed once."""
+        computed = Expression(code, self._kind)
+        if computed not in self._variables:
+            variable = Expression(f"t{len(self._variables)}", self._kind)
+            self.statements.append(f"const {variable.c_type} {variable.code} = {code};")
+            self._variables[computed] = variable
+        return self._variables[computed]
 
 
-def _before(shape: Sequence[int], runs: int) -> int:
-    """Length of all axes before that of the runs, together."""
-    return math.prod(shape[: list(shape).index(runs)])
+def _map_entries(function: Callable[..., Expression], *operands: Any) -> Expressions:
+    """Apply a function entry by entry, with numpy's broadcasting."""
+    arrays = map(_to_expressions, operands)
+    return np.asarray(np.frompyfunc(function, len(operands), 1)(*arrays), dtype=object)
 
 
-def _array(given: Any) -> Numbers:
-    """Numbers, or literals of what is given."""
-    if isinstance(given, np.ndarray):
-        return given
-    shape = np.shape(given)
-    made = np.empty(shape, dtype=object)
-    for at in np.ndindex(shape):
-        one = given
-        for index in at:
-            one = one[index]
-        made[at] = literal(one)
-    return made
+def _to_expressions(operand: Any) -> Expressions:
+    """Return expressions as they are, and nested lists of numbers as literals."""
+    if isinstance(operand, np.ndarray):
+        return operand
+    shape = np.shape(operand)
+    literals = np.empty(shape, dtype=object)
+    for position in np.ndindex(shape):
+        entry = operand
+        for index in position:
+            entry = entry[index]
+        literals[position] = literal(entry)
+    return literals
 
 
-def _full(shape: Sequence[int], number: float) -> Numbers:
-    made = np.empty(shape, dtype=object)
-    made.fill(literal(number))
-    return made
+def _full(shape: Sequence[int], number: float) -> Expressions:
+    """Return an array that holds one number everywhere."""
+    array = np.empty(shape, dtype=object)
+    array.fill(literal(number))
+    return array
 
 
 def _slice(
-    given: Numbers,
+    operand: Expressions,
     dim: int = 0,
     start: int | None = None,
     end: int | None = None,
     step: int = 1,
-) -> Numbers:
-    return given[(slice(None),) * (dim % given.ndim) + (slice(start, end, step),)]
+) -> Expressions:
+    """Return a slice along an axis, as a view."""
+    before = (slice(None),) * (dim % operand.ndim)
+    return operand[(*before, slice(start, end, step))]
 
 
-def _select(given: Numbers, dim: int, index: int) -> Numbers:
-    """A view, for it may be written into."""
-    return given[(slice(None),) * (dim % given.ndim) + (index, ...)]
+def _select(operand: Expressions, dim: int, index: int) -> Expressions:
+    """Return one index along an axis, as a view, for it may be written into."""
+    return operand[(slice(None),) * (dim % operand.ndim) + (index, ...)]
 
 
-def _write(into: Numbers, values: Any) -> Numbers:
-    into[...] = values
-    return into
+def _write(target: Expressions, values: Any) -> Expressions:
+    """Write values into an array, and so into all that it is a view of."""
+    target[...] = values
+    return target
 
 
-def _expand(given: Numbers, shape: Sequence[int]) -> Numbers:
-    kept = (1,) * (len(shape) - given.ndim) + given.shape
-    full = [own if one == -1 else one for one, own in zip(shape, kept, strict=True)]
-    return np.broadcast_to(given, full)
+def _expand(operand: Expressions, shape: Sequence[int]) -> Expressions:
+    """Broadcast an array to a shape, in which -1 keeps an axis as it is."""
+    own_shape = (1,) * (len(shape) - operand.ndim) + operand.shape
+    full_shape = [
+        own if size == -1 else size for size, own in zip(shape, own_shape, strict=True)
+    ]
+    return np.broadcast_to(operand, full_shape)
 
 
-# These make tensors of what they are not given.
-MAKING = {aten.full.default, aten.full_like.default, aten.expand.default}
+# Operations whose result may have a runs axis although no operand has one.
+NEW_TENSORS = {aten.full.default, aten.full_like.default, aten.expand.default}
 
-# What is more than a formula of each entry: (writer, arguments) to numbers; first what
-# is known of real numbers only.
-OF_REALS: dict[Any, Callable[..., Numbers]] = {
-    aten.amax.default: Writer.largest,
-    aten.clamp.default: Writer.clamp,
-    aten.linalg_vector_norm.default: Writer.norm,
-    aten.pow.Tensor_Scalar: Writer.power,
-    aten.sum.dim_IntList: Writer.sum,
+# Operations that are more than one formula of each entry, called with the translator
+# and their arguments. The first table holds for results that are real numbers only.
+REAL_OPERATIONS: dict[Any, Callable[..., Expressions]] = {
+    aten.amax.default: Translator.amax,
+    aten.clamp.default: Translator.clamp,
+    aten.linalg_vector_norm.default: Translator.norm,
+    aten.pow.Tensor_Scalar: Translator.power,
+    aten.sum.dim_IntList: Translator.sum,
 }
-SPECIAL: dict[Any, Callable[..., Numbers]] = {
-    aten._to_copy.default: Writer.cast,  # noqa: SLF001  # torch names it so
-    aten.arange.start_step: lambda _, start, end, step=1, **__: _array(
+OTHER_OPERATIONS: dict[Any, Callable[..., Expressions]] = {
+    aten._to_copy.default: Translator.convert,  # noqa: SLF001  # torch's name for it
+    aten.arange.start_step: lambda _, start, end, step=1, **__: _to_expressions(
         list(range(start, end, step))
     ),
-    aten.cat.default: lambda _, parts, dim=0: np.concatenate(parts, axis=dim),
-    aten.clone.default: lambda _, given, **__: given.copy(),
-    aten.copy.default: lambda writer, into, values: _expand(
-        writer.cast(values), into.shape
+    aten.cat.default: lambda _, operands, dim=0: np.concatenate(operands, axis=dim),
+    aten.clone.default: lambda _, operand, **__: operand.copy(),
+    aten.copy.default: lambda translator, target, values: _expand(
+        translator.convert(values), target.shape
     ),
-    aten.copy_.default: lambda writer, into, values: _write(into, writer.cast(values)),
-    aten.expand.default: lambda writer, given, shape: _expand(
-        given, writer.narrow(shape)
+    aten.copy_.default: lambda translator, target, values: _write(
+        target, translator.convert(values)
     ),
-    aten.fill_.Scalar: lambda writer, into, number: _write(into, writer.cast(number)),
-    aten.full.default: lambda writer, shape, number, **_: writer.cast(
-        _full(writer.narrow(shape), number)
+    aten.expand.default: lambda translator, operand, shape: _expand(
+        operand, translator.one_run(shape)
     ),
-    aten.full_like.default: lambda writer, like, number, **_: writer.cast(
+    aten.fill_.Scalar: lambda translator, target, number: _write(
+        target, translator.convert(number)
+    ),
+    aten.full.default: lambda translator, shape, number, **_: translator.convert(
+        _full(translator.one_run(shape), number)
+    ),
+    aten.full_like.default: lambda translator, like, number, **_: translator.convert(
         _full(like.shape, number)
     ),
-    aten.scalar_tensor.default: Writer.cast,
-    aten.select.int: lambda _, given, dim, index: _select(given, dim, index),
-    aten.slice.Tensor: lambda _, *given: _slice(*given),
-    aten.squeeze.dims: lambda _, given, dims: given.squeeze(tuple(dims)),
-    aten.unsqueeze.default: lambda _, given, dim: np.expand_dims(given, dim),
-    aten.view.default: lambda writer, given, shape: given.reshape(writer.narrow(shape)),
-    aten.where.self: Writer.where,
+    aten.scalar_tensor.default: Translator.convert,
+    aten.select.int: lambda _, operand, dim, index: _select(operand, dim, index),
+    aten.slice.Tensor: lambda _, *args: _slice(*args),
+    aten.squeeze.dims: lambda _, operand, dims: operand.squeeze(tuple(dims)),
+    aten.unsqueeze.default: lambda _, operand, dim: np.expand_dims(operand, dim),
+    aten.view.default: lambda translator, operand, shape: operand.reshape(
+        translator.one_run(shape)
+    ),
+    aten.where.self: Translator.where,
     **dict.fromkeys(
-        (
-            aten.alias.default,
-            aten.detach.default,
-            aten.lift_fresh_copy.default,
-        ),
-        lambda _, given, **__: given,
+        (aten.alias.default, aten.detach.default, aten.lift_fresh_copy.default),
+        lambda _, operand, **__: operand,
     ),
 }

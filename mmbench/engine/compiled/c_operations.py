@@ -1,89 +1,110 @@
-"""Operations: numbers of a run in C, and torch's operations on them one by one."""
+"""C expressions for the numbers of one run, and torch's operations in terms of them."""
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 aten = torch.ops.aten
 
+Kind = Literal["real", "integer", "mask", "unusable"]
+
 
 class UnsupportedError(Exception):
-    """A step is no formula of each run's own numbers; the message says where."""
+    """A step cannot become a loop over independent runs; the message says why."""
 
 
 @dataclass(frozen=True)
-class Value:
-    """A number of a run in C.
+class Expression:
+    """A C expression for one number of one run.
 
     Args:
-        code: its name, or a literal.
-        kind: "real", "whole" or "truth"; "none" where it may not be used.
+        code: the name of a variable, or a literal.
+        kind: "real"; "integer"; "mask", whose bits are all set (true) or all zero
+            (false); or "unusable", for what a loop over runs cannot compute: a step may
+            ask for its shape, but not for its value.
     """
 
     code: str
-    kind: str
+    kind: Kind
 
     @property
-    def type(self) -> str:
-        """In C."""
-        return "real" if self.kind == "real" else "whole"
+    def c_type(self) -> str:
+        """The C type of a variable that holds the number."""
+        return "real" if self.kind == "real" else "integer"
 
-    def as_(self, kind: str) -> str:
-        """The same as another kind.
+    def convert_to(self, kind: Kind) -> str:
+        """Return the C code of the number, converted to another kind.
 
         Raises:
-            UnsupportedError: when it may not be used.
+            UnsupportedError: when the number is unusable, or would be truncated.
         """
-        if self.kind == "none":
-            raise UnsupportedError(f"{self.code} is used")
+        if self.kind == "unusable":
+            raise UnsupportedError(f"a step uses {self.code}")
         if self.kind == kind:
             return self.code
-        if kind == "truth":
-            return f"TRUTH({self.code} != 0)"
-        if (self.kind, kind) == ("real", "whole"):
-            raise UnsupportedError("a number is cut off to a whole one")
-        code = f"({self.code} & 1)" if self.kind == "truth" else self.code
-        return code if kind == "whole" else f"((real){code})"
+        if kind == "mask":
+            return f"MASK({self.code} != 0)"
+        if (self.kind, kind) == ("real", "integer"):
+            raise UnsupportedError("a real number is truncated to an integer")
+        code = f"({self.code} & 1)" if self.kind == "mask" else self.code
+        return code if kind == "integer" else f"((real){code})"
 
 
-def kind_of(dtype: torch.dtype) -> str:
-    """What numbers of a tensor are in C."""
+def literal(number: float) -> Expression:
+    """Return the literal of a number that is known when the program is written.
+
+    Raises:
+        UnsupportedError: for an integer of more than 32 bits.
+    """
+    if isinstance(number, bool):
+        return Expression("(-1)" if number else "0", "mask")
+    if isinstance(number, int):
+        if abs(number) >= 2**31:
+            raise UnsupportedError(f"the integer {number} needs more than 32 bits")
+        return Expression(f"({number})", "integer")
+    special = {math.inf: "INFINITY", -math.inf: "(-INFINITY)"}
+    code = "NAN" if math.isnan(number) else special.get(number, repr(number))
+    return Expression(f"((real){code})", "real")
+
+
+def kind_of(dtype: torch.dtype) -> Kind:
+    """Return the kind of the numbers of a tensor."""
     if dtype == torch.bool:
-        return "truth"
-    return "real" if dtype.is_floating_point else "whole"
+        return "mask"
+    return "real" if dtype.is_floating_point else "integer"
 
 
-# Words that formulas use, for numbers of types `real` and `whole`, which are as wide. A
-# truth has all bits set or none, and choices are made bit by bit: with branches it is
-# the compiler's luck whether a loop becomes operations on vectors.
-WORDS = """\
-#define TRUTH(condition) (-(whole)(condition))
+# Definitions that the formulas below use. `real` and `integer` are equally wide, and
+# choices are made bit by bit: whether a compiler turns branches into operations on
+# vectors cannot be relied on.
+DEFINITIONS = """\
+#define MASK(condition) (-(integer)(condition))
 
-static inline real pick(whole on, real a, real b) {
-  whole bits_a, bits_b;
+static inline real choose(integer on, real a, real b) {
+  integer bits_a, bits_b;
   memcpy(&bits_a, &a, sizeof a);
   memcpy(&bits_b, &b, sizeof b);
   bits_a = (on & bits_a) | (~on & bits_b);
   memcpy(&a, &bits_a, sizeof a);
   return a;
 }
-static inline real most(real a, real b) {
-  return pick(TRUTH(a > b) | TRUTH(a != a), a, b);
+static inline real maximum(real a, real b) {
+  return choose(MASK(a > b) | MASK(a != a), a, b);
 }
-static inline real least(real a, real b) {
-  return pick(TRUTH(a < b) | TRUTH(a != a), a, b);
+static inline real minimum(real a, real b) {
+  return choose(MASK(a < b) | MASK(a != a), a, b);
 }
 """
 
-# Whose results are real numbers.
-REAL: dict[Any, str] = {
+# Operations entry by entry, as formulas in C, by the kind of their results.
+REAL_FORMULAS: dict[Any, str] = {
     aten.abs.default: "F(fabs)({0})",
     aten.add.Scalar: "{0} + {1}",
     aten.add.Tensor: "{0} + {1}",
-    aten.clamp_max.default: "least({0}, {1})",
-    aten.clamp_min.default: "most({0}, {1})",
+    aten.clamp_max.default: "minimum({0}, {1})",
+    aten.clamp_min.default: "maximum({0}, {1})",
     aten.cos.default: "F(cos)({0})",
     aten.div.Scalar: "{0} / {1}",
     aten.div.Tensor: "{0} / {1}",
@@ -91,8 +112,8 @@ REAL: dict[Any, str] = {
     aten.expm1.default: "F(expm1)({0})",
     aten.log.default: "F(log)({0})",
     aten.log1p.default: "F(log1p)({0})",
-    aten.maximum.default: "most({0}, {1})",
-    aten.minimum.default: "least({0}, {1})",
+    aten.maximum.default: "maximum({0}, {1})",
+    aten.minimum.default: "minimum({0}, {1})",
     aten.mul.Scalar: "{0} * {1}",
     aten.mul.Tensor: "{0} * {1}",
     aten.neg.default: "-{0}",
@@ -106,29 +127,13 @@ REAL: dict[Any, str] = {
     aten.sub.Tensor: "{0} - {1}",
     aten.tanh.default: "F(tanh)({0})",
 }
-# Whole numbers, which count. What cuts, wraps or bounds them is not known.
-WHOLE: dict[Any, str] = {
-    target: REAL[target]
+# Integers only count: operations that truncate, wrap around or bound are unsupported.
+INTEGER_FORMULAS: dict[Any, str] = {
+    operation: REAL_FORMULAS[operation]
     for name in ("add", "mul", "sub")
-    for target in (getattr(aten, name).Scalar, getattr(aten, name).Tensor)
+    for operation in (getattr(aten, name).Scalar, getattr(aten, name).Tensor)
 }
-IN_PLACE: dict[Any, Any] = {
-    aten.add_.Tensor: aten.add.Tensor,
-    aten.div_.Tensor: aten.div.Tensor,
-    aten.mul_.Tensor: aten.mul.Tensor,
-    aten.sub_.Tensor: aten.sub.Tensor,
-}
-# In the kind of what is compared.
-COMPARED: dict[Any, str] = {
-    getattr(getattr(aten, name), side): f"TRUTH({{0}} {sign} {{1}})"
-    for name, sign in (
-        *(("eq", "=="), ("ne", "!="), ("gt", ">"), ("ge", ">="), ("lt", "<")),
-        ("le", "<="),
-    )
-    for side in ("Scalar", "Tensor")
-}
-# Truths.
-TRUTH: dict[Any, str] = {
+MASK_FORMULAS: dict[Any, str] = {
     aten.bitwise_and.Tensor: "{0} & {1}",
     aten.bitwise_not.default: "~{0}",
     aten.bitwise_or.Tensor: "{0} | {1}",
@@ -137,18 +142,24 @@ TRUTH: dict[Any, str] = {
     aten.logical_or.default: "{0} | {1}",
     aten.mul.Tensor: "{0} & {1}",
 }
-# By the kind of the result.
-ENTRYWISE = {"real": REAL, "whole": WHOLE, "truth": TRUTH}
-
-
-def literal(number: float) -> Value:
-    """A number that is known when the program is written."""
-    if isinstance(number, bool):
-        return Value("(-1)" if number else "0", "truth")
-    if isinstance(number, int):
-        if abs(number) >= 2**31:
-            raise UnsupportedError(f"{number} is too large for a whole number")
-        return Value(f"({number})", "whole")
-    known = {math.inf: "INFINITY", -math.inf: "(-INFINITY)"}
-    code = "NAN" if math.isnan(number) else known.get(number, repr(number))
-    return Value(f"((real){code})", "real")
+FORMULAS: dict[Kind, dict[Any, str]] = {
+    "real": REAL_FORMULAS,
+    "integer": INTEGER_FORMULAS,
+    "mask": MASK_FORMULAS,
+}
+# Comparisons give masks; their operands are converted to one kind.
+COMPARISONS: dict[Any, str] = {
+    getattr(getattr(aten, name), overload): f"MASK({{0}} {sign} {{1}})"
+    for name, sign in (
+        *(("eq", "=="), ("ne", "!="), ("gt", ">"), ("ge", ">="), ("lt", "<")),
+        ("le", "<="),
+    )
+    for overload in ("Scalar", "Tensor")
+}
+# Operations that write their result into their first operand.
+IN_PLACE: dict[Any, Any] = {
+    aten.add_.Tensor: aten.add.Tensor,
+    aten.div_.Tensor: aten.div.Tensor,
+    aten.mul_.Tensor: aten.mul.Tensor,
+    aten.sub_.Tensor: aten.sub.Tensor,
+}

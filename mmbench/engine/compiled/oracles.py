@@ -1,4 +1,4 @@
-"""States of an oracle that turn what one step asks into a function of tensors."""
+"""Oracle states that record what a step asks, or answer it with given values."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,11 +11,16 @@ from mmbench.core.game import Game
 from mmbench.core.oracle_state import COUNTED, Draw, OracleState
 from mmbench.core.vectors import Mask
 
-Turn = tuple[int, int]  # whose turn it is, and the number of turns
+Turn = tuple[int, int]  # the turn, from 0, and the number of turns
 
 
 class RecordingState(OracleState):
-    """A state that records what is drawn from it, and whose turn it was.
+    """An oracle state that records what is drawn from it, and what turns are asked for.
+
+    Args:
+        game: the game asked.
+        seeds: one for each run.
+        memory: the memory of the game.
 
     Attributes:
         draws: what was drawn, in order.
@@ -28,7 +33,7 @@ class RecordingState(OracleState):
         self.turns: list[Turn] = []
 
     def turn(self, count: Int[Tensor, "runs"], of: int) -> int:
-        """Return whose turn it is, and record it."""
+        """Return the turn, from 0, and record it."""
         found = super().turn(count, of)
         self.turns.append((found, of))
         return found
@@ -40,7 +45,7 @@ class RecordingState(OracleState):
 
 
 class TracingState(OracleState):
-    """The state of one step: its draws are given, and its charges are kept apart.
+    """An oracle state for one traced step: it is given draws and turns, keeps charges.
 
     Args:
         game: the game asked.
@@ -52,8 +57,8 @@ class TracingState(OracleState):
         turns: the turns that the step will ask for, in order.
 
     Attributes:
-        same: charges to every living run, as plain numbers.
-        own: charges that differ from run to run, by name.
+        charges: charges to every living run, by name.
+        run_charges: charges that differ from run to run, by name.
     """
 
     def __init__(
@@ -70,8 +75,8 @@ class TracingState(OracleState):
         self.alive = alive
         self._given: Iterator[tuple[Draw, Any]] = zip(draws, values, strict=True)
         self._turns = iter(turns)
-        self.same = dict.fromkeys(COUNTED, 0)
-        self.own: dict[str, Int[Tensor, runs]] = {}
+        self.charges = dict.fromkeys(COUNTED, 0)
+        self.run_charges: dict[str, Int[Tensor, runs]] = {}
 
     def draw(self, what: Draw) -> Any:
         """Return the value given for this draw."""
@@ -92,9 +97,11 @@ class TracingState(OracleState):
         return found
 
     def charge(self, name: str, amount: int, on: Mask | None = None) -> None:
-        """Keep a charge, apart from those of other steps."""
+        """Add to the charges of this step."""
         if on is None:
-            self.same[name] += amount
-        else:
-            charged = amount * (on & self.alive).int()
-            self.own[name] = self.own[name] + charged if name in self.own else charged
+            self.charges[name] += amount
+            return
+        charged = amount * (on & self.alive).int()
+        if name in self.run_charges:
+            charged = self.run_charges[name] + charged
+        self.run_charges[name] = charged

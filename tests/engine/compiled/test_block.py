@@ -1,4 +1,4 @@
-"""Compiled steps: the same runs, records, endings and charges as without."""
+"""Compiled steps give the runs, records, endings and charges of eager ones."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -48,28 +48,28 @@ PLANES = (
 
 
 @pytest.fixture(autouse=True)
-def _afresh():
-    """No block of another test answers."""
-    block.block.cache_clear()
+def _no_cached_blocks():
+    """Forget the blocks of other tests."""
+    block.compile_block.cache_clear()
     yield
-    block.block.cache_clear()
+    block.compile_block.cache_clear()
 
 
 @pytest.fixture
 def traced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Graphs are traced and interpreted, which needs no C++ compiler and no time."""
-    monkeypatch.setattr(block, "_compiled", lambda graph, examples: graph)
+    """Interpret traced graphs, which needs no C++ compiler and no time."""
+    monkeypatch.setattr(block, "compile_graph", lambda graph, examples: graph)
     monkeypatch.setattr(block, "Loop", unable)
-    monkeypatch.setattr(block, "LENGTH", 3)
+    monkeypatch.setattr(block, "GRAPH_STEPS", 3)
 
 
 def unable(*_: Any) -> None:
-    """No loop can be made."""
+    """Refuse to make a loop."""
     raise UnsupportedError("for a test")
 
 
 def short(words: str) -> str:
-    """The method with so few inner iterations that it can be compiled."""
+    """Return the method with few enough inner iterations to be compiled."""
     name, bracket, rest = words.partition("[")
     if name not in SHORT:
         return words
@@ -77,7 +77,7 @@ def short(words: str) -> str:
 
 
 def cell_of(task: str, algorithm: Any, **options: Any) -> Cell:
-    """A cell whose records do not fall on the ends of blocks."""
+    """Return a cell whose records do not fall on the ends of blocks."""
     built = TASKS.build(task)
     options = {
         "steps": 11,
@@ -94,7 +94,7 @@ def cell_of(task: str, algorithm: Any, **options: Any) -> Cell:
 
 
 def must_match(one: Trajectory, other: Trajectory) -> None:
-    """Records, endings and charges are the same, numbers but for rounding."""
+    """Check that trajectories are equal, their numbers but for rounding."""
     assert one.steps == other.steps
     assert one.status == other.status
     assert one.stopped_at.tolist() == other.stopped_at.tolist()
@@ -116,7 +116,7 @@ def must_match(one: Trajectory, other: Trajectory) -> None:
     ],
 )
 def test_a_compiled_cell_is_the_same(words: str, task: str) -> None:
-    """For every method and variant of it, on games with and without data."""
+    """Every method and variant gives the same compiled, with and without data."""
     name, words = words.partition("[")[0], short(words)
     cell = cell_of(task, words, steps=11 if task != SMALL else 3, records=3)
     eager, other = run_cell(cell, PLACEMENT), run_cell(cell, COMPILED)
@@ -141,10 +141,10 @@ LOOPED = [
 def test_a_looped_cell_is_the_same(
     words: str, task: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In machine code, over several calls, paths and endings included."""
+    """A loop gives the same over several calls, paths and endings included."""
     words = short(words)
-    monkeypatch.setattr(block, "_compiled", None)  # a loop, or it breaks down
-    monkeypatch.setattr(block, "LONG", 7)
+    monkeypatch.setattr(block, "compile_graph", None)  # a loop, or it breaks down
+    monkeypatch.setattr(block, "LOOP_STEPS", 7)
     cell = cell_of(task, words, steps=41, records=3)
     eager, other = run_cell(cell, PLACEMENT), run_cell(cell, COMPILED)
     assert (eager.reason, other.reason, other.backend) == ("", "", "compiled")
@@ -154,7 +154,7 @@ def test_a_looped_cell_is_the_same(
 @pytest.mark.parametrize("words", ["gda", "cgd[iterations=4]"])
 @pytest.mark.parametrize("size", ["1.0", "1e3", "1e300"])
 def test_looped_runs_end_as_they_should(words: str, size: str) -> None:
-    """Diverged or with numbers that are none, each at its step; nobody pays after."""
+    """Runs diverge or become NaN at their step, and are not charged afterwards."""
     words = f"{words.rstrip(']')}{',' if '[' in words else '['}step_size={size}]"
     cell = cell_of("quadratic", words, seeds=tuple(range(70)), steps=40)
     eager, other = run_cell(cell, PLACEMENT), run_cell(cell, COMPILED)
@@ -164,7 +164,7 @@ def test_looped_runs_end_as_they_should(words: str, size: str) -> None:
 
 
 def test_single_precision_loops_too() -> None:
-    """With whole numbers as wide as the others."""
+    """A loop in float32 has integers of 32 bits and gives the same."""
     cell = cell_of("bilinear", "omd[direction=adam]", dtype="float32", steps=30)
     eager = run_cell(cell, PLACEMENT._replace(dtype=torch.float32))
     other = run_cell(cell, COMPILED._replace(dtype=torch.float32))
@@ -175,7 +175,7 @@ def test_single_precision_loops_too() -> None:
 
 @pytest.mark.usefixtures("traced")
 def test_turns_are_taken_where_records_cut_them() -> None:
-    """A record after an odd number of steps does not change whose turn it is."""
+    """A record after an odd number of steps does not change the turn."""
     cell = cell_of(SMALL, short("acgd"), steps=5, records=5)
     found = run_cell(cell, COMPILED)
     assert found.backend == "compiled"
@@ -183,28 +183,32 @@ def test_turns_are_taken_where_records_cut_them() -> None:
 
 
 class Clock(NamedTuple):
-    """Steps of each run."""
+    """A state that counts the steps of each run."""
 
     time: torch.Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
 class Turning(Algorithm):
-    """Asks one field or two, in turn, and lets its state change its type."""
+    """An algorithm that asks one field or two, in turn.
+
+    Args:
+        widens: whether its state changes its dtype instead.
+    """
 
     widens: bool = False
 
     @property
     def cost(self) -> Cost:
-        """What one step uses, at most."""
+        """The most that one step uses."""
         return Cost(grad_x=2, grad_y=2)
 
     def init(self, oracle: Any, z: torch.Tensor) -> Clock:
-        """At the beginning."""
+        """Return a count of zero."""
         return Clock(torch.zeros(len(z), dtype=torch.int64))
 
     def step(self, oracle: Any, z: torch.Tensor, state: Clock) -> Any:
-        """One step."""
+        """Make one step."""
         if self.widens:
             return z - 0.1 * oracle.field(z), Clock(state.time + 0.25)
         first = oracle.field(z)
@@ -216,7 +220,7 @@ class Turning(Algorithm):
 
 @pytest.mark.usefixtures("traced")
 def test_turns_are_charged_what_each_takes() -> None:
-    """Also where only one of them charges runs apart."""
+    """Each turn is charged, also where only one charges some of the runs."""
     cell = cell_of("bilinear", Turning(), steps=9)
     found = run_cell(cell, COMPILED)
     assert found.backend == "compiled"
@@ -227,23 +231,23 @@ def test_turns_are_charged_what_each_takes() -> None:
 def test_a_state_that_changes_its_type_makes_no_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It would be forced back."""
-    monkeypatch.setattr(block, "_compiled", lambda graph, examples: graph)
+    """A state that changes its dtype is refused by the loop, not converted back."""
+    monkeypatch.setattr(block, "compile_graph", lambda graph, examples: graph)
     task = TASKS.build("bilinear")
     made = block.Block(
         Turning(widens=True), task, task.build(PLACEMENT), 3, swept=False
     )
     made.compile()
-    assert made.length == block.LENGTH
+    assert made.length == block.GRAPH_STEPS
 
 
 @pytest.mark.parametrize("command", ["no-such-compiler", "false"])
 def test_without_a_c_compiler_there_are_graphs(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Missing, or failing."""
+    """A C compiler that is missing or fails leads to a graph."""
     monkeypatch.setenv("CC", command)
-    monkeypatch.setattr(block, "_compiled", lambda graph, examples: graph)
+    monkeypatch.setattr(block, "compile_graph", lambda graph, examples: graph)
     cell = cell_of("bilinear", "gda")
     found = run_cell(cell, COMPILED)
     assert found.backend == "compiled"
@@ -251,8 +255,8 @@ def test_without_a_c_compiler_there_are_graphs(
 
 
 @pytest.mark.usefixtures("traced")
-def test_what_cannot_be_compiled_says_why() -> None:
-    """The cell is computed all the same, and tells why it took longer."""
+def test_what_cannot_be_compiled_states_why() -> None:
+    """The cell is computed eagerly, and its backend states the reason."""
     found = run_cell(cell_of("bilinear", "acgd"), COMPILED)
     assert found.backend == (
         "eager, for compiling failed: what a step does next depends on a number of a "
@@ -262,12 +266,12 @@ def test_what_cannot_be_compiled_says_why() -> None:
 
 
 def test_a_compiler_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it raises is the reason."""
+    """The cell is computed eagerly, with what the compiler raised as the reason."""
 
     def broken(graph: Any, examples: Any) -> Any:
         raise RuntimeError("no C++ compiler\nsecond line")
 
-    monkeypatch.setattr(block, "_compiled", broken)
+    monkeypatch.setattr(block, "compile_graph", broken)
     monkeypatch.setattr(block, "Loop", unable)
     cell = cell_of("bilinear", "gda")
     found = run_cell(cell, COMPILED)
@@ -278,7 +282,7 @@ def test_a_compiler_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("task", ["bilinear[dim=2]", SMALL])
 def test_machine_code_gives_the_same(task: str) -> None:
-    """The compiler itself, on a game without data and on one with them."""
+    """torch's compiler gives the same, on a game without data and on one with them."""
     cell = cell_of(task, "gda", steps=23)
     found = run_cell(cell, COMPILED)
     assert found.backend == "compiled"
@@ -287,11 +291,11 @@ def test_machine_code_gives_the_same(task: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Ending(Algorithm):
-    """Moves every run by 1 a step; at one step something happens to the second.
+    """An algorithm that moves every run by 1 a step, until the second run ends.
 
     Args:
-        what: happens: "nan", "far" or "stop".
-        at: the step, from 0.
+        what: how the run ends: "nan", "far" or "stop".
+        at: the step at which it ends, from 0.
     """
 
     what: str = "stop"
@@ -303,11 +307,11 @@ class Ending(Algorithm):
         return Cost(grad_x=1)
 
     def init(self, oracle: Any, z: torch.Tensor) -> Clock:
-        """At the beginning."""
+        """Return a count of zero."""
         return Clock(torch.zeros(len(z), dtype=torch.int64))
 
     def step(self, oracle: Any, z: torch.Tensor, state: Clock) -> Any:
-        """One step."""
+        """Make one step."""
         oracle.grad_x(z)
         second = torch.arange(len(z)) == 1
         value = {"nan": torch.nan, "far": 1e7}.get(self.what)
@@ -318,7 +322,7 @@ class Ending(Algorithm):
         return moved, Clock(state.time + 1)
 
     def done(self, state: Clock) -> torch.Tensor | None:
-        """Whether the run has stopped by itself."""
+        """Return which runs have stopped by themselves."""
         if self.what != "stop":
             return None
         return (torch.arange(len(state.time)) == 1) & (state.time > self.at)
@@ -335,7 +339,7 @@ class Ending(Algorithm):
     ],
 )
 def test_endings_within_a_block(what: str, status: Status, at: int) -> None:
-    """A run ends at its own step, pays for it, and stands still from there."""
+    """A run that ends is charged for its last step, and does not move afterwards."""
     cell = cell_of("bilinear", Ending(what=what, at=at))
     found = run_cell(cell, COMPILED)
     assert found.backend == "compiled"
@@ -346,8 +350,8 @@ def test_endings_within_a_block(what: str, status: Status, at: int) -> None:
 
 
 @pytest.mark.usefixtures("traced")
-def test_everybody_may_end_in_a_block() -> None:
-    """When nobody is left the records repeat to the end, and so does the path."""
+def test_all_runs_may_end_in_a_block() -> None:
+    """When all runs have ended the records repeat to the end, and so does the path."""
     cell = cell_of("bilinear", "gda[step_size=100.0]", steps=20)
     found = run_cell(cell, COMPILED)
     assert set(found.status) == {Status.DIVERGED}
@@ -358,14 +362,14 @@ def test_everybody_may_end_in_a_block() -> None:
 def test_an_interrupted_cell_goes_on(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From its checkpoint, to the same bits."""
+    """A compiled cell goes on from its checkpoint to the same bits."""
     monkeypatch.setenv("MMBENCH_CHECKPOINT", "0")
     cell = cell_of("quadratic", "omd", steps=30)
     whole = run_cell(cell, COMPILED)
     slot = Store(tmp_path).slot(cell.key)
 
     class Killed(BaseException):
-        """The process ends here."""
+        """The end of the process."""
 
     write, written = type(slot).write, []
 
@@ -386,15 +390,15 @@ def test_an_interrupted_cell_goes_on(
 
 
 @pytest.mark.usefixtures("traced")
-def test_the_footer_tells_what_computed(tmp_path: Any) -> None:
-    """Compiled or not is kept with the numbers, and no part of the key."""
+def test_the_footer_states_the_backend(tmp_path: Any) -> None:
+    """The footer states whether a cell was compiled; the key does not depend on it."""
     store, cell = Store(tmp_path), cell_of("bilinear", "gda", dtype="float32")
     compute_and_store(cell, store, Placement(compiled=True))
     assert store.footer(cell.key)["backend"] == "compiled"
 
 
 def test_a_step_must_draw_the_same_each_time() -> None:
-    """A step that drew something else when it was probed is refused."""
+    """A step that draws something else than when it was probed is refused."""
     task = TASKS.build(SMALL)
     game = task.build(PLACEMENT)
     alive = torch.ones(2, dtype=torch.bool)
@@ -405,7 +409,7 @@ def test_a_step_must_draw_the_same_each_time() -> None:
 
 
 def test_a_step_must_take_the_same_turns() -> None:
-    """The same."""
+    """A step that asks for other turns than when it was probed is refused."""
     game = TASKS.build("bilinear").build(PLACEMENT)
     alive = torch.ones(2, dtype=torch.bool)
     oracle = Oracle(TracingState(game, (0, 1), (), alive, [], [], [(1, 2)]))

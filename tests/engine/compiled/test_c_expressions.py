@@ -1,4 +1,4 @@
-"""Formulas: what they compute, and what would mix runs and is refused."""
+"""C expressions compute what torch does; what would mix runs is refused."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from mmbench.engine.compiled import c_loop
+from mmbench.engine.compiled import c_program
 from mmbench.engine.compiled.c_loop import Loop
 from mmbench.engine.compiled.c_operations import UnsupportedError
 
@@ -17,7 +17,7 @@ Step = Callable[[Tensor, Tensor, Tensor, Tensor], Any]
 
 
 def loop_of(step: Step, dtype: torch.dtype = torch.float64) -> Loop:
-    """A loop that changes z (runs, 3) and alive, and is given sizes (runs, 1)."""
+    """Return a loop that changes z (runs, 3) and alive, and reads sizes (runs, 1)."""
     examples = lambda runs: (
         torch.randn(runs, 3, dtype=dtype),
         torch.ones(runs, dtype=torch.bool),
@@ -27,8 +27,8 @@ def loop_of(step: Step, dtype: torch.dtype = torch.float64) -> Loop:
     return Loop(step, examples, changed=2)
 
 
-def filled_in_place(z: Tensor) -> Tensor:
-    """A tensor that is written into."""
+def fill_in_place(z: Tensor) -> Tensor:
+    """Return a function of tensors that are written into."""
     row = torch.full((1, 3), 2.0, dtype=z.dtype)
     row[:, 1:] = -0.5
     count = torch.zeros_like(z)
@@ -36,15 +36,15 @@ def filled_in_place(z: Tensor) -> Tensor:
     return z * row + count
 
 
-def column_written(z: Tensor) -> Tensor:
-    """A part that is written into changes the whole."""
+def write_column(z: Tensor) -> Tensor:
+    """Write into a column, which changes the whole tensor."""
     out = z - 0.1
     out[:, 0] *= 0.5
     return out
 
 
-def sum_written(z: Tensor) -> Tensor:
-    """What is written into a sum of one number does not change the number."""
+def write_sum(z: Tensor) -> Tensor:
+    """Write into a sum of one number, which does not change the number."""
     x = z[:, :1]
     total = x.sum(1)
     total += 1
@@ -52,8 +52,8 @@ def sum_written(z: Tensor) -> Tensor:
 
 
 CHANGES = {
-    "a column written": lambda z, size, k: column_written(z),
-    "a sum written": lambda z, size, k: sum_written(z),
+    "a column written": lambda z, size, k: write_column(z),
+    "a sum written": lambda z, size, k: write_sum(z),
     "scaled": lambda z, size, k: z - size * z,
     "number of the step": lambda z, size, k: z + k,
     "functions": lambda z, size, k: torch.tanh(z) + torch.expm1(-z * z).sin(),
@@ -66,7 +66,7 @@ CHANGES = {
     "parts": lambda z, size, k: torch.cat((z[:, 2:], -z[:, :2]), dim=1),
     "bounds": lambda z, size, k: (3 * z).clamp(-1, 0.5),
     "choice": lambda z, size, k: torch.where((z > 0) & ~(z > 1), 2 * z, z - size),
-    "written": lambda z, size, k: filled_in_place(z),
+    "written": lambda z, size, k: fill_in_place(z),
     "softplus, far out": lambda z, size, k: softplus(z / (k + 1) * 40) / 40,
     "lerp": lambda z, size, k: z.lerp(z * z, 0.25),
     "fractions": lambda z, size, k: torch.addcdiv(z, z, 1 + z * z, value=0.5),
@@ -76,7 +76,7 @@ CHANGES = {
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_loop_computes_what_torch_does(name: str, dtype: torch.dtype) -> None:
-    """For numbers of runs that fill no vector, one, and several."""
+    """A loop computes what torch does, whether its runs fill its lanes or not."""
     step = lambda z, alive, size, k: (CHANGES[name](z, size, k), alive & alive)
     loop = loop_of(step, dtype)
     generator = torch.Generator().manual_seed(0)
@@ -93,7 +93,7 @@ def test_a_loop_computes_what_torch_does(name: str, dtype: torch.dtype) -> None:
 
 
 def test_nan_and_infinity_are_what_they_are() -> None:
-    """Comparisons, bounds and maxima of what is no number, as in torch."""
+    """Comparisons, bounds and maxima of NaN and infinity are those of torch."""
 
     def change(z: Tensor) -> Tensor:
         bounded = z.clamp(-1, 1)
@@ -113,7 +113,7 @@ def test_nan_and_infinity_are_what_they_are() -> None:
 
 
 def test_a_loop_leaves_what_it_is_given() -> None:
-    """Its arguments are not written into."""
+    """The loop does not write into its arguments."""
     loop = loop_of(lambda z, alive, size, k: (z + 1, alive & alive))
     z = torch.zeros(70, 3, dtype=torch.float64)
     alive = torch.ones(70, dtype=torch.bool)
@@ -151,14 +151,14 @@ MIXING = {
 
 @pytest.mark.parametrize("name", MIXING)
 def test_what_mixes_runs_is_refused(name: str) -> None:
-    """No loop is made of it, so that it is computed otherwise."""
+    """A step that mixes runs makes no loop."""
     step = lambda z, alive, size, k: (MIXING[name](z), alive & alive)
     with pytest.raises(UnsupportedError):
         loop_of(step)
 
 
 def test_long_vectors_are_refused() -> None:
-    """Products are no formulas."""
+    """A step with more than 64 numbers of a run in a tensor makes no loop."""
     examples = lambda runs: (
         torch.randn(runs, 65),
         torch.ones(runs, dtype=torch.bool),
@@ -169,7 +169,7 @@ def test_long_vectors_are_refused() -> None:
 
 
 def test_products_of_whole_numbers_need_room() -> None:
-    """In single precision they would have half of torch's bits."""
+    """Products of integers are refused in float32, where integers have 32 bits."""
     change = lambda z: z + ((z > 0).long() * (z > 1).long() * 9).to(z.dtype)
     step = lambda z, alive, size, k: (change(z), alive & alive)
     loop_of(step, torch.float64)
@@ -178,12 +178,13 @@ def test_products_of_whole_numbers_need_room() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("CARRIED", "numbers in all"), ("STATEMENTS", "statements")]
+    ("name", "named"),
+    [("MAX_NUMBERS", "numbers in all"), ("MAX_STATEMENTS", "statements")],
 )
 def test_large_programs_are_refused(
-    name: str, told: str, monkeypatch: pytest.MonkeyPatch
+    name: str, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A compiler would take minutes for them."""
-    monkeypatch.setattr(c_loop, name, 2)
-    with pytest.raises(UnsupportedError, match=told):
+    """A program for which a C compiler would take minutes is refused."""
+    monkeypatch.setattr(c_program, name, 2)
+    with pytest.raises(UnsupportedError, match=named):
         loop_of(lambda z, alive, size, k: (torch.tanh(z * z - k).exp(), alive & alive))

@@ -1,0 +1,63 @@
+"""The path of the first few runs of a game of two variables."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmbench.core.vectors import Joint
+from mmbench.engine.recording import SHOWN
+
+PATH_POINTS = 500
+
+
+class PlanePath:
+    """Iterates of the first few runs, at evenly spaced steps.
+
+    Args:
+        steps: steps of each run.
+        runs: the number of runs, without the padding.
+        is_plane: whether the game has two variables; of other games nothing is kept.
+    """
+
+    def __init__(self, steps: int, runs: int, *, is_plane: bool) -> None:
+        self._runs = min(runs, SHOWN)
+        self._interval = -(-steps // PATH_POINTS) if is_plane else 0
+        self._steps: list[int] = []
+        self._points: list[Tensor] = []
+
+    def add(self, step: int, z: Joint) -> None:
+        """Keep the iterates after a step, if it is one of those kept."""
+        if self._interval and step % self._interval == 0:
+            self._steps.append(step)
+            self._points.append(z[: self._runs])
+
+    def add_block(self, step: int, path: Tensor | None) -> None:
+        """Keep iterates within a block of compiled steps.
+
+        Args:
+            step: the number of the block's first step, whose iterate has been added.
+            path: iterates before each step of the block, shape (count, shown, 2).
+        """
+        if self._interval and path is not None:
+            first = step + 1 + -(step + 1) % self._interval
+            self._steps += range(first, step + len(path), self._interval)
+            points = path[first - step :: self._interval, : self._runs]
+            self._points += points.clone().unbind(0)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the path as arrays of a trajectory; nothing where none was kept."""
+        if not self._points:
+            return {}
+        points = torch.stack(self._points, dim=1).float().cpu().numpy()
+        return {"path": points, "path_steps": np.array(self._steps)}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what has been kept so far, for a checkpoint."""
+        return {"steps": self._steps, "points": self._points}
+
+    def restore(self, saved: dict[str, Any], device: torch.device) -> None:
+        """Go on from a snapshot."""
+        self._steps = saved["steps"]
+        self._points = [point.to(device) for point in saved["points"]]

@@ -1,0 +1,114 @@
+"""A batch of runs: their game, where they start, and what is measured of them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mmbench.core.errors import DescriptionError
+from mmbench.core.placement import Placement
+from mmbench.core.streams import generator
+from mmbench.core.vectors import Joint
+from mmbench.engine.cell import Cell
+from mmbench.engine.recording import SHOWN, check_shape
+from mmbench.metrics.base import IterateMetric, Metric, Point
+
+
+class RunBatch:
+    """Runs of a cell that are computed side by side.
+
+    The batch is padded: the last run is repeated until the batch has its width.
+
+    Args:
+        cell: the cell that the runs belong to.
+        placement: the device and the dtype of the computation.
+        seeds: one for each run.
+        width: runs of the batch, the padding included.
+        starts: where the runs start, shape (runs, dim); None asks the task.
+
+    Attributes:
+        game: the game of the cell, on the device.
+        runs: the number of runs without the padding.
+        seeds: one for each run, the padding included.
+        start: first iterates, shape (width, dim).
+
+    Raises:
+        DescriptionError: when the runs do not start at finite points of the game.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        placement: Placement,
+        seeds: tuple[int, ...],
+        width: int,
+        starts: Tensor | None,
+    ) -> None:
+        self.game = cell.task.build(placement)
+        self.runs, self.seeds = len(seeds), seeds + seeds[-1:] * (width - len(seeds))
+        self.start: Joint = self.game.project(self._first_iterates(cell, starts))
+        if not bool(torch.isfinite(self.start).all()):
+            raise DescriptionError(
+                f"{cell.task} must start at finite points; it did not."
+            )
+
+    def pad(self, rows: Float[Tensor, "rows dim"]) -> Joint:
+        """Return rows of the runs on the device, the last one repeated as padding."""
+        rows = rows.to(self.game.device, self.game.dtype)
+        return torch.cat((rows, rows[-1:].expand(len(self.seeds) - len(rows), -1)))
+
+    def measure(self, z: Joint, metrics: Sequence[Metric]) -> dict[str, np.ndarray]:
+        """Return columns of metrics at z, shape (runs,), without the padding.
+
+        Raises:
+            DescriptionError: when a metric writes into z or gives another shape.
+        """
+        point = Point(self.game, z, self.seeds, self.start)
+        columns: dict[str, np.ndarray] = {}
+        for metric in metrics:
+            if isinstance(metric, IterateMetric):
+                writes = count_writes(z)
+                measured = metric.measure(point)
+                if count_writes(z) != writes:
+                    raise DescriptionError(f"{metric} must not write into z; it did.")
+                for column in metric.columns:
+                    values = measured[column.name]
+                    check_shape(metric, column.name, values.shape, len(self.seeds))
+                    columns[column.name] = values[: self.runs].double().cpu().numpy()
+        return columns
+
+    def sample_sheet(self, z: Joint) -> dict[str, np.ndarray]:
+        """Return what the players of the first few runs make at z, if the game can.
+
+        Returns:
+            "sheet", shape (runs, count, ...); nothing for games without samples.
+        """
+        sheet = self.game.sheet(z[:SHOWN], self.seeds[:SHOWN])
+        return {} if sheet is None else {"sheet": sheet[: self.runs].cpu().numpy()}
+
+    def _first_iterates(self, cell: Cell, starts: Tensor | None) -> Joint:
+        """Return first iterates of all runs, those of the padding included."""
+        game = self.game
+        by_seed = {
+            seed: cell.task.start(game, generator(seed, "start"))
+            for seed in dict.fromkeys(self.seeds)
+        }
+        z = torch.stack([by_seed[seed] for seed in self.seeds]).to(game.device)
+        if starts is None:
+            return z
+        if starts.shape[1] != game.dim:
+            raise DescriptionError(
+                f"{cell.task} must go on from a game of {game.dim} variables; got "
+                f"{starts.shape[1]}."
+            )
+        inherited = self.pad(starts)
+        x = z if cell.inherit == "y" else inherited
+        y = z if cell.inherit == "x" else inherited
+        return torch.cat((x[:, : game.dim_x], y[:, game.dim_x :]), dim=1)
+
+
+def count_writes(z: Tensor) -> int:
+    """Return how often a tensor has been written in place, as torch counts it."""
+    return z._version  # noqa: SLF001  # torch has no public name for it
