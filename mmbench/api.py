@@ -90,5 +90,5 @@ def run(
     def take(cell: Cell, done: Any) -> None:
         frames[cell.key] = done.frame
 
-    execute(cells, None, placement, fresh=take)
+    execute(cells, None, placement, on_result=take)
     return tidy(frames)

@@ -151,7 +151,7 @@ def entry(cell: Cell) -> Entry:
         RuntimeError: when an error ended it.
     """
     made: list[StoredResult] = []
-    execute([cell], None, fresh=lambda _, done: made.append(done))
+    execute([cell], None, on_result=lambda _, done: made.append(done))
     (done,) = made
     if (done.frame["status"] == Status.ERROR).any():
         raise RuntimeError(done.frame["reason"].iloc[0])

@@ -11,7 +11,7 @@ import pyarrow as pa
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.errors import DamagedError, StoreError
 from mmbench.engine.cell import LEADING, Cell
-from mmbench.runner.in_progress import partial
+from mmbench.runner.in_progress import read_unfinished
 from mmbench.store.folder import Store
 from mmbench.tasks import TASKS
 
@@ -192,7 +192,7 @@ def gather_planned(store: Store, cells: Sequence[Cell]) -> Results:
                 table = reading.table(key, cell.label)
                 if table is not None:
                     yield key, table
-            elif found := partial(cell, store):
+            elif found := read_unfinished(cell, store):
                 frame, reading.footers[key], at_work[key] = found
                 yield key, _table(frame)
 
@@ -218,7 +218,8 @@ class _Reading:
     def table(self, key: str, label: str | None = None) -> pa.Table | None:
         """A cell's table under a label, or its own; None where it is damaged."""
         try:
-            table, footer = self.store.cell(key)
+            stored = self.store.require(key)
+            table, footer = stored.table, stored.footer
         except DamagedError as error:
             self.damaged.append(str(error))
             return None

@@ -62,34 +62,34 @@ class Counting(Observer):
     def close(self) -> None:
         """The work is done, or will not be."""
 
-    def plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
+    def on_plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
         """Called once: all cells, and those that must be computed."""
         self.begun, self.waiting = True, waiting
         self._left = {cell.key: cell for cell in waiting}
 
-    def warn(self, sentence: str) -> None:
+    def on_warning(self, sentence: str) -> None:
         """Something about the store that its owner should know."""
         say(f"Note: {sentence}")
 
-    def begin(self, cell: Cell) -> None:
+    def on_start(self, cell: Cell) -> None:
         """A cell begins."""
         self._work = Work(cell)
 
-    def advance(self, run_steps: int, recording: Recording | None = None) -> None:
+    def on_progress(self, run_steps: int, recording: Recording | None = None) -> None:
         """So many more steps of runs have been made."""
         if self._work:
             self._work.advance(run_steps, recording)
 
-    def stored_elsewhere(self, cell: Cell) -> None:
+    def on_stored_by_another_process(self, cell: Cell) -> None:
         """A waiting cell has been computed and stored by another process."""
         self._settle(cell)
 
-    def remeasured(self, cell: Cell) -> None:
+    def on_remeasured(self, cell: Cell) -> None:
         """A stored cell has got further metrics without running again."""
         self._settle(cell)
         self.again += 1
 
-    def end(self, cell: Cell, trajectory: Trajectory) -> None:
+    def on_end(self, cell: Cell, trajectory: Trajectory) -> None:
         """A cell has ended and is stored."""
         if work := self._at(cell):
             self._forecast.learn(cell, work.elapsed, 1 - work.resumed)
@@ -133,14 +133,14 @@ class Counting(Observer):
 class Lines(Counting):
     """One plain line a cell, and one a minute in a cell that takes long."""
 
-    def begin(self, cell: Cell) -> None:
+    def on_start(self, cell: Cell) -> None:
         """A cell begins."""
-        super().begin(cell)
+        super().on_start(cell)
         self._said = 0  # minutes that have been told of
 
-    def advance(self, run_steps: int, recording: Recording | None = None) -> None:
+    def on_progress(self, run_steps: int, recording: Recording | None = None) -> None:
         """So many more steps of runs have been made."""
-        super().advance(run_steps, recording)
+        super().on_progress(run_steps, recording)
         work = self._work
         if work and work.elapsed >= MINUTE * (self._said + 1):
             self._said = int(work.elapsed / MINUTE)
@@ -149,19 +149,19 @@ class Lines(Counting):
             said = ", ".join(one for one in told if one)
             self._print(f"  {short_name(work.cell)}: {said}")
 
-    def stored_elsewhere(self, cell: Cell) -> None:
+    def on_stored_by_another_process(self, cell: Cell) -> None:
         """A waiting cell has been computed and stored by another process."""
-        super().stored_elsewhere(cell)
+        super().on_stored_by_another_process(cell)
         self._print(self._numbered(cell, ELSEWHERE))
 
-    def remeasured(self, cell: Cell) -> None:
+    def on_remeasured(self, cell: Cell) -> None:
         """A stored cell has got further metrics without running again."""
-        super().remeasured(cell)
+        super().on_remeasured(cell)
         self._print(self._numbered(cell, AGAIN))
 
-    def end(self, cell: Cell, trajectory: Trajectory) -> None:
+    def on_end(self, cell: Cell, trajectory: Trajectory) -> None:
         """A cell has ended and is stored."""
-        super().end(cell, trajectory)
+        super().on_end(cell, trajectory)
         self._print(self.line(cell, trajectory))
 
     def _print(self, line: str) -> None:
@@ -197,9 +197,9 @@ class Bar(Counting):
         """The work is done, or will not be."""
         self._progress.stop()
 
-    def plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
+    def on_plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
         """Called once: all cells, and those that must be computed."""
-        super().plan(cells, waiting)
+        super().on_plan(cells, waiting)
         if waiting:
             self._progress.start()
             self._total = sum(len(cell.seeds) for cell in waiting)
@@ -207,16 +207,16 @@ class Bar(Counting):
                 "", total=self._total, runs=self._runs(), speed="", score="", left=""
             )
 
-    def begin(self, cell: Cell) -> None:
+    def on_start(self, cell: Cell) -> None:
         """A cell begins."""
-        super().begin(cell)
+        super().on_start(cell)
         self._progress.update(
             self._bar, description=short_name(cell), speed="", score=""
         )
 
-    def advance(self, run_steps: int, recording: Recording | None = None) -> None:
+    def on_progress(self, run_steps: int, recording: Recording | None = None) -> None:
         """So many more steps of runs have been made."""
-        super().advance(run_steps, recording)
+        super().on_progress(run_steps, recording)
         if work := self._work:
             self._progress.update(
                 self._bar,
@@ -226,19 +226,19 @@ class Bar(Counting):
                 left=self.left,
             )
 
-    def stored_elsewhere(self, cell: Cell) -> None:
+    def on_stored_by_another_process(self, cell: Cell) -> None:
         """A waiting cell has been computed and stored by another process."""
-        super().stored_elsewhere(cell)
+        super().on_stored_by_another_process(cell)
         self._settled(cell, self._numbered(cell, ELSEWHERE))
 
-    def remeasured(self, cell: Cell) -> None:
+    def on_remeasured(self, cell: Cell) -> None:
         """A stored cell has got further metrics without running again."""
-        super().remeasured(cell)
+        super().on_remeasured(cell)
         self._settled(cell, self._numbered(cell, AGAIN))
 
-    def end(self, cell: Cell, trajectory: Trajectory) -> None:
+    def on_end(self, cell: Cell, trajectory: Trajectory) -> None:
         """A cell has ended and is stored."""
-        super().end(cell, trajectory)
+        super().on_end(cell, trajectory)
         # A reason is worth knowing before the end.
         self._settled(cell, self.line(cell, trajectory) if trajectory.reason else "")
 

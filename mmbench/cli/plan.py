@@ -20,7 +20,7 @@ def command(selection: Selection, store: Path, as_json: bool) -> None:
     SUITE is the name of a built-in suite or a path to a suite.toml.
     """
     from mmbench.core.description import text
-    from mmbench.runner.execute import is_stored
+    from mmbench.runner.lookup import is_stored
     from mmbench.store.folder import Store
 
     kept = Store(store)

@@ -12,6 +12,7 @@ from mmbench.cli._selection import blaming, storing
 if TYPE_CHECKING:  # replay imports torch
     import mmbench.runner.replay
     import mmbench.store.folder
+    import mmbench.store.stored_files
 
 
 def computing(verb: Callable[..., None]) -> Callable[..., None]:
@@ -41,7 +42,7 @@ def computing(verb: Callable[..., None]) -> Callable[..., None]:
 
 def again(
     store: "mmbench.store.folder.Store",
-    key: str,
+    stored: "mmbench.store.stored_files.StoredFiles",
     seed: int | None,
     outside: tuple[str, ...],
     device: str,
@@ -56,19 +57,19 @@ def again(
     from mmbench.cli._console import counted
     from mmbench.cli._progress import named
     from mmbench.core.placement import pick_device
-    from mmbench.runner.replay import placement_of, replay, steps_of
+    from mmbench.runner.replay import placement_of, replay, steps_to_replay
     from mmbench.runner.stored_cell import stored_cell
 
-    placement = placement_of(store.footer(key))
+    placement = placement_of(stored.footer)
     if device != "auto":
         placement = placement._replace(device=pick_device(device))
     placement = placement._replace(data_dir=data_dir)
     with blaming(lambda: outside):
-        cell = stored_cell(store, key, outside)
+        cell = stored_cell(stored, outside)
         runs = f"seed {seed}" if seed is not None else counted(len(cell.seeds), "run")
-        steps = counted(steps_of(cell, store), "step")
+        steps = counted(steps_to_replay(cell, store), "step")
         say(f"{at}{named(cell)}, {runs}: {steps} to compute.")
-        return replay(store, key, seed=seed, external=outside, placement=placement)
+        return replay(store, stored, seed=seed, external=outside, placement=placement)
 
 
 @click.command("replay", short_help="Compute a stored cell again and compare.")
@@ -102,7 +103,7 @@ def command(
 
     kept = Store(store)
     whole = key_of(kept, key)
-    done = again(kept, whole, seed, outside, device, data_dir)
+    done = again(kept, kept.require(whole), seed, outside, device, data_dir)
     printed(f"{whole}: {named(done.cell)}")
     printed(f"{counted(len(done.seeds), 'run')} of {done.records} records: {done}")
     for difference in done.differences:

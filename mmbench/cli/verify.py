@@ -46,20 +46,21 @@ def command(
     """
     from mmbench.cli._console import counted
     from mmbench.cli._progress import named
-    from mmbench.runner.replay import Verdict, drawn, drawn_seed
+    from mmbench.runner.replay import Verdict, sample_keys, sample_seed
     from mmbench.runner.stored_cell import stored_cell
     from mmbench.store.folder import Store
 
     kept = Store(store)
-    keys = drawn(list(kept), sample, draw)
+    keys = sample_keys(list(kept), sample, draw)
     if not keys:
         raise StoreError(f"STORE must be a folder with results; {store} has none.")
     verdicts: Counter[str] = Counter()
     for number, key in enumerate(keys, 1):
         at = f"[{number}/{len(keys)}] {key[:8]}"
         try:
-            seed = drawn_seed(stored_cell(kept, key, outside), draw)
-            done = again(kept, key, seed, outside, device, data_dir, f"{at} ")
+            stored = kept.require(key)
+            seed = sample_seed(stored_cell(stored, outside), draw)
+            done = again(kept, stored, seed, outside, device, data_dir, f"{at} ")
         except MmbenchError as error:
             verdicts["not computed"] += 1
             printed(f"{at}: not computed: {error}")

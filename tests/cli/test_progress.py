@@ -34,19 +34,19 @@ def test_one_bar_on_a_terminal(cli: Cli) -> None:
 def observer_of(cells: tuple[Cell, ...], screen: Console, kind: type) -> Observer:
     """Return an observer in the last of some cells, at 3.2 steps a second."""
     observer = kind(screen)
-    observer.plan(cells, cells)
+    observer.on_plan(cells, cells)
     for cell in cells[:-1]:
-        observer.begin(cell)
-        observer.end(cell, run_cell(cell))
+        observer.on_start(cell)
+        observer.on_end(cell, run_cell(cell))
     cell = cells[-1]
-    observer.begin(cell)
+    observer.on_start(cell)
     recording = Recording(cell, cell.seeds)
     scores = {column.name: np.full(len(cell.seeds), 1.5) for column in cell.columns}
     scores[cell.columns[0].name] = np.array([123.45, np.nan, 120.0])
     recording.add(0, 0.0, {}, scores)
-    observer.advance(0, None)
+    observer.on_progress(0, None)
     observer._work._since -= 1875.0  # seconds ago
-    observer.advance(6000 * len(cell.seeds), recording)
+    observer.on_progress(6000 * len(cell.seeds), recording)
     return observer
 
 
@@ -80,14 +80,14 @@ def test_a_long_cell_has_a_line_a_minute_in_a_log() -> None:
     """A log has no line for each report, and none within a short cell."""
     file = io.StringIO()
     observer = observer_of(cells_of_images(), Console(file=file, width=1000), Lines)
-    observer.advance(3, observer._work.recording)
+    observer.on_progress(3, observer._work.recording)
     first, second = file.getvalue().splitlines()
     assert first.startswith("[1/2] bilinear x gda: 997 runs")
     assert re.fullmatch(
         r"  cifar10 x GDA: 6 %, 3\.2 it/s, fd_cifar10cnn_10k 122, .* left", second
     )
     observer._work._since -= 60
-    observer.advance(3, observer._work.recording)
+    observer.on_progress(3, observer._work.recording)
     assert len(file.getvalue().splitlines()) == 3
 
 
