@@ -16,9 +16,8 @@ from mmbench.analysis.results import Results, tidy
 from mmbench.core.description import text
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
-from mmbench.runner.compute import StoredResult
 from mmbench.runner.execute import execute
-from mmbench.store.folder import Store
+from mmbench.store.folder import Store, StoredResult
 
 from .cells import Game, fitting
 from .games import GENERATING, SOLVED, modes

@@ -5,8 +5,6 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from mmbench.core.description import digest
 from mmbench.core.errors import StoreError
 from mmbench.core.placement import Placement
@@ -27,17 +25,8 @@ from mmbench.runner.lookup import (
 from mmbench.runner.provenance import environments, provenance
 from mmbench.runner.remeasure import remeasure
 from mmbench.runner.supervisor import Supervisor
-from mmbench.store.folder import CheckpointFile, Store
+from mmbench.store.folder import CheckpointFile, Store, StoredResult
 from mmbench.store.stored_files import StoredFiles, Version
-
-
-class StoredResult(NamedTuple):
-    """The results of a cell, as `Store.put` takes them."""
-
-    frame: pd.DataFrame
-    footer: dict[str, Any]
-    arrays: dict[str, Any]
-    iterates: dict[str, Any]
 
 
 class ComputeResult(NamedTuple):

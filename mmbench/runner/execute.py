@@ -9,16 +9,11 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.trajectory import Trajectory
 from mmbench.runner.chain import ChainEnds
-from mmbench.runner.compute import (
-    StoredResult,
-    compute_and_store,
-    read_result,
-    store_as_error,
-)
+from mmbench.runner.compute import compute_and_store, read_result, store_as_error
 from mmbench.runner.limits import Limits, Workers
 from mmbench.runner.lookup import answers, is_stored_by_another_process
 from mmbench.runner.supervisor import Supervisor
-from mmbench.store.folder import Store
+from mmbench.store.folder import Store, StoredResult
 from mmbench.store.stored_files import Version
 
 POLL_SECONDS = 0.5  # between two looks for cells that another process computes

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,15 @@ from mmbench.store.stored_files import (
 
 KEY = re.compile(r"[0-9a-f]{24}")  # as `digest` writes it
 INTERVAL_VARIABLE = "MMBENCH_CHECKPOINT"  # seconds between two checkpoints
+
+
+class StoredResult(NamedTuple):
+    """The results of a cell, as `Store.put` takes them."""
+
+    frame: pd.DataFrame
+    footer: dict[str, Any]
+    arrays: dict[str, Any]
+    iterates: dict[str, Any]
 
 
 class Store:

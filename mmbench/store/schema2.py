@@ -2,15 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from mmbench.core.errors import StoreError
+from mmbench.store.folder import StoredResult
 from mmbench.store.parquet import FOOTER
 
 OLD_SCHEMA = 2
@@ -27,15 +27,6 @@ _READ_ERRORS = (
 )
 
 
-class OldCell(NamedTuple):
-    """The content of a cell of schema 2, as `Store.put` takes it."""
-
-    frame: pd.DataFrame
-    footer: dict[str, Any]
-    arrays: dict[str, Any]
-    iterates: dict[str, Any]
-
-
 def is_schema2(table: Path) -> bool:
     """Return whether a file claims to be a table of schema 2."""
     try:
@@ -44,7 +35,7 @@ def is_schema2(table: Path) -> bool:
         return False
 
 
-def read_cell(folder: Path, key: str) -> OldCell:
+def read_cell(folder: Path, key: str) -> StoredResult:
     """Read a cell of schema 2, whose files can only be checked against each other.
 
     Raises:
@@ -69,7 +60,7 @@ def read_cell(folder: Path, key: str) -> OldCell:
             f"{table} must be a cell that an older mmbench wrote; its files do not fit "
             "its name or each other. Delete them and import the others."
         )
-    return OldCell(frame, _DEFAULTS | footer, **companions)
+    return StoredResult(frame, _DEFAULTS | footer, **companions)
 
 
 def remove_companions(folder: Path, key: str) -> None:
