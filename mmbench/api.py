@@ -97,5 +97,5 @@ def run(
     def collect(cell: Cell, result: Any) -> None:
         frames[cell.key] = result.frame
 
-    execute(cells, None, placement, fresh=collect)
+    execute(cells, None, placement, on_result=collect)
     return tidy(frames)

@@ -41,7 +41,7 @@ class Stored:
         with tempfile.TemporaryDirectory(dir=".") as folder:
             other = Store(folder)
             other.put(self.key, frame, footer, self.store.arrays(self.key))
-            other.cell(self.key)
+            other.frame(self.key)
             other.arrays(self.key)
 
     time_round_trip.version = "1"

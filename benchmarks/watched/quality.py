@@ -16,9 +16,8 @@ from mmbench.analysis.results import Results, tidy
 from mmbench.core.description import text
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
-from mmbench.runner.compute import StoredResult
 from mmbench.runner.execute import execute
-from mmbench.store.folder import Store
+from mmbench.store.folder import Store, StoredResult
 
 from .cells import Game, fitting
 from .games import GENERATING, SOLVED, modes
@@ -151,7 +150,7 @@ def entry(cell: Cell) -> Entry:
         RuntimeError: when an error ended the cell.
     """
     made: list[StoredResult] = []
-    execute([cell], None, fresh=lambda _, done: made.append(done))
+    execute([cell], None, on_result=lambda _, done: made.append(done))
     (done,) = made
     if (done.frame["status"] == Status.ERROR).any():
         raise RuntimeError(done.frame["reason"].iloc[0])

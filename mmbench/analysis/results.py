@@ -11,7 +11,7 @@ import pyarrow as pa
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.errors import DamagedError, StoreError
 from mmbench.engine.cell import LEADING, Cell
-from mmbench.runner.in_progress import partial
+from mmbench.runner.in_progress import read_unfinished
 from mmbench.store.folder import Store
 from mmbench.tasks import TASKS
 
@@ -205,7 +205,7 @@ def gather_planned(store: Store, cells: Sequence[Cell]) -> Results:
                 table = reader.read(key, cell.label)
                 if table is not None:
                     yield key, table
-            elif found := partial(cell, store):
+            elif found := read_unfinished(cell, store):
                 frame, reader.footers[key], unfinished[key] = found
                 yield key, _to_arrow(frame)
 
@@ -236,7 +236,8 @@ class _CellReader:
             label: replaces the stored label; None keeps it.
         """
         try:
-            table, footer = self.store.cell(key)
+            stored = self.store.require(key)
+            table, footer = stored.table, stored.footer
         except DamagedError as error:
             self.damaged.append(str(error))
             return None

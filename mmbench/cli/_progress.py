@@ -93,37 +93,37 @@ class RunProgress(Observer):
         """End the display, whether or not the work is finished."""
         self.display.close()
 
-    def plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
+    def on_plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
         """Called once: all cells, and those that must be computed."""
         self.begun, self.waiting = True, waiting
         self._left = {cell.key: cell for cell in waiting}
         self.display.start(self)
 
-    def warn(self, sentence: str) -> None:
+    def on_warning(self, sentence: str) -> None:
         """Print a note about the store."""
         print_stderr(f"Note: {sentence}")
 
-    def begin(self, cell: Cell) -> None:
+    def on_start(self, cell: Cell) -> None:
         """Called when this process begins a cell."""
         self.work = Work(cell)
         self.display.begin(self.work)
 
-    def advance(self, run_steps: int, recording: Recording | None = None) -> None:
+    def on_progress(self, run_steps: int, recording: Recording | None = None) -> None:
         """Called when runs have made more steps, counted over all runs."""
         if self.work:
             self.work.advance(run_steps, recording)
             self.display.advance(self, self.work)
 
-    def stored_elsewhere(self, cell: Cell) -> None:
+    def on_stored_by_another_process(self, cell: Cell) -> None:
         """Called when another process has computed and stored a waiting cell."""
         self._finish(cell, STORED_ELSEWHERE)
 
-    def remeasured(self, cell: Cell) -> None:
+    def on_remeasured(self, cell: Cell) -> None:
         """Called when a stored cell got further metrics without running again."""
         self.again += 1
         self._finish(cell, REMEASURED)
 
-    def end(self, cell: Cell, trajectory: Trajectory) -> None:
+    def on_end(self, cell: Cell, trajectory: Trajectory) -> None:
         """Called when a cell has ended and is stored."""
         outcomes = {status: trajectory.status.count(status) for status in Status}
         result = f"{pluralize(len(cell.seeds), 'run')}, {format_outcomes(outcomes)}"

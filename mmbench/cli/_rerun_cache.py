@@ -129,19 +129,19 @@ def _make_entry(
     inputs: Inputs, cells: "Sequence[mmbench.engine.cell.Cell]"
 ) -> dict[str, Any] | None:
     """Return an entry as JSON values, or None if a cell is not stored."""
-    from mmbench.runner.lookup import is_stored
-    from mmbench.store.atomic import sha256_of
-    from mmbench.store.folder import Store, companion
+    from mmbench.runner.lookup import answers
+    from mmbench.store.folder import Store
 
     store, files, outcomes = Store(inputs["store"]), {}, []
     for cell in cells:
-        table = store.table(cell.key)
-        files[table.name] = sha256_of(table)  # first, as others may write meanwhile
-        footer = store.footer(cell.key)
-        if not is_stored(cell, store):
+        stored = store.read(cell.key)
+        if stored is None or not answers(cell, store, stored):
             return None
-        for kind, digits in footer["files"].items():
-            files[companion(cell.key, kind, digits)] = digits
+        footer = stored.footer
+        table = store.table(cell.key)
+        files[table.name] = hashlib.sha256(stored.content).hexdigest()
+        for kind, path in stored.companions.items():
+            files[path.name] = footer["files"][kind]
         outcomes.append((footer["task"], footer["outcomes"]))
     return {"inputs": inputs, "files": files, "outcomes": outcomes}
 

@@ -13,6 +13,7 @@ from mmbench.cli._selection import explain_external_errors, store_option
 if TYPE_CHECKING:  # it imports torch
     import mmbench.runner.replay
     import mmbench.store.folder
+    import mmbench.store.stored_files
 
 
 def replay_options(verb: Callable[..., None]) -> Callable[..., None]:
@@ -40,7 +41,7 @@ def replay_options(verb: Callable[..., None]) -> Callable[..., None]:
 
 def replay_stored_cell(
     store: "mmbench.store.folder.Store",
-    key: str,
+    stored: "mmbench.store.stored_files.StoredFiles",
     seed: int | None,
     external: tuple[str, ...],
     device: str,
@@ -65,19 +66,19 @@ def replay_stored_cell(
     from mmbench.cli._console import pluralize
     from mmbench.cli._progress import cell_title
     from mmbench.core.placement import pick_device
-    from mmbench.runner.replay import placement_of, replay, steps_of
+    from mmbench.runner.replay import placement_of, replay, steps_to_replay
     from mmbench.runner.stored_cell import stored_cell
 
-    placement = placement_of(store.footer(key))
+    placement = placement_of(stored.footer)
     if device != "auto":
         placement = placement._replace(device=pick_device(device))
     placement = placement._replace(data_dir=data_dir)
     with explain_external_errors(lambda: external):
-        cell = stored_cell(store, key, external)
+        cell = stored_cell(stored, external)
         runs = f"seed {seed}" if seed is not None else pluralize(len(cell.seeds), "run")
-        steps = pluralize(steps_of(cell, store), "step")
+        steps = pluralize(steps_to_replay(cell, store), "step")
         print_stderr(f"{prefix}{cell_title(cell)}, {runs}: {steps} to compute.")
-        return replay(store, key, seed=seed, external=external, placement=placement)
+        return replay(store, stored, seed=seed, external=external, placement=placement)
 
 
 @click.command("replay", short_help="Compute a stored cell again and compare.")
@@ -116,7 +117,8 @@ def command(
 
     kept = Store(store)
     whole = key_of(kept, key)
-    done = replay_stored_cell(kept, whole, seed, external, device, data_dir)
+    stored = kept.require(whole)
+    done = replay_stored_cell(kept, stored, seed, external, device, data_dir)
     print_stdout(f"{whole}: {cell_title(done.cell)}")
     print_stdout(
         f"{pluralize(len(done.seeds), 'run')} of {done.records} records: {done}"

@@ -48,21 +48,22 @@ def command(
     """
     from mmbench.cli._console import pluralize
     from mmbench.cli._progress import cell_title
-    from mmbench.runner.replay import Verdict, drawn, drawn_seed
+    from mmbench.runner.replay import Verdict, sample_keys, sample_seed
     from mmbench.runner.stored_cell import stored_cell
     from mmbench.store.folder import Store
 
     kept = Store(store)
-    keys = drawn(list(kept), sample, draw)
+    keys = sample_keys(list(kept), sample, draw)
     if not keys:
         raise StoreError(f"STORE must be a folder with results; {store} has none.")
     verdicts: Counter[str] = Counter()
     for number, key in enumerate(keys, 1):
         prefix = f"[{number}/{len(keys)}] {key[:8]}"
         try:
-            seed = drawn_seed(stored_cell(kept, key, external), draw)
+            stored = kept.require(key)
+            seed = sample_seed(stored_cell(stored, external), draw)
             done = replay_stored_cell(
-                kept, key, seed, external, device, data_dir, f"{prefix} "
+                kept, stored, seed, external, device, data_dir, f"{prefix} "
             )
         except MmbenchError as error:
             verdicts["not computed"] += 1

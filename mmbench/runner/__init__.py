@@ -1,1 +1,1 @@
-"""From suites to stored results: what is lacking, who computes it, where."""
+"""From suites to stored results: which cells are lacking, and who computes them."""

@@ -1,82 +1,84 @@
-"""Chains: where a cell starts that goes on from another one's end."""
+"""Chains of cells: where a cell starts that continues another one."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 
 from mmbench.core.errors import StoreError
 from mmbench.engine.cell import Cell
-from mmbench.runner.lookup import answering_footer
+from mmbench.runner.lookup import is_usable
 from mmbench.runner.provenance import environments
 from mmbench.store.folder import Store
 
 
 class ChainEnd(NamedTuple):
-    """Where a cell ended.
+    """The end of a cell, where another one starts.
 
     Args:
-        iterates: of its last record at least; empty where it has none.
-        environments: that had a part in them, as the function of that name tells.
+        environments: versions that had a part in it, see `provenance.environments`.
+        read_iterates: gives the iterates of the last record at least; empty where the
+            cell has none.
     """
 
-    iterates: dict[str, Any] = {}
     environments: list[dict[str, str]] = []
+    read_iterates: Callable[[], dict[str, Any]] = dict
 
 
 class ChainEnds:
-    """Ends of cells that others go on from, where the store has them not."""
+    """Ends of cells that others continue and that the store does not have, by key."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, ChainEnd] = {}
+        self._ends: dict[str, ChainEnd] = {}
 
     def put(self, key: str, end: ChainEnd) -> None:
-        """Remember that of a cell."""
-        self._kept[key] = end
+        """Keep the end of a cell."""
+        self._ends[key] = end
 
     def get(self, key: str) -> ChainEnd | None:
-        """That of a cell; None where nobody put it."""
-        return self._kept.get(key)
+        """Return the end of a cell; None where it is not kept."""
+        return self._ends.get(key)
 
 
-def end_of(cell: Cell, store: Store) -> ChainEnd:
-    """Where a stored cell ended.
+def stored_end(cell: Cell, store: Store) -> ChainEnd:
+    """Return the end of a cell that may be stored; an empty one where it is not.
 
     Raises:
-        StoreError: when its iterates cannot be read.
+        StoreError: when its file cannot be read.
     """
-    footer = answering_footer(cell, store)
-    if footer is None:
+    stored = store.read(cell.key)
+    if not is_usable(stored, store):
         return ChainEnd()
-    return ChainEnd(store.iterates(cell.key), environments(footer))
+    return ChainEnd(environments(stored.footer), stored.iterates)
 
 
-def environments_before(
-    cell: Cell, store: Store | None, ends: ChainEnds
-) -> list[dict[str, str]]:
-    """Those that had a part in where a cell starts; none where it is the first."""
-    before = cell.after
-    if before is None:
-        return []
-    if end := ends.get(before.key):
-        return end.environments
-    footer = answering_footer(before, store) if store else None
-    return environments(footer) if footer else []
+def end_before(cell: Cell, store: Store | None, ends: ChainEnds) -> ChainEnd:
+    """Return the end of the cell that a cell continues; an empty one without any."""
+    previous = cell.after
+    if previous is None:
+        return ChainEnd()
+    if end := ends.get(previous.key):
+        return end
+    return stored_end(previous, store) if store else ChainEnd()
 
 
-def starting_iterates(cell: Cell, store: Store | None, ends: ChainEnds) -> torch.Tensor:
-    """Where the cell before it ended, run by run, shape (runs, dim).
+def starting_iterates(cell: Cell, end: ChainEnd) -> torch.Tensor:
+    """Return where a cell's runs start that continues another one, (runs, dim).
+
+    Args:
+        cell: the cell that starts.
+        end: of the cell that it continues.
 
     Raises:
-        StoreError: when that cell ended with an error and has no end.
+        StoreError: when that cell ended with an error or its iterates are damaged.
     """
-    before = cell.after
-    assert before is not None
-    end = ends.get(before.key) or (end_of(before, store) if store else ChainEnd())
-    kept = end.iterates
-    if not kept:
+    previous = cell.after
+    assert previous is not None
+    iterates = end.read_iterates()
+    if not iterates:
         raise StoreError(
-            f"{before.label} on {before.task} must have ended for {cell.label} to go "
-            "on from there; it has no last iterates."
+            f"{previous.label} on {previous.task} must have ended for {cell.label} to "
+            "go on from there; it has no last iterates."
         )
-    rows = [before.seeds.index(seed) for seed in cell.seeds]
-    return torch.from_numpy(kept["z"][-1][rows])
+    rows = [previous.seeds.index(seed) for seed in cell.seeds]
+    return torch.from_numpy(iterates["z"][-1][rows])

@@ -1,9 +1,9 @@
-"""Child: a process that computes cells for another one, which may end it at any time.
+"""A child process that computes cells for its parent, which may end it at any time.
 
-It reads tasks from its standard input and answers on what was its standard output, each
-message as `checkpoint.pack` makes it after its length in eight bytes. What a cell
-prints goes to standard error. When the input ends, so does the process, whatever it is
-at: no child outlives its parent.
+It reads requests from its standard input and answers on what was its standard output.
+A message is its length in eight bytes, then its content as `checkpoint.pack` makes it.
+What a cell prints goes to standard error. When the input ends, so does the process, be
+it in the middle of a cell: no child outlives its parent.
 """
 
 import os
@@ -12,7 +12,7 @@ import threading
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import torch
 
@@ -23,34 +23,43 @@ from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import run_cell
 from mmbench.store.folder import CheckpointFile
 
-_LENGTH = 8  # bytes
+_LENGTH_BYTES = 8  # of a message's length
 
 
-def send(pipe: BinaryIO, message: Any) -> None:
+def send(pipe: IO[bytes], message: Any) -> None:
     """Write one message."""
     content = pack(message)
-    pipe.write(len(content).to_bytes(_LENGTH, "big") + content)
+    pipe.write(len(content).to_bytes(_LENGTH_BYTES, "big") + content)
     pipe.flush()
 
 
-def receive(pipe: BinaryIO) -> Any:
-    """The next message; None when the other side has gone or was cut off."""
-    length = _exactly(pipe, _LENGTH)
-    return unpack(_exactly(pipe, int.from_bytes(length, "big"))) if length else None
+def receive(pipe: IO[bytes]) -> Any:
+    """Read the next message; None when the other side has gone or was cut off."""
+    length = _read_exactly(pipe, _LENGTH_BYTES)
+    if not length:
+        return None
+    return unpack(_read_exactly(pipe, int.from_bytes(length, "big")))
 
 
-def _exactly(pipe: BinaryIO, count: int) -> bytes:
-    """So many bytes, or what comes before the end; a raw pipe gives them in parts."""
-    parts = bytearray()
-    while len(parts) < count and (part := pipe.read(count - len(parts))):
-        parts += part
-    return bytes(parts)
+def _read_exactly(pipe: IO[bytes], count: int) -> bytes:
+    """Read `count` bytes, or what comes before the end, by several reads."""
+    content = bytearray()
+    while len(content) < count and (block := pipe.read(count - len(content))):
+        content += block
+    return bytes(content)
 
 
-def task(
+def make_request(
     document: str, placement: Placement, starts: torch.Tensor | None, slot: Path | None
 ) -> dict[str, Any]:
-    """What a child is asked: a cell as it is sent, and how to compute it."""
+    """Return the request to compute a cell.
+
+    Args:
+        document: the cell, as `to_json` serialises it.
+        placement: where it is computed.
+        starts: where its runs start, shape (runs, dim), if not where the task says.
+        slot: path of its checkpoint.
+    """
     return {
         "cell": document,
         "device": str(placement.device),
@@ -62,48 +71,50 @@ def task(
 
 
 def main() -> None:
-    """Compute cells until the parent goes."""
+    """Compute cells until the parent has gone."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    tasks: SimpleQueue[dict[str, Any]] = SimpleQueue()
-    threading.Thread(target=_read, args=(tasks,), daemon=True).start()
+    requests: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     _answer(answers, {"ready": True})
     while True:
-        _compute(tasks.get(), answers)
+        _compute(requests.get(), answers)
 
 
-def _read(tasks: "SimpleQueue[dict[str, Any]]") -> None:
-    """Queue what comes in; end the process when nothing can come any more."""
-    while (asked := receive(sys.stdin.buffer)) is not None:
-        tasks.put(asked)
+def _read_requests(requests: "SimpleQueue[dict[str, Any]]") -> None:
+    """Queue the requests; end the process when the input has ended."""
+    while (request := receive(sys.stdin.buffer)) is not None:
+        requests.put(request)
     os._exit(0)
 
 
-def _compute(asked: dict[str, Any], answers: BinaryIO) -> None:
+def _compute(request: dict[str, Any], answers: IO[bytes]) -> None:
     placement = Placement(
-        device=torch.device(asked["device"]),
-        data_dir=asked["data_dir"] and Path(asked["data_dir"]),
-        compiled=asked["compiled"],
+        device=torch.device(request["device"]),
+        data_dir=request["data_dir"] and Path(request["data_dir"]),
+        compiled=request["compiled"],
     )
-    starts = asked["starts"]
+    starts = request["starts"]
     trajectory = run_cell(
-        from_json(asked["cell"]),
+        from_json(request["cell"]),
         placement,
-        partial(_tell, answers),
+        partial(_report_progress, answers),
         None if starts is None else lambda: starts,
-        asked["slot"] and CheckpointFile(Path(asked["slot"])),
+        request["slot"] and CheckpointFile(Path(request["slot"])),
     )
     _answer(answers, {"trajectory": trajectory.snapshot()})
 
 
-def _tell(answers: BinaryIO, run_steps: int, recording: Recording | None) -> None:
-    """Say how far the cell has come, with what has been recorded of the last chunk."""
-    told = recording and recording.snapshot() | {"kept": [], "arrays": {}}
-    _answer(answers, {"run_steps": run_steps, "recording": told})
+def _report_progress(
+    answers: IO[bytes], run_steps: int, recording: Recording | None
+) -> None:
+    """Send the steps made, with what has been recorded of the current chunk."""
+    snapshot = recording and recording.snapshot() | {"kept": [], "arrays": {}}
+    _answer(answers, {"run_steps": run_steps, "recording": snapshot})
 
 
-def _answer(answers: BinaryIO, message: Any) -> None:
-    """Tell the parent; if it has gone, end the process without a word."""
+def _answer(answers: IO[bytes], message: Any) -> None:
+    """Send a message to the parent; if it has gone, end the process silently."""
     try:
         send(answers, message)
     except BrokenPipeError:

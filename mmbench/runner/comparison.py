@@ -1,4 +1,4 @@
-"""Comparison: the numbers of one cell, as stored and as computed again.
+"""Comparison of the numbers of one cell, as stored and as computed again.
 
 A run's bits depend on its description and on a few circumstances (`provenance.DECISIVE`
 and the width), not on the other runs. So, circumstances being equal, everything must
@@ -11,7 +11,7 @@ with ε the unit of rounding of the cell's dtype, s the largest size that the co
 in that run until then (a number near zero is a difference of such), and t the
 tolerance: 10⁻³ for float32 and 10⁻⁶ for float64, ten thousand roundings and more, so
 that what merely sums in another order passes, and below what a figure shows, so that a
-run that goes elsewhere is seen soon after it does.
+run that departs is found soon after it does.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,19 +29,19 @@ from mmbench.metrics.base import TrajectoryMetric
 TOLERANCE = {"float32": 1e-3, "float64": 1e-6}
 ROUNDINGS = 16  # of the largest number that a column had
 
-# What is told of a whole run; the clock is not compared.
+# Columns of a whole run; the clock is not compared.
 ENDING = ("stopped_at", "status", "reason")
 
 
 class Departure(NamedTuple):
-    """Where a run leaves what is stored: at the first record at which it does.
+    """The first record at which a run departs from what is stored.
 
     Args:
-        seed: of the run.
-        step: of that record.
-        column: the first that does, at that record.
-        then: what is stored there.
-        now: what was found.
+        seed: the run's seed.
+        step: the record's step.
+        column: the first column that departs there.
+        then: the value that is stored.
+        now: the value that was found.
     """
 
     seed: int
@@ -58,23 +58,23 @@ class Departure(NamedTuple):
 
 
 class Comparison:
-    """Compares what is stored of a cell with what was found.
+    """The comparison of what is stored of a cell with what was found.
 
     Args:
-        cell: that both are of.
+        cell: the cell that both are of.
         exact: whether nothing but the same bits agrees.
 
     Attributes:
-        largest: relative difference of two numbers that agreed.
+        largest: largest relative difference of two numbers that agreed.
     """
 
     def __init__(self, cell: Cell, *, exact: bool) -> None:
         self.exact = exact
         self.largest = 0.0
         self._dtype, self._keep = cell.dtype, cell.keep
-        self._columns = tuple(one.name for one in cell.columns)
+        self._columns = tuple(column.name for column in cell.columns)
         self._seeds = cell.seeds
-        # One number of a whole run, repeated at every record, and what it is made of.
+        # Columns of whole runs, repeated at every record, and the columns they are of.
         self._whole = {
             column.name: metric.of
             for metric in cell.metrics
@@ -83,17 +83,21 @@ class Comparison:
         }
 
     def run(self, seed: int, then: pd.DataFrame, now: pd.DataFrame) -> Departure | None:
-        """Where a run's table departs; None where it does not.
+        """Return where a run's table departs; None where it does not.
 
         Args:
-            seed: of the run.
+            seed: the run's seed.
             then: its stored rows, in order.
-            now: those found.
+            now: the rows found.
         """
         if list(then["step"]) != list(now["step"]):
             records = f"{len(then)} records", f"{len(now)} records"
             return Departure(seed, int(now["step"].max()), "step", *records)
-        late = {one for one in self._columns if self._told_late(then[one], now[one])}
+        late = {
+            name
+            for name in self._columns
+            if self._is_measured_later(then[name], now[name])
+        }
         end, first, where = len(then) - 1, len(then), ""
         for name in (*COUNTED, *self._columns, *ENDING):
             if self._whole.get(name) in late:
@@ -110,7 +114,7 @@ class Comparison:
                 first, where = int(np.argmin(agreed)), name
         if not where:
             return None
-        values = (_shown(one[where].iloc[first]) for one in (then, now))
+        values = (_format(rows[where].iloc[first]) for rows in (then, now))
         return Departure(seed, int(now["step"].iloc[first]), where, *values)
 
     def arrays(
@@ -121,14 +125,14 @@ class Comparison:
         now: Mapping[str, np.ndarray],
         steps: int,
     ) -> Iterator[Departure]:
-        """Arrays of a run whose bits are not as stored: iterates, paths and sheets.
+        """Yield the arrays of a run whose bits are not as stored.
 
         Args:
-            seed: of the run.
-            row: in which it stands in those found.
-            then: all arrays that are stored.
-            now: those found.
-            steps: of the run.
+            seed: the run's seed.
+            row: the run's row in the arrays found.
+            then: the stored arrays: iterates, paths and sample sheets.
+            now: the arrays found.
+            steps: number of steps of the run.
         """
         stored = self._seeds.index(seed)
         for name in sorted({*then, *now}):
@@ -143,32 +147,32 @@ class Comparison:
                 yield Departure(seed, steps, name, "other numbers", "these")
 
     def agree(self, then: Any, now: Any) -> np.ndarray:
-        """Whether numbers of one column and run agree, record by record."""
+        """Return whether numbers of one column and run agree, record by record."""
         a, b = _numbers(then), _numbers(now)
         same = (a.view(np.int64) == b.view(np.int64)) | (np.isnan(a) & np.isnan(b))
         if self.exact:
             return same
         with np.errstate(all="ignore"):
-            apart, size = np.abs(a - b), np.fmax(np.abs(a), np.abs(b))
+            difference, size = np.abs(a - b), np.fmax(np.abs(a), np.abs(b))
             reached = np.maximum.accumulate(np.where(np.isfinite(size), size, 0.0))
             rounding = ROUNDINGS * torch.finfo(getattr(torch, self._dtype)).eps
             bound = TOLERANCE[self._dtype] * size + rounding * reached
-            agreed = same | (np.isfinite(apart) & (apart <= bound))
-            relative = np.where(agreed & (apart > 0), apart / size, 0.0)
+            agreed = same | (np.isfinite(difference) & (difference <= bound))
+            relative = np.where(agreed & (difference > 0), difference / size, 0.0)
         self.largest = max(self.largest, float(relative.max(initial=0.0)))
         return agreed
 
-    def _told_late(self, then: pd.Series, now: pd.Series) -> bool:
-        """Whether a column was measured later, from the last iterates alone."""
+    def _is_measured_later(self, then: pd.Series, now: pd.Series) -> bool:
+        """Return whether a column was measured later, from the last iterates alone."""
         late = then.iloc[:-1].isna().all() and not now.iloc[:-1].isna().all()
         return self._keep == "last" and bool(late)
 
 
 def _numbers(values: Any) -> np.ndarray:
-    """Numbers as float64; text, which was never computed, as NaN."""
+    """Return numbers as float64, and text, which was never computed, as NaN."""
     given = pd.to_numeric(pd.Series(values), errors="coerce")
     return np.ascontiguousarray(given.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     return f"{value:.9g}" if isinstance(value, float) else str(value)

@@ -1,11 +1,9 @@
-"""Work: one cell from its description to the store, wherever that is done."""
+"""Computation of one cell, from its description to the store, wherever it is done."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
-
-import pandas as pd
 
 from mmbench.core.description import digest
 from mmbench.core.errors import StoreError
@@ -15,45 +13,31 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import Starts, run_cell, width_of
 from mmbench.engine.trajectory import Trajectory, join_recordings
-from mmbench.runner.chain import (
-    ChainEnd,
-    ChainEnds,
-    environments_before,
-    starting_iterates,
-)
+from mmbench.runner.chain import ChainEnd, ChainEnds, end_before, starting_iterates
 from mmbench.runner.footer import describe_cell, describe_outcome
 from mmbench.runner.limits import Limits
 from mmbench.runner.lookup import (
-    Version,
-    answering_footer,
-    done_elsewhere,
-    is_sound,
+    answers,
+    is_complete,
+    is_usable,
     with_stored_metrics,
 )
 from mmbench.runner.provenance import environments, provenance
 from mmbench.runner.remeasure import remeasure
 from mmbench.runner.supervisor import Supervisor
-from mmbench.store.folder import CheckpointFile, Store
-
-
-class StoredResult(NamedTuple):
-    """A cell's results, as they are stored."""
-
-    frame: pd.DataFrame
-    footer: dict[str, Any]
-    arrays: dict[str, Any]
-    iterates: dict[str, Any]
+from mmbench.store.folder import CheckpointFile, Store, StoredResult
+from mmbench.store.stored_files import StoredFiles, Version
 
 
 class ComputeResult(NamedTuple):
-    """What came of a cell.
+    """The outcome of computing a cell.
 
     Args:
-        done: its results, as they are stored.
-        trajectory: of its runs; None where kept iterates gave the metrics it lacked.
+        result: what was stored.
+        trajectory: its runs; None where kept iterates gave the metrics it lacked.
     """
 
-    done: StoredResult
+    result: StoredResult
     trajectory: Trajectory | None
 
 
@@ -62,123 +46,141 @@ def compute_and_store(
     store: Store | None,
     placement: Placement,
     *,
-    begin: Callable[[Cell], None] | None = None,
-    progress: Callable[[int, Recording | None], None] | None = None,
+    on_start: Callable[[Cell], None] | None = None,
+    on_progress: Callable[[int, Recording | None], None] | None = None,
     ends: ChainEnds | None = None,
     supervisor: Supervisor | None = None,
-    seen: Version = None,
+    version: Version = None,
 ) -> ComputeResult | None:
     """Compute a cell and store it, unless another process does.
 
     Args:
-        cell: what to compute.
+        cell: the cell to compute.
         store: where it goes; None keeps it in memory.
         placement: where its game is built.
-        begin: told when the work begins.
-        progress: as `run_cell` takes it.
-        ends: where last iterates are that the store does not have.
-        supervisor: of a child process that computes it; None computes it here.
-        seen: `store.version` of the cell when it was found to need work.
+        on_start: called when the computation starts.
+        on_progress: as `run_cell` takes it.
+        ends: ends of cells that the store does not have.
+        supervisor: computes the cell in a child process; None computes it here.
+        version: the stored cell's version when it was found lacking.
 
     Returns:
-        What came of it; None where another process computes it or has just done so.
+        The outcome; None where another process computes the cell or has just stored it.
 
     Raises:
         StoreError: when it cannot be written.
     """
-    with store.lease(cell.key) if store else nullcontext(True) as ours:
-        if not ours or (store and done_elsewhere(cell, store, seen)):
+    with store.lease(cell.key) if store else nullcontext(True) as is_ours:
+        if not is_ours:
             return None
-        if begin:
-            begin(cell)
-        if store:  # asked here, for another command may have measured more meanwhile
-            cell = with_stored_metrics(cell, store)
-        return _compute(cell, store, placement, progress, ends, supervisor)
+        # Read under the lease, for another process may have stored or measured more.
+        stored = store.read(cell.key) if store else None
+        is_new = stored is not None and stored.version != version
+        if store and is_new and answers(cell, store, stored, failed=True):
+            return None
+        if on_start:
+            on_start(cell)
+        cell = with_stored_metrics(cell, stored)
+        return _compute(cell, store, stored, placement, on_progress, ends, supervisor)
 
 
 def _compute(
     cell: Cell,
     store: Store | None,
+    stored: StoredFiles | None,
     placement: Placement,
-    progress: Callable[[int, Recording | None], None] | None,
+    on_progress: Callable[[int, Recording | None], None] | None,
     ends: ChainEnds | None,
     supervisor: Supervisor | None,
 ) -> ComputeResult:
-    """Compute a cell that nobody else computes, and store it."""
-    told = describe_cell(cell)  # first, for an outside class may raise even here
+    """Compute a cell that no other process computes, and store it.
+
+    Args:
+        stored: what is stored of the cell.
+        cell, store, placement, on_progress, ends, supervisor: as `compute_and_store`
+            takes them.
+    """
+    description = describe_cell(cell)  # first, for an external class may raise here
     ends = ends or ChainEnds()
-    before = environments_before(cell, store, ends)
-    starts = partial(starting_iterates, cell, store, ends) if cell.after else None
-    if store and (done := _remeasured(cell, store, placement, starts, told)):
-        store.put(cell.key, *done)
-        return ComputeResult(done, None)
+    end = end_before(cell, store, ends)
+    starts = partial(starting_iterates, cell, end) if cell.after else None
+    if store and is_usable(stored, store):
+        result = _remeasured_result(cell, stored, placement, starts, description)
+        if result:
+            store.put(cell.key, *result, previous=stored)
+            return ComputeResult(result, None)
     slot = store.slot(cell.key) if store else None
     if supervisor:
-        trajectory = _supervised(supervisor, cell, placement, progress, starts, slot)
+        trajectory = _run_supervised(
+            supervisor, cell, placement, on_progress, starts, slot
+        )
     else:
-        trajectory = run_cell(cell, placement, progress, starts, slot)
-    # A cell that was ended by a limit goes on from there when it may take more.
-    limited = {Status.TIMEOUT, Status.MEMORY} & set(trajectory.status)
-    unfinished = slot.read() if slot and limited else None
-    done = StoredResult(
+        trajectory = run_cell(cell, placement, on_progress, starts, slot)
+    # A cell that was ended by a limit continues from there when it may take more.
+    is_limited = {Status.TIMEOUT, Status.MEMORY} & set(trajectory.status)
+    checkpoint = slot.read() if slot and is_limited else None
+    result = StoredResult(
         trajectory.frame(cell),
-        told
+        description
         | describe_outcome(trajectory)
-        | _circumstances(placement, supervisor, before),
+        | _circumstances(placement, supervisor, end.environments),
         trajectory.arrays,
         trajectory.iterates,
     )
     if store:
-        store.put(cell.key, *done)
-        if slot and unfinished:
-            slot.write(unfinished)
+        store.put(cell.key, *result, previous=stored)
+        if slot and checkpoint:
+            slot.write(checkpoint)
     else:
-        ends.put(cell.key, ChainEnd(trajectory.iterates, environments(done.footer)))
-    return ComputeResult(done, trajectory)
+        iterates = trajectory.iterates
+        ends.put(cell.key, ChainEnd(environments(result.footer), lambda: iterates))
+    return ComputeResult(result, trajectory)
 
 
-def _supervised(
+def _run_supervised(
     supervisor: Supervisor,
     cell: Cell,
     placement: Placement,
-    progress: Callable[[int, Recording | None], None] | None,
+    on_progress: Callable[[int, Recording | None], None] | None,
     starts: Starts | None,
     slot: CheckpointFile | None,
 ) -> Trajectory:
-    """Compute a cell in a child process; where there is no start, it is an error."""
+    """Compute a cell in a child process; without a start, it ends with an error."""
     try:
         given = starts() if starts else None
     except StoreError as error:
         return _failed(cell, placement, f"StoreError: {error}")
-    return supervisor.run(cell, placement, progress, given, slot)
+    return supervisor.run(cell, placement, on_progress, given, slot)
 
 
 def _failed(cell: Cell, placement: Placement, reason: str) -> Trajectory:
-    """A cell of which nothing is known but why."""
+    """Return the trajectory of a cell that has no record, only a reason."""
     recording = Recording(cell, cell.seeds)
     recording.end(Status.ERROR, reason)
     return join_recordings(cell, [recording], width_of(cell, placement))
 
 
-def stored(cell: Cell, store: Store) -> StoredResult:
-    """A cell's results, from the store.
+def read_result(cell: Cell, store: Store) -> StoredResult:
+    """Read a cell's results from the store, without iterates.
 
     Raises:
         StoreError: when they cannot be read.
     """
-    key = cell.key
-    return StoredResult(store.frame(key), store.footer(key), store.arrays(key), {})
+    stored = store.require(cell.key)
+    return StoredResult(stored.frame, stored.footer, stored.arrays(), {})
 
 
-def give_up(cell: Cell, store: Store, placement: Placement, reason: str) -> Trajectory:
-    """Store a cell that nobody could finish, as an error with its reason."""
+def store_as_error(
+    cell: Cell, store: Store, placement: Placement, reason: str
+) -> Trajectory:
+    """Store a cell that no worker could finish, as an error with its reason."""
     trajectory = _failed(cell, placement, reason)
     footer = (
         describe_cell(cell)
         | describe_outcome(trajectory)
         | _circumstances(placement, None, [])
     )
-    with store.lease(cell.key):  # a dead worker's goes with it
+    with store.lease(cell.key):  # this removes the lease of a dead worker
         store.put(cell.key, trajectory.frame(cell), footer, {}, {})
     return trajectory
 
@@ -186,7 +188,13 @@ def give_up(cell: Cell, store: Store, placement: Placement, reason: str) -> Traj
 def _circumstances(
     placement: Placement, supervisor: Supervisor | None, before: list[dict[str, str]]
 ) -> dict[str, Any]:
-    """Who computes, after whom, and what a cell may take, as JSON values."""
+    """Return provenance, environments and limits of a computation, as JSON values.
+
+    Args:
+        placement: where the cell is computed.
+        supervisor: which may have limits.
+        before: environments of the cell that this one continues.
+    """
     limits = supervisor.limits if supervisor else Limits()
     here = {"provenance": provenance(placement.device.type)}
     return {
@@ -196,37 +204,34 @@ def _circumstances(
     }
 
 
-def _remeasured(
+def _remeasured_result(
     cell: Cell,
-    store: Store,
+    stored: StoredFiles,
     placement: Placement,
     starts: Starts | None,
-    told: dict[str, Any],
+    description: dict[str, Any],
 ) -> StoredResult | None:
-    """The stored cell with the metrics it lacks, if its kept iterates can give them.
+    """Return a stored cell with the metrics it lacks, from its kept iterates.
 
-    None where the cell has to run: nothing sound is stored, or no iterates.
+    None where the cell has to run: it is damaged or incomplete, or has no iterates.
     """
-    footer = answering_footer(cell, store)
-    if footer is None or not is_sound(cell, store, footer):
+    footer = stored.footer
+    if not is_complete(cell, footer) or "iterates" not in footer["files"]:
         return None
-    if "iterates" not in footer["files"]:
-        return None
-    missing = tuple(
-        one for one in cell.metrics if digest(one) not in footer["metrics"].values()
-    )
+    measured = footer["metrics"].values()
+    missing = tuple(metric for metric in cell.metrics if digest(metric) not in measured)
     try:
-        kept, frame = store.iterates(cell.key), store.frame(cell.key)
-        more = remeasure(cell, frame, kept, missing, placement, starts)
+        iterates, arrays = stored.iterates(), stored.arrays()
+        more = remeasure(cell, stored.frame, iterates, missing, placement, starts)
     except StoreError:
         return None
-    # Columns that gave way to another metric's go with their ideals.
+    # The real scores of columns that gave way to another metric's go with them.
     names = {column.name for column in cell.columns}
-    ideal = {k: v for k, v in {**footer["ideal"], **more.ideal}.items() if k in names}
+    ideal = {**footer["ideal"], **more.ideal}
     here = {"provenance": provenance(placement.device.type)}
-    same = {
-        "ideal": ideal,
+    kept = {
+        "ideal": {name: score for name, score in ideal.items() if name in names},
         "kept": footer["kept"],
         "environments": environments(footer, here),  # of runs and of new columns
     }
-    return StoredResult(more.frame, footer | told | same, store.arrays(cell.key), kept)
+    return StoredResult(more.frame, footer | description | kept, arrays, iterates)

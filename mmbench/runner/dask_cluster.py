@@ -1,6 +1,6 @@
-"""Cluster: cells on Dask workers, on this machine or elsewhere.
+"""Computation of cells on Dask workers, on this machine or on others.
 
-Only descriptions of cells travel out, as JSON, and keys come back. Workers write what
+Only descriptions of cells are sent, as JSON, and keys come back. Workers write what
 they compute into the store themselves, so nothing is lost with the scheduler or with
 the process that asked.
 """
@@ -39,27 +39,26 @@ from mmbench.engine.cell import Cell
 from mmbench.runner.chain import ChainEnds
 from mmbench.runner.compute import compute_and_store
 from mmbench.runner.limits import Limits, Workers
-from mmbench.runner.lookup import done_elsewhere, is_stored
+from mmbench.runner.lookup import answers, is_stored, is_stored_by_another_process
 from mmbench.runner.shards import ends_for, join, split
 from mmbench.runner.supervisor import Supervisor
 from mmbench.store.folder import Store
-from mmbench.store.shards import parts_store
+from mmbench.store.shards import shard_store
 
-# A cell that ends its worker so often is given up.
-_LIVES = 4
-_PATIENCE = 30  # seconds that a scheduler may take to answer
-# A task costs Dask and the start of a game some hundredths of a second.
-_WORTH = 1.0  # seconds of work that a task should hold
-_STEP = 5e-4  # seconds of a step of a small game, whatever its width
-_GLANCE = 0.5  # seconds between two looks at a cell that another command computes
-_BLINK = 0.05  # seconds between two looks for tasks that have ended
-_MOST = 32  # cells of a task
-_PLENTY = 4  # cells a worker with which nothing need be split
-# What waiting for a task raises when the scheduler is gone.
-_CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)
-_GONE = (*_CANCELLED, OSError, TimeoutError)
-# Threads of a worker would share its child process and torch's settings.
-_ALONE = threading.Lock()
+MAX_WORKER_DEATHS = 4  # after which a cell is stored as an error
+CONNECT_TIMEOUT_SECONDS = 30  # that a scheduler may take to answer
+# A Dask task and the start of a game take some hundredths of a second.
+MIN_SECONDS_PER_TASK = 1.0  # of computation that a Dask task should hold
+SECONDS_PER_STEP = 5e-4  # of a small game, whatever its width
+MAX_CELLS_PER_TASK = 32
+MIN_CELLS_PER_WORKER = 4  # with fewer, cells are split among the workers
+POLL_SECONDS = 0.5  # between two looks at a cell that another command computes
+TASK_POLL_SECONDS = 0.05  # between two looks for Dask tasks that have ended
+# What waiting for a Dask task raises when the scheduler is gone.
+CANCELLED_ERRORS = (asyncio.CancelledError, concurrent.futures.CancelledError)
+LOST_ERRORS = (*CANCELLED_ERRORS, OSError, TimeoutError)
+# Threads of a worker share its child process and torch's settings.
+_one_cell_at_a_time = threading.Lock()
 
 
 def distribute(
@@ -68,122 +67,122 @@ def distribute(
     placement: Placement,
     workers: Workers,
     limits: Limits,
-    ended: Callable[[Cell], None],
-    failed: Callable[[Cell, str], None],
+    on_stored: Callable[[Cell], None],
+    on_failed: Callable[[Cell, str], None],
 ) -> None:
-    """Have cells computed and stored by workers, those after others in their order.
+    """Have cells computed and stored by workers, each after the one it continues.
 
     Args:
-        cells: what to compute; a cell comes after the one it goes on from.
+        cells: the cells to compute; a cell comes after the one it continues.
         store: a folder that all workers can write.
         placement: where games are built; on GPUs, each worker takes one.
-        workers: who computes.
+        workers: the workers.
         limits: of each cell.
-        ended: told of each cell that is stored.
-        failed: told of each cell that no worker could finish, and why.
+        on_stored: called with each cell that is stored.
+        on_failed: called with each cell that no worker could finish, and why.
 
     Raises:
         ClusterError: when there is no scheduler, or it is lost.
     """
-    task = WorkerSettings(
+    settings = WorkerSettings(
         str(store.folder.resolve()),
         store.same_environment,
         str(placement.device),
         None if placement.data_dir is None else str(placement.data_dir.resolve()),
         placement.compiled,
-        tuple(limits),
+        limits,
     )
     with _client(workers, placement) as client:
-        hands = max(1, len(client.nthreads()))
-        most = hands if len(cells) < _PLENTY * hands else 1
+        n_workers = max(1, len(client.nthreads()))
+        are_few = len(cells) < MIN_CELLS_PER_WORKER * n_workers
+        max_shards = n_workers if are_few else 1
         waiting = {cell.key: cell for cell in cells}
 
         def submit(
-            bundle: Sequence[Cell], before: Sequence[Future], most: int
+            bundle: Sequence[Cell], before: Sequence[Future], max_shards: int
         ) -> Future:
             try:
-                return _submit(client, task, placement, bundle, before, most)
+                return _submit(client, settings, placement, bundle, before, max_shards)
             except Exception as error:
                 if client.status == "running":
                     raise
                 raise _lost(workers, len(waiting)) from error
 
-        def each(tasks: Iterable[Future]) -> Iterator[Future]:
-            return _each(client, tasks, workers, waiting)
-
-        def settle(bundle: Sequence[Cell], future: Future, *, last: bool) -> None:
-            """Tell what became of cells; those that may be tried again still wait."""
-            faults, reason = _outcome(future, workers, waiting)
+        def settle(bundle: Sequence[Cell], future: Future, *, is_last: bool) -> None:
+            """Notify of the outcome of cells, except those that are tried once more."""
+            faults, death = _outcome(future, workers, waiting)
             for cell in bundle:
-                wrong = reason or faults.get(cell.key, "")
-                wrong = "" if wrong and is_stored(cell, store, limits) else wrong
-                if wrong and reason and not last:
+                fault = death or faults.get(cell.key, "")
+                if fault and is_stored(cell, store, limits):
+                    fault = ""
+                if fault and death and not is_last:
                     continue
                 del waiting[cell.key]
-                if wrong:
-                    failed(cell, wrong)
+                if fault:
+                    on_failed(cell, fault)
                 else:
-                    ended(cell)
+                    on_stored(cell)
 
-        futures: dict[str, Future] = {}
-        tasks: dict[Future, list[Cell]] = {}
+        future_of: dict[str, Future] = {}
+        bundle_of: dict[Future, list[Cell]] = {}
         for bundle in bundles(cells):
-            afters = [cell.after.key for cell in bundle if cell.after]
-            before = [futures[key] for key in afters if key in futures]
-            future = submit(bundle, before, most)
-            tasks[future] = bundle
-            futures |= {cell.key: future for cell in bundle}
-        for future in each(tasks):
-            settle(tasks[future], future, last=False)
-        # A task that died may have died of one of its cells, of the cell before it or
-        # of another task on its worker. Alone, a cell is itself to blame.
+            previous = [cell.after.key for cell in bundle if cell.after]
+            before = [future_of[key] for key in previous if key in future_of]
+            future = submit(bundle, before, max_shards)
+            bundle_of[future] = bundle
+            future_of |= {cell.key: future for cell in bundle}
+        for future in _as_completed(client, bundle_of, workers, waiting):
+            settle(bundle_of[future], future, is_last=False)
+        # A Dask task that died may have died of one of its cells, of the previous cell
+        # or of another Dask task on its worker. A cell that dies alone is the cause.
         for cell in list(waiting.values()):
-            for future in each([submit([cell], [], hands)]):
-                settle([cell], future, last=True)
+            alone = [submit([cell], [], n_workers)]
+            for future in _as_completed(client, alone, workers, waiting):
+                settle([cell], future, is_last=True)
 
 
 def _submit(
     client: Client,
-    task: "WorkerSettings",
+    settings: "WorkerSettings",
     placement: Placement,
     bundle: Sequence[Cell],
     before: Sequence[Future],
-    most: int,
+    max_shards: int,
 ) -> Future:
-    """Have a task computed, a cell that is alone in it in so many parts at most.
+    """Submit a Dask task, and several where a single cell is split into shards.
 
     Args:
-        client: of the scheduler.
-        task: where and how.
+        client: the scheduler's client.
+        settings: where and how workers compute.
         placement: which decides how a cell is split.
-        bundle: cells of the task.
-        before: tasks that have to end first.
-        most: parts.
+        bundle: the cells of the Dask task.
+        before: Dask tasks that have to end first.
+        max_shards: largest number of shards of a single cell.
     """
 
-    def submit(function: Callable, *asked: Any) -> Future:
+    def submit(function: Callable, *arguments: Any) -> Future:
         return client.submit(
             function,
-            task,
-            *asked,
+            settings,
+            *arguments,
             key=f"mmbench-{bundle[0].key}-{uuid.uuid4().hex[:8]}",
             pure=False,
             resources={"GPU": 1} if placement.device.type == "cuda" else {},
         )
 
-    pieces = split(bundle[0], placement, most) if not bundle[1:] else []
-    if not pieces[1:]:
+    shards = split(bundle[0], placement, max_shards) if len(bundle) == 1 else []
+    if len(shards) < 2:
         return submit(compute, [to_json(cell) for cell in bundle], *before)
-    whole, parts = to_json(bundle[0]), [to_json(one) for one in pieces]
-    done = [submit(compute_part, whole, document, *before) for document in parts]
-    return submit(join_parts, whole, parts, done)
+    whole, documents = to_json(bundle[0]), [to_json(shard) for shard in shards]
+    computed = [submit(compute_shard, whole, shard, *before) for shard in documents]
+    return submit(join_shards, whole, documents, computed)
 
 
 def check_reachable(workers: Workers) -> None:
-    """Find out whether there is a scheduler, where there is to be one already.
+    """Check that the scheduler, where one is given, can be reached.
 
     Raises:
-        ClusterError: when there is none.
+        ClusterError: when it cannot.
     """
     if workers.scheduler:
         with _client(workers, Placement()):
@@ -191,106 +190,111 @@ def check_reachable(workers: Workers) -> None:
 
 
 class WorkerSettings(NamedTuple):
-    """What every worker needs to know, in plain values."""
+    """Where and how a worker computes, in plain values."""
 
     folder: str
     same_environment: bool
     device: str
     data_dir: str | None
     compiled: bool
-    limits: tuple[float | None, int | None]
+    limits: Limits
 
     @property
     def store(self) -> Store:
-        """Where cells go."""
+        """The store that cells are written to."""
         return Store(self.folder, same_environment=self.same_environment)
 
 
-def compute(task: WorkerSettings, documents: Sequence[str], *_: Any) -> dict[str, str]:
-    """Compute cells on a worker and store them; those that are there are left alone.
+def compute(
+    settings: WorkerSettings, documents: Sequence[str], *_: Any
+) -> dict[str, str]:
+    """Compute cells on a worker and store them, unless they are stored already.
 
     Args:
-        task: where and how.
-        documents: cells as they are sent.
+        settings: where and how.
+        documents: the cells, as `to_json` serialises them.
 
     Returns:
-        Key to what is wrong, of those that could not be stored.
+        Key to what is wrong, of the cells that could not be stored.
     """
-    store, faults = task.store, {}
+    store, faults = settings.store, {}
     for document in documents:
         cell = from_json(document)
         try:
-            _compute(task, cell, store, ChainEnds())
+            _compute(settings, cell, store, ChainEnds())
         except MmbenchError as error:
             faults[cell.key] = str(error)
     return faults
 
 
-def compute_part(
-    task: WorkerSettings, whole: str, document: str, *_: Any
+def compute_shard(
+    settings: WorkerSettings, whole: str, document: str, *_: Any
 ) -> dict[str, str]:
-    """Compute a part of a cell on a worker, and store it beside the cells."""
-    cell, part, store = from_json(whole), from_json(document), task.store
-    if is_stored(cell, store, Limits(*task.limits)):  # by another command
+    """Compute a shard of a cell on a worker; arguments and result as for `compute`."""
+    cell, shard, store = from_json(whole), from_json(document), settings.store
+    if is_stored(cell, store, settings.limits):  # by another command
         return {}
     try:
-        _compute(task, part, parts_store(store, cell.key), ends_for(part, store))
+        _compute(settings, shard, shard_store(store, cell.key), ends_for(shard, store))
     except MmbenchError as error:
-        return {part.key: str(error)}
+        return {shard.key: str(error)}
     return {}
 
 
-def join_parts(
-    task: WorkerSettings,
+def join_shards(
+    settings: WorkerSettings,
     document: str,
-    parts: Sequence[str],
+    shards: Sequence[str],
     faults: Sequence[dict[str, str]],
 ) -> dict[str, str]:
-    """Put a cell together from its parts, on a worker."""
+    """Join the shards of a cell on a worker; arguments and result as for `compute`."""
     cell = from_json(document)
     for fault in faults:
         for sentence in fault.values():
             return {cell.key: sentence}
     try:
-        join(cell, [from_json(one) for one in parts], task.store)
+        join(cell, [from_json(shard) for shard in shards], settings.store)
     except MmbenchError as error:
         return {cell.key: str(error)}
     return {}
 
 
-def _compute(task: WorkerSettings, cell: Cell, store: Store, ends: ChainEnds) -> None:
-    """Compute a cell or a part of one, unless it is there or another command has it."""
-    limits = Limits(*task.limits)
+def _compute(
+    settings: WorkerSettings, cell: Cell, store: Store, ends: ChainEnds
+) -> None:
+    """Compute a cell or a shard, unless it is stored or another command computes it."""
+    limits = settings.limits
     placement = Placement(
-        device=_own_device(task.device),
-        data_dir=None if task.data_dir is None else Path(task.data_dir),
-        compiled=task.compiled,
+        device=_own_device(settings.device),
+        data_dir=None if settings.data_dir is None else Path(settings.data_dir),
+        compiled=settings.compiled,
     )
-    with _ALONE:
-        if is_stored(cell, store, limits):
+    with _one_cell_at_a_time:
+        stored = store.read(cell.key)
+        if answers(cell, store, stored, limits):
             return
-        seen = store.version(cell.key)
+        version = stored.version if stored else None
         while not compute_and_store(
             cell,
             store,
             placement,
             ends=ends,
             supervisor=_supervisor(limits) if limits else None,
-            seen=seen,
+            version=version,
         ):
-            if done_elsewhere(cell, store, seen):
+            if is_stored_by_another_process(cell, store, version):
                 return
-            time.sleep(_GLANCE)
+            time.sleep(POLL_SECONDS)
 
 
 @lru_cache(maxsize=1)
 def _supervisor(limits: Limits) -> Supervisor:
-    """One child process a worker, which ends with it."""
+    """Return the one child process of a worker, which ends with it."""
     return Supervisor(limits)
 
 
 def _own_device(name: str) -> torch.device:
-    """The worker's GPU, by its number among the workers, or the CPU."""
+    """Return the worker's GPU, by its number among the workers, or the CPU."""
     if not name.startswith("cuda"):
         return torch.device(name)
     number, count = get_worker().name, torch.cuda.device_count()
@@ -298,26 +302,35 @@ def _own_device(name: str) -> torch.device:
 
 
 def bundles(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Cells in tasks: small ones together, as they come, so that a task is worth it."""
+    """Divide cells, in their order, into Dask tasks that are worth their overhead.
+
+    Cells that continue others, or that others may continue, stay alone.
+    """
     tasks: list[list[Cell]] = []
-    held = 0.0
+    seconds = 0.0  # of the last Dask task
     for cell in cells:
-        cost = cell.steps * -(-len(cell.seeds) // cell.task.width) * _STEP
-        chained = cell.after is not None or cell.keep != "none"
-        fits = tasks and held + cost <= _WORTH and len(tasks[-1]) < _MOST
-        if fits and not chained:
+        chunks = -(-len(cell.seeds) // cell.task.width)
+        cost = cell.steps * chunks * SECONDS_PER_STEP
+        is_chained = cell.after is not None or cell.keep != "none"
+        is_short = seconds + cost <= MIN_SECONDS_PER_TASK
+        if (
+            tasks
+            and is_short
+            and not is_chained
+            and len(tasks[-1]) < MAX_CELLS_PER_TASK
+        ):
             tasks[-1].append(cell)
-            held += cost
+            seconds += cost
         else:
             tasks.append([cell])
-            held = _WORTH if chained else cost
+            seconds = MIN_SECONDS_PER_TASK if is_chained else cost
     return tasks
 
 
-def _each(
+def _as_completed(
     client: Client, tasks: Iterable[Future], workers: Workers, waiting: Sized
 ) -> Iterator[Future]:
-    """Tasks as they end.
+    """Yield Dask tasks as they end.
 
     Raises:
         ClusterError: when the scheduler is lost.
@@ -326,16 +339,18 @@ def _each(
     while not queue.is_empty():
         if queue.has_ready():
             yield next(queue)
-        elif client.status == "closed":  # what was sent while it was lost never ends
+        elif (
+            client.status == "closed"
+        ):  # what was submitted while it was lost never ends
             raise _lost(workers, len(waiting))
         else:
-            time.sleep(_BLINK)
+            time.sleep(TASK_POLL_SECONDS)
 
 
 def _outcome(
     future: Future, workers: Workers, waiting: Sized
 ) -> tuple[dict[str, str], str]:
-    """Key to what is wrong, of a task's cells; and why it died itself, if it did.
+    """Return key to fault of a Dask task's cells, and why it died itself, if it did.
 
     Raises:
         ClusterError: when the scheduler is lost.
@@ -343,32 +358,32 @@ def _outcome(
     try:
         if future.status == "finished":
             return future.result(), ""
-        error = future.exception()  # of an outside class, or of its import
-    except _GONE as gone:
-        raise _lost(workers, len(waiting)) from gone
-    if isinstance(error, _CANCELLED):
+        error = future.exception()  # of an external class, or of its import
+    except LOST_ERRORS as lost:
+        raise _lost(workers, len(waiting)) from lost
+    if isinstance(error, CANCELLED_ERRORS):
         raise _lost(workers, len(waiting)) from error
     if isinstance(error, KilledWorker):
-        return {}, f"Its worker died {_LIVES} times."
+        return {}, f"Its worker died {MAX_WORKER_DEATHS} times."
     return {}, printable(f"{type(error).__name__}: {error}")
 
 
 @contextmanager
 def _client(workers: Workers, placement: Placement) -> Iterator[Client]:
-    """A client of the scheduler, and the local cluster if there is to be one."""
-    for name in ("distributed", "distributed.client"):  # which has a level of its own
+    """Connect to the scheduler, or start a local cluster, for the time of a context."""
+    for name in ("distributed", "distributed.client"):  # each has its own level
         logging.getLogger(name).setLevel(logging.CRITICAL)
     settings = {
-        "distributed.scheduler.allowed-failures": _LIVES - 1,
-        "distributed.comm.timeouts.connect": f"{_PATIENCE}s",
+        "distributed.scheduler.allowed-failures": MAX_WORKER_DEATHS - 1,
+        "distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_SECONDS}s",
     }
     with dask.config.set(settings):
         if workers.scheduler:
-            with _elsewhere(workers) as client:
+            with _existing_scheduler(workers) as client:
                 yield client
             return
         with ExitStack() as stack:
-            with _deaf():
+            with _interrupts_blocked():
                 cluster = LocalCluster(
                     n_workers=workers.processes,
                     threads_per_worker=1,
@@ -384,12 +399,12 @@ def _client(workers: Workers, placement: Placement) -> Iterator[Client]:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """Processes begun by threads begun here do not hear Ctrl-C, which is for this one.
+def _interrupts_blocked() -> Iterator[None]:
+    """Keep Ctrl-C, which is for this process, from processes started in a context.
 
-    A thread or process inherits which signals are held back.
+    A thread or process inherits which signals are blocked.
     """
-    resource_tracker.ensure_running()  # or it would be begun here, and let them through
+    resource_tracker.ensure_running()  # started here, it would unblock them
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -398,11 +413,11 @@ def _deaf() -> Iterator[None]:
 
 
 @contextmanager
-def _elsewhere(workers: Workers) -> Iterator[Client]:
-    """A client of a scheduler that is there already."""
+def _existing_scheduler(workers: Workers) -> Iterator[Client]:
+    """Connect to a scheduler that is running, for the time of a context."""
     address = _address(workers.scheduler)
     try:
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+        client = Client(address, timeout=CONNECT_TIMEOUT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise _unreachable(workers.scheduler, error) from None
     try:
@@ -412,20 +427,20 @@ def _elsewhere(workers: Workers) -> Iterator[Client]:
 
 
 def _address(scheduler: str) -> str:
-    """An address, or what the file says that a scheduler writes when it starts.
+    """Return an address, given as it is or in the file that a scheduler writes.
 
     Raises:
-        ClusterError: when the file is not there in time, or says nothing.
+        ClusterError: when the file is not there in time, or has no address.
     """
     file = Path(scheduler)
-    end = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + CONNECT_TIMEOUT_SECONDS
     while file.suffix == ".json" or file.is_file():
         try:
             return str(json.loads(file.read_bytes())["address"])
         except (OSError, ValueError, LookupError, TypeError) as error:
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 raise _unreachable(scheduler, error) from None
-            time.sleep(_GLANCE)
+            time.sleep(POLL_SECONDS)
     return scheduler
 
 
@@ -437,8 +452,8 @@ def _unreachable(scheduler: str, error: Exception) -> ClusterError:
 
 
 def _lost(workers: Workers, missing: int) -> ClusterError:
-    whose = f"at {workers.scheduler}" if workers.scheduler else "of the local workers"
+    which = f"at {workers.scheduler}" if workers.scheduler else "of the local workers"
     return ClusterError(
-        f"The scheduler {whose} must stay reachable; it was lost with {missing} cells "
+        f"The scheduler {which} must stay reachable; it was lost with {missing} cells "
         "to go. What was computed is stored: run the same command again."
     )

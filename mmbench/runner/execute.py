@@ -1,8 +1,7 @@
-"""Execute: cells to results, one after the other in this process or on workers."""
+"""Execution of cells, one after the other in this process or on workers."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 
 from mmbench.core.placement import Placement
@@ -10,38 +9,44 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.trajectory import Trajectory
 from mmbench.runner.chain import ChainEnds
-from mmbench.runner.compute import StoredResult, compute_and_store, give_up, stored
+from mmbench.runner.compute import compute_and_store, read_result, store_as_error
 from mmbench.runner.limits import Limits, Workers
-from mmbench.runner.lookup import done_elsewhere, is_stored
+from mmbench.runner.lookup import answers, is_stored_by_another_process
 from mmbench.runner.supervisor import Supervisor
-from mmbench.store.folder import Store
+from mmbench.store.folder import Store, StoredResult
+from mmbench.store.stored_files import Version
 
-_GLANCE = 0.5  # seconds between two looks for cells that another process computes
+POLL_SECONDS = 0.5  # between two looks for cells that another process computes
 
 
 class Observer:
-    """What wants to know how the work goes; the default does not."""
+    """Base of classes that are notified of an execution; it ignores all events."""
 
-    def plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
-        """Called once: all cells, and those that must be computed."""
+    def on_plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
+        """Notify of all cells, and of those that must be computed; called once."""
 
-    def warn(self, sentence: str) -> None:
-        """Something about the store that its owner should know."""
+    def on_warning(self, sentence: str) -> None:
+        """Notify of something about the store that its owner should know."""
 
-    def stored_elsewhere(self, cell: Cell) -> None:
-        """A waiting cell has been computed and stored by another process."""
+    def on_start(self, cell: Cell) -> None:
+        """Notify that the computation of a cell starts."""
 
-    def begin(self, cell: Cell) -> None:
-        """A cell begins."""
+    def on_progress(self, run_steps: int, recording: Recording | None = None) -> None:
+        """Notify of progress in the cell that started last.
 
-    def advance(self, run_steps: int, recording: Recording | None = None) -> None:
-        """So many more steps of runs have been made; a chunk has recorded this."""
+        Args:
+            run_steps: steps made since the last call, summed over runs.
+            recording: what the current chunk of runs has recorded.
+        """
 
-    def remeasured(self, cell: Cell) -> None:
-        """A stored cell has got further metrics without running again."""
+    def on_end(self, cell: Cell, trajectory: Trajectory) -> None:
+        """Notify that a cell has ended and is stored."""
 
-    def end(self, cell: Cell, trajectory: Trajectory) -> None:
-        """A cell has ended and is stored."""
+    def on_remeasured(self, cell: Cell) -> None:
+        """Notify that a stored cell has got further metrics without running again."""
+
+    def on_stored_by_another_process(self, cell: Cell) -> None:
+        """Notify that another process has computed and stored a waiting cell."""
 
 
 def execute(
@@ -49,128 +54,160 @@ def execute(
     store: Store | None,
     placement: Placement = Placement(),
     observer: Observer | None = None,
-    fresh: Callable[[Cell, StoredResult], None] | None = None,
+    on_result: Callable[[Cell, StoredResult], None] | None = None,
     limits: Limits = Limits(),
     workers: Workers = Workers(),
 ) -> list[Cell]:
     """Compute the cells that the store lacks, and write each as it ends.
 
-    Data are fetched and the store is tried before any work starts. A cell that is
-    stored with an error, or without a column that is now asked for, is computed again,
-    and so is one whose files are damaged, which are set aside. A cell that another
-    process computes is left to it, and waited for.
+    Data are fetched and the store is tried before any computation starts. A cell is
+    computed again when it is stored with an error, lacks a column that is asked for,
+    or has damaged files, which are quarantined. A cell that another process computes
+    is left to that process and waited for.
 
     Args:
-        cells: what is wanted.
-        store: where results go; None keeps them in memory only, through `fresh`.
+        cells: the cells wanted.
+        store: where results go; None keeps them in memory, see `on_result`.
         placement: where the games are built.
-        observer: notified how the work goes.
-        fresh: given each computed cell's results.
+        observer: notified of what happens.
+        on_result: called with each computed cell's results.
         limits: of each cell; where there are any, cells run in a child process.
-        workers: who computes, if not this process.
+        workers: processes that compute, if not this one.
 
     Returns:
         The cells that were computed.
 
     Raises:
-        MmbenchError: before any work, when data, store or device are not as they must.
+        MmbenchError: before any computation, when data, store or device are unfit.
     """
     observer = observer or Observer()
+    versions: dict[str, Version] = {}
+    waiting = list(cells)
     if store:
         store.check_writable()
-    waiting = list(_lacking(cells, store, limits, observer)) if store else list(cells)
-    seen = {cell.key: store.version(cell.key) for cell in waiting} if store else {}
+        versions = _lacking_versions(cells, store, limits, observer)
+        waiting = [cell for cell in cells if cell.key in versions]
     for task in dict.fromkeys(cell.task for cell in waiting):
         task.prepare(placement.data_dir)
-    for metric in dict.fromkeys(one for cell in waiting for one in cell.metrics):
+    for metric in dict.fromkeys(metric for cell in waiting for metric in cell.metrics):
         metric.prepare()
-    shared = bool(workers and store and waiting)
-    if shared:
+    if store and waiting and workers:
         _check_reachable(workers)
-    observer.plan(cells, waiting)
-    if shared:
-        _distributed(waiting, store, placement, observer, fresh, limits, workers)
+        observer.on_plan(cells, waiting)
+        _distribute(waiting, store, placement, observer, on_result, limits, workers)
         return waiting
+    observer.on_plan(cells, waiting)
+    return _compute_in_rounds(
+        waiting, versions, store, placement, observer, on_result, limits
+    )
+
+
+def _compute_in_rounds(
+    waiting: Sequence[Cell],
+    versions: Mapping[str, Version],
+    store: Store | None,
+    placement: Placement,
+    observer: Observer,
+    on_result: Callable[[Cell, StoredResult], None] | None,
+    limits: Limits,
+) -> list[Cell]:
+    """Compute cells in this process; return those that no other process has stored.
+
+    A cell that must wait for the cell it continues, or that another process computes,
+    is tried again in the next round.
+
+    Args:
+        waiting: the cells to compute.
+        versions: key to version of what is stored of each cell.
+        store, placement, observer, on_result, limits: as `execute` takes them.
+    """
+    computed = []
+    unfinished = {cell.key: cell for cell in waiting}
     ends = ChainEnds()
-    computed, queue, passed = [], deque(waiting), 0
     with closing(Supervisor(limits)) if limits else nullcontext() as supervisor:
-        while queue:
-            cell = queue.popleft()
-            version = seen.get(cell.key)
-            if store and done_elsewhere(cell, store, version):
-                observer.stored_elsewhere(cell)
-                continue
-            ready = not cell.after or cell.after.key not in {one.key for one in queue}
-            worked = ready and compute_and_store(
-                cell,
-                store,
-                placement,
-                begin=observer.begin,
-                progress=observer.advance,
-                ends=ends,
-                supervisor=supervisor,
-                seen=version,
-            )
-            if not worked:
-                queue.append(cell)
-                passed += 1
-                if passed >= len(queue):  # all that is left is in others' hands
-                    time.sleep(_GLANCE)
-                    passed = 0
-                continue
-            computed.append(cell)
-            passed = 0
-            if fresh:
-                fresh(cell, worked.done)
-            if worked.trajectory:
-                observer.end(cell, worked.trajectory)
-            else:
-                observer.remeasured(cell)
+        while unfinished:
+            count = len(unfinished)
+            for key, cell in list(unfinished.items()):
+                version = versions.get(key)
+                if store and is_stored_by_another_process(cell, store, version):
+                    del unfinished[key]
+                    observer.on_stored_by_another_process(cell)
+                    continue
+                is_blocked = cell.after is not None and cell.after.key in unfinished
+                done = not is_blocked and compute_and_store(
+                    cell,
+                    store,
+                    placement,
+                    on_start=observer.on_start,
+                    on_progress=observer.on_progress,
+                    ends=ends,
+                    supervisor=supervisor,
+                    version=version,
+                )
+                if not done:
+                    continue
+                del unfinished[key]
+                computed.append(cell)
+                if on_result:
+                    on_result(cell, done.result)
+                if done.trajectory:
+                    observer.on_end(cell, done.trajectory)
+                else:
+                    observer.on_remeasured(cell)
+            if len(unfinished) == count:
+                time.sleep(POLL_SECONDS)
     return computed
 
 
-def _lacking(
+def _lacking_versions(
     cells: Sequence[Cell], store: Store, limits: Limits, observer: Observer
-) -> Iterator[Cell]:
-    """Cells that the store lacks, with all that they must have; damage is set aside."""
-    lacking: set[str] = set()
+) -> dict[str, Version]:
+    """Find the cells that the store lacks, and quarantine those that are damaged.
+
+    Returns:
+        Key to version of what is stored of each lacking cell.
+    """
+    versions: dict[str, Version] = {}
     for cell in cells:
-        if not is_stored(cell, store, limits):
-            lacking.add(cell.key)
-            if store.same_environment and cell.after and cell.after.key in lacking:
-                store.slot(cell.key).remove()  # it began at an end that does not count
-            yield cell
-            for sentence in store.quarantine(cell.key):
-                observer.warn(f"{sentence} It is computed again.")
+        stored = store.read(cell.key)
+        if answers(cell, store, stored, limits):
+            continue
+        if store.same_environment and cell.after and cell.after.key in versions:
+            store.slot(cell.key).remove()  # it started at an end that does not count
+        warnings = store.quarantine(stored) if stored else []
+        for sentence in warnings:
+            observer.on_warning(f"{sentence} It is computed again.")
+        versions[cell.key] = stored.version if stored and not warnings else None
+    return versions
 
 
 def _check_reachable(workers: Workers) -> None:
-    # Inside, because Dask takes a second to load.
+    # Imported here, because Dask takes a second to load.
     from mmbench.runner.dask_cluster import check_reachable
 
     check_reachable(workers)
 
 
-def _distributed(
+def _distribute(
     waiting: Sequence[Cell],
     store: Store,
     placement: Placement,
     observer: Observer,
-    fresh: Callable[[Cell, StoredResult], None] | None,
+    on_result: Callable[[Cell, StoredResult], None] | None,
     limits: Limits,
     workers: Workers,
 ) -> None:
-    """Have the cells computed by workers, and tell of each that is stored."""
-    # Inside, because Dask takes a second to load.
+    """Have the cells computed by workers, and notify of each that is stored."""
+    # Imported here, because Dask takes a second to load.
     from mmbench.runner.dask_cluster import distribute
 
-    def ended(cell: Cell) -> None:
-        done = stored(cell, store)
-        if fresh:
-            fresh(cell, done)
-        observer.end(cell, Trajectory.from_frame(done.frame))
+    def on_stored(cell: Cell) -> None:
+        result = read_result(cell, store)
+        if on_result:
+            on_result(cell, result)
+        observer.on_end(cell, Trajectory.from_frame(result.frame))
 
-    def failed(cell: Cell, reason: str) -> None:
-        observer.end(cell, give_up(cell, store, placement, reason))
+    def on_failed(cell: Cell, reason: str) -> None:
+        observer.on_end(cell, store_as_error(cell, store, placement, reason))
 
-    distribute(waiting, store, placement, workers, limits, ended, failed)
+    distribute(waiting, store, placement, workers, limits, on_stored, on_failed)

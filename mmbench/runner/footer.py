@@ -1,4 +1,4 @@
-"""Footer: what a stored file says of its cell, as JSON values."""
+"""Footers of stored files: a cell and its outcome as JSON values."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from mmbench.engine.trajectory import Trajectory
 
 
 def describe_cell(cell: Cell) -> dict[str, Any]:
-    """What a report needs to know of a cell, as JSON values."""
+    """Return what a report needs to know of a cell, as JSON values."""
     return {
         "key": cell.key,
         "cell": canonical(cell),
@@ -26,15 +26,17 @@ def describe_cell(cell: Cell) -> dict[str, Any]:
         "dtype": cell.dtype,
         "kept": cell.keep,
         "protocols": {
-            text(one): dict(one.protocol) for one in cell.metrics if one.protocol
+            text(metric): dict(metric.protocol)
+            for metric in cell.metrics
+            if metric.protocol
         },
-        "method": _documented(cell.algorithm) | {"cost": str(cell.algorithm.cost)},
-        "game": _documented(cell.task),
+        "method": _documentation(cell.algorithm) | {"cost": str(cell.algorithm.cost)},
+        "game": _documentation(cell.task),
     }
 
 
-def _documented(description: Any) -> dict[str, Any]:
-    """A description's docstring and source, for the methods page."""
+def _documentation(description: Any) -> dict[str, Any]:
+    """Return a description's docstring and source, for the methods page."""
     source = getattr(description, "source", None)
     return {
         **doc_of(type(description))._asdict(),
@@ -44,13 +46,13 @@ def _documented(description: Any) -> dict[str, Any]:
 
 
 def describe_outcome(trajectory: Trajectory) -> dict[str, Any]:
-    """How a cell ended, as JSON values."""
+    """Return how a cell ended, as JSON values."""
     outcomes = [str(status) for status in trajectory.status]
     return {
         "width": trajectory.width,
         "backend": trajectory.backend,
         "arrays": sorted(trajectory.arrays),
-        "outcomes": {one: outcomes.count(one) for one in sorted(set(outcomes))},
+        "outcomes": {name: outcomes.count(name) for name in sorted(set(outcomes))},
         "reason": trajectory.reason,
         "ideal": trajectory.ideal,
     }

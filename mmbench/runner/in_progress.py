@@ -1,4 +1,4 @@
-"""Partial: a cell at work, from its checkpoint, as far as it has come."""
+"""Unfinished cells: what their checkpoints have of them until now."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,12 +17,12 @@ from mmbench.runner.footer import describe_cell
 from mmbench.store.folder import Store
 
 
-class Partial(NamedTuple):
-    """What there is of a cell, in the form in which whole cells are stored.
+class UnfinishedResult(NamedTuple):
+    """What there is of an unfinished cell, in the form in which cells are stored.
 
     Args:
         frame: its table; the status of all runs is "running".
-        footer: its description, with "at_work": how far it has come.
+        footer: its description, and the cell's progress under "at_work".
         arrays: its sample sheets.
     """
 
@@ -31,12 +31,12 @@ class Partial(NamedTuple):
     arrays: dict[str, np.ndarray]
 
 
-def partial(cell: Cell, store: Store) -> Partial | None:
-    """The runs of a cell's checkpoint; None where there is no checkpoint.
+def read_unfinished(cell: Cell, store: Store) -> UnfinishedResult | None:
+    """Return the runs of a cell's checkpoint; None where there is no checkpoint.
 
-    Runs come in chunks, one after the other. Those of the chunks that have ended are
-    told if there are any, else those of the first chunk until now, so that all runs
-    have the same records.
+    Runs come in chunks, one after the other. Where some chunks have ended, their runs
+    are returned, else those of the first chunk until now, so that all runs have the
+    same records.
 
     Args:
         cell: as it was planned.
@@ -46,23 +46,23 @@ def partial(cell: Cell, store: Store) -> Partial | None:
     saved = unpack(content) if content else None
     if not saved:
         return None
-    recordings = [Recording.from_snapshot(cell, one) for one in saved["recordings"]]
-    ended = [one for one in recordings if one.ended]
-    at_work = next((one for one in recordings if not one.ended), None)
-    parts = ended or recordings
-    if not any(one.steps for one in parts):
+    recordings = [Recording.from_snapshot(cell, chunk) for chunk in saved["recordings"]]
+    ended = [recording for recording in recordings if recording.ended]
+    current = next((chunk for chunk in recordings if not chunk.ended), None)
+    shown = ended or recordings
+    if not any(recording.steps for recording in shown):
         return None
-    seeds = tuple(seed for one in parts for seed in one.seeds)
-    seen = replace(cell, seeds=seeds, metrics=_recorded(cell, parts))
+    seeds = tuple(seed for recording in shown for seed in recording.seeds)
+    shown_cell = replace(cell, seeds=seeds, metrics=_recorded_metrics(cell, shown))
     width, device, version = saved["circumstances"][:3]
-    trajectory = join_recordings(seen, parts, width)
+    trajectory = join_recordings(shown_cell, shown, width)
     trajectory.status = [Status.RUNNING] * len(seeds)
     trajectory.stopped_at = np.full(len(seeds), trajectory.steps[-1])
     arrays = trajectory.arrays
     if not ended and "sheet" in saved["chunk"]:
         arrays = {"sheet": saved["chunk"]["sheet"]}
     footer = describe_cell(cell) | {
-        "columns": [column._asdict() for column in seen.columns],
+        "columns": [column._asdict() for column in shown_cell.columns],
         "seeds": [seeds[0], seeds[-1]],
         "runs": len(seeds),
         "width": width,
@@ -73,24 +73,27 @@ def partial(cell: Cell, store: Store) -> Partial | None:
         "provenance": {"device": device, "torch": version},
         "at_work": {
             "planned": len(cell.seeds),
-            "ended": sum(len(one.seeds) for one in ended),
-            "runs": len(at_work.seeds) if at_work else 0,
+            "ended": sum(len(recording.seeds) for recording in ended),
+            "runs": len(current.seeds) if current else 0,
             "step": saved["chunk"]["step"],
         },
     }
-    return Partial(trajectory.frame(seen), footer, arrays)
+    return UnfinishedResult(trajectory.frame(shown_cell), footer, arrays)
 
 
-def _recorded(cell: Cell, parts: Sequence[Recording]) -> tuple[Metric, ...]:
-    """The cell's metrics that all records hold; others may have been asked for since.
+def _recorded_metrics(
+    cell: Cell, recordings: Sequence[Recording]
+) -> tuple[Metric, ...]:
+    """Return the cell's metrics that all records hold.
 
-    Those of whole runs are left out: these runs are not whole.
+    Others may have been asked for since. Metrics of whole runs are left out, because
+    these runs are not whole.
     """
-    rows = [set(row) for one in parts for row in one.columns]
+    rows = [set(row) for recording in recordings for row in recording.columns]
     names = set.intersection(*rows)
     return tuple(
-        one
-        for one in cell.metrics
-        if isinstance(one, IterateMetric)
-        and {column.name for column in one.columns} <= names
+        metric
+        for metric in cell.metrics
+        if isinstance(metric, IterateMetric)
+        and {column.name for column in metric.columns} <= names
     )

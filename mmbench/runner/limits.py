@@ -1,14 +1,14 @@
-"""Limits: what a cell may take, and who computes it; no part of what it is."""
+"""Limits of a cell and the workers that compute it; neither changes its key."""
 
 from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """What a cell may take; None is no limit.
+    """What a cell may take; None means no limit.
 
     Args:
-        timeout: seconds, from its beginning.
-        memory: bytes that its process holds, what the program itself needs included.
+        timeout: seconds, from its start.
+        memory: bytes that its process holds, those of the program itself included.
     """
 
     timeout: float | None = None
@@ -19,11 +19,11 @@ class Limits(NamedTuple):
 
 
 class Workers(NamedTuple):
-    """Who computes.
+    """The worker processes that compute cells; without any, this process does.
 
     Args:
-        processes: worker processes on this machine; 0 for none.
-        scheduler: address of a Dask scheduler, or its scheduler file; or none.
+        processes: number of worker processes on this machine.
+        scheduler: address of a Dask scheduler or its scheduler file; empty for none.
     """
 
     processes: int = 0

@@ -1,10 +1,10 @@
-"""Lookup: whether the store answers for a cell."""
+"""Lookup of cells in the store: whether what is stored answers for what is asked."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from mmbench.core.description import digest
-from mmbench.core.errors import DamagedError, DescriptionError
+from mmbench.core.errors import DescriptionError
 from mmbench.core.run_settings import KEEPING
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
@@ -13,105 +13,120 @@ from mmbench.metrics.base import TrajectoryMetric
 from mmbench.runner.limits import Limits
 from mmbench.runner.provenance import environments, same_environment
 from mmbench.store.folder import Store
-
-Version = tuple[int, ...] | None  # as `Store.version` tells it
+from mmbench.store.stored_files import StoredFiles, Version
 
 
 def is_stored(
     cell: Cell, store: Store, limits: Limits = Limits(), *, failed: bool = False
 ) -> bool:
-    """Whether the store has the cell, without error and with all metrics asked for.
+    """Return whether the store answers for a cell; see `answers`."""
+    return answers(cell, store, store.read(cell.key), limits, failed=failed)
+
+
+def answers(
+    cell: Cell,
+    store: Store,
+    stored: StoredFiles | None,
+    limits: Limits = Limits(),
+    *,
+    failed: bool = False,
+) -> bool:
+    """Return whether a cell is stored without error and with all metrics asked for.
 
     A damaged file counts as absent: the cell is computed again and replaces it. So does
-    a cell that was ended by a limit, if it may now take more, and one in which other
-    versions had a part, if the store is asked for the same environment.
+    a cell that was ended by a limit, if it may now take more, and one that another
+    version of mmbench or torch had a part in, if the store must have the same one.
 
     Args:
-        cell: what is asked for.
+        cell: the cell asked for.
         store: where it may be.
+        stored: what was read of it there.
         limits: what the cell may take now.
-        failed: whether one that ended with an error will do.
+        failed: whether a cell that ended with an error counts as stored.
     """
-    footer = answering_footer(cell, store)
-    if footer is None or not is_sound(cell, store, footer, failed=failed):
+    if not is_usable(stored, store):
+        return False
+    footer = stored.footer
+    if not is_complete(cell, footer, failed=failed):
         return False
     if _may_take_more(footer, limits) and not failed:
         return False
-    return {digest(one) for one in cell.metrics} <= set(footer["metrics"].values())
+    measured = set(footer["metrics"].values())
+    return {digest(metric) for metric in cell.metrics} <= measured and not stored.faults
 
 
-def _may_take_more(footer: dict[str, Any], limits: Limits) -> bool:
-    """Whether a limit ended the cell that is now higher, or none."""
-    before = footer.get("limits", {})
-    for status, name in ((Status.TIMEOUT, "timeout"), (Status.MEMORY, "memory")):
-        allowed, then = getattr(limits, name), before.get(name)
-        higher = allowed is None or then is None or allowed > then
-        if status in footer["outcomes"] and higher:
-            return True
-    return False
-
-
-def done_elsewhere(cell: Cell, store: Store, seen: Version) -> bool:
-    """Whether another process has stored what is asked for, an error included.
+def is_stored_by_another_process(cell: Cell, store: Store, version: Version) -> bool:
+    """Return whether another process has stored a cell, be it with an error.
 
     Args:
-        cell: what is asked for.
+        cell: the cell asked for.
         store: where it may be.
-        seen: `store.version` of the cell when it was found to need work.
+        version: the stored cell's version when this process found it lacking.
     """
-    return store.version(cell.key) != seen and is_stored(cell, store, failed=True)
+    return store.version(cell.key) != version and is_stored(cell, store, failed=True)
 
 
-def is_sound(
-    cell: Cell, store: Store, footer: dict[str, Any], *, failed: bool = False
-) -> bool:
-    """Whether what is stored has all its files undamaged and ended without error."""
+def is_usable(stored: StoredFiles | None, store: Store) -> TypeGuard[StoredFiles]:
+    """Return whether a table is stored undamaged and in the environment asked for."""
+    if stored is None or not stored.is_readable:
+        return False
+    return not store.same_environment or all(
+        map(same_environment, environments(stored.footer))
+    )
+
+
+def is_complete(cell: Cell, footer: dict[str, Any], *, failed: bool = False) -> bool:
+    """Return whether a stored cell ended without error and kept the iterates asked for.
+
+    Args:
+        cell: the cell asked for.
+        footer: the stored cell's footer.
+        failed: whether a cell that ended with an error is complete.
+    """
     if Status.ERROR in footer["outcomes"]:
         return failed
     kept = footer.get("kept", "none")
     if KEEPING.index(kept) < KEEPING.index(cell.keep):
         return False
-    limited = not {Status.TIMEOUT, Status.MEMORY}.isdisjoint(footer["outcomes"])
-    whole = (kept != "none") == ("iterates" in footer["files"])
-    return (whole or limited) and not store.faults(cell.key)
+    is_limited = not {Status.TIMEOUT, Status.MEMORY}.isdisjoint(footer["outcomes"])
+    has_iterates = "iterates" in footer["files"]
+    return has_iterates == (kept != "none") or is_limited
 
 
-def stored_footer(cell: Cell, store: Store) -> dict[str, Any] | None:
-    """What is stored of a cell; None where nothing is, or something damaged."""
-    if cell.key not in store:
-        return None
-    try:
-        return store.footer(cell.key)
-    except DamagedError:
-        return None
+def _may_take_more(footer: dict[str, Any], limits: Limits) -> bool:
+    """Return whether a limit ended the cell that is higher now, or gone."""
+    before = footer.get("limits", {})
+    for status, name in ((Status.TIMEOUT, "timeout"), (Status.MEMORY, "memory")):
+        allowed, allowed_before = getattr(limits, name), before.get(name)
+        is_higher = (
+            allowed is None or allowed_before is None or allowed > allowed_before
+        )
+        if status in footer["outcomes"] and is_higher:
+            return True
+    return False
 
 
-def answering_footer(cell: Cell, store: Store) -> dict[str, Any] | None:
-    """What is stored of a cell, if it may answer for what is asked."""
-    footer = stored_footer(cell, store)
-    if footer is None or not store.same_environment:
-        return footer
-    return footer if all(map(same_environment, environments(footer))) else None
+def with_stored_metrics(cell: Cell, stored: StoredFiles | None) -> Cell:
+    """Return the cell with the metrics and iterates of the file that it will replace.
 
-
-def with_stored_metrics(cell: Cell, store: Store) -> Cell:
-    """The cell with the metrics and iterates that its file has and it would replace.
-
-    A metric of other parameters that fills the same columns gives way to the one asked
-    for; one from outside is not known by its words and has to be asked for again.
+    A stored metric gives way to one asked for that fills the same columns with other
+    parameters. An external metric cannot be built from its spec alone, so it has to be
+    asked for again.
     """
-    footer = stored_footer(cell, store) or {"metrics": {}}
-    taken = {column.name for column in cell.columns}
+    if stored is None or not stored.is_readable:
+        return cell
+    footer = stored.footer
+    columns = {column.name for column in cell.columns}
     metrics = list(cell.metrics)
-    for words in footer["metrics"]:
+    for spec in footer["metrics"]:
         try:
-            metric = METRICS.build(words, external=False)
+            metric = METRICS.build(spec, external=False)
         except DescriptionError:
             continue
-        given = {column.name for column in metric.columns}
+        added = {column.name for column in metric.columns}
         needed = {metric.of} if isinstance(metric, TrajectoryMetric) else set()
-        if taken.isdisjoint(given) and needed <= taken:
+        if columns.isdisjoint(added) and needed <= columns:
             metrics.append(metric)
-            taken |= given
+            columns |= added
     keep = max(cell.keep, footer.get("kept", "none"), key=KEEPING.index)
     return replace(cell, metrics=tuple(metrics), keep=keep)

@@ -1,4 +1,4 @@
-"""Plan: suite to cells, in a stable order, each with its key."""
+"""Plans: the cells of a suite, in a stable order, each with its key."""
 
 from dataclasses import replace
 
@@ -16,12 +16,12 @@ from mmbench.tasks.base import Task
 
 
 def plan(suite: Suite) -> tuple[Cell, ...]:
-    """Cells of a suite: grids in order, within them tasks, then algorithms.
+    """Return the cells of a suite: grids in order, then tasks, then algorithms.
 
     A cell that stands in several grids is planned once, with the metrics of all.
 
     Raises:
-        DescriptionError: one sentence about the first fault found.
+        DescriptionError: when a label or the start of a grid is not as it must be.
     """
     cells: dict[str, Cell] = {}
     for grid in suite.grids:
@@ -42,14 +42,14 @@ def plan(suite: Suite) -> tuple[Cell, ...]:
                 cells[start.key] = replace(start, keep="last")
     labels: dict[tuple[str, str], str] = {}
     for cell in cells.values():
-        place = (text(cell.task), cell.label)
-        if place in labels:
+        labelled = (text(cell.task), cell.label)
+        if labelled in labels:
             raise DescriptionError(
                 f"Labels must be unique on a task; {cell.label!r} stands on "
-                f"{place[0]} for {labels[place]} and for {cell.algorithm}; write "
+                f"{labelled[0]} for {labels[labelled]} and for {cell.algorithm}; write "
                 "'label = ...' before one."
             )
-        labels[place] = text(cell.algorithm)
+        labels[labelled] = text(cell.algorithm)
     return tuple(cells.values())
 
 
@@ -75,7 +75,7 @@ def _cells(grid: Grid, earlier: tuple[Cell, ...]) -> list[Cell]:
 
 
 def _before(grid: Grid, task: Task, earlier: tuple[Cell, ...]) -> Cell | None:
-    """The cell that the grid goes on from: of the same task, if there is one."""
+    """Return the cell that a grid continues: of the same task, if there is one."""
     if not grid.after:
         return None
     named = [cell for cell in earlier if cell.label == grid.after]
@@ -97,22 +97,22 @@ def _before(grid: Grid, task: Task, earlier: tuple[Cell, ...]) -> Cell | None:
 
 
 def parse_labelled(given: str | Description) -> tuple[str, Algorithm]:
-    """Label and algorithm of a description, of `words` or of `label = words`."""
-    label, equals, words = "", "", given
+    """Return label and algorithm of a description, a spec or `label = spec`."""
+    label, equals, spec = "", "", given
     if isinstance(given, str):
         label, equals, rest = given.partition(" = ")
         if "[" in label:  # gda[step_size = 0.1] has no label
             equals = ""
-        words = rest if equals else given
-    algorithm = ALGORITHMS.coerce(words)
+        spec = rest if equals else given
+    algorithm = ALGORITHMS.coerce(spec)
     if equals and not label.strip():
         raise DescriptionError(f"A label must not be empty; got {given!r}.")
     return (label.strip() if equals else text(algorithm)), algorithm
 
 
 def metrics_for(task: Task, chosen: list[Metric]) -> tuple[Metric, ...]:
-    """The metrics of a task: those chosen, else its own, and those of its target."""
-    metrics = chosen or [METRICS.build(words) for words in task.metrics]
+    """Return the chosen metrics, else the task's own, and its target's metric."""
+    metrics = chosen or [METRICS.build(spec) for spec in task.metrics]
     given = {column.name for metric in metrics for column in metric.columns}
     if task.target and not {name for name, _ in task.target.bounds} <= given:
         metrics = [METRICS.build(task.target.metric), *metrics]

@@ -1,4 +1,4 @@
-"""Provenance: who computed a cell, and with what."""
+"""Provenance of a cell: the machine and the versions that computed it."""
 
 import os
 import platform
@@ -15,8 +15,8 @@ PACKAGES = ("mmbench", "torch", "numpy", "pandas", "scipy")
 CPUINFO = Path("/proc/cpuinfo")
 ENVIRONMENT = ("mmbench", "torch")  # versions that may be required equal
 
-# What a run's bits depend on beside its description. A commit does not count: where it
-# moves numbers, a version in the description has moved too.
+# What a run's bits depend on besides its description. A commit does not count: where it
+# changes numbers, a version in the description has changed too.
 DECISIVE = (
     "mmbench",
     "torch",
@@ -32,7 +32,7 @@ DECISIVE = (
 
 @cache
 def provenance(device: str) -> dict[str, str | int]:
-    """Commit, versions, machine and device, as JSON values.
+    """Return commit, versions, machine and device, as JSON values.
 
     Args:
         device: "cpu" or "cuda".
@@ -42,31 +42,31 @@ def provenance(device: str) -> dict[str, str | int]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
-        # The instructions that torch's kernels were chosen by, such as AVX2.
+        # The instruction set that torch chose its kernels by, such as AVX2.
         "capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count() or 0,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "threads": 1,  # whatever was set outside: the engine computes with one
+        "threads": 1,  # the engine computes with one, whatever the environment sets
     }
     return found | {name: _version(name) for name in PACKAGES}
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What a run's bits depend on and is not known to be as it was, in words.
+    """Return the decisive circumstances that differ or are not known, in words.
 
     Args:
         then: provenance of what is stored.
         now: provenance here.
     """
     return [
-        f"{name} {then.get(name, 'not told')} then, {now.get(name, 'not told')} now"
+        f"{name} {then.get(name, 'unknown')} then, {now.get(name, 'unknown')} now"
         for name in DECISIVE
         if name not in then or then[name] != now.get(name)
     ]
 
 
 def same_environment(then: Mapping[str, Any]) -> bool:
-    """Whether something was computed by these versions of mmbench and of torch.
+    """Return whether this version of mmbench and of torch computed something.
 
     Args:
         then: provenance of what is stored.
@@ -75,20 +75,25 @@ def same_environment(then: Mapping[str, Any]) -> bool:
 
 
 def environments(*footers: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Versions of mmbench and of torch that had a part in cells, each pair once.
+    """Return the versions of mmbench and of torch that computed cells, each pair once.
 
-    Those that computed their runs, the runs that these go on from, and columns that
-    were measured later. A version that no file tells is empty.
+    These are the versions that computed the cells' runs, the runs that these continue,
+    and columns that were measured later. A version that no file has is empty.
 
     Args:
-        footers: of the cells.
+        footers: the cells' footers.
     """
-    told: list[Mapping[str, Any]] = []
+    found: list[Mapping[str, Any]] = []
     for footer in footers:
-        unknown = [{}] if footer.get("cell", {}).get("after") else []
-        told += [footer.get("provenance", {}), *footer.get("environments", unknown)]
-    pairs = [{name: str(one.get(name, "")) for name in ENVIRONMENT} for one in told]
-    return [one for i, one in enumerate(pairs) if one not in pairs[:i]]
+        unknown: list[dict[str, str]] = (
+            [{}] if footer.get("cell", {}).get("after") else []
+        )
+        found += [footer.get("provenance", {}), *footer.get("environments", unknown)]
+    pairs = [
+        {name: str(versions.get(name, "")) for name in ENVIRONMENT}
+        for versions in found
+    ]
+    return [pair for i, pair in enumerate(pairs) if pair not in pairs[:i]]
 
 
 def _version(package: str) -> str:
@@ -99,12 +104,12 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str:
-    """Commit of the checkout that mmbench runs from, "+" when it has changes."""
+    """Return the commit of the checkout in use, with "+" where it has changes."""
     here = Path(__file__).parent
 
-    def git(*words: str) -> str:
+    def git(*arguments: str) -> str:
         done = subprocess.run(
-            ["git", "-C", str(here), *words],
+            ["git", "-C", str(here), *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -122,15 +127,16 @@ def _commit() -> str:
 
 
 def _processor() -> str:
+    """Return the processor's name, family and model."""
     try:
         lines = CPUINFO.read_text("utf-8").splitlines()
     except OSError:
         return platform.processor() or "unknown"
-    told: dict[str, str] = {}
+    first: dict[str, str] = {}  # entries of the first processor
     for line in lines:
         name, _, value = line.partition(":")
-        told.setdefault(name.strip(), value.strip())  # of the first of many alike
-    # Virtual machines name processors of several generations alike.
-    kind = {"family": told.get("cpu family"), "model": told.get("model")}
-    words = [f"{name} {value}" for name, value in kind.items() if value]
-    return ", ".join([told.get("model name", "unknown"), *words])
+        first.setdefault(name.strip(), value.strip())
+    # Virtual machines give processors of several generations the same name.
+    kind = {"family": first.get("cpu family"), "model": first.get("model")}
+    details = [f"{name} {value}" for name, value in kind.items() if value]
+    return ", ".join([first.get("model name", "unknown"), *details])

@@ -1,4 +1,4 @@
-"""Remeasure: further metrics of a stored cell from its kept iterates, without training.
+"""Further metrics of a stored cell from its kept iterates, without running it again.
 
 Where iterates of every record were kept, the new columns are whole; where only the last
 ones were, the records before hold NaN.
@@ -18,8 +18,8 @@ from mmbench.engine.run_cell import Starts, arithmetic, width_of
 from mmbench.metrics.base import Metric, TrajectoryMetric
 
 
-class Measured(NamedTuple):
-    """A cell's table with further columns, and what real data get in them."""
+class RemeasuredTable(NamedTuple):
+    """A cell's table with further columns, and the scores of real data in them."""
 
     frame: pd.DataFrame
     ideal: dict[str, float]
@@ -32,19 +32,19 @@ def remeasure(
     missing: tuple[Metric, ...],
     placement: Placement,
     starts: Starts | None,
-) -> Measured:
+) -> RemeasuredTable:
     """Add the columns of some metrics to a cell's table.
 
     Args:
-        cell: what the table is of.
-        frame: the table.
-        kept: iterates "z" (kept, runs, dim) and their "steps".
+        cell: the cell.
+        frame: its table.
+        kept: iterates "z", shape (kept, runs, dim), and their "steps".
         missing: the metrics to add.
         placement: where games are built.
         starts: as `run_cell` takes it.
     """
     placement = placement._replace(dtype=getattr(torch, cell.dtype))
-    rows, ideal = _measured(cell, kept, missing, placement, starts)
+    rows, ideal = _measure(cell, kept, missing, placement, starts)
     frame = frame.copy()
     steps = sorted(set(frame["step"]))
     shape = (len(cell.seeds), len(steps))
@@ -60,18 +60,18 @@ def remeasure(
                 found = np.asarray(given[column.name])
                 check_shape(metric, column.name, found.shape, len(cell.seeds))
                 frame[column.name] = np.repeat(found, len(steps))
-    return Measured(frame, ideal)
+    return RemeasuredTable(frame, ideal)
 
 
-def _measured(
+def _measure(
     cell: Cell,
     kept: dict[str, np.ndarray],
     missing: tuple[Metric, ...],
     placement: Placement,
     starts: Starts | None,
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Columns (kept, runs) of the metrics of an iterate, and their ideals."""
-    width, parts = width_of(cell, placement), []
+    """Measure the metrics of iterates; return columns (kept, runs) and real scores."""
+    width, chunks = width_of(cell, placement), []
     ideal: dict[str, float] = {}
     z = torch.from_numpy(kept["z"])
     with arithmetic():
@@ -84,11 +84,16 @@ def _measured(
                 for metric in missing
                 for name, value in metric.real_score(batch.game).items()
             }
-            parts.append([batch.measure(batch.pad(one[chosen]), missing) for one in z])
-    names: list[Any] = list(parts[0][0])
+            chunks.append(
+                [batch.measure(batch.pad(record[chosen]), missing) for record in z]
+            )
+    names: list[Any] = list(chunks[0][0])
     columns = {
         name: np.stack(
-            [np.concatenate([part[i][name] for part in parts]) for i in range(len(z))]
+            [
+                np.concatenate([measured[i][name] for measured in chunks])
+                for i in range(len(z))
+            ]
         )
         for name in names
     }

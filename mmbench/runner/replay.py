@@ -1,4 +1,4 @@
-"""Replay: a stored cell runs again, and everything that is stored of it is compared."""
+"""Replays of stored cells: they run again, and all that is stored is compared."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,11 @@ from mmbench.runner.comparison import TOLERANCE, Comparison, Departure
 from mmbench.runner.provenance import differences, provenance
 from mmbench.runner.stored_cell import contradictions, stored_cell
 from mmbench.store.folder import Store
+from mmbench.store.stored_files import StoredFiles
 
 
 class Verdict(StrEnum):
-    """What came of a replay."""
+    """The outcome of a replay."""
 
     IDENTICAL = "bit-identical"
     AGREES = "agrees"
@@ -32,16 +33,16 @@ class Verdict(StrEnum):
 
 
 class Replay(NamedTuple):
-    """A stored cell beside the same cell computed again.
+    """The comparison of a stored cell with the same cell computed again.
 
     Args:
-        cell: what was computed.
-        seeds: of the runs compared.
-        records: of each of them.
-        differences: of circumstances, in words.
-        faults: in which the file contradicts itself or its description, in words.
-        departures: of the runs that depart, the earliest first.
-        largest: relative difference of two numbers that agree.
+        cell: the cell.
+        seeds: the seeds of the runs compared.
+        records: number of records of each run.
+        differences: circumstances that differ, in words.
+        faults: where the file contradicts itself or its description, in words.
+        departures: the runs that depart, the earliest first.
+        largest: largest relative difference of two numbers that agree.
         unmatched: columns that no metric of the description gives.
     """
 
@@ -56,12 +57,12 @@ class Replay(NamedTuple):
 
     @property
     def verdict(self) -> Verdict:
-        """What came of it.
+        """The outcome.
 
         At the start of a run nothing has been amplified, so that a departure there is
-        no matter of circumstances.
+        not explained by circumstances.
         """
-        early = any(one.step == 0 for one in self.departures)
+        early = any(departure.step == 0 for departure in self.departures)
         if self.faults or early or (self.departures and not self.differences):
             return Verdict.DIFFERS
         if self.departures:
@@ -88,7 +89,7 @@ class Replay(NamedTuple):
 
 def replay(
     store: Store,
-    key: str,
+    stored: StoredFiles,
     *,
     seed: int | None = None,
     external: Sequence[str] = (),
@@ -97,18 +98,18 @@ def replay(
     """Compute a stored cell again and compare.
 
     Args:
-        store: where it is.
-        key: of the cell.
-        seed: of the only run to be compared; None compares all.
+        store: where the cells are that it continues.
+        stored: the cell's files.
+        seed: the seed of the only run to be compared; None compares all.
         external: as `stored_cell` takes it.
-        placement: where; None takes the kind of device that computed it, if this
-            machine has one, and compiles if that was done.
+        placement: where it is computed; None takes the kind of device that computed it,
+            if this machine has one, and compiles if that was done.
 
     Raises:
         MmbenchError: before any work, when the cell cannot be computed here.
     """
-    cell = stored_cell(store, key, external)
-    footer, then = store.footer(key), store.frame(key)
+    cell = stored_cell(stored, external)
+    footer, then = stored.footer, stored.frame
     if seed is not None and seed not in cell.seeds:
         raise DescriptionError(
             f"--seed must be one of {cell.seeds[0]} to {cell.seeds[-1]}; got {seed}."
@@ -116,41 +117,42 @@ def replay(
     for limit in (Status.TIMEOUT, Status.MEMORY):
         if limit in footer.get("outcomes", ()):
             raise DescriptionError(
-                f"{key} must have ended by itself to be replayed; it ended by a "
+                f"{stored.key} must have ended by itself to be replayed; it ended by a "
                 f"limit: {limit}."
             )
     origin = footer.get("provenance", {})
     placement = placement or placement_of(footer)
     seeds = cell.seeds if seed is None else (seed,)
-    # An error may come from any run of a cell, so there all of them are needed.
-    error = Status.ERROR in footer.get("outcomes", ())
-    again = cell if error else replace(cell, seeds=seeds)
+    # An error may come from any run of a cell, so all of them are needed then.
+    has_error = Status.ERROR in footer.get("outcomes", ())
+    again = cell if has_error else replace(cell, seeds=seeds)
     found = _run(again, store, placement)
     now = found.frame(again)
 
-    told = differences(origin, provenance(placement.device.type))
+    circumstances = differences(origin, provenance(placement.device.type))
     if footer.get("width") != found.width:
-        told.append(f"width {footer.get('width')} then, {found.width} now")
-    was = footer.get("backend") or "eager"  # as mmbench 0.1 was
-    if (was == "compiled") != (found.backend == "compiled"):
-        told.append(f"{was} then, {found.backend} now")
-    comparison = Comparison(cell, exact=not told)
-    faults = contradictions(cell, key, footer, then)
+        circumstances.append(f"width {footer.get('width')} then, {found.width} now")
+    backend = footer.get("backend") or "eager"  # as mmbench 0.1 was
+    if (backend == "compiled") != (found.backend == "compiled"):
+        circumstances.append(f"{backend} then, {found.backend} now")
+    comparison = Comparison(cell, exact=not circumstances)
+    faults = contradictions(cell, stored)
     if "ideal" in footer:
-        faults += _ideals(comparison, footer["ideal"], found.ideal)
+        faults += _score_faults(comparison, footer["ideal"], found.ideal)
     departures = [
         departure
-        for one in (() if faults else seeds)
-        if (departure := comparison.run(one, _rows(then, one), _rows(now, one)))
+        for run in (() if faults else seeds)
+        if (departure := comparison.run(run, _rows(then, run), _rows(now, run)))
     ]
     if comparison.exact and not faults and not departures:
+        arrays = stored.arrays() | stored.iterates()
         departures = [
             departure
-            for one in seeds
+            for run in seeds
             for departure in comparison.arrays(
-                one,
-                again.seeds.index(one),
-                store.arrays(key) | store.iterates(key),
+                run,
+                again.seeds.index(run),
+                arrays,
                 found.arrays | found.iterates,
                 cell.steps,
             )
@@ -159,50 +161,50 @@ def replay(
         cell=cell,
         seeds=seeds,
         records=len(found.steps),
-        differences=told,
+        differences=circumstances,
         faults=faults,
-        departures=sorted(departures, key=lambda one: one.step),
+        departures=sorted(departures, key=lambda departure: departure.step),
         largest=comparison.largest,
-        unmatched=sorted(set(then) - set(now)),
+        unmatched=sorted({str(name) for name in set(then) - set(now)}),
     )
 
 
-def steps_of(cell: Cell, store: Store) -> int:
-    """Steps of each run that a replay makes, those of cells before it included.
+def steps_to_replay(cell: Cell, store: Store) -> int:
+    """Return the steps that a replay makes per run, those of previous cells included.
 
     Args:
-        cell: to be computed again.
-        store: where it is, and perhaps the iterates at which it began.
+        cell: the cell to compute again.
+        store: where the iterates may be at which it starts.
     """
-    steps, before = cell.steps, cell.after
-    while before and "iterates" not in store.companions(before.key):
-        steps += before.steps
-        before = before.after
+    steps, previous = cell.steps, cell.after
+    while previous and "iterates" not in store.companions(previous.key):
+        steps += previous.steps
+        previous = previous.after
     return steps
 
 
-def drawn(keys: Sequence[str], sample: int, draw: int) -> list[str]:
-    """A random sample of keys, the same whenever the draw is.
+def sample_keys(keys: Sequence[str], count: int, draw: int) -> list[str]:
+    """Return a random sample of keys, the same for the same draw.
 
     Args:
-        keys: of a store.
-        sample: how many, or all where there are no more.
-        draw: which of the samples.
+        keys: the keys of a store.
+        count: size of the sample; all keys where there are no more.
+        draw: number of the sample.
     """
-    return sorted(keys, key=lambda key: _lot(key, draw))[:sample]
+    return sorted(keys, key=lambda key: _random_number(key, draw))[:count]
 
 
-def drawn_seed(cell: Cell, draw: int) -> int:
-    """A random seed of a cell, the same whenever the draw is."""
-    return cell.seeds[_lot(cell.key, draw) % len(cell.seeds)]
+def sample_seed(cell: Cell, draw: int) -> int:
+    """Return a random seed of a cell, the same for the same draw."""
+    return cell.seeds[_random_number(cell.key, draw) % len(cell.seeds)]
 
 
-def _lot(key: str, draw: int) -> int:
+def _random_number(key: str, draw: int) -> int:
     return int(hashlib.sha256(f"{draw}/{key}".encode()).hexdigest(), 16)
 
 
 def placement_of(footer: Mapping[str, Any]) -> Placement:
-    """The kind of device that computed a cell, if it is there, and how."""
+    """Return the backend of a cell and its kind of device, if this machine has one."""
     on_cpu = footer.get("provenance", {}).get("device", "cpu") == "cpu"
     return Placement(
         device=pick_device("cpu" if on_cpu else "auto"),
@@ -219,18 +221,18 @@ def _run(cell: Cell, store: Store, placement: Placement) -> Trajectory:
 
 
 def _starts(cell: Cell, store: Store, placement: Placement) -> torch.Tensor:
-    """Where the cell before it ended: as kept, or computed again."""
-    before = cell.after
-    assert before is not None
-    kept = store.iterates(before.key)
-    if kept and kept["z"].shape[1:2] == (len(before.seeds),):
-        rows = [before.seeds.index(seed) for seed in cell.seeds]
+    """Return where the previous cell ended: as kept, or computed again."""
+    previous = cell.after
+    assert previous is not None
+    kept = store.iterates(previous.key)
+    if kept and kept["z"].shape[1:2] == (len(previous.seeds),):
+        rows = [previous.seeds.index(seed) for seed in cell.seeds]
         return torch.from_numpy(kept["z"][-1][rows])
-    again = _run(replace(before, seeds=cell.seeds, keep="last"), store, placement)
+    again = _run(replace(previous, seeds=cell.seeds, keep="last"), store, placement)
     if not again.iterates:
         raise StoreError(
-            f"{before.label} on {before.task} must end for {cell.label} to go on from "
-            f"there; it did not: {again.reason}."
+            f"{previous.label} on {previous.task} must end for {cell.label} to go on "
+            f"from there; it did not: {again.reason}."
         )
     return torch.from_numpy(again.iterates["z"][-1])
 
@@ -239,14 +241,14 @@ def _rows(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     return frame[frame["seed"] == seed].reset_index(drop=True)
 
 
-def _ideals(
+def _score_faults(
     comparison: Comparison, then: Mapping[str, float], now: Mapping[str, float]
 ) -> list[str]:
-    """What is stored of real data and is not what they get."""
+    """Return where the stored scores of real data are not those found, in words."""
     if sorted(then) != sorted(now):
-        return ["its footer tells what real data get in other columns"]
+        return ["its footer has scores of real data in other columns"]
     return [
-        f"real data get {now[name]:.9g} in {name}; its footer tells {then[name]}"
+        f"real data get {now[name]:.9g} in {name}; its footer has {then[name]}"
         for name in now
         if not comparison.agree([then[name]], [now[name]]).all()
     ]

@@ -1,8 +1,8 @@
-"""Parts: a cell split by runs, and put together again.
+"""Shards: a cell split by runs among workers, and joined again.
 
-A part is the same cell with fewer seeds, cut where the chunks of runs computed side by
-side are cut, so that the split changes no number. Parts lie in a folder `parts/<key>`
-of the store until all are there.
+A shard is the same cell with fewer seeds, cut between the chunks of runs that are
+computed together, so that the split changes no number. Shards lie in a folder
+`parts/<key>` of the store until all are there.
 """
 
 from dataclasses import replace
@@ -12,57 +12,67 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import width_of
 from mmbench.engine.trajectory import Trajectory, join_recordings
-from mmbench.runner.chain import ChainEnds, end_of
+from mmbench.runner.chain import ChainEnds, stored_end
 from mmbench.runner.footer import describe_cell, describe_outcome
 from mmbench.runner.lookup import is_stored
 from mmbench.runner.provenance import environments
 from mmbench.store.folder import Store
-from mmbench.store.shards import parts_store, remove_parts
+from mmbench.store.shards import remove_shards, shard_store
+from mmbench.store.stored_files import StoredFiles
 
 
-def split(cell: Cell, placement: Placement, most: int) -> list[Cell]:
-    """A cell in parts of whole chunks; itself where there is but one.
+def split(cell: Cell, placement: Placement, max_shards: int) -> list[Cell]:
+    """Split a cell into shards of whole chunks; return itself where there is but one.
 
     Args:
-        cell: to be split.
+        cell: the cell to split.
         placement: which decides the width of a chunk.
-        most: parts.
+        max_shards: largest number of shards.
     """
     width = width_of(cell, placement)
     chunks = -(-len(cell.seeds) // width)
-    runs = width * -(-chunks // most)
+    runs = width * -(-chunks // max_shards)
     starts = range(0, len(cell.seeds), runs)
-    return [replace(cell, seeds=cell.seeds[one : one + runs]) for one in starts]
+    return [replace(cell, seeds=cell.seeds[start : start + runs]) for start in starts]
 
 
 def ends_for(cell: Cell, store: Store) -> ChainEnds:
-    """Last iterates of the cell that another one, or a part of it, goes on from."""
+    """Read the last iterates of the cell that a cell, or a shard of it, continues.
+
+    Raises:
+        StoreError: when they are damaged or missing.
+    """
     ends = ChainEnds()
     if cell.after:
-        ends.put(cell.after.key, end_of(cell.after, store))
+        end = stored_end(cell.after, store)
+        iterates = end.read_iterates()
+        ends.put(cell.after.key, end._replace(read_iterates=lambda: iterates))
     return ends
 
 
-def join(cell: Cell, parts: list[Cell], store: Store) -> None:
-    """Store a cell from its parts, and remove these.
+def join(cell: Cell, shards: list[Cell], store: Store) -> None:
+    """Store a cell from its shards, and remove these.
 
     Args:
-        cell: the whole.
-        parts: as `split` gave them, all of them stored.
+        cell: the whole cell.
+        shards: as `split` gave them, all of them stored.
         store: where the cell goes.
 
     Raises:
-        StoreError: when a part is missing or damaged, or the cell cannot be written.
+        StoreError: when a shard is missing or damaged, or the cell cannot be written.
     """
     if not is_stored(cell, store):
-        kept = parts_store(store, cell.key)
-        footers = [kept.footer(one.key) for one in parts]
-        # As chunks of one process are, those included that did not come to their end.
+        stored = [shard_store(store, cell.key).require(shard.key) for shard in shards]
+        footers = [files.footer for files in stored]
+        # Shards are joined as the chunks of one process are, failed ones included.
         trajectory = join_recordings(
             cell,
-            [_recording(one, kept) for one in parts],
+            [
+                _recording(shard, files)
+                for shard, files in zip(shards, stored, strict=True)
+            ],
             footers[0]["width"],
-            next((one["ideal"] for one in footers if one["ideal"]), {}),
+            next((footer["ideal"] for footer in footers if footer["ideal"]), {}),
         )
         store.put(
             cell.key,
@@ -74,19 +84,16 @@ def join(cell: Cell, parts: list[Cell], store: Store) -> None:
             trajectory.arrays,
             trajectory.iterates,
         )
-    remove_parts(store, cell.key)
+    remove_shards(store, cell.key)
 
 
-def _recording(part: Cell, kept: Store) -> Recording:
-    """What was recorded of a part, as if it were a chunk."""
-    found, iterates = (
-        Trajectory.from_frame(kept.frame(part.key)),
-        kept.iterates(part.key),
-    )
-    recording = Recording(part, part.seeds)
-    recording.backend = kept.footer(part.key).get("backend", "")
+def _recording(shard: Cell, stored: StoredFiles) -> Recording:
+    """Return what was recorded of a shard, as if it were a chunk."""
+    found, iterates = Trajectory.from_frame(stored.frame), stored.iterates()
+    recording = Recording(shard, shard.seeds)
+    recording.backend = stored.footer.get("backend", "")
     recording.status, recording.stopped_at = found.status, found.stopped_at
-    recording.reason, recording.arrays = found.reason, kept.arrays(part.key)
+    recording.reason, recording.arrays = found.reason, stored.arrays()
     for i, step in enumerate(found.steps):
         counts = {name: values[i] for name, values in found.counts.items()}
         columns = {name: values[i] for name, values in found.columns.items()}
@@ -94,8 +101,8 @@ def _recording(part: Cell, kept: Store) -> Recording:
         recording.seconds.append(found.seconds[i])
         recording.counts.append(counts)
         recording.columns.append(columns)
-    if iterates and part.keep != "none":
-        kept_at = [int(step) for step in iterates["steps"]]
-        every = list(zip(kept_at, iterates["z"], strict=True))
-        recording.kept = every if part.keep == "all" else every[-1:]
+    if iterates and shard.keep != "none":
+        steps = [int(step) for step in iterates["steps"]]
+        kept = list(zip(steps, iterates["z"], strict=True))
+        recording.kept = kept if shard.keep == "all" else kept[-1:]
     return recording

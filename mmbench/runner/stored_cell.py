@@ -1,10 +1,8 @@
-"""Described: the cell that a stored file describes, and whether the file is of it."""
+"""The cell that a stored file describes, and contradictions between the two."""
 
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
-
-import pandas as pd
 
 from mmbench.core.description import canonical
 from mmbench.core.errors import DescriptionError, StoreError
@@ -17,9 +15,10 @@ from mmbench.runner.comparison import ENDING
 from mmbench.runner.footer import describe_cell
 from mmbench.runner.plan import metrics_for
 from mmbench.store.folder import Store
+from mmbench.store.stored_files import StoredFiles
 
-# What a footer tells beside the description, and must tell as the description does.
-_TOLD = (
+# Entries of a footer that must agree with its description.
+_DESCRIBED = (
     "key",
     "cell",
     "task",
@@ -34,7 +33,7 @@ _TOLD = (
 
 
 def key_of(store: Store, beginning: str) -> str:
-    """The one key of a store that begins so.
+    """Return the one key of a store that begins with a text.
 
     Raises:
         StoreError: when there is none or several.
@@ -42,37 +41,36 @@ def key_of(store: Store, beginning: str) -> str:
     keys = list(store)
     if beginning in keys:
         return beginning
-    begun = [key for key in keys if beginning and key.startswith(beginning)]
-    if len(begun) != 1:
+    matches = [key for key in keys if beginning and key.startswith(beginning)]
+    if len(matches) != 1:
         raise StoreError(
             f"KEY must be the beginning of one key in {store.folder}; {beginning!r} "
-            f"begins {len(begun)} of {len(keys)}. The last column of `mmbench results` "
-            "has them."
+            f"begins {len(matches)} of {len(keys)}. The last column of "
+            "`mmbench results` has them."
         )
-    return begun[0]
+    return matches[0]
 
 
-def stored_cell(store: Store, key: str, external: Sequence[str] = ()) -> Cell:
-    """A stored cell's description.
+def stored_cell(stored: StoredFiles, external: Sequence[str] = ()) -> Cell:
+    """Return the cell that a stored file describes.
 
-    No code from outside mmbench is run but what is named here.
+    No external code is run but the classes named here.
 
     Args:
-        store: where it is.
-        key: of the cell.
-        external: classes from outside mmbench, as `path/to/file.py:Class`.
+        stored: the cell's files.
+        external: external classes, as `path/to/file.py:Class`.
 
     Raises:
         StoreError: when its file is damaged.
         DescriptionError: when this mmbench cannot make what it describes.
     """
-    footer = store.footer(key)
+    key, footer = stored.key, stored.footer
     value = footer.get("description", footer.get("cell"))
-    places = _places(value, external)
+    locations = _locations(value, external)
     try:
         if "description" not in footer:
-            value = _completed(value, places, footer)
-        cell = from_canonical(value, places)
+            value = _completed(value, locations, footer)
+        cell = from_canonical(value, locations)
     except (KeyError, TypeError, AttributeError) as error:
         raise _undescribed(key, f"{type(error).__name__}: {error}") from error
     if not isinstance(cell, Cell):
@@ -84,73 +82,81 @@ def _undescribed(key: str, got: str) -> DescriptionError:
     return DescriptionError(f"The file of {key} must describe a cell; got {got}.")
 
 
-def _places(value: Any, external: Sequence[str]) -> dict[str, str]:
-    """Where each outside class of a description lies, found by its file and name."""
-    named = {}
-    for one in external:
-        cls = load_external(one)  # a wrong name is refused even where nothing needs it
-        location = one.rpartition(":")[0]
+def _locations(value: Any, external: Sequence[str]) -> dict[str, str]:
+    """Return the location of each external class that a description names.
+
+    Args:
+        value: the description, JSON values.
+        external: the locations given, matched by the class's file and name.
+
+    Raises:
+        DescriptionError: when the location of a class is not given.
+    """
+    given = {}
+    for spec in external:
+        cls = load_external(spec)  # a wrong name is refused even where it is not needed
+        location = spec.rpartition(":")[0]
         file = PurePath(location).name if location.endswith(".py") else None
         module = location.rpartition(".")[2]
-        named[f"{file or f'{module}.py'}:{getattr(cls, '__qualname__', '')}"] = one
-    places = {}
+        given[f"{file or f'{module}.py'}:{getattr(cls, '__qualname__', '')}"] = spec
+    locations = {}
     for reference in _references(value):
-        name, outsider, _ = reference.partition("@")
-        if outsider and name not in named:
+        name, is_external, _ = reference.partition("@")
+        if is_external and name not in given:
             raise DescriptionError(
-                f"{name} computed this and is from outside mmbench; say where it lies: "
+                f"{name} computed this and is external to mmbench; say where it lies: "
                 f"--outside path/to/{name}."
             )
-        if outsider:
-            places[reference] = named[name]
-    return places
+        if is_external:
+            locations[reference] = given[name]
+    return locations
 
 
 def _references(value: Any) -> list[str]:
-    """Classes that a description's JSON names, nested ones included."""
+    """Return the classes that a description names, nested ones included."""
     if isinstance(value, list):
-        return [name for one in value for name in _references(one)]
+        return [name for element in value for name in _references(element)]
     if not isinstance(value, dict):
         return []
     own = value.get("class")
     return ([own] if isinstance(own, str) else []) + _references(list(value.values()))
 
 
-def _completed(value: Any, places: dict[str, str], footer: dict[str, Any]) -> Any:
-    """A cell's JSON with what is no part of its key: older files tell it in words."""
+def _completed(value: Any, locations: dict[str, str], footer: dict[str, Any]) -> Any:
+    """Add what is no part of a cell's key to its JSON values.
+
+    The files of older versions describe only the key; the footer has the rest.
+    """
     metrics = [
-        METRICS.build(words, external=False) for words in footer.get("metrics", ())
+        METRICS.build(spec, external=False) for spec in footer.get("metrics", ())
     ]
-    chosen = metrics_for(from_canonical(value["task"], places), metrics)
+    chosen = metrics_for(from_canonical(value["task"], locations), metrics)
     more: dict[str, Any] = {
-        "metrics": [canonical(one, whole=True) for one in chosen],
+        "metrics": [canonical(metric, whole=True) for metric in chosen],
         "keep": footer.get("kept", "none"),
         "label": footer.get("label", ""),
     }
     if value.get("after"):
-        more["after"] = _completed(value["after"], places, {})
+        more["after"] = _completed(value["after"], locations, {})
     return value | more
 
 
-def contradictions(
-    cell: Cell, key: str, footer: dict[str, Any], frame: pd.DataFrame
-) -> list[str]:
-    """In what a file contradicts its description or itself, in words.
+def contradictions(cell: Cell, stored: StoredFiles) -> list[str]:
+    """Return where a file contradicts its description or itself, in words.
 
     Args:
-        cell: that it describes.
-        key: that it is stored under.
-        footer: of the file.
-        frame: its table.
+        cell: the cell that the file describes.
+        stored: the cell's files.
     """
-    told = describe_cell(cell)
+    footer, frame = stored.footer, stored.frame
+    description = describe_cell(cell)
     faults = [
-        f"its footer tells another {name} than its description"
-        for name in (*_TOLD, *(["metrics"] if "description" in footer else []))
-        if footer.get(name) != told[name]
+        f"its footer has another {name} than its description"
+        for name in (*_DESCRIBED, *(["metrics"] if "description" in footer else []))
+        if footer.get(name) != description[name]
     ]
-    if told["key"] != key:
-        faults.append(f"its description has the key {told['key']}")
+    if description["key"] != stored.key:
+        faults.append(f"its description has the key {description['key']}")
     columns = [column.name for column in cell.columns]
     names = ("task", "algorithm", "label", "seed", "step", *COUNTED, *ENDING, *columns)
     if lacking := [name for name in names if name not in frame]:
@@ -160,11 +166,12 @@ def contradictions(
     if list(zip(frame["seed"], frame["step"], strict=True)) != rows:
         return [*faults, "its table has not one row for each run and record"]
     faults += [
-        f"its table tells another {name} than its description"
-        for name, one in (("task", told["task"]), ("label", cell.label))
-        if set(frame[name]) != {one}
+        f"its table has another {name} than its description"
+        for name, value in (("task", description["task"]), ("label", cell.label))
+        if set(frame[name]) != {value}
     ]
-    ends = [str(one) for one in frame["status"].iloc[:: len(steps)]]
-    if {one: ends.count(one) for one in ends} != footer.get("outcomes"):
-        faults.append("its footer tells other outcomes than its table")
+    outcomes = [str(status) for status in frame["status"].iloc[:: len(steps)]]
+    counts = {outcome: outcomes.count(outcome) for outcome in outcomes}
+    if counts != footer.get("outcomes"):
+        faults.append("its footer has other outcomes than its table")
     return faults

@@ -1,1 +1,1 @@
-"""Files of results: whole, checked, leased; knows no cell."""
+"""Files of results: whole, checked and leased; this package knows no cells."""

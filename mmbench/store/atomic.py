@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 
 def sha256_of(path: Path) -> str:
-    """Digest of a file, however large.
+    """Return the SHA-256 of a file, however large, in hexadecimal.
 
     Raises:
         OSError: when it cannot be read.
@@ -22,10 +22,10 @@ def sha256_of(path: Path) -> str:
 
 @contextmanager
 def atomic_writer(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that is there whole or not at all, even if power fails.
+    """Open a file to write that is there whole or not at all, even if power fails.
 
     Args:
-        path: where it is found once it is whole.
+        path: where the file is found once it is whole.
     """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
@@ -37,18 +37,18 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _settle(path.parent)
+    _flush_folder(path.parent)
 
 
 def write_atomically(path: Path, content: Iterable[bytes]) -> None:
-    """Write a file, part by part, so that it is there whole or not at all."""
+    """Write a file, block by block, so that it is there whole or not at all."""
     with atomic_writer(path) as file:
-        for part in content:
-            file.write(part)
+        for block in content:
+            file.write(block)
 
 
-def _settle(folder: Path) -> None:
-    """Have the folder's entries on the disk, where the system can do that."""
+def _flush_folder(folder: Path) -> None:
+    """Have the folder's entries written to the disk, where the system can do that."""
     with contextlib.suppress(OSError):
         entry = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Upkeep: what in a store's folder is damaged, and what is left over."""
+"""Check of a store's folder: what is damaged in it, and what is left over."""
 
 import re
 import time
@@ -8,74 +8,85 @@ from typing import Literal, NamedTuple
 
 from mmbench.core.checkpoint import unpack
 from mmbench.core.errors import StoreError
-from mmbench.store.folder import COMPANIONS, Store
-from mmbench.store.lease import STALE, alive, holder
-from mmbench.store.shards import parts_folder, remove_parts
+from mmbench.store.folder import Store
+from mmbench.store.lease import STALE_SECONDS, holder, is_held
+from mmbench.store.shards import remove_shards, shards_folder
+from mmbench.store.stored_files import COMPANIONS
 
 _TEMPORARY = re.compile(r".+\.[0-9a-f]{32}\.part")
 _KEY = r"(?P<key>[0-9a-f]{24})"
-_BESIDE = re.compile(
+_COMPANION = re.compile(
     rf"{_KEY}\.[0-9a-f]{{16}}\.({'|'.join(map(re.escape, COMPANIONS.values()))})"
 )
-_WORK = re.compile(rf"{_KEY}\.(checkpoint|lease)")
+_UNFINISHED = re.compile(rf"{_KEY}\.(checkpoint|lease)")
 
 
 class Finding(NamedTuple):
-    """Something in a store's folder that is not a cell in good order.
+    """A file or folder in a store that does not belong to a whole cell.
 
     Args:
-        path: of the file.
-        kind: "damaged" is not as it was written, "stray" is what dead work left,
-            "at work" belongs to a cell that is not finished, "set aside" was found
+        path: the file.
+        kind: "damaged" is not as it was written, "stray" is left of a process that has
+            died, "in progress" belongs to an unfinished cell, "quarantined" was found
             damaged before, "foreign" is not mmbench's and is left alone.
         sentence: what is wrong, or what it is.
     """
 
     path: Path
-    kind: Literal["damaged", "stray", "at work", "set aside", "foreign"]
+    kind: Literal["damaged", "stray", "in progress", "quarantined", "foreign"]
     sentence: str
 
 
 def check(store: Store) -> list[Finding]:
-    """Read every file of a store and tell what is not in order.
+    """Read every file of a store and return what is not in order.
 
     Raises:
         StoreError: when there is no store, or one of another version.
     """
-    findings, tables, beside = [], set(), set()
+    findings = []
+    whole: set[str] = set()  # keys of the cells without fault
+    known: set[str] = set()  # names of their files and of the damaged cells' files
     for key in store:
-        tables.add(store.table(key).name)
-        faults = store.faults(key)
-        findings += [Finding(store.table(key), "damaged", one) for one in faults]
-        try:
-            beside |= {path.name for path in store.companions(key).values()}
-        except StoreError:  # which are its is not known
-            beside |= {path.name for path in store.folder.glob(f"{key}.*safetensors")}
-    rest = (path for path in sorted(store.folder.iterdir()) if path.name not in tables)
-    findings += [_finding(path, store) for path in rest if path.name not in beside]
+        stored = store.read(key)
+        if stored is None:  # removed since the folder was listed
+            continue
+        table = store.table(key)
+        findings += [Finding(table, "damaged", fault) for fault in stored.faults]
+        if not stored.faults:
+            whole.add(key)
+        known.add(table.name)
+        if stored.is_readable:
+            known |= {path.name for path in stored.companions.values()}
+        else:  # its companions are not known
+            known |= {path.name for path in store.folder.glob(f"{key}.*safetensors")}
+    findings += [
+        _classify(path, store, whole)
+        for path in sorted(store.folder.iterdir())
+        if path.name not in known
+    ]
     return findings + [
-        Finding(path, "stray", "parts of a cell that is stored")
-        for path in sorted(parts_folder(store).glob("*"))
-        if path.name in store
-        and not store.faults(path.name)
-        and not any(map(alive, path.glob("*.lease")))
+        Finding(path, "stray", "shards of a cell that is stored")
+        for path in sorted(shards_folder(store).glob("*"))
+        if path.name in whole and not any(map(is_held, path.glob("*.lease")))
     ]
 
 
 def repair(store: Store, findings: Sequence[Finding]) -> None:
-    """Set aside what is damaged and delete what dead work left.
+    """Quarantine what is damaged and delete what processes that died have left.
 
     Raises:
         StoreError: when the folder cannot be written.
     """
+    damaged = [finding.path.stem for finding in findings if finding.kind == "damaged"]
     try:
-        for key in dict.fromkeys(one.path.stem for one in _of(findings, "damaged")):
-            store.quarantine(key)
-        for finding in _of(findings, "stray"):
-            if finding.path.parent == parts_folder(store):
-                remove_parts(store, finding.path.name)
+        for key in dict.fromkeys(damaged):
+            if stored := store.read(key):
+                store.quarantine(stored)
+        for path in [finding.path for finding in findings if finding.kind == "stray"]:
+            if path.parent == shards_folder(store):
+                remove_shards(store, path.name)
             else:
-                finding.path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(
             f"The store {store.folder} must be writable; repairing it gave "
@@ -83,50 +94,53 @@ def repair(store: Store, findings: Sequence[Finding]) -> None:
         ) from error
 
 
-def _of(findings: Sequence[Finding], kind: str) -> list[Finding]:
-    return [one for one in findings if one.kind == kind]
+def _classify(path: Path, store: Store, whole: set[str]) -> Finding:
+    """Return what a file is that is neither a table nor a companion of one.
 
-
-def _finding(path: Path, store: Store) -> Finding:
-    """What a file is that is neither a table nor beside one."""
+    Args:
+        path: the file.
+        store: where it lies.
+        whole: keys of the cells without fault.
+    """
     name = path.name
-    if path == parts_folder(store):
-        return Finding(path, "at work", "parts of cells that workers compute")
+    if path == shards_folder(store):
+        return Finding(path, "in progress", "shards of cells that workers compute")
     if name.endswith(".damaged"):
-        return Finding(path, "set aside", "was damaged and is not read")
+        return Finding(path, "quarantined", "was damaged and is not read")
     if _TEMPORARY.fullmatch(name):
-        return _left(path, "a write that has not ended")
-    if match := _BESIDE.fullmatch(name):
-        lease = path.with_name(f"{match['key']}.lease")
-        if alive(lease):
-            return Finding(path, "at work", "is about to get its table")
-        return _left(path, "arrays of no table")
-    if match := _WORK.fullmatch(name):
-        return _work(path, match["key"], store)
+        return _classify_by_age(path, "a write that has not ended")
+    if match := _COMPANION.fullmatch(name):
+        if is_held(path.with_name(f"{match['key']}.lease")):
+            return Finding(path, "in progress", "is about to get its table")
+        return _classify_by_age(path, "arrays of no table")
+    if match := _UNFINISHED.fullmatch(name):
+        return _classify_unfinished(path, match["key"], store, whole)
     return Finding(path, "foreign", "is not of mmbench and is left alone")
 
 
-def _left(path: Path, what: str) -> Finding:
-    """Something that is left over, unless it is so young that its writer may live."""
+def _classify_by_age(path: Path, sentence: str) -> Finding:
+    """Return that a file is left over, unless its writer may still be working."""
     try:
-        young = abs(time.time() - path.stat().st_mtime) < STALE
+        is_young = abs(time.time() - path.stat().st_mtime) < STALE_SECONDS
     except FileNotFoundError:
-        young = True
-    return Finding(path, "at work" if young else "stray", what)
+        is_young = True
+    return Finding(path, "in progress" if is_young else "stray", sentence)
 
 
-def _work(path: Path, key: str, store: Store) -> Finding:
-    """A checkpoint or a lease."""
+def _classify_unfinished(
+    path: Path, key: str, store: Store, whole: set[str]
+) -> Finding:
+    """Return what a checkpoint or a lease is; arguments as `_classify` takes them."""
     lease = path.with_name(f"{key}.lease")
-    if alive(lease):
-        told = holder(lease)
-        who = f"process {told.get('pid')} on {told.get('host')}"
-        return Finding(path, "at work", f"{who} computes the cell")
+    if is_held(lease):
+        owner = holder(lease)
+        process = f"process {owner.get('pid')} on {owner.get('host')}"
+        return Finding(path, "in progress", f"{process} computes the cell")
     if path == lease:
-        return Finding(path, "stray", "whose process has died")
-    if key in store and not store.faults(key):
+        return Finding(path, "stray", "a lease of a process that has died")
+    if key in whole:
         return Finding(path, "stray", "a checkpoint of a cell that is stored")
     content = store.slot(key).read()
     if content is None or unpack(content) is None:
         return Finding(path, "stray", "a checkpoint that is not whole")
-    return Finding(path, "at work", "a checkpoint that a run will go on from")
+    return Finding(path, "in progress", "a checkpoint that a run will go on from")

@@ -1,9 +1,9 @@
-"""Lease: the file by which one process says that it computes a cell.
+"""Leases: files by which a process claims the computation of a cell.
 
-It lies beside the results as `<key>.lease` and is made by a call that fails where it
-exists. Its holder touches it every few seconds, so that a process that was killed, on
-whatever machine, holds nothing for longer than `STALE`. Two holders at once are no
-harm but for the time: both write the same cell whole.
+A lease lies next to the results as `<key>.lease` and is made by a call that fails where
+it exists. Its holder touches it every few seconds, so that a process that was killed,
+on whatever machine, holds nothing for longer than `STALE_SECONDS`. Two holders at once
+cost time but do no harm: both write the same cell whole.
 """
 
 import contextlib
@@ -20,74 +20,75 @@ from typing import Any
 
 import psutil
 
-BEAT = 15.0  # seconds between two touches
-# Seconds without a touch after which the holder is dead. NFS shows a touch up to 60 s
-# late, and a machine under load misses some.
-STALE = 180.0
+TOUCH_SECONDS = 15.0  # between two touches of a lease that is held
+# Time without a touch after which the holder counts as dead. NFS shows a touch up to
+# 60 s late, and a machine under load misses some.
+STALE_SECONDS = 180.0
 
 
 @contextmanager
 def leased(path: Path) -> Iterator[bool]:
-    """Hold a lease, if nobody else does.
+    """Hold a lease, if no other process does.
 
-    Where the folder cannot be written there is nobody to agree with, and nothing stops
-    the work here.
+    Where the folder cannot be written, no other process can hold a lease in it, and
+    this one counts as the holder.
 
     Args:
-        path: of its file.
+        path: the lease's file.
 
     Yields:
-        Whether it is held by this process now.
+        Whether this process holds it now.
     """
     token = uuid.uuid4().hex
-    if not _taken(path, token):
+    if not _acquire(path, token):
         yield False
         return
     ended = threading.Event()
-    beating = threading.Thread(target=_beat, args=(path, token, ended), daemon=True)
-    beating.start()
+    toucher = threading.Thread(target=_keep_fresh, args=(path, token, ended))
+    toucher.daemon = True
+    toucher.start()
     try:
         yield True
     finally:
         ended.set()
-        beating.join()
+        toucher.join()
         if holder(path).get("token") == token:
             with contextlib.suppress(OSError):
                 path.unlink()
 
 
 def holder(path: Path) -> dict[str, Any]:
-    """Who holds a lease, "host", "pid" and "token"; empty where nobody says so."""
+    """Return "host", "pid" and "token" of a lease's holder; empty where unreadable."""
     try:
-        told = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
-def alive(path: Path) -> bool:
-    """Whether a lease exists and its holder may still be at work."""
+def is_held(path: Path) -> bool:
+    """Return whether a lease exists and its holder may still be working."""
     try:
         age = time.time() - path.stat().st_mtime
     except OSError:
         return False
-    if abs(age) > STALE:  # either way: clocks of two machines may differ
+    if abs(age) > STALE_SECONDS:  # either way: clocks of two machines may differ
         return False
-    told = holder(path)
-    here = told.get("host") == socket.gethostname()
-    pid = told.get("pid")
-    return not (here and isinstance(pid, int) and not psutil.pid_exists(pid))
+    owner = holder(path)
+    is_local = owner.get("host") == socket.gethostname()
+    pid = owner.get("pid")
+    return not (is_local and isinstance(pid, int) and not psutil.pid_exists(pid))
 
 
-def _taken(path: Path, token: str) -> bool:
-    """Make the file; a dead holder's gives way."""
-    told = {"host": socket.gethostname(), "pid": os.getpid(), "token": token}
+def _acquire(path: Path, token: str) -> bool:
+    """Make the lease's file, in place of a dead holder's; return whether it is ours."""
+    owner = {"host": socket.gethostname(), "pid": os.getpid(), "token": token}
     for _ in range(2):
         try:
             with path.open("x", encoding="utf-8") as file:
-                json.dump(told, file)
+                json.dump(owner, file)
         except FileExistsError:
-            if alive(path):
+            if is_held(path):
                 return False
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -100,8 +101,9 @@ def _taken(path: Path, token: str) -> bool:
     return False  # another process was quicker
 
 
-def _beat(path: Path, token: str, ended: threading.Event) -> None:
-    while not ended.wait(BEAT):
+def _keep_fresh(path: Path, token: str, ended: threading.Event) -> None:
+    """Touch a lease regularly, as long as it is this process's."""
+    while not ended.wait(TOUCH_SECONDS):
         if holder(path).get("token") == token:
             with contextlib.suppress(OSError):
                 os.utime(path)

@@ -1,8 +1,8 @@
-"""Seal: tables that tell whether any of their bytes has changed, and whole writes.
+"""Tables with a footer, as Parquet files that contain a digest of their own bytes.
 
-A table carries the SHA-256 of its own bytes among its Parquet metadata, computed with
-zeros in the place of the digest's digits. So it can be checked under any name and
-wherever it was copied, and every Parquet reader reads it.
+The SHA-256 is kept in the Parquet metadata and is computed with zeros in the place of
+its digits. So a table can be checked under any name and wherever it was copied, and
+every Parquet reader reads it.
 """
 
 import hashlib
@@ -17,22 +17,14 @@ import pyarrow.parquet as pq
 from mmbench.core.errors import DamagedError, StoreError
 
 SCHEMA = 3
-
-
-FOOTER = b"mmbench"
-
-
-_NAME = b"seal"
-
-
-_MARK = b"mmbench:sha256:"
-
-
+FOOTER = b"mmbench"  # Parquet metadata key of the footer
+_DIGEST_KEY = b"seal"  # Parquet metadata key of the digest
+_MARK = b"mmbench:sha256:"  # stands before the digest's digits
 _DIGITS = 64  # of a SHA-256 in hexadecimal
 
 
 def encode_table(frame: pd.DataFrame, footer: dict[str, Any]) -> bytes:
-    """A table and its description as a sealed Parquet file.
+    """Return a table and its footer as a Parquet file with a digest of its bytes.
 
     Args:
         frame: the table.
@@ -42,46 +34,47 @@ def encode_table(frame: pd.DataFrame, footer: dict[str, Any]) -> bytes:
     document = json.dumps({**footer, "schema": SCHEMA}, sort_keys=True)
     metadata = dict(table.schema.metadata or {})
     metadata |= {FOOTER: document.encode()}
-    metadata |= {_NAME: _MARK + b"0" * _DIGITS}  # the last, whatever the others say
+    # The digest comes last: the mark may also occur in the footer or in a label.
+    metadata |= {_DIGEST_KEY: _MARK + b"0" * _DIGITS}
     buffer = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
     return embed_digest(buffer.getvalue().to_pybytes())
 
 
 def embed_digest(content: bytes) -> bytes:
-    """A table with the digest of its bytes in the place that is kept for it."""
+    """Return a Parquet file with the digest of its bytes in the place kept for it."""
     at = content.rfind(_MARK) + len(_MARK)
     digest = _digest(content, at).encode()
     return content[:at] + digest + content[at + _DIGITS :]
 
 
-class Opened(NamedTuple):
-    """A table whose bytes were found to be right, to be read, and its description."""
+class DecodedTable(NamedTuple):
+    """A Parquet file whose digest was found to be right, and its footer."""
 
     file: pq.ParquetFile
     footer: dict[str, Any]
 
 
 def read_footer(path: Path, content: bytes) -> dict[str, Any]:
-    """Description and provenance of a table, as `opened` gives them."""
+    """Return the footer of a table; see `decode_table`."""
     return decode_table(path, content).footer
 
 
-def decode_table(path: Path, content: bytes) -> Opened:
-    """A table and its description and provenance.
+def decode_table(path: Path, content: bytes) -> DecodedTable:
+    """Check the bytes of a table and return the file to be read and its footer.
 
     Args:
-        path: where it lies, for its name and for messages.
-        content: of the file.
+        path: the file's path, for its name and for messages.
+        content: the file's bytes.
 
     Raises:
-        DamagedError: when they are not, or are of another cell than its name says.
+        DamagedError: when the bytes are not as written, or are of another cell.
         StoreError: when another version of mmbench wrote the file.
     """
-    whole = _intact(content)
-    if whole is False:
+    intact = _is_intact(content)
+    if intact is False:
         raise DamagedError(
-            f"{path} must hold what mmbench wrote; its bytes are not those of its seal."
+            f"{path} must hold what mmbench wrote; its bytes have another digest."
         )
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
@@ -91,8 +84,10 @@ def decode_table(path: Path, content: bytes) -> Opened:
         raise DamagedError(
             f"{path} must be a table that mmbench wrote; it is damaged or foreign."
         ) from error
-    if whole is None and schema == SCHEMA:
-        raise DamagedError(f"{path} must hold what mmbench wrote; its seal is missing.")
+    if intact is None and schema == SCHEMA:
+        raise DamagedError(
+            f"{path} must hold what mmbench wrote; its digest is missing."
+        )
     if schema != SCHEMA:
         remedy = (
             f"mmbench store import {path.parent} --store {path.parent}"
@@ -107,11 +102,11 @@ def decode_table(path: Path, content: bytes) -> Opened:
         raise DamagedError(
             f"{path} must hold the cell of its name; it holds {footer.get('key')}."
         )
-    return Opened(file, footer)
+    return DecodedTable(file, footer)
 
 
-def _intact(content: bytes) -> bool | None:
-    """Whether these are the bytes of a table as it was sealed; None without a seal."""
+def _is_intact(content: bytes) -> bool | None:
+    """Return whether a table's bytes have their digest; None where it has none."""
     found = content.rfind(_MARK)
     if found < 0:
         return None
@@ -120,7 +115,7 @@ def _intact(content: bytes) -> bool | None:
 
 
 def _digest(content: bytes, at: int) -> str:
-    """SHA-256 of a table with zeros where its digest stands, in hexadecimal."""
+    """Return the SHA-256 of a table with zeros where its digest stands."""
     digest = hashlib.sha256(content[:at])
     digest.update(b"0" * _DIGITS)
     digest.update(content[at + _DIGITS :])

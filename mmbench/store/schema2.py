@@ -1,23 +1,23 @@
-"""Older: cells as mmbench stored them before files carried digests, schema 2."""
+"""Cells as mmbench stored them before files carried digests, in schema 2."""
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from mmbench.core.errors import StoreError
+from mmbench.store.folder import StoredResult
 from mmbench.store.parquet import FOOTER
 
-OLD = 2
-_BESIDE = {"arrays": "safetensors", "iterates": "iterates.safetensors"}
-# What footers have had only later, where it was not there.
-_LATER = {"kept": "none", "ideal": {}, "protocols": {}}
-_FAULTS = (
+OLD_SCHEMA = 2
+_SUFFIXES = {"arrays": "safetensors", "iterates": "iterates.safetensors"}
+# Entries that footers have had only since schema 3.
+_DEFAULTS = {"kept": "none", "ideal": {}, "protocols": {}}
+_READ_ERRORS = (
     pa.ArrowException,
     SafetensorError,
     OSError,
@@ -27,39 +27,30 @@ _FAULTS = (
 )
 
 
-class Older(NamedTuple):
-    """A cell, as `Store.put` takes it."""
-
-    frame: pd.DataFrame
-    footer: dict[str, Any]
-    arrays: dict[str, Any]
-    iterates: dict[str, Any]
-
-
-def is_older(table: Path) -> bool:
-    """Whether a file claims to be a table of schema 2."""
+def is_schema2(table: Path) -> bool:
+    """Return whether a file claims to be a table of schema 2."""
     try:
-        return bool(_footer(table)["schema"] == OLD)
-    except _FAULTS:
+        return bool(_read_footer(table)["schema"] == OLD_SCHEMA)
+    except _READ_ERRORS:
         return False
 
 
-def cell(folder: Path, key: str) -> Older:
-    """A cell of schema 2, whose files can only be checked against each other.
+def read_cell(folder: Path, key: str) -> StoredResult:
+    """Read a cell of schema 2, whose files can only be checked against each other.
 
     Raises:
         StoreError: when they cannot be read or do not fit.
     """
     table = folder / f"{key}.parquet"
     try:
-        footer = _footer(table)
+        footer = _read_footer(table)
         frame = pq.read_table(table, use_threads=False).to_pandas()
-        beside = {
+        companions = {
             kind: load(path.read_bytes()) if path.exists() else {}
-            for kind, path in _beside(folder, key).items()
+            for kind, path in _companions(folder, key).items()
         }
-        fits = footer["key"] == key and sorted(beside["arrays"]) == footer["arrays"]
-    except _FAULTS as error:
+        fits = footer["key"] == key and sorted(companions["arrays"]) == footer["arrays"]
+    except _READ_ERRORS as error:
         raise StoreError(
             f"{table} must be a cell that an older mmbench wrote; reading it gave "
             f"{type(error).__name__}. Delete it and import the others."
@@ -69,18 +60,18 @@ def cell(folder: Path, key: str) -> Older:
             f"{table} must be a cell that an older mmbench wrote; its files do not fit "
             "its name or each other. Delete them and import the others."
         )
-    return Older(frame, _LATER | footer, **beside)
+    return StoredResult(frame, _DEFAULTS | footer, **companions)
 
 
-def clear(folder: Path, key: str) -> None:
-    """Delete what lay beside a table of schema 2 that has been replaced."""
-    for path in _beside(folder, key).values():
+def remove_companions(folder: Path, key: str) -> None:
+    """Delete the arrays and iterates of a cell of schema 2 that has been replaced."""
+    for path in _companions(folder, key).values():
         path.unlink(missing_ok=True)
 
 
-def _beside(folder: Path, key: str) -> dict[str, Path]:
-    return {kind: folder / f"{key}.{ending}" for kind, ending in _BESIDE.items()}
+def _companions(folder: Path, key: str) -> dict[str, Path]:
+    return {kind: folder / f"{key}.{suffix}" for kind, suffix in _SUFFIXES.items()}
 
 
-def _footer(table: Path) -> dict[str, Any]:
+def _read_footer(table: Path) -> dict[str, Any]:
     return json.loads((pq.read_schema(table).metadata or {})[FOOTER])

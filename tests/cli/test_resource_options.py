@@ -47,7 +47,7 @@ def test_bad_values_are_refused_before_any_work(
     monkeypatch: pytest.MonkeyPatch, folder: Path, words: tuple[str, ...], message: str
 ) -> None:
     """There is one sentence and exit code 2."""
-    monkeypatch.setattr(dask_cluster, "_PATIENCE", 1)
+    monkeypatch.setattr(dask_cluster, "CONNECT_TIMEOUT_SECONDS", 1)
     (folder / "here.json").write_text("{}")
     (folder / "list.json").write_text("[]")
     result = run(*words)

@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from mmbench.store.folder import Store
-from mmbench.store.lease import STALE
+from mmbench.store.lease import STALE_SECONDS
 
 TRIAL_VARIABLE = "MMBENCH_TRIAL"
 COMMAND_TIMEOUT_SECONDS = 400  # on a machine that has other work
@@ -277,7 +277,7 @@ def assert_clean(folder: Path) -> None:
     """Check that a repair deletes what ended work left, and finds nothing else."""
     store = folder / "store"
     for path in [*store.rglob("*"), store]:
-        os.utime(path, (time.time() - 2 * STALE,) * 2)
+        os.utime(path, (time.time() - 2 * STALE_SECONDS,) * 2)
     output_of(folder, "store", "check", "--store", "store", "--repair")
     (line,) = output_of(folder, "store", "check", "--store", "store").splitlines()
     assert line.endswith(", 0 damaged.")

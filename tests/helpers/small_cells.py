@@ -29,19 +29,19 @@ class CountingObserver(Observer):
         self.run_steps = 0
         self.planned = (0, 0)
 
-    def plan(self, cells: Any, waiting: Any) -> None:
+    def on_plan(self, cells: Any, waiting: Any) -> None:
         """Count all cells and the cells to compute."""
         self.planned = len(cells), len(waiting)
 
-    def begin(self, cell: Cell) -> None:
+    def on_start(self, cell: Cell) -> None:
         """Keep the label of a cell that begins."""
         self.begun.append(cell.label)
 
-    def advance(self, run_steps: int, recording: Any = None) -> None:
+    def on_progress(self, run_steps: int, recording: Any = None) -> None:
         """Add the steps that were made."""
         self.run_steps += run_steps
 
-    def end(self, cell: Cell, trajectory: Any) -> None:
+    def on_end(self, cell: Cell, trajectory: Any) -> None:
         """Keep the label of a cell that has ended."""
         self.ended.append(cell.label)
 

@@ -21,7 +21,7 @@ def iterates_of(planned: tuple[Cell, ...], store: Store | None) -> list[np.ndarr
     execute(
         planned,
         store,
-        fresh=lambda cell, done: found.update({cell.key: done.iterates}),
+        on_result=lambda cell, done: found.update({cell.key: done.iterates}),
     )
     return [found[cell.key]["z"] for cell in planned]
 
@@ -143,7 +143,7 @@ def test_nobody_goes_on_from_an_error(store: Store, tmp_path: Path) -> None:
         execute(
             planned,
             where,
-            fresh=lambda cell, done, frames=frames: frames.update(
+            on_result=lambda cell, done, frames=frames: frames.update(
                 {cell.label: done.frame}
             ),
         )

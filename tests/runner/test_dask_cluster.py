@@ -104,13 +104,13 @@ def workers() -> Iterator[Workers]:
         yield Workers(scheduler=local.scheduler_address)
 
 
-class Told(Observer):
+class RecordingObserver(Observer):
     """Remembers how cells ended."""
 
     def __init__(self) -> None:
         self.ended: list[str] = []
 
-    def end(self, cell: Cell, trajectory: Any) -> None:
+    def on_end(self, cell: Cell, trajectory: Any) -> None:
         """A cell has ended."""
         self.ended.append(cell.label)
 
@@ -131,7 +131,11 @@ def assert_as_in_process(tmp_path: Path, workers: Workers) -> Callable[..., Stor
     """Computes cells here and there, and compares all that is stored."""
 
     def compare(planned: Sequence[Cell], limits: Limits = Limits()) -> Store:
-        here, there, observer = Store(tmp_path / "a"), Store(tmp_path / "b"), Told()
+        here, there, observer = (
+            Store(tmp_path / "a"),
+            Store(tmp_path / "b"),
+            RecordingObserver(),
+        )
         execute(planned, here, limits=limits)
         execute(planned, there, observer=observer, limits=limits, workers=workers)
         assert sorted(observer.ended) == sorted(cell.label for cell in planned)
@@ -182,7 +186,7 @@ def test_a_split_cell_is_the_same_as_a_whole_one(
 def test_a_cell_that_kills_its_workers_is_given_up(
     tmp_path: Path, workers: Workers, outside: Path
 ) -> None:
-    """After four lives; those that were in one task with it finish."""
+    """After it has killed four; those that were in one task with it finish."""
     planned = cells(grid("gda", f"kills = {outside}:Killer", "omd", "extragradient"))
     assert len(bundles(planned)) == 1
     store = Store(tmp_path / "store")
@@ -256,10 +260,10 @@ def test_workers_demand_the_same_environment(tmp_path: Path, workers: Workers) -
 def test_a_scheduler_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Is told before any work."""
-    monkeypatch.setattr(dask_cluster, "_PATIENCE", 1)
-    observer = Told()
-    observer.plan = lambda *_: pytest.fail("work was begun")  # type: ignore[method-assign]
+    """A scheduler that cannot be reached is an error before any computation."""
+    monkeypatch.setattr(dask_cluster, "CONNECT_TIMEOUT_SECONDS", 1)
+    observer = RecordingObserver()
+    observer.on_plan = lambda *_: pytest.fail("work was begun")  # type: ignore[method-assign]
     with pytest.raises(ClusterError, match="--scheduler must be the address of a run"):
         execute(
             cells(grid("gda")),
@@ -272,12 +276,12 @@ def test_a_scheduler_that_is_not_there(
 def test_a_task_sent_to_a_scheduler_that_was_lost_is_not_awaited(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has no end; those that had ended by then are told."""
+    """It has no end; those that had ended by then are yielded."""
     with Client(workers.scheduler, set_as_default=False) as client:
         ended = client.submit(int, 3)
         ended.result()
         endless = client.submit(int, 4, resources={"none that is there": 1})
-        found = dask_cluster._each(client, [ended, endless], workers, [1, 2])
+        found = dask_cluster._as_completed(client, [ended, endless], workers, [1, 2])
         assert next(found).result() == 3
         with monkeypatch.context() as during:
             during.setattr(client, "status", "closed")

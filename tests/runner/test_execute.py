@@ -19,7 +19,7 @@ from mmbench.analysis.results import gather, load, tidy
 from mmbench.core.errors import DataError, StoreError
 from mmbench.engine.cell import Cell
 from mmbench.runner.execute import Observer, execute
-from mmbench.runner.lookup import done_elsewhere
+from mmbench.runner.lookup import is_stored_by_another_process
 from mmbench.store.folder import Store
 from mmbench.tasks.bilinear import Bilinear
 
@@ -42,7 +42,7 @@ def test_results_are_the_same_however_obtained(store: Store) -> None:
     execute(
         small_cells(),
         None,
-        fresh=lambda cell, done: frames.update({cell.key: done.frame}),
+        on_result=lambda cell, done: frames.update({cell.key: done.frame}),
     )
     execute(small_cells(), store)
     wanted = [(cell.key, cell.label) for cell in small_cells()]
@@ -57,7 +57,7 @@ def test_an_interruption_loses_no_finished_cell(store: Store) -> None:
     """Ctrl-C in the second cell: the first is stored, and is not run again."""
 
     class Impatient(CountingObserver):
-        def begin(self, cell: Cell) -> None:
+        def on_start(self, cell: Cell) -> None:
             if cell.label == "omd":
                 raise KeyboardInterrupt
 
@@ -92,11 +92,11 @@ class RecordingObserver(Observer):
         self.stored_by_others: list[str] = []
         self.begun: list[str] = []
 
-    def stored_elsewhere(self, cell: Cell) -> None:
+    def on_stored_by_another_process(self, cell: Cell) -> None:
         """Keep a cell that another process computed."""
         self.stored_by_others.append(cell.label)
 
-    def begin(self, cell: Cell) -> None:
+    def on_start(self, cell: Cell) -> None:
         """Keep a cell that this process computes."""
         self.begun.append(cell.label)
 
@@ -112,20 +112,20 @@ def test_a_cell_that_another_computes_is_taken_last(tmp_path: Path) -> None:
             assert ours
             started.set()
             done.wait(10)
-            execute([first], elsewhere)
+            execute([first], other_store)
             files = {
                 path.name: [path.read_bytes()]
-                for path in sorted(elsewhere.folder.glob(f"{first.key}.*"))
+                for path in sorted(other_store.folder.glob(f"{first.key}.*"))
             }
             store.write_files(first.key, dict(sorted(files.items(), reverse=True)))
 
-    elsewhere = Store(tmp_path / "elsewhere")
+    other_store = Store(tmp_path / "other")
     other = threading.Thread(target=another)
     other.start()
     started.wait(10)
 
     class Releasing(RecordingObserver):
-        def end(self, cell: Cell, trajectory: object) -> None:
+        def on_end(self, cell: Cell, trajectory: object) -> None:
             done.set()
 
     observer = Releasing()
@@ -149,10 +149,10 @@ def test_errors_of_others_are_not_tried_again_at_once(tmp_path: Path) -> None:
     store, (cell,) = Store(tmp_path), small_cells("gda")
     execute([cell], store)
     failed = store.footer(cell.key) | {"outcomes": {"error": 3}}
-    seen = store.version(cell.key)
+    version = store.version(cell.key)
     store.put(cell.key, store.frame(cell.key), failed, store.arrays(cell.key))
-    assert done_elsewhere(cell, store, seen)
-    assert not done_elsewhere(cell, store, store.version(cell.key))
+    assert is_stored_by_another_process(cell, store, version)
+    assert not is_stored_by_another_process(cell, store, store.version(cell.key))
     assert execute([cell], store) == [cell]  # but a new command does
 
 

@@ -11,7 +11,7 @@ from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.run_cell import run_cell
 from mmbench.runner.execute import execute
-from mmbench.runner.in_progress import partial
+from mmbench.runner.in_progress import read_unfinished
 from mmbench.runner.plan import plan
 from mmbench.store.folder import CheckpointFile, Store
 from mmbench.suites.base import Grid, Suite
@@ -70,7 +70,7 @@ def test_a_cell_at_work_shows_its_first_records(store: Store, kill) -> None:
     """The same numbers as those of the whole cell, up to where it has come."""
     (cell,) = cells()
     kill(cell, 8)  # between steps 6 and 7, for the first is before step 0
-    found = partial(cell, store)
+    found = read_unfinished(cell, store)
     assert found
     whole = run_cell(cell).frame(cell)
     steps = sorted({*found.frame["step"]})
@@ -95,7 +95,7 @@ def test_the_sheet_of_a_cell_at_work_is_of_where_it_stands(store: Store, kill) -
     """That which a cell of as many steps would have ended with."""
     (cell,) = cells()
     kill(cell, 13)  # at the last step, before its record
-    found = partial(cell, store)
+    found = read_unfinished(cell, store)
     assert found
     whole = run_cell(cell)
     np.testing.assert_array_equal(found.arrays["sheet"], whole.arrays["sheet"])
@@ -105,7 +105,7 @@ def test_of_several_chunks_those_are_shown_that_have_ended(store: Store, kill) -
     """So that all runs have the same records."""
     (cell,) = cells(seeds=20)
     kill(cell, 13 + 5)
-    found = partial(cell, store)
+    found = read_unfinished(cell, store)
     assert found
     assert sorted({*found.frame["seed"]}) == list(range(16))
     assert sorted({*found.frame["step"]}) == list(cell.schedule)
@@ -123,7 +123,7 @@ def test_metrics_that_were_not_measured_are_left_out(store: Store, kill) -> None
     kill(cell, 8)
     (more,) = cells(metrics=("mode_coverage", "field_norm", "worst[of=modes]"))
     assert more.key == cell.key
-    found = partial(more, store)
+    found = read_unfinished(more, store)
     assert found
     assert "modes" in found.frame
     assert not {"field_norm", "worst_modes"} & {*found.frame}
@@ -136,11 +136,11 @@ def test_nothing_comes_of_no_checkpoint(store: Store, content: bytes | None) -> 
     store.check_writable()
     if content is not None:
         store.slot(cell.key).write(content)
-    assert partial(cell, store) is None
+    assert read_unfinished(cell, store) is None
 
 
 def test_cells_are_gathered_with_those_at_work(store: Store, kill) -> None:
-    """Stored, at work and missing ones are told apart."""
+    """Stored, at work and missing ones are distinguished."""
     one, two, three = cells("gda", "omd", "extragradient")
     execute([one], store)
     kill(two, 8)
@@ -171,7 +171,7 @@ def test_a_stored_cell_is_no_longer_at_work(store: Store, kill) -> None:
     (cell,) = cells()
     kill(cell, 8)
     execute([cell], store)
-    assert partial(cell, store) is None
+    assert read_unfinished(cell, store) is None
     found = gather_planned(store, [cell])
     assert not found.unfinished
     assert Status.RUNNING not in {*found.frame["status"]}

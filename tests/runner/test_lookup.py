@@ -17,7 +17,7 @@ from mmbench.runner.plan import plan
 from mmbench.runner.provenance import environments, provenance, same_environment
 from mmbench.runner.shards import ends_for, join, split
 from mmbench.store.folder import Store
-from mmbench.store.shards import parts_store
+from mmbench.store.shards import shard_store
 from mmbench.suites.base import Grid, Suite
 
 
@@ -97,11 +97,11 @@ class RecordingObserver(Observer):
         self.ran: list[str] = []
         self.measured: list[str] = []
 
-    def end(self, cell: Cell, trajectory: Any) -> None:
+    def on_end(self, cell: Cell, trajectory: Any) -> None:
         """A cell has ended."""
         self.ran.append(cell.label)
 
-    def remeasured(self, cell: Cell) -> None:
+    def on_remeasured(self, cell: Cell) -> None:
         """A cell has got further metrics."""
         self.measured.append(cell.label)
 
@@ -228,8 +228,8 @@ def test_no_cell_continues_other_versions(store: Store, strict: Store) -> None:
     rewrite(store, first, torch="2.0.0")
     worked = compute_and_store(rest, strict, Placement())
     assert worked is not None
-    assert set(worked.done.frame["status"]) == {"error"}
-    assert "must have ended" in worked.done.footer["reason"]
+    assert set(worked.result.frame["status"]) == {"error"}
+    assert "must have ended" in worked.result.footer["reason"]
 
 
 def test_a_checkpoint_from_another_start_is_left(store: Store, strict: Store) -> None:
@@ -240,7 +240,7 @@ def test_a_checkpoint_from_another_start_is_left(store: Store, strict: Store) ->
     store.slot(rest.key).write(b"of a run from there")
 
     class Looking(RecordingObserver):
-        def begin(self, cell: Cell) -> None:
+        def on_start(self, cell: Cell) -> None:
             assert store.slot(rest.key).read() is None
 
     execute((first, rest), strict, observer=Looking())
@@ -252,12 +252,12 @@ def test_shards_of_other_versions_do_not_answer(store: Store, strict: Store) -> 
     first, rest = chain_of_two(seeds=32)
     execute([first], store)
     parts = split(rest, Placement(), 2)
-    beside = parts_store(store, rest.key)
+    beside = shard_store(store, rest.key)
     for part in parts:
         compute_and_store(part, beside, Placement(), ends=ends_for(part, store))
     rewrite(beside, parts[1], torch="2.0.0")
-    assert is_stored(parts[0], parts_store(strict, rest.key))
-    assert not is_stored(parts[1], parts_store(strict, rest.key))
+    assert is_stored(parts[0], shard_store(strict, rest.key))
+    assert not is_stored(parts[1], shard_store(strict, rest.key))
     join(rest, parts, store)
     assert environments(store.footer(rest.key)) == [
         *HERE,
@@ -272,7 +272,7 @@ class RecordingWarnings(Observer):
     def __init__(self) -> None:
         self.sentences: list[str] = []
 
-    def warn(self, sentence: str) -> None:
+    def on_warning(self, sentence: str) -> None:
         """Something about the store."""
         self.sentences.append(sentence)
 

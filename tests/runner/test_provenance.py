@@ -1,4 +1,4 @@
-"""Provenance: what is told of a computation, and when two are alike."""
+"""Provenance: what a computation depends on, and when two are the same."""
 
 import os
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from mmbench.runner.provenance import (
 HERE = provenance("cpu")
 
 
-def test_it_tells_what_bits_depend_on() -> None:
+def test_provenance_has_what_bits_depend_on() -> None:
     """Versions, machine and the instructions that kernels were chosen by."""
     assert set(DECISIVE) <= set(HERE)
     assert HERE["capability"] == torch.backends.cpu.get_cpu_capability()
@@ -29,24 +29,24 @@ def test_it_tells_what_bits_depend_on() -> None:
 
 @pytest.mark.parametrize("name", DECISIVE)
 def test_each_decisive_thing_is_a_difference(name: str) -> None:
-    """Told with what it was and what it is."""
+    """A difference is described by the value then and the value now."""
     then = HERE | {name: "other"}
     assert differences(then, HERE) == [f"{name} other then, {HERE[name]} now"]
 
 
 def test_what_moves_no_bit_is_no_difference() -> None:
-    """What an older mmbench did not tell may have been anything."""
+    """An entry that an older mmbench did not store may have been anything."""
     assert differences(HERE | {"commit": "0", "cores": 96, "pandas": "0"}, HERE) == []
     older = {name: value for name, value in HERE.items() if name != "capability"}
     assert differences(older, HERE) == [
-        f"capability not told then, {HERE['capability']} now"
+        f"capability unknown then, {HERE['capability']} now"
     ]
 
 
-def test_processors_of_one_name_are_told_apart(
+def test_processors_of_one_name_are_distinguished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By family and model; where these are not told, the name has to do."""
+    """By family and model; where these are unknown, the name is all there is."""
     file = tmp_path / "cpuinfo"
     monkeypatch.setattr("mmbench.runner.provenance.CPUINFO", file)
     one = "processor : 0\ncpu family\t: 25\nmodel\t\t: {}\nmodel name\t: EPYC\n\n"
@@ -59,7 +59,7 @@ def test_processors_of_one_name_are_told_apart(
 
 
 def test_the_same_environment_has_the_same_mmbench_and_torch() -> None:
-    """And nothing else is asked; nothing told is not the same."""
+    """And nothing else is asked; an empty provenance is not the same."""
     assert same_environment(HERE | {"processor": "other", "numpy": "0"})
     assert not same_environment(HERE | {"torch": "2.0.0"})
     assert not same_environment(HERE | {"mmbench": "0.0.1"})

@@ -100,7 +100,7 @@ def test_last_iterates_give_the_last_record(
         assert found["modes"].notna().all()
 
 
-def test_footers_tell_of_all_metrics(tmp_path: Path) -> None:
+def test_footers_have_all_metrics(tmp_path: Path) -> None:
     """Metrics, columns, protocols and ideals of the first asking stay."""
     store = Store(tmp_path)
     asked = "frechet_distance[features=digitscnn,count=50]"

@@ -23,7 +23,13 @@ from mmbench.engine.cell import Cell
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
 from mmbench.runner.provenance import provenance
-from mmbench.runner.replay import Verdict, drawn, drawn_seed, replay, steps_of
+from mmbench.runner.replay import (
+    Verdict,
+    replay,
+    sample_keys,
+    sample_seed,
+    steps_to_replay,
+)
 from mmbench.store.folder import Store
 from mmbench.suites.base import Suite
 
@@ -53,12 +59,12 @@ def one(tmp_path: Path) -> tuple[Store, Cell]:
 def test_a_cell_is_bit_identical(task: str, algorithm: str, tmp_path: Path) -> None:
     """All runs together and each run alone give the stored bits."""
     store, (cell,) = store_of(tmp_path, small_grid(task, algorithm, first_seed=5))
-    whole = replay(store, cell.key)
+    whole = replay(store, store.require(cell.key))
     assert (whole.verdict, str(whole)) == (Verdict.IDENTICAL, "bit-identical")
     assert (whole.seeds, whole.cell) == (cell.seeds, cell)
     assert whole.differences == whole.faults == whole.unmatched == []
     for seed in (5, 8):
-        alone = replay(store, cell.key, seed=seed)
+        alone = replay(store, store.require(cell.key), seed=seed)
         assert alone.verdict is Verdict.IDENTICAL
         assert alone.seeds == (seed,)
 
@@ -71,13 +77,13 @@ def test_kept_iterates_and_late_metrics(tmp_path: Path) -> None:
     execute([again], store)
     frame = store.frame(cell.key)
     assert frame["loss_x"].isna().sum() == len(frame) - 4
-    assert replay(store, cell.key).verdict is Verdict.IDENTICAL
+    assert replay(store, store.require(cell.key)).verdict is Verdict.IDENTICAL
 
     def raised(frame: pd.DataFrame) -> None:
         frame.loc[frame["step"] == 20, "loss_x"] += 1e-6
 
     rewrite(store, cell.key, frame=raised)
-    assert replay(store, cell.key).departures[0].column == "loss_x"
+    assert replay(store, store.require(cell.key)).departures[0].column == "loss_x"
 
 
 def test_a_chain_starts_where_the_one_before_ended(tmp_path: Path) -> None:
@@ -89,13 +95,13 @@ def test_a_chain_starts_where_the_one_before_ended(tmp_path: Path) -> None:
         small_grid(GAN, "C = omd", after="B", first_seed=2, seeds=1),
     )
     last = cells[2].key
-    assert replay(store, last).verdict is Verdict.IDENTICAL
-    assert steps_of(cells[2], store) == cells[2].steps
+    assert replay(store, store.require(last)).verdict is Verdict.IDENTICAL
+    assert steps_to_replay(cells[2], store) == cells[2].steps
     for cell in cells[:2]:
         store.remove(cell.key)
     assert list(store) == [last]
-    assert steps_of(cells[2], store) == sum(cell.steps for cell in cells)
-    assert replay(store, last, seed=2).verdict is Verdict.IDENTICAL
+    assert steps_to_replay(cells[2], store) == sum(cell.steps for cell in cells)
+    assert replay(store, store.require(last), seed=2).verdict is Verdict.IDENTICAL
 
 
 # ---- what was changed is found ----
@@ -156,9 +162,9 @@ def test_what_was_changed_is_found(what: str, one: tuple[Store, Cell]) -> None:
     """Each change is found in a file that is otherwise as mmbench writes it."""
     store, cell = one
     change, said = CHANGED[what]
-    assert replay(store, cell.key).verdict is Verdict.IDENTICAL
+    assert replay(store, store.require(cell.key)).verdict is Verdict.IDENTICAL
     rewrite(store, cell.key, **change)
-    done = replay(store, cell.key)
+    done = replay(store, store.require(cell.key))
     assert done.verdict is Verdict.DIFFERS
     assert said in str(done)
 
@@ -168,12 +174,12 @@ def test_a_change_is_located(one: tuple[Store, Cell]) -> None:
     store, cell = one
     steps = len(cell.schedule)
     rewrite(store, cell.key, frame=with_value("distance", 0.25, 2 * steps + 4))
-    done = replay(store, cell.key)
+    done = replay(store, store.require(cell.key))
     (departure,) = done.departures
     assert (departure.seed, departure.step) == (2, cell.schedule[4])
     assert (departure.column, departure.then) == ("distance", "0.25")
-    assert replay(store, cell.key, seed=1).verdict is Verdict.IDENTICAL
-    assert replay(store, cell.key, seed=2).verdict is Verdict.DIFFERS
+    assert replay(store, store.require(cell.key), seed=1).verdict is Verdict.IDENTICAL
+    assert replay(store, store.require(cell.key), seed=2).verdict is Verdict.DIFFERS
 
 
 # ---- under other circumstances ----
@@ -183,11 +189,14 @@ def test_other_circumstances_are_told(one: tuple[Store, Cell]) -> None:
     """Other circumstances are named, and the same bits are still identical."""
     store, cell = one
     rewrite(store, cell.key, footer=with_other_torch)
-    done = replay(store, cell.key)
+    done = replay(store, store.require(cell.key))
     assert done.verdict is Verdict.IDENTICAL
     assert done.differences[0].startswith("torch 2.0.0 then, 2.")
     rewrite(store, cell.key, footer=with_footer(width=7))
-    assert any("width 7 then" in said for said in replay(store, cell.key).differences)
+    assert any(
+        "width 7 then" in said
+        for said in replay(store, store.require(cell.key)).differences
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,7 +215,7 @@ def test_tolerance_in_another_environment(
     """A cell within the tolerance agrees; otherwise the first record is named."""
     store, cell = one
     rewrite(store, cell.key, frame=with_scaled(factor, since), footer=with_other_torch)
-    done = replay(store, cell.key)
+    done = replay(store, store.require(cell.key))
     assert done.verdict is verdict
     assert {one.step for one in done.departures} <= {since}
     if verdict is Verdict.AGREES:
@@ -215,7 +224,7 @@ def test_tolerance_in_another_environment(
         assert "until 4 of 4 runs depart, first at step 4 of seed 0" in str(done)
     # The same numbers, circumstances being equal, are not what was computed.
     rewrite(store, cell.key, footer=with_footer(provenance=provenance("cpu")))
-    assert replay(store, cell.key).verdict is Verdict.DIFFERS
+    assert replay(store, store.require(cell.key)).verdict is Verdict.DIFFERS
 
 
 # ---- cells that cannot, or need more ----
@@ -232,13 +241,16 @@ def test_external_classes_must_be_given(mine: str, tmp_path: Path) -> None:
     """An external class must be given by name, and is refused when edited."""
     store, (cell,) = store_of(tmp_path, small_grid(algorithm=f"M = {mine}"))
     with pytest.raises(DescriptionError, match=r"--outside path/to/mine\.py:Mine"):
-        replay(store, cell.key)
-    assert replay(store, cell.key, external=[mine]).verdict is Verdict.IDENTICAL
+        replay(store, store.require(cell.key))
+    assert (
+        replay(store, store.require(cell.key), external=[mine]).verdict
+        is Verdict.IDENTICAL
+    )
     edited = tmp_path / "edited" / "mine.py"
     edited.parent.mkdir()
     edited.write_text(EXTERNAL_CLASS.replace("0.3", "0.2"))
     with pytest.raises(DescriptionError, match="must be the one that was used"):
-        replay(store, cell.key, external=[f"{edited}:Mine"])
+        replay(store, store.require(cell.key), external=[f"{edited}:Mine"])
 
 
 def test_an_error_is_replayed_with_all_runs(mine: str, tmp_path: Path) -> None:
@@ -247,7 +259,7 @@ def test_an_error_is_replayed_with_all_runs(mine: str, tmp_path: Path) -> None:
     store, (cell,) = store_of(tmp_path, small_grid(algorithm=words, seeds=8))
     assert "error" in store.footer(cell.key)["outcomes"]
     for seed in range(8):
-        done = replay(store, cell.key, seed=seed, external=[mine])
+        done = replay(store, store.require(cell.key), seed=seed, external=[mine])
         assert done.verdict is Verdict.IDENTICAL
 
 
@@ -256,16 +268,16 @@ def test_cells_that_a_limit_ended_are_not_replayed(one: tuple[Store, Cell]) -> N
     store, cell = one
     rewrite(store, cell.key, footer=with_footer(outcomes={"timeout": 4}))
     with pytest.raises(DescriptionError, match="it ended by a limit: timeout"):
-        replay(store, cell.key)
+        replay(store, store.require(cell.key))
 
 
 def test_draws_are_random_and_repeatable(one: tuple[Store, Cell]) -> None:
-    """Each key and each seed is drawn at some time."""
+    """Each key and each seed is sample_keys at some time."""
     _, cell = one
     keys = [f"{n:024x}" for n in range(20)]
-    assert drawn(keys, 5, 0) == drawn(keys[::-1], 5, 0)
-    assert len(set(drawn(keys, 5, 0))) == 5
-    assert sorted(drawn(keys, 50, 0)) == keys
-    met = {key for draw in range(60) for key in drawn(keys, 5, draw)}
+    assert sample_keys(keys, 5, 0) == sample_keys(keys[::-1], 5, 0)
+    assert len(set(sample_keys(keys, 5, 0))) == 5
+    assert sorted(sample_keys(keys, 50, 0)) == keys
+    met = {key for draw in range(60) for key in sample_keys(keys, 5, draw)}
     assert met == set(keys)
-    assert {drawn_seed(cell, draw) for draw in range(60)} == set(cell.seeds)
+    assert {sample_seed(cell, draw) for draw in range(60)} == set(cell.seeds)

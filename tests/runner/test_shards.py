@@ -17,7 +17,7 @@ from mmbench.runner.plan import plan
 from mmbench.runner.shards import ends_for, join, split
 from mmbench.store.folder import Store
 from mmbench.store.integrity import check, repair
-from mmbench.store.shards import parts_folder, parts_store, remove_parts
+from mmbench.store.shards import remove_shards, shard_store, shards_folder
 from mmbench.suites.base import Grid, Suite
 
 NET = "four_gaussians[hidden=4,noise=2,batch=8]"
@@ -44,7 +44,7 @@ def in_parts(cell: Cell, store: Store, most: int = 2) -> list[Cell]:
     parts = split(cell, Placement(), most)
     for part in parts:
         compute_and_store(
-            part, parts_store(store, cell.key), Placement(), ends=ends_for(part, store)
+            part, shard_store(store, cell.key), Placement(), ends=ends_for(part, store)
         )
     return parts
 
@@ -79,7 +79,7 @@ def test_parts_make_the_whole(store: Store, tmp_path: Path, keep: Any) -> None:
     for cell in planned:
         join(cell, in_parts(cell, store, 3), store)
     assert_same_cells(store, whole, [cell.key for cell in planned])
-    assert not parts_folder(store).exists()
+    assert not shards_folder(store).exists()
     assert execute(planned, store) == []
 
 
@@ -87,7 +87,7 @@ def test_a_part_that_is_missing_or_damaged_is_told(store: Store) -> None:
     """And nothing is stored of the cell."""
     cell, _ = cells()
     parts = in_parts(cell, store)
-    table = parts_store(store, cell.key).table(parts[1].key)
+    table = shard_store(store, cell.key).table(parts[1].key)
     content = table.read_bytes()
     table.write_bytes(content[:-1])
     with pytest.raises(DamagedError):
@@ -110,7 +110,7 @@ def test_parts_of_a_stored_cell_are_left_over(store: Store) -> None:
     findings = [one for one in check(store) if one.kind == "stray"]
     assert [one.path.name for one in findings] == [cell.key]
     repair(store, findings)
-    assert [one.name for one in parts_folder(store).iterdir()] == [rest.key]
+    assert [one.name for one in shards_folder(store).iterdir()] == [rest.key]
     join(rest, in_parts(rest, store, 3), store)
     assert check(store) == []
 
@@ -123,8 +123,8 @@ def test_a_cell_stored_meanwhile_is_not_replaced(store: Store) -> None:
     version = store.version(cell.key)
     join(cell, parts, store)
     assert store.version(cell.key) == version
-    assert not parts_folder(store).exists()
-    remove_parts(store, cell.key)  # of which there are none
+    assert not shards_folder(store).exists()
+    remove_shards(store, cell.key)  # of which there are none
 
 
 def test_missing_iterates_are_refused(store: Store) -> None:

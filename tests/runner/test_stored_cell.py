@@ -31,8 +31,8 @@ def test_files_without_descriptions_are_read(tmp_path: Path) -> None:
         del footer["description"]
 
     rewrite(store, cell.key, footer=older)
-    assert stored_cell(store, cell.key) == cell
-    assert replay(store, cell.key).verdict is Verdict.IDENTICAL
+    assert stored_cell(store.require(cell.key)) == cell
+    assert replay(store, store.require(cell.key)).verdict is Verdict.IDENTICAL
 
 
 def test_no_code_is_chosen_by_a_file(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_no_code_is_chosen_by_a_file(tmp_path: Path) -> None:
 
     rewrite(store, cell.key, footer=evils)
     with pytest.raises(DescriptionError, match="Unknown metric"):
-        replay(store, cell.key)
+        replay(store, store.require(cell.key))
     assert not (tmp_path / "done").exists()
 
 
@@ -57,7 +57,7 @@ def test_files_that_describe_nothing(value: Any, one: tuple[Store, Cell]) -> Non
     store, cell = one
     rewrite(store, cell.key, footer=with_footer(description=value))
     with pytest.raises(DescriptionError):
-        replay(store, cell.key)
+        replay(store, store.require(cell.key))
 
 
 def test_keys_by_their_beginning(tmp_path: Path) -> None:

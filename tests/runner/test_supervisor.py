@@ -186,10 +186,12 @@ def test_a_child_that_dies_is_no_loss(ill, deed: str, how: str) -> None:
 def test_no_child_outlives_its_parent(ill) -> None:
     """Not even one that is at work: the end of its input ends it."""
     supervisor = Supervisor(Limits())
-    process = supervisor._ready()
+    process = supervisor._ready_child()
     child_process.send(
         process.stdin,
-        child_process.task(to_json(cell(ill(HANGING[0]))), Placement(), None, None),
+        child_process.make_request(
+            to_json(cell(ill(HANGING[0]))), Placement(), None, None
+        ),
     )
     time.sleep(0.5)
     assert process.poll() is None

@@ -65,7 +65,9 @@ def assert_equals_one_process(folder: Path, store: str) -> None:
     )
     assert many["key"].nunique() == CELLS
     assert many.equals(one)
-    assert [one for one in check(Store(folder / store)) if one.kind != "at work"] == []
+    assert [
+        one for one in check(Store(folder / store)) if one.kind != "in progress"
+    ] == []
 
 
 def test_many_processes_share_a_store(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Archives and merging: whole cells, checked before one is written."""
+"""Archives and merges take whole cells, checked before one is written."""
 
 import io
 import json
@@ -37,7 +37,7 @@ def target(tmp_path: Path) -> Store:
 
 
 def contents(store: Store) -> dict[str, bytes]:
-    """All files of a store."""
+    """Return the content of all files of a store."""
     if not store.folder.exists():
         return {}
     return {path.name: path.read_bytes() for path in store.folder.iterdir()}
@@ -46,7 +46,7 @@ def contents(store: Store) -> dict[str, bytes]:
 def packed(
     path: Path, members: dict[str, bytes], how: int = zipfile.ZIP_STORED
 ) -> Path:
-    """A zip file of somebody else."""
+    """Write a zip file that mmbench did not export."""
     with zipfile.ZipFile(path, "w", how) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
@@ -89,67 +89,67 @@ def test_damaged_cells_are_not_exported(store: Store, tmp_path: Path) -> None:
         export(store, [OTHER], tmp_path / "no" / "a.zip")
 
 
-def drop_beside(members: dict[str, bytes]) -> None:
-    """A table's arrays are missing."""
+def drop_companion(members: dict[str, bytes]) -> None:
+    """Remove a table's iterates."""
     del members[next(name for name in members if "iterates" in name)]
 
 
-def flip_beside(members: dict[str, bytes]) -> None:
-    """A byte of the arrays is another one."""
+def flip_companion(members: dict[str, bytes]) -> None:
+    """Change a byte of the iterates."""
     name = next(name for name in members if "iterates" in name)
     members[name] = members[name][:-1] + b"\x07"
 
 
 def flip_table(members: dict[str, bytes]) -> None:
-    """A byte of a table is another one."""
+    """Change a byte of a table."""
     content = bytearray(members[f"{OTHER}.parquet"])
     content[40] ^= 1
     members[f"{OTHER}.parquet"] = bytes(content)
 
 
 def rename(members: dict[str, bytes]) -> None:
-    """A table says that it is another cell's."""
+    """Rename a table to another cell's name."""
     members[f"{PLAIN}.parquet"] = members.pop(f"{OTHER}.parquet")
 
 
 def climb(members: dict[str, bytes]) -> None:
-    """A member wants to lie outside."""
+    """Add a member outside the folder."""
     members["../escaped.parquet"] = members[f"{OTHER}.parquet"]
 
 
 def absolute(members: dict[str, bytes]) -> None:
-    """The same, from the root."""
+    """Add a member at the root of the file system."""
     members["/escaped"] = b"x"
 
 
 def below(members: dict[str, bytes]) -> None:
-    """A cell in a folder of the archive."""
+    """Move a table to a folder of the archive."""
     members[f"store/{OTHER}.parquet"] = members.pop(f"{OTHER}.parquet")
 
 
-def stranger(members: dict[str, bytes]) -> None:
-    """Arrays that no table asks for."""
+def add_unknown(members: dict[str, bytes]) -> None:
+    """Add arrays that belong to no table."""
     members[f"{OTHER}.{'0' * 16}.safetensors"] = b"x"
 
 
 def forge(members: dict[str, bytes]) -> None:
-    """A sealed table that names a file elsewhere."""
+    """Add a table with a right digest that names a file of another folder."""
     files = {"arrays": "../../../../etc/passwd"}
-    told = FOOTER | {"key": PLAIN, "files": files}
-    members[f"{PLAIN}.parquet"] = encode_table(FRAME, told)
+    footer = FOOTER | {"key": PLAIN, "files": files}
+    members[f"{PLAIN}.parquet"] = encode_table(FRAME, footer)
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        drop_beside,
-        flip_beside,
+        drop_companion,
+        flip_companion,
         flip_table,
         rename,
         climb,
         absolute,
         below,
-        stranger,
+        add_unknown,
         forge,
     ],
 )
@@ -257,16 +257,18 @@ def old_store(folder: Path, keys: tuple[str, ...] = (KEY, OTHER)) -> Store:
     """Cells as schema 2 had them: a table, and arrays under the bare key."""
     folder.mkdir()
     for key in keys:
-        told = FOOTER | {"schema": 2, "key": key, "arrays": sorted(ARRAYS)}
+        footer = FOOTER | {"schema": 2, "key": key, "arrays": sorted(ARRAYS)}
         table = pa.Table.from_pandas(FRAME, preserve_index=False)
-        metadata = dict(table.schema.metadata) | {b"mmbench": json.dumps(told).encode()}
+        metadata = dict(table.schema.metadata) | {
+            b"mmbench": json.dumps(footer).encode()
+        }
         table = table.replace_schema_metadata(metadata)
         pq.write_table(table, folder / f"{key}.parquet", compression="zstd")
         save_file(ARRAYS, folder / f"{key}.safetensors")
     return Store(folder)
 
 
-@pytest.mark.parametrize("place", ["elsewhere", "in place"])
+@pytest.mark.parametrize("place", ["another folder", "in place"])
 def test_older_stores_are_brought_up_to_date(tmp_path: Path, place: str) -> None:
     """The numbers stay; what is old goes only where it is replaced."""
     old = old_store(tmp_path / "old")
@@ -278,7 +280,7 @@ def test_older_stores_are_brought_up_to_date(tmp_path: Path, place: str) -> None
     np.testing.assert_array_equal(new.arrays(KEY)["path"], ARRAYS["path"])
     assert new.footer(KEY)["kept"] == "none"
     assert new.faults(KEY) == []
-    assert (old.folder / f"{KEY}.safetensors").exists() == (place == "elsewhere")
+    assert (old.folder / f"{KEY}.safetensors").exists() == (place == "another folder")
     again = ImportCounts(same=2) if place == "in place" else ImportCounts(kept=2)
     assert merge(old, new) == again
 

@@ -1,4 +1,4 @@
-"""The store: whole files or none, what belongs together, and what lies where."""
+"""Stores: whole files or none, files that belong together, and their paths."""
 
 import hashlib
 import os
@@ -12,28 +12,29 @@ import pytest
 from stores import ARRAYS, FOOTER, FRAME, ITERATES, KEY, OTHER, PLAIN
 
 from mmbench.core.errors import DamagedError, StoreError
+from mmbench.store import stored_files
 from mmbench.store.folder import Store
 from mmbench.store.parquet import SCHEMA, encode_table
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """A store with one cell."""
+    """Return a store with one cell."""
     made = Store(tmp_path / "deep" / "store")
     made.put(KEY, FRAME, FOOTER, ARRAYS, ITERATES)
     return made
 
 
 def names(store: Store) -> list[str]:
-    """Files of a store, sorted."""
+    """Return the names of a store's files, sorted."""
     return sorted(path.name for path in store.folder.iterdir())
 
 
 def test_round_trip(store: Store) -> None:
     """What was put is what is there, NaN included."""
     pd.testing.assert_frame_equal(store.frame(KEY), FRAME)
-    told = store.footer(KEY)
-    assert told.items() >= {**FOOTER, "schema": SCHEMA, "key": KEY}.items()
+    footer = store.footer(KEY)
+    assert footer.items() >= {**FOOTER, "schema": SCHEMA, "key": KEY}.items()
     for found, given in (
         (store.arrays(KEY), ARRAYS),
         (store.iterates(KEY), ITERATES),
@@ -47,8 +48,8 @@ def test_round_trip(store: Store) -> None:
     assert store.faults(KEY) == []
 
 
-def test_what_a_table_says_of_itself_is_replaced(store: Store) -> None:
-    """A footer that was read and is put again tells its own schema, key and files."""
+def test_what_a_footer_has_of_its_own_file_is_replaced(store: Store) -> None:
+    """A footer that was read and is put again gets its own schema, key and files."""
     store.put(OTHER, FRAME, store.footer(KEY) | {"schema": 1}, {})
     assert store.footer(OTHER) == store.footer(KEY) | {"key": OTHER, "files": {}}
 
@@ -77,7 +78,7 @@ def test_arrays_that_are_not_contiguous(store: Store) -> None:
 
 
 def test_cells_without_arrays(store: Store) -> None:
-    """No arrays, no file."""
+    """A cell without arrays has no file of arrays."""
     store.put(PLAIN, FRAME, FOOTER, {})
     assert store.arrays(PLAIN) == store.iterates(PLAIN) == {}
     assert [name for name in names(store) if name.startswith(PLAIN)] == [
@@ -118,15 +119,16 @@ def test_a_cell_replaced_while_it_is_read_is_read_anew(
     store: Store, monkeypatch: pytest.MonkeyPatch, read: str
 ) -> None:
     """A reader that comes between a table and its arrays takes the new ones."""
-    digests, new = Store._digests, {"path": ARRAYS["path"] + 1}
+    new = {"path": ARRAYS["path"] + 1}
 
-    def late(self: Store, key: str) -> dict[str, str]:
-        found = digests(self, key)
+    def replace_after_reading(path: Path) -> tuple[bytes, stored_files.Version]:
+        found = read_bytes(path)
         monkeypatch.undo()
-        self.put(key, FRAME, FOOTER, new)
+        store.put(KEY, FRAME, FOOTER, new)
         return found
 
-    monkeypatch.setattr(Store, "_digests", late)
+    read_bytes = stored_files.read_bytes
+    monkeypatch.setattr(stored_files, "read_bytes", replace_after_reading)
     if read == "faults":
         assert store.faults(KEY) == []
     else:
@@ -190,7 +192,7 @@ def test_an_interrupted_write_leaves_no_cell(
 def test_a_put_that_ends_before_the_table_changes_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """New arrays beside the old table are not read with it."""
+    """New arrays in the same folder as the old table are not read with it."""
     replace, targets = os.replace, []
 
     def once(source: str, target: Path) -> None:
@@ -253,14 +255,14 @@ def test_no_path_leaves_the_store(store: Store, key: str) -> None:
     "files",
     [
         {"arrays": "../../../secret"},
-        {"elsewhere": "0" * 64},
+        {"others": "0" * 64},
         {"arrays": 7},
         ["arrays"],
         None,
     ],
 )
 def test_a_table_names_no_file_but_its_own(store: Store, files: object) -> None:
-    """A forged footer reads nothing outside."""
+    """A forged footer reads no file of another folder."""
     forged = encode_table(FRAME, FOOTER | {"key": OTHER, "files": files})
     store.table(OTHER).write_bytes(forged)
     for read in (store.arrays, store.companions):
@@ -269,8 +271,8 @@ def test_a_table_names_no_file_but_its_own(store: Store, files: object) -> None:
     assert store.faults(OTHER) != []
 
 
-def test_odd_words_reach_no_name_and_break_no_seal(tmp_path: Path) -> None:
-    """Labels may hold anything, even what looks like a seal."""
+def test_odd_labels_reach_no_name_and_break_no_digest(tmp_path: Path) -> None:
+    """Labels may hold anything, even what looks like a digest."""
     label = "../x\n<b>\0 ö mmbench:sha256:" + "0" * 64
     frame = FRAME.assign(label=label)
     store = Store(tmp_path)
@@ -285,15 +287,15 @@ def test_other_schemas_are_refused(store: Store) -> None:
     """A later version's file is not read as if it were this one's."""
     later = encode_table(FRAME, FOOTER | {"key": OTHER, "files": {}})
     table = pq.read_table(pa.BufferReader(later))
-    told = table.schema.metadata[b"mmbench"].replace(
+    footer = table.schema.metadata[b"mmbench"].replace(
         f'"schema": {SCHEMA}'.encode(), b'"schema": 99'
     )
-    metadata = {b"mmbench": told}  # and no seal that this version knows
+    metadata = {b"mmbench": footer}  # and no digest that this version knows
     pq.write_table(table.replace_schema_metadata(metadata), store.table(OTHER))
     with pytest.raises(StoreError) as caught:
         store.footer(OTHER)
-    said = f"must have schema {SCHEMA}; got 99, of another mmbench version"
-    assert said in str(caught.value)
+    message = f"must have schema {SCHEMA}; got 99, of another mmbench version"
+    assert message in str(caught.value)
     assert not isinstance(caught.value, DamagedError)
 
 
@@ -301,7 +303,8 @@ def test_missing_cells_and_folders(store: Store, tmp_path: Path) -> None:
     """A key or folder that is not there is an error in a sentence."""
     with pytest.raises(StoreError, match=f"must hold cell {OTHER}; it does not"):
         store.frame(OTHER)
-    assert store.faults(OTHER) == store.quarantine(OTHER) == []
+    assert store.faults(OTHER) == []
+    assert store.read(OTHER) is None
     with pytest.raises(StoreError, match="there is none at"):
         list(Store(tmp_path / "no"))
 

@@ -1,4 +1,4 @@
-"""Upkeep: what is damaged or left over is told, and what lives is left alone."""
+"""Checks of a store find what is damaged or left over, and leave the rest alone."""
 
 import json
 import os
@@ -12,12 +12,12 @@ from mmbench.core.checkpoint import pack
 from mmbench.core.errors import StoreError
 from mmbench.store.folder import Store
 from mmbench.store.integrity import check, repair
-from mmbench.store.lease import STALE
+from mmbench.store.lease import STALE_SECONDS
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """A store with two cells in good order."""
+    """Return a store with two cells in good order."""
     made = Store(tmp_path / "store")
     made.put(KEY, FRAME, FOOTER, ARRAYS, ITERATES)
     made.put(OTHER, FRAME, FOOTER, {})
@@ -25,32 +25,32 @@ def store(tmp_path: Path) -> Store:
 
 
 def old(path: Path, content: bytes = b"x") -> Path:
-    """A file that nobody has touched for long."""
+    """Write a file that no process has touched for long."""
     path.write_bytes(content)
-    then = time.time() - 2 * STALE
+    then = time.time() - 2 * STALE_SECONDS
     os.utime(path, (then, then))
     return path
 
 
 def lease(store: Store, key: str) -> Path:
-    """Of a process on another machine, touched just now."""
+    """Write a lease of a process on another machine, touched just now."""
     path = store.folder / f"{key}.lease"
-    path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "token": "a"}))
+    path.write_text(json.dumps({"host": "other", "pid": 1, "token": "a"}))
     return path
 
 
 def kinds(store: Store) -> dict[str, str]:
-    """What was found, by the name of the file."""
+    """Return the kinds of the findings by the name of the file."""
     return {one.path.name: one.kind for one in check(store)}
 
 
 def test_good_order(store: Store) -> None:
-    """Nothing to tell."""
+    """A store in good order has no findings."""
     assert check(store) == []
 
 
-def test_damage_is_told_and_set_aside(store: Store) -> None:
-    """Of tables and beside them; what lay beside a damaged table is kept too."""
+def test_damage_is_found_and_quarantined(store: Store) -> None:
+    """Damaged files are renamed, with the companions of a damaged table."""
     store.put(PLAIN, FRAME, FOOTER, ARRAYS)
     for path in (store.table(KEY), store.companions(PLAIN)["arrays"]):
         path.write_bytes(path.read_bytes()[:-1])
@@ -59,13 +59,13 @@ def test_damage_is_told_and_set_aside(store: Store) -> None:
     assert all(str(store.folder) in one.sentence for one in findings)
     repair(store, findings)
     assert list(store) == [OTHER]
-    assert set(kinds(store).values()) == {"set aside"}
-    assert len(kinds(store)) == 5  # two tables, and three files beside them
+    assert set(kinds(store).values()) == {"quarantined"}
+    assert len(kinds(store)) == 5  # two tables, and three companions
     repair(store, check(store))
     assert len(kinds(store)) == 5
 
 
-def test_what_dead_work_left_is_deleted(store: Store) -> None:
+def test_what_dead_processes_left_is_deleted(store: Store) -> None:
     """Unfinished writes, arrays of no table, old checkpoints and leases."""
     folder = store.folder
     left = [
@@ -82,7 +82,7 @@ def test_what_dead_work_left_is_deleted(store: Store) -> None:
     assert list(store) == sorted([KEY, OTHER])
 
 
-def test_what_lives_is_left_alone(store: Store) -> None:
+def test_what_is_in_use_is_left_alone(store: Store) -> None:
     """Work in progress, checkpoints to go on from, and what is not of mmbench."""
     folder = store.folder
     lease(store, PLAIN)
@@ -99,14 +99,14 @@ def test_what_lives_is_left_alone(store: Store) -> None:
     (folder / "parts").mkdir()
     before = sorted(folder.iterdir())
     findings = check(store)
-    assert {one.kind for one in findings} == {"at work", "foreign"}
+    assert {one.kind for one in findings} == {"in progress", "foreign"}
     assert {one.path.name for one in findings if one.kind == "foreign"} == {
         "notes.txt",
         "results.parquet",
     }
-    told = {one.path.name: one.sentence for one in findings}
-    assert told[f"{PLAIN}.lease"] == "process 1 on elsewhere computes the cell"
-    assert "go on from" in told[f"{'ab' * 12}.checkpoint"]
+    sentences = {one.path.name: one.sentence for one in findings}
+    assert sentences[f"{PLAIN}.lease"] == "process 1 on other computes the cell"
+    assert "go on from" in sentences[f"{'ab' * 12}.checkpoint"]
     repair(store, findings)
     assert sorted(folder.iterdir()) == before
 

@@ -9,7 +9,7 @@ import pytest
 from leases import dead_pid, leave_lease
 
 from mmbench.store import lease
-from mmbench.store.lease import STALE, alive, holder, leased
+from mmbench.store.lease import STALE_SECONDS, holder, is_held, leased
 
 
 @pytest.fixture
@@ -19,11 +19,11 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_one_holder_at_a_time(path: Path) -> None:
-    """The second is told no; afterwards the file is gone and anyone may."""
+    """The second does not get it; afterwards the file is gone and anyone may."""
     with leased(path) as first:
         with leased(path) as second:
             assert (first, second) == (True, False)
-        assert alive(path)
+        assert is_held(path)
         assert holder(path)["pid"] == os.getpid()
         assert holder(path)["host"] == socket.gethostname()
     assert not path.exists()
@@ -41,49 +41,50 @@ def test_an_exception_gives_it_back(path: Path) -> None:
 def test_the_dead_hold_nothing(path: Path) -> None:
     """A process of this machine that has ended, whenever it was."""
     leave_lease(path, socket.gethostname(), dead_pid())
-    assert not alive(path)
+    assert not is_held(path)
     with leased(path) as ours:
         assert ours
 
 
 @pytest.mark.parametrize(
-    ("age", "lives"), [(0, True), (STALE / 2, True), (2 * STALE, False)]
+    ("age", "counts"),
+    [(0, True), (STALE_SECONDS / 2, True), (2 * STALE_SECONDS, False)],
 )
 @pytest.mark.parametrize("clock", [1, -1])
 def test_other_machines_hold_it_while_they_touch_it(
-    path: Path, age: float, lives: bool, clock: int
+    path: Path, age: float, counts: bool, clock: int
 ) -> None:
     """Until it was not touched for long; whichever clock is ahead."""
-    leave_lease(path, "elsewhere", 1, clock * age)
-    assert alive(path) is lives
+    leave_lease(path, "other", 1, clock * age)
+    assert is_held(path) is counts
     with leased(path) as ours:
-        assert ours is not lives
+        assert ours is not counts
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"pid": "x"}', "\0"])
 def test_what_cannot_be_read_holds_as_long(path: Path, text: str) -> None:
     """A lease that is being written, or was damaged, blocks nobody for ever."""
     path.write_text(text)
-    assert alive(path)
+    assert is_held(path)
     os.utime(path, (0, 0))
-    assert not alive(path)
+    assert not is_held(path)
 
 
 def test_the_holder_touches_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long a step of the work takes."""
-    monkeypatch.setattr(lease, "BEAT", 0.01)
+    monkeypatch.setattr(lease, "TOUCH_SECONDS", 0.01)
     with leased(path):
         os.utime(path, (0, 0))
         end = time.monotonic() + 5
-        while not alive(path) and time.monotonic() < end:
+        while not is_held(path) and time.monotonic() < end:
             time.sleep(0.01)
-        assert alive(path)
+        assert is_held(path)
 
 
 def test_a_lease_that_another_took_is_left_to_it(path: Path) -> None:
     """A holder that was thought dead does not remove its heir's."""
     with leased(path):
-        leave_lease(path, "elsewhere", 1)
+        leave_lease(path, "other", 1)
     assert holder(path)["token"] == "another"
 
 

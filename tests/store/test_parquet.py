@@ -48,9 +48,9 @@ def table_places(content: bytes) -> dict[str, range]:
         for i in range(columns.num_columns)
     ]
     document = content.rfind(b'"schema": ')
-    seal = content.rfind(b"mmbench:sha256:")
+    mark = content.rfind(b"mmbench:sha256:")
     arrow = content.rfind(b"ARROW:schema")
-    assert 0 < document < seal < arrow < end - 8
+    assert 0 < document < mark < arrow < end - 8
     return {
         "first magic": range(4),
         "page headers": range(pages[0], pages[0] + 20),
@@ -58,8 +58,8 @@ def table_places(content: bytes) -> dict[str, range]:
         "data": range(pages[-1] + 40, end - 8 - length),
         "footer": range(end - 8 - length, end - 8),
         "description": range(document - 60, document + 12),
-        "seal's name": range(seal, seal + 15),
-        "seal": range(seal + 15, seal + 79),
+        "digest's mark": range(mark, mark + 15),
+        "digest": range(mark + 15, mark + 79),
         "Arrow's schema": range(arrow, end - 8),
         "footer's length": range(end - 8, end - 4),
         "last magic": range(end - 4, end),
@@ -76,37 +76,37 @@ def array_places(content: bytes) -> dict[str, range]:
     }
 
 
-def flip(content: bytes, at: int, luck: random.Random) -> bytes:
+def flip(content: bytes, at: int, rng: random.Random) -> bytes:
     """One bit is another one."""
-    return replaced(content, at, bytes([content[at] ^ 1 << luck.randrange(8)]))
+    return replaced(content, at, bytes([content[at] ^ 1 << rng.randrange(8)]))
 
 
-def zeros(content: bytes, at: int, luck: random.Random) -> bytes:
+def zeros(content: bytes, at: int, rng: random.Random) -> bytes:
     """A stretch was never written."""
-    return replaced(content, at, bytes(luck.randrange(1, 64)))
+    return replaced(content, at, bytes(rng.randrange(1, 64)))
 
 
-def noise(content: bytes, at: int, luck: random.Random) -> bytes:
+def noise(content: bytes, at: int, rng: random.Random) -> bytes:
     """A stretch is something else."""
-    return replaced(content, at, luck.randbytes(luck.randrange(1, 64)))
+    return replaced(content, at, rng.randbytes(rng.randrange(1, 64)))
 
 
-def cut(content: bytes, at: int, luck: random.Random) -> bytes:
+def cut(content: bytes, at: int, rng: random.Random) -> bytes:
     """Bytes are missing."""
-    return content[:at] + content[at + luck.randrange(1, 9) :]
+    return content[:at] + content[at + rng.randrange(1, 9) :]
 
 
-def insert(content: bytes, at: int, luck: random.Random) -> bytes:
+def insert(content: bytes, at: int, rng: random.Random) -> bytes:
     """Bytes were slipped in."""
-    return content[:at] + luck.randbytes(luck.randrange(1, 9)) + content[at:]
+    return content[:at] + rng.randbytes(rng.randrange(1, 9)) + content[at:]
 
 
-def twice(content: bytes, at: int, luck: random.Random) -> bytes:
+def twice(content: bytes, at: int, rng: random.Random) -> bytes:
     """A stretch stands there twice."""
     return content[: at + 8] + content[at:]
 
 
-def short(content: bytes, at: int, luck: random.Random) -> bytes:
+def short(content: bytes, at: int, rng: random.Random) -> bytes:
     """The end is missing."""
     return content[:at]
 
@@ -124,14 +124,14 @@ TABLE = (
     "data",
     "footer",
     "description",
-    "seal's name",
-    "seal",
+    "digest's mark",
+    "digest",
     "Arrow's schema",
     "footer's length",
     "last magic",
 )
-BESIDE = ("header's length", "header", "data")
-TRIES = 3  # of each change in each place: 231 in tables and 126 in files beside them
+COMPANION = ("header's length", "header", "data")
+TRIES = 3  # of each change in each place: 231 in tables and 126 in companion files
 
 
 def assert_found(store: Store, read: Callable[[str], Any]) -> None:
@@ -139,22 +139,22 @@ def assert_found(store: Store, read: Callable[[str], Any]) -> None:
     assert store.faults(KEY) != []
     with pytest.raises(DamagedError) as caught:
         read(KEY)
-    said = str(caught.value)
-    assert said.startswith(str(store.folder / KEY))
-    assert "\n" not in said
+    message = str(caught.value)
+    assert message.startswith(str(store.folder / KEY))
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("place", TABLE)
 def test_every_change_of_a_table_is_found(tmp_path: Path, place: str) -> None:
     """In whatever part of the file it is; neither table nor footer is read."""
     store = put(tmp_path)
-    path, luck = store.table(KEY), random.Random(place)
+    path, rng = store.table(KEY), random.Random(place)
     content = path.read_bytes()
     for change in CHANGES * TRIES:
-        at = luck.choice(table_places(content)[place])
-        changed = change(content, at, luck)
+        at = rng.choice(table_places(content)[place])
+        changed = change(content, at, rng)
         if changed == content:  # zeros where there were some
-            changed = flip(content, at, luck)
+            changed = flip(content, at, rng)
         path.write_bytes(changed)
         for read in (store.frame, store.footer, store.arrays):
             assert_found(store, read)
@@ -162,20 +162,20 @@ def test_every_change_of_a_table_is_found(tmp_path: Path, place: str) -> None:
     assert store.faults(KEY) == []
 
 
-@pytest.mark.parametrize("place", BESIDE)
+@pytest.mark.parametrize("place", COMPANION)
 @pytest.mark.parametrize("kind", ["arrays", "iterates"])
-def test_every_change_beside_a_table_is_found(
+def test_every_change_of_a_companion_is_found(
     tmp_path: Path, kind: str, place: str
 ) -> None:
     """Arrays and iterates are read whole and right or not at all."""
     store = put(tmp_path)
-    path, luck = store.companions(KEY)[kind], random.Random(kind + place)
+    path, rng = store.companions(KEY)[kind], random.Random(kind + place)
     content = path.read_bytes()
     for change in CHANGES * TRIES:
-        at = luck.choice(array_places(content)[place])
-        changed = change(content, at, luck)
+        at = rng.choice(array_places(content)[place])
+        changed = change(content, at, rng)
         if changed == content:
-            changed = flip(content, at, luck)
+            changed = flip(content, at, rng)
         path.write_bytes(changed)
         assert_found(store, getattr(store, kind))
     path.unlink()
@@ -227,8 +227,8 @@ def test_swapped_files_are_found(tmp_path: Path) -> None:
     shutil.copy(other, one)
     assert_found(store, store.arrays)
     store = put(tmp_path)
-    beside = store.companions(KEY)
-    shutil.copy(beside["iterates"], beside["arrays"])
+    companions = store.companions(KEY)
+    shutil.copy(companions["iterates"], companions["arrays"])
     assert_found(store, store.arrays)
 
 

@@ -22,6 +22,7 @@ from mmbench.analysis.report.sections.base import (
 from mmbench.analysis.results import Results, columns_of, labels_of, tasks_of
 from mmbench.core.capability import Capability
 from mmbench.core.errors import MmbenchError
+from mmbench.core.game import with_modes
 from mmbench.core.placement import Placement
 from mmbench.metrics.mode_coverage import VISUAL_RADIUS
 from mmbench.tasks import TASKS
@@ -195,7 +196,7 @@ def _true_modes(task: str) -> np.ndarray:
         return np.empty((0, 2))
     if Capability.MODES not in description.gives:
         return np.empty((0, 2))
-    return description.build(Placement()).modes.cpu().numpy()
+    return with_modes(description.build(Placement())).modes.cpu().numpy()
 
 
 def _scatter(
