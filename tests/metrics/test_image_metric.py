@@ -117,7 +117,7 @@ def test_real_images_as_generated_ones_score_best():
     real = noise(60, seed=1)
     game = Album(real[None], real, real)
 
-    def value(words):
+    def value(spec):
         ((score,),) = measure(spec, game).values()
         return score
 
