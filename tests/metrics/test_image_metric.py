@@ -117,8 +117,8 @@ def test_real_images_as_generated_ones_score_best():
     real = noise(60, seed=1)
     game = Album(real[None], real, real)
 
-    def value(words):
-        ((score,),) = measure(words, game).values()
+    def value(spec):
+        ((score,),) = measure(spec, game).values()
         return score
 
     assert value("frechet_distance[features=digitscnn,count=60]") < 1e-6
