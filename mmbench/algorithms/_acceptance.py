@@ -18,8 +18,8 @@ class Acceptance(Description, ABC):
 
     @abstractmethod
     def accepts(
-        self, oracle: Oracle, time: Int[Tensor, "runs"]
-    ) -> Bool[Tensor, "runs"]:
+        self, oracle: Oracle, time: Int[Tensor, " runs"]
+    ) -> Bool[Tensor, " runs"]:
         """Return the runs that accept untested, given their numbers of steps so far."""
 
 
@@ -34,8 +34,8 @@ class Constant(Acceptance):
     p: Fraction = 0.25
 
     def accepts(
-        self, oracle: Oracle, time: Int[Tensor, "runs"]
-    ) -> Bool[Tensor, "runs"]:
+        self, oracle: Oracle, time: Int[Tensor, " runs"]
+    ) -> Bool[Tensor, " runs"]:
         """Return the runs that accept untested, given their numbers of steps so far."""
         return oracle.uniform() < self.p
 
@@ -51,8 +51,8 @@ class Every(Acceptance):
     r: Count = 4
 
     def accepts(
-        self, oracle: Oracle, time: Int[Tensor, "runs"]
-    ) -> Bool[Tensor, "runs"]:
+        self, oracle: Oracle, time: Int[Tensor, " runs"]
+    ) -> Bool[Tensor, " runs"]:
         """Return the runs that accept untested, given their numbers of steps so far."""
         return time % self.r == 0
 
@@ -74,8 +74,8 @@ class Annealed(Acceptance):
     scale: Positive = 20000.0
 
     def accepts(
-        self, oracle: Oracle, time: Int[Tensor, "runs"]
-    ) -> Bool[Tensor, "runs"]:
+        self, oracle: Oracle, time: Int[Tensor, " runs"]
+    ) -> Bool[Tensor, " runs"]:
         """Return the runs that accept untested, given their numbers of steps so far."""
         probability = 1 / (self.floor + torch.exp((time / self.scale) ** 2))
         return oracle.uniform() < probability

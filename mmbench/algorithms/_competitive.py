@@ -18,7 +18,7 @@ from mmbench.core.vectors import Joint, PartX, PartY
 class SolverState(NamedTuple):
     """The number of iterations that the inner solver has made in each run."""
 
-    iterations: Int[Tensor, "runs"]
+    iterations: Int[Tensor, " runs"]
 
 
 def init_solver(z: Joint) -> SolverState:
@@ -28,7 +28,7 @@ def init_solver(z: Joint) -> SolverState:
 
 def move_of_x(
     f: Linearisation, sizes: tuple[Size, Size], tolerance: float, limit: int
-) -> tuple[PartX, Int[Tensor, "runs"]]:
+) -> tuple[PartX, Int[Tensor, " runs"]]:
     """Return x's move Δx = −ηₓ (I + ηₓηᵧ f_xy f_yx)⁻¹ (f_x + ηᵧ f_xy f_y).
 
     Args:
@@ -52,7 +52,7 @@ def move_of_x(
 
 def move_of_y(
     f: Linearisation, sizes: tuple[Size, Size], tolerance: float, limit: int
-) -> tuple[PartY, Int[Tensor, "runs"]]:
+) -> tuple[PartY, Int[Tensor, " runs"]]:
     """Return y's move Δy = ηᵧ (I + ηₓηᵧ f_yx f_xy)⁻¹ (f_y − ηₓ f_yx f_x).
 
     Args and results are those of `move_of_x`, with the players exchanged.

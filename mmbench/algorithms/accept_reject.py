@@ -34,9 +34,9 @@ class AcceptRejectState(NamedTuple):
     """
 
     moments: Any
-    reference: Float[Tensor, "runs"]
-    time: Int[Tensor, "runs"]
-    rejected: Int[Tensor, "runs"]
+    reference: Float[Tensor, " runs"]
+    time: Int[Tensor, " runs"]
+    rejected: Int[Tensor, " runs"]
 
 
 @final

@@ -24,9 +24,9 @@ class SearchState(NamedTuple):
         ascents: number of steps of ascent.
     """
 
-    reference: Float[Tensor, "runs"]
-    rejections: Int[Tensor, "runs"]
-    ascents: Int[Tensor, "runs"]
+    reference: Float[Tensor, " runs"]
+    rejections: Int[Tensor, " runs"]
+    ascents: Int[Tensor, " runs"]
 
 
 @final
@@ -93,7 +93,7 @@ class AcceptRejectSearch(Algorithm):
 
     def _ascend(
         self, oracle: Oracle, z: Iterate
-    ) -> tuple[Iterate, Int[Tensor, "runs"]]:
+    ) -> tuple[Iterate, Int[Tensor, " runs"]]:
         """Move y until its projected gradient is small.
 
         Returns:
@@ -114,6 +114,6 @@ class AcceptRejectSearch(Algorithm):
             z = torch.where(on[:, None], ahead, z)
         return z, steps
 
-    def done(self, state: SearchState) -> Bool[Tensor, "runs"]:
+    def done(self, state: SearchState) -> Bool[Tensor, " runs"]:
         """Return the runs in which `patience` proposals in a row were rejected."""
         return state.rejections >= self.patience

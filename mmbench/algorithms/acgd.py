@@ -30,8 +30,8 @@ class ACGDState(NamedTuple):
 
     second: Float[Tensor, "runs dim"]
     warm: Float[Tensor, "runs dim"]
-    time: Int[Tensor, "runs"]
-    iterations: Int[Tensor, "runs"]
+    time: Int[Tensor, " runs"]
+    iterations: Int[Tensor, " runs"]
 
 
 @final

@@ -65,6 +65,6 @@ class Algorithm(Description, ABC):
             New iterates and new state, of the same shapes and dtypes.
         """
 
-    def done(self, state: State) -> Bool[Tensor, "runs"] | None:
+    def done(self, state: State) -> Bool[Tensor, " runs"] | None:
         """Return which runs the method has stopped; None if it never stops any."""
         return None

@@ -102,7 +102,7 @@ def iqm(values: np.ndarray, axis: int = 0) -> np.ndarray:
 
 
 def bootstrap(
-    values: Float[np.ndarray, "runs"],
+    values: Float[np.ndarray, " runs"],
     statistic: Statistic = median,
     resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
@@ -158,7 +158,7 @@ def _percentile_interval(statistics: np.ndarray) -> tuple[float, float]:
     return float(quantile(statistics, tail)), float(quantile(statistics, 1 - tail))
 
 
-def sign_flip(differences: Float[np.ndarray, "pairs"]) -> float:
+def sign_flip(differences: Float[np.ndarray, " pairs"]) -> float:
     """Compute the two-sided p value of a paired permutation test.
 
     If both members of a pair came from the same distribution, their difference could as
@@ -195,8 +195,8 @@ def sign_flip(differences: Float[np.ndarray, "pairs"]) -> float:
 
 
 def signed_ranks(
-    first: Float[np.ndarray, "pairs"], second: Float[np.ndarray, "pairs"]
-) -> Float[np.ndarray, "pairs"]:
+    first: Float[np.ndarray, " pairs"], second: Float[np.ndarray, " pairs"]
+) -> Float[np.ndarray, " pairs"]:
     """Rank the sizes of the differences first - second, and give the ranks their signs.
 
     The result does not depend on the scale of the values. Two infinities of the same
@@ -211,7 +211,7 @@ def signed_ranks(
     return ranks
 
 
-def holm(p: Float[np.ndarray, "tests"]) -> Float[np.ndarray, "tests"]:
+def holm(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
     """Adjust p values by Holm's method; NaN marks a test not made and stays NaN."""
     p = np.asarray(p, float)
     adjusted = np.full(len(p), np.nan)

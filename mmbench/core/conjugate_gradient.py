@@ -23,7 +23,7 @@ class Solution(NamedTuple):
     """
 
     x: Float[Tensor, "runs n"]
-    iterations: Int[Tensor, "runs"]
+    iterations: Int[Tensor, " runs"]
 
 
 def conjugate_gradient(

@@ -54,7 +54,7 @@ class Game(ABC):
         sample: Any,
         *,
         train: bool = True,
-    ) -> tuple[Float[Tensor, "runs"], Float[Tensor, "runs"]]:
+    ) -> tuple[Float[Tensor, " runs"], Float[Tensor, " runs"]]:
         """Return the loss of each player, for each run.
 
         The losses are separate tensors, so that the gradient of one player does not
@@ -136,7 +136,7 @@ class Game(ABC):
 
     def real(
         self, split: str
-    ) -> tuple[UInt8[Tensor, "count channels height width"], Int64[Tensor, "count"]]:
+    ) -> tuple[UInt8[Tensor, "count channels height width"], Int64[Tensor, " count"]]:
         """Return real images, from 0 to 255, and the class of each, on the CPU.
 
         Args:

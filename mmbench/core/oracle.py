@@ -101,7 +101,7 @@ class Oracle:
         """Return the nearest allowed point of each run; free of charge."""
         return self._game.project(z)
 
-    def turn(self, count: Int[Tensor, "runs"], of: int) -> int:
+    def turn(self, count: Int[Tensor, " runs"], of: int) -> int:
         """Return the count of steps modulo `of`, for methods whose steps alternate.
 
         A method must use this and not compute the turn itself, since compiled steps
@@ -124,7 +124,7 @@ class Oracle:
         """
         self._state.resample()
 
-    def uniform(self) -> Float[Tensor, "runs"]:
+    def uniform(self) -> Float[Tensor, " runs"]:
         """Return one uniform number in [0, 1) for each run; free of charge.
 
         It is drawn from a random stream of the run that only algorithms use.
@@ -142,7 +142,7 @@ class Oracle:
 
     def losses(
         self, z: Vector, *, on: Mask | None = None, train: bool = True
-    ) -> tuple[Float[Tensor, "runs"], Float[Tensor, "runs"]]:
+    ) -> tuple[Float[Tensor, " runs"], Float[Tensor, " runs"]]:
         """Return the loss of each player, for each run; charges one value.
 
         Args:
@@ -158,7 +158,7 @@ class Oracle:
 
     def payoff(
         self, z: Vector, *, on: Mask | None = None, train: bool = True
-    ) -> Float[Tensor, "runs"]:
+    ) -> Float[Tensor, " runs"]:
         """Return f = -loss_y, which y maximises; charges one value.
 
         In a zero-sum game this is loss_x. In others x minimises another loss, such as
@@ -195,7 +195,7 @@ class Oracle:
 
     def grad_y_and_payoff(
         self, z: Joint, *, on: Mask | None = None
-    ) -> tuple[PartY, Float[Tensor, "runs"]]:
+    ) -> tuple[PartY, Float[Tensor, " runs"]]:
         """Return the gradient of loss_y in y, and f = -loss_y.
 
         Charges one player-gradient; f is computed on the way and costs nothing.

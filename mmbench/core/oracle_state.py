@@ -91,14 +91,14 @@ class OracleState:
         stream = self._stream if what == DATA else self._noise_stream(what)
         return stream.next()
 
-    def turn(self, count: Int[Tensor, "runs"], of: int) -> int:
+    def turn(self, count: Int[Tensor, " runs"], of: int) -> int:
         """Return which kind of step comes next; see `Oracle.turn`."""
         return int(count.max()) % of
 
     # ---- called by the engine ----
 
     @property
-    def counts(self) -> dict[str, Int[Tensor, "runs"]]:
+    def counts(self) -> dict[str, Int[Tensor, " runs"]]:
         """What each run has been charged, by the names in `COUNTED`, shape (runs,)."""
         self._book_pending()
         return self._booked
@@ -113,7 +113,7 @@ class OracleState:
         """Take over the memory of the game after compiled steps."""
         self.memory = memory
 
-    def book(self, charges: Mapping[str, Int[Tensor, "runs"]]) -> None:
+    def book(self, charges: Mapping[str, Int[Tensor, " runs"]]) -> None:
         """Add the charges that compiled steps have counted, shape (runs,) each."""
         for name, amount in charges.items():
             self._booked[name] += amount

@@ -13,7 +13,7 @@ Vector = Float[Tensor, "runs n"]
 Joint = Float[Tensor, "runs dim"]  # x followed by y
 PartX = Float[Tensor, "runs dim_x"]
 PartY = Float[Tensor, "runs dim_y"]
-Mask = Bool[Tensor, "runs"]
+Mask = Bool[Tensor, " runs"]
 
 # A slice that starts at a multiple of 16 floats lies on a 64-byte boundary. Rounding in
 # matrix products depends on alignment, so this makes the bits of a run independent of
@@ -51,7 +51,7 @@ class Layout:
             for (name, shape), piece in zip(self.shapes.items(), slices, strict=True)
         }
 
-    def join(self, tensors: Mapping[str, Tensor]) -> Float[Tensor, "size"]:
+    def join(self, tensors: Mapping[str, Tensor]) -> Float[Tensor, " size"]:
         """Return the named tensors of one run as a flat vector, padded with zeros."""
         pieces = []
         for (name, shape), size in zip(self.shapes.items(), self.sizes, strict=True):

@@ -136,7 +136,7 @@ def _run_chunks(
 ) -> Trajectory:
     cell, placement, width = unfinished.cell, unfinished.placement, unfinished.width
     recordings = unfinished.recordings
-    ideal: dict[str, float] = {}
+    real_scores: dict[str, float] = {}
     for number, first in enumerate(range(0, len(cell.seeds), width)):
         if number == len(recordings):
             recordings.append(Recording(cell, cell.seeds[first : first + width]))
@@ -148,7 +148,7 @@ def _run_chunks(
             chunk_starts = starts()[first : first + width] if starts else None
             chunk = Chunk(cell, placement, width, recording, chunk_starts)
             unfinished.compute(chunk, progress)
-            ideal = ideal or _real_scores(cell, chunk.game)
+            real_scores = real_scores or _real_scores(cell, chunk.game)
         except torch.OutOfMemoryError as error:
             if width > 1:
                 raise
@@ -156,7 +156,7 @@ def _run_chunks(
         except (Exception, SystemExit) as error:  # an external class may raise both
             recording.fail(error)
         recording.close()
-    return join_recordings(cell, recordings, width, ideal)
+    return join_recordings(cell, recordings, width, real_scores)
 
 
 def _real_scores(cell: Cell, game: Game) -> dict[str, float]:

@@ -35,7 +35,7 @@ class Trajectory:
         width: runs that were computed side by side.
         iterates: "z" (kept, runs, dim) and the "steps" (kept,) of their records; empty
             where none were to be kept or a chunk failed.
-        ideal: scores of real data, by column.
+        real_scores: scores of real data, by column.
         backend: what computed it: "eager", "compiled", or why it was not compiled.
     """
 
@@ -50,7 +50,7 @@ class Trajectory:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     width: int = 0
     iterates: dict[str, np.ndarray] = field(default_factory=dict)
-    ideal: dict[str, float] = field(default_factory=dict)
+    real_scores: dict[str, float] = field(default_factory=dict)
     backend: str = ""
 
     def snapshot(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def join_recordings(
     cell: Cell,
     recordings: Sequence[Recording],
     width: int,
-    ideal: dict[str, float] | None = None,
+    real_scores: dict[str, float] | None = None,
 ) -> Trajectory:
     """Join the recordings of all chunks of a cell into its trajectory.
 
@@ -155,7 +155,7 @@ def join_recordings(
         cell: the cell.
         recordings: one for each chunk, in the order of the cell's seeds.
         width: runs computed side by side.
-        ideal: scores of real data, by column.
+        real_scores: scores of real data, by column.
     """
     steps = max((recording.steps for recording in recordings), key=len) or [0]
 
@@ -191,7 +191,7 @@ def join_recordings(
         arrays=_join_arrays(recordings),
         width=width,
         iterates=_join_iterates(recordings),
-        ideal=ideal or {},
+        real_scores=real_scores or {},
         backend=recordings[0].backend,
     )
     for metric in cell.metrics:

@@ -49,7 +49,7 @@ _WEIGHT_DECAY = 5e-4
 _SHIFT_PIXELS = 4  # along each axis
 _HOLE_PIXELS = 8
 
-Labelled = tuple[UInt8[Tensor, "_ 3 32 32"], Int64[Tensor, "_"]]
+Labelled = tuple[UInt8[Tensor, "_ 3 32 32"], Int64[Tensor, " _"]]
 
 
 class CifarReport(NamedTuple):
@@ -140,7 +140,7 @@ def evaluate_and_write(
 def fit(
     net: CifarNet,
     pixels: UInt8[Tensor, "count 3 32 32"],
-    labels: Int64[Tensor, "count"],
+    labels: Int64[Tensor, " count"],
     epochs: int,
     generator: Generator,
     progress: Progress | None = None,
@@ -213,7 +213,7 @@ def augment(
 
 
 def _in_hole(
-    pixels: Int64[Tensor, "side"], middle: Int64[Tensor, "count 1"]
+    pixels: Int64[Tensor, " side"], middle: Int64[Tensor, "count 1"]
 ) -> Bool[Tensor, "count side"]:
     """Return which pixels along one axis the grey square covers."""
     distance = pixels - middle

@@ -50,7 +50,7 @@ _NOISE_IMAGES = 32
 
 _TEST_IMAGES = 10000  # of noise, and averages of a 0 and a 1
 
-Labelled = tuple[UInt8[Tensor, "_ _ _"], Int64[Tensor, "_"]]
+Labelled = tuple[UInt8[Tensor, "_ _ _"], Int64[Tensor, " _"]]
 
 
 class TrainingReport(NamedTuple):
@@ -128,7 +128,7 @@ def _fit(
     net: DigitNet,
     config: ClassifierConfig,
     pixels: UInt8[Tensor, "count side side"],
-    labels: Int64[Tensor, "count"],
+    labels: Int64[Tensor, " count"],
     epochs: int,
     generator: Generator,
     progress: Progress | None,

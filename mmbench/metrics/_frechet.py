@@ -29,7 +29,7 @@ class Gaussian(NamedTuple):
         trace: trace of the covariance.
     """
 
-    mean: Float64[Tensor, "dim"]
+    mean: Float64[Tensor, " dim"]
     root: Float64[Tensor, "dim dim"]
     trace: Float64[Tensor, ""]
 
@@ -124,7 +124,7 @@ def frechet_at_infinity(
 
 def _mean_and_scatter(
     samples: Float[Tensor, "count dim"],
-) -> tuple[Float64[Tensor, "dim"], Float64[Tensor, "count dim"]]:
+) -> tuple[Float64[Tensor, " dim"], Float64[Tensor, "count dim"]]:
     """Return the mean and the scatter, whose Gram matrix is the covariance.
 
     The scatter is the deviations from the mean over √(n − 1). A single sample has the

@@ -64,7 +64,7 @@ def run_epochs(
 
 
 def confusion_matrix(
-    labels: Int64[Tensor, "count"], predicted: Int64[Tensor, "count"]
+    labels: Int64[Tensor, " count"], predicted: Int64[Tensor, " count"]
 ) -> Int64[Tensor, "10 10"]:
     """Return the counts of images by true class (rows) and predicted class."""
     pairs = labels * CLASSES + predicted

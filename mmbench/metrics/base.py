@@ -148,7 +148,7 @@ class IterateMetric(Metric):
     """Base of metrics that are computed from the iterates at one record."""
 
     @abstractmethod
-    def measure(self, at: Point) -> Mapping[str, Float[Tensor, "runs"]]:
+    def measure(self, at: Point) -> Mapping[str, Float[Tensor, " runs"]]:
         """Return the values of each column, one for each run.
 
         Args:
@@ -168,7 +168,7 @@ class TrajectoryMetric(Metric):
     @abstractmethod
     def summarise(
         self, steps: Sequence[int], values: Float[np.ndarray, "records runs"]
-    ) -> Mapping[str, Float[np.ndarray, "runs"]]:
+    ) -> Mapping[str, Float[np.ndarray, " runs"]]:
         """Return the values of each column, one for each run.
 
         Args:

@@ -74,7 +74,7 @@ class ClassHistogram(ReferenceMetric):
         return (classes.item(), (generated - real).abs().sum().item() / 2)
 
 
-def class_shares(logits: Float[Tensor, "count classes"]) -> Float64[Tensor, "classes"]:
+def class_shares(logits: Float[Tensor, "count classes"]) -> Float64[Tensor, " classes"]:
     """Return the share of the images for which each class is the most probable."""
     counts = torch.bincount(logits.argmax(1), minlength=logits.shape[1])
     # Divided last and in float64, so that 100 of 10,000 is not below 1 %.

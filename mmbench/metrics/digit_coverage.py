@@ -101,7 +101,7 @@ class DigitCoverage(IterateMetric):
 
 def count_digits(
     probabilities: Float[Tensor, "count classes"], confidence: float = CONFIDENT
-) -> Int64[Tensor, "2"]:
+) -> Int64[Tensor, " 2"]:
     """Return the number of images that are accepted as a 0, and as a 1.
 
     Args:

@@ -60,7 +60,7 @@ class Drift(IterateMetric):
         }
 
 
-def _logit_distance(at: Point, images: Tensor) -> Float[Tensor, "runs"]:
+def _logit_distance(at: Point, images: Tensor) -> Float[Tensor, " runs"]:
     """Return the distance between the logits at z and those at the start."""
     now, then = (at.game.logits(z, images) for z in (at.z, at.start))
     return torch.linalg.vector_norm(now - then, dim=1)

@@ -129,13 +129,13 @@ def measure_overlap(
 
 
 @lru_cache(maxsize=8)  # two sets of real images, two neighbours, two devices
-def _real_radii(real: NetworkOutputs, k: int) -> Float64[Tensor, "count"]:
+def _real_radii(real: NetworkOutputs, k: int) -> Float64[Tensor, " count"]:
     return squared_radii(real.features.double(), k)
 
 
 def squared_radii(
     points: Float[Tensor, "count dim"], k: int
-) -> Float64[Tensor, "count"]:
+) -> Float64[Tensor, " count"]:
     """Return the squared distance of each point to its k-th nearest other point.
 
     Raises:

@@ -227,10 +227,10 @@ def _remeasured_result(
         return None
     # The real scores of columns that gave way to another metric's go with them.
     names = {column.name for column in cell.columns}
-    ideal = {**footer["ideal"], **more.ideal}
+    real_scores = {**footer["ideal"], **more.real_scores}
     here = {"provenance": provenance(placement.device.type)}
     kept = {
-        "ideal": {name: score for name, score in ideal.items() if name in names},
+        "ideal": {name: score for name, score in real_scores.items() if name in names},
         "kept": footer["kept"],
         "environments": environments(footer, here),  # of runs and of new columns
     }

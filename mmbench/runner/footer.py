@@ -54,5 +54,5 @@ def describe_outcome(trajectory: Trajectory) -> dict[str, Any]:
         "arrays": sorted(trajectory.arrays),
         "outcomes": {name: outcomes.count(name) for name in sorted(set(outcomes))},
         "reason": trajectory.reason,
-        "ideal": trajectory.ideal,
+        "ideal": trajectory.real_scores,
     }

@@ -22,7 +22,7 @@ class RemeasuredTable(NamedTuple):
     """A cell's table with further columns, and the scores of real data in them."""
 
     frame: pd.DataFrame
-    ideal: dict[str, float]
+    real_scores: dict[str, float]
 
 
 def remeasure(
@@ -44,7 +44,7 @@ def remeasure(
         starts: as `run_cell` takes it.
     """
     placement = placement._replace(dtype=getattr(torch, cell.dtype))
-    rows, ideal = _measure(cell, kept, missing, placement, starts)
+    rows, real_scores = _measure(cell, kept, missing, placement, starts)
     frame = frame.copy()
     steps = sorted(set(frame["step"]))
     shape = (len(cell.seeds), len(steps))
@@ -60,7 +60,7 @@ def remeasure(
                 found = np.asarray(given[column.name])
                 check_shape(metric, column.name, found.shape, len(cell.seeds))
                 frame[column.name] = np.repeat(found, len(steps))
-    return RemeasuredTable(frame, ideal)
+    return RemeasuredTable(frame, real_scores)
 
 
 def _measure(
@@ -72,14 +72,14 @@ def _measure(
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Measure the metrics of iterates; return columns (kept, runs) and real scores."""
     width, chunks = width_of(cell, placement), []
-    ideal: dict[str, float] = {}
+    real_scores: dict[str, float] = {}
     z = torch.from_numpy(kept["z"])
     with arithmetic():
         for first in range(0, len(cell.seeds), width):
             chosen = slice(first, first + width)
             given = starts()[chosen] if starts else None
             batch = RunBatch(cell, placement, cell.seeds[chosen], width, given)
-            ideal = ideal or {
+            real_scores = real_scores or {
                 name: value
                 for metric in missing
                 for name, value in metric.real_score(batch.game).items()
@@ -97,4 +97,4 @@ def _measure(
         )
         for name in names
     }
-    return columns, ideal
+    return columns, real_scores

@@ -138,7 +138,7 @@ def replay(
     comparison = Comparison(cell, exact=not circumstances)
     faults = contradictions(cell, stored)
     if "ideal" in footer:
-        faults += _score_faults(comparison, footer["ideal"], found.ideal)
+        faults += _score_faults(comparison, footer["ideal"], found.real_scores)
     departures = [
         departure
         for run in (() if faults else seeds)

@@ -45,8 +45,8 @@ class Images(NamedTuple):
         labels: class of each image.
     """
 
-    pixels: UInt8[Tensor, "count *shape"]
-    labels: Int64[Tensor, "count"]
+    pixels: UInt8[Tensor, " count *shape"]
+    labels: Int64[Tensor, " count"]
 
     def of_classes(self, classes: tuple[int, ...]) -> "Images":
         """Return the images of these classes, in their order."""

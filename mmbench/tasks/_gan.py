@@ -120,7 +120,7 @@ class GANGame(Game):
 
     def start(
         self, initialisation: Initialisation, generator: torch.Generator
-    ) -> Float[Tensor, "dim"]:
+    ) -> Float[Tensor, " dim"]:
         """Draw the initial parameters of both networks for one run, on the CPU.
 
         Args:
@@ -200,7 +200,7 @@ class GANGame(Game):
         sample: Batch,
         *,
         train: bool = True,
-    ) -> tuple[Float[Tensor, "runs"], Float[Tensor, "runs"]]:
+    ) -> tuple[Float[Tensor, " runs"], Float[Tensor, " runs"]]:
         """Return the loss of the generator and that of the discriminator."""
         dropout = train and self.discriminator.mask_width > 0
         fake = self.generator(x, sample.noise)
@@ -237,7 +237,7 @@ class GANGame(Game):
 
     def _steepness(
         self, y: Tensor, real: Tensor, fake: Tensor, sample: Batch
-    ) -> Float[Tensor, "runs"]:
+    ) -> Float[Tensor, " runs"]:
         """Return the mean of (‖∂D(s)/∂s‖ − 1)² over points between real and fake."""
         share = sample.shares.view(*sample.shares.shape, *[1] * (real.ndim - 2))
         with torch.enable_grad():  # also where only the loss's value is asked for
@@ -326,7 +326,7 @@ class GANTask(Task):
     def initialisation(self) -> Initialisation:
         """The distribution of the initial parameters of both networks."""
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
+    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
         """Draw the initial parameters of both networks for one run, on the CPU."""
         assert isinstance(game, GANGame)
         return game.start(self.initialisation, generator)

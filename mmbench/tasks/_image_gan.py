@@ -79,7 +79,7 @@ class ImageGame(GANGame):
 
     def real(
         self, split: str
-    ) -> tuple[UInt8[Tensor, "count channels height width"], Int64[Tensor, "count"]]:
+    ) -> tuple[UInt8[Tensor, "count channels height width"], Int64[Tensor, " count"]]:
         """Return real images, from 0 to 255, and the class of each, on the CPU.
 
         Args:

@@ -27,8 +27,8 @@ EPSILON = 1e-5  # added to the variance by batch normalisation, as torch's defau
 class Moments(NamedTuple):
     """Mean and variance of each channel of each run, shape (runs * channels,)."""
 
-    mean: Float[Tensor, "run_channels"]
-    variance: Float[Tensor, "run_channels"]
+    mean: Float[Tensor, " run_channels"]
+    variance: Float[Tensor, " run_channels"]
 
 
 class Initialisation(NamedTuple):

@@ -158,7 +158,7 @@ class Network:
 
     def start(
         self, initialisation: Initialisation, generator: torch.Generator
-    ) -> Float[Tensor, "size"]:
+    ) -> Float[Tensor, " size"]:
         """Draw one run's initial parameters, in float32 on the CPU.
 
         Args:

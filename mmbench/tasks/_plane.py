@@ -35,7 +35,7 @@ class PlaneTask(Task):
         """The number of runs computed side by side on a CPU."""
         return 512  # the cost of a step hardly depends on the number of runs
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
+    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
         """Return the declared first point, or draw one."""
         return plane_start(self.start_at, 2, game, generator)
 
@@ -54,7 +54,7 @@ class PlaneGame(Game):
 
     def distance(
         self, z: Float[Tensor, "runs 2"], concept: str
-    ) -> Float[Tensor, "runs"]:
+    ) -> Float[Tensor, " runs"]:
         """Return the distance of each run to (0, 0), for every solution concept."""
         return z.norm(dim=1)
 
@@ -64,7 +64,7 @@ def plane_start(
     dim: int,
     game: Game,
     generator: torch.Generator,
-) -> Float[Tensor, "dim"]:
+) -> Float[Tensor, " dim"]:
     """Return the declared first point, or draw a standard normal one.
 
     Args:

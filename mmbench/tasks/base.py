@@ -123,7 +123,7 @@ class Task(Description, ABC):
         """
 
     @abstractmethod
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
+    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
         """Draw the point where one run starts, on the CPU, in the game's dtype.
 
         Args:

@@ -110,7 +110,7 @@ class Bilinear(Task):
         """Build the game."""
         return BilinearGame(self, placement)
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, "dim"]:
+    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
         """Return the declared first point, or draw one, inside the box if any."""
         if self.box and not self.start_at:
             drawn = torch.rand(2, generator=generator, dtype=torch.float64)
@@ -164,7 +164,7 @@ class BilinearGame(Game):
 
     def distance(
         self, z: Float[Tensor, "runs dim"], concept: str
-    ) -> Float[Tensor, "runs"]:
+    ) -> Float[Tensor, " runs"]:
         """Return the distance of each run to the solutions.
 
         Args:
@@ -176,7 +176,9 @@ class BilinearGame(Game):
             return z[:, 0].abs()
         return z.norm(dim=1)
 
-    def gap(self, z: Float[Tensor, "runs dim"], radius: float) -> Float[Tensor, "runs"]:
+    def gap(
+        self, z: Float[Tensor, "runs dim"], radius: float
+    ) -> Float[Tensor, " runs"]:
         """Return the restricted primal-dual gap of each run.
 
         It is radius (|A'x| + |Ay|) with Euclidean norms; on a box, the half-width

@@ -138,7 +138,7 @@ class FarStart(Task):
         """Return the game on a device."""
         return self.task.build(placement)
 
-    def start(self, game: Game, generator_: torch.Generator) -> Float[Tensor, "dim"]:
+    def start(self, game: Game, generator_: torch.Generator) -> Float[Tensor, " dim"]:
         """Return the start of one run, multiplied by the factor for the chosen seed."""
         chosen = generator(self.seed, "start").initial_seed()
         factor = self.factor if generator_.initial_seed() == chosen else 1.0

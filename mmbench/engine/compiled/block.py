@@ -59,7 +59,7 @@ class BlockResult(NamedTuple):
     path: IteratePath
     step_charges: dict[str, int]
 
-    def charges_by_run(self) -> dict[str, Int[Tensor, "runs"]]:
+    def charges_by_run(self) -> dict[str, Int[Tensor, " runs"]]:
         """Return what the block has charged to each run."""
         charges = {
             name: amount * self.runs.steps_made

@@ -32,7 +32,7 @@ class RecordingState(OracleState):
         self.draws: list[Draw] = []
         self.turns: list[Turn] = []
 
-    def turn(self, count: Int[Tensor, "runs"], of: int) -> int:
+    def turn(self, count: Int[Tensor, " runs"], of: int) -> int:
         """Return the turn, from 0, and record it."""
         found = super().turn(count, of)
         self.turns.append((found, of))
@@ -76,7 +76,7 @@ class TracingState(OracleState):
         self._given: Iterator[tuple[Draw, Any]] = zip(draws, values, strict=True)
         self._turns = iter(turns)
         self.charges = dict.fromkeys(COUNTED, 0)
-        self.run_charges: dict[str, Int[Tensor, runs]] = {}
+        self.run_charges: dict[str, Int[Tensor, " runs"]] = {}
 
     def draw(self, what: Draw) -> Any:
         """Return the value given for this draw."""
@@ -87,7 +87,7 @@ class TracingState(OracleState):
             )
         return value
 
-    def turn(self, count: Int[Tensor, "runs"], of: int) -> int:
+    def turn(self, count: Int[Tensor, " runs"], of: int) -> int:
         """Return the turn given for this step."""
         found, expected = next(self._turns, (0, 0))
         if expected != of:

@@ -50,12 +50,12 @@ class RunState(NamedTuple):
 
     z: Joint
     alive: Mask
-    end_step: Int[Tensor, "runs"]
-    ending: Int[Tensor, "runs"]
-    steps_made: Int[Tensor, "runs"]
+    end_step: Int[Tensor, " runs"]
+    ending: Int[Tensor, " runs"]
+    steps_made: Int[Tensor, " runs"]
     state: Any
     memory: tuple
-    run_charges: dict[str, Int[Tensor, "runs"]]
+    run_charges: dict[str, Int[Tensor, " runs"]]
 
 
 class StepFunction:
