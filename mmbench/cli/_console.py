@@ -8,7 +8,6 @@ from itertools import zip_longest
 from typing import Any
 
 import click
-from rich.cells import cell_len
 
 from mmbench.core.printable import printable
 
@@ -36,7 +35,7 @@ def print_table(
         columns,
         *([printable(_on_one_line(text)) for text in row] for row in rows),
     ]
-    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+    widths = [max(map(_columns_of, column)) for column in zip(*table, strict=True)]
     width = shutil.get_terminal_size().columns
     excess = sum(widths) + len(GAP) * (len(widths) - 1) - width
     whole_rows = False
@@ -63,15 +62,22 @@ def _aligned(
 ) -> Iterator[str]:
     """Yield the lines of a row, in which a text that is too wide is wrapped."""
     wrapped = [
-        [text] if cell_len(text) <= width else _narrow(text, width)
+        [text] if _columns_of(text) <= width else _narrow(text, width)
         for text, width in zip(row, widths, strict=True)
     ]
     for texts in zip_longest(*wrapped, fillvalue=""):
         line = ""
         for text, width, right in zip(texts, widths, to_the_right, strict=True):
-            space = " " * (width - cell_len(text))
+            space = " " * (width - _columns_of(text))
             line += (space + text if right else text + space) + GAP
         yield line.rstrip()
+
+
+def _columns_of(text: str) -> int:
+    """Return the columns that a text takes on a terminal; wide letters take two."""
+    from rich.cells import cell_len  # `mmbench --help` need not import rich
+
+    return cell_len(text)
 
 
 def _narrow(text: str, width: int) -> list[str]:

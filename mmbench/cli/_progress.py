@@ -26,7 +26,7 @@ LINE_SECONDS = 60.0  # between two lines about the same cell
 WIDE_COLUMNS = 110  # from this width on, a terminal has room for whole names
 SHORT_NAME, LONG_NAME = 10, 30  # characters of a column's name
 REMEASURED = "measured again from kept iterates"
-STORED_ELSEWHERE = "computed by another process"
+STORED_BY_ANOTHER = "computed by another process"
 
 
 def cell_title(cell: Cell) -> str:
@@ -116,7 +116,7 @@ class RunProgress(Observer):
 
     def on_stored_by_another_process(self, cell: Cell) -> None:
         """Called when another process has computed and stored a waiting cell."""
-        self._finish(cell, STORED_ELSEWHERE)
+        self._finish(cell, STORED_BY_ANOTHER)
 
     def on_remeasured(self, cell: Cell) -> None:
         """Called when a stored cell got further metrics without running again."""

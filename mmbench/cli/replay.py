@@ -52,7 +52,7 @@ def replay_stored_cell(
 
     Args:
         store: the store that has the cell.
-        key: key of the cell.
+        stored: files of the cell.
         seed: seed of the only run to compute; None for all runs.
         external: references of the external classes that the cell needs.
         device: "auto", "cpu" or "cuda".

@@ -61,7 +61,7 @@ def test_unfinished_cells_are_shown(
     words = (*words, "-a", "extragradient")
     result = cli(verb, *words, "--out", "out.csv" if verb == "results" else "out")
     assert result.exit_code == 0
-    assert "1 of 4 cells are at work" in result.stderr
+    assert "1 of 4 cells are unfinished" in result.stderr
     assert "1 of 4 cells are not in mmbench-results yet" in result.stderr
     if verb == "results":
         frame = pd.read_csv("out.csv")
