@@ -7,6 +7,7 @@ import numpy as np
 import mmbench
 from mmbench.analysis.report.sections.base import Table
 from mmbench.analysis.results import Results, gather
+from mmbench.store.folder import Store
 
 TOYS = ("bilinear", "bilinear[box=5]", "quadratic")
 GAUSSIANS = "four_gaussians[hidden=8,noise=4,batch=16]"
@@ -52,7 +53,7 @@ def compute_results(folder: Path) -> Results:
     mmbench.run([GAUSSIANS], ["GDA = gda[step_size=0.001]"], **few)
     mmbench.run([DIGITS], ["GDA = gda[step_size=0.01,direction=adam]"], IMAGES, **few)
     mmbench.run(["dirac_gan"], ["GDA = gda"], **few | {"seeds": 9})
-    return gather(store)
+    return gather(Store(store))
 
 
 def only(results: Results, **wanted: str) -> Results:
@@ -129,8 +130,8 @@ VIEWS = {
     "no metrics": without_metrics,
     "no target": without_target,
     "images only": lambda results: only(results, task=DIGITS),
-    "some at work": lambda results: with_unfinished(results, "bilinear", DIGITS),
-    "all at work": with_unfinished,
+    "some unfinished": lambda results: with_unfinished(results, "bilinear", DIGITS),
+    "all unfinished": with_unfinished,
 }
 
 
