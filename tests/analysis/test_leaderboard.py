@@ -1,4 +1,4 @@
-"""Places, letters and medians, on tables made by hand."""
+"""Tests of ranks, letters and medians on small tables."""
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,10 @@ def cell(
     last: list[float],
     task: str = "t",
     *,
-    price: int = 10,
+    cost: int = 10,
     seeds: list[int] | None = None,
 ) -> pd.DataFrame:
-    """Runs with records at steps 0, 5 and 10; a converged one did so at 5."""
+    """Make runs with records at steps 0, 5 and 10; converged ones did so at 5."""
     runs = zip(seeds or range(len(last)), status, last, strict=True)
     rows = [
         {
@@ -30,7 +30,7 @@ def cell(
             "label": label,
             "seed": seed,
             "step": step,
-            "grad_x": price * step // 10,
+            "grad_x": cost * step // 10,
             "grad_y": 0,
             "hvps": 0,
             "values": 0,
@@ -72,8 +72,8 @@ def board(*cells: pd.DataFrame, **options) -> leaderboard.Board:
     return leaderboard.boards(results(*cells, **options))[1]["t"]
 
 
-def test_entries_apart_and_together() -> None:
-    """16/16 beats 0/16; 15/16 shares the first place."""
+def test_entries_differ_or_share_a_rank() -> None:
+    """16/16 beats 0/16; 15/16 shares the first rank."""
     values = [0.1 * at for at in range(16)]
     table, pairs = board(
         cell("none", outcomes(0, 16), values),
@@ -89,8 +89,8 @@ def test_entries_apart_and_together() -> None:
     assert table["success"].tolist() == [1.0, 15 / 16, 0.0]
 
 
-def test_a_clear_but_small_difference_shares_the_place() -> None:
-    """Seventeen of 400 pairs are far from chance and still below five points."""
+def test_a_significant_but_small_difference_shares_the_rank() -> None:
+    """Seventeen of 400 pairs are significant and still below five points."""
     values = [0.1 * at for at in range(400)]
     table, pairs = board(
         cell("all", outcomes(400, 400), values),
@@ -111,7 +111,7 @@ def test_fewer_than_eight_pairs_are_never_tested() -> None:
 
 
 def test_pairs_are_those_of_common_seeds() -> None:
-    """Seeds that only one entry has are in its rate, not in the comparison."""
+    """Seeds that only one entry has count in its rate, not in the comparison."""
     values = [0.1 * at for at in range(16)]
     _, pairs = board(
         cell("one", outcomes(16, 16), values),
@@ -121,15 +121,15 @@ def test_pairs_are_those_of_common_seeds() -> None:
 
 
 def test_median_counts_missing_values_as_the_worst() -> None:
-    """Two of three runs without a value: no finite median."""
+    """The median is infinite if two of three runs have no value."""
     table, _ = board(cell("one", ["error"] * 3, [0.5, np.nan, np.nan]))
     assert table["median"].iloc[0] == np.inf
     table, _ = board(cell("one", outcomes(0, 3), [0.5, 0.25, np.nan]))
     assert table["median"].iloc[0] == 0.5
 
 
-def test_higher_is_better_where_the_column_says_so() -> None:
-    """The interval keeps its order, and a missing value is minus infinity."""
+def test_higher_is_better_if_the_column_says_so() -> None:
+    """The ends of the interval keep their order, and missing is minus infinity."""
     modes = COLUMN | {"better": "higher"}
     table, _ = board(cell("one", outcomes(0, 5), [4, 3, 2, 1, np.nan]), column=modes)
     row = table.iloc[0]
@@ -138,9 +138,9 @@ def test_higher_is_better_where_the_column_says_so() -> None:
     assert row["median_low"] <= row["median"] <= row["median_high"] <= 4
 
 
-def test_price_to_the_target() -> None:
-    """What half of the runs needed; infinite where fewer than half got there."""
-    table, _ = board(cell("one", outcomes(3, 4), [0.1, 0.2, 0.3, 0.4], price=100))
+def test_cost_to_target() -> None:
+    """The cost is infinite if no more than half of the runs reach the target."""
+    table, _ = board(cell("one", outcomes(3, 4), [0.1, 0.2, 0.3, 0.4], cost=100))
     assert table["gradient_equivalents"].iloc[0] == 100
     assert table["to_target"].iloc[0] == 50
     table, _ = board(cell("one", outcomes(1, 4), [0.1, 0.2, 0.3, 0.4]))
@@ -148,7 +148,7 @@ def test_price_to_the_target() -> None:
 
 
 def test_without_a_target_the_metric_decides() -> None:
-    """Signed ranks: better on ten of ten seeds, and better on half of them."""
+    """An entry wins if it is better on ten of ten seeds, not on half of them."""
     low = [0.01 * (at + 1) for at in range(10)]
     high = [1.0 + 0.03 * at for at in range(10)]
     mixed = [low[at] + (0.001 if at % 2 else -0.001) for at in range(10)]
@@ -165,8 +165,8 @@ def test_without_a_target_the_metric_decides() -> None:
     assert set(wins) == {1.0, 0.5}
 
 
-def test_runs_that_went_the_same_way_count_once() -> None:
-    """No interval, and a pair of such entries is a single pair."""
+def test_identical_runs_count_once() -> None:
+    """They give no interval, and two such entries form a single pair."""
     same = [
         cell("all", outcomes(12, 12), [0.5] * 12).assign(distance=0.5),
         cell("none", outcomes(0, 12), [0.5] * 12).assign(distance=0.5),
@@ -179,7 +179,7 @@ def test_runs_that_went_the_same_way_count_once() -> None:
 
 
 def test_overall_compares_on_common_tasks() -> None:
-    """An entry without the hard task has the higher mean and no better place."""
+    """An entry without the hard task has the higher mean and no better rank."""
     values = [0.1 * at for at in range(16)]
     found = results(
         cell("both", outcomes(16, 16), values, "easy"),
@@ -205,7 +205,7 @@ def test_overall_needs_a_target() -> None:
     assert leaderboard.boards(found)[0] is None
 
 
-def test_entries_that_never_met_are_not_compared() -> None:
+def test_entries_without_common_task_are_not_compared() -> None:
     values = [0.1 * at for at in range(16)]
     found = results(
         cell("here", outcomes(16, 16), values, "easy"),
@@ -218,7 +218,7 @@ def test_entries_that_never_met_are_not_compared() -> None:
 
 
 def test_a_column_that_one_entry_lacks() -> None:
-    """It has no median, and comes last; it is not tested on what was not measured."""
+    """An entry without the column has no median, comes last and is not tested."""
     values = [0.1 * at for at in range(10)]
     lacking = cell("lacking", outcomes(0, 10), [np.nan] * 10)
     found = results(cell("one", outcomes(0, 10), values), lacking, target="")
@@ -231,7 +231,7 @@ def test_a_column_that_one_entry_lacks() -> None:
 
 @pytest.mark.parametrize("better", ["lower", "higher"])
 def test_ties_in_success_are_ordered_by_the_metric(better: str) -> None:
-    """The order of rows, not the place."""
+    """The metric changes the order of the rows, not the rank."""
     small, large = [0.1, 0.2, 0.3], [1.1, 1.2, 1.3]
     table, _ = board(
         cell("large", outcomes(0, 3), large),

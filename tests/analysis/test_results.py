@@ -1,4 +1,4 @@
-"""The tidy table, gathered from a store or loaded from a folder."""
+"""Tests of the tidy table, gathered from a store or loaded from a folder."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from mmbench.store.folder import Store
 
 
 def test_tidy_table(store: Store) -> None:
-    """One row for each cell, seed and record; leading columns, metrics, key."""
+    """There is one row for each cell, seed and record, with columns in order."""
     execute(small_cells("gda", tasks=("bilinear", "dirac_gan")), store)
     frame = load(store.folder)
     assert tuple(frame.columns[: len(LEADING)]) == LEADING
@@ -21,13 +21,13 @@ def test_tidy_table(store: Store) -> None:
     assert not frame.duplicated(["key", "seed", "step"]).any()
     sizes = frame.groupby(["task", "seed"]).size()
     assert set(sizes) == {len(small_cells()[0].schedule)}
-    assert frame[frame.task == "dirac_gan"].gap.isna().all()  # it measures none
+    assert frame[frame.task == "dirac_gan"].gap.isna().all()  # it has no gap
     assert frame[frame.task == "bilinear"].gap.notna().all()
     assert list(frame.task.unique()) == ["bilinear", "dirac_gan"]
 
 
 def test_costs_accumulate(store: Store) -> None:
-    """Counts grow by the declared cost along a run's records."""
+    """Counts grow by the declared cost from record to record."""
     (cell,) = small_cells("extragradient")
     execute([cell], store)
     frame = load(store.folder)
@@ -46,18 +46,18 @@ def test_labels_are_those_asked_for(store: Store) -> None:
 
 
 def test_missing_cells_are_named(store: Store) -> None:
-    """A suite that was not run into this store is told so."""
+    """The error names the cell that the store lacks."""
     execute(small_cells("gda"), store)
     with pytest.raises(StoreError, match="must hold cell 000000"):
         gather(store, [("000000", "Nothing")])
 
 
 def test_empty_tables_have_their_columns() -> None:
-    """Nothing stored is an empty table, not an exception."""
+    """An empty table is no error."""
     assert tuple(tidy({}).columns) == (*LEADING, "key")
 
 
 def test_load_needs_a_store(tmp_path: Path) -> None:
-    """A folder that is not there is an error in a sentence."""
+    """A missing folder is an error."""
     with pytest.raises(StoreError, match="there is none at"):
         load(tmp_path / "nothing")

@@ -1,4 +1,4 @@
-"""Intervals and tests against numbers known from elsewhere."""
+"""Tests of intervals and p values against known numbers."""
 
 from itertools import product
 
@@ -14,7 +14,7 @@ from mmbench.analysis import stats
     [(20, 0.187), (25, 0.172), (50, 0.125), (100, 0.090), (200, 0.064), (400, 0.046)],
 )
 def test_wilson_half_widths(runs: int, half: float) -> None:
-    """Half-widths at 68 % of so many runs."""
+    """The half-widths for a share of 68 % are known."""
     low, high = stats.wilson(round(0.68 * runs), runs)
     assert (high - low) / 2 == pytest.approx(half, abs=6e-4)
 
@@ -32,14 +32,14 @@ def test_wilson_half_widths(runs: int, half: float) -> None:
     ],
 )
 def test_wilson_ends(successes: int, runs: int, low: float, high: float) -> None:
-    """Intervals of published proportions."""
+    """The intervals of published proportions are known."""
     ends = stats.wilson(successes, runs)
     assert ends[0] == pytest.approx(low, abs=5.1e-3)
     assert ends[1] == pytest.approx(high, abs=5.1e-3)
 
 
 def test_wilson_agrees_with_scipy_on_arrays() -> None:
-    """Elementwise, and exactly 0 or 1 where no run or every run succeeded."""
+    """Arrays are elementwise; the ends are exact if no run or every run succeeds."""
     runs = np.array([8, 8, 8, 30])
     successes = np.array([0, 5, 8, 29])
     low, high = stats.wilson(successes, runs)
@@ -52,7 +52,7 @@ def test_wilson_agrees_with_scipy_on_arrays() -> None:
 
 
 def test_wilson_mean_of_one_task_is_wilson() -> None:
-    """And of several it is narrower, but never without width."""
+    """The interval of several tasks is narrower, but never without width."""
     low, high = stats.wilson_mean(np.array([5]), np.array([8]))
     known = stats.wilson(5, 8)
     assert (low, high) == (
@@ -61,11 +61,11 @@ def test_wilson_mean_of_one_task_is_wilson() -> None:
     )
     low, high = stats.wilson_mean(np.array([8, 8, 8, 8]), np.array([8, 8, 8, 8]))
     assert high == pytest.approx(1.0)
-    assert 0.8 < low < 0.9  # the one task's 0.68, halved distance
+    assert 0.8 < low < 0.9  # one task has 0.68, and the distance to 1 is halved
 
 
 def test_wilson_mean_covers_where_a_bootstrap_does_not() -> None:
-    """Coverage of rates near 1, where resampled runs all agree."""
+    """The interval covers rates near 1, where all resampled runs agree."""
     rng = np.random.default_rng(1)
     runs = np.full(5, 8)
     hits = 0
@@ -83,7 +83,7 @@ def test_quantile_agrees_with_numpy_on_finite_values() -> None:
 
 
 def test_quantile_lets_infinities_through() -> None:
-    """A median is finite as long as fewer than half are not."""
+    """A median is finite if fewer than half of the values are infinite."""
     values = np.array([1.0, 2.0, 3.0, np.inf, np.inf])
     assert stats.median(values) == 3.0
     assert stats.median(values[1:]) == np.inf
@@ -92,14 +92,14 @@ def test_quantile_lets_infinities_through() -> None:
 
 
 def test_iqm_is_the_mean_of_the_middle_half() -> None:
-    """Of eight values two fall away at either end, outliers among them."""
+    """Of eight values two are cut off at either end, outliers among them."""
     values = np.array([-1e9, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, np.inf])
     assert stats.iqm(values) == pytest.approx(2.5)
     assert stats.iqm(np.array([7.0])) == 7.0
 
 
 def test_bootstrap_covers_and_repeats() -> None:
-    """A nominal 95 % interval of a median of 20 covers about as often."""
+    """The interval of a median of 20 values covers in about 95 % of the cases."""
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(300):
@@ -117,8 +117,8 @@ def test_bootstrap_iqm_is_at_least_as_narrow_as_the_mean_with_outliers() -> None
     assert high - low < (wide[1] - wide[0]) / 2
 
 
-def test_stratified_bootstrap_keeps_tasks_apart() -> None:
-    """Between two constant tasks nothing can vary; pooled resamples would."""
+def test_stratified_bootstrap_resamples_within_tasks() -> None:
+    """Two constant tasks give no width; pooled resamples would."""
     strata = [np.zeros(10), np.ones(10)]
     assert stats.stratified_bootstrap(strata) == (0.5, 0.5)
     assert stats.stratified_bootstrap(strata, lambda all_: all_.mean(axis=0)) == (
@@ -127,8 +127,8 @@ def test_stratified_bootstrap_keeps_tasks_apart() -> None:
     )
 
 
-def test_stratified_bootstrap_weighs_tasks_alike() -> None:
-    """A task of many runs counts as much as one of few."""
+def test_stratified_bootstrap_gives_tasks_equal_weight() -> None:
+    """A task with many runs counts as much as one with few."""
     rng = np.random.default_rng(0)
     few, many = rng.normal(1, 0.1, size=8), rng.normal(3, 0.1, size=400)
     low, high = stats.stratified_bootstrap([few, many])
@@ -140,7 +140,7 @@ def test_stratified_bootstrap_weighs_tasks_alike() -> None:
     ("won", "lost", "p"), [(4, 0, 0.125), (5, 1, 0.219), (6, 2, 0.289), (7, 3, 0.344)]
 )
 def test_sign_flip_is_mcnemar(won: int, lost: int, p: float) -> None:
-    """Exact p values of the four pairings of 13/20 against 17/20."""
+    """The exact p values of four pairings of 13/20 and 17/20 are known."""
     ties = 20 - won - lost
     differences = np.array([1.0] * won + [-1.0] * lost + [0.0] * ties)
     assert stats.sign_flip(differences) == pytest.approx(p, abs=5e-4)
@@ -151,21 +151,21 @@ def test_sign_flip_smallest_p(pairs: int, p: float) -> None:
     assert stats.sign_flip(np.ones(pairs)) == pytest.approx(p)
 
 
-def test_sign_flip_of_nothing() -> None:
+def test_sign_flip_of_zero_sums() -> None:
     assert stats.sign_flip(np.zeros(12)) == 1.0
     assert stats.sign_flip(np.array([1.0, -1.0])) == 1.0
 
 
 def test_sign_flip_counts_all_patterns() -> None:
-    """Against brute force, with sizes of which some are equal."""
+    """The p value agrees with brute force if some sizes are equal."""
     differences = np.array([0.5, -0.25, 0.5, 1.5, -0.25, 0.75, 0.5, 2.0, -1.0])
     sums = [np.dot(signs, differences) for signs in product((-1, 1), repeat=9)]
     known = np.mean(np.abs(sums) >= abs(differences.sum()) - 1e-12)
     assert stats.sign_flip(differences) == pytest.approx(known)
 
 
-def test_sign_flip_draws_where_patterns_are_too_many() -> None:
-    """Forty different sizes: near the normal approximation, and repeatable."""
+def test_sign_flip_samples_if_patterns_are_too_many() -> None:
+    """Forty sizes give the normal approximation's p value, each time the same."""
     differences = np.random.default_rng(0).normal(0.4, 1, size=40)
     p = stats.sign_flip(differences)
     assert p == stats.sign_flip(differences)
@@ -182,14 +182,14 @@ def test_signed_ranks_give_wilcoxon() -> None:
 
 
 def test_signed_ranks_of_infinities() -> None:
-    """Two runs without a value tie; one without loses by the largest rank."""
+    """Two infinities tie; an infinity loses to a number by the largest rank."""
     first = np.array([np.inf, np.inf, 1.0, 5.0])
     second = np.array([np.inf, 1.0, 2.0, 3.0])
     assert stats.signed_ranks(first, second).tolist() == [0.0, 3.0, -1.0, 2.0]
 
 
 def test_holm_by_hand() -> None:
-    """Holm's own steps: p times what is left, never falling, at most 1."""
+    """Each p value is multiplied by the tests left, never falls and is at most 1."""
     adjusted = stats.holm(np.array([0.01, 0.04, 0.03, 0.9]))
     assert adjusted == pytest.approx([0.04, 0.09, 0.09, 0.9])
     assert stats.holm(np.array([0.6, 0.7])).tolist() == [1.0, 1.0]
@@ -201,28 +201,28 @@ def test_holm_leaves_out_tests_not_made() -> None:
     assert adjusted[1:] == pytest.approx([0.02, 0.02])
 
 
-def test_groups_of_a_chain() -> None:
-    """A and C apart, B apart from neither: a, a b, b."""
-    apart = np.zeros((3, 3), dtype=bool)
-    apart[0, 2] = apart[2, 0] = True
-    assert stats.group_letters(apart) == ["a", "a b", "b"]
+def test_letters_of_a_chain() -> None:
+    """If only A and C differ, B has the letters of both."""
+    different = np.zeros((3, 3), dtype=bool)
+    different[0, 2] = different[2, 0] = True
+    assert stats.group_letters(different) == ["a", "a b", "b"]
 
 
-def test_groups_hold_no_two_that_are_apart() -> None:
-    """On random graphs: a shared letter exactly where two are not apart."""
+def test_two_entries_share_a_letter_unless_they_differ() -> None:
+    """This holds for random matrices."""
     rng = np.random.default_rng(0)
     for size in (1, 2, 5, 9):
-        apart = np.triu(rng.random((size, size)) < 0.5, 1)
-        apart = apart | apart.T
-        letters = [set(one.split()) for one in stats.group_letters(apart)]
+        different = np.triu(rng.random((size, size)) < 0.5, 1)
+        different = different | different.T
+        letters = [set(one.split()) for one in stats.group_letters(different)]
         for one, other in product(range(size), repeat=2):
             if one != other:
                 assert bool(letters[one] & letters[other]) is not bool(
-                    apart[one, other]
+                    different[one, other]
                 )
 
 
-def test_many_groups_have_letters() -> None:
-    """Thirty entries, all apart: a to z, then aa to ad."""
-    apart = ~np.eye(30, dtype=bool)
-    assert stats.group_letters(apart)[25:] == ["z", "aa", "ab", "ac", "ad"]
+def test_many_groups_have_two_letters() -> None:
+    """Thirty entries that all differ have the letters a to z, then aa to ad."""
+    different = ~np.eye(30, dtype=bool)
+    assert stats.group_letters(different)[25:] == ["z", "aa", "ab", "ac", "ad"]

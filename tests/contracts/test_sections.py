@@ -30,7 +30,7 @@ def test_section_renders(name: str, view: str, results: Results) -> None:
     made = SECTIONS[name](VIEWS[view](results))
     if made is None:
         assert name in ("convergence", "modes", "portraits", "summary")
-        assert name != "summary" or view == "all at work"
+        assert name != "summary" or view == "all unfinished"
         return
     assert isinstance(made, Section)
     assert made.subsections
@@ -58,26 +58,29 @@ def test_section_without_data_is_left_out(
     assert (SECTIONS[name](only(results, task=task)) is not None) is there
 
 
-def test_where_a_chain_goes_on_is_told(tmp_path: Path) -> None:
-    """Three sections name the label of the cell before, or its spec without it."""
+def test_sections_say_where_runs_start_that_continue_others(tmp_path: Path) -> None:
+    """Three sections name the previous cell by its label, or else by its class."""
     first = Grid(tasks=("bilinear",), algorithms=("checkpoint = gda",), seeds=2)
     then = replace(first, algorithms=("on = omd",), after="checkpoint", inherit="x")
     grids = (replace(first, steps=9, records=3), replace(then, steps=5, records=3))
     store = Store(tmp_path / "store")
     execute(plan(Suite(name="chain", grids=grids)), store)
     both = gather(store)
-    said = "starts its x where “checkpoint” ended"
+    start = "starts its x where “checkpoint” ended"
     summary, curves = SECTIONS["summary"](both), SECTIONS["convergence"](both)
     methods = SECTIONS["methods"](both)
     assert summary
     assert curves
     assert methods
-    assert f"“on” {said}." in summary.subsections[-1].notes
-    assert any(one.startswith(f"“on” {said}") for one in curves.subsections[0].notes)
-    told = [table for part in methods.subsections for table in part.tables]
+    assert f"“on” {start}." in summary.subsections[-1].notes
+    assert any(one.startswith(f"“on” {start}") for one in curves.subsections[0].notes)
+    tables = [table for part in methods.subsections for table in part.tables]
     assert [
-        row[-1] for table in told if "Start" in table.columns for row in texts_of(table)
-    ] == [said]
+        row[-1]
+        for table in tables
+        if "Start" in table.columns
+        for row in texts_of(table)
+    ] == [start]
     alone = SECTIONS["convergence"](only(both, label="on"))
     assert alone
     assert (

@@ -130,8 +130,8 @@ VIEWS = {
     "no metrics": without_metrics,
     "no target": without_target,
     "images only": lambda results: only(results, task=DIGITS),
-    "some at work": lambda results: with_unfinished(results, "bilinear", DIGITS),
-    "all at work": with_unfinished,
+    "some unfinished": lambda results: with_unfinished(results, "bilinear", DIGITS),
+    "all unfinished": with_unfinished,
 }
 
 

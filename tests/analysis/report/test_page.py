@@ -1,4 +1,4 @@
-"""The page: whole, escaped, offline, and the same bytes each time."""
+"""Tests that the page is complete, escaped, offline and the same each time."""
 
 import io
 import re
@@ -24,10 +24,10 @@ from mmbench.store.folder import Store
 
 
 @pytest.mark.parametrize(
-    "view", ["one cell", "a broken algorithm", "no metrics", "all at work"]
+    "view", ["one cell", "a broken algorithm", "no metrics", "all unfinished"]
 )
 def test_page_is_written(view: str, results: Results, tmp_path: Path) -> None:
-    """From whatever results, a page that parses."""
+    """Any results give a page that parses."""
     seen = VIEWS[view](results)
     written = write_report(seen, tmp_path, name="view", title="")
     Page(written.read_text("utf-8"))
@@ -47,7 +47,7 @@ def test_page_has_all_sections(page: str) -> None:
 
 
 class Page(HTMLParser):
-    """What a page loads, links and names; raises where tags do not match."""
+    """A parser of what a page loads, links and names; it checks that tags match."""
 
     VOID = ("meta", "link", "img", "br", "wbr", "hr", "input")
 
@@ -64,20 +64,20 @@ class Page(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
-        told = dict(attrs)
+        values = dict(attrs)
         self.tags.add(tag)
         if tag not in self.VOID:
             self.open.append(tag)
-        if "id" in told:
-            self.ids.append(told["id"])
+        if "id" in values:
+            self.ids.append(values["id"])
         if tag == "section":
-            self.anchors.append(told["id"])
+            self.anchors.append(values["id"])
         if tag == "a":
-            self.links.append(told["href"])
+            self.links.append(values["href"])
         elif tag == "use":
-            self.uses.append(told["href"])
+            self.uses.append(values["href"])
         else:
-            self.loads += [told[name] for name in ("src", "href") if name in told]
+            self.loads += [values[name] for name in ("src", "href") if name in values]
 
     def handle_startendtag(self, tag: str, attrs: list) -> None:
         self.handle_starttag(tag, attrs)
@@ -89,20 +89,20 @@ class Page(HTMLParser):
 
 
 def test_page_needs_no_network(page: str) -> None:
-    """Everything it loads is inlined; nothing but sources links outside."""
+    """Everything that the page loads is inline; only sources link to other sites."""
     found = Page(page)
     assert found.loads
     assert all(one.startswith("data:") for one in found.loads)
     assert not found.tags & {"iframe", "object", "embed", "base"}
     assert "@import" not in page
     assert all(one.startswith("#") for one in re.findall(r"url\(([^)]*)\)", page))
-    outside = {one for one in found.links if "//" in one}
-    assert "https://arxiv.org/abs/1711.00141" in outside
-    assert all(one.startswith("https://") for one in outside)
+    external = {one for one in found.links if "//" in one}
+    assert "https://arxiv.org/abs/1711.00141" in external
+    assert all(one.startswith("https://") for one in external)
 
 
-def test_page_names_are_unique_and_lead_somewhere(page: str) -> None:
-    """Also those inside its figures, of which there are many on one page."""
+def test_ids_are_unique_and_links_have_targets(page: str) -> None:
+    """This includes the ids inside the many figures of a page."""
     found = Page(page)
     assert len(found.ids) == len(set(found.ids))
     inner = [one[1:] for one in (*found.links, *found.uses) if one.startswith("#")]
@@ -111,7 +111,7 @@ def test_page_names_are_unique_and_lead_somewhere(page: str) -> None:
 
 
 def test_page_escapes_what_users_give(page: str) -> None:
-    """Labels, titles, reasons and docstrings are text, in figures as in tables."""
+    """Labels, titles, reasons and docstrings are text in figures and tables."""
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert "All &amp; &lt;more&gt;" in page
@@ -120,11 +120,11 @@ def test_page_escapes_what_users_give(page: str) -> None:
         assert raw.replace("<", "&lt;") in page.replace("&gt;", ">")
 
 
-def test_links_beside_the_page_exist(page: str, report_folder: Path) -> None:
-    """Each CSV that is linked is there, and the tidy table is whole."""
-    beside = {one for one in Page(page).links if one.endswith(".csv")}
-    assert beside == {path.name for path in (report_folder / "out").glob("*.csv")}
-    assert {"leaderboard.csv", "results.csv", "outcomes.csv", "methods.csv"} <= beside
+def test_linked_csv_files_exist(page: str, report_folder: Path) -> None:
+    """The page links exactly the CSV files that lie next to it."""
+    linked = {one for one in Page(page).links if one.endswith(".csv")}
+    assert linked == {path.name for path in (report_folder / "out").glob("*.csv")}
+    assert {"leaderboard.csv", "results.csv", "outcomes.csv", "methods.csv"} <= linked
 
 
 def test_csv_holds_the_tidy_table(
@@ -140,7 +140,7 @@ def test_csv_holds_the_tidy_table(
 
 
 def test_same_results_give_the_same_bytes(page: str, report_folder: Path) -> None:
-    """Read again from the store and written elsewhere, every file is the same."""
+    """Results read again and written to another folder give the same files."""
     assert page
     other = report_folder / "again"
     write_report(
@@ -151,8 +151,8 @@ def test_same_results_give_the_same_bytes(page: str, report_folder: Path) -> Non
     assert first == second
 
 
-def test_labels_that_name_two_cells_are_told_apart(tmp_path: Path) -> None:
-    """A store may hold two budgets of one label; a row is one cell."""
+def test_cells_of_the_same_label_get_different_labels(tmp_path: Path) -> None:
+    """A store may hold two budgets of one label; each cell has a row of its own."""
     mmbench.run(["bilinear"], ["GDA = gda"], seeds=2, steps=4, store=tmp_path / "store")
     mmbench.run(["bilinear"], ["GDA = gda"], seeds=2, steps=8, store=tmp_path / "store")
     both = gather(Store(tmp_path / "store"))
@@ -162,13 +162,13 @@ def test_labels_that_name_two_cells_are_told_apart(tmp_path: Path) -> None:
     assert set(labels) == {f"GDA ({key[:6]})" for key in both.footers}
 
 
-def test_nothing_to_report_is_said(tmp_path: Path) -> None:
+def test_empty_results_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(StoreError, match="at least one cell"):
         write_report(gather(Store(tmp_path / "empty")), tmp_path, name="no", title="")
 
 
-def test_folder_that_cannot_be_written_is_said(
+def test_a_folder_that_cannot_be_written_is_an_error(
     results: Results, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
@@ -177,7 +177,7 @@ def test_folder_that_cannot_be_written_is_said(
 
 
 def test_long_labels_may_be_broken_anywhere(results: Results, tmp_path: Path) -> None:
-    """Held in a box that the style sheet keeps narrow, they overprint no number."""
+    """Labels stay in a narrow box, so that they never overprint a number."""
     written = write_report(only(results, label="GDA"), tmp_path, name="one", title="")
     text = written.read_text("utf-8")
     assert re.search(r'class="label"[^>]*><span class="named"><svg .*<span>GDA<', text)
@@ -190,7 +190,7 @@ def test_long_labels_may_be_broken_anywhere(results: Results, tmp_path: Path) ->
 def test_tidy_table_survives_a_comma_in_a_label(
     results: Results, tmp_path: Path
 ) -> None:
-    """Labels may hold what separates columns."""
+    """Labels may hold the separators of columns and rows."""
     seen = only(results, task="bilinear", label="GDA")
     named = Results(
         seen.frame.assign(label='a,"b"\nc'),
@@ -202,8 +202,10 @@ def test_tidy_table_survives_a_comma_in_a_label(
     assert set(pd.read_csv(io.StringIO(text))["label"]) == {'a,"b"\nc'}
 
 
-def test_what_is_not_there_yet_is_said(results: Results, tmp_path: Path) -> None:
-    """At the top of the page, and how far each cell at work has come."""
+def test_unfinished_and_missing_cells_are_reported(
+    results: Results, tmp_path: Path
+) -> None:
+    """The page counts them at its top and shows the progress of unfinished cells."""
     seen = with_unfinished(results, DIGITS)
     text = write_report(seen, tmp_path, name="x", title="").read_text("utf-8")
     assert "1 of these cells is unfinished" in text
@@ -216,3 +218,14 @@ def test_what_is_not_there_yet_is_said(results: Results, tmp_path: Path) -> None
     whole = write_report(results, tmp_path, name="x", title="").read_text("utf-8")
     assert "unfinished" not in whole
     assert "no results yet" not in whole
+
+
+def test_indented_paragraphs_are_preformatted(results: Results, tmp_path: Path) -> None:
+    """An indented paragraph of a docstring keeps its lines."""
+    seen = only(results, task="bilinear", label="GDA")
+    footers = {
+        key: footer | {"method": footer["method"] | {"text": "Text:\n\n    a\n      b"}}
+        for key, footer in seen.footers.items()
+    }
+    page = write_report(seen._replace(footers=footers), tmp_path, name="x", title="")
+    assert "<p>Text:</p>\n<pre>a\n  b</pre>" in page.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Numbers as they are shown."""
+"""Tests of the format of numbers."""
 
 import pytest
 
@@ -18,5 +18,5 @@ from mmbench.analysis.report.sections.base import number
         (2.5e7, "2.5e7"),
     ],
 )
-def test_numbers_as_one_reads_them(value: float, shown: str) -> None:
+def test_number_has_three_digits(value: float, shown: str) -> None:
     assert number(value) == shown

@@ -1,4 +1,4 @@
-"""Curves of convergence."""
+"""Tests of the convergence curves."""
 
 import pytest
 from report_results import only
@@ -7,15 +7,17 @@ from mmbench.analysis.report.sections import SECTIONS
 from mmbench.analysis.results import Results
 
 
-@pytest.mark.parametrize(("least", "said"), [(0.0, True), (1e-20, True), (1e-9, False)])
-def test_values_below_the_axis_are_owned_up_to(
-    least: float, said: bool, results: Results
+@pytest.mark.parametrize(
+    ("smallest", "mentioned"), [(0.0, True), (1e-20, True), (1e-9, False)]
+)
+def test_values_below_the_axis_are_mentioned(
+    smallest: float, mentioned: bool, results: Results
 ) -> None:
     seen = only(results, task="bilinear", label="GDA")
     ends = seen.frame["step"] == seen.frame["step"].max()
-    distance = seen.frame["distance"].mask(ends, least)
+    distance = seen.frame["distance"].mask(ends, smallest)
     made = SECTIONS["convergence"](
         seen._replace(frame=seen.frame.assign(distance=distance))
     )
     assert made
-    assert any("below 10⁻¹⁶" in one for one in made.prose) is said
+    assert any("below 10⁻¹⁶" in one for one in made.prose) is mentioned

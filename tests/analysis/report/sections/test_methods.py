@@ -1,4 +1,4 @@
-"""Methods, and how they were measured."""
+"""Tests of the methods section."""
 
 from report_results import DIGITS, IMAGES, only, texts_of
 
@@ -7,8 +7,8 @@ from mmbench.analysis.report.sections.base import number
 from mmbench.analysis.results import Results
 
 
-def test_how_it_was_measured_is_told(results: Results, page: str) -> None:
-    """Network, digest, counts and the real images, from the stored protocol."""
+def test_protocols_of_image_metrics_are_shown(results: Results, page: str) -> None:
+    """The table has the network, digest, counts and real images of the protocol."""
     made = SECTIONS["methods"](results)
     assert made
     (part,) = [one for one in made.subsections if one.title == "Evaluation of images"]
@@ -17,9 +17,9 @@ def test_how_it_was_measured_is_told(results: Results, page: str) -> None:
     (row,) = [row for row in rows if row[0] == IMAGES[0]]
     (footer,) = only(results, task=DIGITS).footers.values()
     digest = footer["protocols"][IMAGES[0]]["sha256"]
-    ideal = number(footer["ideal"]["fd_digitscnn_20"])
+    score = number(footer["ideal"]["fd_digitscnn_20"])
     assert row[1:6] == ["digitscnn", digest[:12], "20", "all of “train”", "none"]
     assert "covariance: divisor n - 1" in row[6]
-    assert row[7] == ideal
+    assert row[7] == score
     assert f'title="{digest}"' in page
     assert any("FID, KID and IS only" in one for one in part.prose)

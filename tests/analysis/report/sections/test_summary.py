@@ -1,4 +1,4 @@
-"""The leaderboard, and the scores of real images in it."""
+"""Tests of the leaderboard section."""
 
 from report_results import DIGITS, only, texts_of, with_unfinished
 
@@ -7,15 +7,14 @@ from mmbench.analysis.report.sections.base import number
 from mmbench.analysis.results import Results
 
 
-def test_what_real_images_get_stands_beside_the_numbers(results: Results) -> None:
-    """In the figures, in the table and with the protocol."""
+def test_scores_of_real_images_are_in_figures_and_table(results: Results) -> None:
     seen = only(results, task=DIGITS)
     (footer,) = seen.footers.values()
-    ideal = footer["ideal"]["fd_digitscnn_20"]
+    score = footer["ideal"]["fd_digitscnn_20"]
     curves = SECTIONS["convergence"](seen)
     assert curves
     drawn = [str(one.svg) for part in curves.subsections for one in part.figures]
-    # One along three axes, the other by steps.
+    # One metric is drawn on three axes, the other against steps only.
     assert sum("real images" in one for one in drawn) == 3 + 1
     summary = SECTIONS["summary"](seen)
     assert summary
@@ -28,13 +27,13 @@ def test_what_real_images_get_stands_beside_the_numbers(results: Results) -> Non
     assert "#fd_digitscnn_20 ↓" in table.columns
     at = table.columns.index("#fd_digitscnn_20 ↓")
     real, gda = texts_of(table)
-    assert (real[0], real[at]) == ("real images", number(ideal))
+    assert (real[0], real[at]) == ("real images", number(score))
     last = seen.frame.groupby("seed").tail(1)["fd_digitscnn_20"]
     assert (gda[0], gda[at]) == ("GDA", number(last.median()))
 
 
-def test_what_real_images_get_stands_in_the_heading(results: Results) -> None:
-    """Where the metric that decides has such a number."""
+def test_the_score_of_real_images_is_in_the_heading(results: Results) -> None:
+    """The heading of the metric that orders the algorithms gives the score."""
     seen = only(results, task=DIGITS)
     footers = {
         key: one
@@ -47,11 +46,11 @@ def test_what_real_images_get_stands_in_the_heading(results: Results) -> None:
     (footer,) = footers.values()
     made = SECTIONS["summary"](seen._replace(footers=footers))
     assert made
-    said = f"(real images: {number(footer['ideal']['fd_digitscnn_20'])})"
-    assert f"#Median fd_digitscnn_20 {said}" in made.subsections[0].tables[0].columns
+    score = f"(real images: {number(footer['ideal']['fd_digitscnn_20'])})"
+    assert f"#Median fd_digitscnn_20 {score}" in made.subsections[0].tables[0].columns
 
 
-def test_a_cell_at_work_has_no_place_but_curves(results: Results) -> None:
+def test_an_unfinished_cell_has_curves_but_no_rank(results: Results) -> None:
     seen = with_unfinished(results, DIGITS)
     summary, curves = SECTIONS["summary"](seen), SECTIONS["convergence"](seen)
     assert summary
