@@ -22,7 +22,7 @@ def test_features_train_writes_a_classifier(cli: Cli) -> None:
 
 
 def test_features_train_cifar10(tmp_path, monkeypatch):
-    """A file is written and told of; the data are found by --data-dir."""
+    """A file is written and reported; the data are found by --data-dir."""
     folder = fake_cifar10(tmp_path, monkeypatch, train=20, test=10)
     monkeypatch.delenv("MMBENCH_DATA")
     out = tmp_path / "c.safetensors"

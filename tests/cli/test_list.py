@@ -21,16 +21,16 @@ from mmbench.tasks import TASKS
     ],
 )
 def test_list_has_a_line_for_each_member(cli: Cli, family: str, registry: dict) -> None:
-    told = json.loads(cli("list", family, "--json").stdout)
-    assert [one["name"] for one in told[family]] == list(registry)
-    assert all(one["summary"] for one in told[family])
+    output = json.loads(cli("list", family, "--json").stdout)
+    assert [one["name"] for one in output[family]] == list(registry)
+    assert all(one["summary"] for one in output[family])
     lines = cli("list", family).stdout.splitlines()
     assert [line.split()[0] for line in lines] == list(registry)
 
 
 def test_list_without_a_family_has_all(cli: Cli) -> None:
-    told = json.loads(cli("list", "--json").stdout)
-    assert {"tasks", "algorithms", "metrics", "suites"} < set(told)
+    output = json.loads(cli("list", "--json").stdout)
+    assert {"tasks", "algorithms", "metrics", "suites"} < set(output)
     printed = cli("list").stdout
-    for members in told.values():
+    for members in output.values():
         assert all(one["name"] in printed for one in members)

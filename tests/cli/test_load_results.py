@@ -16,8 +16,8 @@ def test_missing_cells_are_computed_into_the_given_store(cli: Cli, verb: str) ->
     place = ("--store", "my store's")
     more = (*GRID, "-a", "omd")
 
-    def advised(said: str) -> list[str]:
-        words = shlex.split(said.partition("mmbench run")[2])
+    def advised(message: str) -> list[str]:
+        words = shlex.split(message.partition("mmbench run")[2])
         assert words[-2:] == list(place)
         return ["run", *words]
 

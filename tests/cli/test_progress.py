@@ -22,7 +22,7 @@ def test_one_bar_on_a_terminal(cli: Cli) -> None:
     drawn = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", result.stdout)
     lines = [line for line in re.split(r"[\r\n]", drawn) if line]
     assert any(re.match(r"[024]/4 runs bilinear x \w+ +━", line) for line in lines)
-    # An error is told at once, above the bar; a cell that went well is not.
+    # An error is shown at once, above the bar; a cell without one is not.
     assert "[2/2] bilinear x Moody: 2 runs, 2 error (ValueError" in drawn
     assert "[1/2]" not in drawn
     assert "2 cells of grid: 2 computed in" in drawn

@@ -98,9 +98,9 @@ def test_a_log_of_sixty_cells_is_short(cli: Cli) -> None:
     result = cli(
         "run", "-t", "bilinear", *grid, "--seeds", "1", "--steps", "2", "--records", "1"
     )
-    told = result.stdout.partition("\nNext: ")[0]  # the command itself is long
-    assert told.count("\n[") >= 59
-    assert len(told) < 5000
+    output = result.stdout.partition("\nNext: ")[0]  # the command itself is long
+    assert output.count("\n[") >= 59
+    assert len(output) < 5000
 
 
 def test_an_error_ends_its_cell_only_and_is_tried_again(cli: Cli) -> None:

@@ -12,15 +12,15 @@ from mmbench.tasks import TASKS
 
 
 def test_show_tells_parameters_cost_and_source(cli: Cli) -> None:
-    told = json.loads(cli("show", "extragradient", "--json").stdout)
-    assert told["family"] == "algorithm"
-    assert told["parameters"][0]["name"] == "step_size"
-    assert told["parameters"][0]["default"] == "0.1"
-    assert "above 0" in told["parameters"][0]["domain"]
-    assert told["gradient_equivalents"] == 4
+    output = json.loads(cli("show", "extragradient", "--json").stdout)
+    assert output["family"] == "algorithm"
+    assert output["parameters"][0]["name"] == "step_size"
+    assert output["parameters"][0]["default"] == "0.1"
+    assert "above 0" in output["parameters"][0]["domain"]
+    assert output["gradient_equivalents"] == 4
     printed = cli("show", "extragradient").stdout
-    for said in ("look ahead", "step_size", "default 0.1", "Korpelevich", "2 ∇x"):
-        assert said in printed
+    for message in ("look ahead", "step_size", "default 0.1", "Korpelevich", "2 ∇x"):
+        assert message in printed
 
 
 def test_show_answers_for_parameters(cli: Cli) -> None:
@@ -44,9 +44,9 @@ def test_show_answers_for_parameters(cli: Cli) -> None:
     ],
 )
 def test_show_answers_for_every_name(cli: Cli, name: str) -> None:
-    told = json.loads(cli("show", name, "--json").stdout)
-    assert told["summary"]
-    assert told["summary"][:20] in cli("show", name).stdout
+    output = json.loads(cli("show", name, "--json").stdout)
+    assert output["summary"]
+    assert output["summary"][:20] in cli("show", name).stdout
 
 
 def test_show_tells_a_tasks_target_and_a_metrics_columns(cli: Cli) -> None:

@@ -102,7 +102,7 @@ def test_cells_are_deleted(cli: Cli, words: list[str], left: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ([], "One of KEY, --task TASK and --all"),
         (["--all", KEY], "One of KEY, --task TASK and --all"),
@@ -112,11 +112,13 @@ def test_cells_are_deleted(cli: Cli, words: list[str], left: set[str]) -> None:
         (["0"], "must be the beginning of one key"),  # of two
     ],
 )
-def test_nothing_is_deleted_by_mistake(cli: Cli, words: list[str], said: str) -> None:
+def test_nothing_is_deleted_by_mistake(
+    cli: Cli, words: list[str], message: str
+) -> None:
     """Arguments that name no cells are refused."""
     result = cli("rm", *words, "--yes", "--store", "s")
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert message in result.stderr
     assert len(list(Store("s"))) == 3
 
 
@@ -214,8 +216,8 @@ def test_older_stores_are_refused_with_a_remedy(computed: tuple[Store, Cli]) -> 
     """No cell is computed into a store that an older mmbench wrote."""
     store, call = computed
     key = next(iter(store))
-    told = json.dumps({"schema": 2, "key": key}).encode()
-    table = pa.table({"a": [1]}).replace_schema_metadata({b"mmbench": told})
+    output = json.dumps({"schema": 2, "key": key}).encode()
+    table = pa.table({"a": [1]}).replace_schema_metadata({b"mmbench": output})
     pq.write_table(table, store.table(key))
     before = store.version(key)
     for verb in ("results", "report", "run", "plan"):

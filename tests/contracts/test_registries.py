@@ -1,4 +1,4 @@
-"""Registries are complete, and every member is told in full."""
+"""Registries are complete, and every member is documented."""
 
 import dataclasses
 import inspect
@@ -119,9 +119,9 @@ def assert_source_is_told(cls: type) -> None:
     assert source.authors
     assert source.title
     assert 1900 < source.year < 2030
-    told = doc_of(cls).sections["Source"]
-    assert str(source.year) in told
-    assert source.authors.replace(",", "").split()[0] in told
+    output = doc_of(cls).sections["Source"]
+    assert str(source.year) in output
+    assert source.authors.replace(",", "").split()[0] in output
 
 
 @EVERY

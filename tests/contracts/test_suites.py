@@ -31,7 +31,7 @@ def test_planning_is_stable(name: str) -> None:
 
 
 def test_labels_lead_to_one_row_each() -> None:
-    """One label on several tasks means one setting, or one that is told apart."""
+    """One label on several tasks means one setting."""
     for name in SUITES:
         for cell in plan(SUITES[name]):
             assert cell.label == cell.label.strip() != ""

@@ -216,13 +216,13 @@ def test_given_starts_are_those_of_the_runs() -> None:
 
 def test_progress_adds_up() -> None:
     """What is reported adds up to runs times steps."""
-    told: list[int] = []
+    output: list[int] = []
     run_cell(
         make_cell(SMALL, "gda", seeds=18, steps=7, records=2),
         PLACEMENT,
-        lambda run_steps, recording: told.append(run_steps),
+        lambda run_steps, recording: output.append(run_steps),
     )
-    assert sum(told) == 18 * 7
+    assert sum(output) == 18 * 7
 
 
 def test_threads_are_put_back() -> None:

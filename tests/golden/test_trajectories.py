@@ -169,7 +169,7 @@ def test_every_algorithm_is_golden() -> None:
 
 
 def test_a_small_change_is_seen() -> None:
-    """The comparison has no blind spot: any entry or count that moves is told."""
+    """Every entry or count that changes is reported by the comparison."""
     golden = stored("gda")[1]
     assert moved(golden, golden.copy()) == ""
     for name, by in (("entry_1", 1e-8), ("blend", 1e-8), ("grad_x", 1), ("step", 1)):

@@ -295,9 +295,11 @@ def test_a_damaged_cell_is_quarantined_and_computed_again(
     assert not is_stored(cell, store)
     observer = RecordingWarnings()
     assert execute(cells, store, observer=observer) == [cell]
-    (said,) = observer.sentences
-    assert said.startswith(str(path))
-    assert said.endswith("It is kept as *.damaged and not read. It is computed again.")
+    (message,) = observer.sentences
+    assert message.startswith(str(path))
+    assert message.endswith(
+        "It is kept as *.damaged and not read. It is computed again."
+    )
     assert path.with_name(f"{path.name}.damaged").read_bytes() == broken
     pd.testing.assert_frame_equal(
         store.frame(cell.key).drop(columns="cell_seconds"),

@@ -144,9 +144,9 @@ CHANGED = {
     ),
     "a label": (dict(frame=with_value("label", "mine")), "another label"),
     "outcomes": (dict(footer=with_footer(outcomes={"converged": 4})), "other outcomes"),
-    "the label told": (dict(footer=with_footer(label="mine")), "another label"),
-    "the task told": (dict(footer=with_footer(task="quadratic")), "another task"),
-    "the steps told": (dict(footer=with_footer(steps=10)), "another steps"),
+    "the stored label": (dict(footer=with_footer(label="mine")), "another label"),
+    "the stored task": (dict(footer=with_footer(task="quadratic")), "another task"),
+    "the stored steps": (dict(footer=with_footer(steps=10)), "another steps"),
     "another description": (dict(footer=with_description(steps=10)), "differs"),
     "what real data get": (
         dict(footer=with_footer(ideal={"distance": 0.0})),
@@ -161,12 +161,12 @@ CHANGED = {
 def test_what_was_changed_is_found(what: str, one: tuple[Store, Cell]) -> None:
     """Each change is found in a file that is otherwise as mmbench writes it."""
     store, cell = one
-    change, said = CHANGED[what]
+    change, message = CHANGED[what]
     assert replay(store, store.require(cell.key)).verdict is Verdict.IDENTICAL
     rewrite(store, cell.key, **change)
     done = replay(store, store.require(cell.key))
     assert done.verdict is Verdict.DIFFERS
-    assert said in str(done)
+    assert message in str(done)
 
 
 def test_a_change_is_located(one: tuple[Store, Cell]) -> None:
@@ -194,8 +194,8 @@ def test_other_circumstances_are_told(one: tuple[Store, Cell]) -> None:
     assert done.differences[0].startswith("torch 2.0.0 then, 2.")
     rewrite(store, cell.key, footer=with_footer(width=7))
     assert any(
-        "width 7 then" in said
-        for said in replay(store, store.require(cell.key)).differences
+        "width 7 then" in message
+        for message in replay(store, store.require(cell.key)).differences
     )
 
 

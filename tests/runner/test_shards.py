@@ -102,7 +102,7 @@ def test_a_part_that_is_missing_or_damaged_is_told(store: Store) -> None:
 
 
 def test_parts_of_a_stored_cell_are_left_over(store: Store) -> None:
-    """Those of another cut, by a command that died: told, and deleted on request."""
+    """Shards that a dead command left are reported, and deleted on request."""
     cell, rest = cells()
     join(cell, in_parts(cell, store), store)
     in_parts(cell, store, 3)

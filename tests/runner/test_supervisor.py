@@ -111,11 +111,13 @@ def test_a_child_computes_the_same(unlimited: Supervisor, one: Cell) -> None:
 def test_starts_and_progress_travel(unlimited: Supervisor) -> None:
     """Where runs start goes there, and how far they are comes back."""
     one, starts = cell("gda"), torch.full((3, 2), 7.0)
-    told: list[tuple[int, Recording | None]] = []
-    found = unlimited.run(one, progress=lambda *what: told.append(what), starts=starts)
+    output: list[tuple[int, Recording | None]] = []
+    found = unlimited.run(
+        one, progress=lambda *what: output.append(what), starts=starts
+    )
     assert_same(found, run_cell(one, starts=lambda: starts))
-    assert sum(steps for steps, _ in told) == 3 * STEPS
-    assert told[-1][1].steps == list(found.steps)
+    assert sum(steps for steps, _ in output) == 3 * STEPS
+    assert output[-1][1].steps == list(found.steps)
 
 
 def test_printing_disturbs_nothing(unlimited: Supervisor, ill) -> None:

@@ -135,7 +135,7 @@ TRIES = 3  # of each change in each place: 231 in tables and 126 in companion fi
 
 
 def assert_found(store: Store, read: Callable[[str], Any]) -> None:
-    """The damage is told, and what is damaged is not read."""
+    """Damage is reported, and damaged files are not read."""
     assert store.faults(KEY) != []
     with pytest.raises(DamagedError) as caught:
         read(KEY)
@@ -201,7 +201,7 @@ def test_foreign_tables_are_found(tmp_path: Path, what: str) -> None:
     """What mmbench did not write is not read, even if it looks alike."""
     store = put(tmp_path)
     path = store.table(KEY)
-    told = {b"mmbench": json.dumps({"schema": 3, "key": KEY, "files": {}}).encode()}
+    output = {b"mmbench": json.dumps({"schema": 3, "key": KEY, "files": {}}).encode()}
     table = pa.Table.from_pandas(FRAME)
     contents = {
         "empty": b"",
@@ -211,7 +211,7 @@ def test_foreign_tables_are_found(tmp_path: Path, what: str) -> None:
     if what == "parquet":
         pq.write_table(table, path)
     elif what == "footer":
-        pq.write_table(table.replace_schema_metadata(told), path)
+        pq.write_table(table.replace_schema_metadata(output), path)
     else:
         path.write_bytes(contents[what])
     assert_found(store, store.frame)
