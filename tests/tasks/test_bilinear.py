@@ -58,7 +58,7 @@ def test_gap_is_the_best_deviation(words: str) -> None:
     """The closed form of the restricted gap is reached, and not passed, by a search."""
     task, radius = TASKS.build(words), 2.0
     game, (oracle, z) = task.build(PLACEMENT), start_runs(task)
-    output = game.gap(z, radius)
+    gap = game.gap(z, radius)
     random = torch.Generator().manual_seed(0)
     drawn = torch.randn(20000, game.dim, generator=random, dtype=z.dtype)
     x, y = oracle.split(drawn)
@@ -71,8 +71,8 @@ def test_gap_is_the_best_deviation(words: str) -> None:
         best_y = game.losses(here_x, y, None)[0].max()
         best_x = game.losses(x, here_y, None)[0].min()
         gain = (best_y - best_x).item()
-        assert gain <= output[run].item() * (1 + 1e-12)
-        assert gain == pytest.approx(output[run].item(), rel=0.02)
+        assert gain <= gap[run].item() * (1 + 1e-12)
+        assert gain == pytest.approx(gap[run].item(), rel=0.02)
 
 
 def test_distances_on_the_box() -> None:
