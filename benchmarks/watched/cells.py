@@ -7,18 +7,21 @@ from typing import NamedTuple
 import sklearn.datasets  # noqa: F401  # a second; here once, not in every process
 import torch
 
-from mmbench.algorithms import ALGORITHMS
-from mmbench.core.capability import Capability
-from mmbench.core.description import field_types
-from mmbench.core.errors import MisfitError
-from mmbench.core.status import Status
-from mmbench.engine.cell import Cell
-from mmbench.engine.run_cell import run_cell
-from mmbench.runner.plan import plan
-from mmbench.suites.base import Grid, Suite
-from mmbench.tasks import TASKS
-from mmbench.tasks._data_files import DATA_VARIABLE
-from mmbench.tasks.base import Task
+from .library import (
+    ALGORITHMS,
+    DATA_VARIABLE,
+    TASKS,
+    Capability,
+    Cell,
+    Grid,
+    MisfitError,
+    Status,
+    Suite,
+    Task,
+    field_types,
+    plan,
+    run_cell,
+)
 
 torch.set_num_threads(1)
 

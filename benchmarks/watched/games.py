@@ -1,12 +1,7 @@
 """Games of the quality benchmarks, chosen by what registered tasks declare."""
 
-from mmbench.core.capability import Capability
-from mmbench.core.placement import Placement
-from mmbench.tasks import TASKS
-from mmbench.tasks._digit_gan import DIGITS
-from mmbench.tasks.base import Task
-
 from .cells import Game
+from .library import DIGITS, TASKS, Capability, Placement, Task
 
 # Tasks without a quality benchmark, with the reason; all others must have one.
 _LATE = "it has no target, and images are evaluated after thousands of steps"

@@ -7,12 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from mmbench.analysis.report.page import write_report
-from mmbench.analysis.results import gather
-from mmbench.runner.execute import execute
-from mmbench.runner.plan import plan
-from mmbench.store.folder import Store
-from mmbench.suites import SUITES
+from .library import SUITES, Store, execute, gather, plan, write_report
 
 FOLDER = "store"  # asv gives each class a folder of its own
 

@@ -9,18 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mmbench.algorithms import ALGORITHMS
-from mmbench.analysis import stats
-from mmbench.analysis.leaderboard import Entry, entries_of
-from mmbench.analysis.results import Results, tidy
-from mmbench.core.description import text
-from mmbench.core.status import Status
-from mmbench.engine.cell import Cell
-from mmbench.runner.execute import execute
-from mmbench.store.folder import Store, StoredResult
-
 from .cells import Game, fitting
 from .games import GENERATING, SOLVED, modes
+from .library import ALGORITHMS, Entry, compute_entry, cost_to_target, stats
 
 RUNS, RUNS_OF_GAN = 16, 8
 MISS = 1e6  # gradient-equivalents; more than any run here can be charged
@@ -84,20 +75,20 @@ class Solved:
         self.cell = fitting(algorithm, SOLVED[task], RUNS, own, "float64")
 
     def track_to_target(self, algorithm: str, task: str) -> float:
-        return to_target(entry(self.cell))
+        return to_target(compute_entry(self.cell))
 
     track_to_target.unit = "gradient-equivalents"
     track_to_target.version = "1"
 
     def track_failed(self, algorithm: str, task: str) -> float:
-        return failed(entry(self.cell))
+        return failed(compute_entry(self.cell))
 
     track_failed.unit = "share of runs"
     track_failed.version = "1"
 
     def track_left(self, algorithm: str, task: str) -> float:
         ((_, bound),) = self.cell.task.target.at_most
-        return left(entry(self.cell), bound)
+        return left(compute_entry(self.cell), bound)
 
     track_left.unit = "orders of magnitude"
     track_left.version = "1"
@@ -116,7 +107,7 @@ class Rates:
         self.cell = fitting(algorithm, RATED, RUNS, {}, "float64")
 
     def track_rate_error(self, algorithm: str) -> float:
-        return rate_error(entry(self.cell), CLOSED[algorithm](STEP))
+        return rate_error(compute_entry(self.cell), CLOSED[algorithm](STEP))
 
     track_rate_error.unit = "of the logarithm"
     track_rate_error.version = "1"
@@ -134,7 +125,7 @@ class Generating:
         self.cell = fitting(algorithm, GENERATING[task], RUNS_OF_GAN, own, "float64")
 
     def track_missed(self, algorithm: str, task: str) -> float:
-        return missed(entry(self.cell), modes(self.cell.task))
+        return missed(compute_entry(self.cell), modes(self.cell.task))
 
     track_missed.unit = "modes"
     track_missed.version = "1"
@@ -143,26 +134,9 @@ class Generating:
 # ---- numbers ----
 
 
-def entry(cell: Cell) -> Entry:
-    """Return the leaderboard entry of a cell, computed.
-
-    Raises:
-        RuntimeError: when an error ended the cell.
-    """
-    made: list[StoredResult] = []
-    execute([cell], None, on_result=lambda _, done: made.append(done))
-    (done,) = made
-    if (done.frame["status"] == Status.ERROR).any():
-        raise RuntimeError(done.frame["reason"].iloc[0])
-    frame = tidy({cell.key: done.frame})
-    results = Results(frame, {cell.key: done.footer}, Store("unused"))
-    (found,) = entries_of(results, text(cell.task))
-    return found
-
-
 def to_target(found: Entry) -> float:
     """Return what the median run was charged when it reached the target."""
-    return min(MISS, float(stats.median(found.cost_to_target)))
+    return min(MISS, cost_to_target(found))
 
 
 def failed(found: Entry) -> float:

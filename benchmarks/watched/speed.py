@@ -2,9 +2,8 @@
 
 import time
 
-from mmbench.algorithms import ALGORITHMS
-
 from .cells import IMAGES, OTHERS, compute, small
+from .library import ALGORITHMS
 
 
 class Cells:

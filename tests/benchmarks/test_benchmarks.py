@@ -156,7 +156,7 @@ def test_an_error_is_not_a_gain_in_speed(
     with pytest.raises(RuntimeError, match="no step"):
         watched.cells.compute(cell)
     with pytest.raises(RuntimeError, match="no step"):
-        watched.quality.entry(cell)
+        watched.quality.compute_entry(cell)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -186,7 +186,7 @@ def test_rates_agree_with_theory(watched: ModuleType) -> None:
     benchmark = watched.quality.Rates()
     benchmark.setup("extragradient")
     closed = watched.quality.CLOSED["extragradient"]
-    found = watched.quality.entry(benchmark.cell)
+    found = watched.quality.compute_entry(benchmark.cell)
     assert watched.quality.rate_error(found, closed(0.3)) < 1e-5
     assert watched.quality.rate_error(found, closed(0.15)) > 1e-2
 
@@ -202,7 +202,7 @@ def test_a_miss_costs_more_than_any_hit(watched: ModuleType) -> None:
     quality = watched.quality
     benchmark = quality.Solved()
     benchmark.setup("unrolled", "bilinear")  # the dearest that reaches its target
-    hit = quality.entry(benchmark.cell)
+    hit = quality.compute_entry(benchmark.cell)
     missed = hit._replace(
         success=np.zeros_like(hit.success),
         cost_to_target=np.full(len(hit.seeds), np.inf),
@@ -217,7 +217,7 @@ def test_what_is_lost_is_finite(watched: ModuleType) -> None:
     quality = watched.quality
     benchmark = quality.Solved()
     benchmark.setup("gda", "quadratic")
-    found = quality.entry(benchmark.cell)
+    found = quality.compute_entry(benchmark.cell)
     lost = found._replace(scores=np.full(len(found.seeds), np.inf))
     assert quality.left(found, 1e-3) == 0
     assert quality.left(lost, 1e-3) == quality.FARTHEST
