@@ -55,9 +55,12 @@ def read_unfinished(cell: Cell, store: Store) -> UnfinishedResult | None:
     seeds = tuple(seed for recording in shown for seed in recording.seeds)
     shown_cell = replace(cell, seeds=seeds, metrics=_recorded_metrics(cell, shown))
     width, device, version = saved["circumstances"][:3]
-    trajectory = join_recordings(shown_cell, shown, width)
-    trajectory.status = [Status.RUNNING] * len(seeds)
-    trajectory.stopped_at = np.full(len(seeds), trajectory.steps[-1])
+    joined = join_recordings(shown_cell, shown, width)
+    trajectory = replace(
+        joined,
+        status=[Status.RUNNING] * len(seeds),
+        stopped_at=np.full(len(seeds), joined.steps[-1]),
+    )
     arrays = trajectory.arrays
     if not ended and "sheet" in saved["chunk"]:
         arrays = {"sheet": saved["chunk"]["sheet"]}

@@ -5,7 +5,10 @@ computed together, so that the split changes no number. Shards lie in a folder
 `parts/<key>` of the store until all are there.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+
+import numpy as np
 
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
@@ -90,19 +93,28 @@ def join(cell: Cell, shards: list[Cell], store: Store) -> None:
 def _recording(shard: Cell, stored: StoredFiles) -> Recording:
     """Return what was recorded of a shard, as if it were a chunk."""
     found, iterates = Trajectory.from_frame(stored.frame), stored.iterates()
-    recording = Recording(shard, shard.seeds)
-    recording.backend = stored.footer.get("backend", "")
-    recording.status, recording.stopped_at = found.status, found.stopped_at
-    recording.reason, recording.arrays = found.reason, stored.arrays()
-    for i, step in enumerate(found.steps):
-        counts = {name: values[i] for name, values in found.counts.items()}
-        columns = {name: values[i] for name, values in found.columns.items()}
-        recording.steps.append(step)
-        recording.seconds.append(found.seconds[i])
-        recording.counts.append(counts)
-        recording.columns.append(columns)
+    kept: list[tuple[int, np.ndarray]] = []
     if iterates and shard.keep != "none":
-        steps = [int(step) for step in iterates["steps"]]
-        kept = list(zip(steps, iterates["z"], strict=True))
-        recording.kept = kept if shard.keep == "all" else kept[-1:]
-    return recording
+        kept = [
+            (int(step), z)
+            for step, z in zip(iterates["steps"], iterates["z"], strict=True)
+        ]
+    records = range(len(found.steps))
+    saved = Recording(shard, shard.seeds).snapshot() | {
+        "steps": list(found.steps),
+        "seconds": list(found.seconds),
+        "counts": [_record(found.counts, record) for record in records],
+        "columns": [_record(found.columns, record) for record in records],
+        "status": found.status,
+        "stopped_at": found.stopped_at,
+        "reason": found.reason,
+        "arrays": stored.arrays(),
+        "kept": kept if shard.keep == "all" else kept[-1:],
+        "backend": stored.footer.get("backend", ""),
+    }
+    return Recording.from_snapshot(shard, saved)
+
+
+def _record(columns: Mapping[str, np.ndarray], record: int) -> dict[str, np.ndarray]:
+    """Return one record of columns of shape (records, runs)."""
+    return {name: values[record] for name, values in columns.items()}
