@@ -54,7 +54,7 @@ class ACGD(Algorithm):
         tolerance: residual of the conjugate gradients relative to the right-hand side.
             The authors test squared norms against 1e-12, which is 1e-6 here.
         floor: absolute residual that always suffices, in units of the scaled field.
-        iterations: largest number of their iterations in a step.
+        iterations: largest number of conjugate-gradient iterations in a step.
 
     State: mean square of the field, last moves in scaled coordinates, number of steps
         and of inner iterations.

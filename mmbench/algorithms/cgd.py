@@ -34,7 +34,7 @@ class CGD(Algorithm):
         solve: player for which the system is solved; the other's move follows from it.
             Exact solutions are equal, so the player of fewer variables is faster.
         tolerance: residual of the conjugate gradients relative to the right-hand side.
-        iterations: largest number of their iterations in a step.
+        iterations: largest number of conjugate-gradient iterations in a step.
 
     State: number of inner iterations.
     Cost: 1 gradient of each player and 2 Hessian products for each step, and 2 for each

@@ -34,7 +34,7 @@ class OneSidedCGD(Algorithm):
         step_size: η, a number or a pair (x, y), in units of z per unit of F; the step
             size of the fixed player is that of the anticipated answer.
         tolerance: residual of the conjugate gradients relative to the right-hand side.
-        iterations: largest number of their iterations in a step.
+        iterations: largest number of conjugate-gradient iterations in a step.
 
     State: number of inner iterations.
     Cost: 1 gradient of each player and 1 Hessian product for each step, and 2 for each

@@ -129,13 +129,13 @@ def _make_entry(
     inputs: Inputs, cells: "Sequence[mmbench.engine.cell.Cell]"
 ) -> dict[str, Any] | None:
     """Return an entry as JSON values, or None if a cell is not stored."""
-    from mmbench.runner.lookup import answers
+    from mmbench.runner.lookup import satisfies
     from mmbench.store.folder import Store
 
     store, files, outcomes = Store(inputs["store"]), {}, []
     for cell in cells:
         stored = store.read(cell.key)
-        if stored is None or not answers(cell, store, stored):
+        if stored is None or not satisfies(cell, store, stored):
             return None
         footer = stored.footer
         table = store.table(cell.key)

@@ -21,8 +21,8 @@ from mmbench.core.errors import DescriptionError
 from mmbench.core.printable import is_printable
 from mmbench.core.source_files import source_digest
 
-# A class is part of the keys of stored cells by the name under which it was
-# first stored. One that moves keeps that name: never remove or change a line.
+# Present name of a class: its name in keys, under which it was first stored. A class
+# that moves gets a line here; never remove or change one.
 FIRST_NAMES = {"mmbench.engine.cell:Cell": "mmbench.plan:Cell"}
 
 

@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
@@ -29,6 +29,12 @@ def lazy_names(
         return getattr(found, name) if colon else found
 
     def names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *homes})
+        own = vars(sys.modules[package]).items()
+        shown = {
+            name
+            for name, value in own
+            if name.startswith("__") or isinstance(value, Mapping)  # a registry
+        }
+        return sorted(shown | homes.keys())
 
     return get, names

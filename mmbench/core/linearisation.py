@@ -1,6 +1,7 @@
 """Linearisations: gradients at a point and second-order products from their graph."""
 
 from collections.abc import Callable
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -39,6 +40,9 @@ class Linearisation:
         self._grad_x, self._grad_y = grad_x, grad_y
         self.grad_x, self.grad_y = grad_x.detach(), grad_y.detach()
 
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("A linearisation cannot be copied, as an oracle cannot.")
+
     def through_x(self, v: PartX, *, on: Mask | None = None) -> tuple[PartX, PartY]:
         """Return (∂grad_x/∂x)ᵀ v and (∂grad_x/∂y)ᵀ v, from one reverse pass."""
         at_x, at_y = self._reverse(self._grad_x, v, (self._x, self._y), on)
@@ -68,6 +72,7 @@ class Linearisation:
     def _reverse(
         self, output: Vector, v: Vector, inputs: tuple[Tensor, ...], on: Mask | None
     ) -> tuple[Tensor, ...]:
+        v = v.detach().requires_grad_()  # as in `Oracle._leaves`
         self._charge(on)
         if not output.requires_grad:  # the gradient is constant
             return tuple(torch.zeros_like(player) for player in inputs)

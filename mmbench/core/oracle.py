@@ -10,7 +10,7 @@ answer questions; the charges, the random streams and the game itself belong to 
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from jaxtyping import Float, Int
@@ -40,6 +40,9 @@ class Oracle:
         self._rows: dict[tuple[float, float], Tensor] = {}
         # The weight of each run's loss in the sum that is differentiated.
         self._ones = torch.ones(self.runs, dtype=self._game.dtype).to(self._game.device)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("An oracle cannot be copied, since a copy has its own charges.")
 
     # ---- shape of the problem ----
 
@@ -75,7 +78,7 @@ class Oracle:
         """Multiply a joint vector by one step size, or x and y by one each."""
         if isinstance(step_size, float):
             return step_size * v
-        return self.row(*step_size) * v
+        return self._row(*step_size) * v
 
     def row(self, at_x: Size, at_y: Size) -> Float[Tensor, "rows dim"]:
         """Return one value for each entry of x and another for each entry of y.
@@ -84,6 +87,9 @@ class Oracle:
             at_x: a number, or a column (runs, 1) where each run has its own.
             at_y: a number or a column, as `at_x` is.
         """
+        return self._row(at_x, at_y).clone()
+
+    def _row(self, at_x: Size, at_y: Size) -> Float[Tensor, "rows dim"]:
         game = self._game
         if isinstance(at_x, Tensor) and isinstance(at_y, Tensor):
             columns = at_x.expand(-1, game.dim_x), at_y.expand(-1, game.dim_y)
@@ -129,14 +135,14 @@ class Oracle:
 
         It is drawn from a random stream of the run that only algorithms use.
         """
-        return self._state.draw(("uniform", 1))[:, 0]
+        return self._state.draw(("uniform", 1))[:, 0].clone()
 
     def normal(self, size: int) -> Vector:
         """Return `size` standard normal numbers for each run; free of charge.
 
         They are drawn from a random stream of the run that only algorithms use.
         """
-        return self._state.draw(("normal", size))
+        return self._state.draw(("normal", size)).clone()
 
     # ---- first order ----
 
@@ -150,7 +156,7 @@ class Oracle:
             on: mask of the runs that ask; None means all.
             train: whether dropout is active.
         """
-        x, y = self._parts(z)
+        x, y = self._leaves(z)
         self._state.charge("values", 1, on)
         with torch.no_grad():
             loss_x, loss_y = self._game.losses(x, y, self._state.sample, train=train)
@@ -183,10 +189,9 @@ class Oracle:
 
     def grad_x(self, z: Joint, *, on: Mask | None = None) -> PartX:
         """Return the gradient of loss_x in x; charges one player-gradient."""
-        x, y = self._parts(z)
+        x, y = self._leaves(z)
         self._state.charge("grad_x", 1, on)
-        x = x.detach().requires_grad_()
-        loss = self._game.losses(x, y, self._state.sample)[0]
+        loss = self._game.losses(x, y.detach(), self._state.sample)[0]
         return masked(_gradient(loss, x, self._ones), on)
 
     def grad_y(self, z: Joint, *, on: Mask | None = None) -> PartY:
@@ -200,10 +205,9 @@ class Oracle:
 
         Charges one player-gradient; f is computed on the way and costs nothing.
         """
-        x, y = self._parts(z)
+        x, y = self._leaves(z)
         self._state.charge("grad_y", 1, on)
-        y = y.detach().requires_grad_()
-        loss = self._game.losses(x, y, self._state.sample)[1]
+        loss = self._game.losses(x.detach(), y, self._state.sample)[1]
         gradient = _gradient(loss, y, self._ones)
         return masked(gradient, on), masked(-loss.detach(), on)
 
@@ -230,8 +234,8 @@ class Oracle:
         """Let y make some steps and differentiate x's loss through them.
 
         Charges one gradient of y for each step, one of x, and one Hessian product for
-        each step: the reverse pass through each retained gradient of y. These products
-        are charged by formula; all others are counted when they are computed.
+        each step: the reverse pass through each retained gradient of y. They are
+        charged in advance, since one call makes all of them.
 
         Args:
             z: one point for each run.
@@ -240,6 +244,11 @@ class Oracle:
                 operations that can be differentiated.
             state: state for the first call of `answer`.
         """
+        if type(steps) is not int or steps < 1:
+            raise DescriptionError(
+                f"Oracle.unroll must make a whole number of steps, at least 1; got "
+                f"{steps!r}."
+            )
         x, y = self._leaves(z)
         self._state.charge("grad_y", steps)
         self._state.charge("grad_x", 1)
@@ -257,18 +266,19 @@ class Oracle:
         assert first is not None
         return Unrolled(torch.autograd.grad(loss, x, self._ones)[0], first)
 
-    def _parts(self, z: Vector) -> tuple[PartX, PartY]:
-        """Return x and y, after checking that there is one point for each run."""
-        if z.shape != (self.runs, self._game.dim):
+    def _leaves(self, z: Vector) -> tuple[PartX, PartY]:
+        """Return x and y of one point for each run, as leaves of a new graph.
+
+        Leaves carry no graph and no tangent of the caller, and cannot be made within
+        the transforms of torch.func: what is charged for one point is one point.
+        """
+        if z.shape != (self.runs, self._game.dim) or z.dtype != self._game.dtype:
             raise DescriptionError(
                 f"An oracle must be asked for one point of each run, shape "
-                f"{(self.runs, self._game.dim)}; got {tuple(z.shape)}."
+                f"{(self.runs, self._game.dim)}, {self._game.dtype}; got "
+                f"{tuple(z.shape)}, {z.dtype}."
             )
-        return self.split(z)
-
-    def _leaves(self, z: Vector) -> tuple[PartX, PartY]:
-        """Return x and y as leaves of a new graph."""
-        x, y = self._parts(z)
+        x, y = self.split(z)
         return x.detach().requires_grad_(), y.detach().requires_grad_()
 
     def _gradients(

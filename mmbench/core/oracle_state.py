@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.streams import Stream, chunk_length
 from mmbench.core.vectors import Mask, Vector, keep
 
 COUNTED = ("grad_x", "grad_y", "hvps", "values", "samples")
 
-# A minibatch, or a distribution and how many of its numbers an algorithm draws.
+# What is drawn: `DATA` for a minibatch, or (distribution, n) for n numbers of it.
 Draw = tuple[str, int]
 DATA: Draw = ("data", 0)
 
@@ -58,8 +59,8 @@ class OracleState:
         )
         self._noise: dict[Draw, Stream] = {}
         # Charges to all runs are kept as plain numbers until they are read.
-        self._pending = dict.fromkeys(COUNTED, 0)
-        self._booked = {
+        self._charges_to_all = dict.fromkeys(COUNTED, 0)
+        self._charges = {
             name: torch.zeros(len(seeds), dtype=torch.int64, device=game.device)
             for name in COUNTED
         }
@@ -75,9 +76,22 @@ class OracleState:
             on: mask of the runs to charge; None charges all.
         """
         if on is None:
-            self._pending[name] += amount
+            self._charges_to_all[name] += amount
         else:
-            self._booked[name] += amount * (on & self.alive)
+            self._charges[name] += amount * self._charged(on)
+
+    def _charged(self, on: Tensor) -> Mask:
+        """Return the runs that a mask charges.
+
+        Raises:
+            DescriptionError: when it is no mask of the runs.
+        """
+        if on.dtype != torch.bool or on.shape != self.alive.shape:
+            raise DescriptionError(
+                f"A mask must be boolean of shape {tuple(self.alive.shape)}; got "
+                f"{on.dtype} of shape {tuple(on.shape)}."
+            )
+        return on & self.alive
 
     def resample(self) -> None:
         """Draw and charge a fresh minibatch for every run, in games with data."""
@@ -100,8 +114,8 @@ class OracleState:
     @property
     def counts(self) -> dict[str, Int[Tensor, " runs"]]:
         """What each run has been charged, by the names in `COUNTED`, shape (runs,)."""
-        self._book_pending()
-        return self._booked
+        self._settle()
+        return self._charges
 
     def advance(self, z: Vector) -> None:
         """Update the game's memory after a step to z, for runs that have not ended."""
@@ -113,14 +127,14 @@ class OracleState:
         """Take over the memory of the game after compiled steps."""
         self.memory = memory
 
-    def book(self, charges: Mapping[str, Int[Tensor, " runs"]]) -> None:
+    def add_charges(self, charges: Mapping[str, Int[Tensor, " runs"]]) -> None:
         """Add the charges that compiled steps have counted, shape (runs,) each."""
         for name, amount in charges.items():
-            self._booked[name] += amount
+            self._charges[name] += amount
 
     def end_runs(self, alive: Mask) -> None:
         """Charge only these runs from now on."""
-        self._book_pending()
+        self._settle()
         self.alive = alive
 
     def snapshot(self) -> dict[str, Any]:
@@ -139,8 +153,8 @@ class OracleState:
     def restore(self, saved: dict[str, Any]) -> None:
         """Return to a snapshot of a state of the same game and seeds."""
         device = self.game.device
-        self._pending = dict.fromkeys(COUNTED, 0)
-        self._booked = {name: saved["counts"][name].to(device) for name in COUNTED}
+        self._charges_to_all = dict.fromkeys(COUNTED, 0)
+        self._charges = {name: saved["counts"][name].to(device) for name in COUNTED}
         self.alive = saved["alive"].to(device)
         self.memory = tuple(tensor.to(device) for tensor in saved["memory"])
         self._stream.restore(saved["data"])
@@ -167,8 +181,8 @@ class OracleState:
             )
         return self._noise[what]
 
-    def _book_pending(self) -> None:
-        for name, amount in self._pending.items():
+    def _settle(self) -> None:
+        for name, amount in self._charges_to_all.items():
             if amount:
-                self._booked[name] += amount * self.alive
-                self._pending[name] = 0
+                self._charges[name] += amount * self.alive
+                self._charges_to_all[name] = 0

@@ -36,7 +36,7 @@ RESERVED = (*LEADING, "key")
 class Cell(RunSettings):
     """One task, one algorithm, all seeds, one budget: the unit of work and of storage.
 
-    What all its runs share besides is in `RunSettings`.
+    The remaining settings are those of `RunSettings`.
 
     Args:
         task: the task, which builds the game.

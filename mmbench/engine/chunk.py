@@ -143,7 +143,7 @@ class Chunk:
     # ---- steps ----
 
     def _advance(self, next_record: int) -> None:
-        """Make one step, or as many compiled ones as the next record lets."""
+        """Make one step, or the compiled steps that fit before the next record."""
         if not self._all_alive and not bool(self._oracle_state.alive.any()):
             self.step += 1  # no run moves any more; the records repeat
         elif self._block:
@@ -157,10 +157,12 @@ class Chunk:
         """Make one step of all runs; those that break down keep what they had."""
         algorithm, z, oracle_state = self._cell.algorithm, self.z, self._oracle_state
         oracle_state.resample()
-        writes = count_writes(z)
+        # Runs that have ended stay, even if an algorithm writes into its argument.
+        point = z if self._all_alive else z.clone()
+        writes = count_writes(point)
         with self._product_rounding():
-            moved, new_state = algorithm.step(self.oracle, z, self.state)
-        if not _is_like(moved, z) or count_writes(z) != writes:
+            moved, new_state = algorithm.step(self.oracle, point, self.state)
+        if not _is_like(moved, z) or count_writes(point) != writes:
             raise _step_error(algorithm, z, moved)
         self.step += 1
         stopped = algorithm.done(new_state)
@@ -217,7 +219,7 @@ class Chunk:
             for name, amount in result.step_charges.items():
                 oracle_state.charge(name, count * amount)
         else:
-            oracle_state.book(result.charges_by_run())
+            oracle_state.add_charges(result.charges_by_run())
             oracle_state.end_runs(after.alive)
         oracle_state.replace_memory(after.memory)
         end_steps = [] if self._all_alive else after.end_step.unique().tolist()

@@ -17,9 +17,9 @@ from mmbench.runner.chain import ChainEnd, ChainEnds, end_before, starting_itera
 from mmbench.runner.footer import describe_cell, describe_outcome
 from mmbench.runner.limits import Limits
 from mmbench.runner.lookup import (
-    answers,
     is_complete,
     is_usable,
+    satisfies,
     with_stored_metrics,
 )
 from mmbench.runner.provenance import environments, provenance
@@ -76,7 +76,7 @@ def compute_and_store(
         # Read under the lease, for another process may have stored or measured more.
         stored = store.read(cell.key) if store else None
         is_new = stored is not None and stored.version != version
-        if store and is_new and answers(cell, store, stored, failed=True):
+        if store and is_new and satisfies(cell, store, stored, failed=True):
             return None
         if on_start:
             on_start(cell)

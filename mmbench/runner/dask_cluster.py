@@ -39,21 +39,21 @@ from mmbench.engine.cell import Cell
 from mmbench.runner.chain import ChainEnds
 from mmbench.runner.compute import compute_and_store
 from mmbench.runner.limits import Limits, Workers
-from mmbench.runner.lookup import answers, is_stored, is_stored_by_another_process
+from mmbench.runner.lookup import is_stored, is_stored_by_another_process, satisfies
 from mmbench.runner.shards import ends_for, join, split
 from mmbench.runner.supervisor import Supervisor
 from mmbench.store.folder import Store
 from mmbench.store.shards import shard_store
 
-MAX_WORKER_DEATHS = 4  # after which a cell is stored as an error
-CONNECT_TIMEOUT_SECONDS = 30  # that a scheduler may take to answer
+MAX_WORKER_DEATHS = 4  # a cell that ends as many workers is stored as an error
+CONNECT_TIMEOUT_SECONDS = 30  # time for a scheduler to answer
 # A Dask task and the start of a game take some hundredths of a second.
-MIN_SECONDS_PER_TASK = 1.0  # of computation that a Dask task should hold
-SECONDS_PER_STEP = 5e-4  # of a small game, whatever its width
+MIN_SECONDS_PER_TASK = 1.0  # computation in a Dask task, where there is enough
+SECONDS_PER_STEP = 5e-4  # estimate for a step of a small game of any width
 MAX_CELLS_PER_TASK = 32
 MIN_CELLS_PER_WORKER = 4  # with fewer, cells are split among the workers
-POLL_SECONDS = 0.5  # between two looks at a cell that another command computes
-TASK_POLL_SECONDS = 0.05  # between two looks for Dask tasks that have ended
+POLL_SECONDS = 0.5  # interval of checks for a cell that another command computes
+TASK_POLL_SECONDS = 0.05  # interval of checks for Dask tasks that have ended
 # What waiting for a Dask task raises when the scheduler is gone.
 CANCELLED_ERRORS = (asyncio.CancelledError, concurrent.futures.CancelledError)
 LOST_ERRORS = (*CANCELLED_ERRORS, OSError, TimeoutError)
@@ -271,7 +271,7 @@ def _compute(
     )
     with _one_cell_at_a_time:
         stored = store.read(cell.key)
-        if answers(cell, store, stored, limits):
+        if satisfies(cell, store, stored, limits):
             return
         version = stored.version if stored else None
         while not compute_and_store(

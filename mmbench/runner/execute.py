@@ -11,7 +11,7 @@ from mmbench.engine.trajectory import Trajectory
 from mmbench.runner.chain import ChainEnds
 from mmbench.runner.compute import compute_and_store, read_result, store_as_error
 from mmbench.runner.limits import Limits, Workers
-from mmbench.runner.lookup import answers, is_stored_by_another_process
+from mmbench.runner.lookup import is_stored_by_another_process, satisfies
 from mmbench.runner.supervisor import Supervisor
 from mmbench.store.folder import Store, StoredResult
 from mmbench.store.stored_files import Version
@@ -170,7 +170,7 @@ def _lacking_versions(
     versions: dict[str, Version] = {}
     for cell in cells:
         stored = store.read(cell.key)
-        if answers(cell, store, stored, limits):
+        if satisfies(cell, store, stored, limits):
             continue
         if store.same_environment and cell.after and cell.after.key in versions:
             store.slot(cell.key).remove()  # it started at an end that does not count

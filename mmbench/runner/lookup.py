@@ -20,10 +20,10 @@ def is_stored(
     cell: Cell, store: Store, limits: Limits = Limits(), *, failed: bool = False
 ) -> bool:
     """Return whether the store answers for a cell; see `answers`."""
-    return answers(cell, store, store.read(cell.key), limits, failed=failed)
+    return satisfies(cell, store, store.read(cell.key), limits, failed=failed)
 
 
-def answers(
+def satisfies(
     cell: Cell,
     store: Store,
     stored: StoredFiles | None,
@@ -33,9 +33,10 @@ def answers(
 ) -> bool:
     """Return whether a cell is stored without error and with all metrics asked for.
 
-    A damaged file counts as absent: the cell is computed again and replaces it. So does
-    a cell that was ended by a limit, if it may now take more, and one that another
-    version of mmbench or torch had a part in, if the store must have the same one.
+    Three kinds of cells count as absent, are computed again and replaced: those with
+    damaged files; those that a limit ended which is now higher or gone; and, if the
+    store demands the same environment, those that another version of mmbench or torch
+    took part in.
 
     Args:
         cell: the cell asked for.

@@ -1,4 +1,4 @@
-"""Stores: folders of cells, whose files are written once and replaced whole.
+"""Stores: folders of cells. A file is never edited, only replaced by a new one.
 
 Each cell has the files of `StoredFiles`, under its key. An unfinished cell has a
 `<key>.checkpoint` and a `<key>.lease`. What was found damaged is kept as

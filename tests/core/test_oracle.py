@@ -1,7 +1,11 @@
 """Gradients and products of the oracle against plain autograd, and its charges."""
 
+import copy
+import pickle
+
 import pytest
 import torch
+from torch.autograd import forward_ad
 from torch.autograd.functional import hessian, jacobian
 
 from mmbench.algorithms import DIRECTIONS
@@ -339,3 +343,64 @@ def test_there_must_be_one_point_for_each_run(rows: int) -> None:
         with pytest.raises(DescriptionError, match="one point of each run"):
             question(points)
     assert charged(oracle) == {}
+
+
+def test_only_whole_numbers_of_steps_are_unrolled() -> None:
+    """Negative numbers, which would refund charges, and other numbers are refused."""
+
+    class Free(int):
+        def __radd__(self, charges: int) -> int:
+            return charges
+
+    oracle, z = start_runs(TASKS.build("bilinear"))
+    for steps in (-2, 0, True, Free(5)):
+        with pytest.raises(DescriptionError, match="whole number of steps"):
+            oracle.unroll(z, steps, lambda y, gradient, state: (y, state), None)
+    assert charged(oracle) == {}
+
+
+@pytest.mark.parametrize(
+    "on", [torch.full((3,), 2, dtype=torch.uint8), torch.tensor(True)]
+)
+def test_masks_are_boolean_with_one_value_for_each_run(on: torch.Tensor) -> None:
+    """A mask that would charge nothing and spare nothing is refused."""
+    oracle, _ = start_runs(TASKS.build("bilinear"))
+    with pytest.raises(DescriptionError, match="must be boolean of shape"):
+        oracle._state._charged(on)
+
+
+def test_oracles_and_linearisations_cannot_be_copied() -> None:
+    """A copy would have charges of its own."""
+    oracle, z = start_runs(TASKS.build("bilinear"))
+    for original in (oracle, oracle.linearise(z)):
+        for make in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match="cannot be copied"):
+                make(original)
+    with pytest.raises(TypeError, match="cannot be copied"):
+        copy.deepcopy(oracle.field)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_no_transform_gets_more_from_an_answer_than_is_charged() -> None:
+    """Batching, forward-mode derivatives and tangents do not pass the oracle."""
+    oracle, z = start_runs(TASKS.build("bilinear[dim=2]"))
+    at = oracle.linearise(z)
+    y = oracle.split(z)[1]
+    before = charged(oracle)
+    with pytest.raises(RuntimeError, match="requires_grad"):
+        torch.func.jacfwd(lambda point: oracle.payoff(point).sum())(z)
+    with pytest.raises(RuntimeError, match="requires_grad"):
+        torch.vmap(oracle.losses)(z.expand(5, *z.shape))
+    with pytest.raises(RuntimeError, match="requires_grad"):
+        torch.vmap(at.xy)(y.expand(5, *y.shape))
+    assert charged(oracle) == before
+    with forward_ad.dual_level():
+        answer = oracle.grad_x(forward_ad.make_dual(z, torch.ones_like(z)))
+        assert forward_ad.unpack_dual(answer).tangent is None
+
+
+def test_drawn_numbers_share_no_memory_with_the_stream() -> None:
+    """What an algorithm receives does not lead to numbers that it will draw later."""
+    oracle, _ = start_runs(TASKS.build("bilinear"))
+    for drawn in (oracle.uniform(), oracle.normal(2)):
+        assert drawn.untyped_storage().nbytes() == drawn.nbytes

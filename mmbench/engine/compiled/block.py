@@ -31,8 +31,8 @@ from mmbench.engine.compiled.tensor_nests import list_tensors, replace_tensors
 from mmbench.engine.recording import SHOWN
 from mmbench.tasks.base import Task
 
-GRAPH_STEPS = 20  # of a call of a graph, in games without data
-LOOP_STEPS = 2**12  # of a call of a loop; they take a few milliseconds
+GRAPH_STEPS = 20  # steps in one call of a graph, in games without data
+LOOP_STEPS = 2**12  # steps in one call of a loop, a few milliseconds
 
 # Iterates of the first few runs before each step of a block; None for games that are
 # not of the plane.

@@ -32,7 +32,7 @@ from mmbench.engine.compiled.c_operations import (
 
 aten = torch.ops.aten
 
-MAX_ENTRIES = 64  # of a tensor for each run; larger matrices are faster in torch
+MAX_ENTRIES = 64  # entries of a tensor for each run; torch is faster beyond
 
 Expressions = np.ndarray  # of Expression; the runs axis, if there is one, has length 1
 
@@ -54,7 +54,7 @@ class Translator(Interpreter):
         self.statements: list[str] = []
         self._runs, self._real = runs, real
         self._variables: dict[Expression, Expression] = {}  # by what they were assigned
-        self._kind: Kind = "real"  # of the result of the operation in work
+        self._kind: Kind = "real"  # kind of the result that is being translated
 
     # ---- one operation after the other ----
 
@@ -142,7 +142,7 @@ class Translator(Interpreter):
         if node.target in NEW_TENSORS or is_unusable:
             is_by_run = shape.count(self._runs) < 2
         if node.target is aten.view.default and with_runs and is_by_run:
-            # The entries before the runs axis must stay before it.
+            # A view must not move entries across the runs axis.
             before, after = (self._entries_before(one) for one in (*with_runs, shape))
             is_by_run = before == after
         if not is_by_run or result.shape != self.one_run(shape):

@@ -101,7 +101,7 @@ class TracingState(OracleState):
         if on is None:
             self.charges[name] += amount
             return
-        charged = amount * (on & self.alive).int()
+        charged = amount * self._charged(on).int()
         if name in self.run_charges:
             charged = self.run_charges[name] + charged
         self.run_charges[name] = charged
