@@ -50,7 +50,8 @@ def print_table(
         else:
             lines = _aligned(row, widths, [name in right for name in columns])
         for line in lines:
-            click.echo(click.style(line, bold=True) if row is columns else line)
+            heading = row is columns and sys.stdout.isatty()
+            click.echo(click.style(line, bold=True) if heading else line)
 
 
 def _on_one_line(text: str) -> str:
