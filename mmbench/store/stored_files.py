@@ -251,7 +251,7 @@ def companion_name(key: str, kind: str, digest: str) -> str:
 
 
 def _foreign(path: Path) -> str:
-    return f"{path} must be a table that mmbench wrote; it is not."
+    return f"{path} must be a table that mmbench wrote; it is foreign."
 
 
 def _damaged(path: Path) -> str:
