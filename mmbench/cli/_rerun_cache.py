@@ -23,11 +23,11 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import mmbench
 from mmbench.core.description import canonical, digest
 from mmbench.core.errors import StoreError
+from mmbench.core.files import write_atomically
 from mmbench.suites.base import Suite
 
 if TYPE_CHECKING:  # it imports torch
@@ -168,9 +168,8 @@ def _path(inputs: Inputs) -> Path:
 def _write(path: Path, document: bytes) -> None:
     """Write an entry after its checksum, atomically, and delete the oldest entries."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
-    part.write_bytes(hashlib.sha256(document).hexdigest().encode() + b"\n" + document)
-    part.replace(path)
+    checksum = hashlib.sha256(document).hexdigest().encode()
+    write_atomically(path, [checksum, b"\n", document])
     entries = sorted(path.parent.iterdir(), key=lambda entry: entry.stat().st_mtime)
     for old in entries[:-MAX_ENTRIES]:
         old.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from mmbench.core.errors import DataError
+from mmbench.core.files import write_data
 
 Facts = dict[str, str | int | float]
 Net = TypeVar("Net", bound=nn.Module)
@@ -112,7 +113,9 @@ def prepare_output(out: Path) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(out, error) from error
+        raise DataError(
+            f"{out} must be a file that can be written; got {error.strerror or error}."
+        ) from error
     if out.is_dir():
         raise DataError(f"{out} must be a file that can be written; got a folder.")
 
@@ -134,14 +137,5 @@ def write_weights(out: Path, net: nn.Module, confusion: Tensor, facts: Facts) ->
     content = save_tensors(
         {**tensors, "confusion": confusion}, metadata={"mmbench": json.dumps(facts)}
     )
-    try:
-        out.write_bytes(content)
-    except OSError as error:
-        raise _unwritable(out, error) from error
+    write_data(out, content)
     return hashlib.sha256(content).hexdigest()
-
-
-def _unwritable(out: Path, error: OSError) -> DataError:
-    return DataError(
-        f"{out} must be a file that can be written; got {error.strerror or error}."
-    )

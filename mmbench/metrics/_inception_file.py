@@ -10,7 +10,6 @@ import io
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from mmbench.core.errors import DataError
+from mmbench.core.files import read_data, write_data
 
 ORIGINAL = "pt_inception-2015-12-05-6726825d.pth"
 ORIGINAL_URL = (
@@ -51,7 +51,7 @@ def fetch(shapes: Shapes, source: Path | None = None) -> Path:
             or the result cannot be written.
     """
     path = _download() if source is None else source
-    content = _read_bytes(path)
+    content = read_data(path)
     digest = hashlib.sha256(content).hexdigest()
     if digest != ORIGINAL_SHA256:
         raise DataError(
@@ -76,10 +76,10 @@ def read(shapes: Shapes) -> dict[str, Tensor]:
         raise DataError(
             f"The weights of Inception must lie in {folders}; got none there. {_FETCH}."
         )
-    content = _read_bytes(path)
+    content = read_data(path)
     digest = hashlib.sha256(content).hexdigest()
     try:
-        record = json.loads(_read_bytes(_record_path(path)))
+        record = json.loads(read_data(_record_path(path)))
         known, original = record["sha256"], record["original_sha256"]
         tensors = load_tensors(content) if digest == known else {}
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
@@ -189,26 +189,6 @@ def _write(tensors: dict[str, Tensor]) -> Path:
         "original": ORIGINAL,
         "original_sha256": ORIGINAL_SHA256,
     }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for target, written in (
-            (path, content),
-            (_record_path(path), json.dumps(record, indent=2).encode()),
-        ):
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(written)
-            Path(file.name).replace(target)
-    except OSError as error:
-        raise DataError(
-            f"{path} must be a file that can be written; got {error.strerror or error}."
-        ) from error
+    write_data(path, content)
+    write_data(_record_path(path), json.dumps(record, indent=2).encode())
     return path
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path} must be a file that can be read; got {error.strerror or error}."
-        ) from error

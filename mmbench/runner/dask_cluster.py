@@ -53,6 +53,7 @@ SECONDS_PER_STEP = 5e-4  # estimate for a step of a small game of any width
 MAX_CELLS_PER_TASK = 32
 MIN_CELLS_PER_WORKER = 4  # with fewer, cells are split among the workers
 POLL_SECONDS = 0.5  # interval of checks for a cell that another command computes
+NO_WORKERS_SECONDS = 60  # time for a cluster that lost all workers to get new ones
 TASK_POLL_SECONDS = 0.05  # interval of checks for Dask tasks that have ended
 # What waiting for a Dask task raises when the scheduler is gone.
 CANCELLED_ERRORS = (asyncio.CancelledError, concurrent.futures.CancelledError)
@@ -82,7 +83,7 @@ def distribute(
         on_failed: called with each cell that no worker could finish, and why.
 
     Raises:
-        ClusterError: when there is no scheduler, or it is lost.
+        ClusterError: when there is no scheduler, or it or all its workers are lost.
     """
     settings = WorkerSettings(
         str(store.folder.resolve()),
@@ -93,6 +94,7 @@ def distribute(
         limits,
     )
     with _client(workers, placement) as client:
+        absence = _WorkerAbsence(client)
         n_workers = max(1, len(client.nthreads()))
         are_few = len(cells) < MIN_CELLS_PER_WORKER * n_workers
         max_shards = n_workers if are_few else 1
@@ -131,13 +133,13 @@ def distribute(
             future = submit(bundle, before, max_shards)
             bundle_of[future] = bundle
             future_of |= {cell.key: future for cell in bundle}
-        for future in _as_completed(client, bundle_of, workers, waiting):
+        for future in _as_completed(client, bundle_of, absence, workers, waiting):
             settle(bundle_of[future], future, is_last=False)
         # A Dask task that died may have died of one of its cells, of the previous cell
         # or of another Dask task on its worker. A cell that dies alone is the cause.
         for cell in list(waiting.values()):
             alone = [submit([cell], [], n_workers)]
-            for future in _as_completed(client, alone, workers, waiting):
+            for future in _as_completed(client, alone, absence, workers, waiting):
                 settle([cell], future, is_last=True)
 
 
@@ -328,23 +330,61 @@ def bundles(cells: Sequence[Cell]) -> list[list[Cell]]:
 
 
 def _as_completed(
-    client: Client, tasks: Iterable[Future], workers: Workers, waiting: Sized
+    client: Client,
+    tasks: Iterable[Future],
+    absence: "_WorkerAbsence",
+    workers: Workers,
+    waiting: Sized,
 ) -> Iterator[Future]:
     """Yield Dask tasks as they end.
 
     Raises:
-        ClusterError: when the scheduler is lost.
+        ClusterError: when the scheduler is lost, or all workers are and stay so.
     """
     queue = as_completed(tasks, loop=client.loop)
     while not queue.is_empty():
         if queue.has_ready():
             yield next(queue)
-        elif (
-            client.status == "closed"
-        ):  # what was submitted while it was lost never ends
+        elif client.status == "closed":  # tasks sent while it was lost never end
             raise _lost(workers, len(waiting))
+        elif absence.seconds() > NO_WORKERS_SECONDS:
+            fault = f"must have workers; it had none for {NO_WORKERS_SECONDS} s"
+            raise _lost(workers, len(waiting), fault)
         else:
             time.sleep(TASK_POLL_SECONDS)
+
+
+class _WorkerAbsence:
+    """The time that a scheduler has been without workers, if it had some before.
+
+    Dask restarts a worker that dies, but not one that dies while it starts.
+
+    Args:
+        client: the scheduler's client.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._had_workers = bool(client.nthreads())
+        self._last_seen = self._last_asked = time.monotonic()
+
+    def seconds(self) -> float:
+        """Return the time since a worker was last seen; 0 before the first one."""
+        now = time.monotonic()
+        if now - self._last_asked >= POLL_SECONDS:
+            self._last_asked = now
+            if self._has_workers() or not self._had_workers:
+                self._last_seen = now
+        return now - self._last_seen
+
+    def _has_workers(self) -> bool:
+        try:
+            is_known = self._client.status == "running"
+            found = not is_known or bool(self._client.nthreads())
+        except LOST_ERRORS:  # the client's status will show it
+            return True
+        self._had_workers = self._had_workers or (is_known and found)
+        return found
 
 
 def _outcome(
@@ -451,9 +491,11 @@ def _unreachable(scheduler: str, error: Exception) -> ClusterError:
     )
 
 
-def _lost(workers: Workers, missing: int) -> ClusterError:
+def _lost(
+    workers: Workers, missing: int, fault: str = "must stay reachable; it was lost"
+) -> ClusterError:
     which = f"at {workers.scheduler}" if workers.scheduler else "of the local workers"
     return ClusterError(
-        f"The scheduler {which} must stay reachable; it was lost with {missing} cells "
-        "to go. What was computed is stored: run the same command again."
+        f"The scheduler {which} {fault} with {missing} cells to go. What was computed "
+        "is stored: run the same command again."
     )

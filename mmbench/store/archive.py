@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from mmbench.core.errors import StoreError
+from mmbench.core.files import atomic_writer
 from mmbench.store import schema2
-from mmbench.store.atomic import atomic_writer
 from mmbench.store.folder import KEY, Store
 from mmbench.store.parquet import read_footer
 from mmbench.store.stored_files import companion_name, digests_of

@@ -21,7 +21,7 @@ from safetensors.numpy import save
 
 from mmbench.core.checkpoint import INTERVAL_SECONDS, CheckpointSlot
 from mmbench.core.errors import StoreError
-from mmbench.store.atomic import write_atomically
+from mmbench.core.files import write_atomically
 from mmbench.store.lease import leased
 from mmbench.store.parquet import encode_table
 from mmbench.store.stored_files import (

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from mmbench.core.errors import DamagedError, StoreError
-from mmbench.store.atomic import sha256_of
+from mmbench.core.files import sha256_of
 from mmbench.store.parquet import decode_table
 
 # Kinds of companion files, as the footer calls them, and how their names end.

@@ -7,13 +7,13 @@ Source: Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images.
 
 import hashlib
 import tarfile
-import tempfile
 import zlib
 from pathlib import Path
 
 import torch
 
 from mmbench.core.errors import DataError, unknown_name
+from mmbench.core.files import write_data
 from mmbench.tasks._data_files import (
     DataFile,
     DataSet,
@@ -147,7 +147,7 @@ def _read(file: DataFile, data_dir: Path | None) -> bytes:
     except DataError:  # the cache lacks the file, or has a damaged one, to be replaced
         archive = download(_DATA, _ARCHIVE, _ARCHIVE_SHA256, _MIRRORS)
         content = read_member(archive, file)
-        _write(content, path)
+        write_data(path, content)
         return content
 
 
@@ -196,17 +196,3 @@ def read_member(archive: Path, file: DataFile) -> bytes:
             f"{digest[:16]}.... Remove the archive."
         )
     return content
-
-
-def _write(content: bytes, path: Path) -> None:
-    """Write a file and rename it, since other processes may write the same one."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(content)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise DataError(
-            f"{path} must be a file that can be written; got "
-            f"{error.strerror or error}. {_DATA.remedy}."
-        ) from error

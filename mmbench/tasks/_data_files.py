@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pooch
 
 from mmbench.core.errors import DataError
+from mmbench.core.files import read_data
 
 DATA_VARIABLE = "MMBENCH_DATA"
 
@@ -98,7 +99,7 @@ def read_checked(data: DataSet, file: DataFile, path: Path) -> bytes:
     Raises:
         DataError: when they are not.
     """
-    content = read_bytes(path)
+    content = read_data(path)
     digest = hashlib.sha256(content).hexdigest()
     if digest != file.sha256:
         raise DataError(
@@ -145,17 +146,3 @@ def download(data: DataSet, name: str, sha256: str, mirrors: tuple[str, ...]) ->
 def cache_folder() -> Path:
     """Return the user's folder of downloaded files."""
     return Path(pooch.os_cache("mmbench"))
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a file.
-
-    Raises:
-        DataError: when it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path} must be a file that can be read; got {error.strerror or error}."
-        ) from error

@@ -18,12 +18,12 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from mmbench.core.errors import DataError, unknown_name
+from mmbench.core.files import read_data
 from mmbench.tasks._data_files import (
     DataFile,
     DataSet,
     download,
     find_file,
-    read_bytes,
     read_checked,
 )
 
@@ -215,7 +215,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> UInt8[Tensor, "..."]:
         DataError: when the file is unreadable, truncated, or holds other data.
     """
     try:
-        unpacked = gzip.decompress(read_bytes(path))
+        unpacked = gzip.decompress(read_data(path))
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} must be a complete gzip file; got one that fails with {error}. "

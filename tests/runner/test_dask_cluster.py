@@ -1,6 +1,7 @@
 """Cluster: on workers the same comes out as in one process, whatever befalls them."""
 
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,17 +49,21 @@ OUTSIDE = """
         def before(self, oracle, step):
             pass
 
+    def die():
+        time.sleep(1)  # Dask does not restart a worker that dies while it starts
+        os.kill(os.getpid(), signal.SIGKILL)
+
     class Killer(Plain):
         def before(self, oracle, step):
             if step == 3:
-                os.kill(os.getpid(), signal.SIGKILL)
+                die()
 
     class Mortal(Plain):
         # Ends its worker once.
         def before(self, oracle, step):
             if step == 3 and not Path(__file__).with_name("died").exists():
                 Path(__file__).with_name("died").touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+                die()
 
     class Failing(Plain):
         def before(self, oracle, step):
@@ -281,12 +286,37 @@ def test_a_task_sent_to_a_scheduler_that_was_lost_is_not_awaited(
         ended = client.submit(int, 3)
         ended.result()
         endless = client.submit(int, 4, resources={"none that is there": 1})
-        found = dask_cluster._as_completed(client, [ended, endless], workers, [1, 2])
+        absence = dask_cluster._WorkerAbsence(client)
+        tasks = [ended, endless]
+        found = dask_cluster._as_completed(client, tasks, absence, workers, [1, 2])
         assert next(found).result() == 3
         with monkeypatch.context() as during:
             during.setattr(client, "status", "closed")
             with pytest.raises(ClusterError, match="was lost with 2 cells to go"):
                 next(found)
+
+
+def test_a_cluster_without_workers_is_not_awaited_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Workers that are lost for good end the command; those to come are awaited."""
+    monkeypatch.setattr(dask_cluster, "NO_WORKERS_SECONDS", 1)
+    monkeypatch.setattr(dask_cluster, "POLL_SECONDS", 0.1)
+    quiet = dict(dashboard_address="127.0.0.1:0", silence_logs=50, processes=False)
+    with LocalCluster(n_workers=0, **quiet) as local, Client(local) as client:
+        absence = dask_cluster._WorkerAbsence(client)
+        time.sleep(2)
+        assert absence.seconds() < 1
+        local.scale(1)
+        client.wait_for_workers(1)
+        absence.seconds()
+        time.sleep(0.2)
+        assert absence.seconds() < 1  # now a worker has been seen
+        local.scale(0)
+        endless = client.submit(int, 4)
+        found = dask_cluster._as_completed(client, [endless], absence, Workers(1), [1])
+        with pytest.raises(ClusterError, match="had none for 1 s with 1 cells to go"):
+            list(found)
 
 
 def test_small_cells_travel_together_in_their_order() -> None:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, even if power fails."""
+"""Files: read whole, and written so that they are whole even if power fails."""
 
 import contextlib
 import hashlib
@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from mmbench.core.errors import DataError
 
 
 def sha256_of(path: Path) -> str:
@@ -45,6 +47,35 @@ def write_atomically(path: Path, content: Iterable[bytes]) -> None:
     with atomic_writer(path) as file:
         for block in content:
             file.write(block)
+
+
+def read_data(path: Path) -> bytes:
+    """Return the bytes of a data file.
+
+    Raises:
+        DataError: when it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path} must be a file that can be read; got {error.strerror or error}."
+        ) from error
+
+
+def write_data(path: Path, content: bytes) -> None:
+    """Write a data file, and the folder that it lies in; other processes may, too.
+
+    Raises:
+        DataError: when it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, [content])
+    except OSError as error:
+        raise DataError(
+            f"{path} must be a file that can be written; got {error.strerror or error}."
+        ) from error
 
 
 def _flush_folder(folder: Path) -> None:
