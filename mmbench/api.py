@@ -12,7 +12,7 @@ from mmbench.core.placement import Placement, pick_device
 from mmbench.engine.cell import Cell
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
-from mmbench.store.folder import Store
+from mmbench.store.folder import Store, StoredResult
 from mmbench.suites.base import Grid, Suite
 
 
@@ -92,10 +92,10 @@ def run(
         kept = Store(store, same_environment=same_environment)
         execute(cells, kept, placement)
         return gather(kept, [(cell.key, cell.label) for cell in cells]).frame
-    frames: dict[str, pd.DataFrame] = {}
+    results: dict[str, StoredResult] = {}
 
-    def collect(cell: Cell, result: Any) -> None:
-        frames[cell.key] = result.frame
+    def collect(cell: Cell, result: StoredResult) -> None:
+        results[cell.key] = result
 
     execute(cells, None, placement, on_result=collect)
-    return tidy(frames)
+    return tidy(results)

@@ -9,10 +9,11 @@ import pandas as pd
 import pyarrow as pa
 
 from mmbench.algorithms import ALGORITHMS
+from mmbench.analysis.parameters import parameters_of, spread, to_json
 from mmbench.core.errors import DamagedError, StoreError
-from mmbench.engine.cell import LEADING, Cell
+from mmbench.engine.cell import LEADING, TRAILING, Cell
 from mmbench.runner.in_progress import read_unfinished
-from mmbench.store.folder import Store
+from mmbench.store.folder import Store, StoredResult
 from mmbench.tasks import TASKS
 
 TABLES_PER_BLOCK = 500  # small tables that are concatenated at once
@@ -76,23 +77,27 @@ class Results(NamedTuple):
         return self._replace(frame=frame, footers=footers, unfinished={})
 
 
-def tidy(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def tidy(results: Mapping[str, StoredResult]) -> pd.DataFrame:
     """Concatenate the tables of cells; a column that a cell lacks holds NaN.
 
     Args:
-        frames: key to table; the keys become the last column.
+        results: key to table and footer; parameters and keys become the last columns.
     """
-    return _concatenate((key, _to_arrow(frame)) for key, frame in frames.items())
+    footers = {key: result.footer for key, result in results.items()}
+    tables = ((key, _to_arrow(result.frame)) for key, result in results.items())
+    return _concatenate(tables, footers)
 
 
 def _concatenate(
     tables: Iterable[tuple[str, pa.Table]],
+    footers: Mapping[str, Footer],
     order_keys: Callable[[], Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """Concatenate Arrow tables, in a tenth of the time that pandas takes.
 
     Args:
         tables: pairs of key and table.
+        footers: key to footer; it is read once all tables are read.
         order_keys: returns the keys in the order of the result; it is called once all
             tables are read. None leaves the tables in the order in which they come.
     """
@@ -109,7 +114,7 @@ def _concatenate(
     if block:
         blocks.append(_concatenate_arrow(block))
     if not blocks:
-        return pd.DataFrame(columns=[*LEADING, "key"])
+        return pd.DataFrame(columns=[*LEADING, *TRAILING])
     whole = _concatenate_arrow(blocks)
     keys: Sequence[str] = list(rows)
     if order_keys:
@@ -120,8 +125,12 @@ def _concatenate(
     # Many cells have the same columns: each set of columns is looked at once.
     column_sets = dict.fromkeys(columns[key] for key in keys)
     names = dict.fromkeys(name for column_set in column_sets for name in column_set)
-    metrics = [name for name in names if name not in (*LEADING, "key")]
-    return whole.select([*LEADING, *metrics, "key"]).to_pandas()
+    metrics = [name for name in names if name not in (*LEADING, *TRAILING)]
+    frame = whole.select([*LEADING, *metrics, "key"]).to_pandas()
+    texts = {key: to_json(parameters_of(footers[key])) for key in keys}
+    parameters = frame["key"].map(texts).astype(frame["key"].dtype)
+    frame.insert(len(frame.columns) - 1, "parameters", parameters)
+    return frame
 
 
 def _concatenate_arrow(tables: list[pa.Table]) -> pa.Table:
@@ -161,11 +170,12 @@ def gather(store: Store, cells: Iterable[tuple[str, str]] | None = None) -> Resu
                 f"The store {store.folder} must hold cell {key} ({label}); it does "
                 "not. Run the suite into this store first."
             )
-    frame = _concatenate(
+    tables = (
         (key, table)
         for key, label in cells
         if (table := reader.read(key, label)) is not None
     )
+    frame = _concatenate(tables, reader.footers)
     return Results(frame, reader.footers, store, damaged=tuple(reader.damaged))
 
 
@@ -180,6 +190,7 @@ def _gather_all(store: Store) -> Results:
 
     frame = _concatenate(
         ((key, table) for key in store if (table := reader.read(key)) is not None),
+        reader.footers,
         order_keys,
     )
     footers = {key: reader.footers[key] for key in order}
@@ -209,7 +220,7 @@ def gather_planned(store: Store, cells: Sequence[Cell]) -> Results:
                 frame, reader.footers[key], unfinished[key] = found
                 yield key, _to_arrow(frame)
 
-    frame, wanted = _concatenate(tables()), len(cells)
+    frame, wanted = _concatenate(tables(), reader.footers), len(cells)
     damaged = tuple(reader.damaged)
     return Results(frame, reader.footers, store, unfinished, wanted, damaged)
 
@@ -272,16 +283,21 @@ def _registry_index(names: list[str], spec: str) -> int:
     return names.index(name) if name in names else len(names)
 
 
-def load(store: Path | str) -> pd.DataFrame:
+def load(store: Path | str, *, params: bool = False) -> pd.DataFrame:
     """Load everything in a store as one tidy table.
 
     Args:
         store: the folder.
+        params: whether "parameters" gives way to one column for each parameter. The
+            parameter `k` becomes `param_k`. A nested description fills `param_k` with
+            its name and `param_k.<field>` with its fields; a sequence is text such as
+            "(0.1,0.2)". A row whose algorithm lacks the parameter holds NaN.
 
     Returns:
         One row for each cell, seed and recorded step: task, algorithm, label, seed,
         step, grad_x, grad_y, hvps, values, samples, cell_seconds, status, stopped_at,
-        reason, the metric columns, and key.
+        reason, the metric columns, parameters (those of the algorithm, defaults
+        included, as JSON with sorted keys), and key.
 
     Raises:
         StoreError: if the store does not exist or a file in it is damaged.
@@ -289,7 +305,7 @@ def load(store: Path | str) -> pd.DataFrame:
     results = gather(Store(store))
     for sentence in results.damaged:
         raise DamagedError(sentence)
-    return results.frame
+    return spread(results.frame) if params else results.frame
 
 
 # ---- questions about results ----

@@ -29,7 +29,8 @@ LEADING = (
     "stopped_at",
     "reason",
 )
-RESERVED = (*LEADING, "key")
+TRAILING = ("parameters", "key")
+RESERVED = (*LEADING, *TRAILING)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from small_cells import small_cells
 
 from mmbench.analysis.results import gather, load, tidy
 from mmbench.core.errors import StoreError
-from mmbench.engine.cell import LEADING
+from mmbench.engine.cell import LEADING, TRAILING
 from mmbench.runner.execute import execute
 from mmbench.store.folder import Store
 
@@ -17,7 +17,7 @@ def test_tidy_table(store: Store) -> None:
     execute(small_cells("gda", tasks=("bilinear", "dirac_gan")), store)
     frame = load(store.folder)
     assert tuple(frame.columns[: len(LEADING)]) == LEADING
-    assert frame.columns[-1] == "key"
+    assert tuple(frame.columns[-2:]) == TRAILING
     assert not frame.duplicated(["key", "seed", "step"]).any()
     sizes = frame.groupby(["task", "seed"]).size()
     assert set(sizes) == {len(small_cells()[0].schedule)}
@@ -54,7 +54,7 @@ def test_missing_cells_are_named(store: Store) -> None:
 
 def test_empty_tables_have_their_columns() -> None:
     """An empty table is no error."""
-    assert tuple(tidy({}).columns) == (*LEADING, "key")
+    assert tuple(tidy({}).columns) == (*LEADING, *TRAILING)
 
 
 def test_load_needs_a_store(tmp_path: Path) -> None:

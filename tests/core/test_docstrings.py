@@ -1,5 +1,9 @@
 """Docstrings of descriptions are parsed into summary, rule, text and sections."""
 
+from dataclasses import dataclass
+
+import pytest
+
 from mmbench.core.docstrings import doc_of
 
 
@@ -48,3 +52,53 @@ def test_docstrings_are_parsed() -> None:
 def test_docstrings_are_not_inherited() -> None:
     """A class without a docstring does not get that of its base class."""
     assert doc_of(Undocumented).summary == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("Args:\n    k (int): steps.\n    m: more.", {"k": "steps.", "m": "more."}),
+        ("Args:\n  k: of\n    a: b.\n  m:\n    more.", {"k": "of a: b.", "m": "more."}),
+        ("Args:\n    k: steps.\n\nExample:\n    more.", {"k": "steps."}),
+        ("Args:\n    k: steps.\n\nA paragraph.", {"k": "steps."}),
+        ("No section.", {}),
+    ],
+)
+def test_arguments_in_other_styles(text: str, arguments: dict[str, str]) -> None:
+    """Types, narrow indents, and what follows the section are understood."""
+    cls = type("Styled", (), {"__doc__": f"A summary.\n\n{text}\n"})
+    assert doc_of(cls).arguments == arguments
+
+
+@dataclass
+class Documenting:
+    """A base class.
+
+    Args:
+        k: steps.
+        rho: decay.
+        gone: no field.
+    """
+
+    k: int = 1
+    rho: float = 0.5
+
+
+@dataclass
+class Inheriting(Documenting):
+    """A class with a field more.
+
+    Args:
+        m: momentum.
+        rho: decay, here of m.
+    """
+
+    m: int = 2
+
+
+def test_meanings_of_inherited_fields_are_inherited() -> None:
+    assert doc_of(Inheriting).arguments == {
+        "m": "momentum.",
+        "rho": "decay, here of m.",
+        "k": "steps.",
+    }

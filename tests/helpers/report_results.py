@@ -76,7 +76,7 @@ def first_seeds(results: Results, seeds: int) -> Results:
 def with_missing_values(results: Results) -> Results:
     """Return results without metrics of the second run, and without a column."""
     frame = results.frame.copy()
-    metrics = frame.columns[frame.columns.get_loc("reason") + 1 : -1]
+    metrics = frame.columns[frame.columns.get_loc("reason") + 1 : -2]
     frame.loc[frame["seed"] == 1, metrics] = np.nan
     frame["field_norm"] = np.nan
     return results._replace(frame=frame)
@@ -84,7 +84,7 @@ def with_missing_values(results: Results) -> Results:
 
 def without_metrics(results: Results) -> Results:
     """Return results without any metric column and without targets."""
-    metrics = results.frame.columns[results.frame.columns.get_loc("reason") + 1 : -1]
+    metrics = results.frame.columns[results.frame.columns.get_loc("reason") + 1 : -2]
     footers = {
         key: footer | {"columns": [], "target": ""}
         for key, footer in results.footers.items()

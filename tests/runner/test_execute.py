@@ -38,15 +38,15 @@ def test_nothing_is_computed_twice(store: Store) -> None:
 
 def test_results_are_the_same_however_obtained(store: Store) -> None:
     """Stored, read back and computed in memory: the same table."""
-    frames = {}
+    results = {}
     execute(
         small_cells(),
         None,
-        on_result=lambda cell, done: frames.update({cell.key: done.frame}),
+        on_result=lambda cell, done: results.update({cell.key: done}),
     )
     execute(small_cells(), store)
     wanted = [(cell.key, cell.label) for cell in small_cells()]
-    ours, theirs = tidy(frames), gather(store, wanted).frame
+    ours, theirs = tidy(results), gather(store, wanted).frame
     assert list(ours.columns) == list(theirs.columns)
     for name in ours.columns:
         if name != "cell_seconds":

@@ -1,10 +1,17 @@
 """The methods: update rules, costs, settings and sources, from the descriptions."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from mmbench.analysis.parameters import (
+    format_spec,
+    format_value,
+    parameters_of,
+    to_json,
+)
 from mmbench.analysis.report.sections.base import (
     Section,
     Subsection,
@@ -17,10 +24,11 @@ from mmbench.core.errors import MmbenchError
 from mmbench.metrics import METRICS
 
 PROSE = (
-    "The descriptions come from the code that ran, and the settings from each cell. z "
-    "is x followed by y, z⁺ the next z, F(z) the players’ gradients one after the "
-    "other, and η the step size. The cost of a step counts gradients of each player "
-    "(∇x, ∇y), Hessian-vector products (HVP) and evaluations of the losses (value)."
+    "The descriptions come from the code that ran, and the parameters, defaults "
+    "included, from each cell. z is x followed by y, z⁺ the next z, F(z) the players’ "
+    "gradients one after the other, and η the step size. The cost of a step counts "
+    "gradients of each player (∇x, ∇y), Hessian-vector products (HVP) and evaluations "
+    "of the losses (value)."
 )
 PROTOCOL_PROSE = (
     "Images are evaluated by a frozen network, which is identified by the SHA-256 of "
@@ -36,6 +44,8 @@ DIGEST_CHARACTERS = 12  # of a SHA-256 that are shown
 # Sections of a docstring that are printed after its text.
 ALGORITHM_HEADINGS = ("State", "Cost", "Differs from the source")
 TASK_HEADINGS = ("Solutions", "Differs from the source")
+# What is written once for all cells of a class.
+DOCUMENTED = ("summary", "rule", "text", "sections", "arguments")
 
 Documentation = Mapping[str, Any]  # of a class, in a footer
 
@@ -48,25 +58,35 @@ def section(results: Results) -> Section:
         for task in tasks_of(results)
         for label, where in describe_starts(results, task).items()
     }
+    algorithms = _by_class(footers, "algorithm", "method")
     return Section(
         title="Methods",
         anchor="methods",
         prose=(PROSE,),
         subsections=[
-            *(_algorithm(cells, starts) for cells in _by_class(footers, "algorithm")),
-            *(_task(cells) for cells in _by_class(footers, "task")),
+            *(_algorithm(cells, starts) for cells in algorithms),
+            *(_task(cells) for cells in _by_class(footers, "task", "game")),
             *_protocols(footers),
             _sources(footers),
         ],
-        files={"methods.csv": _methods_table(footers)},
+        files={"methods.csv": _methods_table(results)},
     )
 
 
-def _by_class(footers: Sequence[Footer], member: str) -> list[list[Footer]]:
-    """Group cells by the class of their "algorithm" or "task"."""
+def _by_class(
+    footers: Sequence[Footer], member: str, documented: str
+) -> list[list[Footer]]:
+    """Group cells by the class of their "algorithm" or "task", and by its text.
+
+    Cells that other versions of a class computed are not described by the text of this
+    one.
+    """
     groups: dict[str, list[Footer]] = {}
     for footer in footers:
-        groups.setdefault(footer["cell"][member]["class"], []).append(footer)
+        described = footer["cell"][member]
+        text = {name: footer[documented].get(name) for name in DOCUMENTED}
+        which = [described["class"], described.get("version"), text]
+        groups.setdefault(json.dumps(which, sort_keys=True), []).append(footer)
     return list(groups.values())
 
 
@@ -74,11 +94,13 @@ def _algorithm(
     footers: Sequence[Footer], starts: Mapping[tuple[str, str], str]
 ) -> Subsection:
     documentation = footers[0]["method"]
+    name = _name(footers[0]["algorithm"])
     tasks: dict[tuple[str, str, str, str], list[str]] = {}
     for footer in footers:
         start = starts.get((footer["task"], footer["label"]), "")
         cost = footer["method"]["cost"]
-        row = (footer["label"], footer["algorithm"], cost, start)
+        spec = format_spec(name, parameters_of(footer))
+        row = (footer["label"], spec, cost, start)
         tasks.setdefault(row, []).append(footer["task"])
     rows = [
         [
@@ -90,36 +112,45 @@ def _algorithm(
         ]
         for (label, spec, cost, start), tasks_of_row in tasks.items()
     ]
-    columns = ["Algorithm", "Settings", "Cost of a step", "Tasks", "Start"]
+    columns = ["Algorithm", "Parameters", "Cost of a step", "Tasks", "Start"]
     if not any(row[-1].text for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Subsection(
-        title="Algorithm " + footers[0]["algorithm"].partition("[")[0],
+        title=f"Algorithm {name}",
         prose=_prose(documentation, ALGORITHM_HEADINGS),
         preformatted=documentation["rule"],
         tables=[
             Table("", columns, rows),
-            *_arguments(documentation, footers[0]["cell"]["algorithm"]),
+            *_arguments(documentation, [parameters_of(footer) for footer in footers]),
         ],
     )
 
 
 def _task(footers: Sequence[Footer]) -> Subsection:
     documentation = footers[0]["game"]
-    targets = {footer["task"]: footer["target"] for footer in footers}
-    rows = [
-        [TableCell(task, code=True), TableCell(target or "none declared")]
-        for task, target in targets.items()
+    name = _name(footers[0]["task"])
+    parameters = [parameters_of(footer, "task") for footer in footers]
+    rows = dict.fromkeys(
+        (footer["task"], format_spec(name, values), footer["target"] or "none declared")
+        for footer, values in zip(footers, parameters, strict=True)
+    )
+    cells = [
+        [TableCell(task, code=True), TableCell(spec, code=True), TableCell(target)]
+        for task, spec, target in rows
     ]
     return Subsection(
-        title="Task " + footers[0]["task"].partition("[")[0],
+        title=f"Task {name}",
         prose=_prose(documentation, TASK_HEADINGS),
         preformatted=documentation["rule"],
         tables=[
-            Table("", ["Task", "Target"], rows),
-            *_arguments(documentation, footers[0]["cell"]["task"]),
+            Table("", ["Task", "Parameters", "Target"], cells),
+            *_arguments(documentation, parameters),
         ],
     )
+
+
+def _name(spec: str) -> str:
+    return spec.partition("[")[0]
 
 
 def _protocols(footers: Sequence[Footer]) -> list[Subsection]:
@@ -226,39 +257,32 @@ def _prose(documentation: Documentation, headings: Sequence[str]) -> list[str]:
     return prose
 
 
-def _arguments(documentation: Documentation, values: Mapping[str, Any]) -> list[Table]:
-    """Return the table of the settings' meanings, with the values of one cell."""
-    rows = [
-        [
-            TableCell(name, code=True),
-            TableCell(_value(values.get(name)), code=True),
-            TableCell(meaning),
-        ]
-        for name, meaning in documentation["arguments"].items()
-    ]
+def _arguments(
+    documentation: Documentation, values: Sequence[Mapping[str, Any]]
+) -> list[Table]:
+    """Return the table of the parameters' values in the cells, and of their meanings.
+
+    Args:
+        documentation: of the class.
+        values: the parameters of each cell.
+    """
+    meanings = documentation["arguments"]
+    documented = [name for name in meanings if any(name in cell for cell in values)]
+    names = dict.fromkeys([*documented, *(name for cell in values for name in cell)])
+    rows = []
+    for name in names:
+        shown = [format_value(cell[name]) for cell in values if name in cell]
+        rows.append(
+            [
+                TableCell(name, code=True),
+                TableCell(", ".join(dict.fromkeys(shown)), code=True),
+                TableCell(meanings.get(name) or "not documented"),
+            ]
+        )
     if not rows:
         return []
-    caption = "Meaning of the settings, with their values in the first cell"
-    return [Table(caption, ["Setting", "Value", "Meaning"], rows, folded=True)]
-
-
-def _value(value: Any) -> str:
-    """Format a JSON value of a cell's description as in a spec."""
-    if isinstance(value, dict):
-        name = value.get("class", "").rpartition(":")[2].partition("@")[0].lower()
-        inner = [
-            f"{key}={_value(argument)}"
-            for key, argument in value.items()
-            if key not in ("class", "version")
-        ]
-        return f"{name}[{','.join(inner)}]" if inner else name
-    if isinstance(value, list):
-        return f"({','.join(_value(element) for element in value)})"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "none" if value is None else str(value)
+    caption = "Meaning of the parameters, with all values on this page"
+    return [Table(caption, ["Parameter", "Values", "Meaning"], rows, folded=True)]
 
 
 def _sources(footers: Sequence[Footer]) -> Subsection:
@@ -270,16 +294,19 @@ def _sources(footers: Sequence[Footer]) -> Subsection:
     return Subsection(title="Sources", links=sorted(links.items()))
 
 
-def _methods_table(footers: Sequence[Footer]) -> pd.DataFrame:
+def _methods_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "label": footer["label"],
             "task": footer["task"],
             "algorithm": footer["algorithm"],
+            "parameters": to_json(parameters_of(footer)),
+            "task_parameters": to_json(parameters_of(footer, "task")),
             "cost": footer["method"]["cost"],
             "rule": footer["method"]["rule"],
             "source": footer["method"]["source"],
             "link": footer["method"]["link"],
+            "key": key,
         }
-        for footer in footers
+        for key, footer in results.footers.items()
     )
