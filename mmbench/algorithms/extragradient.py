@@ -20,7 +20,9 @@ class Extragradient(Algorithm):
         z⁺ = z − η F(z̃)
 
     Last iterates converge on bilinear games for η < 1, at twice the price of GDA. With
-    `direction=adam` this is ExtraAdam, which updates the moments at both half-steps.
+    `direction=adam[epsilon_at=raw]` this is ExtraAdam as in its authors' code, which
+    updates the moments at both half-steps; `direction=adam` adds ε where Adam's paper
+    and torch do.
 
     Args:
         step_size: η, a number or a pair (x, y), in units of z per unit of F.

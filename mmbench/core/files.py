@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from mmbench.core.errors import DataError
 
+DATA_VARIABLE = "MMBENCH_DATA"
+
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, however large, in hexadecimal.
@@ -47,6 +49,24 @@ def write_atomically(path: Path, content: Iterable[bytes]) -> None:
     with atomic_writer(path) as file:
         for block in content:
             file.write(block)
+
+
+def named_data_folder() -> Path | None:
+    """Return the folder that MMBENCH_DATA names; None where it is not set or empty.
+
+    Raises:
+        DataError: when it names no folder.
+    """
+    named = os.environ.get(DATA_VARIABLE)
+    if not named:
+        return None
+    if not Path(named).is_dir():
+        what = "a file" if Path(named).exists() else "no folder there"
+        raise DataError(
+            f"{DATA_VARIABLE} must name a folder of data files; got {named!r}, and "
+            f"{what}."
+        )
+    return Path(named)
 
 
 def read_data(path: Path) -> bytes:

@@ -192,7 +192,7 @@ class Oracle:
         x, y = self._leaves(z)
         self._state.charge("grad_x", 1, on)
         loss = self._game.losses(x, y.detach(), self._state.sample)[0]
-        return masked(_gradient(loss, x, self._ones), on)
+        return masked(*_gradients(loss, (x,), self._ones), on)
 
     def grad_y(self, z: Joint, *, on: Mask | None = None) -> PartY:
         """Return the gradient of loss_y in y; charges one player-gradient."""
@@ -208,7 +208,7 @@ class Oracle:
         x, y = self._leaves(z)
         self._state.charge("grad_y", 1, on)
         loss = self._game.losses(x.detach(), y, self._state.sample)[1]
-        gradient = _gradient(loss, y, self._ones)
+        (gradient,) = _gradients(loss, (y,), self._ones)
         return masked(gradient, on), masked(-loss.detach(), on)
 
     # ---- second order ----
@@ -257,14 +257,12 @@ class Oracle:
         moved, first = y, None
         for _ in range(steps):
             loss = self._game.losses(x, moved, sample)[1]
-            (gradient,) = torch.autograd.grad(
-                loss, moved, self._ones, create_graph=True
-            )
+            (gradient,) = _gradients(loss, (moved,), self._ones, create_graph=True)
             first = gradient.detach() if first is None else first
             moved, state = answer(moved, gradient, state)
         loss = self._game.losses(x, moved, sample)[0]
         assert first is not None
-        return Unrolled(torch.autograd.grad(loss, x, self._ones)[0], first)
+        return Unrolled(*_gradients(loss, (x,), self._ones), first)
 
     def _leaves(self, z: Vector) -> tuple[PartX, PartY]:
         """Return x and y of one point for each run, as leaves of a new graph.
@@ -286,39 +284,37 @@ class Oracle:
     ) -> tuple[PartX, PartY]:
         loss_x, loss_y = self._game.losses(x, y, self._state.sample)
         if self._game.zero_sum:  # one reverse pass serves both players
-            at_x, at_y = torch.autograd.grad(
-                loss_x,
-                (x, y),
-                self._ones,
-                create_graph=create_graph,
-                allow_unused=True,
-                materialize_grads=True,
+            at_x, at_y = _gradients(
+                loss_x, (x, y), self._ones, create_graph=create_graph
             )
             return at_x, -at_y
-        at_x = _gradient(
-            loss_x, x, self._ones, retain_graph=True, create_graph=create_graph
+        (at_x,) = _gradients(
+            loss_x, (x,), self._ones, retain_graph=True, create_graph=create_graph
         )
-        return at_x, _gradient(loss_y, y, self._ones, create_graph=create_graph)
+        (at_y,) = _gradients(loss_y, (y,), self._ones, create_graph=create_graph)
+        return at_x, at_y
 
 
-def _gradient(
+def _gradients(
     loss: Tensor,
-    player: Tensor,
+    players: tuple[Tensor, ...],
     weights: Tensor,
     *,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-) -> Tensor:
-    """Return the gradient of the losses in one player; zero if they do not use it."""
+) -> tuple[Tensor, ...]:
+    """Return the gradient of the losses in each player; zeros where they ignore it."""
+    if not loss.requires_grad:  # it depends on no player, for which torch has an error
+        return tuple(torch.zeros_like(player) for player in players)
     return torch.autograd.grad(
         loss,
-        player,
+        players,
         weights,
         retain_graph=retain_graph,
         create_graph=create_graph,
         allow_unused=True,
         materialize_grads=True,
-    )[0]
+    )
 
 
 class Unrolled(NamedTuple):

@@ -8,7 +8,6 @@ file is in the safetensors format, with its checksum in a JSON file in the same 
 import hashlib
 import io
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from mmbench.core.errors import DataError
-from mmbench.core.files import read_data, write_data
+from mmbench.core.files import named_data_folder, read_data, write_data
 
 ORIGINAL = "pt_inception-2015-12-05-6726825d.pth"
 ORIGINAL_URL = (
@@ -104,9 +103,9 @@ def find_weights() -> Path | None:
 
 def _folders() -> list[Path]:
     """Return the folders to search for converted weights, the user's cache last."""
-    data = os.environ.get("MMBENCH_DATA")
+    data = named_data_folder()
     cached = Path(pooch.os_cache("mmbench")) / "inception"
-    return [Path(data) / "inception", cached] if data else [cached]
+    return [data / "inception", cached] if data else [cached]
 
 
 def _record_path(path: Path) -> Path:

@@ -40,6 +40,8 @@ class ClassifierScore(ImageMetric):
 
     splits: Count = 10  # the value of Salimans et al.
 
+    version = 2
+
     def check(self) -> None:
         """Raise a `DescriptionError` if there are more splits than images."""
         if self.splits > self.count:
@@ -61,8 +63,11 @@ class ClassifierScore(ImageMetric):
 
     def score(self, outputs: NetworkOutputs, game: Game) -> tuple[float, ...]:
         """Return one value for each column, for one set of images."""
-        splits = min(self.splits, len(outputs.logits))  # real images may be fewer
-        scores = [split_score(split) for split in outputs.logits.tensor_split(splits)]
+        logits = outputs.logits
+        splits = min(self.splits, len(logits))  # real images may be fewer
+        # The cuts of Salimans et al.; `tensor_split` makes the first parts longer.
+        cuts = [part * len(logits) // splits for part in range(1, splits)]
+        scores = [split_score(split) for split in logits.tensor_split(cuts)]
         return (torch.stack(scores).mean().item(),)
 
 

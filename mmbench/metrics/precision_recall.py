@@ -55,6 +55,8 @@ class PrecisionRecall(ReferenceMetric):
     k: Count = 3  # the value of Kynkäänniemi et al.
     k_coverage: Count = 5  # the value of Naeem et al.
 
+    version = 2
+
     def check(self) -> None:
         """Raise a `DescriptionError` if an image has fewer than k neighbours."""
         fewest = min(self.count, self.real or self.count)
@@ -113,7 +115,9 @@ def measure_overlap(
     precise = torch.zeros((), dtype=torch.int64, device=generated.device)
     pairs = torch.zeros_like(precise)
     recalled = covered = torch.zeros_like(real_radii, dtype=torch.bool)
-    for start, block in _distance_blocks(generated, real.features.double()):
+    slack = _rounding_bound(generated, real.features.double())
+    for start, rows in _distance_blocks(generated, real.features.double()):
+        block = rows - slack  # the balls are closed, and so stay after rounding
         precise += (block <= real_radii).any(1).sum()
         in_wide_ball = block <= wide_real_radii
         pairs += in_wide_ball.sum()
@@ -165,3 +169,18 @@ def _distance_blocks(
         block = a[start : start + rows]
         squares = block.square().sum(1, keepdim=True) + b_squares
         yield start, (squares - 2 * block @ b.T).clamp(min=0)
+
+
+def _rounding_bound(
+    a: Float64[Tensor, "count_a dim"], b: Float64[Tensor, "count_b dim"]
+) -> Float64[Tensor, ""]:
+    """Return how far the difference of two squared distances may be off by rounding.
+
+    A computed square of a distance is off by at most n u (|a| + |b|)² with n
+    operations and the unit roundoff u. The bound is far below the rounding of
+    features, which are in float32.
+    """
+    centre = b.mean(0)
+    longest = max((points - centre).square().sum(1).max() for points in (a, b))
+    unit_roundoff = torch.finfo(torch.float64).eps / 2
+    return 2 * (a.shape[1] + 4) * unit_roundoff * 4 * longest

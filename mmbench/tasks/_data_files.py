@@ -14,9 +14,7 @@ from typing import NamedTuple
 import pooch
 
 from mmbench.core.errors import DataError
-from mmbench.core.files import read_data
-
-DATA_VARIABLE = "MMBENCH_DATA"
+from mmbench.core.files import DATA_VARIABLE, named_data_folder, read_data
 
 
 class DataFile(NamedTuple):
@@ -71,12 +69,12 @@ def find_file(data: DataSet, file: DataFile, data_dir: Path | None) -> Path | No
         None when no folder is named, or when that of MMBENCH_DATA lacks the file.
 
     Raises:
-        DataError: when `data_dir` lacks the file.
+        DataError: when `data_dir` lacks the file, or MMBENCH_DATA names no folder.
     """
-    folder = os.environ.get(DATA_VARIABLE) if data_dir is None else data_dir
-    if not folder:
+    folder = named_data_folder() if data_dir is None else data_dir
+    if folder is None:
         return None
-    candidates = (Path(folder) / data.folder / file.name, Path(folder) / file.name)
+    candidates = (folder / data.folder / file.name, folder / file.name)
     for path in candidates:
         if os.path.lexists(path):
             return path
@@ -137,8 +135,12 @@ def download(data: DataSet, name: str, sha256: str, mirrors: tuple[str, ...]) ->
         except (OSError, ValueError) as error:  # of network or disk; of the checksum
             reason = textwrap.shorten(str(error), 80, placeholder=" ...")
             faults.append(f"{mirror} gave {type(error).__name__} ({reason})")
+    folder, lacking = named_data_folder(), ""
+    if folder is not None:
+        lacking = f"{DATA_VARIABLE} is {str(folder)!r}, which lacks "
+        lacking += f"{data.folder}/{data.example}; "
     raise DataError(
-        f"{name} of {data.title} must come from a folder or a mirror; "
+        f"{name} of {data.title} must come from a folder or a mirror; {lacking}"
         f"{' and '.join(faults)}. {data.remedy}."
     )
 

@@ -29,8 +29,10 @@ class DiracGAN(PlaneTask):
     Args:
         loss: "saturating" is f above; "nonsaturating" lets x minimise log(1 + e^(xy));
             "wasserstein" has φ(t) = t.
-        r1: γ, weight of the gradient penalty at the data (R1); with the first two
-            losses, 1 is the critical value.
+        r1: γ, weight of the gradient penalty at the data (R1). Under simultaneous
+            gradient flow with step sizes (ηₓ, ηᵧ) its critical value, from which on
+            the players no longer rotate near the solution, is 2 φ'(0) √(ηₓ / ηᵧ); for
+            equal step sizes 1 with the first two losses and 2 with wasserstein.
         clip: largest |y|, by projection; 0 leaves y free. The authors clip at 1 for
             wasserstein.
         start_at: first point (x, y); none draws a standard normal one. The authors

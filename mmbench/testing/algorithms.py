@@ -96,6 +96,8 @@ def check_step(algorithm: Algorithm, task: Task) -> None:
     require(torch.isfinite(moved).all(), f"{who} must make a finite first step")
     require(torch.equal(z, before), f"{who} must not change z in place")
     require(not moved.requires_grad, f"{who} must return z without a graph")
+    for tensor in (*kept, *tensors(new_state)):
+        require(not tensor.isnan().any(), f"{who} must have no NaN in its state")
     require(equal(tensors(state), kept), f"{who} must not change its state in place")
     for old, new in zip(tensors(state), tensors(new_state), strict=True):
         require(len(new) == len(z), f"{who} must keep the runs axis in its state")

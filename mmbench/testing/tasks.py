@@ -39,6 +39,7 @@ def check_task(task: Task, metrics: Sequence[str] = ()) -> None:
     check_description(task)
     z = start_runs(task)[1]
     game = task.build(PLACEMENT)
+    require(bool(z.isfinite().all()), f"{task} must start at finite points")
     require(
         bool((start_runs(task)[1] == z).all()),
         f"{task} must give a seed the same start each time",
@@ -91,6 +92,7 @@ def check_losses(task: Task) -> None:
             loss.shape == (len(z),),
             f"{task} must give one loss a run; got {loss.shape}",
         )
+        require(not loss.isnan().any(), f"{task} must give losses that are not NaN")
     if Capability.ZERO_SUM in task.gives:
         require(
             torch.equal(losses[0], -losses[1]),

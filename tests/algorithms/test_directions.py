@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from mmbench.algorithms import DIRECTIONS
+from mmbench.algorithms import ALGORITHMS, DIRECTIONS
 from mmbench.algorithms._directions import Direction, step_size_pair
+from mmbench.tasks import TASKS
+from mmbench.testing.tools import start_runs
 
 STEPS, RUNS, SIZE = 20, 3, 5
 
@@ -138,3 +140,39 @@ def test_step_sizes_of_the_players() -> None:
     """A number is the step size of both players, a pair has one for each."""
     assert step_size_pair(0.3) == (0.3, 0.3)
     assert step_size_pair((0.1, 0.2)) == (0.1, 0.2)
+
+
+def test_raw_epsilon_makes_extra_adam() -> None:
+    """Extragradient with `adam[epsilon_at=raw]` makes the steps of ExtraAdam's authors.
+
+    Their code divides the mean by √v + ε, multiplies by η √(1 − β₂ᵗ) / (1 − β₁ᵗ), and
+    counts t in both half-steps; ε at the corrected moments makes other steps.
+    """
+    eta, beta1, beta2, epsilon = 0.01, 0.9, 0.999, 3e-4
+    oracle, start = start_runs(TASKS.build("bilinear[dim=3,smallest=0.01]"))
+    z, mean, square, t = start, 0 * start, 0 * start, 0
+
+    def authors_move(field: torch.Tensor) -> torch.Tensor:
+        nonlocal mean, square, t
+        t += 1
+        mean = beta1 * mean + (1 - beta1) * field
+        square = beta2 * square + (1 - beta2) * field * field
+        size = eta * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
+        return size * mean / (square.sqrt() + epsilon)
+
+    for _ in range(20):
+        ahead = z - authors_move(oracle.field(z))
+        z = z - authors_move(oracle.field(ahead))
+
+    def steps_of(direction: str) -> torch.Tensor:
+        spec = f"extragradient[step_size={eta},direction={direction}]"
+        algorithm, point = ALGORITHMS.build(spec), start
+        state = algorithm.init(oracle, point)
+        for _ in range(20):
+            point, state = algorithm.step(oracle, point, state)
+        return point
+
+    raw = steps_of(f"adam[epsilon={epsilon},epsilon_at=raw]")
+    torch.testing.assert_close(raw, z, rtol=1e-12, atol=1e-12)
+    corrected = steps_of(f"adam[epsilon={epsilon}]")
+    assert (corrected - z).abs().max() > 1e-5

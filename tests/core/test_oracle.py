@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from ignoring_games import DIM_X, Ignoring
 from torch.autograd import forward_ad
 from torch.autograd.functional import hessian, jacobian
 
@@ -153,6 +154,53 @@ def test_unroll_differentiates_through_the_steps(
         torch.testing.assert_close(
             unrolled.grad_x[run], expected, rtol=1e-7, atol=1e-10
         )
+
+
+@pytest.mark.parametrize("loss_y", ["x", "y", "none", "detached", "negative"])
+@pytest.mark.parametrize("loss_x", ["x", "y", "none", "detached"])
+def test_the_gradient_of_a_loss_in_a_player_that_it_ignores_is_zero(
+    loss_x: str, loss_y: str
+) -> None:
+    """Every question is answered, with zeros, and all products of it are zero."""
+    oracle, z = start_runs(Ignoring(loss_x=loss_x, loss_y=loss_y))
+    x, y = oracle.split(z)
+    grad_x = 2 * x if loss_x == "x" else 0 * x
+    grad_y = 2 * y if loss_y == "y" else 0 * y
+    if loss_y == "negative":
+        grad_y = -2 * y if loss_x == "y" else 0 * y
+    field, at = oracle.field(z), oracle.linearise(z)
+    assert torch.equal(field, oracle.join(grad_x, grad_y))
+    assert torch.equal(oracle.grad_x(z), grad_x)
+    assert torch.equal(oracle.grad_y(z), grad_y)
+    assert torch.equal(oracle.grad_y_and_payoff(z)[0], grad_y)
+    assert torch.equal(oracle.join(at.grad_x, at.grad_y), field)
+    for got, expected in zip(at.through_x(x), (grad_x, 0 * y), strict=True):
+        assert torch.equal(got, expected)
+    for got, expected in zip(at.through_y(y), (0 * x, grad_y), strict=True):
+        assert torch.equal(got, expected)
+    if oracle.zero_sum:
+        assert not at.xy(y).any()
+        assert not at.yx(x).any()
+        assert torch.equal(at.xx(x), grad_x)
+        assert torch.equal(at.yy(y), -grad_y)
+    unrolled = oracle.unroll(z, 2, lambda y, g, s: (y - 0.1 * g, s), ())
+    assert torch.equal(unrolled.first_grad_y, grad_y)
+    assert torch.equal(unrolled.grad_x, grad_x)
+
+
+@pytest.mark.parametrize("direction", ["plain", "adam", "rmsprop"])
+def test_unrolled_steps_of_a_player_that_is_ignored_stay(direction: str) -> None:
+    """Moments of zero gradients have finite derivatives, also through x's loss."""
+    rule = DIRECTIONS.build(direction)
+    oracle, z = start_runs(Ignoring(loss_x="y", loss_y="none"))
+    y = oracle.split(z)[1]
+
+    def answer(y: torch.Tensor, gradient: torch.Tensor, state: tuple) -> tuple:
+        d, state = rule.step(gradient, state)
+        return y - 0.1 * d, state
+
+    unrolled = oracle.unroll(z, 3, answer, rule.init(y))
+    assert torch.equal(unrolled.grad_x, torch.zeros(len(z), DIM_X, dtype=z.dtype))
 
 
 # ---- charges ----

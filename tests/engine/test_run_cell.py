@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ignoring_games import DIM_X, Ignoring
 from images import fake_cifar10
 from scripted_runs import SMALL, Scripted, make_cell, trajectory_of
 from spec_variants import ALGORITHM_VARIANTS
@@ -27,6 +28,41 @@ from mmbench.runner.plan import metrics_for
 from mmbench.tasks import TASKS
 from mmbench.testing.algorithms import SMALL_TASKS
 from mmbench.testing.tools import PLACEMENT, IterateEntries, require_equal_runs
+
+IGNORED = [
+    (spec, losses)
+    for spec in ALGORITHM_VARIANTS
+    for losses in (("y", "y"), ("none", "none"), ("y", "negative"))
+    if ALGORITHMS.build(spec).needs <= Ignoring(loss_y=losses[1]).gives
+]
+
+
+@pytest.mark.parametrize(("spec", "losses"), IGNORED)
+def test_a_loss_may_ignore_a_player(spec: str, losses: tuple[str, str]) -> None:
+    """Every method goes on where a loss does not depend on its own player, or on any.
+
+    x has no gradient in these games, so that it stays where it began.
+    """
+    loss_x, loss_y = losses
+    algorithm, task = ALGORITHMS.build(spec), Ignoring(loss_x=loss_x, loss_y=loss_y)
+    cell = Cell(
+        task=task,
+        algorithm=algorithm,
+        seeds=(0, 1),
+        steps=3,
+        records=3,
+        dtype="float64",
+        metrics=(IterateEntries(count=task.build(PLACEMENT).dim),),
+    )
+    trajectory = run_cell(cell, PLACEMENT)
+    assert trajectory.reason == ""
+    assert not any(status.is_failure for status in trajectory.status)
+    if spec.startswith("accept_reject_search"):  # it proposes random moves of x
+        return
+    for i in range(DIM_X):
+        values = trajectory.columns[f"entry_{i}"]
+        np.testing.assert_array_equal(values, np.broadcast_to(values[0], values.shape))
+
 
 # ---- errors ----
 

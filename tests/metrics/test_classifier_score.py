@@ -1,11 +1,17 @@
 """Tests of the classifier score against closed forms and torchmetrics."""
 
+import numpy as np
 import pytest
 import torch
 from torchmetrics.image.inception import InceptionScore
 
 from mmbench.core.streams import generator
-from mmbench.metrics.classifier_score import split_score
+from mmbench.metrics._features import NetworkOutputs
+from mmbench.metrics.classifier_score import ClassifierScore, split_score
+from mmbench.tasks import TASKS
+from mmbench.testing.tools import PLACEMENT
+
+GAME = TASKS.build("bilinear").build(PLACEMENT)  # the metric must not ask it
 
 
 def normal(count, dim, seed=0):
@@ -53,3 +59,21 @@ def test_score_is_that_of_torchmetrics():
     splits = logits[order].tensor_split(10)
     found = torch.stack([split_score(split) for split in splits]).mean().item()
     assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_splits_are_cut_as_in_the_reference():
+    """Of 1003 images, ten splits begin at i · 1003 // 10, so that the last is longer.
+
+    The score is that of the definition, with the cuts of Salimans et al.
+    """
+    logits = 3 * normal(1003, 10)
+    outputs = NetworkOutputs(torch.zeros(1003, 4), logits.float())
+    probabilities = logits.float().double().softmax(1).numpy()
+    scores = []
+    for i in range(10):
+        part = probabilities[i * 1003 // 10 : (i + 1) * 1003 // 10]
+        divergence = part * (np.log(part) - np.log(part.mean(0)))
+        scores.append(np.exp(divergence.sum(1).mean()))
+    metric = ClassifierScore(features="digitscnn", count=1003)
+    (found,) = metric.score(outputs, GAME)
+    assert found == pytest.approx(np.mean(scores), rel=1e-12)

@@ -10,3 +10,10 @@ def test_forgetting_counts_falls() -> None:
     assert summarise("forgetting", values, tuple(range(9))).tolist() == [3, 0, 0]
     nothing = np.full((9, 1), np.nan)
     assert np.isnan(summarise("forgetting", nothing, tuple(range(9)))).all()
+
+
+def test_a_record_without_a_count_is_no_event() -> None:
+    """Counts beside a missing one still count; only a run without any has no number."""
+    values = np.array([[4, np.nan, 3], [4, 3, np.nan], [np.nan, np.nan, np.nan]]).T
+    found = summarise("forgetting", values, (0, 10, 20))
+    np.testing.assert_array_equal(found, [0, 1, np.nan])

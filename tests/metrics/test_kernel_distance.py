@@ -6,7 +6,12 @@ import torch
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from mmbench.core.streams import generator
-from mmbench.metrics.kernel_distance import squared_mmd
+from mmbench.metrics._features import NetworkOutputs
+from mmbench.metrics.kernel_distance import KernelDistance, squared_mmd
+from mmbench.tasks import TASKS
+from mmbench.testing.tools import PLACEMENT
+
+GAME = TASKS.build("bilinear").build(PLACEMENT)  # the metric must not ask it
 
 
 def normal(count, dim, seed=0):
@@ -62,3 +67,29 @@ def test_kernel_distance_is_that_of_torchmetrics():
     kid.update(real, real=True)
     found = squared_mmd(generated, real).item()
     assert found == pytest.approx(kid.compute()[0].item(), rel=1e-6)
+
+
+def test_subsets_are_drawn_from_all_images(monkeypatch):
+    """Images beyond the first subset count, of the generated ones and of the real."""
+    subset = 20
+    metric = KernelDistance(
+        features="digitscnn", count=60, subsets=200, subset_size=subset
+    )
+    plain, odd = normal(60, 16), normal(60, 16, 1)
+    odd[subset:] += 3  # only images after the first subset differ
+
+    def score(generated, real):
+        """Return the value for features of generated and of real images."""
+        outputs = [
+            NetworkOutputs(features.float(), torch.zeros(60, 10))
+            for features in (generated, real)
+        ]
+        monkeypatch.setattr(KernelDistance, "reference", lambda *_: outputs[1])
+        (value,) = metric.score(outputs[0], GAME)
+        return value
+
+    for generated, real in ((odd, plain), (plain, odd)):
+        expected = squared_mmd(generated, real).item()
+        assert score(generated, real) == pytest.approx(expected, rel=0.1)
+        first = squared_mmd(generated[:subset], real[:subset]).item()
+        assert abs(first) < expected / 100

@@ -83,3 +83,25 @@ def test_samples_far_from_the_data_score_zero():
     """Samples that do not overlap with the data score zero in all four."""
     far = measure_overlap(outputs(normal(60, 4) + 100), outputs(normal(50, 4)), 3, 5)
     assert far == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("count", "dim"), [(40, 4), (100, 64), (60, 256)])
+def test_balls_are_closed(count, dim):
+    """A copy of the real images lies on the spheres of its neighbours, which count.
+
+    Each ball holds its centre and k images, so the density is (k + 1) / k.
+    """
+    real = normal(count, dim) + 5
+    order = torch.randperm(count, generator=generator(2, "test"))
+    for copy in (real, real[order]):
+        found = measure_overlap(outputs(copy), outputs(real), 3, 5)
+        assert found == (1, 1, 6 / 5, 1)
+
+
+def test_rounding_does_not_widen_the_balls():
+    """A point a millionth outside all balls is in none."""
+    line = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
+    for shift, expected in ((1e-6, 0.0), (0.0, 1.0)):
+        generated = torch.full((2, 1), 4.0 + shift)
+        found = measure_overlap(outputs(generated), outputs(line), 1, 1)
+        assert found.precision == expected

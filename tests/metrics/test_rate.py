@@ -49,3 +49,19 @@ def test_rate_of_odd_columns_raises_nothing(values: np.ndarray) -> None:
     """Zeros, nothing measured, and starts at a solution give no number, or a finite."""
     (rate,) = summarise("rate", values[:, None])
     assert math.isnan(rate) or rate > 0
+
+
+def test_the_window_is_relative_to_the_first_value() -> None:
+    """A run that first rises a thousandfold is measured below 1e-2 of its start.
+
+    It falls by 0.9 in one step until it is below a hundredth of its start, and by 0.8
+    from there on. A window relative to the largest value would hold both slopes.
+    """
+    steps = np.arange(200)
+    rise = np.where(steps < 2, 1.0, 1000.0)
+    bend = 2 + math.ceil(math.log(1e-5) / math.log(0.9))
+    early, late = np.clip(steps - 2, 0, bend - 2), np.clip(steps - bend, 0, None)
+    values = rise * 0.9**early * 0.8**late
+    assert values[bend] < 1e-2 * values[0] < values[bend - 1]
+    rate = summarise("rate", values[:, None], tuple(range(200)))
+    np.testing.assert_allclose(rate, 0.8, rtol=1e-9)

@@ -151,20 +151,35 @@ def test_the_second_mirror_answers_when_the_first_fails(files, monkeypatch):
     assert first[1] == f"sha256:{_digit_data._MNIST['train'][0].sha256}"
 
 
-@pytest.mark.parametrize("variable", [None, "nothing here"])
-def test_without_a_network_the_message_names_the_remedy(
-    offline, monkeypatch, tmp_path, variable
-):
+def test_without_a_network_the_message_names_the_remedy(offline, monkeypatch):
     """All mirrors are tried, their reasons given, and the remedy named."""
-    if variable is None:
-        monkeypatch.delenv(DATA_VARIABLE, raising=False)
-    else:
-        monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / variable))
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
     with pytest.raises(DataError) as error:
         mnist("train")
     assert len(offline) == 2
     assert str(error.value).count("no route to host") == 2
     assert "Set MMBENCH_DATA or --data-dir" in str(error.value)
+
+
+def test_the_message_says_what_the_folder_of_the_environment_lacks(
+    offline, monkeypatch, tmp_path
+):
+    """MMBENCH_DATA is named with its value and with the files it could have."""
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    lacking = rf"MMBENCH_DATA is '{tmp_path}', which lacks mnist/{NAMES[0]}"
+    with pytest.raises(DataError, match=lacking):
+        mnist("train")
+    assert len(offline) == 2
+
+
+def test_an_environment_that_names_no_folder_is_refused(offline, monkeypatch, tmp_path):
+    """A mistyped MMBENCH_DATA does not start a download."""
+    (tmp_path / "file").touch()
+    for name, what in (("nowhere", "no folder there"), ("file", "a file")):
+        monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / name))
+        with pytest.raises(DataError, match=rf"got '.*{name}', and {what}"):
+            mnist("train")
+    assert not offline
 
 
 WRONG = {

@@ -35,3 +35,14 @@ def test_the_loss_decides_whether_the_sum_is_zero(loss, zero_sum):
     loss_x, loss_y = game.losses(z[:, : game.dim_x], z[:, game.dim_x :], batch)
     assert bool(torch.isclose(loss_x, -loss_y)) is zero_sum
     assert (Capability.ZERO_SUM in task.gives) is zero_sum
+
+
+def test_pixels_are_rounded_to_bytes():
+    """A pixel of 1 of 16 is 15.94 of 255, and so 16; truncation would make it 15."""
+    game = Digits01().build(Placement())
+    for split in ("train", "test"):
+        counts = game._images[split].pixels.flatten().tolist()
+        found = game.real(split)[0].flatten().tolist()
+        exact = {count: (2 * count * 255 + 16) // 32 for count in range(17)}
+        assert exact[1] == 16
+        assert set(zip(counts, found, strict=True)) == set(exact.items())

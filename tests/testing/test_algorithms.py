@@ -91,6 +91,41 @@ class DropsRunsAxis(Base):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NaNInState(Base):
+    """An algorithm whose first state has a NaN."""
+
+    def init(self, oracle: Any, z: Any) -> State:
+        """Return the first state."""
+        return State(torch.full_like(z, torch.nan))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaterNaNInState(Base):
+    """An algorithm whose step puts a NaN into its state."""
+
+    def init(self, oracle: Any, z: Any) -> State:
+        """Return the first state."""
+        return State(torch.zeros_like(z))
+
+    def step(self, oracle: Any, z: Any, state: Any) -> Any:
+        """Return the next iterate."""
+        return z - 0.1 * oracle.field(z), State(state.last / state.last)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritesStateInPlace(Base):
+    """An algorithm that writes into its state."""
+
+    def init(self, oracle: Any, z: Any) -> State:
+        """Return the first state."""
+        return State(torch.zeros_like(z))
+
+    def step(self, oracle: Any, z: Any, state: Any) -> Any:
+        """Return the next iterate."""
+        return z - 0.1 * oracle.field(z), State(state.last.add_(1))
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeavesSolution(Base):
     """An algorithm that moves away from the solution."""
 
@@ -138,6 +173,9 @@ def test_a_correct_algorithm_passes() -> None:
         (WritesInPlace(), "must not change z in place"),
         (GloballyRandom(), "must draw from the oracle"),
         (DropsRunsAxis(), "must keep the runs axis in its state"),
+        (NaNInState(), "must have no NaN in its state"),
+        (LaterNaNInState(), "must have no NaN in its state"),
+        (WritesStateInPlace(), "must not change its state in place"),
         (LeavesSolution(), "must stay at the solution"),
         (Uncounted(), "must count inner iterations in a field 'iterations'"),
     ],

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from ignoring_games import Ignoring
 from spec_variants import ALGORITHM_VARIANTS
 
 from mmbench.algorithms import ALGORITHMS
@@ -27,6 +28,7 @@ from mmbench.runner.compute import compute_and_store
 from mmbench.runner.plan import metrics_for
 from mmbench.store.folder import Store
 from mmbench.tasks import TASKS
+from mmbench.tasks.base import Task
 from mmbench.testing.tools import PLACEMENT, IterateEntries
 
 SMALL = "four_gaussians[hidden=4,noise=2,batch=8]"
@@ -76,9 +78,9 @@ def short(words: str) -> str:
     return f"{name}[{SHORT[name]}{',' if bracket else ']'}{rest}"
 
 
-def cell_of(task: str, algorithm: Any, **options: Any) -> Cell:
+def cell_of(task: str | Task, algorithm: Any, **options: Any) -> Cell:
     """Return a cell whose records do not fall on the ends of blocks."""
-    built = TASKS.build(task)
+    built = TASKS.coerce(task)
     options = {
         "steps": 11,
         "records": 4,
@@ -107,6 +109,14 @@ def must_match(one: Trajectory, other: Trajectory) -> None:
         np.testing.assert_allclose(values, other.arrays[name], rtol=1e-5, atol=1e-7)
 
 
+IGNORED = [
+    ("gda", ("none", "none")),
+    ("alternating_gda", ("y", "y")),
+    ("unrolled[k=2]", ("y", "y")),
+    ("cgd", ("y", "negative")),
+]
+
+
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(
     ("words", "task"),
@@ -123,6 +133,19 @@ def test_a_compiled_cell_is_the_same(words: str, task: str) -> None:
     assert (eager.reason, other.reason) == ("", "")
     assert eager.backend == "eager"
     assert (other.backend == "compiled") == (name not in UNTRACED)
+    must_match(eager, other)
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(("words", "losses"), IGNORED)
+def test_a_compiled_loss_may_ignore_a_player(
+    words: str, losses: tuple[str, str]
+) -> None:
+    """A gradient that is zero by structure is traced as one that is computed."""
+    loss_x, loss_y = losses
+    cell = cell_of(Ignoring(loss_x=loss_x, loss_y=loss_y), short(words), steps=3)
+    eager, other = run_cell(cell, PLACEMENT), run_cell(cell, COMPILED)
+    assert (eager.reason, other.reason, other.backend) == ("", "", "compiled")
     must_match(eager, other)
 
 
