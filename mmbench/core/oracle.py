@@ -192,7 +192,8 @@ class Oracle:
         x, y = self._leaves(z)
         self._state.charge("grad_x", 1, on)
         loss = self._game.losses(x, y.detach(), self._state.sample)[0]
-        return masked(*_gradients(loss, (x,), self._ones), on)
+        (gradient,) = _gradients(loss, (x,), self._ones)
+        return masked(gradient, on)
 
     def grad_y(self, z: Joint, *, on: Mask | None = None) -> PartY:
         """Return the gradient of loss_y in y; charges one player-gradient."""
@@ -262,7 +263,8 @@ class Oracle:
             moved, state = answer(moved, gradient, state)
         loss = self._game.losses(x, moved, sample)[0]
         assert first is not None
-        return Unrolled(*_gradients(loss, (x,), self._ones), first)
+        (gradient,) = _gradients(loss, (x,), self._ones)
+        return Unrolled(gradient, first)
 
     def _leaves(self, z: Vector) -> tuple[PartX, PartY]:
         """Return x and y of one point for each run, as leaves of a new graph.
