@@ -4,22 +4,25 @@ What a user chooses (an algorithm, a task, a metric, a suite, a cell) is a descr
 It is sent between processes and stored; tensors are never part of it.
 """
 
+import collections.abc
 import dataclasses
 import hashlib
+import inspect
 import json
 import sys
 import types
 import typing
 import uuid
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from mmbench.core.domains import Domain
 from mmbench.core.errors import DescriptionError
-from mmbench.core.printable import is_printable
+from mmbench.core.printable import is_printable, shorten
 from mmbench.core.source_files import source_digest
+from mmbench.core.spec import quote
 
 # Present name of a class: its name in keys, under which it was first stored. A class
 # that moves gets a line here; never remove or change one.
@@ -44,14 +47,14 @@ class Description:
 
     version: ClassVar[int] = 1
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, *_init_only: Any) -> None:
         for name, annotation in field_types(type(self)).items():
             value = getattr(self, name)
-            fitted, fits = _fit(value, annotation)
+            fitted, fits = fit(value, annotation)
             if not fits:
                 raise DescriptionError(
                     f"{type(self).__name__}.{name} must be "
-                    f"{describe_annotation(annotation)}; got {value!r}."
+                    f"{describe_annotation(annotation)}; got {shorten(value)}."
                 )
             object.__setattr__(self, name, fitted)
         self.check()
@@ -63,31 +66,112 @@ class Description:
         return text(self)
 
 
+# ---- fields ----
+
+_PLAIN = (int, float, bool, str, type(None))
+_SEQUENCES = (list, collections.abc.Sequence)  # both are stored as tuples
+
+
 def field_types(cls: type) -> dict[str, Any]:
-    """Return the annotation of each field of a description class, with its domains."""
+    """Return the annotation of each field of a description class, with its domains.
+
+    Raises:
+        DescriptionError: when a field cannot be stored; the sentence names it and says
+            how a field may be annotated.
+    """
     return _field_types(cls)
 
 
 @cache
 def _field_types(cls: type) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+    """Return the annotations; cached, while `field_types` keeps its signature."""
+    found = {}
+    for field in cls.__dataclass_fields__.values():  # type: ignore[attr-defined]
+        is_init_only = isinstance(field.type, InitVar) or "InitVar[" in str(field.type)
+        if field not in dataclasses.fields(cls) and not is_init_only:
+            continue  # a class variable
+        who = f"{cls.__name__}.{field.name}"
+        if is_init_only or not (field.init and field.compare):
+            raise DescriptionError(
+                f"{who} must be a field that is given, compared and stored; it must "
+                "have neither InitVar nor init=False nor compare=False."
+            )
+        if field.name == "version":
+            raise DescriptionError(
+                f"{who} must be no field, but a class variable; write version: "
+                "ClassVar[int] = 2."
+            )
+        annotation = _resolve(cls, field.name, field.type)
+        if not _is_storable(annotation):
+            raise DescriptionError(
+                f"{who} must be annotated with int, float, bool, str, None, Literal, a "
+                "class of descriptions such as Algorithm, or a tuple[...], list[...] "
+                f"or union of these; got {inspect.formatannotation(annotation)}."
+            )
+        found[field.name] = annotation
+    return found
+
+
+def _resolve(cls: type, name: str, annotation: Any) -> Any:
+    """Return the annotation of a field; one that is text is looked up.
+
+    It is looked up in the module of the class that has the field, as the field of a
+    base class may use names that other modules lack.
+    """
+    owner = next(
+        (base for base in cls.__mro__ if name in inspect.get_annotations(base)), cls
+    )
+    module = vars(sys.modules.get(owner.__module__) or types.ModuleType(""))
+    alone = types.SimpleNamespace(__annotations__={name: annotation})
+    try:
+        return typing.get_type_hints(alone, module, vars(owner).copy(), True)[name]
+    except Exception as error:
+        raise DescriptionError(
+            f"{cls.__name__}.{name} must have an annotation that means something where "
+            f"the class is defined; {inspect.formatannotation(annotation)} raised "
+            f"{type(error).__name__}: {error}."
+        ) from error
+
+
+def _is_storable(annotation: Any) -> bool:
+    """Return whether fields of this annotation can be checked and stored."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _is_storable(arguments[0])
+    if origin is Literal:
+        return all(type(choice) in _PLAIN for choice in arguments)
+    if origin in (types.UnionType, typing.Union, tuple, *_SEQUENCES):
+        return all(map(_is_storable, (one for one in arguments if one is not ...)))
+    return annotation in _PLAIN or (
+        isinstance(annotation, type) and issubclass(annotation, Description)
+    )
+
+
+def default_of(cls: type, name: str) -> Any:
+    """Return the default of a field as it is stored; `MISSING` where it has none."""
+    field = cls.__dataclass_fields__[name]  # type: ignore[attr-defined]
+    factory = field.default_factory
+    default = field.default if factory is dataclasses.MISSING else factory()
+    return fit(default, field_types(cls)[name])[0]
 
 
 def describe_annotation(annotation: Any) -> str:
     """Return an annotation in plain words, for messages and for `mmbench show`."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
-        base, *domains = arguments
-        return " ".join([describe_annotation(base), *map(str, domains)])
+        domains = [str(item) for item in arguments[1:] if isinstance(item, Domain)]
+        return " ".join([describe_annotation(arguments[0]), *domains])
     if origin is Literal:
         return " or ".join(repr(value) for value in arguments)
     if origin in (types.UnionType, typing.Union):
         return " or ".join(map(describe_annotation, arguments))
+    if origin in _SEQUENCES or arguments[1:] == (...,):
+        return f"a sequence, each {describe_annotation(arguments[0])}"
     if origin is tuple:
-        if arguments[-1] is Ellipsis:
-            return f"a sequence, each {describe_annotation(arguments[0])}"
-        return f"a pair, each {describe_annotation(arguments[0])}"
+        entries = list(map(describe_annotation, arguments))
+        if len(entries) == 2 and len(set(entries)) == 1:
+            return f"a pair, each {entries[0]}"
+        return f"a sequence of {len(entries)}: {', '.join(entries) or 'nothing'}"
     names = {
         int: "a whole number",
         float: "a number",
@@ -98,11 +182,16 @@ def describe_annotation(annotation: Any) -> str:
     return names.get(annotation) or f"a {annotation.__name__}"
 
 
-def _fit(value: Any, annotation: Any) -> tuple[Any, bool]:
-    """Return a value as a field stores it, and whether it fits the annotation."""
+def fit(value: Any, annotation: Any) -> tuple[Any, bool]:
+    """Return a value as a field stores it, and whether it fits the annotation.
+
+    A number of NumPy, or a tensor that holds one number, counts as that number.
+    """
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
-        fitted, fits = _fit(value, arguments[0])
+        fitted, fits = fit(value, arguments[0])
         domains = [item for item in arguments[1:] if isinstance(item, Domain)]
         return fitted, fits and all(fitted in domain for domain in domains)
     if origin is Literal:
@@ -110,31 +199,41 @@ def _fit(value: Any, annotation: Any) -> tuple[Any, bool]:
             value == choice and type(value) is type(choice) for choice in arguments
         )
     if origin in (types.UnionType, typing.Union):
-        attempts = (_fit(value, option) for option in arguments)
+        attempts = (fit(value, option) for option in arguments)
         return next((attempt for attempt in attempts if attempt[1]), (value, False))
     if origin is tuple:
         return _fit_tuple(value, arguments)
+    if origin in _SEQUENCES:
+        return _fit_tuple(value, (arguments[0], ...))
     if annotation is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not abs(value) <= sys.float_info.max:
             return value, False
         return float(value) + 0.0, True  # -0.0 equals 0.0 and must have its digest
     if annotation is int:
-        return value, isinstance(value, int) and not isinstance(value, bool)
+        number = isinstance(value, int) and not isinstance(value, bool)
+        return (int(value) if number else value), number
     if annotation is str:  # it is shown in terminals and pages
-        return value, isinstance(value, str) and is_printable(value)
+        if not isinstance(value, str) or not is_printable(value):
+            return value, False
+        return str.__str__(value), True  # the text of a member of an enumeration
     return value, isinstance(value, annotation)
 
 
 def _fit_tuple(value: Any, arguments: tuple) -> tuple[Any, bool]:
+    if hasattr(value, "tolist"):  # an array or a tensor
+        value = value.tolist()
     if not isinstance(value, list | tuple):
         return value, False
-    if arguments[-1] is Ellipsis:
+    if arguments[1:] == (...,):
         arguments = (arguments[0],) * len(value)
     if len(value) != len(arguments):
         return value, False
-    pairs = [_fit(*entry) for entry in zip(value, arguments, strict=True)]
+    pairs = [fit(*entry) for entry in zip(value, arguments, strict=True)]
     return tuple(fitted for fitted, _ in pairs), all(fits for _, fits in pairs)
+
+
+# ---- identity ----
 
 
 def canonical(value: Any, *, whole: bool = False) -> Any:
@@ -209,10 +308,11 @@ def _source_digest(cls: type) -> str:
 def text(value: Any) -> str:
     """Return the spec of a description, `gda[step_size=0.2]`, without defaults."""
     if isinstance(value, Description):
+        cls = type(value)
         shown = [
-            f"{field.name}={text(getattr(value, field.name))}"
-            for field in dataclasses.fields(value)
-            if getattr(value, field.name) != field.default
+            f"{name}={text(getattr(value, name))}"
+            for name in field_types(cls)
+            if getattr(value, name) != default_of(cls, name)
         ]
         return name_of(type(value)) + (f"[{','.join(shown)}]" if shown else "")
     if isinstance(value, tuple):
@@ -221,7 +321,7 @@ def text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    return str(value)
+    return quote(str(value))
 
 
 def name_of(cls: type) -> str:

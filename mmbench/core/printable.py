@@ -1,12 +1,17 @@
 """Text that a terminal can show without obeying control characters."""
 
 import re
+from typing import Any
 
 # Control characters but for "\t" and "\n", separators of lines and paragraphs, marks of
 # the writing direction, and lone surrogates, which no file can hold.
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+
+_SHOWN_CHARACTERS = 200  # of a value, in a message
+# By these a spreadsheet recognises a formula, also in the width of Chinese letters.
+FORMULA_STARTS = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
 
 
 def is_printable(text: str) -> bool:
@@ -20,3 +25,11 @@ def is_printable(text: str) -> bool:
 def printable(text: str) -> str:
     r"""Return a text with control characters escaped (`\x1b`); line breaks stay."""
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def shorten(value: Any) -> str:
+    """Return the `repr` of a value on one line, cut where it is long."""
+    shown = " ".join(repr(value).split())
+    if len(shown) <= _SHOWN_CHARACTERS:
+        return shown
+    return f"{shown[: _SHOWN_CHARACTERS - 3]}..."

@@ -9,10 +9,10 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmbench.core.description import Description, field_types
+from mmbench.core.description import Description, field_types, fit
 from mmbench.core.errors import DescriptionError, unknown_name
 from mmbench.core.external import load_external
-from mmbench.core.spec import Reference, parse
+from mmbench.core.spec import Reference, Word, parse
 
 Member = TypeVar("Member")
 Described = TypeVar("Described", bound=Description)
@@ -147,19 +147,26 @@ class Registry(LazyMapping[type[Described]]):
         return None
 
     def _value(self, value: Any, annotation: Any, *, external: bool) -> Any:
-        """Build the members that a parsed value names, where the field takes them."""
+        """Return a parsed value as the annotation of its field reads it."""
         if isinstance(value, tuple):
             return tuple(
                 self._value(entry, annotation, external=external) for entry in value
             )
-        if not isinstance(value, Reference):
+        if isinstance(value, str):  # it was in quotes
             return value
-        for cls in _classes_in(annotation):
-            if family := self.family_of(cls):
-                return family.build(value, external=external)
-        if value.values:
+        families = map(self.family_of, _descriptions_in(annotation))
+        family = next(filter(None, families), None)
+        if isinstance(value, Word):
+            is_name = family and (":" in value.text or value.text in family)
+            for meaning in () if is_name else (value.constant, value.text):
+                if any(fit(meaning, one)[1] for one in _leaves(annotation)):
+                    return meaning
+            if not family or not isinstance(value.constant, str):
+                return value.constant
+            value = Reference(value.text, {})
+        if not family:
             raise DescriptionError(f"{value.name}[...] stands where none is expected.")
-        return value.name
+        return family.build(value, external=external)
 
     def _check_class(self, cls: Any, name: str) -> None:
         """Check that a class is a complete member of this family."""
@@ -185,9 +192,20 @@ def _import(reference: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _classes_in(annotation: Any) -> Iterator[type]:
-    """Yield the description classes that an annotation mentions."""
-    if isinstance(annotation, type) and issubclass(annotation, Description):
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """Yield the types of single values that an annotation consists of."""
+    origin = typing.get_origin(annotation)
+    if origin is None or origin is typing.Literal:
         yield annotation
-    for argument in typing.get_args(annotation):
-        yield from _classes_in(argument)
+    else:
+        arguments = typing.get_args(annotation)
+        for argument in arguments[:1] if origin is typing.Annotated else arguments:
+            if argument is not ...:
+                yield from _leaves(argument)
+
+
+def _descriptions_in(annotation: Any) -> Iterator[type]:
+    """Yield the description classes that an annotation mentions."""
+    for leaf in _leaves(annotation):
+        if isinstance(leaf, type) and issubclass(leaf, Description):
+            yield leaf

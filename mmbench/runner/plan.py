@@ -10,7 +10,7 @@ from mmbench.core.run_settings import KEEPING
 from mmbench.engine.cell import Cell
 from mmbench.metrics import METRICS
 from mmbench.metrics.base import Metric
-from mmbench.suites.base import Grid, Suite
+from mmbench.suites.base import Grid, Suite, split_label
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
 
@@ -98,16 +98,9 @@ def _before(grid: Grid, task: Task, earlier: tuple[Cell, ...]) -> Cell | None:
 
 def parse_labelled(given: str | Description) -> tuple[str, Algorithm]:
     """Return label and algorithm of a description, a spec or `label = spec`."""
-    label, equals, spec = "", "", given
-    if isinstance(given, str):
-        label, equals, rest = given.partition(" = ")
-        if "[" in label:  # gda[step_size = 0.1] has no label
-            equals = ""
-        spec = rest if equals else given
+    label, spec = split_label(given) if isinstance(given, str) else ("", given)
     algorithm = ALGORITHMS.coerce(spec)
-    if equals and not label.strip():
-        raise DescriptionError(f"A label must not be empty; got {given!r}.")
-    return (label.strip() if equals else text(algorithm)), algorithm
+    return label or text(algorithm), algorithm
 
 
 def metrics_for(task: Task, chosen: list[Metric]) -> tuple[Metric, ...]:

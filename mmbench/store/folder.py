@@ -54,6 +54,8 @@ class Store:
     """
 
     def __init__(self, folder: Path | str, *, same_environment: bool = False) -> None:
+        if not str(folder).strip():  # of "", Path would make the working directory
+            raise StoreError(f"A store must be a folder; got {folder!r}.")
         self.folder = Path(folder)
         self.same_environment = same_environment
 

@@ -5,7 +5,9 @@ from dataclasses import Field, dataclass, field, fields
 from mmbench.core.description import Description
 from mmbench.core.domains import Runs, Seed
 from mmbench.core.errors import DescriptionError
+from mmbench.core.printable import FORMULA_STARTS
 from mmbench.core.run_settings import RunSettings, setting
+from mmbench.core.spec import quoted_length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,3 +72,42 @@ class Suite(Description):
     name: str
     title: str = ""
     grids: tuple[Grid, ...] = field(default=())
+
+    def check(self) -> None:
+        """Raise `DescriptionError` when a spreadsheet would take text as a formula."""
+        for name in ("name", "title"):
+            check_begin(f"Suite.{name}", getattr(self, name))
+
+
+def split_label(given: str) -> tuple[str, str]:
+    """Return the label and the spec of `label = spec`; without a label, it is empty.
+
+    Raises:
+        DescriptionError: when a label is empty, or a spreadsheet would take it as a
+            formula.
+    """
+    label, equals, spec = given.partition(" = ")
+    # gda[step_size = 0.1] has no label, and neither has "a = b/mine.py":Mine.
+    within = label.count("[") > label.count("]") or len(label) < quoted_length(given)
+    if not equals or within:
+        return "", given
+    label = label.strip()
+    if not label:
+        raise DescriptionError(f"A label must not be empty; got {given!r}.")
+    check_begin("A label", label)
+    return label, spec
+
+
+def check_begin(who: str, text: str) -> None:
+    """Check that a text does not begin as a formula does.
+
+    Tables of results are opened in spreadsheets, which would compute it.
+
+    Raises:
+        DescriptionError: naming the text.
+    """
+    if text.lstrip(" ").startswith(FORMULA_STARTS):
+        raise DescriptionError(
+            f"{who} must not begin with {text.lstrip(' ')[0]!r}, as a spreadsheet "
+            f"would compute it; got {text!r}."
+        )

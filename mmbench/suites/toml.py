@@ -17,19 +17,17 @@ the folder of the suite.toml.
 """
 
 import os
-import re
 import tomllib
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
 from mmbench.core.errors import DescriptionError, unknown_name
-from mmbench.suites.base import Grid, Suite, grid_fields
+from mmbench.core.spec import replace_files
+from mmbench.suites.base import Grid, Suite, grid_fields, split_label
 
 _KEYS = ("name", "title", "grid")
 _LABELLED = ("label", "algorithm")
-# A path ends at the characters that have a meaning in a spec.
-_FILE = re.compile(r"[^\s\[\](),=:][^\[\](),=:]*\.py(?=:)")
 
 
 def load_suite(path: Path) -> Suite:
@@ -65,7 +63,7 @@ def load_suite(path: Path) -> Suite:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise DescriptionError(
             f"{path} must be a file that can be read; got {error.strerror or error}."
@@ -101,7 +99,9 @@ def _value(value: Any, folder: Path) -> Any:
     if isinstance(value, dict):
         return _value(_with_label(value), folder)
     if isinstance(value, str):
-        return _FILE.sub(lambda found: _relative_to_here(found[0], folder), value)
+        label, spec = split_label(value)
+        found = replace_files(spec, lambda file: _relative_to_here(file, folder))
+        return f"{label} = {found}" if label else found
     return value
 
 
@@ -124,8 +124,5 @@ def _with_label(table: dict[str, Any]) -> str:
 
 
 def _relative_to_here(file: str, folder: Path) -> str:
-    """Return a path in a suite.toml as seen from the working directory.
-
-    It is not made absolute, since the folders above may have brackets in their names.
-    """
+    """Return a path in a suite.toml as seen from the working directory."""
     return file if Path(file).is_absolute() else os.path.relpath(folder / file)

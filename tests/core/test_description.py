@@ -1,13 +1,21 @@
 """Descriptions: checked when made, canonical, with one digest and one spec."""
 
+import collections.abc
 import dataclasses
+import enum
+import functools
 import json
 import math
 import pickle
-from dataclasses import dataclass
-from typing import Literal
+import typing
+from collections.abc import Callable
+from dataclasses import InitVar, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Optional
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import descriptions, spelled_differently
@@ -19,6 +27,7 @@ from mmbench.algorithms.gda import GDA
 from mmbench.core.description import (
     Description,
     canonical,
+    default_of,
     describe_annotation,
     digest,
     field_types,
@@ -171,6 +180,10 @@ def test_values_become_canonical() -> None:
         (tuple[str, ...], "a sequence, each printable text"),
         (bool, "true or false"),
         (Positive | None, "a number above 0 or none"),
+        (list[int], "a sequence, each a whole number"),
+        (tuple[int, str], "a sequence of 2: a whole number, printable text"),
+        (tuple[()], "a sequence of 0: nothing"),
+        (typing.Annotated[int, "steps"], "a whole number"),
     ],
 )
 def test_annotations_are_described(annotation: object, phrase: str) -> None:
@@ -211,3 +224,189 @@ def test_names_of_classes() -> None:
 def test_fields_keep_their_order() -> None:
     """Fields are listed in the order in which the class defines them."""
     assert list(field_types(GDA)) == ["step_size", "direction"]
+
+
+# ---- what fields may be annotated with ----
+
+
+class Colour(enum.Enum):
+    """A class that cannot be stored."""
+
+    RED = 1
+
+
+def class_with(annotation: Any, **options: Any) -> type[Description]:
+    """Return a description class with a field `k` of this annotation."""
+    return dataclasses.make_dataclass(
+        "Mine",
+        [("k", annotation, dataclasses.field(**options))],
+        bases=(Description,),
+        frozen=True,
+        kw_only=True,
+        namespace={"__module__": __name__},
+    )
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given", "stored"),
+    [
+        (list[float], [1, 2], (1.0, 2.0)),
+        (Optional[list[int]], [1, 2], (1, 2)),  # noqa: UP045  # an older spelling
+        (list[int] | None, None, None),
+        (typing.List[int], (1,), (1,)),  # noqa: UP006
+        (collections.abc.Sequence[float], [1], (1.0,)),
+        (tuple[int, str], [1, "a"], (1, "a")),
+        (tuple[()], [], ()),
+        (list[tuple[int, int]], [[1, 2], [3, 4]], ((1, 2), (3, 4))),
+        (Literal["a", 1], 1, 1),
+        ("list[Positive]", [1], (1.0,)),
+        (list["GDA"], [GDA()], (GDA(),)),
+        (str, enum.StrEnum("Name", {"A": "a"}).A, "a"),  # type: ignore[attr-defined]
+    ],
+)
+def test_what_can_be_stored_is_carried(
+    annotation: Any, given: Any, stored: Any
+) -> None:
+    """Sequences of every kind are stored as tuples, and text annotations looked up."""
+    made = class_with(annotation)(k=given)
+    assert made.k == stored  # type: ignore[attr-defined]
+    assert type(made.k) is type(stored)  # type: ignore[attr-defined]
+    assert json.loads(json.dumps(canonical(made))) == canonical(made)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        dict[str, float],
+        dict,
+        list,
+        tuple,
+        Callable,
+        Callable[[int], int],
+        Any,
+        object,
+        set[int],
+        frozenset[int],
+        functools.partial,
+        typing.TypeVar("T"),
+        Colour,
+        Path,
+        np.ndarray,
+        torch.Tensor,
+        complex,
+        bytes,
+        type[int],
+        list[dict],
+        int | dict,
+        tuple[int, Any],
+        Literal[Colour.RED],
+        typing.NewType("Size", int),
+        "dict[str, float]",
+    ],
+)
+def test_what_cannot_be_stored_is_refused_by_its_annotation(annotation: Any) -> None:
+    """The sentence names class, field, annotation, and what it may be instead."""
+    with pytest.raises(
+        DescriptionError, match=r"^Mine\.k must be annotated with int, float.*; got "
+    ):
+        class_with(annotation)(k=None)
+    with pytest.raises(DescriptionError, match=r"Mine\.k"):
+        field_types(class_with(annotation))
+
+
+def test_an_annotation_that_means_nothing_is_refused() -> None:
+    """A name that is imported for type checkers alone is one."""
+    with pytest.raises(DescriptionError, match=r"Mine\.k must have .*'Nowhere'"):
+        class_with("Nowhere")(k=1)
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        class_with(InitVar[int]),
+        class_with(int, init=False, default=1),
+        class_with(int, compare=False),
+    ],
+)
+def test_fields_that_are_not_stored_are_refused(cls: type[Description]) -> None:
+    """InitVar, init=False and compare=False make fields that a copy would lack."""
+    with pytest.raises(
+        DescriptionError, match=r"Mine\.k must be a field that is given"
+    ):
+        field_types(cls)
+    with pytest.raises(
+        DescriptionError, match=r"Mine\.k must be a field that is given"
+    ):
+        cls(**({"k": 1} if "init=False" not in str(vars(cls)) else {}))
+
+
+def test_a_version_that_is_a_field_is_refused() -> None:
+    """It would take the place of the class's version."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Mine(Description):
+        """Nothing."""
+
+        version: int = 2  # type: ignore[misc]
+
+    with pytest.raises(DescriptionError, match=r"version: ClassVar\[int\] = 2"):
+        Mine()
+
+
+def test_class_variables_are_no_fields() -> None:
+    """They may be annotated as one likes, and unknown names do not matter."""
+
+    @dataclass(frozen=True, kw_only=True, slots=True)
+    class Mine(Description):
+        """Nothing."""
+
+        table: ClassVar[dict[str, int]] = {}
+        other: "ClassVar[Nowhere]" = 3  # type: ignore[name-defined]  # noqa: F821
+        k: list[float] = dataclasses.field(default_factory=lambda: [1])
+
+    assert Mine().k == (1.0,)
+    assert default_of(Mine, "k") == (1.0,)
+    assert list(field_types(Mine)) == ["k"]
+    assert text(Mine()) == "Mine"
+    assert text(Mine(k=[2])) == "Mine[k=(2)]"
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "stored"),
+    [
+        (np.float32(0.5), "step_size", 0.5),
+        (np.int64(1), "step_size", 1.0),
+        (np.array(0.5), "step_size", 0.5),
+        (torch.tensor(0.5), "step_size", 0.5),
+        (np.array([0.5, 1]), "step_size", (0.5, 1.0)),
+        (torch.tensor([0.5, 1]), "step_size", (0.5, 1.0)),
+        ((np.float64(0.5), np.int8(1)), "step_size", (0.5, 1.0)),
+        (np.uint8(3), "iterations", 3),
+        (torch.tensor(3), "iterations", 3),
+        (np.str_("y"), "solve", "y"),
+    ],
+)
+def test_numbers_of_numpy_and_torch_count_as_numbers(
+    given: Any, field: str, stored: Any
+) -> None:
+    """They are stored as Python's own, with the same digest."""
+    made = CGD(**{field: given})
+    value = getattr(made, field)
+    assert value == stored
+    assert type(value) is type(stored)
+    assert digest(made) == digest(CGD(**{field: stored}))
+
+
+@pytest.mark.parametrize("given", [np.bool_(True), np.float64(2), np.array([2])])
+def test_other_values_of_numpy_are_refused_as_python_s_are(given: Any) -> None:
+    """A truth value or a float is no whole number."""
+    with pytest.raises(DescriptionError, match=r"CGD\.iterations must be a whole"):
+        CGD(iterations=given)
+
+
+def test_long_values_are_cut_in_messages() -> None:
+    """A thousand numbers in an error help nobody."""
+    with pytest.raises(DescriptionError) as caught:
+        GDA(step_size=np.arange(1000).reshape(10, 100))  # type: ignore[arg-type]
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)

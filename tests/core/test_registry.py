@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmbench.algorithms import ALGORITHMS, DIRECTIONS
+from mmbench.algorithms._directions import Adam
 from mmbench.algorithms.gda import GDA
 from mmbench.core.description import digest, reference_of, text
 from mmbench.core.errors import DescriptionError, MmbenchError, UnknownNameError
@@ -16,8 +17,10 @@ from mmbench.tasks import TASKS
 
 MINE = '''
 """Somebody's algorithm."""
+import typing
 from dataclasses import dataclass
 import mmbench
+from mmbench.algorithms import Direction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,18 @@ class Bare(Mine):
 
 def function():
     """Not a class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed(Mine):
+    """Fields of many types."""
+
+    mode: str = "a"
+    number: float | str = 0.0
+    maybe: str | None = None
+    modes: tuple[str, ...] = ()
+    pick: typing.Literal["none", "1", 2] = 2
+    direction: Direction | None = None
 '''
 
 
@@ -236,3 +251,44 @@ def test_external_files_that_fail(tmp_path: Path) -> None:
         path.write_text(content, "utf-8")
         with pytest.raises(DescriptionError, match="must be importable; it raised"):
             ALGORITHMS.build(f"{path}:Mine")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("mode", word) for word in ("none", "true", "inf", "007", "1e5", "-1")),
+        ("mode", 'a "b", [c]=(d)'),
+        ("mode", ""),
+        ("mode", "adam"),
+        ("number", 1e5),
+        ("number", "fast"),
+        ("maybe", None),
+        ("maybe", "3"),
+        ("modes", ("none", "1", "x")),
+        ("pick", "none"),
+        ("pick", "1"),
+        ("direction", None),
+        ("direction", Adam(beta1=0.25)),
+    ],
+)
+def test_words_are_read_as_their_field_says(
+    mine: Path, field: str, value: object
+) -> None:
+    """A word that reads as a constant is text where text is expected."""
+    cls = ALGORITHMS.resolve(f"{mine}:Typed")
+    spec = text(cls(**{field: value}))
+    built = ALGORITHMS.build(spec.replace("Typed", f"{mine}:Typed", 1))
+    assert getattr(built, field) == value
+    assert type(getattr(built, field)) is type(value)
+
+
+def test_a_field_that_cannot_be_stored_is_refused_before_the_class_is_used(
+    mine: Path,
+) -> None:
+    """One sentence names class, field and annotation; `show` says the same."""
+    content = MINE.replace("k: int = 2", "k: int = 2\n    table: dict[str, float] = 0")
+    mine.write_text(content, "utf-8")
+    with pytest.raises(
+        DescriptionError, match=r"^Mine\.table must .* dict\[str, float"
+    ):
+        ALGORITHMS.build(f"{mine}:Mine")

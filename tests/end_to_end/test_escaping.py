@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from hostile_text import CONTROL_CHARACTERS, LABELS
+from hostile_text import CONTROL_CHARACTERS, FORMULAS, LABELS
 
 from mmbench.cli import main
 from mmbench.core.errors import DescriptionError
@@ -181,6 +181,17 @@ def test_labels_with_control_characters_are_refused(label: str) -> None:
     with pytest.raises(DescriptionError, match="must be a sequence") as caught:
         Grid(tasks=("bilinear",), algorithms=(f"{label} = gda",))
     assert is_printable(str(caught.value))
+
+
+@pytest.mark.parametrize("label", [*FORMULAS, "  =1"])
+def test_labels_that_a_spreadsheet_would_compute_are_refused(label: str) -> None:
+    """One sentence says so before any work, for labels and for names of suites."""
+    done = mmbench("run", "-t", "bilinear", "-a", f"{label} = gda")
+    assert done.exit_code == 2
+    assert f"A label must not begin with {label.strip()[0]!r}" in done.stderr
+    for field in ("name", "title"):
+        with pytest.raises(DescriptionError, match=f"Suite.{field} must not begin"):
+            Suite(**{"name": "x"} | {field: label})
 
 
 def test_reasons_are_printable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,9 @@ LABELS = (
     "{{ 7 * 7 }}{% raw %}",
     "😀 ∇é 汉字 עברית",
     "../../etc/passwd",
-    "=1+1",
     "a|b,c;d\"e'f`g`",
     "javascript:alert(3)",
     "x" * 300,
 )
+FORMULAS = ("=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\uff1d1")
 CONTROL_CHARACTERS = "a\x1b[31mred\x07\x9b2J\r\u202e\0"

@@ -145,6 +145,11 @@ def test_labels() -> None:
         GDA(step_size=0.2),
     )
     assert parse_labelled("gda[step_size=0.1]")[0] == "gda"
+    assert parse_labelled("GDA [0.1] = gda") == ("GDA [0.1]", GDA())
+    assert parse_labelled('"x" = gda') == ('"x"', GDA())
+    with pytest.raises(DescriptionError, match=r"a = b/none\.py"):
+        parse_labelled('"a = b/none.py":Mine')
+    assert parse_labelled("gda[step_size = 0.2]")[0] == "gda[step_size=0.2]"
     assert parse_labelled(GDA(step_size=0.2)) == (
         "gda[step_size=0.2]",
         GDA(step_size=0.2),

@@ -30,6 +30,13 @@ def names(store: Store) -> list[str]:
     return sorted(path.name for path in store.folder.iterdir())
 
 
+@pytest.mark.parametrize("folder", ["", " "])
+def test_a_store_without_a_name_is_refused(folder: str) -> None:
+    """It would be the working directory."""
+    with pytest.raises(StoreError, match="A store must be a folder; got"):
+        Store(folder)
+
+
 def test_round_trip(store: Store) -> None:
     """What was put is what is there, NaN included."""
     pd.testing.assert_frame_equal(store.frame(KEY), FRAME)

@@ -102,6 +102,36 @@ def test_files_are_found_from_the_folder_of_the_suite(
     assert again.key == cell.key
 
 
+@pytest.mark.parametrize(
+    "entry",
+    ["mine.py:Mine", "M = mine.py:Mine[step_size=0.5]", "q [1], z=2/mine.py:Mine"],
+)
+def test_folders_may_have_brackets_commas_and_equals_signs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    """The same holds for a file that is named on the command line."""
+    folder = tmp_path / "bar [v2], x=1"
+    (folder / "q [1], z=2").mkdir(parents=True)
+    for name in ("mine.py", "q [1], z=2/mine.py"):
+        write(folder, EXTERNAL, name)
+    path = write(folder, f'[[grid]]\ntasks=["bilinear"]\nalgorithms=["{entry}"]')
+    monkeypatch.chdir(tmp_path)
+    (cell,) = plan(load_suite(path))
+    assert type(cell.algorithm).__name__ == "Mine"
+    label, _, spec = entry.rpartition(" = ")
+    named = f"{label or 'N'} = {folder}/{spec}"
+    (again,) = plan(
+        Suite(name="x", grids=(Grid(tasks=("bilinear",), algorithms=(named,)),))
+    )
+    assert again.key == cell.key
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    """Editors on Windows write one."""
+    path = write(tmp_path, b"\xef\xbb\xbf" + GOOD.encode())
+    assert load_suite(path).name == "mine"
+
+
 def test_an_absolute_path_is_not_changed(tmp_path: Path) -> None:
     file = write(tmp_path, EXTERNAL, "mine.py")
     (tmp_path / "deep").mkdir()
@@ -140,6 +170,11 @@ ERRORS = {
         '[[grid]]\ntasks=["bilinear"]\nalgorithms=[{label="x", algorithm="y = gda"}]',
         "must not hold ' = '",
     ),
+    "label of a formula": (
+        '[[grid]]\ntasks=["bilinear"]\nalgorithms=[{label="=1+1", algorithm="gda"}]',
+        "A label must not begin with '='",
+    ),
+    "name of a formula": ('name = "@x"\n' + ONE, "Suite.name must not begin with '@'"),
     "no TOML": ('name = "x"\n[[grid]\n', "line 2"),
     "no UTF-8": (b'name = "\xff"', "UTF-8"),
 }
