@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from mmbench.core.description import text
+
 NOT_PARAMETERS = ("class", "version")
 PREFIX = "param_"  # of the columns that `spread` makes
 
@@ -52,11 +54,7 @@ def format_value(value: Any) -> str:
         return format_spec(str(value.get("class", "")), inner)
     if isinstance(value, list):
         return f"({','.join(map(format_value, value))})"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    return "none" if value is None else str(value)
+    return "none" if value is None else text(value)
 
 
 def spread(frame: pd.DataFrame) -> pd.DataFrame:
@@ -67,11 +65,11 @@ def spread(frame: pd.DataFrame) -> pd.DataFrame:
     "(0.1,0.2)". A cell without the parameter holds NaN.
     """
     texts = frame["parameters"]
-    columns = {text: dict(_flatten(json.loads(text))) for text in texts.unique()}
+    columns = {one: dict(_flatten(json.loads(one))) for one in texts.unique()}
     names = dict.fromkeys(name for column in columns.values() for name in column)
     made = {
         PREFIX + name: texts.map(
-            {text: column.get(name) for text, column in columns.items()}
+            {one: column.get(name) for one, column in columns.items()}
         ).infer_objects()
         for name in sorted(names)
     }

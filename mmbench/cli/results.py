@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +15,16 @@ from mmbench.cli import print_stderr
 from mmbench.cli._load_results import load_selected
 from mmbench.cli._selection import Selection, selection_options, store_option
 from mmbench.core.errors import MmbenchError
-from mmbench.core.printable import printable
+from mmbench.core.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def _csv(frame: "pd.DataFrame") -> bytes:
-    return frame.to_csv(index=False, lineterminator="\n").encode()
+    from mmbench.analysis.export import to_csv
+
+    return to_csv(frame)
 
 
 def _json(frame: "pd.DataFrame") -> bytes:
@@ -40,27 +43,23 @@ def _parquet(frame: "pd.DataFrame") -> bytes:
 
 
 def _markdown(frame: "pd.DataFrame") -> bytes:
-    rows = [list(map(str, frame)), ["---"] * len(frame.columns)]
+    rows = [[_field(name) for name in frame], ["---"] * len(frame.columns)]
     rows += [[_field(value) for value in row] for row in frame.itertuples(index=False)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows).encode()
 
 
 def _field(value: object) -> str:
     shown = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return " ".join(shown.split()).replace("|", "\\|")
+    # What would end the cell, or begin HTML, code or a link.
+    return re.sub(r"[\\|<>&`]|(?<=\])\(", r"\\\g<0>", " ".join(shown.split()))
 
 
-def _make_printable(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the table with control characters in its text made visible."""
-    text = frame.select_dtypes(exclude=["number", "bool"])
-    return frame.assign(
-        **{
-            str(name): values.map(
-                {value: printable(str(value)) for value in values.unique()}
-            )
-            for name, values in text.items()
-        }
-    )
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; a pipe or a device just takes it."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+    else:
+        write_atomically(path, [content])
 
 
 FORMATS: dict[str, Callable[["pd.DataFrame"], bytes]] = {
@@ -97,14 +96,16 @@ def command(
             "--format parquet must go to a file or a pipe, as it is not text; got a "
             "terminal. Give --out FILE."
         )
-    frame = _make_printable(load_selected(selection, store).frame)
+    from mmbench.analysis.export import make_printable
+
+    frame = make_printable(load_selected(selection, store).frame)
     content = FORMATS[form](frame)
     if out is None:
         sys.stdout.buffer.write(content)
         sys.stdout.flush()
         return
     try:
-        out.write_bytes(content)
+        _write(out.resolve(), content)
     except OSError as error:
         raise MmbenchError(
             f"--out must be a file that can be written; {out} gave "

@@ -1,10 +1,11 @@
 """Files: read whole, and written so that they are whole even if power fails."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -31,7 +32,7 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     Args:
         path: where the file is found once it is whole.
     """
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    temporary = _temporary(path)
     try:
         with temporary.open("xb") as file:
             yield file
@@ -67,6 +68,41 @@ def named_data_folder() -> Path | None:
             f"{what}."
         )
     return Path(named)
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files such that all change or none does, though the disk be full.
+
+    All are written beside their places before the first is renamed, in their order.
+
+    Args:
+        files: path to content.
+
+    Raises:
+        OSError: when one cannot be written; all are as they were.
+    """
+    for path in files:
+        if path.is_dir():  # it could not be renamed to
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    temporaries = {path: _temporary(path) for path in files}
+    try:
+        for path, temporary in temporaries.items():
+            with temporary.open("xb") as file:
+                file.write(files[path])
+                file.flush()
+                os.fsync(file.fileno())
+        for path, temporary in temporaries.items():
+            temporary.replace(path)
+    except BaseException:
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
+        raise
+    for folder in dict.fromkeys(path.parent for path in files):
+        _flush_folder(folder)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
 
 
 def read_data(path: Path) -> bytes:

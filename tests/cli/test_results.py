@@ -2,6 +2,7 @@
 
 import io
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from command_line import GRID, Cli
 
 from mmbench.analysis.results import load
+from mmbench.cli.results import FORMATS
 
 
 def test_results_in_every_format(stored: Cli) -> None:
@@ -30,8 +32,6 @@ def test_results_in_every_format(stored: Cli) -> None:
 
 
 def test_json_keeps_small_numbers_and_has_no_nan() -> None:
-    from mmbench.cli.results import FORMATS
-
     frame = pd.DataFrame({"a": [1.25e-30, float("nan"), float("inf")], "b": [1, 2, 3]})
     assert json.loads(FORMATS["json"](frame)) == [
         {"a": 1.25e-30, "b": 1},
@@ -85,3 +85,49 @@ def test_an_unwritable_out_is_refused(stored: Cli) -> None:
     page = stored("report", "--out", "mine.py")
     assert page.exit_code == 2
     assert "--out must be a folder" in page.stderr
+
+
+def test_text_of_a_store_is_text_in_every_format() -> None:
+    """Foreign text begins no formula, no HTML, no link and no column."""
+    from mmbench.analysis.export import make_printable
+
+    frame = pd.DataFrame({"=a|b": ["=1", "<b>`x`|&", "[a](b)\\", "gda[k=1]"]})
+    csv = FORMATS["csv"](frame).decode().splitlines()
+    assert csv == ["'=a|b", "'=1", "<b>`x`|&", "[a](b)\\", "gda[k=1]"]
+    assert FORMATS["markdown"](frame).decode().splitlines() == [
+        "| =a\\|b |",
+        "| --- |",
+        "| =1 |",
+        "| \\<b\\>\\`x\\`\\|\\& |",
+        "| [a]\\(b)\\\\ |",
+        "| gda[k=1] |",
+    ]
+    hostile = pd.DataFrame({"a\x1b": ["\u202ereversed"]})
+    for name in ("csv", "json", "markdown"):
+        written = FORMATS[name](make_printable(hostile)).decode()
+        assert "\x1b" not in written
+        assert "\u202e" not in written
+
+
+def test_a_full_disk_leaves_the_former_file(stored: Cli) -> None:
+    Path("t.csv").write_text("old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        result = stored("results", "--out", "t.csv")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert result.exit_code == 2
+    assert "--out must be a file that can be written" in result.stderr
+    assert Path("t.csv").read_text() == "old"
+    assert not list(Path().glob("*.part"))
+
+
+def test_results_go_through_links_and_into_devices(stored: Cli) -> None:
+    """A link stays one, and a device is written to, not replaced."""
+    Path("link.csv").symlink_to("target.csv")
+    assert stored("results", "--out", "link.csv").exit_code == 0
+    assert Path("link.csv").is_symlink()
+    assert Path("target.csv").read_bytes().startswith(b"task,")
+    assert stored("results", "--out", "/dev/null", "--format", "csv").exit_code == 0
+    assert Path("/dev/null").is_char_device()

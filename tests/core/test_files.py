@@ -1,12 +1,19 @@
 """Tests of files that are written whole, and of data files that are read."""
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mmbench.core.errors import DataError
-from mmbench.core.files import read_data, sha256_of, write_atomically, write_data
+from mmbench.core.files import (
+    read_data,
+    sha256_of,
+    write_atomically,
+    write_data,
+    write_together,
+)
 
 
 def test_a_data_file_is_written_with_its_folder_and_read(tmp_path: Path) -> None:
@@ -43,3 +50,36 @@ def test_what_cannot_be_read_or_written_is_one_sentence(tmp_path: Path) -> None:
         write_data(tmp_path / "file" / "data.bin", b"")
     with pytest.raises(DataError, match="must be a file that can be written; got"):
         write_data(tmp_path, b"")
+
+
+def test_files_are_written_together(tmp_path: Path) -> None:
+    (tmp_path / "b").write_bytes(b"old")
+    write_together({tmp_path / "a": b"1", tmp_path / "b": b"2"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "a": b"1",
+        "b": b"2",
+    }
+
+
+@pytest.mark.parametrize("size", [1, 4096])
+def test_a_full_disk_leaves_all_files_as_they_were(tmp_path: Path, size: int) -> None:
+    """The system refuses to write the last file beyond a size."""
+    old = {tmp_path / name: name.encode() for name in ("a", "b")}
+    write_together(old)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(OSError, match="large"):
+            write_together({tmp_path / "a": b"1", tmp_path / "b": b"2" * 2 * size})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == old
+
+
+def test_a_folder_in_the_way_leaves_all_files_as_they_were(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_together({tmp_path / "a": b"1", tmp_path / "b": b"2"})
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 2

@@ -2,18 +2,23 @@
 
 import re
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
+from mmbench.analysis.export import make_printable, to_csv
 from mmbench.analysis.report import style
-from mmbench.analysis.report.sections import SECTIONS
+from mmbench.analysis.report.sections import FILES, SECTIONS
 from mmbench.analysis.report.sections.base import Section
 from mmbench.analysis.results import Results, labels_of, tasks_of
 from mmbench.core.errors import StoreError
+from mmbench.core.files import write_together
+from mmbench.core.printable import printable
 
 _HERE = Path(__file__).parent
 
@@ -40,20 +45,23 @@ def write_report(results: Results, out: Path, *, name: str, title: str) -> Path:
             f"A report must have at least one cell; the store {results.store.folder} "
             "gave none. Run the suite into this store first."
         )
-    results = _with_unique_labels(results)
+    results = _with_unique_labels(_printable_results(results))
     sections = [
         section for make in SECTIONS.values() if (section := make(results)) is not None
     ]
     files = {"results.csv": results.frame}
     for section in sections:
         files |= section.files
-    page = _render(results, sections, list(files), name, title)
+    page = _render(results, sections, list(files), printable(name), printable(title))
+    target = out / "index.html"
+    contents = {out / file: to_csv(table) for file, table in files.items()}
+    contents[target] = page.encode()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for file, table in files.items():
-            table.to_csv(out / file, index=False, lineterminator="\n")
-        target = out / "index.html"
-        target.write_text(page, encoding="utf-8", newline="\n")
+        write_together(contents)
+        for file in FILES:
+            if file not in files and (out / file).is_file():  # of an earlier report
+                (out / file).unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(
             f"--out must be a folder that can be written; {out} gave "
@@ -95,7 +103,7 @@ def _render(
             "missing": results.missing,
             "wanted": results.wanted,
         },
-        slug=_slug,
+        anchors=_anchors(sections),
         breakable=_breakable,
         paragraph=_paragraph,
         css=_read_asset("page.css"),
@@ -108,9 +116,32 @@ def _read_asset(file: str) -> Markup:
     return Markup((_HERE / file).read_text("utf-8"))  # noqa: S704  # our own text
 
 
+def _anchors(sections: Sequence[Section]) -> dict[str, list[str]]:
+    """Return the addresses of each section's subsections, all different.
+
+    Args:
+        sections: the sections of the page.
+
+    Returns:
+        Anchor of the section to one address for each subsection.
+    """
+    taken = {section.anchor for section in sections}
+    anchors: dict[str, list[str]] = {}
+    for section in sections:
+        anchors[section.anchor] = []
+        for subsection in section.subsections:
+            wanted = f"{section.anchor}-{_slug(subsection.title)}".strip("-")
+            numbered = (f"{wanted}-{number}" for number in count(2))
+            anchor = next(one for one in chain([wanted], numbered) if one not in taken)
+            taken.add(anchor)
+            anchors[section.anchor].append(anchor)
+    return anchors
+
+
 def _slug(text: str) -> str:
-    """Return a heading as an address on the page."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """Return a heading as a part of an address."""
+    signed = re.sub(r"(?<![a-z0-9])-(?=[0-9.])", "minus-", text.lower())
+    return re.sub(r"[^a-z0-9]+", "-", signed).strip("-")
 
 
 def _breakable(spec: str) -> Markup:
@@ -133,6 +164,21 @@ def _paragraph(text: str) -> Markup:
         for index, piece in enumerate(pieces)
     ]
     return Markup("<p>{}</p>").format(Markup("").join(html))
+
+
+def _printable_results(results: Results) -> Results:
+    """Return results with control characters in all their text made visible."""
+    footers = {key: _printable(footer) for key, footer in results.footers.items()}
+    return results._replace(frame=make_printable(results.frame), footers=footers)
+
+
+def _printable(value: Any) -> Any:
+    """Return JSON values with control characters in their text made visible."""
+    if isinstance(value, dict):
+        return {printable(name): _printable(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_printable(entry) for entry in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def _with_unique_labels(results: Results) -> Results:

@@ -54,6 +54,7 @@ STATUS_COLOURS = {
 
 # Placeholders that `svg` replaces, so that figures follow the page's colour scheme.
 INK, GRID = "#010203", "#040506"
+GRID_OPACITY = "stroke-opacity: 0.13"
 GREY = "#8a8a8a"  # legible in the light and the dark scheme, for PNGs
 
 PNG_DPI = 192  # twice the 96 CSS pixels of an inch, for dense screens
@@ -166,16 +167,19 @@ def panel(
         yield figure, axes
 
 
-def svg(figure: Figure, name: str) -> Markup:
+def svg(figure: Figure, *name: str) -> Markup:
     """Render a figure as inline SVG, with the same bytes each time.
+
+    The SVG may be copied from the page: it needs nothing of it, but takes its colour of
+    text.
 
     Args:
         figure: a figure that was drawn inside `panel`.
-        name: a name that is unique on the page; the ids in the SVG depend on it.
+        name: words that are unique on the page; the ids in the SVG depend on them.
     """
     buffer = io.StringIO()
     no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with mpl.rc_context({"svg.hashsalt": name}):
+    with mpl.rc_context({"svg.hashsalt": repr(name)}):
         figure.savefig(buffer, format="svg", metadata=no_metadata)
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
@@ -187,9 +191,9 @@ def svg(figure: Figure, name: str) -> Markup:
 
 def _simplify_tag(tag: str) -> str:
     """Use the page's colours, shorten numbers and drop the ids of groups in a tag."""
-    tag = tag.replace(INK, "currentColor").replace(GRID, "var(--grid)")
-    tag = tag.replace("xlink:href", "href")
-    tag = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", tag)
+    tag = tag.replace(f"stroke: {GRID}", f"stroke: currentColor; {GRID_OPACITY}")
+    tag = tag.replace(INK, "currentColor").replace("xlink:href", "href")
+    tag = re.sub(r' xmlns:xlink="[^"]*"| version="1.1"', "", tag)
     tag = re.sub(r"(\.\d\d)\d+", r"\1", tag)  # hundredths of a pixel are enough
     return re.sub(r' id="[^"]*"', "", tag) if tag.startswith("<g") else tag
 

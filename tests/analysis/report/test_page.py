@@ -2,11 +2,15 @@
 
 import io
 import re
+import resource
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from hand_made import PROVENANCE, PageReader, planned, put_by_hand
+from hostile_text import CONTROL_CHARACTERS, LABELS
 from report_results import (
     DIGITS,
     VIEWS,
@@ -16,10 +20,13 @@ from report_results import (
 )
 
 import mmbench
+from mmbench.analysis.report import page as page_module
 from mmbench.analysis.report.page import write_report
-from mmbench.analysis.report.sections import SECTIONS
+from mmbench.analysis.report.sections import FILES, SECTIONS
+from mmbench.analysis.report.sections.base import Section, Subsection
 from mmbench.analysis.results import Results, gather
 from mmbench.core.errors import StoreError
+from mmbench.core.printable import is_printable, printable
 from mmbench.store.folder import Store
 
 
@@ -229,3 +236,135 @@ def test_indented_paragraphs_are_preformatted(results: Results, tmp_path: Path) 
     }
     page = write_report(seen._replace(footers=footers), tmp_path, name="x", title="")
     assert "<p>Text:</p>\n<pre>a\n  b</pre>" in page.read_text("utf-8")
+
+
+QUADRATICS = ("quadratic[c=2]", "quadratic[c=-2]", "quadratic[c=0.2]")
+FOREIGN = (
+    *LABELS,
+    "=1+1",
+    CONTROL_CHARACTERS,
+    "@SUM(A1)",
+    "-1+1",
+    "+A1",
+    "\t=1",
+    "-0.5",
+)
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a page of a store with text that is no mere text."""
+    folder = tmp_path_factory.mktemp("foreign")
+    store = Store(folder / "store")
+    for index, text in enumerate(FOREIGN):
+        cell = planned(QUADRATICS[index % 3], f"gda[step_size={index + 1}]", 2)
+        described = {"summary": text, "rule": text, "text": text, "sections": {}}
+        documentation = described | {
+            "arguments": {"step_size": text, text: text},
+            "source": text,
+            "link": "javascript:alert(1)" if index % 2 else f"https://{text}",
+        }
+        column = {"name": f"distance{text}", "title": text}
+        put_by_hand(
+            store,
+            cell,
+            {},
+            steps=(0, 3),
+            status=("error", "error"),
+            reasons=(text, text),
+            label=text,
+            target=text,
+            game=documentation,
+            method=documentation | {"cost": text},
+            provenance=PROVENANCE | {text: text},
+            arrays={"path": np.ones((2, 2, 2))} if not index else {},
+        )
+        frame = store.frame(cell.key).assign(label=text)
+        frame[column["name"]] = [4.0, 1.0, 3.0, 2.0]
+        stored = store.require(cell.key)
+        columns = [column | {"better": "lower", "scale": "log"}]
+        footer = stored.footer | {"columns": columns}
+        store.put(cell.key, frame, footer, stored.arrays())
+    write_report(gather(store), folder / "out", name="foreign", title="\x1b[31m")
+    return folder / "out"
+
+
+def test_foreign_text_is_text_on_the_page(foreign: Path) -> None:
+    """No tag, address or control character of a store becomes one of the page."""
+    text = (foreign / "index.html").read_text("utf-8")
+    found = Page(text)
+    assert all(is_printable(line.replace("\t", "")) for line in text.split("\n"))
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+    assert 'href="javascript:' not in text
+    assert len(found.ids) == len(set(found.ids))
+    page = PageReader(text)
+    shown = set(page.table("outcomes", "Number of runs").column("Algorithm"))
+    visible = {printable(one).replace("\n", " ") for one in FOREIGN}
+    assert {one.replace("\n", " ").strip() for one in visible} == shown
+
+
+def test_foreign_text_is_text_in_spreadsheets(foreign: Path) -> None:
+    """No cell of a CSV file begins a formula, but for negative numbers."""
+    for path in foreign.glob("*.csv"):
+        content = path.read_text("utf-8")
+        assert all(is_printable(line.replace("\t", "")) for line in content.split("\n"))
+        read = pd.read_csv(path, dtype=str, keep_default_na=False, header=None)
+        for value in read.to_numpy().ravel():
+            begins_formula = re.match(r"\s*[=+@-]", value)
+            assert not begins_formula or float(value) < 0, (path.name, value)
+    outcomes = pd.read_csv(foreign / "outcomes.csv", keep_default_na=False)
+    assert {"'=1+1", "'@SUM(A1)", "'-1+1", "'+A1", "'\t=1", "-0.5"} <= set(
+        outcomes["label"]
+    )
+
+
+def test_specs_that_differ_in_a_sign_have_their_own_addresses(foreign: Path) -> None:
+    ids = PageReader((foreign / "index.html").read_text("utf-8")).ids
+    for section in ("leaderboard", "convergence"):
+        for wanted in ("c-2", "c-minus-2", "c-0-2"):
+            assert f"{section}-quadratic-{wanted}" in ids
+
+
+def test_headings_without_letters_have_addresses() -> None:
+    """Equal and empty headings are numbered."""
+    titles = ("a", "A!", "汉字", "", "a-2")
+    sections = [
+        Section(title="T", anchor="x", subsections=[Subsection(one) for one in titles])
+    ]
+    assert page_module._anchors(sections) == {
+        "x": ["x-a", "x-a-2", "x-2", "x-3", "x-a-2-2"]
+    }
+
+
+def test_a_full_disk_leaves_the_former_page(results: Results, tmp_path: Path) -> None:
+    """Page and tables change together or not at all."""
+    few = only(results, label="GDA", task="bilinear")
+    write_report(few, tmp_path, name="old", title="")
+    old = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = len(old["index.html"]) - 1  # the tables are smaller, and have room
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(StoreError, match="--out must be a folder"):
+            write_report(results, tmp_path, name="new", title="")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == old
+
+
+def test_tables_of_a_former_page_go(results: Results, tmp_path: Path) -> None:
+    """What lies next to the page belongs to it, or to the user."""
+    few = only(results, label="GDA", task="bilinear")
+    (tmp_path / "mine.csv").write_text("mine")
+    write_report(only(results, task="bilinear"), tmp_path, name="two", title="")
+    assert (tmp_path / "comparisons.csv").exists()
+    write_report(few, tmp_path, name="one", title="")
+    assert not (tmp_path / "comparisons.csv").exists()
+    assert (tmp_path / "mine.csv").read_text() == "mine"
+
+
+def test_all_tables_are_known(results: Results) -> None:
+    made = [make(results) for make in SECTIONS.values()]
+    files = {file for section in made if section for file in section.files}
+    assert files | {"results.csv"} == set(FILES)

@@ -23,3 +23,13 @@ SECTIONS: dict[str, Callable[[Results], Section | None]] = {
     "methods": methods.section,
     "provenance": provenance.section,
 }
+
+# All tables that may lie next to a page.
+FILES = (
+    "results.csv",
+    "leaderboard.csv",
+    "comparisons.csv",
+    "outcomes.csv",
+    "methods.csv",
+    "cells.csv",
+)

@@ -261,7 +261,7 @@ def _figure(
             axes.set_xlim(left=0)
             axes.locator_params(axis="x", nbins=5)
         sns.despine(ax=axes)
-        svg = style.svg(figure, f"convergence-{task}-{column['name']}-{x}")
+        svg = style.svg(figure, "convergence", task, column["name"], x)
     alt = f"Curves of the {title} against {AXES[x]} on {task}, one for each algorithm."
     if score is not None:
         alt += f" Real images: {number(score)}."

@@ -130,7 +130,7 @@ def _histogram(
         axes.grid(visible=False, axis="x")
         axes.tick_params(axis="x", length=0)
         sns.despine(ax=axes, left=True)
-        svg = style.svg(figure, f"modes-{task}-{label}")
+        svg = style.svg(figure, "modes", task, label)
     distribution = ", ".join(
         f"{count} in {percent(share)} of the runs"
         for count, share in enumerate(shares)

@@ -173,6 +173,6 @@ def _bars(task: str, runs: pd.DataFrame, statuses: Sequence[Status]) -> Figure:
         axes.grid(visible=False)
         axes.tick_params(axis="y", length=0)
         axes.spines[["left", "top", "right"]].set_visible(False)
-        svg = style.svg(figure, f"outcomes-{task}")
+        svg = style.svg(figure, "outcomes", task)
     alt = f"Number of runs by status on {task}. {'; '.join(descriptions)}."
     return Figure(alt, svg, title=task, width=442)

@@ -149,7 +149,7 @@ def _portrait(
         axes.grid(visible=False)
         axes.locator_params(nbins=5)
         sns.despine(ax=axes)
-        svg = style.svg(figure, f"portrait-{task}-{label}")
+        svg = style.svg(figure, "portrait", task, label)
     alt = f"Paths of {len(finite)} runs of {label} on {task}."
     return Figure(alt, svg, title=label, label=True, width=206)
 

@@ -1,0 +1,82 @@
+"""Tests that exported text is shown and not obeyed."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmbench.analysis.export import escape_formula, make_printable, map_text, to_csv
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=HYPERLINK(1)",
+        "=1+1",
+        "+1+1",
+        "-1+1",
+        "-A1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "\tx",
+        "  =1",
+        "\u00a0=1",
+        "\ufeff=1",
+        "＝1+1",  # full width, which some spreadsheets take
+        "+inf",
+        "-0x1",
+        "-٣",  # a digit, but not one of a number
+    ],
+)
+def test_formulas_are_preceded_by_an_apostrophe(text: str) -> None:
+    assert escape_formula(text) == f"'{text}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-0.5", "+3", "-1e-05", "-.5", "-2", "gda", "a=b", "1+1", "'=1"],
+)
+def test_numbers_and_names_stay(text: str) -> None:
+    assert escape_formula(text) == text
+
+
+def test_csv_holds_neither_formulas_nor_control_characters() -> None:
+    """Text is escaped in cells and headings; numbers stay as they are."""
+    frame = pd.DataFrame(
+        {
+            "=name": ["=1", "a\x1b[31m", "-0.5", "a,\nb"],
+            "number": [-0.5, np.nan, -np.inf, 1e-20],
+            "mixed": ["-x", -2.0, None, True],
+            "is\u202e": [True, False, True, False],
+        },
+        index=[5, 5, 1, 2],
+    )
+    written = to_csv(frame).decode()
+    assert "\x1b" not in written
+    assert "\u202e" not in written
+    read = pd.read_csv(io.StringIO(written), dtype=str, keep_default_na=False)
+    assert list(read) == ["'=name", "number", "mixed", "is\\u202e"]
+    assert read["'=name"].tolist() == ["'=1", "a\\x1b[31m", "-0.5", "a,\nb"]
+    assert read["number"].tolist() == ["-0.5", "", "-inf", "1e-20"]
+    assert read["mixed"].tolist() == ["'-x", "-2.0", "", "True"]
+
+
+def test_a_lone_surrogate_can_be_written() -> None:
+    """JSON can hold one, and a file cannot."""
+    frame = pd.DataFrame({"a": pd.Series(["\ud800", "b"], dtype=object)})
+    assert to_csv(frame) == b"a\n\\ud800\nb\n"
+
+
+def test_of_columns_that_become_one_the_first_is_kept() -> None:
+    frame = pd.DataFrame({"a\x07": [1], "a\\x07": [2]})
+    assert make_printable(frame).to_dict("list") == {"a\\x07": [1]}
+
+
+def test_a_table_without_changes_is_equal() -> None:
+    frame = pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}, index=[3, 4])
+    pd.testing.assert_frame_equal(map_text(frame, str), frame)
+    empty = frame.iloc[:0]
+    pd.testing.assert_frame_equal(map_text(empty, str), empty)
