@@ -81,7 +81,7 @@ def test_a_spec_with_all_parameters_builds_an_equal_description() -> None:
         ([1, [2.5, "a"]], "(1,(2.5,a))"),
         ({"class": "adam", "beta1": 0.5}, "adam[beta1=0.5]"),
         ({"class": "plain"}, "plain"),
-        ("none", '"none"'),
+        ("a, b", '"a, b"'),
     ],
 )
 def test_values_are_formatted_as_in_a_spec(value: object, shown: str) -> None:
