@@ -39,6 +39,10 @@ class CheckpointSlot(ABC):
     def write(self, content: bytes) -> None:
         """Replace the checkpoint."""
 
+    @abstractmethod
+    def remove(self) -> None:
+        """Delete the checkpoint, if there is one."""
+
 
 def pack(value: Any) -> bytes:
     """Return nested values as bytes; tuples become lists."""

@@ -12,16 +12,16 @@ import json
 import sys
 import types
 import typing
-import uuid
 from dataclasses import InitVar, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+from mmbench.core.code_digest import check_unpatched, code_digest
+from mmbench.core.code_files import is_external_class
 from mmbench.core.domains import Domain
 from mmbench.core.errors import DescriptionError
 from mmbench.core.printable import is_printable, shorten
-from mmbench.core.source_files import source_digest
 from mmbench.core.spec import quote
 
 # Present name of a class: its name in keys, under which it was first stored. A class
@@ -39,6 +39,8 @@ class Description:
     Attributes:
         version: part of the digest; raised when the same fields come to mean other
             numbers.
+        data_files: files that an external class reads while it runs, relative to the
+            folder of its own file; their bytes are part of the digest.
 
     Raises:
         DescriptionError: when a field does not fit its annotation; the sentence names
@@ -46,6 +48,7 @@ class Description:
     """
 
     version: ClassVar[int] = 1
+    data_files: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self, *_init_only: Any) -> None:
         for name, annotation in field_types(type(self)).items():
@@ -275,34 +278,16 @@ def digest(value: Any) -> str:
 def reference_of(cls: type) -> str:
     """Return the name by which a class is stored, with a digest if it is external.
 
-    The digest is of the source of the modules of the class and of its external bases,
-    and of the files that they import from their folders, so that edited code never gets
-    results of the code before.
+    Raises:
+        CodeError: when loaded external code differs from its file, or a method of
+            mmbench was replaced.
     """
-    external = [base for base in cls.__mro__ if _is_external(base)]
-    if not external:
+    if not is_external_class(cls):
+        check_unpatched(cls)
         name = f"{cls.__module__}:{cls.__qualname__}"
         return FIRST_NAMES.get(name, name)
-    digests = "".join(map(_source_digest, external))
-    source = hashlib.sha256(digests.encode()).hexdigest()[:16]
     file = getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__
-    return f"{Path(file).name}:{cls.__qualname__}@{source}"
-
-
-def _is_external(cls: type) -> bool:
-    """Return whether a class is neither of mmbench nor of the standard library."""
-    package = cls.__module__.partition(".")[0]
-    return package != "mmbench" and package not in sys.stdlib_module_names
-
-
-@cache
-def _source_digest(cls: type) -> str:
-    """Return the digest of a class's source; a random one where there is no file."""
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    try:
-        return source_digest(Path(str(file)))
-    except OSError:  # defined in an interpreter: its results are never used again
-        return uuid.uuid4().hex
+    return f"{Path(file).name}:{cls.__qualname__}@{code_digest(cls).digest[:16]}"
 
 
 def text(value: Any) -> str:

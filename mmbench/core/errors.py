@@ -24,6 +24,10 @@ class MisfitError(DescriptionError):
     """An algorithm or metric needs a capability that the task's game does not have."""
 
 
+class CodeError(DescriptionError):
+    """External code is not, or is no longer, the code that a key stands for."""
+
+
 class DataError(MmbenchError):
     """A data file is missing, truncated, unreadable or not the one it should be."""
 

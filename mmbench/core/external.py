@@ -3,16 +3,20 @@
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mmbench.core.code_files import (
+    RecordingLoader,
+    finder,
+    imported_by,
+    install_finder,
+    loaded_modules,
+)
 from mmbench.core.errors import DescriptionError, UnknownNameError, unknown_name
-from mmbench.core.source_files import collect_source_files
-
-# Folders of the files that were loaded; modules in them are imported by bare names.
-_folders: set[Path] = set()
 
 
 def load_external(name: str) -> Any:
@@ -54,44 +58,56 @@ def load_external(name: str) -> Any:
 
 
 def _module_at(location: str) -> ModuleType:
-    """Import the module of a file path or import path; a file is loaded only once."""
-    if not location.endswith(".py"):
-        return importlib.import_module(location)
-    path = Path(location).resolve(strict=True)
+    """Import the module of a file path or import path, from the bytes of its file.
+
+    A module that is loaded already is used again while its file, and the files that it
+    imported, are unchanged.
+    """
+    install_finder()
+    finder.serves_all += 1
+    try:
+        if not location.endswith(".py"):
+            return importlib.import_module(location)
+        return _module_of_file(Path(location).resolve(strict=True))
+    finally:
+        finder.serves_all -= 1
+
+
+def _module_of_file(path: Path) -> ModuleType:
     # The digest has the path too: a copy in another folder may import other helpers.
     source = hashlib.sha256(bytes(path) + b"\0" + path.read_bytes()).hexdigest()[:16]
     unique = f"mmbench_external_{path.stem}_{source}"
-    if unique in sys.modules:
+    _unload_edited()
+    if {unique, *imported_by(unique)} <= sys.modules.keys():
         return sys.modules[unique]
-    spec = importlib.util.spec_from_file_location(unique, path)
-    if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(f"{location} cannot be loaded as Python")
+    loader = RecordingLoader(unique, str(path), path.parent)
+    spec = importlib.util.spec_from_file_location(unique, path, loader=loader)
+    if spec is None:
+        raise ModuleNotFoundError(f"{path} cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[unique] = module  # dataclasses look up their module here
-    sys.path.insert(0, str(path.parent))  # for imports from its own folder
+    folder = Path.cwd()
     try:
-        spec.loader.exec_module(module)
-        _check_module_names(path)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[unique]
         raise
     finally:
-        sys.path.remove(str(path.parent))
-    _folders.add(path.parent)
+        if Path.cwd() != folder:  # relative paths would mean other files
+            os.chdir(folder)
     return module
 
 
-def _check_module_names(path: Path) -> None:
-    """Check that no import of a file found a module of another external file's folder.
+def _unload_edited() -> None:
+    """Forget the modules whose files have been edited since they were loaded."""
+    for name in loaded_modules.keys() & sys.modules.keys():
+        if not _is_current(name):
+            del sys.modules[name]
 
-    Python keeps one module of each name, so a second `helper.py` would not be read.
-    """
-    for source in collect_source_files(path) - {path}:
-        loaded = getattr(sys.modules.get(source.stem), "__file__", None)
-        found = Path(loaded).resolve() if loaded else source.resolve()
-        if found != source.resolve() and found.parent in _folders:
-            raise DescriptionError(
-                f"Modules that external classes import must have different names; "
-                f"{source} and {found} are both named {source.stem}. Rename one of "
-                "them."
-            )
+
+def _is_current(name: str) -> bool:
+    loaded = loaded_modules[name]
+    try:
+        return loaded.path.read_bytes() == loaded.content
+    except OSError:
+        return False

@@ -24,7 +24,7 @@ from mmbench.core.description import (
     field_types,
     reference_of,
 )
-from mmbench.core.errors import DescriptionError, unknown_name
+from mmbench.core.errors import CodeError, DescriptionError, unknown_name
 from mmbench.core.external import load_external
 
 # External class, as `reference_of` names it, to the name that `load_external` takes.
@@ -116,7 +116,7 @@ def _class_of(reference: str, locations: Locations) -> type[Description]:
     if not (isinstance(cls, type) and issubclass(cls, Description)):
         raise DescriptionError(f"{reference!r} must name a description; it does not.")
     if reference_of(cls) != reference:
-        raise DescriptionError(
+        raise CodeError(
             f"{locations.get(reference, 'The class')} must be the one that was used, "
             f"{reference}; it is now {reference_of(cls)}."
         )

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from mmbench.core.checkpoint import CheckpointSlot, pack, unpack
+from mmbench.core.code_guard import CodeGuard
 from mmbench.core.description import digest
+from mmbench.core.errors import CodeError
 from mmbench.core.game import Game
 from mmbench.core.malloc import keep_freed_memory
 from mmbench.core.placement import Placement
@@ -47,16 +49,27 @@ def run_cell(
             another cell.
         slot: the place of checkpoints. The cell goes on from a checkpoint if it was
             begun with the same width, device, torch and metrics.
+
+    Raises:
+        CodeError: when external code has changed meanwhile, or loaded other code.
     """
+    guard = CodeGuard(cell, lambda: cell.current_key() == cell.key)
     placement = placement._replace(dtype=getattr(torch, cell.dtype))
     width = width_of(cell, placement)
     with arithmetic():
         while True:
-            unfinished = _UnfinishedCell(cell, placement, width, slot)
+            unfinished = _UnfinishedCell(cell, placement, width, slot, guard)
             try:
-                return _run_chunks(unfinished, progress or _ignore, starts)
+                trajectory = _run_chunks(unfinished, progress or _ignore, starts)
+                guard.check()
+            except CodeError:
+                if slot:
+                    slot.remove()
+                raise
             except torch.OutOfMemoryError:  # the GPU's: fewer runs side by side
                 width //= 2
+            else:
+                return trajectory
 
 
 def width_of(cell: Cell, placement: Placement) -> int:
@@ -72,17 +85,23 @@ class _UnfinishedCell:
         placement: where it is computed.
         width: runs computed side by side.
         slot: the place of its checkpoint; None keeps no checkpoint.
+        guard: checks external code before a checkpoint is written.
 
     Attributes:
         recordings: of all chunks begun, in order.
     """
 
     def __init__(
-        self, cell: Cell, placement: Placement, width: int, slot: CheckpointSlot | None
+        self,
+        cell: Cell,
+        placement: Placement,
+        width: int,
+        slot: CheckpointSlot | None,
+        guard: CodeGuard,
     ) -> None:
         self.cell, self.placement, self.width = cell, placement, width
         self.recordings: list[Recording] = []
-        self._slot = slot
+        self._slot, self._guard = slot, guard
         self._circumstances = _circumstances(cell, placement, width)
         self._saved_chunk: dict[str, Any] | None = None
         content = slot.read() if slot else None
@@ -109,6 +128,7 @@ class _UnfinishedCell:
             chunk.compute(progress)
 
     def _save(self, slot: CheckpointSlot, chunk: Chunk) -> None:
+        self._guard.check()
         recordings = [recording.snapshot() for recording in self.recordings]
         saved = {
             "circumstances": self._circumstances,
@@ -153,6 +173,8 @@ def _run_chunks(
             if width > 1:
                 raise
             recording.end(Status.MEMORY, str(error))
+        except CodeError:
+            raise
         except (Exception, SystemExit) as error:  # an external class may raise both
             recording.fail(error)
         recording.close()

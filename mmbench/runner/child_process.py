@@ -17,6 +17,7 @@ from typing import IO, Any
 import torch
 
 from mmbench.core.checkpoint import pack, unpack
+from mmbench.core.errors import CodeError
 from mmbench.core.placement import Placement
 from mmbench.core.serialization import from_json
 from mmbench.engine.recording import Recording
@@ -95,14 +96,18 @@ def _compute(request: dict[str, Any], answers: IO[bytes]) -> None:
         compiled=request["compiled"],
     )
     starts = request["starts"]
-    trajectory = run_cell(
-        from_json(request["cell"]),
-        placement,
-        partial(_report_progress, answers),
-        None if starts is None else lambda: starts,
-        request["slot"] and CheckpointFile(Path(request["slot"])),
-    )
-    _answer(answers, {"trajectory": trajectory.snapshot()})
+    try:
+        trajectory = run_cell(
+            from_json(request["cell"]),
+            placement,
+            partial(_report_progress, answers),
+            None if starts is None else lambda: starts,
+            request["slot"] and CheckpointFile(Path(request["slot"])),
+        )
+    except CodeError as error:
+        _answer(answers, {"code_error": str(error)})
+    else:
+        _answer(answers, {"trajectory": trajectory.snapshot()})
 
 
 def _report_progress(

@@ -31,7 +31,7 @@ from dask.distributed import (
     get_worker,
 )
 
-from mmbench.core.errors import ClusterError, MmbenchError
+from mmbench.core.errors import ClusterError, CodeError, MmbenchError
 from mmbench.core.placement import Placement
 from mmbench.core.printable import printable
 from mmbench.core.serialization import from_json, to_json
@@ -224,6 +224,8 @@ def compute(
         cell = from_json(document)
         try:
             _compute(settings, cell, store, ChainEnds())
+        except CodeError:  # ends the command: nothing is stored, not even an error
+            raise
         except MmbenchError as error:
             faults[cell.key] = str(error)
     return faults
@@ -238,6 +240,8 @@ def compute_shard(
         return {}
     try:
         _compute(settings, shard, shard_store(store, cell.key), ends_for(shard, store))
+    except CodeError:
+        raise
     except MmbenchError as error:
         return {shard.key: str(error)}
     return {}
@@ -401,6 +405,8 @@ def _outcome(
         error = future.exception()  # of an external class, or of its import
     except LOST_ERRORS as lost:
         raise _lost(workers, len(waiting)) from lost
+    if isinstance(error, CodeError):
+        raise error
     if isinstance(error, CANCELLED_ERRORS):
         raise _lost(workers, len(waiting)) from error
     if isinstance(error, KilledWorker):

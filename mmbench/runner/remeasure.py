@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from mmbench.core.code_guard import CodeGuard
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import check_shape
@@ -43,6 +44,7 @@ def remeasure(
         placement: where games are built.
         starts: as `run_cell` takes it.
     """
+    guard = CodeGuard(cell, lambda: cell.current_key() == cell.key)
     placement = placement._replace(dtype=getattr(torch, cell.dtype))
     rows, real_scores = _measure(cell, kept, missing, placement, starts)
     frame = frame.copy()
@@ -60,6 +62,7 @@ def remeasure(
                 found = np.asarray(given[column.name])
                 check_shape(metric, column.name, found.shape, len(cell.seeds))
                 frame[column.name] = np.repeat(found, len(steps))
+    guard.check()
     return RemeasuredTable(frame, real_scores)
 
 

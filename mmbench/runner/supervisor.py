@@ -12,6 +12,7 @@ from collections.abc import Callable
 import psutil
 import torch
 
+from mmbench.core.errors import CodeError
 from mmbench.core.placement import Placement
 from mmbench.core.serialization import to_json
 from mmbench.core.status import Status
@@ -84,6 +85,8 @@ class Supervisor:
             answer = child_process.receive(process.stdout)
             if answer is None:
                 return _ended_early(cell, placement, recordings, *self._reap(process))
+            if "code_error" in answer:
+                raise CodeError(answer["code_error"])
             if "trajectory" in answer:
                 return Trajectory.from_snapshot(answer["trajectory"])
             if answer["recording"]:

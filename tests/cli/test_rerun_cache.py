@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 import mmbench
-from mmbench.algorithms.gda import GDA
 from mmbench.cli import _rerun_cache, main
 from mmbench.cli import run as verb
 from mmbench.cli._rerun_cache import collect_inputs, read_outcomes, write_outcomes
+from mmbench.core.oracle import Oracle
 from mmbench.engine.cell import Cell
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
@@ -216,7 +216,7 @@ def test_nothing_is_cached_of_a_cell_that_failed(
     def broken(*_: Any) -> Any:
         raise ValueError("no step")
 
-    monkeypatch.setattr(GDA, "step", broken)
+    monkeypatch.setattr(Oracle, "field", broken)
     planned = plan(SUITE)
     execute(planned, Store("store"))
     write_outcomes(collect(), SUITE, planned)
@@ -329,5 +329,5 @@ def test_an_edited_external_file_is_computed_again() -> None:
     Path("mine.py").write_text(EXTERNAL, "utf-8")
     assert "1 computed in" in mmbench_run(*words)[0]
     assert "0 computed in" in mmbench_run(*words)[0]
-    Path("mine.py").write_text(f"{EXTERNAL}\n# Another line.\n", "utf-8")
+    Path("mine.py").write_text(f"{EXTERNAL}\nANOTHER = 1\n", "utf-8")
     assert "1 computed in" in mmbench_run(*words)[0]

@@ -226,9 +226,9 @@ def test_two_modules_of_one_name_are_refused(tmp_path: Path) -> None:
     load_external(f"{tmp_path / 'a' / 'mine.py'}:Mine")
     for _ in range(2):
         with pytest.raises(DescriptionError, match=r"both named helper_c\. Rename one"):
-            load_external(f"{tmp_path / 'b' / 'mine.py'}:Mine")
+            reference_of(load_external(f"{tmp_path / 'b' / 'mine.py'}:Mine"))
     (tmp_path / "a" / "other.py").write_text("import helper_c\n" + EXTERNAL)
-    load_external(f"{tmp_path / 'a' / 'other.py'}:Mine")
+    reference_of(load_external(f"{tmp_path / 'a' / 'other.py'}:Mine"))
 
 
 # ---- documents that are refused ----

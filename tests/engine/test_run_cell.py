@@ -303,6 +303,10 @@ class MemorySlot(CheckpointSlot):
         if self.written == self.raises_at:
             raise Killed
 
+    def remove(self) -> None:
+        """Forget the checkpoint."""
+        self.content = None
+
 
 def short_cell(task: str, algorithm: str, steps: int = 12, seeds: int = 3) -> Cell:
     """Return a short cell in float32."""

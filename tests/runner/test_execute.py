@@ -6,8 +6,8 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -66,19 +66,22 @@ def test_an_interruption_loses_no_finished_cell(store: Store) -> None:
     assert [cell.label for cell in execute(small_cells(), store)] == ["omd"]
 
 
-def test_faults_are_found_before_any_work(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Missing data and an unwritable store stop everything before the first cell."""
+@dataclass(frozen=True, kw_only=True)
+class WithoutData(Bilinear):
+    """A task whose data are missing."""
 
-    def missing(*_: Any) -> None:
+    def prepare(self, data_dir: Path | None = None) -> None:
+        """Raise."""
         raise DataError("no data")
 
+
+def test_faults_are_found_before_any_work(store: Store, tmp_path: Path) -> None:
+    """Missing data and an unwritable store stop everything before the first cell."""
     observer = CountingObserver()
-    monkeypatch.setattr(Bilinear, "prepare", missing)
     with pytest.raises(DataError):
-        execute(small_cells(tasks=("quadratic", "bilinear")), store, observer=observer)
-    monkeypatch.undo()
+        execute(
+            small_cells(tasks=("quadratic", WithoutData())), store, observer=observer
+        )
     (tmp_path / "file").write_text("x", "utf-8")
     with pytest.raises(StoreError):
         execute(small_cells(), Store(tmp_path / "file"), observer=observer)

@@ -1,0 +1,590 @@
+"""The digest of external code: of what runs when a class is used.
+
+It covers the source of the class's file and of all external files that it imports, and
+what the class's functions use besides: values of globals, of closures and of defaults,
+functions and classes of other modules, versions of installed packages, and the data
+files that the class names. A function must be what its file states; one without a file
+counts by the statement that was typed, or by its bytecode.
+
+Not covered are files and environment variables that are read while a step runs, names
+that are looked up by computed strings, and state within installed packages.
+"""
+
+import dis
+import enum
+import functools
+import hashlib
+import sys
+import time
+import types
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmbench.core.code_files import (
+    CodeFile,
+    describe_code,
+    file_of,
+    find_beside,
+    find_module,
+    imported_by,
+    is_external_class,
+    is_external_file,
+    is_installed_name,
+    is_same_code,
+    loaded_modules,
+    typed_source,
+    version_of_package,
+)
+from mmbench.core.errors import CodeError
+
+_RACY_SECONDS = 2.0  # a file that changed so recently may change again unseen
+_PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), range, slice)
+_DESCRIPTORS = (
+    types.MemberDescriptorType,
+    types.GetSetDescriptorType,
+    types.WrapperDescriptorType,
+)
+_BUILTINS = (
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.MethodWrapperType,
+)
+# What Python and `dataclasses` add to a class; it follows from the rest.
+_GENERATED = frozenset(
+    f"__{name}__"
+    for name in (
+        *("init", "repr", "eq", "lt", "le", "gt", "ge", "hash", "new"),
+        *("setattr", "delattr", "replace", "getstate", "setstate"),
+    )
+)
+
+
+class CodeDigest(NamedTuple):
+    """The digest of what runs when a class is used.
+
+    Args:
+        digest: SHA-256 in hexadecimal.
+        files: the external files of its modules.
+    """
+
+    digest: str
+    files: frozenset[Path]
+
+
+def code_digest(cls: type) -> CodeDigest:
+    """Return the digest of an external class.
+
+    Raises:
+        CodeError: when loaded code differs from its file, or uses what cannot be
+            compared between processes.
+    """
+    walk = _Walk(cls)
+    walk.visit(cls, cls.__name__)
+    walk.visit_files()
+    return CodeDigest(walk.finish(), frozenset(walk.files))
+
+
+class _Walk:
+    """A walk through the objects that a class depends on, which feeds one digest.
+
+    Args:
+        cls: the class, for messages.
+    """
+
+    def __init__(self, cls: type) -> None:
+        self._cls = cls
+        self._hash = hashlib.sha256()
+        self._seen: dict[int, tuple[int, Any]] = {}  # id: number, and the object itself
+        self._is_lenient = False  # within objects of installed packages
+        self.files: dict[Path, CodeFile] = {}
+        self._queue: list[CodeFile] = []
+        self._packages: set[str] = set()
+
+    def finish(self) -> str:
+        """Add what is independent of the order of the walk, and return the digest."""
+        files = sorted((file.label, file.source.digest) for file in self.files.values())
+        versions = sorted(
+            version for name in self._packages if (version := version_of_package(name))
+        )
+        for entry in (*files, *versions):
+            self._add(repr(entry))
+        return self._hash.hexdigest()
+
+    def _add(self, text: str) -> None:
+        self._hash.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
+
+    # ---- objects ----
+
+    def visit(self, value: Any, where: str) -> None:
+        """Add an object.
+
+        Args:
+            value: the object.
+            where: what it is to the class, for messages.
+        """
+        if isinstance(value, _PLAIN) and type(value) in _PLAIN:
+            text = value.hex() if isinstance(value, float) else repr(value)
+            self._add(f"{type(value).__name__} {text}")
+            return
+        if type(value) is tuple:
+            self._visit_all("tuple", value, where)
+            return
+        if id(value) in self._seen:
+            self._add(f"seen {self._seen[id(value)][0]}")
+            return
+        self._seen[id(value)] = len(self._seen), value
+        self._visit_new(value, where)
+
+    def _visit_all(self, kind: str, values: Iterable[Any], where: str) -> None:
+        values = list(values)
+        self._add(f"{kind} {len(values)}")
+        for value in values:
+            self.visit(value, where)
+
+    def _visit_new(self, value: Any, where: str) -> None:
+        """Add an object that the walk meets for the first time."""
+        if isinstance(value, type):
+            self._visit_class(value)
+        elif isinstance(value, types.FunctionType):
+            self._visit_function(value, where)
+        elif isinstance(value, types.ModuleType):
+            self._visit_module(value)
+        elif isinstance(value, _DESCRIPTORS):
+            self._add("descriptor")
+        elif isinstance(value, _BUILTINS):
+            self._add(f"builtin {value.__qualname__}")
+            owner = getattr(value, "__self__", None)
+            if owner is not None and not isinstance(owner, types.ModuleType | type):
+                self.visit(owner, where)
+        elif type(value) is list:
+            self._visit_all("list", value, where)
+        elif type(value) is dict:
+            self._visit_all("dict", (x for item in value.items() for x in item), where)
+        elif type(value) in (set, frozenset):
+            self._visit_set(value, where)
+        elif not self._visit_wrapper(value, where):
+            self._visit_instance(value, where)
+
+    def _visit_set(self, value: Iterable[Any], where: str) -> None:
+        """Add a set, whose order depends on the process."""
+        outer, digests = self._hash, []
+        for entry in value:
+            self._hash = hashlib.sha256()
+            self.visit(entry, where)
+            digests.append(self._hash.hexdigest())
+        self._hash = outer
+        self._add(f"set {sorted(digests)}")
+
+    def _visit_wrapper(self, value: Any, where: str) -> bool:
+        """Add a callable that holds others; return whether the object is one."""
+        if isinstance(value, types.MethodType):
+            parts: tuple[Any, ...] = (value.__func__, value.__self__)
+        elif isinstance(value, staticmethod | classmethod):
+            parts = (value.__func__,)
+        elif isinstance(value, property):
+            parts = (value.fget, value.fset, value.fdel)
+        elif isinstance(value, functools.cached_property):
+            parts = (value.func,)
+        elif isinstance(value, functools.partial):
+            parts = (value.func, value.args, value.keywords)
+        elif isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001
+            parts = (value.__wrapped__,)
+        else:
+            return False
+        self._visit_all(type(value).__name__, parts, where)
+        return True
+
+    def _visit_instance(self, value: Any, where: str) -> None:
+        """Add an object by its content: a tensor's bytes, or what pickle would take."""
+        cls = type(value)
+        torch = sys.modules.get("torch")
+        if torch and isinstance(value, torch.Tensor):
+            data = value.detach().cpu().contiguous()
+            content = data.reshape(-1).view(torch.uint8).numpy().tobytes()
+            self._add(f"tensor {data.dtype} {tuple(data.shape)}")
+            self._add(hashlib.sha256(content).hexdigest())
+            return
+        if isinstance(value, enum.Enum):
+            self.visit(cls, where)
+            self._add(value.name)
+            return
+        try:
+            reduced = value.__reduce_ex__(4)
+        except Exception as error:  # of an external class, or of what has no content
+            if self._is_lenient:
+                self._add(f"instance {cls.__module__}:{cls.__qualname__}")
+                return
+            raise self._incomparable(value, where) from error
+        if isinstance(reduced, str):
+            self._add(f"global {cls.__module__}:{reduced}")
+            return
+        self._add("instance")
+        for part in reduced[:3]:
+            self.visit(part, where)
+        for part in reduced[3:5]:
+            self._visit_all("items", part or (), where)
+
+    def _incomparable(self, value: Any, where: str) -> CodeError:
+        return CodeError(
+            f"{self._cls.__name__} must use only values whose content can be compared "
+            f"between processes; {where} is a {type(value).__qualname__}. Make it in "
+            "the function that uses it, or a field of plain values."
+        )
+
+    def _visit_module(self, module: types.ModuleType) -> None:
+        self._add(f"module {module.__name__.rpartition('.')[2]}")
+        self.add_module(module)
+
+    def _visit_class(self, cls: type) -> None:
+        """Add a class: external ones with their bases and all that they define."""
+        module = sys.modules.get(cls.__module__)
+        is_external = is_external_class(cls)
+        name = (
+            cls.__qualname__ if is_external else f"{cls.__module__}:{cls.__qualname__}"
+        )
+        self._add(f"class {name}")
+        if not is_external:
+            self._add_package(cls.__module__)
+            return
+        if module is not None:
+            self.add_module(module)
+        self._visit_all("bases", cls.__bases__, f"a base of {cls.__qualname__}")
+        if is_external_class(type(cls)):
+            self.visit(type(cls), f"the metaclass of {cls.__qualname__}")
+        for name, value in sorted(vars(cls).items()):
+            if not _follows(cls, name, value):
+                self._add(name)
+                self.visit(value, f"{cls.__qualname__}.{name}")
+        for data in _data_files(cls):
+            self._add(f"data {data.name} {self._digest_of_data(data)}")
+
+    def _digest_of_data(self, path: Path) -> str:
+        try:
+            status = path.stat()
+            stamp = (
+                status.st_ctime_ns,
+                status.st_mtime_ns,
+                status.st_ino,
+                status.st_size,
+            )
+            if time.time() - status.st_ctime < _RACY_SECONDS:
+                return _sha256(path)
+            return _sha256_of_stamp(path, stamp)
+        except OSError as error:
+            raise CodeError(
+                f"{self._cls.__name__}.data_files must name files that can be read; "
+                f"{path} gave {type(error).__name__}: {error.strerror}."
+            ) from error
+
+    # ---- functions ----
+
+    def _visit_function(self, function: types.FunctionType, where: str) -> None:
+        """Add a function: its code, and the values that it uses."""
+        code = function.__code__
+        if is_installed_name(code.co_filename):
+            self._visit_installed(function, where)
+            return
+        file = _file_of_function(function)
+        self._add(f"function {self._source_of(function, file, where)}")
+        self._visit_captured(function, where)
+        names = _global_names(code)
+        for name in sorted(names.loaded):
+            if name in function.__globals__:
+                self._add(name)
+                value = function.__globals__[name]
+                self.visit(value, f"the global {name!r}")
+                self._visit_attributes(value, names.attributes)
+
+    def _visit_attributes(self, module: Any, names: frozenset[str]) -> None:
+        """Add the values that an external module has under the names in a code."""
+        if not isinstance(module, types.ModuleType) or file_of(module) is None:
+            return
+        for name in sorted(names & vars(module).keys()):
+            value = vars(module)[name]
+            if isinstance(value, types.ModuleType) and id(value) in self._seen:
+                continue
+            self._add(name)
+            self.visit(value, f"{module.__name__}.{name}")
+            self._visit_attributes(value, names)
+
+    def _visit_installed(self, function: types.FunctionType, where: str) -> None:
+        """Add a function of an installed package, which may wrap an external one."""
+        self._add(f"function {function.__module__}:{function.__qualname__}")
+        self._add_package(function.__module__ or "")
+        before, self._is_lenient = self._is_lenient, True
+        self._visit_captured(function, where)
+        self._is_lenient = before
+
+    def _visit_captured(self, function: types.FunctionType, where: str) -> None:
+        """Add what a function captured when it was made."""
+        for name, cell in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=True
+        ):
+            self._add(name)
+            try:
+                content = cell.cell_contents
+            except ValueError:  # it is empty
+                continue
+            self.visit(content, f"{name!r}, which {where} closes over,")
+        self.visit(function.__defaults__, f"a default of {where}")
+        self.visit(function.__kwdefaults__, f"a default of {where}")
+        for name, value in sorted(vars(function).items()):
+            if not name.startswith("__") or name == "__wrapped__":
+                self._add(name)
+                self.visit(value, f"{where}.{name}")
+
+    def _source_of(
+        self, function: types.FunctionType, path: Path | None, where: str
+    ) -> str:
+        """Return what stands for the code of a function, after a check of its file.
+
+        Raises:
+            CodeError: when its file says something else.
+        """
+        code, module = function.__code__, str(function.__globals__.get("__name__"))
+        if path is None:
+            self._visit_imports(code)
+            typed = typed_source(code)
+            return typed or f"bytecode {_PYTHON} {describe_code(code)}"
+        file = self.add_file(path, module)
+        for number, candidate in enumerate(file.codes(code.co_qualname)):
+            if is_same_code(code, candidate):
+                return f"{file.label} {code.co_qualname} {number}"
+        loader = getattr(sys.modules.get(module), "__loader__", None)
+        if loader is None or isinstance(loader, SourceFileLoader):
+            # A loader that rewrites sources, as of a test runner, is one of a subclass.
+            name = type(loader).__name__
+            if loader is None or name in ("SourceFileLoader", "RecordingLoader"):
+                raise _edited(path, code.co_qualname)
+        return f"bytecode {_PYTHON} {describe_code(code)}"
+
+    def _visit_imports(self, code: types.CodeType) -> None:
+        """Add the modules that a function without a file imports itself."""
+        for name in sorted(_global_names(code).imported):
+            self._add_import(name, None)
+
+    # ---- files and packages ----
+
+    def add_module(self, module: types.ModuleType) -> None:
+        """Add the file of a module, where it is external; else its package."""
+        path = file_of(module)
+        if path is None:
+            self._add_package(module.__name__)
+        else:
+            self.add_file(path, module.__name__)
+
+    def add_file(self, path: Path, module: str) -> CodeFile:
+        """Add a file, and return it."""
+        if path not in self.files:
+            try:
+                self.files[path] = CodeFile.of_module(module, path)
+            except OSError as error:
+                raise CodeError(
+                    f"{path}, which {self._cls.__name__} consists of, must be a file "
+                    f"that can be read; it gave {type(error).__name__}: "
+                    f"{error.strerror}."
+                ) from error
+            self._queue.append(self.files[path])
+        return self.files[path]
+
+    def visit_files(self) -> None:
+        """Add all files that those added so far import or brought in."""
+        while self._queue:
+            file = self._queue.pop()
+            _check_constants(file)
+            for name in file.imports():
+                self._add_import(name, file)
+            for name in imported_by(file.module) & sys.modules.keys():
+                self.add_module(sys.modules[name])
+            if file.module in sys.modules:
+                for value in list(vars(sys.modules[file.module]).values()):
+                    if isinstance(value, types.ModuleType):
+                        self.add_module(value)
+
+    def _add_import(self, name: str, importer: CodeFile | None) -> None:
+        """Add a module by its absolute name, loaded or not."""
+        home = importer.home if importer else None
+        module = sys.modules.get(name)
+        if module is not None:
+            self._check_home(name, home)
+            self.add_module(module)
+            return
+        spec = _find(name, home)
+        if spec is None:
+            return
+        origin = Path(spec.origin) if spec.has_location and spec.origin else None
+        if origin and is_external_file(origin):
+            self.add_file(origin.resolve().parent / origin.name, name)
+        else:
+            self._add_package(name)
+
+    def _check_home(self, name: str, home: Path | None) -> None:
+        """Check that an import found no module of another class's folder.
+
+        Python keeps one module of each name, so a second `helper.py` is not read.
+        """
+        loaded = loaded_modules.get(name)
+        if not loaded or not home or loaded.home == home:
+            return
+        spec = find_beside(name, home)
+        if spec and Path(spec.origin).resolve() != loaded.path.resolve():
+            raise CodeError(
+                "Modules that external classes import must have different names; "
+                f"{spec.origin} and {loaded.path} are both named {name}. Rename one of "
+                "them."
+            )
+
+    def _add_package(self, module: str) -> None:
+        self._packages.add(module.partition(".")[0])
+
+
+def _find(name: str, home: Path | None) -> Any:
+    """Return the spec of a module that is not loaded; None where there is none."""
+    package, _, _ = name.rpartition(".")
+    path = None
+    if package:
+        parent = sys.modules.get(package) or _find(package, home)
+        path = getattr(parent, "__path__", None) or getattr(
+            parent, "submodule_search_locations", None
+        )
+        if path is None:
+            return None
+    try:
+        return find_module(name, path, home)
+    except (ImportError, AttributeError, ValueError, OSError):
+        return None
+
+
+def _edited(path: Path, what: str) -> CodeError:
+    return CodeError(
+        f"{path} must be as it was when it was imported; {what} is not what the file "
+        "says. Import it anew, or start Python again."
+    )
+
+
+def _check_constants(file: CodeFile) -> None:
+    """Check that the constants of a loaded module are those that its file says.
+
+    Raises:
+        CodeError: when one is not.
+    """
+    module = sys.modules.get(file.module)
+    if module is None or file.is_recorded:
+        return
+    for name, value in file.source.constants.items():
+        found = vars(module).get(name, value)
+        if type(found) is type(value) and repr(found) != repr(value):
+            raise _edited(file.path, name)
+
+
+def _follows(cls: type, name: str, value: Any) -> bool:
+    """Return whether an entry of a class follows from the others, or is of no use."""
+    function = _function_in(value)
+    if function:
+        file = function.__code__.co_filename
+        has_generated = "__dataclass_params__" in vars(cls) or issubclass(cls, tuple)
+        is_generated = name in _GENERATED and file == "<string>" and has_generated
+        return is_generated or _is_of_namedtuple(function)
+    is_dunder = name.startswith("__") and name.endswith("__")
+    return (is_dunder and not callable(value)) or name == "_abc_impl"
+
+
+def _is_of_namedtuple(function: types.FunctionType) -> bool:
+    return str(function.__globals__.get("__name__", "")).startswith("namedtuple_")
+
+
+def _data_files(cls: type) -> Iterator[Path]:
+    """Yield the data files that a class names, below the folder of its file."""
+    names = vars(cls).get("data_files", ())
+    names = (names,) if isinstance(names, str | Path) else names
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    folder = Path(file).resolve().parent if file else Path.cwd()
+    for name in names:
+        yield folder / name
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.lru_cache(maxsize=1024)
+def _sha256_of_stamp(path: Path, _stamp: tuple[int, ...]) -> str:
+    return _sha256(path)
+
+
+def _file_of_function(function: types.FunctionType) -> Path | None:
+    """Return the file that a function's code is from; None where there is none."""
+    name = function.__code__.co_filename
+    if name.startswith("<"):
+        return None
+    path = Path(name)
+    own = function.__globals__.get("__file__")
+    if isinstance(own, str) and Path(own).name == path.name:
+        path = Path(own)  # a script's code has the path that it was started by
+    return path.resolve().parent / path.name if path.is_file() else None
+
+
+class _Names(NamedTuple):
+    """Names in a code and in those nested in it, by their use."""
+
+    loaded: frozenset[str]
+    attributes: frozenset[str]
+    imported: frozenset[str]
+
+
+@cache
+def _global_names(code: types.CodeType) -> _Names:
+    loaded, attributes, imported = set(), set(code.co_names), set()
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            loaded.add(str(instruction.argval))
+        elif instruction.opname == "IMPORT_NAME":
+            imported.add(str(instruction.argval))
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            inner = _global_names(const)
+            loaded |= inner.loaded
+            attributes |= inner.attributes
+            imported |= inner.imported
+    return _Names(frozenset(loaded), frozenset(attributes), frozenset(imported))
+
+
+def check_unpatched(cls: type) -> None:
+    """Check that the methods of a class of mmbench are those that mmbench defines.
+
+    Raises:
+        CodeError: when one was replaced.
+    """
+    for base in cls.__mro__:
+        if base.__module__.partition(".")[0] != "mmbench":
+            continue
+        for name, value in list(vars(base).items()):
+            function = _function_in(value)
+            if function is None:
+                continue
+            file = function.__code__.co_filename
+            is_generated = file.startswith("<") and name in _GENERATED
+            if not is_generated and not is_installed_name(file):
+                raise CodeError(
+                    f"{base.__qualname__} must be as mmbench defines it; its {name} "
+                    f"was replaced by one of {file}. Derive your own class from it."
+                )
+
+
+def _function_in(value: Any) -> types.FunctionType | None:
+    """Return the innermost function of an entry of a class, if it has one."""
+    if isinstance(value, property):
+        value = value.fget
+    elif isinstance(value, functools.cached_property):
+        value = value.func
+    elif isinstance(value, staticmethod | classmethod):
+        value = value.__func__
+    while isinstance(value, types.FunctionType) and hasattr(value, "__wrapped__"):
+        value = value.__wrapped__
+    return value if isinstance(value, types.FunctionType) else None

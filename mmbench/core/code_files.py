@@ -1,0 +1,494 @@
+"""Files of external code: which they are, what of them was loaded, what they import.
+
+External code is all that is neither of mmbench nor of the standard library nor of an
+installed package. An editable install is external: its files change.
+"""
+
+import ast
+import hashlib
+import importlib.machinery
+import importlib.metadata
+import inspect
+import linecache
+import site
+import sys
+import sysconfig
+from collections.abc import Iterator
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from types import CodeType
+from typing import Any, NamedTuple
+
+# Packages whose versions are part of the provenance of each cell, and mmbench.
+RECORDED_PACKAGES = ("mmbench", "torch", "numpy", "pandas", "scipy")
+_OWN_FOLDER = Path(__file__).resolve().parent.parent
+_MAX_SOURCES = 4096  # parsed at a time
+
+
+class Loaded(NamedTuple):
+    """What `RecordingLoader` compiled.
+
+    Args:
+        path: the file.
+        content: its bytes, which are those that were compiled.
+        home: folder in which its imports are looked up first; None where Python alone
+            decides.
+    """
+
+    path: Path
+    content: bytes
+    home: Path | None
+
+
+# Modules loaded by `RecordingLoader`, by name, and the modules that each imported.
+loaded_modules: dict[str, Loaded] = {}
+_imported_by: dict[str, set[str]] = {}
+
+
+def imported_by(module: str) -> set[str]:
+    """Return the modules that a module, or one of these, imported.
+
+    Only modules that `RecordingLoader` loaded are among them.
+    """
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        new = _imported_by.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
+
+
+class RecordingLoader(importlib.machinery.SourceFileLoader):
+    """A loader that compiles the bytes of a source file and keeps them.
+
+    Python's own loader takes a compiled file in `__pycache__` for current where size
+    and time, in whole seconds, are those of the source.
+
+    Args:
+        name: name of the module.
+        path: its file.
+        home: as `Loaded` has it.
+    """
+
+    def __init__(self, name: str, path: str, home: Path | None) -> None:
+        super().__init__(name, path)
+        self._home = home
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the file."""
+        content = self.get_data(self.path)
+        loaded_modules[fullname] = Loaded(Path(self.path), content, self._home)
+        code: CodeType = self.source_to_code(content, self.path)
+        return code
+
+
+def is_external_file(path: Path) -> bool:
+    """Return whether a file is of external code."""
+    resolved = path.resolve()
+    return not any(folder in resolved.parents for folder in _installed_folders())
+
+
+@cache
+def is_installed_name(file: str) -> bool:
+    """Return whether a code's file is of mmbench or of an installed package."""
+    return not file.startswith("<") and not is_external_file(Path(file))
+
+
+@cache
+def _installed_folders() -> frozenset[Path]:
+    """Return the folders of mmbench, the standard library and installed packages."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    folders = [sysconfig.get_paths()[name] for name in names]
+    folders += [*site.getsitepackages(), site.getusersitepackages()]
+    return frozenset({_OWN_FOLDER, *(Path(folder).resolve() for folder in folders)})
+
+
+def file_of(module: Any) -> Path | None:
+    """Return the file of an external module; None for any other."""
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str) or is_installed_name(file):
+        return None
+    return Path(file).resolve().parent / Path(file).name  # a link goes by its own name
+
+
+def is_external_class(cls: type) -> bool:
+    """Return whether a class is neither of mmbench nor of an installed package.
+
+    What is typed in a session or started as a script is external, and so is a class
+    whose module has no file, unless Python itself has the module built in.
+    """
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    if cls.__module__ == "__main__":
+        return True
+    if isinstance(file, str):
+        return not is_installed_name(file)
+    return cls.__module__.partition(".")[0] not in sys.stdlib_module_names
+
+
+class CodeFile:
+    """An external file, as it was loaded or, where that is not known, as it is.
+
+    Args:
+        path: the file.
+        content: its bytes.
+        module: name of the module that was loaded from it; empty for none.
+        home: as `Loaded` has it.
+    """
+
+    def __init__(
+        self, path: Path, content: bytes, module: str, home: Path | None
+    ) -> None:
+        self.path, self.content, self.module, self.home = path, content, module, home
+
+    @classmethod
+    def of_module(cls, name: str, path: Path) -> "CodeFile":
+        """Return the file of a module, which need not be loaded.
+
+        Raises:
+            OSError: when it cannot be read.
+        """
+        loaded = loaded_modules.get(name)
+        if loaded and _same_file(loaded.path, path):
+            return cls(path, loaded.content, name, loaded.home)
+        return cls(path, path.read_bytes(), name if name in sys.modules else "", None)
+
+    @cached_property
+    def label(self) -> str:
+        """The file's path below the folder that imports of it are relative to."""
+        folder = self.path.parent
+        while folder != folder.parent and (folder / "__init__.py").exists():
+            folder = folder.parent
+        return self.path.relative_to(folder).as_posix()
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the bytes are those that were compiled."""
+        loaded = loaded_modules.get(self.module)
+        return loaded is not None and loaded.content == self.content
+
+    @property
+    def source(self) -> "ParsedSource":
+        """What the bytes say."""
+        return parse_source(self.content)
+
+    def codes(self, qualname: str) -> list[CodeType]:
+        """Return the code of each function of this name, as the bytes compile to it."""
+        return _compiled(self.content, str(self.path)).get(qualname, [])
+
+    def imports(self) -> Iterator[str]:
+        """Yield the absolute names of modules that the file's statements import.
+
+        Names of attributes are among them where they could be those of modules.
+        """
+        package = self._package()
+        for level, name, attributes in self.source.imports:
+            base = name
+            if level:
+                parents = package.split(".")
+                if not package or level > len(parents):
+                    continue
+                parents = parents[: len(parents) - level + 1]
+                base = ".".join([*parents, *([name] if name else [])])
+            yield base
+            for attribute in attributes:
+                yield f"{base}.{attribute}"
+
+    def _package(self) -> str:
+        module = sys.modules.get(self.module)
+        if module is not None and module.__package__:
+            return module.__package__
+        return ".".join(Path(self.label).parent.parts)
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    return a == b or a.resolve() == b.resolve()
+
+
+class ParsedSource(NamedTuple):
+    """What the bytes of a source file say.
+
+    Args:
+        digest: SHA-256 of its statements, without comments, layout and docstrings; of
+            the bytes where they are no Python.
+        imports: level, module and attributes of each import statement.
+        constants: names that are set once, to a literal, and their values.
+    """
+
+    digest: str
+    imports: tuple[tuple[int, str, tuple[str, ...]], ...]
+    constants: dict[str, Any]
+
+
+@lru_cache(maxsize=_MAX_SOURCES)
+def parse_source(content: bytes) -> ParsedSource:
+    """Parse the bytes of a source file."""
+    try:
+        tree = ast.parse(content)
+        digest = digest_of_nodes(tree.body, keep_docs=b"__doc__" in content)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ParsedSource(hashlib.sha256(content).hexdigest(), (), {})
+    imports: list[tuple[int, str, tuple[str, ...]]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                parts = alias.name.split(".")
+                imports += [
+                    (0, ".".join(parts[: i + 1]), ()) for i in range(len(parts))
+                ]
+        elif isinstance(node, ast.ImportFrom):
+            names = tuple(alias.name for alias in node.names if alias.name != "*")
+            parts = (node.module or "").split(".")
+            for i in range(len(parts) - 1):
+                imports.append((node.level, ".".join(parts[: i + 1]), ()))
+            imports.append((node.level, node.module or "", names))
+    return ParsedSource(digest, tuple(dict.fromkeys(imports)), _constants(tree))
+
+
+def _constants(tree: ast.Module) -> dict[str, Any]:
+    """Return the names that a module sets once, to a literal, and their values."""
+    stored = [
+        name
+        for node in ast.walk(tree)
+        for name in (
+            [node.id]
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+            else node.names
+            if isinstance(node, ast.Global)
+            else []
+        )
+    ]
+    found = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign):
+            targets, value = statement.targets, statement.value
+        elif isinstance(statement, ast.AnnAssign) and statement.value:
+            targets, value = [statement.target], statement.value
+        else:
+            continue
+        target = targets[0]
+        if (
+            len(targets) == 1
+            and isinstance(target, ast.Name)
+            and stored.count(target.id) == 1
+        ):
+            try:
+                found[target.id] = ast.literal_eval(value)
+            except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+                continue
+    return found
+
+
+def digest_of_nodes(nodes: list[ast.stmt], *, keep_docs: bool) -> str:
+    """Return the SHA-256 of statements, without comments, layout and docstrings.
+
+    It does not depend on the version of Python, as far as its grammar goes.
+
+    Args:
+        nodes: the statements.
+        keep_docs: whether docstrings count.
+    """
+    digest = hashlib.sha256()
+    stack: list[Any] = [_without_doc(nodes, keep_docs)]
+    while stack:  # a deep expression must not exhaust the interpreter's stack
+        item = stack.pop()
+        if isinstance(item, ast.AST):
+            digest.update(f"<{type(item).__name__}".encode())
+            stack.append(">")
+            for name, value in reversed(list(ast.iter_fields(item))):
+                if name in ("ctx", "kind", "type_comment") or value in (None, []):
+                    continue
+                is_body = name == "body" and isinstance(value, list)
+                stack.append(_without_doc(value, keep_docs) if is_body else value)
+                stack.append(f"{name}=")
+        elif isinstance(item, list):
+            stack.append("]")
+            stack += reversed(item)
+            digest.update(b"[")
+        elif isinstance(item, str):
+            digest.update(f"{len(item)}:{item}".encode("utf-8", "surrogatepass"))
+        else:
+            digest.update(f"{type(item).__name__} {item!r};".encode())
+    return digest.hexdigest()
+
+
+def _without_doc(body: list[ast.stmt], keep_docs: bool) -> list[ast.stmt]:
+    has_doc = (
+        not keep_docs
+        and body
+        and isinstance(body[0], ast.Expr)
+        and isinstance(body[0].value, ast.Constant)
+        and isinstance(body[0].value.value, str)
+    )
+    return body[1:] if has_doc else body
+
+
+@lru_cache(maxsize=_MAX_SOURCES)
+def _compiled(content: bytes, path: str) -> dict[str, list[CodeType]]:
+    """Return the code of the functions of a source file, by qualified name."""
+    found: dict[str, list[CodeType]] = {}
+    try:
+        waiting = [compile(content, path, "exec", dont_inherit=True)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return found
+    while waiting:
+        code = waiting.pop(0)
+        found.setdefault(code.co_qualname, []).append(code)
+        waiting += [const for const in code.co_consts if isinstance(const, CodeType)]
+    return found
+
+
+def is_same_code(a: CodeType, b: CodeType) -> bool:
+    """Return whether two codes do the same, wherever in a file they stand."""
+    return describe_code(a) == describe_code(b)
+
+
+@lru_cache(maxsize=_MAX_SOURCES)
+def describe_code(code: CodeType) -> str:
+    """Return what a code does, as text; it depends on the version of Python."""
+    consts = [
+        describe_code(const)
+        if isinstance(const, CodeType)
+        else f"{type(const).__name__} {_sorted_repr(const)}"
+        for const in code.co_consts
+    ]
+    return repr(
+        (
+            *(code.co_code, code.co_names, code.co_varnames, code.co_freevars),
+            *(code.co_cellvars, code.co_argcount, code.co_posonlyargcount),
+            *(code.co_kwonlyargcount, code.co_flags, code.co_exceptiontable, consts),
+        )
+    )
+
+
+def _sorted_repr(const: Any) -> str:
+    """Return the text of a constant; the order of a set depends on the process."""
+    if isinstance(const, frozenset):
+        return f"frozenset({sorted(map(repr, const))})"
+    return repr(const)
+
+
+def typed_source(code: CodeType) -> str | None:
+    """Return the source of a function that was typed in a session; None if unknown.
+
+    It is the whole top-level statement that the function stands in, as a digest.
+    """
+    lines = linecache.getlines(code.co_filename)
+    try:
+        tree = ast.parse("".join(lines))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if not any(
+        is_same_code(code, candidate)
+        for candidate in _compiled("".join(lines).encode(), code.co_filename).get(
+            code.co_qualname, []
+        )
+    ):
+        return None
+    for node in tree.body:
+        first = min(
+            [
+                node.lineno,
+                *(item.lineno for item in getattr(node, "decorator_list", ())),
+            ]
+        )
+        if first <= code.co_firstlineno <= (node.end_lineno or first):
+            return digest_of_nodes([node], keep_docs=False)
+    return None
+
+
+def find_module(name: str, path: Any, home: Path | None) -> Any:
+    """Return the spec of a module that an external file imports; it is not loaded.
+
+    Args:
+        name: absolute name of the module.
+        path: where its package looks for it; None for a top-level name.
+        home: folder that is looked up first.
+    """
+    if home and path is None and (spec := find_beside(name, home)):
+        return spec
+    for finder in sys.meta_path:
+        if isinstance(finder, ExternalFinder):
+            continue
+        find = getattr(finder, "find_spec", None)
+        if find and (found := find(name, path)):
+            return found
+    if home and path is None:
+        return importlib.machinery.PathFinder.find_spec(name, [str(home)])
+    return None
+
+
+def find_beside(name: str, home: Path) -> Any:
+    """Return the spec of a top-level module in a folder; None where there is none."""
+    if "." in name or name in sys.builtin_module_names:
+        return None
+    spec = importlib.machinery.PathFinder.find_spec(name, [str(home)])
+    return spec if spec and spec.origin else None  # no folder without __init__.py
+
+
+class ExternalFinder:
+    """A finder for what external code imports: beside it first, by our loader.
+
+    It serves imports from modules that `RecordingLoader` loaded, whenever they run, and
+    all imports while `serves_all` is above zero.
+    """
+
+    serves_all = 0
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """Return the spec of a module; None where Python is to look for it."""
+        importer_name = _importer()
+        importer = loaded_modules.get(importer_name)
+        if importer is None and not self.serves_all:
+            return None
+        home = importer.home if importer else None
+        spec = find_module(name, path, home)
+        if (
+            spec
+            and type(spec.loader) is importlib.machinery.SourceFileLoader
+            and is_external_file(Path(spec.origin))
+        ):
+            spec.loader = RecordingLoader(name, spec.origin, home)
+            _imported_by.setdefault(importer_name, set()).add(name)
+        return spec
+
+
+def _importer() -> str:
+    """Return the name of the module whose code imports something just now."""
+    frame, is_import = inspect.currentframe(), False
+    while frame:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name.partition(".")[0] in ("importlib", "_frozen_importlib"):
+            is_import = True
+        elif is_import:
+            return name
+        frame = frame.f_back
+    return ""
+
+
+finder = ExternalFinder()
+
+
+def install_finder() -> None:
+    """Have Python ask `finder` before it looks into its path."""
+    if finder not in sys.meta_path:
+        own = importlib.machinery.PathFinder
+        at = sys.meta_path.index(own) if own in sys.meta_path else len(sys.meta_path)
+        sys.meta_path.insert(at, finder)
+
+
+def version_of_package(name: str) -> str:
+    """Return the version of an installed package by the name that imports it.
+
+    It is empty where none is to be recorded: of the standard library, of mmbench, and
+    of packages whose versions are part of each cell's provenance.
+    """
+    if name in sys.stdlib_module_names or name in RECORDED_PACKAGES:
+        return ""
+    found = sorted(set(_distributions().get(name, ())))
+    return " ".join(f"{each} {importlib.metadata.version(each)}" for each in found)
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(importlib.metadata.packages_distributions())

@@ -1,0 +1,463 @@
+"""The digest of external code: the key of a class is that of what runs."""
+
+import dataclasses
+import functools
+import importlib
+import linecache
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.algorithms.gda import GDA
+from mmbench.core.code_digest import code_digest
+from mmbench.core.description import reference_of
+from mmbench.core.errors import CodeError
+from mmbench.core.external import load_external
+
+HEAD = """
+from dataclasses import dataclass
+from mmbench import Algorithm, Cost
+
+class Base(Algorithm):
+    @property
+    def cost(self):
+        return Cost(grad_x=1, grad_y=1)
+
+"""
+MINE = """
+@dataclass(frozen=True, kw_only=True)
+class Mine(Base):
+    k: float = 1.0
+
+    def step(self, oracle, z, state):
+        return z - {step} * oracle.field(z), state
+"""
+
+
+@pytest.fixture(autouse=True)
+def fresh_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forget the modules and the path entries of a test."""
+    before = dict(sys.modules)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name in set(sys.modules) - set(before):
+        del sys.modules[name]
+
+
+def write(folder: Path, step: str = "0.1", *, head: str = "", tail: str = "") -> str:
+    """Write a class to `mine.py`, and return its reference."""
+    folder.mkdir(exist_ok=True)
+    text = head + HEAD + MINE.format(step=step) + tail
+    (folder / "mine.py").write_text(text)
+    return f"{folder / 'mine.py'}:Mine"
+
+
+def digest(reference: str) -> str:
+    """Load a class and return its digest."""
+    return code_digest(load_external(reference)).digest
+
+
+# ---- edits that change what runs ----
+
+EDITS = {
+    "an imported module": ("import helper", "helper.S", {"helper.py": "S = {}"}),
+    "a name of a module": ("from helper import S", "S", {"helper.py": "S = {}"}),
+    "an import by a computed name": (
+        "import importlib\nhelper = importlib.import_module('hel' + 'per')",
+        "helper.S",
+        {"helper.py": "S = {}"},
+    ),
+    "an import by a computed name, not kept": (
+        "import importlib\nS = importlib.import_module('hel' + 'per').f",
+        "S()",
+        {"helper.py": "def f():\n    return {}"},
+    ),
+    "a folder on the path": (
+        "import os, sys\nsys.path.insert(0, os.path.dirname(__file__) + '/lib')\n"
+        "from helper import S",
+        "S",
+        {"lib/helper.py": "S = {}"},
+    ),
+    "code that is executed": (
+        "import pathlib\n"
+        "exec((pathlib.Path(__file__).parent / 'code.txt').read_text())",
+        "f()",
+        {"code.txt": "def f():\n    return {}"},
+    ),
+    "a file that is read at the start": (
+        "import json, pathlib\n"
+        "S = json.loads((pathlib.Path(__file__).parent / 's.json').read_text())",
+        "S['k']",
+        {"s.json": '{{"k": {}}}'},
+    ),
+    "a module of a package": (
+        "from kit.sub import one",
+        "one.S",
+        {"kit/__init__.py": "", "kit/sub/__init__.py": "", "kit/sub/one.py": "S = {}"},
+    ),
+    "a package without __init__.py": (
+        "from kit.one import S",
+        "S",
+        {"kit/one.py": "S = {}"},
+    ),
+    "the init file of a package": (
+        "from kit import one",
+        "one.f()",
+        {
+            "kit/__init__.py": "S = {}",
+            "kit/one.py": "import kit\ndef f(): return kit.S",
+        },
+    ),
+    "an import in a step": (
+        "",
+        "__import__('math').pi * S()",
+        {"helper.py": "S = {}"},
+    ),
+    "a linked helper that imports beside its target": (
+        "import os, sys\n"
+        "sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + '/far')\n"
+        "import helper",
+        "helper.deep.S",
+        {"far/helper.py": "import deep", "far/deep.py": "S = {}"},
+    ),
+    "a decorator": (
+        "from helper import scaled",
+        "0.1",
+        {
+            "helper.py": "def scaled(f):\n    def g(self, o, z, s):\n"
+            "        return f(self, o, {} * z, s)\n    return g"
+        },
+    ),
+    "a tensor": (
+        "import numpy, os\nS = numpy.loadtxt(os.path.dirname(__file__) + '/s.txt')",
+        "S",
+        {"s.txt": "{}"},
+    ),
+    "an instance": (
+        "from helper import Scale\nscale = Scale()",
+        "scale.value",
+        {"helper.py": "class Scale:\n    def __init__(self):\n        self.value = {}"},
+    ),
+    "a data file that the class names": (
+        "",
+        "0.1",
+        {"numbers.txt": "{}"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", EDITS)
+def test_an_edit_of_what_runs_changes_the_digest(case: str, tmp_path: Path) -> None:
+    """A fresh load of edited code has another digest, and of equal code the same."""
+    head, step, files = EDITS[case]
+    tail = ""
+    if case == "an import in a step":
+        step, tail = "S()", "\ndef S():\n    from helper import S\n    return S\n"
+    if case == "a data file that the class names":
+        tail = "\n    data_files = ('numbers.txt',)\n"
+    if case == "a decorator":
+        tail = "\nMine.step = scaled(Mine.step)\n"
+    found = []
+    for folder, value in (("a", "0.25"), ("b", "0.25"), ("c", "0.75")):
+        before = dict(sys.modules), list(sys.path)
+        for name, text in files.items():
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text.format(value))
+        reference = write(tmp_path / folder, step, head=head + "\n", tail=tail)
+        found.append(digest(reference))
+        for name in set(sys.modules) - set(before[0]):
+            del sys.modules[name]
+        sys.path[:] = before[1]
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("class Mine", '# comment\n"""Doc."""\nclass Mine'), ("\n", "\r\n")],
+)
+def test_comments_and_line_ends_do_not_count(
+    old: str, new: str, tmp_path: Path
+) -> None:
+    """An edit of comments and line ends keeps what is stored."""
+    reference = write(tmp_path)
+    before, path = digest(reference), tmp_path / "mine.py"
+    text = path.read_text().replace("@dataclass", "#\n@dataclass").replace(old, new)
+    path.write_bytes(text.replace('"""Doc."""\n', "").encode())
+    assert digest(reference) == before
+
+
+# ---- what was loaded, and what lies on disk ----
+
+
+def test_stale_bytecode_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of one size and one time are read anew, be there a `__pycache__` or not."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (tmp_path / "helper.py").write_text("S = 0.0")
+    for step in ("0.1", "0.2", "0.3"):
+        reference = write(tmp_path, f"{step} * helper.S", head="import helper\n")
+        (tmp_path / "helper.py").write_text(f"S = {step}")
+        for name in ("mine.py", "helper.py"):
+            os.utime(tmp_path / name, (10**9, 10**9))
+        oracle = SimpleNamespace(field=lambda z: z)
+        z, _ = load_external(reference)().step(oracle, 1.0, ())
+        assert z == 1 - float(step) ** 2
+
+
+def import_mine(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Write a module, import it as Python does, and return it."""
+    (folder / "mine_x.py").write_text(text)
+    monkeypatch.syspath_prepend(str(folder))
+    return importlib.import_module("mine_x")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("return z - 0.1", "return z - 0.2"),
+        ("SCALE = 1.0", "SCALE = 2.0"),
+        ("return HELP", "return 3 * HELP"),
+    ],
+)
+def test_code_that_differs_from_its_file_is_refused(
+    old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that was edited after its import is not the code in its file."""
+    head = "HELP = 1.0\nSCALE = 1.0\ndef helped():\n    return HELP\n"
+    text = head + HEAD + MINE.format(step="0.1 * helped()")
+    module = import_mine(tmp_path, text, monkeypatch)
+    first = code_digest(module.Mine)
+    (tmp_path / "mine_x.py").write_text("# a comment\n" + text)
+    assert code_digest(module.Mine) == first
+    (tmp_path / "mine_x.py").write_text(text.replace(old, new))
+    with pytest.raises(CodeError, match=r"mine_x\.py must be as it was"):
+        code_digest(module.Mine)
+
+
+def test_reloaded_code_is_the_code_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload makes the classes of the edited file known."""
+    module = import_mine(tmp_path, HEAD + MINE.format(step="0.1"), monkeypatch)
+    first = code_digest(module.Mine).digest
+    (tmp_path / "mine_x.py").write_text(HEAD + MINE.format(step="0.25"))
+    importlib.reload(module)
+    assert code_digest(module.Mine).digest != first
+
+
+def test_both_ways_to_name_a_class_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class that was imported has the digest of the one loaded from its file."""
+    module = import_mine(tmp_path, HEAD + MINE.format(step="0.1"), monkeypatch)
+    other = load_external(f"{tmp_path / 'mine_x.py'}:Mine")
+    assert other is not module.Mine
+    assert code_digest(other).digest == code_digest(module.Mine).digest
+
+
+def test_an_edited_helper_is_loaded_anew(tmp_path: Path) -> None:
+    """A file whose helper was edited is loaded again, in the same process."""
+    (tmp_path / "helper_e.py").write_text("S = 1.0")
+    reference = write(tmp_path, "helper_e.S", head="import helper_e\n")
+    first = digest(reference)
+    assert digest(reference) == first
+    (tmp_path / "helper_e.py").write_text("S = 2.0")
+    assert digest(reference) != first
+    z, _ = load_external(reference)().step(SimpleNamespace(field=lambda z: z), 1.0, ())
+    assert z == -1.0
+
+
+def test_imports_in_a_step_are_resolved_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module of the working directory does not take the place of the one beside."""
+    (tmp_path / "cwd").mkdir()
+    (tmp_path / "cwd" / "lazy_s.py").write_text("S = 5.0")
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.syspath_prepend("")
+    tail = "\ndef lazy():\n    from lazy_s import S\n    return S\n"
+    reference = write(tmp_path / "a", "lazy()", tail=tail)
+    (tmp_path / "a" / "lazy_s.py").write_text("S = 2.0")
+    cls = load_external(reference)
+    before = code_digest(cls)
+    z, _ = cls().step(SimpleNamespace(field=lambda z: z), 1.0, ())
+    assert z == -1.0
+    assert code_digest(cls) == before
+
+
+# ---- values ----
+
+
+def make(k: Any) -> type:
+    """Return a class whose step uses a captured value."""
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Captured(GDA):
+        def step(self, oracle: Any, z: Any, state: Any) -> Any:
+            return k, state
+
+    return Captured
+
+
+def spread(values: Any) -> Callable[[], Any]:
+    """Return a function with a captured value."""
+    return lambda: values
+
+
+VALUES: list[tuple[Any, Any]] = [
+    (0.01, 0.5),
+    (0.0, -0.0),
+    (1, 1.0),
+    (1, True),
+    ("a", b"a"),
+    ([1, 2], [2, 1]),
+    ([1, 2], (1, 2)),
+    ({"a": 1}, {"a": 2}),
+    ({1, 2}, {1, 3}),
+    (torch.tensor([1.0]), torch.tensor([2.0])),
+    (torch.tensor([1.0]), torch.tensor([1.0], dtype=torch.float64)),
+    (torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)),
+    (functools.partial(max, 1), functools.partial(max, 2)),
+    (functools.cache(spread(1)), functools.cache(spread(2))),
+    (spread([1]), spread([2])),
+    (SimpleNamespace(a=1), SimpleNamespace(a=2)),
+    (max, min),
+    (torch.float32, torch.float64),
+    (GDA(step_size=0.1), GDA(step_size=0.2)),
+    (float("nan"), float("inf")),
+    (make(1), make(2)),
+]
+
+
+@pytest.mark.parametrize(("a", "b"), VALUES)
+def test_captured_values_count(a: Any, b: Any) -> None:
+    """Two classes of one function differ by what they close over."""
+    assert code_digest(make(a)).digest == code_digest(make(a)).digest
+    assert code_digest(make(a)).digest != code_digest(make(b)).digest
+
+
+def test_values_that_hold_themselves() -> None:
+    """A cycle has an end."""
+    values: list[Any] = [1]
+    values.append(values)
+    code_digest(make(values))
+
+
+@pytest.mark.parametrize("value", [threading.Lock(), iter([1]), open(os.devnull)])  # noqa: PTH123, SIM115
+def test_what_cannot_be_compared_is_refused(value: Any) -> None:
+    """A value without content, such as a lock or an open file, is named."""
+    kind = type(value).__qualname__
+    if kind == "list_iterator":
+        pytest.skip("its content is what is left of it")
+    with pytest.raises(CodeError, match=f"'k', which .* closes over, is a {kind}"):
+        code_digest(make(value))
+
+
+def test_patched_methods_count(tmp_path: Path) -> None:
+    """A method that was replaced is part of the digest."""
+    cls = load_external(write(tmp_path))
+    before = code_digest(cls).digest
+
+    def step(self: Any, oracle: Any, z: Any, state: Any) -> Any:
+        return 2 * z, state
+
+    cls.step = step
+    assert code_digest(cls).digest != before
+
+
+def test_patched_methods_of_mmbench_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A built-in class stands for what mmbench defines, by its name alone."""
+    monkeypatch.setattr(GDA, "step", lambda self, oracle, z, state: (z, state))
+    with pytest.raises(CodeError, match="GDA must be as mmbench defines it; its step"):
+        reference_of(type(ALGORITHMS.build("gda")))
+
+
+def test_an_attribute_of_a_module_counts(tmp_path: Path) -> None:
+    """A value that was set in another module from outside is seen."""
+    (tmp_path / "helper_p.py").write_text("S = max(1, 0)")
+    reference = write(tmp_path, "helper_p.S", head="import helper_p\n")
+    before = digest(reference)
+    sys.modules["helper_p"].S = 7
+    assert code_digest(load_external(reference)).digest != before
+
+
+# ---- code without a file ----
+
+TYPED = HEAD + MINE.format(step="{step}")
+
+
+def typed(step: str, name: str, *, keeps_source: bool) -> Any:
+    """Return a class that was typed in a session."""
+    text = TYPED.replace("{step}", step)
+    if keeps_source:
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    module = ModuleType("typed_session")
+    sys.modules[module.__name__] = module
+    exec(compile(text, name, "exec"), vars(module))
+    return vars(module)["Mine"]
+
+
+@pytest.mark.parametrize("keeps_source", [True, False])
+def test_typed_classes_are_known_by_what_was_typed(keeps_source: bool) -> None:
+    """Equal statements have one digest in all sessions, other statements another."""
+    classes = [
+        typed(step, f"<cell {i}>", keeps_source=keeps_source)
+        for i, step in enumerate(("0.1", "0.1", "0.2"))
+    ]
+    first, same, other = (code_digest(cls).digest for cls in classes)
+    assert first == same
+    assert first != other
+    assert reference_of(classes[0]).startswith("typed_session:Mine@")
+
+
+def test_the_digest_is_the_same_in_another_process(tmp_path: Path) -> None:
+    """It depends on neither addresses nor the order of sets."""
+    reference = write(
+        tmp_path,
+        "sum(S) * len(T)",
+        head="S = {'a', 'b', 'c'}\nT = frozenset({1.5, 'x'})\n",
+    )
+    script = (
+        "from mmbench.core.external import load_external\n"
+        "from mmbench.core.code_digest import code_digest\n"
+        f"print(code_digest(load_external({reference!r})).digest)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONHASHSEED": "7"},
+    )
+    assert done.stdout.strip() == digest(reference)
+
+
+def test_versions_of_packages_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version of a package that a class imports is part of its digest."""
+    reference = write(tmp_path, head="import tqdm\n")
+    before = digest(reference)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: f"other {name}")
+    assert digest(reference) != before
+
+
+def test_a_missing_data_file_is_one_sentence(tmp_path: Path) -> None:
+    """The sentence names the class, the file and the error."""
+    reference = write(tmp_path, tail="\n    data_files = ('none.txt',)\n")
+    with pytest.raises(CodeError, match=r"data_files must name .*none\.txt gave"):
+        digest(reference)
