@@ -82,14 +82,14 @@ def run(
         metrics=tuple(metrics),
         **settings,
     )
+    kept = None if store is None else Store(store, same_environment=same_environment)
     cells = plan(Suite(name="run", grids=(grid,)))
     placement = Placement(
         device=pick_device(device),
         data_dir=Path(data_dir) if data_dir else None,
         compiled=compiled,
     )
-    if store is not None:
-        kept = Store(store, same_environment=same_environment)
+    if kept is not None:
         execute(cells, kept, placement)
         return gather(kept, [(cell.key, cell.label) for cell in cells]).frame
     results: dict[str, StoredResult] = {}

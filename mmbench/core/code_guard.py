@@ -1,8 +1,10 @@
 """A check that external code stays, while it runs, what its key stands for."""
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from mmbench.core.code_digest import code_digest
@@ -28,6 +30,7 @@ class CodeGuard:
         classes = dict.fromkeys(_external_classes(description))
         if classes and not is_current():
             raise _changed(next(iter(classes)))
+        self._folder = Path.cwd()
         self._digests = {cls: code_digest(cls) for cls in classes}
         self._loaded = _external_modules() if classes else {}
 
@@ -39,6 +42,7 @@ class CodeGuard:
         """
         if not self._digests:
             return
+        os.chdir(self._folder)  # external code may have left it
         known = {path for digest in self._digests.values() for path in digest.files}
         name = next(iter(self._digests)).__name__
         for module, path in _external_modules().items():

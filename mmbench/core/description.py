@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from mmbench.core.code_digest import check_unpatched, code_digest
 from mmbench.core.code_files import is_external_class
 from mmbench.core.domains import Domain
-from mmbench.core.errors import DescriptionError
+from mmbench.core.errors import CodeError, DescriptionError
 from mmbench.core.printable import is_printable, shorten
 from mmbench.core.spec import quote
 
@@ -248,6 +248,7 @@ def canonical(value: Any, *, whole: bool = False) -> Any:
             `from_canonical` returns an equal description.
     """
     if isinstance(value, Description):
+        _check_own_methods(value)
         fields = {
             field.name: canonical(getattr(value, field.name), whole=whole)
             for field in dataclasses.fields(value)
@@ -257,6 +258,20 @@ def canonical(value: Any, *, whole: bool = False) -> Any:
     if isinstance(value, tuple):
         return [canonical(entry, whole=whole) for entry in value]
     return value
+
+
+def _check_own_methods(value: Description) -> None:
+    """Check that no method was replaced on one object, which no digest would show.
+
+    Raises:
+        CodeError: when one was.
+    """
+    for name in vars(value):
+        if isinstance(getattr(type(value), name, None), types.FunctionType):
+            raise CodeError(
+                f"{type(value).__name__} must have the methods of its class; its "
+                f"{name} was replaced on one object. Define a subclass instead."
+            )
 
 
 def _identifies(field: dataclasses.Field, value: Any) -> bool:

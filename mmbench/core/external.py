@@ -64,6 +64,7 @@ def _module_at(location: str) -> ModuleType:
     imported, are unchanged.
     """
     install_finder()
+    folder = Path.cwd()
     finder.serves_all += 1
     try:
         if not location.endswith(".py"):
@@ -71,6 +72,7 @@ def _module_at(location: str) -> ModuleType:
         return _module_of_file(Path(location).resolve(strict=True))
     finally:
         finder.serves_all -= 1
+        os.chdir(folder)  # relative paths would mean other files
 
 
 def _module_of_file(path: Path) -> ModuleType:
@@ -86,15 +88,11 @@ def _module_of_file(path: Path) -> ModuleType:
         raise ModuleNotFoundError(f"{path} cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[unique] = module  # dataclasses look up their module here
-    folder = Path.cwd()
     try:
         loader.exec_module(module)
     except BaseException:
         del sys.modules[unique]
         raise
-    finally:
-        if Path.cwd() != folder:  # relative paths would mean other files
-            os.chdir(folder)
     return module
 
 

@@ -56,7 +56,7 @@ class Store:
     def __init__(self, folder: Path | str, *, same_environment: bool = False) -> None:
         if not str(folder).strip():  # of "", Path would make the working directory
             raise StoreError(f"A store must be a folder; got {folder!r}.")
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute()  # external code may leave the folder
         self.same_environment = same_environment
 
     def check_writable(self) -> None:

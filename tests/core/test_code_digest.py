@@ -19,7 +19,7 @@ import torch
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.gda import GDA
 from mmbench.core.code_digest import code_digest
-from mmbench.core.description import reference_of
+from mmbench.core.description import canonical, reference_of
 from mmbench.core.errors import CodeError
 from mmbench.core.external import load_external
 
@@ -384,6 +384,14 @@ def test_patched_methods_of_mmbench_are_refused(
     monkeypatch.setattr(GDA, "step", lambda self, oracle, z, state: (z, state))
     with pytest.raises(CodeError, match="GDA must be as mmbench defines it; its step"):
         reference_of(type(ALGORITHMS.build("gda")))
+
+
+def test_a_method_replaced_on_an_object_is_refused() -> None:
+    """The digest of a class does not show what one object has."""
+    algorithm = GDA()
+    object.__setattr__(algorithm, "step", lambda oracle, z, state: (z, state))
+    with pytest.raises(CodeError, match="its step was replaced on one object"):
+        canonical(algorithm)
 
 
 def test_an_attribute_of_a_module_counts(tmp_path: Path) -> None:

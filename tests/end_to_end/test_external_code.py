@@ -1,0 +1,104 @@
+"""Answers for external code that changes between runs, as users change it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+MINE = """
+from dataclasses import dataclass
+from mmbench import Algorithm, Cost
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(Algorithm):
+    @property
+    def cost(self):
+        return Cost(grad_x=1, grad_y=1)
+
+    def init(self, oracle, z):
+        return ()
+
+    def step(self, oracle, z, state):
+        return z - {step} * oracle.field(z), state
+"""
+RUN = """
+import mmbench
+
+def last(algorithm, store):
+    frame = mmbench.run(["bilinear"], [algorithm], seeds=1, steps=9, store=store)
+    return frame["distance"].iloc[-1]
+
+"""
+
+
+def python(folder: Path, script: str) -> list[str]:
+    """Run a script in a folder, with compiled files, and return what it prints."""
+    (folder / "script.py").write_text(RUN + dedent(script))
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.split()
+
+
+def test_files_edited_in_a_loop_get_their_own_answers(tmp_path: Path) -> None:
+    """Nine files of one size and one time: answers with and without a store agree."""
+    (tmp_path / "template.txt").write_text(MINE)
+    script = """
+    import os, pathlib, importlib, sys
+    template = pathlib.Path("template.txt").read_text()
+    for i in range(1, 10):
+        pathlib.Path("mine.py").write_text(template.format(step=f"0.{i}"))
+        os.utime("mine.py", (10**9, 10**9))
+        stored = last("mine.py:Mine", "store")
+        pathlib.Path(f"fresh_{i}.py").write_text(template.format(step=f"0.{i}"))
+        print(stored == last(f"fresh_{i}.py:Mine", None))
+    """
+    assert python(tmp_path, script) == ["True"] * 9
+
+
+def test_a_stale_compiled_file_is_refused(tmp_path: Path) -> None:
+    """Python imports a stale compiled file; its numbers are not the source's."""
+    (tmp_path / "mine.py").write_text(MINE.format(step="0.1"))
+    os.utime(tmp_path / "mine.py", (10**9, 10**9))
+    script = """
+    import mine
+    try:
+        print(last(mine.Mine(), "store") > 0)
+    except mmbench.core.errors.CodeError as error:
+        print("refused" if "mine.py must be as it was when" in str(error) else error)
+    """
+    script = "import mmbench.core.errors\n" + dedent(script)
+    assert python(tmp_path, script) == ["True"]
+    (tmp_path / "mine.py").write_text(MINE.format(step="0.2"))
+    os.utime(tmp_path / "mine.py", (10**9, 10**9))
+    assert python(tmp_path, script) == ["refused"]
+
+
+@pytest.mark.parametrize("place", ["the file", "the step"])
+def test_a_file_that_leaves_the_folder(place: str, tmp_path: Path) -> None:
+    """Results lie where the store was named, wherever external code goes."""
+    text = MINE.format(step="0.1")
+    if place == "the file":
+        text = "import os\nos.chdir('/')\n" + text
+    else:
+        text = text.replace(
+            "        return z", "        __import__('os').chdir('/')\n        return z"
+        )
+    (tmp_path / "mine.py").write_text(text)
+    script = """
+    import os
+    last("mine.py:Mine", "store")
+    print(os.getcwd() == os.path.dirname(os.path.abspath(__file__)))
+    """
+    assert python(tmp_path, script) == ["True"]
+    assert list((tmp_path / "store").glob("*.parquet"))
