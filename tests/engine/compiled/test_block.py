@@ -38,6 +38,7 @@ COMPILED = PLACEMENT._replace(compiled=True)
 UNTRACED = ("accept_reject_search",)
 # So few inner iterations are made without asking whether any run needs them.
 SHORT = dict.fromkeys(("acgd", "cgd", "one_sided_cgd"), "iterations=4")
+SHORT |= {"accept_reject_search": "ascents=20"}
 # These draw numbers of their own, or take turns: no loop.
 UNLOOPED = ("accept_reject", "acgd", *UNTRACED)
 PLANES = (
@@ -71,9 +72,9 @@ def unable(*_: Any) -> None:
 
 
 def short(words: str) -> str:
-    """Return the method with few enough inner iterations to be compiled."""
+    """Return the method with few inner iterations, so that it can be compiled."""
     name, bracket, rest = words.partition("[")
-    if name not in SHORT:
+    if name not in SHORT or SHORT[name].partition("=")[0] in rest:
         return words
     return f"{name}[{SHORT[name]}{',' if bracket else ']'}{rest}"
 
