@@ -85,7 +85,7 @@ def test_samples_far_from_the_data_score_zero():
     assert far == (0, 0, 0, 0)
 
 
-@pytest.mark.parametrize(("count", "dim"), [(40, 4), (100, 64), (60, 256)])
+@pytest.mark.parametrize(("count", "dim"), [(200, 4), (200, 64), (300, 256)])
 def test_balls_are_closed(count, dim):
     """A copy of the real images lies on the spheres of its neighbours, which count.
 
