@@ -1,6 +1,7 @@
 """Games: two players, each with a loss on the joint vector."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -133,6 +134,15 @@ class Game(ABC):
         record and for each algorithm.
         """
         raise NotImplementedError
+
+    def generate_parts(
+        self, z: Float[Tensor, "runs dim"], count: int, seeds: tuple[int, ...]
+    ) -> Iterator[Tensor]:
+        """Yield generated samples in parts, consecutive ones along the second axis.
+
+        A game overrides it where all samples at once would take much memory.
+        """
+        yield self.generate(z, count, seeds)
 
     def real(
         self, split: str

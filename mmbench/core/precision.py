@@ -5,6 +5,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
+from mmbench.core.errors import DeviceError
+
+TF32_CAPABILITY = (8, 0)  # NVIDIA's Ampere
+
 
 @contextmanager
 def float32_products(precision: str) -> Iterator[None]:
@@ -22,6 +26,30 @@ def float32_products(precision: str) -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(before)
         cudnn.allow_tf32 = convolutions_before
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Check that a device computes products with a precision.
+
+    Args:
+        precision: "exact", "tf32" or "bf16".
+        device: device of the tensors.
+
+    Raises:
+        DeviceError: when it would compute others in its place: torch ignores TF32 on
+            CPUs and on GPUs before compute capability 8.0.
+    """
+    if precision != "tf32":
+        return
+    got = f"the device {device.type}"
+    if device.type == "cuda":
+        if torch.cuda.get_device_capability(device) >= TF32_CAPABILITY:
+            return
+        got = torch.cuda.get_device_name(device)
+    raise DeviceError(
+        f"precision tf32 must be computed on a GPU that has it; got {got}, which would "
+        "compute exact products. Choose precision exact or bf16."
+    )
 
 
 def rounding(precision: str, device: torch.device) -> AbstractContextManager:

@@ -16,7 +16,7 @@ from mmbench.core.errors import CodeError
 from mmbench.core.game import Game
 from mmbench.core.malloc import keep_freed_memory
 from mmbench.core.placement import Placement
-from mmbench.core.precision import float32_products
+from mmbench.core.precision import check_precision, float32_products
 from mmbench.core.status import Status
 from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.chunk import Chunk
@@ -52,9 +52,11 @@ def run_cell(
 
     Raises:
         CodeError: when external code has changed meanwhile, or loaded other code.
+        DeviceError: when the device has not the cell's precision.
     """
     guard = CodeGuard(cell, lambda: cell.current_key() == cell.key)
     placement = placement._replace(dtype=getattr(torch, cell.dtype))
+    check_precision(cell.precision, placement.device)
     width = width_of(cell, placement)
     with arithmetic():
         while True:

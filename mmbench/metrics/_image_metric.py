@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Domain, Natural
-from mmbench.core.errors import DescriptionError
+from mmbench.core.errors import DescriptionError, MisfitError
 from mmbench.core.game import Game
 from mmbench.metrics._features import (
     EXTRACTORS,
@@ -66,6 +66,7 @@ class ImageMetric(IterateMetric):
             "resize": extractor.resize,
             "pixels": "bytes, rounded as an image file would be",
             "generated": self.count,
+            "scored real images": f"at most {self.count} of “{self.real_split}”",
             "naming": "FID, KID and IS only with the canonical weights of Inception",
         }
 
@@ -73,6 +74,11 @@ class ImageMetric(IterateMetric):
     def real_split(self) -> Split:
         """Split of the real images that `real_score` scores."""
         return "test"
+
+    @property
+    def fewest(self) -> int:
+        """Least number of images, generated or real, from which a value is computed."""
+        return 1
 
     def column_name(
         self, quantity: str, canonical: str = "", split: Split = "train"
@@ -96,20 +102,27 @@ class ImageMetric(IterateMetric):
         return f"{quantity} ({self.features}, {self.count} images)"
 
     def measure(self, at: Point) -> Mapping[str, Tensor]:
-        """Return the values of each column, one for each run."""
+        """Return the values of each column, one for each run.
+
+        A run has NaN if a pixel of its images is not finite, which bytes cannot show.
+        """
         runs = outputs_for_generated(at, self.features, self.count)
         rows = [self.score(outputs, at.game) for outputs in runs]
         table = torch.tensor(rows, dtype=torch.float64, device=at.z.device)
+        table[~at.has_finite_images(self.count)] = torch.nan
         return dict(zip(self._names(), table.unbind(1), strict=True))
 
     def real_score(self, game: Game) -> Mapping[str, float]:
         """Return the score of real images of `real_split`, by column name.
 
-        There are as many as generated ones, or all if the split has fewer.
+        There are as many as generated ones, or all if the split has fewer; no score if
+        it has fewer than `fewest`.
         """
         outputs = outputs_for_real(
             game, self.features, self.real_split, self.count, game.device
         )
+        if len(outputs.features) < self.fewest:
+            return {}
         return dict(zip(self._names(), self.score(outputs, game), strict=True))
 
     def _names(self) -> list[str]:
@@ -128,11 +141,26 @@ class ReferenceMetric(ImageMetric):
     real: Natural = 0
     split: Split = "train"
 
+    @property
+    def fewest(self) -> int:
+        """Least number of images, generated or real, from which a value is computed."""
+        return 2
+
+    def check_images(self, task: str, real_images: Mapping[str, int]) -> None:
+        """Raise a `MisfitError` if the reference would have fewer than `fewest`."""
+        available = real_images.get(self.split, self.fewest)
+        if available < self.fewest:
+            raise MisfitError(
+                f"{self} needs at least {self.fewest} real images of the split "
+                f"{self.split!r}; {task} has {available}."
+            )
+
     def check(self) -> None:
-        """Raise a `DescriptionError` if there is only one real image."""
-        if self.real == 1:
+        """Raise a `DescriptionError` if the reference would have too few images."""
+        if 0 < self.real < self.fewest:
             raise DescriptionError(
-                f"{type(self).__name__}.real must be 0, for all, or at least 2; got 1."
+                f"{type(self).__name__}.real must be 0, for all, or at least "
+                f"{self.fewest}; got {self.real}."
             )
 
     @property

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from mmbench.core.capability import Capability
@@ -57,7 +57,7 @@ class Point:
         self.game, self.z, self.seeds = game, z, seeds
         self.start = z if start is None else start
         self._samples: dict[int, Tensor] = {}
-        self._images: dict[int, Tensor] = {}
+        self._images: dict[int, tuple[Tensor, Tensor]] = {}
 
     @cached_property
     def field(self) -> Float[Tensor, "runs dim"]:
@@ -88,16 +88,40 @@ class Point:
     def images(self, count: int) -> UInt8[Tensor, "runs count channels height width"]:
         """Return the samples as 8-bit images, rounded as in an image file.
 
-        NaN becomes 0, the middle grey, before the rounding.
+        NaN becomes 0, the middle grey; see `has_finite_images`.
 
         Args:
             count: number of images of each run.
         """
+        return self._bytes(count)[0]
+
+    def has_finite_images(self, count: int) -> Bool[Tensor, " runs"]:
+        """Return whether all pixels of a run's images were finite before the rounding.
+
+        Args:
+            count: number of images of each run.
+        """
+        return self._bytes(count)[1]
+
+    def _bytes(self, count: int) -> tuple[Tensor, Tensor]:
+        """Return images as bytes, and whether they were finite, drawn once a count.
+
+        Each part becomes bytes as it is made, since floats take four times the memory.
+        """
         if count not in self._images:
-            pixels = self.samples(count).float().nan_to_num(nan=0.0).clamp(-1, 1)
-            bytes_ = ((pixels + 1) * 127.5).round().to(torch.uint8)
-            shape = (*bytes_.shape[:2], *self.game.image_shape)
-            self._images[count] = bytes_.reshape(shape)
+            runs, shape = len(self.z), self.game.image_shape
+            images = self.z.new_empty((runs, count, *shape), dtype=torch.uint8)
+            finite = self.z.new_ones(runs, dtype=torch.bool)
+            filled = 0
+            for part in self.game.generate_parts(self.z, count, self.seeds):
+                pixels = part.flatten(2)
+                finite &= pixels.isfinite().all(2).all(1)
+                pixels = pixels.float().nan_to_num(nan=0.0).clamp(-1, 1)
+                rounded = pixels.add(1).mul(127.5).round().to(torch.uint8)
+                end = filled + part.shape[1]
+                images[:, filled:end] = rounded.unflatten(2, shape)
+                filled = end
+            self._images[count] = images, finite
         return self._images[count]
 
 
@@ -129,6 +153,14 @@ class Metric(Description, ABC):
 
         Raises:
             DataError: if weights are missing or damaged.
+        """
+
+    def check_images(self, task: str, real_images: Mapping[str, int]) -> None:
+        """Raise a `MisfitError` if a task has too few real images for the metric.
+
+        Args:
+            task: the task, for the message.
+            real_images: number of real images of each split; empty if it is not known.
         """
 
     def real_score(self, game: Game) -> Mapping[str, float]:

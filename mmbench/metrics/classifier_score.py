@@ -42,6 +42,11 @@ class ClassifierScore(ImageMetric):
 
     version = 2
 
+    @property
+    def fewest(self) -> int:
+        """Least number of images from which a value is computed: one in each split."""
+        return self.splits
+
     def check(self) -> None:
         """Raise a `DescriptionError` if there are more splits than images."""
         if self.splits > self.count:
@@ -64,9 +69,8 @@ class ClassifierScore(ImageMetric):
     def score(self, outputs: NetworkOutputs, game: Game) -> tuple[float, ...]:
         """Return one value for each column, for one set of images."""
         logits = outputs.logits
-        splits = min(self.splits, len(logits))  # real images may be fewer
-        # The cuts of Salimans et al.; `tensor_split` makes the first parts longer.
-        cuts = [part * len(logits) // splits for part in range(1, splits)]
+        # The cuts of Salimans et al.; equal parts of torch have the longer ones first.
+        cuts = [part * len(logits) // self.splits for part in range(1, self.splits)]
         scores = [split_score(split) for split in logits.tensor_split(cuts)]
         return (torch.stack(scores).mean().item(),)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count
+from mmbench.core.errors import MisfitError
 from mmbench.core.literature import SCHAEFER_2020
 from mmbench.metrics.base import Column, IterateMetric, Point
 
@@ -47,10 +48,20 @@ class Drift(IterateMetric):
             Column("drift_fake", "distance of its logits, first fakes", "neither"),
         )
 
+    def check_images(self, task: str, real_images: Mapping[str, int]) -> None:
+        """Raise a `MisfitError` if the game has fewer training images than needed."""
+        available = real_images.get("train", self.images)
+        if available < self.images:
+            raise MisfitError(
+                f"{self} needs {self.images} training images; {task} has {available}. "
+                f"Choose drift[images={available}]."
+            )
+
     def measure(self, at: Point) -> Mapping[str, Tensor]:
         """Return the values of each column, one for each run."""
         change = (at.z - at.start)[:, at.game.dim_x :]
         pixels = at.game.real("train")[0][: self.images]
+        self.check_images(type(at.game).__name__, {"train": len(pixels)})
         real = pixels[None].to(at.z) / 127.5 - 1  # bytes to -1 ... 1
         fake = at.game.generate(at.start, self.images, at.seeds)
         return {

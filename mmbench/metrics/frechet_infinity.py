@@ -43,6 +43,11 @@ class FrechetInfinity(ReferenceMetric):
 
     sizes: Annotated[int, Domain(low=2)] = 15  # the value of Chong and Forsyth
 
+    @property
+    def fewest(self) -> int:
+        """Least number of images, generated or real, from which a value is computed."""
+        return MIN_IMAGES
+
     def check(self) -> None:
         """Raise a `DescriptionError` if the images are too few for the subsets."""
         super().check()

@@ -40,7 +40,8 @@ class ModeCoverage(IterateMetric):
     within 3 standard deviations, which is 98.889 % for a perfect sampler in the plane.
     In all of these, higher is better. `mode_tv`, from 0 to 1, needs no threshold: it is
     the total variation distance between the shares of samples nearest to each mode and
-    the modes' own shares; lower is better.
+    the modes' own shares; lower is better. A sample that is not finite is near no mode;
+    mode_tv is then NaN.
 
     Args:
         samples: number of samples of each run at each record.
@@ -79,6 +80,8 @@ class ModeCoverage(IterateMetric):
         high_quality = _shares(is_nearest & (nearest <= narrow)[:, :, None])
         visual = _shares(distances <= VISUAL_RADIUS)
         lenient = _shares(distances <= LENIENT_RADIUS)
+        tv = (_shares(is_nearest) - weights).abs().sum(1) / 2
+        finite = points.isfinite().all(2).all(1)  # other points are nearest to no mode
         return {
             "modes": (visual >= VISUAL_MIN_SHARE).sum(1).to(points),
             "modes_strict": (high_quality >= STRICT_MIN_RATIO * weights)
@@ -88,7 +91,7 @@ class ModeCoverage(IterateMetric):
             "modes_lenient": (lenient >= LENIENT_MIN_SHARE).sum(1).to(points),
             "near_mode": (nearest <= VISUAL_RADIUS).to(points).mean(1),
             "high_quality": (nearest <= narrow).to(points).mean(1),
-            "mode_tv": (_shares(is_nearest) - weights).abs().sum(1) / 2,
+            "mode_tv": tv.where(finite, torch.nan),
         }
 
 

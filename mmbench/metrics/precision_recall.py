@@ -57,6 +57,11 @@ class PrecisionRecall(ReferenceMetric):
 
     version = 2
 
+    @property
+    def fewest(self) -> int:
+        """Least number of images, generated or real: each needs its neighbours."""
+        return max(self.k, self.k_coverage) + 1
+
     def check(self) -> None:
         """Raise a `DescriptionError` if an image has fewer than k neighbours."""
         fewest = min(self.count, self.real or self.count)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 
 from mmbench.core.placement import Placement
+from mmbench.core.precision import check_precision
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.trajectory import Trajectory
@@ -87,6 +88,9 @@ def execute(
         store.check_writable()
         versions = _lacking_versions(cells, store, limits, observer)
         waiting = [cell for cell in cells if cell.key in versions]
+    for cell in waiting:
+        if versions.get(cell.key) is None:  # others may only lack metrics
+            check_precision(cell.precision, placement.device)
     for task in dict.fromkeys(cell.task for cell in waiting):
         task.prepare(placement.data_dir)
     for metric in dict.fromkeys(metric for cell in waiting for metric in cell.metrics):

@@ -1,6 +1,7 @@
 """The GAN game: the networks of a generator x and of a discriminator y."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -269,15 +270,32 @@ class GANGame(Game):
             count: number of samples of each run.
             seeds: seed of each run.
         """
+        size = POPULATION if self._in_parts else count
+        return torch.cat(list(self._parts(z, count, seeds, size)), dim=1)
+
+    def generate_parts(
+        self, z: Float[Tensor, "runs dim"], count: int, seeds: tuple[int, ...]
+    ) -> Iterator[Float[Tensor, "runs _ *point"]]:
+        """Yield samples as `generate` returns them, `POPULATION` at a time."""
+        yield from self._parts(z, count, seeds, POPULATION)
+
+    def _parts(
+        self,
+        z: Float[Tensor, "runs dim"],
+        count: int,
+        seeds: tuple[int, ...],
+        size: int,
+    ) -> Iterator[Float[Tensor, "runs _ *point"]]:
+        """Yield samples in parts of a size."""
         x = z[:, : self.dim_x]
         drawn = max(count, POPULATION) if self._in_parts else count
+        noise = self._evaluation_noise(drawn, seeds)
         with torch.no_grad():
-            noise = self._evaluation_noise(drawn, seeds)
             moments = self.generator.moments(x, noise[:, :POPULATION])
-            size = POPULATION if self._in_parts else count
-            parts = noise[:, :count].split(size, dim=1)
-            made = [self.generator(x, part, moments=moments) for part in parts]
-            return torch.cat(made, dim=1)
+        for part in noise[:, :count].split(size, dim=1):
+            with torch.no_grad():  # not around the yield, where others compute
+                made = self.generator(x, part, moments=moments)
+            yield made
 
     def _evaluation_noise(
         self, count: int, seeds: tuple[int, ...]

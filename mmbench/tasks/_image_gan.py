@@ -1,6 +1,7 @@
 """The GAN on images, which stay on the device as bytes."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from mmbench.core.capability import Capability
+from mmbench.core.errors import DescriptionError
 from mmbench.core.placement import Placement
 from mmbench.tasks._digit_data import Split, scale_pixels
 from mmbench.tasks._gan import GANGame, GANTask, Loss, Regulariser, is_zero_sum
@@ -169,7 +171,34 @@ class ImageTask(GANTask):
 
 
 class ConvolutionalTask(ImageTask):
-    """A task of a GAN of convolutional networks on images."""
+    """A task of a GAN of convolutional networks on images.
+
+    Attributes:
+        images: number of training images, the first ones; 0 means all.
+        all_images: number of images of each split of the data set.
+    """
+
+    images: int
+    all_images: ClassVar[Mapping[str, int]]
+
+    def check(self) -> None:
+        """Raise `DescriptionError` when fields do not fit the data or the networks."""
+        name, most = type(self).__name__, self.all_images["train"]
+        if self.images > most:
+            raise DescriptionError(
+                f"{name}.images must be at most {most}; got {self.images}."
+            )
+        if self.batch < 2 and self.players[0].has_batch_norm:
+            raise DescriptionError(
+                f"{name}.batch must be at least 2, since its generator normalises each "
+                f"batch by its own deviation; got {self.batch}."
+            )
+
+    @property
+    def real_images(self) -> Mapping[str, int]:
+        """The number of images of each split."""
+        train = self.images or self.all_images["train"]
+        return {**self.all_images, "train": train}
 
     @property
     def width(self) -> int:

@@ -3,6 +3,7 @@
 import functools
 import operator
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -87,6 +88,15 @@ class Task(Description, ABC):
     def target(self) -> Target | None:
         """The bounds that a run must reach; None where none are declared."""
         return None
+
+    @property
+    def real_images(self) -> Mapping[str, int]:
+        """The number of real images of each split, "train" and "test".
+
+        Metrics that need more are refused before any work. Empty where there are no
+        images, or where their number is not known before the data are read.
+        """
+        return {}
 
     @property
     def width(self) -> int:

@@ -15,8 +15,6 @@ from mmbench.tasks._image_gan import ConvolutionalTask, ImageData
 from mmbench.tasks._layers import Initialisation
 from mmbench.tasks._networks import Network
 
-TRAIN_IMAGES = 50_000
-
 NETWORKS = {
     "icr": _image_networks.icr,
     "wgan_gp": _image_networks.wgan_gp,
@@ -84,13 +82,11 @@ class CIFAR10(ConvolutionalTask):
 
     source = SCHAEFER_2020.at("Appendix A.4")
     image_capability = Capability.COLOUR_32
+    all_images = {"train": 50_000, "test": 10_000}
 
     def check(self) -> None:
         """Raise `DescriptionError` when fields do not fit each other."""
-        if self.images > TRAIN_IMAGES:
-            raise DescriptionError(
-                f"CIFAR10.images must be at most {TRAIN_IMAGES}; got {self.images}."
-            )
+        super().check()
         if not self.shared and not self.penalty:
             raise DescriptionError(
                 "CIFAR10.shared must be true without a penalty; got false."

@@ -47,6 +47,7 @@ class MNIST01(DigitTask):
     clip: NonNegative = 0.0
 
     image_capability = Capability.GREY_28
+    real_images = {"train": 12_665, "test": 2115}
 
     @property
     def width(self) -> int:

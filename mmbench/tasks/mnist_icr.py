@@ -52,6 +52,7 @@ class MNISTICR(ConvolutionalTask):
 
     source = SCHAEFER_2020.at("Appendix A.2")
     image_capability = Capability.GREY_28
+    all_images = {"train": 60_000, "test": 10_000}
 
     @property
     def metrics(self) -> tuple[str, ...]:

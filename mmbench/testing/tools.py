@@ -126,6 +126,11 @@ class FarStart(Task):
         return self.task.target
 
     @property
+    def real_images(self) -> Mapping[str, int]:
+        """The number of real images of each split."""
+        return self.task.real_images
+
+    @property
     def width(self) -> int:
         """The number of runs computed at once on a CPU."""
         return self.task.width

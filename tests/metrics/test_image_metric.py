@@ -204,16 +204,47 @@ def test_the_number_of_real_images_can_be_limited():
     assert measure(spec, game)["fd_digitscnn_20"] == pytest.approx([expected])
 
 
+class Partial(Game):
+    """A game of three runs that generate noise, of which two have a broken pixel."""
+
+    dim_x, dim_y = 1, 0
+    image_shape = (1, 8, 8)
+
+    def losses(self, x, y, sample, *, train=True):
+        """Fail, because no test computes losses."""
+        raise NotImplementedError
+
+    def generate(self, z, count, seeds):
+        """Return images from -1 to 1; the last one of two runs has a broken pixel."""
+        images = 2 * torch.rand(3, count, 64, generator=generator(0, "test")) - 1
+        images[1, -1, 17], images[2, -1, 63] = torch.nan, torch.inf
+        return images
+
+    def real(self, split):
+        """Return noise."""
+        images = noise(90, seed=1).unflatten(1, self.image_shape)
+        return images, torch.zeros(len(images), dtype=torch.long)
+
+
 @pytest.mark.parametrize("metric", IMAGE_METRICS)
-def test_broken_runs_are_measured(metric):
-    """A generator that returns NaN makes grey images, and all values are finite."""
+def test_a_pixel_that_is_not_finite_is_told(metric):
+    """One NaN in one image of a run makes its values NaN, and those of no other run."""
+    point = Point(Partial(), torch.zeros(3, 1), (0, 1, 2))
+    built = METRICS.build(f"{metric}[features=digitscnn,count=40]")
+    for name, values in built.measure(point).items():
+        assert values.isnan().tolist() == [False, True, True], name
+
+
+@pytest.mark.parametrize("metric", IMAGE_METRICS)
+def test_broken_runs_have_no_value(metric):
+    """A generator that returns NaN makes grey images, which are not measured."""
     game = Digits01(hidden=8).build(Placement())
     z = torch.full((1, game.dim), math.nan)
     columns = METRICS.build(f"{metric}[features=digitscnn,count=40]").measure(
         Point(game, z, (0,))
     )
     for name, values in columns.items():
-        assert torch.isfinite(values).all(), name
+        assert values.isnan().all(), name
 
 
 @pytest.mark.parametrize(

@@ -82,3 +82,18 @@ def test_samples_of_a_run_that_broke_down_cover_nothing() -> None:
     found = measure_samples("mode_coverage[samples=50]", *broken)
     assert found["modes"] == found["modes_loose"] == [0, 0, 0]
     assert found["high_quality"] == found["near_mode"] == [0, 0, 0]
+    assert np.isnan(found["mode_tv"]).tolist() == [True, True, False]
+
+
+def test_one_broken_sample_is_nearest_to_no_mode() -> None:
+    """It is in no count, and the shares of nearest modes are not known."""
+
+    def one_broken(_: torch.Generator, count: int) -> torch.Tensor:
+        points = Sampler([]).modes.double()[torch.arange(count) % 4]
+        points[0] = torch.nan
+        return points
+
+    found = measure_samples("mode_coverage[samples=40]", one_broken)
+    assert found["modes"] == [4]
+    assert found["near_mode"] == pytest.approx([39 / 40])
+    assert np.isnan(found["mode_tv"]).all()
