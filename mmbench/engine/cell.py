@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from mmbench.algorithms.base import Algorithm
-from mmbench.core.capability import Capability
 from mmbench.core.description import digest
 from mmbench.core.errors import MisfitError
 from mmbench.core.oracle_state import COUNTED
@@ -67,11 +66,6 @@ class Cell(RunSettings):
                 )
         for metric in self.metrics:
             metric.check_images(str(self.task), self.task.real_images)
-        if self.precision != "exact" and Capability.PLANE in self.task.gives:
-            raise MisfitError(
-                f"precision must be exact on {self.task}, a game of two variables, "
-                f"which has no matrix products to round; got {self.precision!r}."
-            )
         if self.precision != "exact" and self.dtype != "float32":
             raise MisfitError(
                 f"precision must be exact with {self.dtype}; got {self.precision!r}, "

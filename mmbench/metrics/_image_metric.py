@@ -135,7 +135,8 @@ class ReferenceMetric(ImageMetric):
 
     Args:
         real: largest number of real images; 0 for all.
-        split: split of the real images.
+        split: split of the real images. Those of "train" are the images that the game
+            draws from, and that the networks which come with mmbench were trained on.
     """
 
     real: Natural = 0

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from images import fake_cifar10, fake_mnist
 
 from mmbench.core.capability import Capability
-from mmbench.core.errors import DescriptionError
+from mmbench.core.errors import DescriptionError, MisfitError
 from mmbench.core.game import Game
 from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
@@ -16,7 +17,11 @@ from mmbench.metrics._features import EXTRACTORS, Extractor
 from mmbench.metrics._frechet import frechet_distance
 from mmbench.metrics.base import Point
 from mmbench.metrics.kernel_distance import squared_mmd
+from mmbench.tasks import TASKS
+from mmbench.tasks._digit_data import digits_split
 from mmbench.tasks.digits01 import Digits01
+
+SPLITS = ("train", "test")
 
 IMAGE_METRICS = (
     "frechet_distance",
@@ -323,3 +328,78 @@ def test_metrics_of_small_digits():
     real_score = built.real_score(game)
     assert real_score["classes_digitscnn_100"] == 2
     assert real_score["class_tv_digitscnn_100"] < 0.1
+
+
+@pytest.mark.parametrize("task", ["digits01", "mnist01", "mnist_icr", "cifar10"])
+def test_training_and_test_images_are_disjoint(task, tmp_path, monkeypatch):
+    """No real image that a score is of is in the reference or drawn by the game."""
+    if task != "digits01":
+        if task == "cifar10":
+            fake_cifar10(tmp_path, monkeypatch)
+        else:
+            fake_mnist(tmp_path, monkeypatch)
+    game = TASKS.build(task).build(Placement())
+    drawn = game.unpack(game.draw(generator(0, "data"), 4).real).flatten(0, 1)
+    sets = [images.flatten(1).tolist() for images, _ in map(game.real, SPLITS)]
+    train, test = ({tuple(image) for image in images} for images in sets)
+    assert len(test) > 10
+    assert not train & test
+    seen = ((drawn.flatten(1) + 1) * 127.5).round().int().tolist()
+    assert {tuple(image) for image in seen} <= train
+
+
+def test_the_score_of_small_digits_is_of_images_that_are_not_in_the_reference():
+    """Of 77 test images against 283 training images, by the functions themselves."""
+    game = Digits01().build(Placement())
+    train, test = digits_split().of_classes((0, 1))
+    images = [(part.pixels * (255 / 16)).round() for part in (train, test)]
+    assert [len(part) for part in images] == [283, 77]
+    real, scored = (
+        EXTRACTORS["digitscnn"](part[:, None].to(torch.uint8), torch.device("cpu"))
+        for part in images
+    )
+    options = "[features=digitscnn,count=100]"
+    found = METRICS.build(f"frechet_distance{options}").real_score(game)
+    expected = frechet_distance(scored.features, real.features).item()
+    assert found == {"fd_digitscnn_100": pytest.approx(expected)}
+    assert found == {"fd_digitscnn_100": pytest.approx(18.04, abs=0.01)}
+    found = METRICS.build(f"precision_recall{options}").real_score(game)
+    assert found["precision_digitscnn_100"] == pytest.approx(63 / 77)
+
+
+@pytest.mark.parametrize(
+    ("metric", "fewest"),
+    [
+        ("frechet_distance", 2),
+        ("kernel_distance", 2),
+        ("class_histogram", 2),
+        ("frechet_infinity", 20),
+        ("precision_recall[k=8]", 9),
+        ("precision_recall[k=2,k_coverage=7]", 8),
+    ],
+)
+def test_too_few_real_images_are_refused_before_any_work(metric, fewest):
+    """The message names the metric, what it needs, the task and what it has."""
+    built = METRICS.build(metric)
+    assert built.fewest == fewest
+    built.check_images("cifar10", {"train": fewest, "test": 0})
+    built.check_images("cifar10", {})
+    sentence = (
+        rf"needs at least {fewest} real images .* 'train'; album has {fewest - 1}"
+    )
+    with pytest.raises(MisfitError, match=sentence):
+        built.check_images("album", {"train": fewest - 1, "test": 100})
+
+
+@pytest.mark.usefixtures("pixels")
+@pytest.mark.parametrize(
+    ("metric", "fewest"), [("classifier_score", 10), ("precision_recall", 6)]
+)
+def test_too_few_test_images_have_no_score(metric, fewest):
+    """Runs are measured; what real images get is left out."""
+    built = METRICS.build(f"{metric}[features=digitscnn,count=40]")
+    for count in (fewest - 1, fewest):
+        game = Album(noise(1, 40), noise(90, seed=1), noise(count, seed=2))
+        columns = built.measure(Point(game, torch.zeros(1, 1), (0,)))
+        assert all(values.isfinite().all() for values in columns.values())
+        assert bool(built.real_score(game)) == (count == fewest)

@@ -16,8 +16,9 @@ from small_cells import CountingObserver, small_cells
 
 import mmbench
 from mmbench.analysis.results import gather, load, tidy
-from mmbench.core.errors import DataError, StoreError
+from mmbench.core.errors import DataError, DeviceError, StoreError
 from mmbench.engine.cell import Cell
+from mmbench.engine.run_cell import run_cell
 from mmbench.runner.execute import Observer, execute
 from mmbench.runner.lookup import is_stored_by_another_process
 from mmbench.store.folder import Store
@@ -201,3 +202,14 @@ def test_processes_share_the_work(tmp_path: Path) -> None:
     assert many.equals(one)
     left = {path.suffix for path in (tmp_path / "many").iterdir()}
     assert left <= {".parquet", ".safetensors"}
+
+
+def test_a_precision_that_the_device_ignores_is_refused(store: Store) -> None:
+    """Products would be exact and stored as rounded; nothing starts and is stored."""
+    observer = CountingObserver()
+    cells = (*small_cells("omd"), *small_cells("gda", precision="tf32"))
+    with pytest.raises(DeviceError, match="precision tf32 must be computed on a GPU"):
+        execute(cells, store, observer=observer)
+    with pytest.raises(DeviceError, match="precision tf32 must be computed on a GPU"):
+        run_cell(cells[1])
+    assert observer.begun == list(store) == []
