@@ -33,6 +33,7 @@ from mmbench.core.code_files import (
     is_external_class,
     is_external_file,
     is_installed_name,
+    is_of_mmbench,
     is_same_code,
     loaded_modules,
     typed_source,
@@ -77,7 +78,9 @@ class CodeDigest(NamedTuple):
 
 
 def code_digest(cls: type) -> CodeDigest:
-    """Return the digest of an external class.
+    """Return the digest of a class that is not of mmbench.
+
+    Of a class in an installed package it has the file and the package's version.
 
     Raises:
         CodeError: when loaded code differs from its file, or uses what cannot be
@@ -85,6 +88,9 @@ def code_digest(cls: type) -> CodeDigest:
     """
     walk = _Walk(cls)
     walk.visit(cls, cls.__name__)
+    for base in cls.__mro__:
+        if not is_external_class(base) and not is_of_mmbench(base):
+            walk.add_installed(base)
     walk.visit_files()
     return CodeDigest(walk.finish(), frozenset(walk.files))
 
@@ -290,6 +296,15 @@ class _Walk:
             self._visit_installed(function, where)
             return
         file = _file_of_function(function)
+        before, self._is_lenient = self._is_lenient, False
+        self._visit_external(function, file, where)
+        self._is_lenient = before
+
+    def _visit_external(
+        self, function: types.FunctionType, file: Path | None, where: str
+    ) -> None:
+        """Add a function of external code: its source, and the values that it uses."""
+        code = function.__code__
         self._add(f"function {self._source_of(function, file, where)}")
         self._visit_captured(function, where)
         names = _global_names(code)
@@ -391,6 +406,14 @@ class _Walk:
                 ) from error
             self._queue.append(self.files[path])
         return self.files[path]
+
+    def add_installed(self, cls: type) -> None:
+        """Add the file of a class in an installed package, and the package."""
+        module = sys.modules.get(cls.__module__)
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and cls.__module__ not in sys.stdlib_module_names:
+            self.add_file(Path(file), cls.__module__)
+        self._add_package(cls.__module__)
 
     def visit_files(self) -> None:
         """Add all files that those added so far import or brought in."""

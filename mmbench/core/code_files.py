@@ -126,6 +126,13 @@ def is_external_class(cls: type) -> bool:
     return cls.__module__.partition(".")[0] not in sys.stdlib_module_names
 
 
+def is_of_mmbench(cls: type) -> bool:
+    """Return whether a class is the one that mmbench defines under its name."""
+    if cls.__module__.partition(".")[0] != "mmbench":
+        return False
+    return getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is cls
+
+
 class CodeFile:
     """An external file, as it was loaded or, where that is not known, as it is.
 

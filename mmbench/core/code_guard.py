@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmbench.core.code_digest import code_digest
-from mmbench.core.code_files import file_of, is_external_class
+from mmbench.core.code_files import file_of, is_of_mmbench
 from mmbench.core.description import Description
 from mmbench.core.errors import CodeError
 
@@ -63,7 +63,7 @@ def _external_classes(value: Any) -> Iterator[type]:
         for entry in value:
             yield from _external_classes(entry)
     if isinstance(value, Description):
-        if is_external_class(type(value)):
+        if not is_of_mmbench(type(value)):
             yield type(value)
         for field in dataclasses.fields(value):
             yield from _external_classes(getattr(value, field.name))

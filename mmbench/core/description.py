@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from mmbench.core.code_digest import check_unpatched, code_digest
-from mmbench.core.code_files import is_external_class
+from mmbench.core.code_files import is_of_mmbench
 from mmbench.core.domains import Domain
 from mmbench.core.errors import CodeError, DescriptionError
 from mmbench.core.printable import is_printable, shorten
@@ -297,7 +297,7 @@ def reference_of(cls: type) -> str:
         CodeError: when loaded external code differs from its file, or a method of
             mmbench was replaced.
     """
-    if not is_external_class(cls):
+    if is_of_mmbench(cls):
         check_unpatched(cls)
         name = f"{cls.__module__}:{cls.__qualname__}"
         return FIRST_NAMES.get(name, name)

@@ -18,6 +18,7 @@ import torch
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.gda import GDA
+from mmbench.core import code_files
 from mmbench.core.code_digest import code_digest
 from mmbench.core.description import canonical, reference_of
 from mmbench.core.errors import CodeError
@@ -462,6 +463,30 @@ def test_versions_of_packages_count(
     before = digest(reference)
     monkeypatch.setattr("importlib.metadata.version", lambda name: f"other {name}")
     assert digest(reference) != before
+
+
+def test_classes_of_installed_packages_count_by_file_and_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upgrade of a package gives its classes another key."""
+    monkeypatch.setattr(code_files, "is_external_file", lambda path: False)
+    code_files.is_installed_name.cache_clear()
+    found = []
+    for step in ("0.1", "0.2"):
+        module = import_mine(tmp_path, HEAD + MINE.format(step=step), monkeypatch)
+        found.append(reference_of(module.Mine))
+        del sys.modules["mine_x"]
+    monkeypatch.undo()
+    code_files.is_installed_name.cache_clear()
+    assert found[0].startswith("mine_x.py:Mine@")
+    assert found[0] != found[1]
+
+
+def test_a_class_under_a_name_of_mmbench_is_not_of_mmbench() -> None:
+    """The module that a class states does not make it one of mmbench."""
+    cls = make(1)
+    cls.__module__, cls.__qualname__ = GDA.__module__, GDA.__qualname__
+    assert "@" in reference_of(cls)
 
 
 def test_a_missing_data_file_is_one_sentence(tmp_path: Path) -> None:
