@@ -1,4 +1,4 @@
-"""mmbench store: check, list, remove, export, import and merge stored cells."""
+"""mmbench store: check, list, remove, compare and transfer stored cells."""
 
 import os
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ KEY_DIGITS = 8  # enough to distinguish cells on a screen
 
 
 @click.group(
-    "store", short_help="Check, list, remove, export, import or merge stored cells."
+    "store", short_help="Check, list, remove, compare or transfer stored cells."
 )
 def command() -> None:
-    """Check, list, remove, export, import or merge the cells of a store."""
+    """Check, list, remove, compare, export, import or merge the cells of a store."""
 
 
 # ---- check ----
@@ -162,6 +162,54 @@ def _is_of_task(kept: "mmbench.store.folder.Store", key: str, task: str | None) 
     return task in {spec, spec.partition("[")[0]}
 
 
+# ---- diff ----
+
+
+@command.command("diff")
+@click.argument("a", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("b", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def diff(a: Path, b: Path) -> None:
+    """List the cells that only one of the stores A and B has, or with other numbers.
+
+    Of a cell that differs, the first difference is printed: what A has and what B has,
+    and for numbers how far they are apart, relative to the larger one. Training times
+    and provenance are not compared.
+
+    Exit codes: 0 when both hold the same, 1 when they differ.
+    """
+    from mmbench.cli._console import pluralize
+    from mmbench.store.archive import numbers_of
+    from mmbench.store.difference import first_difference
+    from mmbench.store.folder import Store
+
+    stores = Store(a), Store(b)
+    keys = [list(store) for store in stores]
+    differing = same = 0
+    for key in sorted({*keys[0], *keys[1]}):
+        if key not in keys[1]:
+            print_stdout(f"{key}: only in {a}")
+        elif key not in keys[0]:
+            print_stdout(f"{key}: only in {b}")
+        else:
+            try:
+                found = [numbers_of(store.require(key)) for store in stores]
+                apart = first_difference(*found)
+                apart = apart and f"differs at {apart}"
+            except DamagedError as error:
+                apart = f"damaged: {error}"
+            if apart:
+                print_stdout(f"{key}: {apart}")
+            differing, same = differing + bool(apart), same + (not apart)
+    only = [len(set(keys[0]) - set(keys[1])), len(set(keys[1]) - set(keys[0]))]
+    summary = (
+        f"{pluralize(same, 'cell')} the same in both, {differing} different, "
+        f"{only[0]} only in {a}, {only[1]} only in {b}."
+    )
+    if differing or any(only):
+        raise WorkError(summary)
+    print_stdout(summary)
+
+
 # ---- export, import, merge ----
 
 
@@ -213,6 +261,9 @@ def import_(source: Path, store: Path, theirs: bool) -> None:
 
     All are checked before the first is written. A folder written by an older mmbench is
     converted to the current format, which also works in place: import DIR --store DIR.
+
+    Cells that both have with other numbers are listed. The exit code is 1 where such a
+    cell stayed as it was.
     """
     _import(source, store, theirs=theirs)
 
@@ -222,11 +273,16 @@ def import_(source: Path, store: Path, theirs: bool) -> None:
 @store_option
 @_theirs_option
 def merge(other: Path, store: Path, theirs: bool) -> None:
-    """Add the cells of the store OTHER; a cell that is in both stays as it is."""
+    """Add the cells of the store OTHER; a cell that is in both stays as it is.
+
+    Cells that both have with other numbers are listed. The exit code is 1 where such a
+    cell stayed as it was.
+    """
     _import(other, store, theirs=theirs)
 
 
 def _import(source: Path, store: Path, *, theirs: bool) -> None:
+    from mmbench.cli._console import pluralize
     from mmbench.store import archive
     from mmbench.store.folder import Store
 
@@ -235,7 +291,16 @@ def _import(source: Path, store: Path, *, theirs: bool) -> None:
         counts = archive.merge(Store(source), kept, theirs=theirs)
     else:
         counts = archive.take(source, kept, theirs=theirs)
+    for key, apart in counts.differences.items():
+        print_stdout(f"{key}: differs at {apart}")
     print_stdout(f"{', '.join(_describe_counts(counts))}: {source} into {store}")
+    if counts.differences and not theirs:
+        raise WorkError(
+            f"{pluralize(len(counts.differences), 'cell')} of {source} "
+            f"{'differs' if len(counts.differences) == 1 else 'differ'} from those "
+            f"of {store}, which stayed. `mmbench replay KEY` says which of the two is "
+            "computed; --theirs replaces them."
+        )
 
 
 def _describe_counts(counts: "mmbench.store.archive.ImportCounts") -> Iterator[str]:

@@ -12,12 +12,22 @@ from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
 from mmbench.core.errors import StoreError
 from mmbench.core.files import atomic_writer
 from mmbench.store import schema2
+from mmbench.store.difference import Numbers, first_difference
 from mmbench.store.folder import KEY, Store
 from mmbench.store.parquet import read_footer
-from mmbench.store.stored_files import companion_name, digests_of
+from mmbench.store.stored_files import (
+    COMPANIONS,
+    StoredFiles,
+    companion_name,
+    digests_of,
+)
 
 _BLOCK_BYTES = 2**20  # copied at once
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
@@ -28,12 +38,21 @@ Files = Mapping[str, Callable[[], IO[bytes]]]
 
 
 class ImportCounts(NamedTuple):
-    """Numbers of cells that were added, replaced, kept as they were, and the same."""
+    """What became of the cells that were to be imported.
+
+    Args:
+        added: number of cells that the store did not have.
+        replaced: number of cells that took the place of the store's own.
+        kept: number of cells of which the store's own stayed.
+        same: number of cells that were the same in both.
+        differences: where cells differ that both have, by key, in words.
+    """
 
     added: int = 0
     replaced: int = 0
     kept: int = 0
     same: int = 0
+    differences: Mapping[str, str] = {}
 
 
 def export(store: Store, keys: Sequence[str], out: Path) -> None:
@@ -86,10 +105,16 @@ def merge(other: Store, store: Store, *, theirs: bool = False) -> ImportCounts:
             cells[key] = {path.name: partial(_open, path) for path in paths}
     counts = _write_cells(cells, store, theirs=theirs)
     for key, is_stored in old.items():
+        given = schema2.read_cell(other.folder, key)
+        if is_stored:
+            tensors = given.arrays | _renamed(given.iterates)
+            ours, numbers = store.require(key), Numbers(*given[:2], tensors)
+            if apart := first_difference(numbers_of(ours), numbers):
+                counts = counts._replace(differences={**counts.differences, key: apart})
         if is_stored and not theirs:
             counts = counts._replace(kept=counts.kept + 1)
             continue
-        store.put(key, *schema2.read_cell(other.folder, key))
+        store.put(key, *given)
         counts = counts._replace(
             added=counts.added + (not is_stored), replaced=counts.replaced + is_stored
         )
@@ -130,6 +155,7 @@ def _write_cells(
 ) -> ImportCounts:
     """Write cells that were found to be whole into a store."""
     counts = {"added": 0, "replaced": 0, "kept": 0, "same": 0}
+    differences = {}
     for key, files in cells.items():
         stored = store.read(key)
         if stored is None or stored.faults:
@@ -137,14 +163,52 @@ def _write_cells(
         elif b"".join(_read_blocks(files[f"{key}.parquet"])) == stored.content:
             counts["same"] += 1
             continue
-        elif not theirs:
-            counts["kept"] += 1
-            continue
         else:
-            counts["replaced"] += 1
+            if apart := _difference(stored, key, files):
+                differences[key] = apart
+            counts["replaced" if theirs else "kept"] += 1
+            if not theirs:
+                continue
         blocks = {name: _read_blocks(files[name]) for name in files}
         store.write_files(key, blocks, stored)
-    return ImportCounts(**counts)
+    return ImportCounts(**counts, differences=differences)
+
+
+def numbers_of(stored: StoredFiles) -> Numbers:
+    """Return what is stored of a cell, to be compared.
+
+    Raises:
+        DamagedError: when a file is not as it was written.
+    """
+    tensors = stored.arrays() | _renamed(stored.iterates())
+    return Numbers(stored.frame, stored.footer, tensors)
+
+
+def _difference(stored: StoredFiles, key: str, files: Files) -> str:
+    """Return where a stored cell and files of it differ first; empty if nowhere."""
+    try:
+        return first_difference(numbers_of(stored), _numbers(key, files))
+    except (StoreError, SafetensorError):
+        return "the arrays of one of them cannot be read"
+
+
+def _numbers(key: str, files: Files) -> Numbers:
+    """Return what the files of a cell hold that were found to be whole."""
+    tensors: dict[str, np.ndarray] = {}
+    for name, source in files.items():
+        content = b"".join(_read_blocks(source))
+        if name == f"{key}.parquet":
+            table = StoredFiles(Path(name), content, None)
+        else:
+            loaded = load(content)
+            is_kept = name.endswith(COMPANIONS["iterates"])
+            tensors |= _renamed(loaded) if is_kept else loaded
+    return Numbers(table.frame, table.footer, tensors)
+
+
+def _renamed(iterates: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return kept iterates under names that no array has."""
+    return {f"iterates/{name}": values for name, values in iterates.items()}
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -129,10 +129,44 @@ def test_there_and_back(cli: Cli) -> None:
     result = cli("import", "a.zip", "--store", "t")
     assert result.stdout == "3 added: a.zip into t\n"
     Store("t").put(KEY, FRAME.assign(x=5.0), FOOTER, {})
-    result = cli("merge", "s", "--store", "t")
-    assert result.stdout == "1 kept as they were here, 2 the same in both: s into t\n"
+    differs = f"{KEY}: differs at row 0 of seed 0, x: 5 and 1.5, 0.7 apart\n"
+    for verb in (("merge", "s"), ("import", "a.zip")):
+        result = cli(*verb, "--store", "t")
+        counts = "1 kept as they were here, 2 the same in both"
+        assert result.stdout == f"{differs}{counts}: {verb[1]} into t\n"
+        assert result.exit_code == 1
+        assert f"1 cell of {verb[1]} differs from those of t" in result.stderr
     result = cli("import", "s", "--store", "t", "--theirs")
-    assert result.stdout == "1 replaced, 2 the same in both: s into t\n"
+    assert result.stdout == f"{differs}1 replaced, 2 the same in both: s into t\n"
+    assert result.exit_code == 0
+
+
+def test_stores_are_compared(cli: Cli) -> None:
+    """Each cell that only one has or that differs is listed; the exit code is 1."""
+    cli("import", "s", "--store", "t")
+    Store("t").put(OTHER, FRAME, FOOTER | {"provenance": "other"}, {})
+    Store("s").put(OTHER, FRAME, FOOTER, {})
+    result = cli("diff", "s", "t")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "3 cells the same in both, 0 different, 0 only in s, 0 only in t.\n"
+    )
+    new = "ab" * 12
+    Store("t").put(new, FRAME, FOOTER, {})
+    Store("t").remove(PLAIN)
+    Store("t").put(KEY, FRAME, FOOTER, ARRAYS | {"path": ARRAYS["path"] + 0.25})
+    Store("t").put(OTHER, FRAME, FOOTER | {"label": "b"}, {})
+    result = cli("diff", "s", "t")
+    assert result.exit_code == 1
+    assert set(result.stdout.splitlines()) == {
+        f"{PLAIN}: only in s",
+        f"{new}: only in t",
+        f"{KEY}: differs at array path: up to 0.25 apart",
+        f"{OTHER}: differs at another label in the footer",
+    }
+    assert "0 cells the same in both, 2 different, 1 only in s, 1" in result.stderr
+    Store("t").table(KEY).write_bytes(b"PAR1")
+    assert f"{KEY}: damaged: " in cli("diff", "s", "t").stdout
 
 
 def test_what_cannot_be_taken_is_refused(cli: Cli) -> None:
