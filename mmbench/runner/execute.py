@@ -13,6 +13,7 @@ from mmbench.runner.chain import ChainEnds
 from mmbench.runner.compute import compute_and_store, read_result, store_as_error
 from mmbench.runner.limits import Limits, Workers
 from mmbench.runner.lookup import is_stored_by_another_process, satisfies
+from mmbench.runner.relabel import relabel
 from mmbench.runner.supervisor import Supervisor
 from mmbench.store.folder import Store, StoredResult
 from mmbench.store.stored_files import Version
@@ -168,13 +169,16 @@ def _lacking_versions(
 ) -> dict[str, Version]:
     """Find the cells that the store lacks, and quarantine those that are damaged.
 
+    The others get the labels that are asked for.
+
     Returns:
         Key to version of what is stored of each lacking cell.
     """
     versions: dict[str, Version] = {}
     for cell in cells:
         stored = store.read(cell.key)
-        if satisfies(cell, store, stored, limits):
+        if stored and satisfies(cell, store, stored, limits):
+            relabel(cell, store, stored)
             continue
         if store.same_environment and cell.after and cell.after.key in versions:
             store.slot(cell.key).remove()  # it started at an end that does not count

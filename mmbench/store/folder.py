@@ -160,10 +160,31 @@ class Store:
                 if path.name not in files:
                     path.unlink(missing_ok=True)
         except OSError as error:
-            raise StoreError(
-                f"The store {self.folder} must be writable; cell {key} gave "
-                f"{type(error).__name__}: {error.strerror}."
-            ) from error
+            raise self._unwritable(key, error) from error
+
+    def _unwritable(self, key: str, error: OSError) -> StoreError:
+        return StoreError(
+            f"The store {self.folder} must be writable; cell {key} gave "
+            f"{type(error).__name__}: {error.strerror}."
+        )
+
+    def replace_table(
+        self, stored: StoredFiles, frame: pd.DataFrame, footer: dict[str, Any]
+    ) -> None:
+        """Write a cell's table anew, which keeps its companion files.
+
+        Args:
+            stored: the cell as it was read.
+            frame: its new table.
+            footer: its new footer, with the same companion files.
+
+        Raises:
+            StoreError: when it cannot be written.
+        """
+        try:
+            write_atomically(self.table(stored.key), [encode_table(frame, footer)])
+        except OSError as error:
+            raise self._unwritable(stored.key, error) from error
 
     def remove(self, key: str) -> None:
         """Delete a cell and its checkpoint, the table first.
