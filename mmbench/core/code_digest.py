@@ -34,7 +34,6 @@ from mmbench.core.code_files import (
     is_external_file,
     is_installed_name,
     is_of_mmbench,
-    is_same_code,
     loaded_modules,
     typed_source,
     version_of_package,
@@ -367,9 +366,8 @@ class _Walk:
             typed = typed_source(code)
             return typed or f"bytecode {_PYTHON} {describe_code(code)}"
         file = self.add_file(path, module)
-        for number, candidate in enumerate(file.codes(code.co_qualname)):
-            if is_same_code(code, candidate):
-                return f"{file.label} {code.co_qualname} {number}"
+        if (found := file.find_code(code)) is not None:
+            return f"{file.label} {found}"
         loader = getattr(sys.modules.get(module), "__loader__", None)
         if loader is None or isinstance(loader, SourceFileLoader):
             # A loader that rewrites sources, as of a test runner, is one of a subclass.

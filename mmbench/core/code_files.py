@@ -85,22 +85,31 @@ class RecordingLoader(importlib.machinery.SourceFileLoader):
 
 def is_external_file(path: Path) -> bool:
     """Return whether a file is of external code."""
-    resolved = path.resolve()
-    return not any(folder in resolved.parents for folder in _installed_folders())
+    return not is_installed_name(str(path))
 
 
-@cache
 def is_installed_name(file: str) -> bool:
     """Return whether a code's file is of mmbench or of an installed package."""
-    return not file.startswith("<") and not is_external_file(Path(file))
+    return not file.startswith("<") and _is_installed(file, tuple(sys.path))
 
 
 @cache
-def _installed_folders() -> frozenset[Path]:
-    """Return the folders of mmbench, the standard library and installed packages."""
+def _is_installed(file: str, search_path: tuple[str, ...]) -> bool:
+    folders = _installed_folders(search_path)
+    return any(folder in folders for folder in Path(file).resolve().parents)
+
+
+@cache
+def _installed_folders(search_path: tuple[str, ...]) -> frozenset[Path]:
+    """Return the folders of mmbench, the standard library and installed packages.
+
+    A folder of the search path is one of packages if it has their metadata; that of an
+    editable install lies elsewhere than its files.
+    """
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     folders = [sysconfig.get_paths()[name] for name in names]
     folders += [*site.getsitepackages(), site.getusersitepackages()]
+    folders += [entry for entry in search_path if any(Path(entry).glob("*.dist-info"))]
     return frozenset({_OWN_FOLDER, *(Path(folder).resolve() for folder in folders)})
 
 
@@ -179,9 +188,18 @@ class CodeFile:
         """What the bytes say."""
         return parse_source(self.content)
 
-    def codes(self, qualname: str) -> list[CodeType]:
-        """Return the code of each function of this name, as the bytes compile to it."""
-        return _compiled(self.content, str(self.path)).get(qualname, [])
+    def find_code(self, code: CodeType) -> str | None:
+        """Return the place of a function's code among those that the bytes compile to.
+
+        A reloader may have compiled a method under another qualified name.
+
+        Returns:
+            Qualified name and number; None where the file has no such code.
+        """
+        named = _compiled(self.content, str(self.path)).get(code.co_name, [])
+        same = [i for i, found in enumerate(named) if is_same_code(code, found)]
+        exact = [i for i in same if named[i].co_qualname == code.co_qualname]
+        return next((f"{named[i].co_qualname} {i}" for i in (*exact, *same)), None)
 
     def imports(self) -> Iterator[str]:
         """Yield the absolute names of modules that the file's statements import.
@@ -280,9 +298,11 @@ def _constants(tree: ast.Module) -> dict[str, Any]:
             and stored.count(target.id) == 1
         ):
             try:
-                found[target.id] = ast.literal_eval(value)
+                literal = ast.literal_eval(value)
+                hash(literal)  # a list or a dict may be filled later
             except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
                 continue
+            found[target.id] = literal
     return found
 
 
@@ -332,7 +352,7 @@ def _without_doc(body: list[ast.stmt], keep_docs: bool) -> list[ast.stmt]:
 
 @lru_cache(maxsize=_MAX_SOURCES)
 def _compiled(content: bytes, path: str) -> dict[str, list[CodeType]]:
-    """Return the code of the functions of a source file, by qualified name."""
+    """Return the code of the functions of a source file, by name."""
     found: dict[str, list[CodeType]] = {}
     try:
         waiting = [compile(content, path, "exec", dont_inherit=True)]
@@ -340,7 +360,7 @@ def _compiled(content: bytes, path: str) -> dict[str, list[CodeType]]:
         return found
     while waiting:
         code = waiting.pop(0)
-        found.setdefault(code.co_qualname, []).append(code)
+        found.setdefault(code.co_name, []).append(code)
         waiting += [const for const in code.co_consts if isinstance(const, CodeType)]
     return found
 
@@ -388,7 +408,7 @@ def typed_source(code: CodeType) -> str | None:
     if not any(
         is_same_code(code, candidate)
         for candidate in _compiled("".join(lines).encode(), code.co_filename).get(
-            code.co_qualname, []
+            code.co_name, []
         )
     ):
         return None

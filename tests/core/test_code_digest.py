@@ -18,8 +18,8 @@ import torch
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.gda import GDA
-from mmbench.core import code_files
 from mmbench.core.code_digest import code_digest
+from mmbench.core.code_files import is_external_class
 from mmbench.core.description import canonical, reference_of
 from mmbench.core.errors import CodeError
 from mmbench.core.external import load_external
@@ -469,15 +469,13 @@ def test_classes_of_installed_packages_count_by_file_and_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An upgrade of a package gives its classes another key."""
-    monkeypatch.setattr(code_files, "is_external_file", lambda path: False)
-    code_files.is_installed_name.cache_clear()
+    (tmp_path / "kit-1.0.dist-info").mkdir()
     found = []
     for step in ("0.1", "0.2"):
         module = import_mine(tmp_path, HEAD + MINE.format(step=step), monkeypatch)
         found.append(reference_of(module.Mine))
+        assert not is_external_class(module.Mine)
         del sys.modules["mine_x"]
-    monkeypatch.undo()
-    code_files.is_installed_name.cache_clear()
     assert found[0].startswith("mine_x.py:Mine@")
     assert found[0] != found[1]
 

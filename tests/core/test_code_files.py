@@ -85,7 +85,7 @@ def test_relative_imports_are_of_the_package(tmp_path: Path) -> None:
 
 def test_constants_are_set_once() -> None:
     """Names that are set again, or to more than a literal, are no constants."""
-    text = b"a = 1\nb = 2\nb = 3\nc = a\nd: int = 4\ndef f():\n    global e\ne = 5"
+    text = b"a = 1\nb = 2\nb = 3\nc = a\nd: int = 4\ne = [1]\ng = 5\ndef f(): global g"
     assert parse_source(text).constants == {"a": 1, "d": 4}
 
 
