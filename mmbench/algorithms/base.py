@@ -1,7 +1,7 @@
 """The base class of algorithms: `init` and `step` on flat vectors of all runs."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from jaxtyping import Bool, Float
@@ -9,12 +9,24 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
-from mmbench.core.description import Description
+from mmbench.core.description import Description, nested
 from mmbench.core.oracle import Oracle
 from mmbench.core.source import Source
 
 Iterate = Float[Tensor, "runs dim"]
 State = Any
+
+
+def needs_of(*values: Any) -> frozenset[Capability]:
+    """Return the capabilities that descriptions need, with all those in their fields.
+
+    Args:
+        values: algorithms, metrics or values of their fields.
+    """
+    needs: frozenset[Capability] = frozenset()
+    for part in nested(values):
+        needs |= getattr(part, "needs", frozenset())
+    return needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +41,18 @@ class Algorithm(Description, ABC):
     Attributes:
         version: raised when the numbers of a trajectory change.
         source: publication of the method; every built-in one states it.
-        needs: capabilities that a game must have.
         cost: oracle calls of one step, which must agree with the oracle's count.
     """
 
     source: ClassVar[Source | None] = None
-    needs: ClassVar[frozenset[Capability]] = frozenset()
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Capabilities that a game must have: those that algorithms in its fields need.
+
+        A subclass may state others; what its fields need is asked for in any case.
+        """
+        return needs_of(*(getattr(self, field.name) for field in fields(self)))
 
     @property
     @abstractmethod

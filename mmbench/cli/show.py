@@ -165,7 +165,7 @@ def _default(value: Any) -> str:
 
 def _instance_facts(member: Any) -> dict[str, Any]:
     """Return what depends on the values of the parameters, or on the family."""
-    from mmbench.algorithms.base import Algorithm
+    from mmbench.algorithms.base import Algorithm, needs_of
     from mmbench.core.description import text
     from mmbench.metrics.base import Metric
     from mmbench.tasks.base import Task
@@ -175,7 +175,7 @@ def _instance_facts(member: Any) -> dict[str, Any]:
         facts["cost"] = str(member.cost)
         facts["gradient_equivalents"] = member.cost.gradient_equivalents
     if isinstance(member, Algorithm | Metric):
-        facts["needs"] = sorted(str(capability) for capability in member.needs)
+        facts["needs"] = sorted(map(str, needs_of(member)))
     if isinstance(member, Task):
         facts["gives"] = sorted(str(capability) for capability in member.gives)
         facts["metrics"] = list(member.metrics)

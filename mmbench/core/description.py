@@ -12,6 +12,7 @@ import json
 import sys
 import types
 import typing
+from collections.abc import Iterator
 from dataclasses import InitVar, dataclass
 from functools import cache
 from pathlib import Path
@@ -234,6 +235,17 @@ def _fit_tuple(value: Any, arguments: tuple) -> tuple[Any, bool]:
         return value, False
     pairs = [fit(*entry) for entry in zip(value, arguments, strict=True)]
     return tuple(fitted for fitted, _ in pairs), all(fits for _, fits in pairs)
+
+
+def nested(value: Any) -> Iterator[Description]:
+    """Yield a description, or those in a tuple, with all that their fields hold."""
+    if isinstance(value, Description):
+        yield value
+        for field in dataclasses.fields(value):
+            yield from nested(getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for entry in value:
+            yield from nested(entry)
 
 
 # ---- identity ----

@@ -6,6 +6,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from mmbench.core.errors import MisfitError
 from mmbench.core.vectors import Mask, PartX, PartY, Vector, masked
 
 
@@ -22,6 +23,7 @@ class Linearisation:
         y: the second player, a leaf of the graph.
         grad_x: gradient of loss_x in x, with its graph.
         grad_y: gradient of loss_y in y, with its graph.
+        zero_sum: whether loss_y = -loss_x, so that there is one f.
 
     Attributes:
         grad_x: gradient of loss_x in x.
@@ -35,9 +37,12 @@ class Linearisation:
         y: PartY,
         grad_x: PartX,
         grad_y: PartY,
+        *,
+        zero_sum: bool,
     ) -> None:
         self._charge, self._x, self._y = charge, x, y
         self._grad_x, self._grad_y = grad_x, grad_y
+        self._zero_sum = zero_sum
         self.grad_x, self.grad_y = grad_x.detach(), grad_y.detach()
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
@@ -55,19 +60,32 @@ class Linearisation:
 
     def xy(self, v: PartY, *, on: Mask | None = None) -> PartX:
         """Return f_xy v, shape (runs, dim_x)."""
+        self._check_zero_sum("xy")
         return -self._reverse(self._grad_y, v, (self._x,), on)[0]
 
     def yx(self, v: PartX, *, on: Mask | None = None) -> PartY:
         """Return f_yx v, shape (runs, dim_y)."""
+        self._check_zero_sum("yx")
         return self._reverse(self._grad_x, v, (self._y,), on)[0]
 
     def xx(self, v: PartX, *, on: Mask | None = None) -> PartX:
         """Return f_xx v, shape (runs, dim_x)."""
+        self._check_zero_sum("xx")
         return self._reverse(self._grad_x, v, (self._x,), on)[0]
 
     def yy(self, v: PartY, *, on: Mask | None = None) -> PartY:
         """Return f_yy v, shape (runs, dim_y)."""
+        self._check_zero_sum("yy")
         return -self._reverse(self._grad_y, v, (self._y,), on)[0]
+
+    def _check_zero_sum(self, block: str) -> None:
+        """Raise a `MisfitError` in a game that has two losses and no f."""
+        if not self._zero_sum:
+            raise MisfitError(
+                f"Linearisation.{block} must be asked in a zero-sum game, for it is a "
+                "product with a block of the Hessian of f; got another game. State "
+                "Capability.ZERO_SUM in the algorithm's needs."
+            )
 
     def _reverse(
         self, output: Vector, v: Vector, inputs: tuple[Tensor, ...], on: Mask | None

@@ -223,7 +223,8 @@ class Oracle:
         self._state.charge("grad_x", 1)
         self._state.charge("grad_y", 1)
         gradients = self._gradients(x, y, create_graph=True)
-        return Linearisation(partial(self._state.charge, "hvps", 1), x, y, *gradients)
+        charge = partial(self._state.charge, "hvps", 1)
+        return Linearisation(charge, x, y, *gradients, zero_sum=self._game.zero_sum)
 
     def unroll(
         self,

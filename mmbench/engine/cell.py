@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from mmbench.algorithms.base import Algorithm
+from mmbench.algorithms.base import Algorithm, needs_of
 from mmbench.core.description import digest
 from mmbench.core.errors import MisfitError
 from mmbench.core.oracle_state import COUNTED
@@ -59,7 +59,7 @@ class Cell(RunSettings):
         """Raise when the task, the algorithm and the metrics do not fit each other."""
         members: tuple[Algorithm | Metric, ...] = (self.algorithm, *self.metrics)
         for member in members:
-            for lacking in sorted(member.needs - self.task.gives):
+            for lacking in sorted(needs_of(member) - self.task.gives):
                 raise MisfitError(
                     f"{member} needs {lacking}; {self.task} is not one. Remove one of "
                     "them from this grid."

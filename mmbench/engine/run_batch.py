@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mmbench.core.capability import Capability
 from mmbench.core.errors import DescriptionError
 from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
@@ -35,7 +36,8 @@ class RunBatch:
         start: first iterates, shape (width, dim).
 
     Raises:
-        DescriptionError: when the runs do not start at finite points of the game.
+        DescriptionError: when the game is not zero-sum although the task says so, or
+            the runs do not start at finite points.
     """
 
     def __init__(
@@ -47,6 +49,11 @@ class RunBatch:
         starts: Tensor | None,
     ) -> None:
         self.game = cell.task.build(placement)
+        if Capability.ZERO_SUM in cell.task.gives and not self.game.zero_sum:
+            raise DescriptionError(
+                f"{cell.task} must build a zero-sum game, since it gives "
+                f"Capability.ZERO_SUM; got a {type(self.game).__name__} that is not."
+            )
         self.runs, self.seeds = len(seeds), seeds + seeds[-1:] * (width - len(seeds))
         self.start: Joint = self.game.project(self._first_iterates(cell, starts))
         if not bool(torch.isfinite(self.start).all()):

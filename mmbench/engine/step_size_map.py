@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.algorithms import ALGORITHMS
-from mmbench.algorithms.base import Algorithm
+from mmbench.algorithms.base import Algorithm, needs_of
 from mmbench.core.capability import Capability
 from mmbench.core.errors import DescriptionError, MisfitError
 from mmbench.core.oracle import Oracle
@@ -97,7 +97,7 @@ def _check(
         raise MisfitError(
             f"A step map needs a game that knows its solutions; {task} does not."
         )
-    if lacking := algorithm.needs - task.gives:
+    if lacking := needs_of(algorithm) - task.gives:
         named = ", ".join(sorted(lacking))
         raise MisfitError(f"{algorithm} needs {named}; {task} does not give it.")
     for player, given in (("x", at_x), ("y", at_y)):

@@ -181,6 +181,11 @@ class ConvolutionalTask(ImageTask):
     images: int
     all_images: ClassVar[Mapping[str, int]]
 
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether the generator has batch normalisation."""
+        return True
+
     def check(self) -> None:
         """Raise `DescriptionError` when fields do not fit the data or the networks."""
         name, most = type(self).__name__, self.all_images["train"]
@@ -188,7 +193,7 @@ class ConvolutionalTask(ImageTask):
             raise DescriptionError(
                 f"{name}.images must be at most {most}; got {self.images}."
             )
-        if self.batch < 2 and self.players[0].has_batch_norm:
+        if self.batch < 2 and self.has_batch_norm:
             raise DescriptionError(
                 f"{name}.batch must be at least 2, since its generator normalises each "
                 f"batch by its own deviation; got {self.batch}."

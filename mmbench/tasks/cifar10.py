@@ -93,6 +93,11 @@ class CIFAR10(ConvolutionalTask):
             )
 
     @property
+    def has_batch_norm(self) -> bool:
+        """Whether the generator has batch normalisation."""
+        return self.networks != "mangoubi"
+
+    @property
     def regulariser(self) -> Regulariser:
         """The constraints and penalties on the discriminator."""
         return Regulariser(self.l2, self.penalty, self.shared, self.between, self.clip)

@@ -1,13 +1,13 @@
 """The contract of algorithms."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmbench.algorithms.base import Algorithm
+from mmbench.algorithms.base import Algorithm, needs_of
 from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
 from mmbench.core.oracle import Oracle
@@ -68,7 +68,7 @@ def check_algorithm(algorithm: Algorithm, tasks: Sequence[Task] = ()) -> None:
 def playable_tasks(algorithm: Algorithm) -> list[Task]:
     """Return the tasks of `SMALL_TASKS` that give what the algorithm needs."""
     tasks = [TASKS.build(spec) for spec in SMALL_TASKS]
-    fitting = [task for task in tasks if algorithm.needs <= task.gives]
+    fitting = [task for task in tasks if needs_of(algorithm) <= task.gives]
     require(
         fitting, f"{algorithm} must be able to play a game of {', '.join(SMALL_TASKS)}"
     )
@@ -149,13 +149,22 @@ def _inner(state: Any, cost: Cost) -> Tensor:
     """Return the iterations of the inner solver so far, one number for each run."""
     if not (cost.hvps_per_iteration or cost.grads_y_per_iteration):
         return torch.zeros(1, dtype=torch.int64)
-    names = [name for name in INNER_COUNTERS if name in getattr(state, "_fields", ())]
+    counters = list(_counters(state))
     require(
-        names,
+        counters,
         f"a state must count inner iterations in a field {INNER_COUNTERS[0]!r}, since "
         "the cost has a term for each",
     )
-    return getattr(state, names[0])
+    return torch.stack(counters).sum(0)
+
+
+def _counters(state: Any) -> Iterator[Tensor]:
+    """Yield the counters of inner iterations in a state, those of nested ones too."""
+    names = getattr(state, "_fields", ())
+    counted = [name for name in INNER_COUNTERS if name in names][:1]
+    yield from (getattr(state, name) for name in counted)
+    for part in state if isinstance(state, tuple) else ():
+        yield from _counters(part)
 
 
 def check_independence(algorithm: Algorithm, task: Task, steps: int = 8) -> None:

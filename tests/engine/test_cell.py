@@ -1,15 +1,27 @@
 """Cells: what does not fit is refused when one is made, with a sentence."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import torch
 
 from mmbench.algorithms import ALGORITHMS
+from mmbench.algorithms.base import Algorithm, needs_of
+from mmbench.algorithms.cgd import CGD
+from mmbench.algorithms.gda import GDA
+from mmbench.core.capability import Capability
+from mmbench.core.cost import Cost
 from mmbench.core.errors import MisfitError
+from mmbench.core.oracle import Oracle
+from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
+from mmbench.engine.run_cell import run_cell
 from mmbench.metrics import METRICS
 from mmbench.runner.plan import metrics_for
 from mmbench.tasks import TASKS
+from mmbench.testing import check_algorithm
+from mmbench.testing.tools import PLACEMENT, FarStart
 
 
 def cell_of(task: str, *metrics: str, **settings: Any) -> Cell:
@@ -48,3 +60,128 @@ def test_metrics_with_just_enough_real_images_are_planned() -> None:
     cell_of("cifar10[images=6]", "precision_recall[count=50]")
     cell_of("digits01", "precision_recall[features=digitscnn,count=500,k=282]")
     cell_of("digits01", "drift[images=283]")
+
+
+# ---- capabilities ----
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wrapper(Algorithm):
+    """An algorithm that makes the steps of another one.
+
+    Args:
+        base: the other one.
+    """
+
+    base: Algorithm = CGD()
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of the base."""
+        return self.base.cost
+
+    def init(self, oracle: Oracle, z: torch.Tensor) -> Any:
+        """Return the state of the base, within its own."""
+        return (self.base.init(oracle, z),)
+
+    def step(self, oracle: Oracle, z: torch.Tensor, state: Any) -> Any:
+        """Make a step of the base."""
+        z, inner = self.base.step(oracle, z, *state)
+        return z, (inner,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hiding(Wrapper):
+    """A wrapper that states needs of its own as a class variable."""
+
+    needs = frozenset({Capability.SOLUTION})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secretive(Wrapper):
+    """A wrapper whose base stands in no field, so that nobody can ask it."""
+
+    base: Algorithm = GDA()
+
+    def init(self, oracle: Oracle, z: torch.Tensor) -> Any:
+        """Return the state of another base."""
+        return (CGD().init(oracle, z),)
+
+    def step(self, oracle: Oracle, z: torch.Tensor, state: Any) -> Any:
+        """Make a step of another base."""
+        z, inner = CGD().step(oracle, z, *state)
+        return z, (inner,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Several(Wrapper):
+    """A wrapper of several algorithms."""
+
+    others: tuple[Algorithm, ...] = ()
+
+
+GENERAL_SUM = "dirac_gan[loss=nonsaturating]"
+SOLVED = frozenset({Capability.SOLUTION})
+ZERO_SUM = frozenset({Capability.ZERO_SUM})
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "needs"),
+    [
+        (Wrapper(), ZERO_SUM),
+        (Wrapper(base=GDA()), frozenset()),
+        (Wrapper(base=Wrapper()), ZERO_SUM),
+        (Hiding(), ZERO_SUM | SOLVED),
+        (Wrapper(base=Hiding(base=GDA())), SOLVED),
+        (Several(base=GDA(), others=(GDA(), Hiding())), ZERO_SUM | SOLVED),
+    ],
+)
+def test_a_wrapper_needs_what_its_fields_need(
+    wrapper: Algorithm, needs: frozenset
+) -> None:
+    """The instance is asked: a class variable hides no need of a base."""
+    assert needs_of(wrapper) == needs
+    task = TASKS.build(GENERAL_SUM)
+    options = {"task": task, "seeds": (0,), "metrics": metrics_for(task, [])}
+    if Capability.ZERO_SUM in needs:
+        with pytest.raises(MisfitError, match="needs a zero-sum game"):
+            Cell(algorithm=wrapper, **options)
+    else:
+        Cell(algorithm=wrapper, **options)
+
+
+def test_blocks_of_a_hessian_need_a_zero_sum_game() -> None:
+    """A need that nobody can know ends the run with its sentence, not with numbers."""
+    task = TASKS.build(GENERAL_SUM)
+    cell = Cell(
+        task=task, algorithm=Secretive(), seeds=(0,), metrics=metrics_for(task, [])
+    )
+    trajectory = run_cell(cell, PLACEMENT)
+    assert trajectory.status == [Status.ERROR]
+    assert "must be asked in a zero-sum game" in trajectory.reason
+
+
+def test_wrappers_keep_the_contract_of_their_base() -> None:
+    """Inner iterations are counted within the nested state."""
+    check_algorithm(Wrapper(), [TASKS.build("bilinear[dim=3,smallest=0.5]")])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promising(FarStart):
+    """A task that promises more than its base gives."""
+
+    factor: float = 1.0
+
+    @property
+    def gives(self) -> frozenset[Capability]:
+        """A zero-sum game, whatever the base is."""
+        return self.task.gives | ZERO_SUM
+
+
+def test_a_task_cannot_promise_a_zero_sum_game_that_it_does_not_build() -> None:
+    """The game is asked when it is built."""
+    task = Promising(task=TASKS.build(GENERAL_SUM), seed=0)
+    cell = Cell(task=task, algorithm=CGD(), seeds=(0,), metrics=metrics_for(task, []))
+    trajectory = run_cell(cell, PLACEMENT)
+    assert trajectory.status == [Status.ERROR]
+    assert "must build a zero-sum game" in trajectory.reason

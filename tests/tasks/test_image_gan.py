@@ -6,6 +6,7 @@ from images import fake_cifar10, fake_mnist
 from mmbench.core.errors import DescriptionError
 from mmbench.core.placement import Placement
 from mmbench.tasks import TASKS
+from mmbench.tasks.cifar10 import NETWORKS
 
 
 def test_the_stated_numbers_of_images_are_those_of_the_game() -> None:
@@ -45,6 +46,16 @@ def test_batch_normalisation_of_one_image_is_refused(task: str) -> None:
     spec = task.removesuffix("]") + (",batch=1]" if "[" in task else "[batch=1]")
     with pytest.raises(DescriptionError, match="batch must be at least 2, since .* 1"):
         TASKS.build(spec)
+
+
+@pytest.mark.parametrize(
+    "task",
+    ["mnist_icr", *(f"cifar10[networks={name}]" for name in NETWORKS)],
+)
+def test_tasks_know_whether_their_generator_normalises(task: str) -> None:
+    """The statement of the task is what its network does."""
+    built = TASKS.build(task)
+    assert built.has_batch_norm == built.players[0].has_batch_norm
 
 
 def test_batches_of_one_are_allowed_without_batch_normalisation() -> None:
