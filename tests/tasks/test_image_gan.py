@@ -5,6 +5,7 @@ from images import fake_cifar10, fake_mnist
 
 from mmbench.core.errors import DescriptionError
 from mmbench.core.placement import Placement
+from mmbench.metrics import METRICS
 from mmbench.tasks import TASKS
 from mmbench.tasks.cifar10 import NETWORKS
 
@@ -72,3 +73,12 @@ def test_the_first_images_are_taken(name, tmp_path, monkeypatch) -> None:
     assert few.real("train")[0].equal(every.real("train")[0][:3])
     assert few.real("test")[0].equal(every.real("test")[0])
     assert len(few.pixels) == 3
+
+
+@pytest.mark.parametrize("images", [0, 1, 20, 499, 500, 60_000])
+def test_own_metrics_fit_a_limited_number_of_images(images: int) -> None:
+    """The drift takes 500 images, or as many as there are."""
+    task = TASKS.build(f"mnist_icr[images={images}]")
+    (drift,) = (METRICS.build(spec) for spec in task.metrics if "drift" in spec)
+    assert drift == METRICS.build(f"drift[images={min(images or 500, 500)}]")
+    drift.check_images("mnist_icr", task.real_images)
