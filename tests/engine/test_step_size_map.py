@@ -64,7 +64,7 @@ def test_compiled_maps_are_the_same(
     looped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A loop and a graph give the same map, with the step sizes as inputs."""
-    block.compile_block.cache_clear()
+    block.clear_blocks()
     monkeypatch.setattr(block, "compile_graph", lambda graph, examples: graph)
     if not looped:
         monkeypatch.setenv("CC", "no-such-compiler")
@@ -72,7 +72,7 @@ def test_compiled_maps_are_the_same(
     given = ("quadratic", "past_extragradient", AT_X, AT_Y)
     eager = step_map(*given, steps=50, placement=EAGER)
     assert eager.equals(step_map(*given, steps=50, placement=placement))
-    block.compile_block.cache_clear()
+    block.clear_blocks()
 
 
 def test_games_without_solutions_are_refused() -> None:

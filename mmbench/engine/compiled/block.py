@@ -19,6 +19,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
+from mmbench.core.description import digest
 from mmbench.core.game import Game
 from mmbench.core.placement import Placement
 from mmbench.core.precision import rounding
@@ -236,7 +237,6 @@ def compile_graph(graph: GraphModule, examples: tuple) -> Callable[..., Any]:
         return inductor.compile(graph, list(examples))
 
 
-@lru_cache(maxsize=16)
 def compile_block(
     algorithm: Algorithm,
     task: Task,
@@ -258,6 +258,24 @@ def compile_block(
         precision: of products within a step, as a cell has it.
         swept: whether every run has step sizes of its own.
     """
+    # Equal objects of one external class run other code once it was patched.
+    code = digest((algorithm, task))
+    return _compile_block(
+        code, algorithm, task, placement, runs, precision, swept=swept
+    )
+
+
+@lru_cache(maxsize=16)
+def _compile_block(
+    _code: str,
+    algorithm: Algorithm,
+    task: Task,
+    placement: Placement,
+    runs: int,
+    precision: str,
+    *,
+    swept: bool,
+) -> Block | str:
     block = Block(algorithm, task, task.build(placement), runs, swept=swept)
     try:
         with rounding(precision, placement.device):
@@ -270,3 +288,8 @@ def compile_block(
         first = str(error).strip().partition("\n")[0]
         return printable(f"{type(error).__name__}: {first}")
     return block
+
+
+def clear_blocks() -> None:
+    """Forget the blocks that are kept."""
+    _compile_block.cache_clear()

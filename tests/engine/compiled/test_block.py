@@ -12,6 +12,7 @@ from spec_variants import ALGORITHM_VARIANTS
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm
+from mmbench.algorithms.gda import GDA
 from mmbench.core.cost import Cost
 from mmbench.core.errors import DescriptionError
 from mmbench.core.oracle import Oracle
@@ -53,9 +54,9 @@ PLANES = (
 @pytest.fixture(autouse=True)
 def _no_cached_blocks():
     """Forget the blocks of other tests."""
-    block.compile_block.cache_clear()
+    block.clear_blocks()
     yield
-    block.compile_block.cache_clear()
+    block.clear_blocks()
 
 
 @pytest.fixture
@@ -440,3 +441,27 @@ def test_a_step_must_take_the_same_turns() -> None:
     assert oracle.turn(torch.tensor([8, 8]), of=2) == 1
     with pytest.raises(DescriptionError, match="same turns"):
         oracle.turn(torch.tensor([8, 8]), of=3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patched(GDA):
+    """A method whose step is replaced by a test."""
+
+    def step(self, oracle: Any, z: Any, state: Any) -> Any:
+        """Make a short step."""
+        return z - 0.1 * oracle.field(z), state
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_replaced_step_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block is kept for the code that it was compiled from, not for equal objects."""
+
+    def step(self: Any, oracle: Any, z: Any, state: Any) -> Any:
+        return z - 0.2 * oracle.field(z), state
+
+    run_cell(cell_of("bilinear", Patched()), COMPILED)
+    monkeypatch.setattr(Patched, "step", step)
+    cell = cell_of("bilinear", Patched())
+    eager, other = run_cell(cell, PLACEMENT), run_cell(cell, COMPILED)
+    assert other.backend == "compiled"
+    must_match(eager, other)
