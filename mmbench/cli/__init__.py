@@ -7,6 +7,7 @@ that `mmbench --version` and `mmbench list` start fast.
 import atexit
 import gc
 import importlib
+import os
 import shutil
 import sys
 from textwrap import TextWrapper
@@ -16,6 +17,7 @@ import click
 
 from mmbench.core.errors import MmbenchError, unknown_name
 from mmbench.core.printable import printable
+from mmbench.core.user_code import TRACEBACK_VARIABLE, print_traceback_if_wanted
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -75,7 +77,9 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             ctx.fail(str(unknown_name("command", name, VERBS)))
-        return importlib.import_module(f"mmbench.cli.{name}").command
+        verb = importlib.import_module(f"mmbench.cli.{name}").command
+        _add_traceback_option(verb)
+        return verb
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the verb and turn an `MmbenchError` into a message with exit code 2."""
@@ -83,10 +87,38 @@ class _Verbs(click.Group):
             super().invoke(ctx)
             sys.stdout.flush()  # click still handles a closed pipe here
         except MmbenchError as error:
+            print_traceback_if_wanted(error)
             raise InputError(" ".join(str(error).split())) from None
         except KeyboardInterrupt:
             print_stderr("Interrupted.")
             raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def _add_traceback_option(verb: click.Command) -> None:
+    """Give a verb, and each verb of a group, the option --traceback."""
+    if isinstance(verb, click.Group):
+        for inner in verb.commands.values():
+            _add_traceback_option(inner)
+    elif not any(option.name == "traceback" for option in verb.params):
+        verb.params.append(
+            click.Option(
+                ["--traceback"],
+                is_flag=True,
+                expose_value=False,
+                callback=_print_tracebacks,
+                help="Print the whole traceback of each error on stderr.",
+            )
+        )
+
+
+def _print_tracebacks(
+    ctx: click.Context, _option: click.Parameter, wanted: bool
+) -> None:
+    """Print tracebacks in this process and in those that it starts, if wanted."""
+    if wanted and TRACEBACK_VARIABLE not in os.environ:
+        os.environ[TRACEBACK_VARIABLE] = "1"
+        root = ctx.find_root()
+        root.call_on_close(lambda: os.environ.pop(TRACEBACK_VARIABLE, None))
 
 
 # "\b" keeps click from filling a paragraph.

@@ -7,7 +7,6 @@ import functools
 import math
 import shlex
 import sys
-import traceback
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from mmbench.algorithms import ALGORITHMS
 from mmbench.core.description import field_types
 from mmbench.core.domains import Domain
 from mmbench.core.errors import DescriptionError, MmbenchError, unknown_name
+from mmbench.core.user_code import place_of
 from mmbench.suites import SUITES
 from mmbench.suites.base import Grid, Suite, grid_fields
 from mmbench.suites.toml import load_suite
@@ -151,10 +151,10 @@ def explain_external_errors(names: Callable[[], Sequence[str]]) -> Iterator[None
         external = names()
         if not external:
             raise
-        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = place_of(error) or "it"
         raise DescriptionError(
-            f"{' and '.join(external)} must be usable; {Path(frame.filename).name}, "
-            f"line {frame.lineno}, raised {type(error).__name__}: {error}."
+            f"{' and '.join(external)} must be usable; {place} raised "
+            f"{type(error).__name__}: {error}."
         ) from error
 
 

@@ -37,7 +37,9 @@ class Cost:
     @property
     def gradient_equivalents(self) -> float:
         """The price of a step in player-gradients, without inner iterations."""
-        return gradient_equivalents(self.grad_x, self.grad_y, self.hvps, self.values)
+        return float(
+            gradient_equivalents(self.grad_x, self.grad_y, self.hvps, self.values)
+        )
 
     def __str__(self) -> str:
         counts = [

@@ -266,7 +266,10 @@ def canonical(value: Any, *, whole: bool = False) -> Any:
             for field in dataclasses.fields(value)
             if whole or _identifies(field, getattr(value, field.name))
         }
-        return {"class": reference_of(type(value)), "version": value.version} | fields
+        return {
+            "class": reference_of(type(value)),
+            "version": int(value.version),
+        } | fields
     if isinstance(value, tuple):
         return [canonical(entry, whole=whole) for entry in value]
     return value

@@ -7,6 +7,9 @@ it helps, what to do instead.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LEAST_LIKENESS = 0.65  # of names that are suggested; one letter of three may differ
+LEAST_BEGINNING = 3  # letters that may stand for a whole name
+
 
 class MmbenchError(Exception):
     """An error that the user can correct; `mmbench` prints it and exits with 2."""
@@ -57,8 +60,24 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
         known: all known names.
     """
     names = list(known)
-    near = [candidate for candidate in names if candidate.lower() == name.lower()]
-    near = near or get_close_matches(name, names, n=1, cutoff=0.5)
+    near = near_names(name, names)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listing = ", ".join(names) if names else "none"
     return UnknownNameError(f"Unknown {kind} {name!r}.{hint} Known: {listing}.")
+
+
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that somebody may have meant, the nearest first.
+
+    These are names that differ in case, dashes or a few letters, and names that begin
+    with the given one.
+    """
+    plain = {_plain(candidate): candidate for candidate in known}
+    near = get_close_matches(_plain(name), plain, cutoff=LEAST_LIKENESS)
+    if len(name) >= LEAST_BEGINNING:
+        near += [one for one in plain if one.startswith(_plain(name))]
+    return [plain[one] for one in dict.fromkeys(near)]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_").replace(" ", "_")

@@ -17,6 +17,7 @@ from mmbench.core.code_files import (
     loaded_modules,
 )
 from mmbench.core.errors import DescriptionError, UnknownNameError, unknown_name
+from mmbench.core.user_code import place_of
 
 
 def load_external(name: str) -> Any:
@@ -39,13 +40,18 @@ def load_external(name: str) -> Any:
         module = _module_at(location)
     except DescriptionError:
         raise
-    except (OSError, ModuleNotFoundError) as error:
-        raise UnknownNameError(
-            f"{name!r} must name a Python file or an importable module; {error}."
-        ) from error
     except (Exception, SystemExit) as error:
+        place = place_of(error)
+        if isinstance(error, OSError | ModuleNotFoundError) and not place:
+            what = (
+                f"{location}: {error.strerror}" if isinstance(error, OSError) else error
+            )
+            raise UnknownNameError(
+                f"{name!r} must name a Python file or an importable module; {what}."
+            ) from error
         raise DescriptionError(
-            f"{location} must be importable; it raised {type(error).__name__}: {error}."
+            f"{location} must be importable; {place or 'it'} raised "
+            f"{type(error).__name__}: {error}."
         ) from error
     if not hasattr(module, attribute):
         own = [

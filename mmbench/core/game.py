@@ -69,6 +69,13 @@ class Game(ABC):
             train: whether dropout is active.
         """
 
+    def _lacks(self, method: str) -> MisfitError:
+        """Return the error of a method that a capability of the task asks for."""
+        return MisfitError(
+            f"{type(self).__name__} must define {method}, which the capabilities that "
+            "its task gives promise; got a game without it."
+        )
+
     def draw(self, generator: torch.Generator, count: int) -> Any:
         """Draw `count` consecutive minibatches of one run, on the CPU.
 
@@ -78,7 +85,7 @@ class Game(ABC):
         Returns:
             A NamedTuple of tensors with leading axis `count`.
         """
-        raise NotImplementedError
+        raise self._lacks("draw")
 
     def memory(self, z: Float[Tensor, "runs dim"]) -> tuple:
         """Return the game's own state at the start of a run.
@@ -111,7 +118,7 @@ class Game(ABC):
             concept: "declared" for the largest set that the task declares, "nash" for
                 its Nash equilibria.
         """
-        raise NotImplementedError
+        raise self._lacks("distance")
 
     def gap(self, z: Float[Tensor, "runs dim"], radius: float) -> Tensor:
         """Return the restricted primal-dual gap, shape (runs,).
@@ -123,7 +130,7 @@ class Game(ABC):
             z: iterates.
             radius: distance from the solution, in units of z.
         """
-        raise NotImplementedError
+        raise self._lacks("gap")
 
     def generate(
         self, z: Float[Tensor, "runs dim"], count: int, seeds: tuple[int, ...]
@@ -133,7 +140,7 @@ class Game(ABC):
         The noise of a run depends on its seed alone, so that it is the same at each
         record and for each algorithm.
         """
-        raise NotImplementedError
+        raise self._lacks("generate")
 
     def generate_parts(
         self, z: Float[Tensor, "runs dim"], count: int, seeds: tuple[int, ...]
@@ -152,7 +159,7 @@ class Game(ABC):
         Args:
             split: "train" (the data that the game draws from) or "test".
         """
-        raise NotImplementedError
+        raise self._lacks("real")
 
     def logits(
         self, z: Float[Tensor, "runs dim"], images: Tensor
@@ -164,7 +171,7 @@ class Game(ABC):
             images: values from -1 to 1, flattened or not, shape (runs, count, ...), or
                 (1, count, ...) for the same images in all runs.
         """
-        raise NotImplementedError
+        raise self._lacks("logits")
 
     def sheet(
         self, z: Float[Tensor, "runs dim"], seeds: tuple[int, ...]

@@ -19,6 +19,7 @@ from torch import Tensor
 from mmbench.core.errors import DescriptionError
 from mmbench.core.linearisation import Linearisation
 from mmbench.core.oracle_state import OracleState
+from mmbench.core.user_code import defined_at, describe_value
 from mmbench.core.vectors import Joint, Mask, PartX, PartY, Vector, masked
 
 # A step size: a number, or a column where each run has its own.
@@ -159,7 +160,7 @@ class Oracle:
         x, y = self._leaves(z)
         self._state.charge("values", 1, on)
         with torch.no_grad():
-            loss_x, loss_y = self._game.losses(x, y, self._state.sample, train=train)
+            loss_x, loss_y = self._losses(x, y, train=train)
         return masked(loss_x, on), masked(loss_y, on)
 
     def payoff(
@@ -191,7 +192,7 @@ class Oracle:
         """Return the gradient of loss_x in x; charges one player-gradient."""
         x, y = self._leaves(z)
         self._state.charge("grad_x", 1, on)
-        loss = self._game.losses(x, y.detach(), self._state.sample)[0]
+        loss, _ = self._losses(x, y.detach())
         (gradient,) = _gradients(loss, (x,), self._ones)
         return masked(gradient, on)
 
@@ -208,7 +209,7 @@ class Oracle:
         """
         x, y = self._leaves(z)
         self._state.charge("grad_y", 1, on)
-        loss = self._game.losses(x.detach(), y, self._state.sample)[1]
+        _, loss = self._losses(x.detach(), y)
         (gradient,) = _gradients(loss, (y,), self._ones)
         return masked(gradient, on), masked(-loss.detach(), on)
 
@@ -255,14 +256,13 @@ class Oracle:
         self._state.charge("grad_y", steps)
         self._state.charge("grad_x", 1)
         self._state.charge("hvps", steps)
-        sample = self._state.sample
         moved, first = y, None
         for _ in range(steps):
-            loss = self._game.losses(x, moved, sample)[1]
+            _, loss = self._losses(x, moved)
             (gradient,) = _gradients(loss, (moved,), self._ones, create_graph=True)
             first = gradient.detach() if first is None else first
             moved, state = answer(moved, gradient, state)
-        loss = self._game.losses(x, moved, sample)[0]
+        loss, _ = self._losses(x, moved)
         assert first is not None
         (gradient,) = _gradients(loss, (x,), self._ones)
         return Unrolled(gradient, first)
@@ -282,10 +282,29 @@ class Oracle:
         x, y = self.split(z)
         return x.detach().requires_grad_(), y.detach().requires_grad_()
 
+    def _losses(
+        self, x: PartX, y: PartY, *, train: bool = True
+    ) -> tuple[Float[Tensor, " runs"], Float[Tensor, " runs"]]:
+        """Return the game's losses, checked to be one for each run and player."""
+        losses: Any = self._game.losses(x, y, self._state.sample, train=train)
+        try:
+            fit = [loss.shape == x.shape[:1] for loss in losses] == [True, True]
+        except (AttributeError, TypeError):  # no two tensors
+            fit = False
+        if not fit:
+            cls = type(self._game)
+            pair = losses if isinstance(losses, tuple | list) else [losses]
+            raise DescriptionError(
+                f"{cls.__name__}.losses{defined_at(cls, 'losses')} must return the "
+                f"losses of x and y, two tensors of shape ({len(x)},); got "
+                f"{' and '.join(map(describe_value, pair)) or 'none'}."
+            )
+        return losses[0], losses[1]
+
     def _gradients(
         self, x: PartX, y: PartY, *, create_graph: bool
     ) -> tuple[PartX, PartY]:
-        loss_x, loss_y = self._game.losses(x, y, self._state.sample)
+        loss_x, loss_y = self._losses(x, y)
         if self._game.zero_sum:  # one reverse pass serves both players
             at_x, at_y = _gradients(
                 loss_x, (x, y), self._ones, create_graph=create_graph

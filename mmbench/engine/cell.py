@@ -81,7 +81,8 @@ class Cell(RunSettings):
         target = self.task.target
         if target and not {name for name, _ in target.bounds} <= set(columns):
             raise MisfitError(
-                f"{self.task} needs the metric {target.metric} for its target; got "
+                f"{self.task} needs the metric {target.metric} for its target, on "
+                f"{', '.join(name for name, _ in target.bounds)}; got the columns "
                 f"{', '.join(columns) or 'none'}."
             )
         for metric in self.metrics:

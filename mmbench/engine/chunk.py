@@ -22,6 +22,7 @@ from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
 from mmbench.core.precision import rounding
 from mmbench.core.status import Status
+from mmbench.core.user_code import defined_at, describe_value
 from mmbench.core.vectors import Joint, Mask, keep, largest
 from mmbench.engine.cell import Cell
 from mmbench.engine.compiled.block import Block, compile_block
@@ -69,9 +70,10 @@ class Chunk:
         self._oracle_state = OracleState(self.game, self.seeds, purpose, memory)
         self.oracle = Oracle(self._oracle_state)
         self.state = cell.algorithm.init(self.oracle, self.z)
-        check_state(cell.algorithm, self.state, width)
+        check_state(cell.algorithm, "init", self.state, width)
         self.step = 0
         self._all_alive = True
+        self._has_stepped = False
         is_plane = Capability.PLANE in cell.task.gives
         self._path = PlanePath(cell.steps, self._batch.runs, is_plane=is_plane)
         self._clock = TrainingClock(placement.device)
@@ -161,11 +163,30 @@ class Chunk:
         point = z if self._all_alive else z.clone()
         writes = count_writes(point)
         with self._product_rounding():
-            moved, new_state = algorithm.step(self.oracle, point, self.state)
+            made = algorithm.step(self.oracle, point, self.state)
+        if not isinstance(made, tuple) or len(made) != 2:
+            raise _step_error(algorithm, f"(z, state); got {describe_value(made)}")
+        moved, new_state = made
         if not _is_like(moved, z) or count_writes(point) != writes:
-            raise _step_error(algorithm, z, moved)
+            got = describe_value(moved)
+            if _is_like(moved, z):
+                got = "the old one, written in place"
+            raise _step_error(
+                algorithm, f"a new z of shape {tuple(z.shape)}, {z.dtype}; got {got}"
+            )
+        if not self._has_stepped:  # a state keeps the form of its first step
+            check_state(algorithm, "step", new_state, len(z))
+            if not _has_form(new_state, self.state):
+                raise _step_error(
+                    algorithm,
+                    "a state of the form, shapes and dtypes that it has before the "
+                    "step; got another",
+                )
+            self._has_stepped = True
         self.step += 1
         stopped = algorithm.done(new_state)
+        if stopped is not None:
+            _check_stopped(algorithm, stopped, len(z))
         if (
             self._all_alive
             and stopped is None
@@ -264,26 +285,61 @@ class Chunk:
         self._recording.mark(ended.nonzero()[:, 0].tolist(), status, step)
 
 
-def check_state(algorithm: Algorithm, state: Any, runs: int) -> None:
+def check_state(algorithm: Algorithm, method: str, state: Any, runs: int) -> None:
     """Check that a state is tensors with a leading `runs` axis, nested in tuples.
+
+    Args:
+        algorithm: the algorithm.
+        method: name of its method that returned the state.
+        state: what it returned.
+        runs: number of runs.
 
     Raises:
         DescriptionError: naming the algorithm and what was found.
     """
     if isinstance(state, tuple):
         for member in state:
-            check_state(algorithm, member, runs)
+            check_state(algorithm, method, member, runs)
     elif not isinstance(state, Tensor) or state.shape[:1] != (runs,):
-        got = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
         raise DescriptionError(
-            f"{algorithm}.init must give tensors with a leading axis of {runs} runs, "
-            f"in tuples; got {got}."
+            f"{algorithm}.{method}{defined_at(type(algorithm), method)} must give a "
+            f"state of tensors with a leading axis of {runs} runs, in tuples; got "
+            f"{describe_value(state)}."
         )
 
 
-def _is_like(moved: Tensor, z: Tensor) -> bool:
+def _has_form(state: Any, before: Any) -> bool:
+    """Return whether a state has the nested tuples, shapes and dtypes of another."""
+    if not isinstance(before, tuple):
+        return _is_like(state, before)
+    return (
+        isinstance(state, tuple)
+        and len(state) == len(before)
+        and all(map(_has_form, state, before))
+    )
+
+
+def _check_stopped(algorithm: Algorithm, stopped: Any, runs: int) -> None:
+    """Check that `done` gave one truth value for each run.
+
+    Raises:
+        DescriptionError: naming the algorithm and what was found.
+    """
+    is_mask = isinstance(stopped, Tensor) and stopped.dtype == torch.bool
+    if not is_mask or stopped.shape != (runs,):
+        where = defined_at(type(algorithm), "done")
+        raise DescriptionError(
+            f"{algorithm}.done{where} must return None or one truth value for each of "
+            f"{runs} runs; got {describe_value(stopped)}."
+        )
+
+
+def _is_like(moved: Any, z: Tensor) -> bool:
     """Return whether a tensor has the shape and the dtype of the iterates."""
-    return moved.shape == z.shape and moved.dtype == z.dtype
+    return isinstance(moved, Tensor) and (moved.shape, moved.dtype) == (
+        z.shape,
+        z.dtype,
+    )
 
 
 def _is_within(z: Joint, limit: float) -> bool:
@@ -292,12 +348,7 @@ def _is_within(z: Joint, limit: float) -> bool:
     return float(most) <= limit and float(least) >= -limit
 
 
-def _step_error(algorithm: Algorithm, z: Tensor, moved: Tensor) -> DescriptionError:
-    """Return the error of a step that has not returned new iterates."""
-    got = "the old one, written in place"
-    if not _is_like(moved, z):
-        got = f"shape {tuple(moved.shape)}, {moved.dtype}"
-    return DescriptionError(
-        f"{algorithm}.step must return a new z of shape {tuple(z.shape)}, {z.dtype}; "
-        f"got {got}."
-    )
+def _step_error(algorithm: Algorithm, must: str) -> DescriptionError:
+    """Return the error of a step that has not returned what it must."""
+    where = defined_at(type(algorithm), "step")
+    return DescriptionError(f"{algorithm}.step{where} must return {must}.")

@@ -1,16 +1,17 @@
 """What is recorded of the runs of one chunk."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from mmbench.core.errors import DescriptionError
-from mmbench.core.printable import printable
+from mmbench.core.printable import shorten
 from mmbench.core.status import Status
+from mmbench.core.user_code import defined_at, describe_error, describe_value
 from mmbench.engine.cell import Cell
-from mmbench.metrics.base import Metric
+from mmbench.metrics.base import Metric, TrajectoryMetric
 
 STREAK_RECORDS = 3  # records in a row at which the target must hold
 SHOWN = 8  # runs of which a path or a sample sheet is kept
@@ -160,19 +161,59 @@ class Recording:
         self.ended, self.backend = saved["ended"], saved["backend"]
 
 
-def check_shape(metric: Metric, column: str, shape: Sequence[int], runs: int) -> None:
-    """Check that a metric gave one number for each run.
+def summarise(
+    metric: TrajectoryMetric, steps: Sequence[int], values: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the columns of a metric of whole runs, shape (runs,), by name.
+
+    Args:
+        metric: the metric.
+        steps: step of each record.
+        values: the column that it is computed from, shape (records, runs).
 
     Raises:
-        DescriptionError: naming the metric and the column.
+        DescriptionError: when the metric gives anything else.
     """
-    if tuple(shape) != (runs,):
-        raise DescriptionError(
-            f"{metric} must give one number for each of {runs} runs as {column}; got "
-            f"shape {tuple(shape)}."
+    given: Any = metric.summarise(steps, values)
+    if isinstance(given, Mapping):
+        given = {name: np.asarray(column) for name, column in given.items()}
+    check_values(metric, "summarise", given, np.ndarray, values.shape[1])
+    return {column.name: given[column.name] for column in metric.columns}
+
+
+def check_values(
+    metric: Metric,
+    method: str,
+    values: Any,
+    kind: type[Tensor] | type[np.ndarray],
+    runs: int,
+) -> None:
+    """Check that a metric gave a mapping from its columns to a number for each run.
+
+    Args:
+        metric: the metric.
+        method: name of the method that gave them.
+        values: what it gave.
+        kind: class that the numbers of a column must have.
+        runs: number of runs.
+
+    Raises:
+        DescriptionError: naming the metric and what was found.
+    """
+    who = f"{metric}.{method}{defined_at(type(metric), method)}"
+    names = [column.name for column in metric.columns]
+    if not isinstance(values, Mapping) or not set(names) <= set(values):
+        got = (
+            shorten(list(values))
+            if isinstance(values, Mapping)
+            else describe_value(values)
         )
-
-
-def describe_error(error: BaseException) -> str:
-    """Return type and message of an exception, as text that a terminal may show."""
-    return printable(f"{type(error).__name__}: {error}")
+        named = ", ".join(map(repr, names))
+        raise DescriptionError(f"{who} must return a mapping with {named}; got {got}.")
+    for name in names:
+        column = values[name]
+        if not isinstance(column, kind) or tuple(column.shape) != (runs,):
+            raise DescriptionError(
+                f"{who} must give one number for each of {runs} runs as {name}, a "
+                f"{kind.__name__} of shape ({runs},); got {describe_value(column)}."
+            )

@@ -1,6 +1,7 @@
 """A batch of runs: their game, where they start, and what is measured of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,11 +10,14 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.errors import DescriptionError
+from mmbench.core.game import Game
 from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
+from mmbench.core.user_code import defined_at, describe_value
 from mmbench.core.vectors import Joint
 from mmbench.engine.cell import Cell
-from mmbench.engine.recording import SHOWN, check_shape
+from mmbench.engine.declarations import check_signatures
+from mmbench.engine.recording import SHOWN, check_values
 from mmbench.metrics.base import IterateMetric, Metric, Point
 
 
@@ -49,6 +53,7 @@ class RunBatch:
         starts: Tensor | None,
     ) -> None:
         self.game = cell.task.build(placement)
+        _check_game(cell, self.game)
         if Capability.ZERO_SUM in cell.task.gives and not self.game.zero_sum:
             raise DescriptionError(
                 f"{cell.task} must build a zero-sum game, since it gives "
@@ -80,9 +85,9 @@ class RunBatch:
                 measured = metric.measure(point)
                 if count_writes(z) != writes:
                     raise DescriptionError(f"{metric} must not write into z; it did.")
+                check_values(metric, "measure", measured, Tensor, len(self.seeds))
                 for column in metric.columns:
-                    values = measured[column.name]
-                    check_shape(metric, column.name, values.shape, len(self.seeds))
+                    values = measured[column.name].detach()
                     columns[column.name] = values[: self.runs].double().cpu().numpy()
         return columns
 
@@ -98,10 +103,7 @@ class RunBatch:
     def _first_iterates(self, cell: Cell, starts: Tensor | None) -> Joint:
         """Return first iterates of all runs, those of the padding included."""
         game = self.game
-        by_seed = {
-            seed: cell.task.start(game, generator(seed, "start"))
-            for seed in dict.fromkeys(self.seeds)
-        }
+        by_seed = {seed: _start(cell, game, seed) for seed in dict.fromkeys(self.seeds)}
         z = torch.stack([by_seed[seed] for seed in self.seeds]).to(game.device)
         if starts is None:
             return z
@@ -114,6 +116,40 @@ class RunBatch:
         x = z if cell.inherit == "y" else inherited
         y = z if cell.inherit == "x" else inherited
         return torch.cat((x[:, : game.dim_x], y[:, game.dim_x :]), dim=1)
+
+
+def _check_game(cell: Cell, game: Any) -> None:
+    """Check that a task has built a game.
+
+    Raises:
+        DescriptionError: naming what the task or the game must have.
+    """
+    who = f"{cell.task}.build{defined_at(type(cell.task), 'build')}"
+    if not isinstance(game, Game):
+        raise DescriptionError(f"{who} must return a Game; got {describe_value(game)}.")
+    check_signatures(game)
+    for name in ("dim_x", "dim_y"):
+        length = getattr(game, name, None)
+        if not isinstance(length, int) or length < 1:
+            raise DescriptionError(
+                f"{type(game).__name__}.{name} must be a whole number of at least 1; "
+                f"{who} returned a game with {length!r}."
+            )
+
+
+def _start(cell: Cell, game: Game, seed: int) -> Tensor:
+    """Return where the run of a seed starts.
+
+    Raises:
+        DescriptionError: when the task gives anything but one point of the game.
+    """
+    z = cell.task.start(game, generator(seed, "start"))
+    if not isinstance(z, Tensor) or z.shape != (game.dim,) or z.dtype != game.dtype:
+        raise DescriptionError(
+            f"{cell.task}.start{defined_at(type(cell.task), 'start')} must return a "
+            f"tensor of shape ({game.dim},), {game.dtype}; got {describe_value(z)}."
+        )
+    return z
 
 
 def count_writes(z: Tensor) -> int:

@@ -187,7 +187,8 @@ def _real_scores(cell: Cell, game: Game) -> dict[str, float]:
     """Return the scores of real data, by column."""
     scores: dict[str, float] = {}
     for metric in cell.metrics:
-        scores |= metric.real_score(game)
+        found = metric.real_score(game)
+        scores |= {name: float(value) for name, value in found.items()}
     return scores
 
 

@@ -10,8 +10,9 @@ import pandas as pd
 from mmbench.core.description import name_of, text
 from mmbench.core.oracle_state import COUNTED
 from mmbench.core.status import Status
+from mmbench.core.user_code import describe_error
 from mmbench.engine.cell import LEADING, Cell
-from mmbench.engine.recording import SHOWN, Recording, check_shape, describe_error
+from mmbench.engine.recording import SHOWN, Recording, summarise
 from mmbench.metrics.base import IterateMetric, TrajectoryMetric
 
 
@@ -123,9 +124,7 @@ class Trajectory:
         """
         runs = len(self.seeds)
         try:
-            values = metric.summarise(self.steps, self.columns[metric.of])
-            for column in metric.columns:
-                check_shape(metric, column.name, np.shape(values[column.name]), runs)
+            values = summarise(metric, self.steps, self.columns[metric.of])
         except Exception as error:
             self.reason = describe_error(error)
             self.status = [

@@ -8,6 +8,7 @@ from mmbench.core.description import Description, text
 from mmbench.core.errors import DescriptionError
 from mmbench.core.run_settings import KEEPING
 from mmbench.engine.cell import Cell
+from mmbench.engine.declarations import check_declarations
 from mmbench.metrics import METRICS
 from mmbench.metrics.base import Metric
 from mmbench.suites.base import Grid, Suite, split_label
@@ -56,8 +57,11 @@ def plan(suite: Suite) -> tuple[Cell, ...]:
 def _cells(grid: Grid, earlier: tuple[Cell, ...]) -> list[Cell]:
     chosen = [METRICS.coerce(one) for one in grid.metrics]
     algorithms = [parse_labelled(one) for one in grid.algorithms]
+    tasks = [TASKS.coerce(one) for one in grid.tasks]
+    for member in (*chosen, *(algorithm for _, algorithm in algorithms), *tasks):
+        check_declarations(member)
     cells = []
-    for task in [TASKS.coerce(one) for one in grid.tasks]:
+    for task in tasks:
         metrics = metrics_for(task, chosen)
         for label, algorithm in algorithms:
             cells.append(

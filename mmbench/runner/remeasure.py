@@ -13,7 +13,7 @@ import torch
 from mmbench.core.code_guard import CodeGuard
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
-from mmbench.engine.recording import check_shape
+from mmbench.engine.recording import summarise
 from mmbench.engine.run_batch import RunBatch
 from mmbench.engine.run_cell import Starts, arithmetic, width_of
 from mmbench.metrics.base import Metric, TrajectoryMetric
@@ -57,11 +57,8 @@ def remeasure(
     for metric in missing:
         if isinstance(metric, TrajectoryMetric):
             values = frame[metric.of].to_numpy().reshape(shape).T
-            given = metric.summarise(steps, values)
-            for column in metric.columns:
-                found = np.asarray(given[column.name])
-                check_shape(metric, column.name, found.shape, len(cell.seeds))
-                frame[column.name] = np.repeat(found, len(steps))
+            for name, found in summarise(metric, steps, values).items():
+                frame[name] = np.repeat(found, len(steps))
     guard.check()
     return RemeasuredTable(frame, real_scores)
 
