@@ -1,14 +1,17 @@
 """The Python interface: run a grid and return its table."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from mmbench.analysis.results import gather, tidy
-from mmbench.core.errors import DescriptionError
+from mmbench.core.description import Description
+from mmbench.core.errors import DescriptionError, check_keywords
 from mmbench.core.placement import Placement, pick_device
+from mmbench.core.printable import shorten
 from mmbench.engine.cell import Cell
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
@@ -16,6 +19,7 @@ from mmbench.store.folder import Store, StoredResult
 from mmbench.suites.base import Grid, Suite
 
 
+@check_keywords
 def run(
     tasks: Sequence[Any],
     algorithms: Sequence[Any],
@@ -64,10 +68,11 @@ def run(
     Raises:
         MmbenchError: one sentence about what is wrong, before any work starts.
     """
-    for name, given in (("tasks", tasks), ("algorithms", algorithms)):
-        if isinstance(given, str):
-            raise DescriptionError(f"{name} must be a list; got {given!r}.")
-    settings: dict[str, Any] = {  # the description checks their values
+    axes = {"tasks": tasks, "algorithms": algorithms, "metrics": metrics}
+    for name, given in axes.items():
+        _check_list(name, given)
+    fields: dict[str, Any] = {  # the description checks their values
+        **{name: tuple(given) for name, given in axes.items()},
         "seeds": seeds,
         "first_seed": first_seed,
         "steps": steps,
@@ -76,17 +81,12 @@ def run(
         "precision": precision,
         "keep": keep,
     }
-    grid = Grid(
-        tasks=tuple(tasks),
-        algorithms=tuple(algorithms),
-        metrics=tuple(metrics),
-        **settings,
-    )
+    grid = Grid(**fields)
     kept = None if store is None else Store(store, same_environment=same_environment)
     cells = plan(Suite(name="run", grids=(grid,)))
     placement = Placement(
         device=pick_device(device),
-        data_dir=Path(data_dir) if data_dir else None,
+        data_dir=None if data_dir is None else _path("data_dir", data_dir),
         compiled=compiled,
     )
     if kept is not None:
@@ -99,3 +99,32 @@ def run(
 
     execute(cells, None, placement, on_result=collect)
     return tidy(results)
+
+
+def _check_list(name: str, given: Any) -> None:
+    """Check that an axis of a grid is a list of specs and descriptions.
+
+    Raises:
+        DescriptionError: naming the argument and what was given.
+    """
+    if isinstance(given, str | Description) or not isinstance(given, Iterable):
+        raise DescriptionError(
+            f"{name} must be a list of specs or descriptions; got {shorten(given)}."
+        )
+    for one in given:
+        if isinstance(one, type):
+            raise DescriptionError(
+                f"{name} must hold descriptions, not classes; got {one.__name__}. "
+                f"Write {one.__name__}()."
+            )
+
+
+def _path(name: str, given: Any) -> Path:
+    """Return a path.
+
+    Raises:
+        DescriptionError: when it is empty or no path.
+    """
+    if not isinstance(given, str | os.PathLike) or not str(given).strip():
+        raise DescriptionError(f"{name} must be a path; got {shorten(given)}.")
+    return Path(given)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.analysis.parameters import parameters_of, spread, to_json
-from mmbench.core.errors import DamagedError, StoreError
+from mmbench.core.errors import DamagedError, StoreError, check_keywords
 from mmbench.engine.cell import LEADING, TRAILING, Cell
 from mmbench.runner.in_progress import read_unfinished
 from mmbench.store.folder import Store, StoredResult
@@ -283,6 +283,7 @@ def _registry_index(names: list[str], spec: str) -> int:
     return names.index(name) if name in names else len(names)
 
 
+@check_keywords
 def load(store: Path | str, *, params: bool = False) -> pd.DataFrame:
     """Load everything in a store as one tidy table.
 

@@ -76,7 +76,7 @@ class _Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
-            ctx.fail(str(unknown_name("command", name, VERBS)))
+            ctx.fail(_explain_verb(name))
         verb = importlib.import_module(f"mmbench.cli.{name}").command
         _add_traceback_option(verb)
         return verb
@@ -119,6 +119,19 @@ def _print_tracebacks(
         os.environ[TRACEBACK_VARIABLE] = "1"
         root = ctx.find_root()
         root.call_on_close(lambda: os.environ.pop(TRACEBACK_VARIABLE, None))
+
+
+def _explain_verb(name: str) -> str:
+    """Return the message for an unknown verb, with what may have been meant."""
+    from mmbench.cli._registries import FAMILIES
+
+    for family, registry in FAMILIES.items():
+        if name in registry:
+            verb = "run" if family == "suites" else "show"
+            return f"{name!r} is no command; write `mmbench {verb} {name}`."
+    if name.endswith(".toml"):
+        return f"{name!r} is no command; write `mmbench run {name}`."
+    return str(unknown_name("command", name, VERBS))
 
 
 # "\b" keeps click from filling a paragraph.

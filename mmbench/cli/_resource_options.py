@@ -1,16 +1,15 @@
 """Options of `mmbench run` for its workers and for the limits of a cell."""
 
-import math
 import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import click
 
+from mmbench.cli._numbers import Folder, Number, Whole
 from mmbench.runner.limits import Limits, Workers
 
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}  # powers of 1024
@@ -39,7 +38,7 @@ def resource_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @click.option(
         "--workers",
-        type=click.IntRange(0),
+        type=Whole(0),
         metavar="N",
         default=0,
         help="Number of worker processes on this machine.  [default: this process "
@@ -53,7 +52,7 @@ def resource_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option(
         "--timeout",
-        type=click.FloatRange(0, min_open=True),
+        type=Number("seconds"),
         metavar="SECONDS",
         help="End a cell that takes longer and keep what it recorded. Workers may "
         "split a cell by runs; then each of these shards may take this long.",
@@ -76,10 +75,6 @@ def resource_options(command: Callable[..., None]) -> Callable[..., None]:
                 "--workers and --scheduler must not be given together; leave one of "
                 "them out."
             )
-        if timeout is not None and not math.isfinite(timeout):
-            raise click.UsageError(
-                f"--timeout must be a finite number of seconds; got {timeout}."
-            )
         command(
             workers=Workers(workers, scheduler), limits=Limits(timeout, memory), **rest
         )
@@ -89,7 +84,7 @@ def resource_options(command: Callable[..., None]) -> Callable[..., None]:
 
 data_dir_option = click.option(
     "--data-dir",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     help="Folder of data files.  [default: MMBENCH_DATA, then a download]",
 )
 

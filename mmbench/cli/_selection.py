@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mmbench.algorithms import ALGORITHMS
+from mmbench.cli._numbers import Folder, Whole
 from mmbench.core.description import field_types
 from mmbench.core.domains import Domain
 from mmbench.core.errors import DescriptionError, MmbenchError, unknown_name
 from mmbench.core.user_code import place_of
+from mmbench.metrics import METRICS
 from mmbench.suites import SUITES
 from mmbench.suites.base import Grid, Suite, grid_fields
 from mmbench.suites.toml import load_suite
@@ -33,6 +35,7 @@ DEFAULT_STORE = Path("mmbench-results")
 
 SETTINGS = {one.name: one for one in grid_fields() if one.metadata.get("option")}
 _AXES = {"tasks": "-t", "algorithms": "-a", "metrics": "-m"}
+_NEEDED = {"-t": "-t TASK", "-a": "-a ALGORITHM"}
 # Names of all parameters that make a selection, as click has them.
 PARAMETERS = ("suite", *_AXES, *SETTINGS)
 
@@ -63,20 +66,21 @@ class Selection:
         """
         given = [flag for axis, flag in _AXES.items() if self.axes[axis]]
         if self.name and given:
-            raise DescriptionError(
-                f"{' and '.join(given)} must not be given with a suite, which has its "
-                f"own tasks, algorithms and metrics; got the suite {self.name!r}."
-            )
+            raise _error_of_suite_and_axes(self.name, given)
         if self.name:
             suite = named_suite(self.name)
             grids = tuple(replace(grid, **self.changes) for grid in suite.grids)
             return replace(suite, grids=grids)
-        missing = [flag for flag in ("-t", "-a") if flag not in given]
+        missing = [flag for flag in _NEEDED if flag not in given]
+        if missing == list(_NEEDED):
+            raise DescriptionError(
+                "A suite must be named, or a grid given by -t TASK and -a ALGORITHM; "
+                f"got neither. Known suites: {', '.join(SUITES)}."
+            )
         if missing:
             raise DescriptionError(
-                "A suite, or -t TASK and -a ALGORITHM, must be given; "
-                f"{' and '.join(missing)} is missing. Known suites: "
-                f"{', '.join(SUITES)}."
+                f"A grid must have {' and '.join(_NEEDED.values())}; "
+                f"{' and '.join(map(_NEEDED.__getitem__, missing))} is missing."
             )
         fields: dict[str, Any] = {**self.axes, **self.changes}
         return Suite(name="grid", grids=(Grid(**fields),))
@@ -151,9 +155,10 @@ def explain_external_errors(names: Callable[[], Sequence[str]]) -> Iterator[None
         external = names()
         if not external:
             raise
-        place = place_of(error) or "it"
+        place = place_of(error)
+        who = f"{place}," if place else "it"
         raise DescriptionError(
-            f"{' and '.join(external)} must be usable; {place} raised "
+            f"{' and '.join(external)} must be usable; {who} raised "
             f"{type(error).__name__}: {error}."
         ) from error
 
@@ -168,14 +173,42 @@ def named_suite(name: str) -> Suite:
         return SUITES[name]
     if name.endswith(".toml"):
         return load_suite(Path(name))
-    bare = name.partition("[")[0]
-    for registry, flag in ((TASKS, "-t"), (ALGORITHMS, "-a")):
-        if bare in registry:
-            raise DescriptionError(
-                f"SUITE must be one of {', '.join(SUITES)} or a path to a .toml file; "
-                f"{bare!r} is one of the {registry.kind}s, which {flag} takes."
-            )
+    must = f"SUITE must be one of {', '.join(SUITES)} or a path to a .toml file"
+    if found := _flag_of(name):
+        kind, flag = found
+        raise DescriptionError(
+            f"{must}; {name.partition('[')[0]!r} is one of the {kind}s, which {flag} "
+            "takes."
+        )
+    if name.partition(":")[0].endswith(".py"):
+        raise DescriptionError(
+            f"{must}; got {name!r}, a Python file, whose classes -t, -a and -m take."
+        )
     raise unknown_name("suite", name, [*SUITES, "path/to/suite.toml"])
+
+
+def _flag_of(name: str) -> tuple[str, str] | None:
+    """Return the kind of member that a spec names, and the option that takes it."""
+    bare = name.partition("[")[0]
+    for registry, flag in ((TASKS, "-t"), (ALGORITHMS, "-a"), (METRICS, "-m")):
+        if bare in registry:
+            return registry.kind, flag
+    return None
+
+
+def _error_of_suite_and_axes(name: str, given: Sequence[str]) -> DescriptionError:
+    """Return the error of a word that stands where SUITE does, beside -t, -a or -m."""
+    if name in SUITES or name.endswith(".toml"):
+        return DescriptionError(
+            f"{' and '.join(given)} must not be given with a suite, which has its "
+            f"own tasks, algorithms and metrics; got the suite {name!r}."
+        )
+    flag = (_flag_of(name) or ("", given[-1]))[1]
+    return DescriptionError(
+        "Each task, algorithm and metric must follow an option of its own, in quotes "
+        f"where it has spaces; got {name!r} without one. Write "
+        f"{shlex.join([flag, name])}."
+    )
 
 
 # ---- options ----
@@ -257,7 +290,7 @@ def _option_type(annotation: Any) -> click.ParamType | None:
     for domain in arguments:
         if isinstance(domain, Domain) and arguments[0] is int:
             # The description checks the upper bound and explains it better.
-            return click.IntRange(None if math.isinf(domain.low) else int(domain.low))
+            return Whole(None if math.isinf(domain.low) else int(domain.low))
     return arguments[0] if arguments else annotation
 
 
@@ -272,7 +305,7 @@ def format_store_option(store: Path) -> str:
 
 store_option = click.option(
     "--store",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     default=DEFAULT_STORE,
     show_default=True,
     help="Folder of the results.",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mmbench.cli import print_stdout
+from mmbench.cli._numbers import Folder, Whole
 from mmbench.cli._resource_options import data_dir_option
 
 
@@ -56,14 +57,14 @@ def listing() -> None:
 @click.argument("dataset", type=click.Choice(["mnist", "digits", "cifar10"]))
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     required=True,
     help="The safetensors file to write.",
 )
 @data_dir_option
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=Whole(0),
     metavar="N",
     default=0,
     show_default=True,
@@ -71,7 +72,7 @@ def listing() -> None:
 )
 @click.option(
     "--epochs",
-    type=click.IntRange(1),
+    type=Whole(1),
     metavar="N",
     help="Epochs of the training.  [default: those of the shipped file]",
 )
@@ -149,7 +150,7 @@ def _bar(dataset: str) -> Iterator[Callable[[int, int], None]]:
 @click.option(
     "--from",
     "source",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     help="Published file that you have already.  [default: a download of 96 MB]",
 )
 def fetch(network: str, source: Path | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mmbench.cli import WorkError, print_stderr, print_stdout
+from mmbench.cli._numbers import Whole
 from mmbench.cli._resource_options import data_dir_option
 from mmbench.cli._selection import explain_external_errors, store_option
 
@@ -86,7 +87,7 @@ def replay_stored_cell(
 @store_option
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=Whole(0),
     metavar="N",
     help="Seed of the only run to compare.",
 )

@@ -6,6 +6,7 @@ import click
 
 from mmbench.cli import print_stderr, print_stdout
 from mmbench.cli._load_results import load_selected
+from mmbench.cli._numbers import Folder
 from mmbench.cli._selection import Selection, selection_options, store_option
 
 
@@ -14,7 +15,7 @@ from mmbench.cli._selection import Selection, selection_options, store_option
 @store_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     default=Path("mmbench-report"),
     show_default=True,
     help="Folder of the page and its tables.",

@@ -13,6 +13,7 @@ import click
 
 from mmbench.cli import print_stderr
 from mmbench.cli._load_results import load_selected
+from mmbench.cli._numbers import Folder
 from mmbench.cli._selection import Selection, selection_options, store_option
 from mmbench.core.errors import MmbenchError
 from mmbench.core.files import write_atomically
@@ -80,9 +81,7 @@ _SUFFIXES = {".json": "json", ".parquet": "parquet", ".md": "markdown"}
     type=click.Choice(list(FORMATS)),
     help="Format of the table.  [default: by the suffix of --out, or csv]",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Write to this file, not to stdout."
-)
+@click.option("--out", type=Folder(), help="Write to this file, not to stdout.")
 def command(
     selection: Selection, store: Path, form: str | None, out: Path | None
 ) -> None:

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from mmbench.cli import INTERRUPTED, WorkError, print_stderr, print_stdout
+from mmbench.cli._numbers import Folder
 from mmbench.cli._rerun_cache import (
     Outcomes,
     collect_inputs,
@@ -83,7 +84,7 @@ MAX_NAMED_CELLS = 5  # in a message; further cells are only counted
 @click.option(
     "--report",
     "page",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     help="Write the report to this folder.",
 )
 def command(

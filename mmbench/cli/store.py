@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mmbench.cli import WorkError, print_stderr, print_stdout
+from mmbench.cli._numbers import Folder
 from mmbench.cli._selection import Selection, selection_options, store_option
 from mmbench.core.errors import DamagedError, StoreError
 
@@ -218,7 +219,7 @@ def diff(a: Path, b: Path) -> None:
 @store_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=Folder(),
     required=True,
     help="Zip archive to write.",
 )
@@ -253,7 +254,7 @@ _theirs_option = click.option(
 
 
 @command.command("import")
-@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.argument("source", type=Folder(exists=True))
 @store_option
 @_theirs_option
 def import_(source: Path, store: Path, theirs: bool) -> None:
@@ -269,7 +270,7 @@ def import_(source: Path, store: Path, theirs: bool) -> None:
 
 
 @command.command("merge")
-@click.argument("other", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("other", type=Folder(exists=True, file_okay=False))
 @store_option
 @_theirs_option
 def merge(other: Path, store: Path, theirs: bool) -> None:

@@ -6,15 +6,16 @@ from pathlib import Path
 import click
 
 from mmbench.cli import WorkError, print_stdout
+from mmbench.cli._numbers import Folder, Whole
 from mmbench.cli.replay import replay_options, replay_stored_cell
 from mmbench.core.errors import MmbenchError, StoreError
 
 
 @click.command("verify", short_help="Compute a random sample of a store again.")
-@click.argument("store", type=click.Path(path_type=Path))
+@click.argument("store", type=Folder())
 @click.option(
     "--sample",
-    type=click.IntRange(1),
+    type=Whole(1),
     metavar="N",
     default=5,
     show_default=True,
@@ -23,7 +24,7 @@ from mmbench.core.errors import MmbenchError, StoreError
 @click.option(
     "--seed",
     "draw",
-    type=click.IntRange(0),
+    type=Whole(0),
     metavar="N",
     default=0,
     show_default=True,

@@ -4,8 +4,14 @@ Each message is one sentence: what is wrong, what it must be, what was given and
 it helps, what to do instead.
 """
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
 
 LEAST_LIKENESS = 0.65  # of names that are suggested; one letter of three may differ
 LEAST_BEGINNING = 3  # letters that may stand for a whole name
@@ -81,3 +87,24 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
 
 def _plain(name: str) -> str:
     return name.lower().replace("-", "_").replace(" ", "_")
+
+
+def check_keywords(
+    function: Callable[Arguments, Returned],
+) -> Callable[Arguments, Returned]:
+    """Have a function explain arguments that it does not take.
+
+    Returns:
+        A function that raises `UnknownNameError`, with the nearest name, for an unknown
+        keyword.
+    """
+    known = inspect.signature(function).parameters
+
+    @wraps(function)
+    def checked(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
+        for name in kwargs:
+            if name not in known:
+                raise unknown_name(f"argument of {function.__name__}", name, known)
+        return function(*args, **kwargs)
+
+    return checked

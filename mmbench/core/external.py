@@ -50,7 +50,7 @@ def load_external(name: str) -> Any:
                 f"{name!r} must name a Python file or an importable module; {what}."
             ) from error
         raise DescriptionError(
-            f"{location} must be importable; {place or 'it'} raised "
+            f"{location} must be importable; {f'{place},' if place else 'it'} raised "
             f"{type(error).__name__}: {error}."
         ) from error
     if not hasattr(module, attribute):

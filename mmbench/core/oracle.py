@@ -160,7 +160,8 @@ class Oracle:
         x, y = self._leaves(z)
         self._state.charge("values", 1, on)
         with torch.no_grad():
-            loss_x, loss_y = self._losses(x, y, train=train)
+            losses = self._game.losses(x, y, self._state.sample, train=train)
+        loss_x, loss_y = self._check_losses(losses, len(z))
         return masked(loss_x, on), masked(loss_y, on)
 
     def payoff(
@@ -192,7 +193,7 @@ class Oracle:
         """Return the gradient of loss_x in x; charges one player-gradient."""
         x, y = self._leaves(z)
         self._state.charge("grad_x", 1, on)
-        loss, _ = self._losses(x, y.detach())
+        loss = self._game.losses(x, y.detach(), self._state.sample)[0]
         (gradient,) = _gradients(loss, (x,), self._ones)
         return masked(gradient, on)
 
@@ -209,7 +210,7 @@ class Oracle:
         """
         x, y = self._leaves(z)
         self._state.charge("grad_y", 1, on)
-        _, loss = self._losses(x.detach(), y)
+        loss = self._game.losses(x.detach(), y, self._state.sample)[1]
         (gradient,) = _gradients(loss, (y,), self._ones)
         return masked(gradient, on), masked(-loss.detach(), on)
 
@@ -256,13 +257,14 @@ class Oracle:
         self._state.charge("grad_y", steps)
         self._state.charge("grad_x", 1)
         self._state.charge("hvps", steps)
+        sample = self._state.sample
         moved, first = y, None
         for _ in range(steps):
-            _, loss = self._losses(x, moved)
+            loss = self._game.losses(x, moved, sample)[1]
             (gradient,) = _gradients(loss, (moved,), self._ones, create_graph=True)
             first = gradient.detach() if first is None else first
             moved, state = answer(moved, gradient, state)
-        loss, _ = self._losses(x, moved)
+        loss = self._game.losses(x, moved, sample)[0]
         assert first is not None
         (gradient,) = _gradients(loss, (x,), self._ones)
         return Unrolled(gradient, first)
@@ -282,13 +284,14 @@ class Oracle:
         x, y = self.split(z)
         return x.detach().requires_grad_(), y.detach().requires_grad_()
 
-    def _losses(
-        self, x: PartX, y: PartY, *, train: bool = True
-    ) -> tuple[Float[Tensor, " runs"], Float[Tensor, " runs"]]:
-        """Return the game's losses, checked to be one for each run and player."""
-        losses: Any = self._game.losses(x, y, self._state.sample, train=train)
+    def _check_losses(self, losses: Any, runs: int) -> tuple[Tensor, Tensor]:
+        """Return what a game gave as losses if it is one for each run and player.
+
+        Raises:
+            DescriptionError: naming the game and what it gave.
+        """
         try:
-            fit = [loss.shape == x.shape[:1] for loss in losses] == [True, True]
+            fit = [tuple(loss.shape) for loss in losses] == [(runs,)] * 2
         except (AttributeError, TypeError):  # no two tensors
             fit = False
         if not fit:
@@ -296,7 +299,7 @@ class Oracle:
             pair = losses if isinstance(losses, tuple | list) else [losses]
             raise DescriptionError(
                 f"{cls.__name__}.losses{defined_at(cls, 'losses')} must return the "
-                f"losses of x and y, two tensors of shape ({len(x)},); got "
+                f"losses of x and y, two tensors of shape ({runs},); got "
                 f"{' and '.join(map(describe_value, pair)) or 'none'}."
             )
         return losses[0], losses[1]
@@ -304,7 +307,7 @@ class Oracle:
     def _gradients(
         self, x: PartX, y: PartY, *, create_graph: bool
     ) -> tuple[PartX, PartY]:
-        loss_x, loss_y = self._losses(x, y)
+        loss_x, loss_y = self._game.losses(x, y, self._state.sample)
         if self._game.zero_sum:  # one reverse pass serves both players
             at_x, at_y = _gradients(
                 loss_x, (x, y), self._ones, create_graph=create_graph

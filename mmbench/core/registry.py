@@ -88,10 +88,22 @@ class Registry(LazyMapping[type[Described]]):
         if name in self.members:
             return self[name]
         if ":" not in name or not external:
-            raise unknown_name(self.kind, name, self.members)
+            raise self._unknown(name)
         cls = load_external(name)
         self._check_class(cls, name)
         return cls
+
+    def _unknown(self, name: str) -> DescriptionError:
+        """Return the error for an unknown name, with what may have been meant."""
+        words = name.split()
+        if len(words) > 1 and all(word in self.members for word in words):
+            return DescriptionError(
+                f"{name!r} must be one {self.kind}; give each by itself, with an "
+                "option of its own."
+            )
+        if name.endswith(".py"):
+            return DescriptionError(explain_file(name))
+        return unknown_name(self.kind, name, self.members)
 
     def build(self, spec: str | Reference, *, external: bool = True) -> Described:
         """Build a description from its spec.
@@ -184,6 +196,22 @@ class Registry(LazyMapping[type[Described]]):
             raise DescriptionError(
                 f"{name} must be decorated with @dataclass(frozen=True, kw_only=True)."
             )
+
+
+def explain_file(name: str) -> str:
+    """Return what to write instead of the path of a Python file, with its classes."""
+    try:
+        tree = ast.parse(Path(name).read_bytes())
+    except OSError as error:
+        return f"{name!r} must be a Python file; got {error.strerror}."
+    except (SyntaxError, ValueError) as error:
+        return f"{name!r} must be Python; got {error}."
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    example = f"{name}:{classes[0] if classes else 'Class'}"
+    return (
+        f"{name!r} must be followed by a class of the file, as in {example}; it has "
+        f"{', '.join(classes) or 'none'}."
+    )
 
 
 def _import(reference: str) -> Any:

@@ -3,20 +3,17 @@
 import inspect
 import os
 import sys
-import sysconfig
 import traceback
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from mmbench.core.code_files import is_installed_name
 from mmbench.core.printable import printable
 
 # Where it is set, each error in the user's code is printed with its traceback.
 TRACEBACK_VARIABLE = "MMBENCH_TRACEBACK"
 
-_MMBENCH = str(Path(__file__).parents[1])
-_STANDARD = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
-_INSTALLED = {"site-packages", "dist-packages"}  # folders of installed packages
 _LIBRARIES = {"mmbench", "torch", "numpy", "scipy", "pandas", "jaxtyping"}
 
 
@@ -82,10 +79,8 @@ def print_traceback_if_wanted(error: BaseException) -> None:
 
 def _is_own(code: CodeType) -> bool:
     """Return whether code is of a file that is neither installed nor of mmbench."""
-    path = code.co_filename
-    if path.startswith(("<", f"{_MMBENCH}{os.sep}", *_STANDARD)):
-        return False
-    return not _INSTALLED & set(Path(path).parts)
+    file = code.co_filename
+    return not file.startswith("<") and not is_installed_name(file)
 
 
 def _package(names: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.checkpoint import restore_structure
 from mmbench.core.errors import DescriptionError
+from mmbench.core.game import Game
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
@@ -31,6 +32,7 @@ from mmbench.engine.plane_path import PlanePath
 from mmbench.engine.progress import Progress, ProgressReporter, TrainingClock
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_batch import RunBatch, count_writes
+from mmbench.metrics.base import Point
 
 
 class Chunk:
@@ -64,6 +66,7 @@ class Chunk:
         self._batch = RunBatch(cell, placement, recording.seeds, width, starts)
         self.game, self.seeds = self._batch.game, self._batch.seeds
         self.z: Joint = self._batch.start
+        _check_losses(self.game, self.z, self.seeds)
         # Every cell of a chain draws minibatches of its own.
         purpose = f"data/{cell.stage}" if cell.stage else "data"
         memory = self.game.memory(self.z)
@@ -302,10 +305,21 @@ def check_state(algorithm: Algorithm, method: str, state: Any, runs: int) -> Non
             check_state(algorithm, method, member, runs)
     elif not isinstance(state, Tensor) or state.shape[:1] != (runs,):
         raise DescriptionError(
-            f"{algorithm}.{method}{defined_at(type(algorithm), method)} must give a "
-            f"state of tensors with a leading axis of {runs} runs, in tuples; got "
+            f"{algorithm}.{method}{defined_at(type(algorithm), method)} must give "
+            f"tensors with a leading axis of {runs} runs, in tuples, as the state; got "
             f"{describe_value(state)}."
         )
+
+
+def _check_losses(game: Game, z: Joint, seeds: tuple[int, ...]) -> None:
+    """Check what the game gives as losses, once, by an oracle of its own.
+
+    Raises:
+        DescriptionError: naming the game and what it gave.
+    """
+    oracle = Point(game, z, seeds).oracle()
+    oracle.resample()
+    oracle.losses(z)
 
 
 def _has_form(state: Any, before: Any) -> bool:

@@ -54,7 +54,8 @@ class Store:
     """
 
     def __init__(self, folder: Path | str, *, same_environment: bool = False) -> None:
-        if not str(folder).strip():  # of "", Path would make the working directory
+        # Of "", Path would make the working directory.
+        if not isinstance(folder, str | os.PathLike) or not str(folder).strip():
             raise StoreError(f"A store must be a folder; got {folder!r}.")
         self.folder = Path(folder).absolute()  # external code may leave the folder
         self.same_environment = same_environment

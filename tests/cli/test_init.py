@@ -10,6 +10,7 @@ import torch
 from command_line import GRID, TINY, Cli
 
 from mmbench.cli import VERBS
+from mmbench.core.user_code import TRACEBACK_VARIABLE
 
 
 @pytest.fixture
@@ -82,15 +83,52 @@ BAD = [
     refused(*RUN, "gda[step_size=1", message="a ']' is missing"),
     refused(*RUN, "gda[step_size]", message="has no value"),
     refused("run", "-t", "bilinear[dim=0]", "-a", "gda", message="got 0"),
-    refused(*RUN, "gda", "--seeds", "0", message="0 is not in the range"),
-    refused(*RUN, "gda", "--steps", "many", message="not a valid integer"),
+    refused(
+        *RUN,
+        "gda",
+        "--seeds",
+        "0",
+        message="at least 1; got '0'.",
+    ),
+    refused(
+        *RUN,
+        "gda",
+        "--steps",
+        "many",
+        message="at least 1; got 'many'.",
+    ),
     refused(*RUN, "gda", "--dtype", "float16", message="'float32', 'float64'"),
     refused(*RUN, "gda", "--device", "tpu", message="'auto', 'cpu', 'cuda'"),
-    refused("run", message="-t and -a is missing"),
-    refused("run", "-t", "bilinear", message="-a is missing"),
-    refused("run", "--seeds", "3", message="A suite, or -t TASK and -a ALGORITHM"),
+    refused("run", message="A suite must be named, or a grid given by -t TASK and -a"),
+    refused("run", "-t", "bilinear", message="-a ALGORITHM is missing"),
+    refused("run", "-a", "gda", message="-t TASK is missing"),
+    refused("run", "--seeds", "3", message="A suite must be named"),
     refused("run", "smoke", "-a", "gda", message="-a must not be given with a suite"),
     refused(*RUN, "x = gda", "-a", "x = omd", message="Labels must be unique"),
+    # slips of a first hour
+    refused("smoke", message="'smoke' is no command; write `mmbench run smoke`."),
+    refused("cgd", message="write `mmbench show cgd`."),
+    refused("own.toml", message="write `mmbench run own.toml`."),
+    refused(*RUN, "gda", "cgd", message="got 'cgd' without one. Write -a cgd."),
+    refused(*RUN, "gda", "mine.py:Mine", message="got 'mine.py:Mine' without one. Wri"),
+    refused("run", "-t", "bilinear,quadratic", "-a", "gda", message="each spec by its"),
+    refused(*RUN, "gda cgd", message="must be one algorithm; give each by itself"),
+    refused(*RUN, "mine.py", message="as in mine.py:Mine; it has Mine, Moody, Once"),
+    refused(*RUN, "none.py", message="'none.py' must be a Python file; got No such fi"),
+    refused(*RUN, "wrong.py", message="'wrong.py' must be Python; got invalid syntax"),
+    refused("run", "mine.py", message="a Python file, whose classes -t, -a and -m ta"),
+    refused("run", "distance", message="one of the metrics, which -m takes"),
+    refused(*RUN, "gda(step_size=0.1)", message="parameters stand in square brackets"),
+    refused(*RUN, "gda=0.1", message="parameters stand in square brackets"),
+    refused(*RUN, "gda[0.1]", message="write gda[name=0.1] with the name of a param"),
+    refused(*RUN, "gda", "--seeds", "1e9", message="got '1e9'. Write 1000000000."),
+    refused(*RUN, "gda", "--seeds", "1.5", message="a whole number of at least 1; go"),
+    refused(*RUN, "gda", "--store", "", message="must be a path; got ''."),
+    refused(*RUN, "gda", "--data-dir", "", message="must be a path; got ''."),
+    refused("show", "CGD", message="Did you mean 'cgd'?"),
+    refused("show", "extra", message="Did you mean 'extragradient'?"),
+    refused("show", "12ab34cd", message="reads like the key of a stored cell"),
+    refused("show", "mine.py", message="as in mine.py:Mine"),
     # misfits
     refused(*RUN, "gda", "-m", "worst[of=gap]", message="gives; known: distance."),
     refused(*RUN, "gda", "-m", "mode_coverage", message="generator can be sampled"),
@@ -111,10 +149,16 @@ BAD = [
     refused(*RUN, "mine.py:Mine[k=x]", message="Mine.k must be a whole number"),
     refused(*RUN, "mine.py:Stranger", message="subclass of mmbench's Algorithm"),
     refused(*RUN, "mine.py:Abstract", message="must define cost, step"),
-    refused(*RUN, "raises.py:Mine", message="it raised ValueError: not today"),
+    refused(
+        *RUN,
+        "raises.py:Mine",
+        message="raises.py, line 1, raised ValueError: not today",
+    ),
     refused(*RUN, "exits.py:Mine", message="SystemExit: bye"),
     refused(*RUN, "wrong.py:Mine", message="SyntaxError"),
-    refused(*RUN, "mine.py:Picky", message="RuntimeError: never good enough"),
+    refused(
+        *RUN, "mine.py:Picky", message="mine.py, line 54, raised RuntimeError: nev"
+    ),
     refused(*RUN, "mine.py:Priceless", message="ZeroDivisionError"),
     refused("show", "mine.py:Stranger", message="must be a subclass of one of"),
     # places
@@ -122,8 +166,8 @@ BAD = [
     refused(*RUN, "gda", "--store", "mine.py/in", message="--store must be a folder"),
     refused(*RUN, "gda", "--report", "mine.py", message="--report must be a folder"),
     refused("results", message="--store must be a folder with results"),
-    refused("results", "--store", "none", message="there is none at none"),
-    refused("report", "smoke", "--store", "none", message="there is none at none"),
+    refused("results", "--store", "none", message="there is none at /"),
+    refused("report", "smoke", "--store", "none", message="there is none at /"),
     # data
     refused("run", "-t", "mnist01", "-a", "gda", "--data-dir", "none", message="MNIST"),
     refused(
@@ -143,6 +187,27 @@ def test_bad_input_is_refused(cli: Cli, words: tuple[str, ...], message: str) ->
     # click's own refusals have two lines about usage before the sentence.
     assert len(sentence) == 1 or sentence[0].startswith("Usage:")
     assert not list(Path().glob("**/*.parquet"))
+
+
+@pytest.mark.parametrize("flags", [(), ("--timeout", "60")])
+def test_tracebacks_are_printed_on_request(
+    cli: Cli, flags: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of errors while running, in a child process too, and of those before."""
+    grid = ("run", "-t", "bilinear", *TINY, *flags)
+    plain = cli(*grid, "-a", "mine.py:Moody")
+    assert plain.exit_code == 1
+    assert "ValueError in mine.py, line 36: I [will] not step" in plain.stderr
+    assert "Traceback" not in plain.stderr
+    whole = cli(*grid, "-a", "mine.py:Moody", "--traceback")
+    assert "ValueError in mine.py, line 36: I [will] not step" in whole.stderr
+    printed = whole.stderr + capfd.readouterr().err  # a child has its own
+    assert "Traceback (most recent call last)" in printed
+    assert "in step\n    raise ValueError" in printed
+    before = cli(*grid, "-a", "mine.py:Picky", "--traceback")
+    assert before.exit_code == 2
+    assert "Traceback (most recent call last)" in before.stderr
+    assert TRACEBACK_VARIABLE not in os.environ
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -29,9 +29,12 @@ def run(*words: str) -> Result:
     ("words", "message"),
     [
         (("--workers", "2", "--scheduler", "tcp://a:1"), "must not be given together"),
-        (("--workers", "-1"), "-1 is not in the range x>=0"),
-        (("--timeout", "0"), "0.0 is not in the range x>0"),
-        (("--timeout", "soon"), "'soon' is not a valid float"),
+        (("--workers", "-1"), "must be a whole number of at least 0; got '-1'."),
+        (("--timeout", "0"), "must be a finite number of seconds above 0; got '0'."),
+        (
+            ("--timeout", "soon"),
+            "a finite number of seconds above 0; got 'soon'.",
+        ),
         (("--memory", "much"), "must be a size such as 800M or 4GB; got 'much'."),
         (("--memory", "0"), "must be a size such as 800M or 4GB; got '0'."),
         (("--memory", "-4GB"), "must be a size such as 800M or 4GB; got '-4GB'."),

@@ -120,7 +120,7 @@ def test_undecorated_instances_are_refused() -> None:
         ("return z[:, 0], state", "must return a new z of shape (512, 2)"),
         ("return z.double(), state", "torch.float64"),
         ("z -= 0.1 * oracle.field(z); return z, state", "written in place"),
-        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("import sys; sys.exit(3)", "SystemExit in mine.py, line 16: 3"),
     ],
 )
 def test_a_bad_step_is_one_sentence(tmp_path: Path, step: str, message: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mmbench.algorithms.gda import GDA
+from mmbench.core import user_code
 from mmbench.core.external import load_external
 from mmbench.core.user_code import (
     TRACEBACK_VARIABLE,
@@ -82,10 +83,9 @@ def test_a_package_that_is_installed_is_somebody_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its line is named where no other code of the user took part."""
-    package = tmp_path / "site-packages"
-    package.mkdir()
-    (package / "plugin_of_mine.py").write_text("def fail():\n    return 1 / 0\n")
-    monkeypatch.syspath_prepend(package)
+    (tmp_path / "plugin_of_mine.py").write_text("def fail():\n    return 1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(user_code, "is_installed_name", lambda _: True)
     namespace: dict[str, Any] = {"__name__": "torch"}
     exec("def call(f):\n    f()", namespace)
     import plugin_of_mine  # type: ignore[import-not-found]

@@ -71,7 +71,8 @@ def test_an_exception_ends_the_cell() -> None:
     """Earlier records are kept, and the rows hold the error and its reason."""
     trajectory = trajectory_of("bilinear", Scripted(what="raise"), steps=20, records=10)
     assert trajectory.status == [Status.ERROR] * 3
-    assert trajectory.reason == "RuntimeError: something of mine"
+    assert trajectory.reason.startswith("RuntimeError in scripted_runs.py, line ")
+    assert trajectory.reason.endswith(": something of mine")
     assert trajectory.steps == (0, 1, 2, 4)
     assert trajectory.stopped_at.tolist() == [4, 4, 4]
     assert np.isfinite(trajectory.columns["entry_0"]).all()
@@ -135,7 +136,7 @@ def test_an_error_in_one_chunk_leaves_the_others() -> None:
         ),
     )
     assert trajectory.status == [Status.FINISHED] * 16 + [Status.ERROR] * 2
-    assert trajectory.reason == "ValueError: not this one"
+    assert trajectory.reason.endswith(": not this one")
     assert trajectory.steps[-1] == 4
     fussy = trajectory.columns["fussy"]
     assert np.isfinite(fussy[:, :16]).all()

@@ -147,7 +147,9 @@ def test_nobody_goes_on_from_an_error(store: Store, tmp_path: Path) -> None:
                 {cell.label: done.frame}
             ),
         )
-        assert set(frames["bad"]["reason"]) == {"ZeroDivisionError: three"}
+        (reason,) = set(frames["bad"]["reason"])
+        assert reason.startswith("ZeroDivisionError in ")
+        assert reason.endswith(": three")
         for label, before in (("omd", "bad"), ("third", "omd")):
             assert set(frames[label]["status"]) == {"error"}
             (reason,) = set(frames[label]["reason"])

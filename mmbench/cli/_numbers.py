@@ -1,0 +1,72 @@
+"""Numbers and paths on the command line, and what is said of other words."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Whole(click.IntRange):
+    """A whole number of at least some bound."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the number."""
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            bound = "" if self.min is None else f" of at least {self.min}"
+            self.fail(f"must be a whole number{bound}; got {_got(value)}", param, ctx)
+
+
+class Number(click.FloatRange):
+    """A finite number above 0.
+
+    Args:
+        unit: what it counts.
+    """
+
+    def __init__(self, unit: str) -> None:
+        super().__init__(0, min_open=True)
+        self._unit = unit
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        try:
+            number = float(super().convert(value, param, ctx))
+        except click.BadParameter:
+            number = math.nan
+        if not math.isfinite(number):
+            what = f"a finite number of {self._unit} above 0"
+            self.fail(f"must be {what}; got {value!r}.", param, ctx)
+        return number
+
+
+class Folder(click.Path):
+    """A path that is not empty; of "", Path would make the working directory."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(path_type=Path, **options)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Return the path."""
+        if not str(value).strip():
+            self.fail("must be a path; got ''.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _got(value: Any) -> str:
+    """Return a word as a message shows it, with the whole number that it means."""
+    try:
+        number = float(value)
+    except ValueError:
+        return f"{value!r}."
+    if number.is_integer():
+        return f"{value!r}. Write {number:.0f}." if number >= 0 else f"{value!r}."
+    return f"{value!r}."
