@@ -114,7 +114,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_cost(value: Any) -> bool:
-    return isinstance(value, Cost) and all(map(_is_number, vars(value).values()))
+    return isinstance(value, Cost) and all(
+        isinstance(one, numbers.Real) for one in vars(value).values()
+    )
 
 
 def _is_count(value: Any) -> bool:
