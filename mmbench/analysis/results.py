@@ -249,6 +249,11 @@ class _CellReader:
         try:
             stored = self.store.require(key)
             table, footer = stored.table, stored.footer
+            if table["task"].unique().to_pylist() != [footer["task"]]:
+                raise DamagedError(
+                    f"{self.store.table(key)} must be a table of {footer['task']}, as "
+                    "its footer says; it has rows of another task."
+                )
         except DamagedError as error:
             self.damaged.append(str(error))
             return None

@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from mmbench.core.json_schema import parse_json
+
 # Keys of the JSON that stand for a leaf; the value is the leaf's number.
 _TENSOR, _ARRAY = "tensor of mmbench", "array of mmbench"
 _DIGEST_BYTES = 32  # of SHA-256
@@ -66,10 +68,10 @@ def unpack(packed: bytes) -> Any:
         return None
     try:
         length = int.from_bytes(content[:8], "little")
-        header = json.loads(content[8 : 8 + length])
-        nest = json.loads(header["__metadata__"]["nest"])
+        header = parse_json(content[8 : 8 + length])
+        nest = parse_json(header["__metadata__"]["nest"])
         return _with_leaves(nest, load(content))
-    except (SafetensorError, ValueError, KeyError):
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -4,9 +4,11 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,13 +17,42 @@ from mmbench.core.errors import DataError
 DATA_VARIABLE = "MMBENCH_DATA"
 
 
+def open_file(path: Path) -> BufferedReader:
+    """Open a file for reading, if it is one: a pipe would be waited for without end.
+
+    Raises:
+        OSError: when it cannot be opened, or is a folder, a pipe or a device.
+    """
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return file
+
+
+def read_file(path: Path, most: int = -1) -> bytes:
+    """Return the bytes of a file.
+
+    Args:
+        path: the file.
+        most: bytes that it may have; any number if negative.
+
+    Raises:
+        OSError: when it cannot be read, is no file or has more bytes.
+    """
+    with open_file(path) as file:
+        if 0 <= most < os.fstat(file.fileno()).st_size:
+            raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
+        return file.read()
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, however large, in hexadecimal.
 
     Raises:
         OSError: when it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -112,7 +143,7 @@ def read_data(path: Path) -> bytes:
         DataError: when it cannot be read.
     """
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise DataError(
             f"{path} must be a file that can be read; got {error.strerror or error}."

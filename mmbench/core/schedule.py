@@ -1,5 +1,7 @@
 """The schedule of a run's records."""
 
+MAX_ROWS = 10**7  # of a cell's table, which is read whole
+
 
 def schedule(steps: int, records: int) -> tuple[int, ...]:
     """Return the steps at which a run is measured.

@@ -4,7 +4,6 @@ An archive is a zip file without compression whose members are files of a store 
 their own names. Nothing of it is written before all of it was found to be whole.
 """
 
-import hashlib
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,20 +15,18 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from mmbench.core.errors import StoreError
+from mmbench.core.errors import DamagedError, StoreError
 from mmbench.core.files import atomic_writer
 from mmbench.store import schema2
 from mmbench.store.difference import Numbers, first_difference
 from mmbench.store.folder import KEY, Store
-from mmbench.store.parquet import read_footer
 from mmbench.store.stored_files import (
     COMPANIONS,
     StoredFiles,
-    companion_name,
-    digests_of,
+    fault_of_companion,
+    read_blocks,
 )
 
-_BLOCK_BYTES = 2**20  # copied at once
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
 _MODE = 0o644 << 16  # permissions of members, in the upper half as Unix writes them
 
@@ -218,8 +215,7 @@ def _open(path: Path) -> IO[bytes]:
 def _read_blocks(source: Callable[[], IO[bytes]]) -> Iterator[bytes]:
     """Yield the blocks of a file, which is opened when the first is asked for."""
     with source() as file:
-        while block := file.read(_BLOCK_BYTES):
-            yield block
+        yield from read_blocks(file.read)
 
 
 def _checked_paths(store: Store, key: str) -> list[Path]:
@@ -282,19 +278,15 @@ def _checked_members(
         StoreError: when one is missing or is not as it was written.
     """
     table = Path(f"{archive.filename}") / f"{key}.parquet"
-    content = archive.read(members[table.name])
+    stored = StoredFiles(table, archive.read(members[table.name]), None)
+    stored.table  # noqa: B018  # reading it checks it
     files = {}
-    for kind, digest in digests_of(table, read_footer(table, content)).items():
-        name = companion_name(key, kind, digest)
-        if name not in members:
-            raise StoreError(f"{archive.filename} must hold {name}; it does not.")
-        found = hashlib.sha256()
-        for block in _read_blocks(partial(archive.open, members[name])):
-            found.update(block)
-        if found.hexdigest() != digest:
-            raise StoreError(
-                f"{name} in {archive.filename} must hold what its table says; its "
-                "bytes have another SHA-256."
-            )
-        files[name] = partial(archive.open, members[name])
+    for kind, path in stored.companions.items():
+        if path.name not in members:
+            raise StoreError(f"{archive.filename} must hold {path.name}; it does not.")
+        with archive.open(members[path.name]) as file:
+            blocks = read_blocks(file.read)
+            if fault := fault_of_companion(path, kind, blocks, stored.footer):
+                raise DamagedError(fault)
+        files[path.name] = partial(archive.open, members[path.name])
     return files | {table.name: partial(archive.open, members[table.name])}

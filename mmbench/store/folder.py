@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save
 
-from mmbench.core.checkpoint import INTERVAL_SECONDS, CheckpointSlot
+from mmbench.core.checkpoint import INTERVAL_SECONDS, CheckpointSlot, unpack
 from mmbench.core.errors import StoreError
-from mmbench.core.files import write_atomically
+from mmbench.core.files import read_file, write_atomically
 from mmbench.store.lease import leased
 from mmbench.store.parquet import encode_table
 from mmbench.store.stored_files import (
@@ -155,8 +155,7 @@ class Store:
                 if (previous.version if previous else None) != self.version(key):
                     previous = self.read(key)
                 replaced = list(previous.companions.values()) if previous else []
-            for name, content in files.items():
-                write_atomically(self.folder / name, content)
+            self._write_or_remove(files)
             for path in replaced:
                 if path.name not in files:
                     path.unlink(missing_ok=True)
@@ -166,7 +165,7 @@ class Store:
     def _unwritable(self, key: str, error: OSError) -> StoreError:
         return StoreError(
             f"The store {self.folder} must be writable; cell {key} gave "
-            f"{type(error).__name__}: {error.strerror}."
+            f"{type(error).__name__}: {error.strerror}.{self.slot(key).describe()}"
         )
 
     def replace_table(
@@ -186,6 +185,21 @@ class Store:
             write_atomically(self.table(stored.key), [encode_table(frame, footer)])
         except OSError as error:
             raise self._unwritable(stored.key, error) from error
+
+    def _write_or_remove(self, files: Mapping[str, Iterable[bytes]]) -> None:
+        """Write files; where one cannot be written, those that are new go again."""
+        new: list[Path] = []
+        try:
+            for name, content in files.items():
+                path = self.folder / name
+                if not path.exists():
+                    new.append(path)
+                write_atomically(path, content)
+        except BaseException:
+            for path in new:
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+            raise
 
     def remove(self, key: str) -> None:
         """Delete a cell and its checkpoint, the table first.
@@ -217,10 +231,16 @@ class Store:
         key, faults = stored.key, stored.faults
         if not faults or self.version(key) != stored.version:
             return []
-        for path in [self.table(key), *self.folder.glob(f"{key}.*safetensors")]:
-            # Another process may have been quicker.
-            with contextlib.suppress(FileNotFoundError):
-                path.replace(path.with_name(f"{path.name}.damaged"))
+        try:
+            for path in [self.table(key), *self.folder.glob(f"{key}.*safetensors")]:
+                # Another process may have been quicker.
+                with contextlib.suppress(FileNotFoundError):
+                    path.replace(path.with_name(f"{path.name}.damaged"))
+        except OSError as error:
+            raise StoreError(
+                f"The store {self.folder} must be writable; setting {path.name} aside "
+                f"gave {type(error).__name__}: {error.strerror}. Remove {path}.damaged."
+            ) from error
         return [f"{fault} It is kept as *.damaged and not read." for fault in faults]
 
     # ---- reading ----
@@ -327,9 +347,20 @@ class CheckpointFile(CheckpointSlot):
     def read(self) -> bytes | None:
         """Return what was written last; None where nothing can be read."""
         try:
-            return self.path.read_bytes()
+            return read_file(self.path)
         except OSError:
             return None
+
+    def describe(self) -> str:
+        """Return a sentence on what the checkpoint holds, after a space, or nothing."""
+        saved = unpack(self.read() or b"")
+        chunk = saved.get("chunk") if isinstance(saved, dict) else None
+        if not isinstance(chunk, dict) or not isinstance(chunk.get("step"), int):
+            return ""
+        return (
+            f" The cell's checkpoint holds it up to step {chunk['step']:,} of its "
+            "current runs, from where the same command goes on."
+        )
 
     def write(self, content: bytes) -> None:
         """Replace the checkpoint, whole or not at all."""

@@ -16,14 +16,28 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import psutil
+
+from mmbench.core.files import read_file
+from mmbench.core.json_schema import Range, find_misfit, parse_json
 
 TOUCH_SECONDS = 15.0  # between two touches of a lease that is held
 # Time without a touch after which the holder counts as dead. NFS shows a touch up to
 # 60 s late, and a machine under load misses some.
 STALE_SECONDS = 180.0
+
+
+_MAX_BYTES = 2**16  # of a lease
+
+
+class Holder(TypedDict):
+    """Who holds a lease."""
+
+    host: str
+    pid: Annotated[int, Range(1, 2**31 - 1)]
+    token: str
 
 
 @contextmanager
@@ -60,10 +74,10 @@ def leased(path: Path) -> Iterator[bool]:
 def holder(path: Path) -> dict[str, Any]:
     """Return "host", "pid" and "token" of a lease's holder; empty where unreadable."""
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(read_file(path, _MAX_BYTES))
     except (OSError, ValueError):
         return {}
-    return document if isinstance(document, dict) else {}
+    return {} if find_misfit(document, Holder) else document
 
 
 def is_held(path: Path) -> bool:

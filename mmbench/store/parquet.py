@@ -8,13 +8,15 @@ every Parquet reader reads it.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmbench.core.errors import DamagedError, StoreError
+from mmbench.core.json_schema import parse_json
+from mmbench.store.schema import misfit_of_columns, misfit_of_footer
 
 SCHEMA = 3
 FOOTER = b"mmbench"  # Parquet metadata key of the footer
@@ -48,27 +50,16 @@ def embed_digest(content: bytes) -> bytes:
     return content[:at] + digest + content[at + _DIGITS :]
 
 
-class DecodedTable(NamedTuple):
-    """A Parquet file whose digest was found to be right, and its footer."""
-
-    file: pq.ParquetFile
-    footer: dict[str, Any]
-
-
-def read_footer(path: Path, content: bytes) -> dict[str, Any]:
-    """Return the footer of a table; see `decode_table`."""
-    return decode_table(path, content).footer
-
-
-def decode_table(path: Path, content: bytes) -> DecodedTable:
-    """Check the bytes of a table and return the file to be read and its footer.
+def checked_footer(path: Path, content: bytes) -> dict[str, Any]:
+    """Check the bytes of a table, of which none is decoded, and return its footer.
 
     Args:
         path: the file's path, for its name and for messages.
         content: the file's bytes.
 
     Raises:
-        DamagedError: when the bytes are not as written, or are of another cell.
+        DamagedError: when the bytes are not as written, do not fit their schema, or are
+            of another cell.
         StoreError: when another version of mmbench wrote the file.
     """
     intact = _is_intact(content)
@@ -78,9 +69,11 @@ def decode_table(path: Path, content: bytes) -> DecodedTable:
         )
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
-        footer = json.loads((file.metadata.metadata or {})[FOOTER])
+        footer = parse_json((file.metadata.metadata or {})[FOOTER])
         schema = int(footer["schema"])
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+    except (
+        *(pa.ArrowException, OSError, KeyError, TypeError, ValueError, OverflowError),
+    ) as error:
         raise DamagedError(
             f"{path} must be a table that mmbench wrote; it is damaged or foreign."
         ) from error
@@ -98,11 +91,15 @@ def decode_table(path: Path, content: bytes) -> DecodedTable:
             f"{path} must have schema {SCHEMA}; got {schema}, of another mmbench "
             f"version. Bring one up to date: {remedy}"
         )
-    if footer.get("key") != path.name.partition(".")[0]:
+    if found := misfit_of_footer(footer):
+        raise DamagedError(f"{path} must fit the schema of a footer: {found}.")
+    if footer["key"] != path.name.partition(".")[0]:
         raise DamagedError(
-            f"{path} must hold the cell of its name; it holds {footer.get('key')}."
+            f"{path} must hold the cell of its name; it holds {footer['key']}."
         )
-    return DecodedTable(file, footer)
+    if found := misfit_of_columns(file, footer):
+        raise DamagedError(f"{path} must fit the schema of a table: {found}.")
+    return dict(footer)
 
 
 def _is_intact(content: bytes) -> bool | None:

@@ -1,6 +1,5 @@
 """Cells as mmbench stored them before files carried digests, in schema 2."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +9,31 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from mmbench.core.errors import StoreError
+from mmbench.core.files import read_file
+from mmbench.core.json_schema import parse_json
 from mmbench.store.folder import StoredResult
 from mmbench.store.parquet import FOOTER
+from mmbench.store.schema import (
+    decode,
+    misfit_of_columns,
+    misfit_of_footer,
+    misfit_of_rows,
+)
 
 OLD_SCHEMA = 2
 _SUFFIXES = {"arrays": "safetensors", "iterates": "iterates.safetensors"}
 # Entries that footers have had only since schema 3.
 _DEFAULTS = {"kept": "none", "ideal": {}, "protocols": {}}
 _READ_ERRORS = (
-    pa.ArrowException,
-    SafetensorError,
-    OSError,
-    KeyError,
-    TypeError,
-    ValueError,
+    *(pa.ArrowException, SafetensorError, OSError),
+    *(KeyError, TypeError, ValueError, OverflowError),
 )
 
 
 def is_schema2(table: Path) -> bool:
     """Return whether a file claims to be a table of schema 2."""
     try:
-        return bool(_read_footer(table)["schema"] == OLD_SCHEMA)
+        return bool(_open(read_file(table))[1]["schema"] == OLD_SCHEMA)
     except _READ_ERRORS:
         return False
 
@@ -43,24 +46,30 @@ def read_cell(folder: Path, key: str) -> StoredResult:
     """
     table = folder / f"{key}.parquet"
     try:
-        footer = _read_footer(table)
-        frame = pq.read_table(table, use_threads=False).to_pandas()
+        content = read_file(table)
+        file, footer = _open(content)
+        footer = _DEFAULTS | footer | {"files": {}}
+        found = misfit_of_footer(footer) or misfit_of_columns(file, footer)
+        decoded = decode(content) if not found else None
         companions = {
-            kind: load(path.read_bytes()) if path.exists() else {}
+            kind: load(read_file(path)) if path.exists() else {}
             for kind, path in _companions(folder, key).items()
         }
-        fits = footer["key"] == key and sorted(companions["arrays"]) == footer["arrays"]
+        fits = not found and not misfit_of_rows(decoded, footer)
+        fits &= (
+            footer["key"] == key and sorted(companions["arrays"]) == footer["arrays"]
+        )
     except _READ_ERRORS as error:
         raise StoreError(
             f"{table} must be a cell that an older mmbench wrote; reading it gave "
             f"{type(error).__name__}. Delete it and import the others."
         ) from error
-    if not fits:
+    if not fits or decoded is None:
         raise StoreError(
             f"{table} must be a cell that an older mmbench wrote; its files do not fit "
             "its name or each other. Delete them and import the others."
         )
-    return StoredResult(frame, _DEFAULTS | footer, **companions)
+    return StoredResult(decoded.to_pandas(), footer, **companions)
 
 
 def remove_companions(folder: Path, key: str) -> None:
@@ -73,5 +82,7 @@ def _companions(folder: Path, key: str) -> dict[str, Path]:
     return {kind: folder / f"{key}.{suffix}" for kind, suffix in _SUFFIXES.items()}
 
 
-def _read_footer(table: Path) -> dict[str, Any]:
-    return json.loads((pq.read_schema(table).metadata or {})[FOOTER])
+def _open(content: bytes) -> tuple[pq.ParquetFile, dict[str, Any]]:
+    """Return a table to be read, and its footer."""
+    file = pq.ParquetFile(pa.BufferReader(content))
+    return file, parse_json((file.metadata.metadata or {})[FOOTER])

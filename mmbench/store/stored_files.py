@@ -7,10 +7,10 @@ table is read with the companion files that it was written with or not at all, w
 several writers did.
 """
 
+import errno
 import hashlib
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,20 @@ import pyarrow as pa
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from mmbench.core.errors import DamagedError, StoreError
-from mmbench.core.files import sha256_of
-from mmbench.store.parquet import decode_table
+from mmbench.core.errors import DamagedError
+from mmbench.core.files import open_file, read_file
+from mmbench.store.parquet import checked_footer
+from mmbench.store.schema import (
+    MAX_HEADER_BYTES,
+    decode,
+    misfit_of_rows,
+    misfit_of_tensors,
+)
 
 # Kinds of companion files, as the footer calls them, and how their names end.
 COMPANIONS = {"arrays": "safetensors", "iterates": "iterates.safetensors"}
-SHA256 = re.compile(r"[0-9a-f]{64}")
+_BLOCK_BYTES = 2**20  # read at once
+_MAX_TABLE_BYTES = 2**31  # more than `MAX_ROWS` rows take
 _NAME_DIGITS = 16  # of a companion's digest in its name; the footer has all 64
 
 Version = tuple[int, ...] | None  # of a table's file, see `version_of`
@@ -48,8 +55,16 @@ class StoredFiles:
         is_readable: whether the table and its footer are as they were written.
     """
 
-    def __init__(self, path: Path, content: bytes, version: Version) -> None:
+    def __init__(
+        self, path: Path, content: bytes, version: Version, *, unreadable: str = ""
+    ) -> None:
         """Check the bytes of a table.
+
+        Args:
+            path: its file.
+            content: its bytes.
+            version: of the file.
+            unreadable: why the file cannot be read; empty where it was.
 
         Raises:
             StoreError: when another version of mmbench wrote them.
@@ -57,11 +72,13 @@ class StoredFiles:
         self.key = path.stem
         self.content, self.version = content, version
         self._path = path
-        self._damage = ""
+        self._damage = unreadable
         self._hashed: dict[str, str] = {}  # kind to fault, or to "" where there is none
+        self.is_readable = False
+        if unreadable:
+            return
         try:
-            self._file, self._footer = decode_table(path, content)
-            self._digests = digests_of(path, self._footer)
+            self._footer = checked_footer(path, content)
         except DamagedError as error:
             self._damage = str(error)
         self.is_readable = not self._damage
@@ -70,15 +87,17 @@ class StoredFiles:
     def read(cls, path: Path) -> "StoredFiles | None":
         """Read the table of a cell; None where there is none.
 
+        One that this user may not read is damaged, for all that can be told.
+
         Raises:
-            StoreError: when it cannot be read or is of another version of mmbench.
+            StoreError: when it is of another version of mmbench.
         """
         try:
             content, version = read_bytes(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise _unreadable(path, error) from error
+            return cls(path, b"", version_of(path), unreadable=_unreadable(path, error))
         return cls(path, content, version)
 
     @property
@@ -100,10 +119,16 @@ class StoredFiles:
         """
         self._check_readable()
         try:
-            # A table is small: starting threads costs more than they save.
-            return self._file.read(use_threads=False)
-        except (OSError, pa.ArrowException) as error:
-            raise DamagedError(_foreign(self._path)) from error
+            table = decode(self.content)
+            found = misfit_of_rows(table, self._footer)
+        except (OSError, pa.ArrowException, ValueError) as error:
+            raise DamagedError(
+                f"{self._path} must be a table that mmbench wrote; reading it gave "
+                f"{type(error).__name__}."
+            ) from error
+        if found:
+            raise DamagedError(f"{self._path} must fit the schema of a table: {found}.")
+        return table
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -124,7 +149,7 @@ class StoredFiles:
         self._check_readable()
         return {
             kind: self._path.with_name(companion_name(self.key, kind, digest))
-            for kind, digest in self._digests.items()
+            for kind, digest in self._footer["files"].items()
         }
 
     @cached_property
@@ -133,7 +158,7 @@ class StoredFiles:
         if not self.is_readable:
             return [self._damage]
         faults = [self._fault_of(kind, path) for kind, path in self.companions.items()]
-        found = [fault for fault in faults if fault]
+        found = [fault for fault in (self._fault_of_table(), *faults) if fault]
         if found and self._is_outdated():
             newer = self.read(self._path)
             return newer.faults if newer else []
@@ -165,23 +190,22 @@ class StoredFiles:
         if path is None:
             return {}
         try:
-            content = path.read_bytes()
+            content = read_file(path)
         except FileNotFoundError:
             if self._is_outdated():
                 newer = self.read(self._path)
                 return newer.tensors(kind) if newer else {}
             raise DamagedError(_missing(path)) from None
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise DamagedError(_unreadable(path, error)) from error
         if kind not in self._hashed:
-            same = hashlib.sha256(content).hexdigest() == self._digests[kind]
-            self._hashed[kind] = "" if same else _damaged(path)
+            self._hashed[kind] = fault_of_companion(path, kind, [content], self._footer)
         if fault := self._hashed[kind]:
             raise DamagedError(fault)
         try:
             return load(content)
         except SafetensorError as error:
-            raise DamagedError(_damaged(path)) from error
+            raise DamagedError(_unfit(path, "it cannot be read")) from error
 
     def _check_readable(self) -> None:
         if not self.is_readable:
@@ -191,17 +215,59 @@ class StoredFiles:
         """Return whether another process has replaced the cell since it was read."""
         return version_of(self._path) != self.version
 
+    def _fault_of_table(self) -> str:
+        """Return what is wrong with the rows of the table; empty where they fit."""
+        try:
+            self.table  # noqa: B018  # reading it checks it
+        except DamagedError as error:
+            return str(error)
+        return ""
+
     def _fault_of(self, kind: str, path: Path) -> str:
         """Return what is wrong with a companion file; empty where it is as written."""
         if kind not in self._hashed:
             try:
-                same = sha256_of(path) == self._digests[kind]
-                self._hashed[kind] = "" if same else _damaged(path)
+                with open_file(path) as file:
+                    blocks = read_blocks(file.read)
+                    found = fault_of_companion(path, kind, blocks, self._footer)
             except FileNotFoundError:
-                self._hashed[kind] = _missing(path)
+                found = _missing(path)
             except OSError as error:
-                raise _unreadable(path, error) from error
+                found = _unreadable(path, error)
+            self._hashed[kind] = found
         return self._hashed[kind]
+
+
+def fault_of_companion(
+    path: Path, kind: str, blocks: Iterable[bytes], footer: Mapping[str, Any]
+) -> str:
+    """Return what is wrong with a companion file; empty where nothing is.
+
+    Args:
+        path: its path, for messages.
+        kind: as the footer calls it.
+        blocks: its content.
+        footer: of its table.
+
+    Raises:
+        OSError: when it cannot be read.
+    """
+    digest, size, head = hashlib.sha256(), 0, b""
+    for block in blocks:
+        digest.update(block)
+        size += len(block)
+        if len(head) < MAX_HEADER_BYTES:
+            head += block
+    if digest.hexdigest() != footer["files"][kind]:
+        return f"{path} must hold what its table says; its bytes have another SHA-256."
+    found = misfit_of_tensors(head, size, kind, footer)
+    return _unfit(path, found) if found else ""
+
+
+def read_blocks(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    """Yield the bytes of an open file, block by block; `read` is its method."""
+    while block := read(_BLOCK_BYTES):
+        yield block
 
 
 def read_bytes(path: Path) -> tuple[bytes, Version]:
@@ -210,8 +276,11 @@ def read_bytes(path: Path) -> tuple[bytes, Version]:
     Raises:
         OSError: when it cannot be read.
     """
-    with path.open("rb") as file:
-        return file.read(), _version(os.fstat(file.fileno()))
+    with open_file(path) as file:
+        status = os.fstat(file.fileno())
+        if status.st_size > _MAX_TABLE_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return file.read(), _version(status)
 
 
 def version_of(path: Path) -> Version:
@@ -226,44 +295,21 @@ def _version(status: os.stat_result) -> Version:
     return status.st_mtime_ns, status.st_ino, status.st_size
 
 
-def digests_of(path: Path, footer: Mapping[str, Any]) -> dict[str, str]:
-    """Return the SHA-256 of a table's companion files, by kind.
-
-    Args:
-        path: the table's path, for messages.
-        footer: the table's footer.
-
-    Raises:
-        DamagedError: when one is no such digest, for they become parts of file names.
-    """
-    digests = footer.get("files")
-    if not isinstance(digests, dict) or not all(
-        kind in COMPANIONS and SHA256.fullmatch(str(digest))
-        for kind, digest in digests.items()
-    ):
-        raise DamagedError(_foreign(path))
-    return digests
-
-
 def companion_name(key: str, kind: str, digest: str) -> str:
     """Return the file name of a companion of a table."""
     return f"{key}.{digest[:_NAME_DIGITS]}.{COMPANIONS[kind]}"
 
 
-def _foreign(path: Path) -> str:
-    return f"{path} must be a table that mmbench wrote; it is foreign."
-
-
-def _damaged(path: Path) -> str:
-    return f"{path} must hold what its table says; its bytes have another SHA-256."
+def _unfit(path: Path, found: str) -> str:
+    return f"{path} must fit the schema of a cell's tensors: {found}."
 
 
 def _missing(path: Path) -> str:
     return f"{path} must lie in the same folder as its table; it is missing."
 
 
-def _unreadable(path: Path, error: OSError) -> StoreError:
-    return StoreError(
+def _unreadable(path: Path, error: OSError) -> str:
+    return (
         f"{path} must be a file that can be read; it gave {type(error).__name__}: "
         f"{error.strerror}."
     )

@@ -129,7 +129,7 @@ def test_there_and_back(cli: Cli) -> None:
     result = cli("import", "a.zip", "--store", "t")
     assert result.stdout == "3 added: a.zip into t\n"
     Store("t").put(KEY, FRAME.assign(x=5.0), FOOTER, {})
-    differs = f"{KEY}: differs at row 0 of seed 0, x: 5 and 1.5, 0.7 apart\n"
+    differs = f"{KEY}: differs at step 0 of seed 0, x: 5 and 1.5, 0.7 apart\n"
     for verb in (("merge", "s"), ("import", "a.zip")):
         result = cli(*verb, "--store", "t")
         counts = "1 kept as they were here, 2 the same in both"
@@ -144,7 +144,7 @@ def test_there_and_back(cli: Cli) -> None:
 def test_stores_are_compared(cli: Cli) -> None:
     """Each cell that only one has or that differs is listed; the exit code is 1."""
     cli("import", "s", "--store", "t")
-    Store("t").put(OTHER, FRAME, FOOTER | {"provenance": "other"}, {})
+    Store("t").put(OTHER, FRAME, FOOTER | {"provenance": {"torch": "other"}}, {})
     Store("s").put(OTHER, FRAME, FOOTER, {})
     result = cli("diff", "s", "t")
     assert result.exit_code == 0

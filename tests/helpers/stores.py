@@ -1,22 +1,68 @@
 """Contents of a small cell, for tests of stored files."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mmbench.core.oracle_state import COUNTED
 from mmbench.store.folder import Store
 
 KEY, OTHER, PLAIN = "0123456789abcdef01234567", "f" * 24, "00" * 12
-FRAME = pd.DataFrame({"seed": [0, 1], "x": [1.5, np.nan], "label": ["a", "a"]})
-FOOTER = {
-    "task": "bilinear",
-    "label": "a",
-    "runs": 2,
-    "steps": 5,
-    "outcomes": {"finished": 2},
-    "ö": "é",
-}
+
+
+def tidy_frame(runs: int, records: int, **columns: Any) -> pd.DataFrame:
+    """Return a table of runs by records, with further columns or other values."""
+    rows = runs * records
+    return pd.DataFrame(
+        {
+            "task": ["bilinear"] * rows,
+            "algorithm": "gda",
+            "label": "a",
+            "seed": np.repeat(np.arange(runs), records),
+            "step": np.tile(np.arange(records), runs),
+            **dict.fromkeys(COUNTED, 0),
+            "cell_seconds": 0.0,
+            "status": "finished",
+            "stopped_at": 5,
+            "reason": "",
+        }
+        | columns
+    )
+
+
+def footer_of(runs: int, steps: int = 5, **entries: Any) -> dict[str, Any]:
+    """Return a footer of a cell that no task describes, with further entries."""
+    prose = dict.fromkeys(("summary", "rule", "text", "source", "link"), "")
+    return {
+        "cell": {
+            "task": {"class": "mmbench.tasks.bilinear:Bilinear"},
+            "algorithm": {"class": "mmbench.algorithms.gda:GDA"},
+            "seeds": list(range(runs)),
+            "steps": steps,
+        },
+        "task": "bilinear",
+        "algorithm": "gda",
+        "label": "a",
+        "metrics": {},
+        "columns": [],
+        "target": "",
+        "seeds": [0, runs - 1],
+        "runs": runs,
+        "steps": steps,
+        "dtype": "float32",
+        "method": prose | {"cost": ""},
+        "game": prose,
+        "width": 1,
+        "outcomes": {"finished": runs},
+        "reason": "",
+        "provenance": {},
+    } | entries
+
+
+FRAME = tidy_frame(2, 1, x=[1.5, np.nan])
+FOOTER = footer_of(2, ö="é")
 ARRAYS = {"path": np.arange(6.0).reshape(1, 3, 2), "path_steps": np.arange(3)}
 ITERATES = {"z": np.arange(8.0).reshape(2, 2, 2), "steps": np.array([0, 5])}
 

@@ -122,22 +122,12 @@ CHANGED = {
     "the last bit of a number": (dict(frame=with_next_number("distance")), "distance"),
     "a number": (dict(frame=with_value("loss_y", 0.5)), "loss_y 0.5 then"),
     "a number gone": (dict(frame=with_value("loss_x", float("nan"))), "nan then"),
-    "text for a number": (
-        dict(frame=lambda frame: frame.assign(distance="0")),
-        "distance",
-    ),
     "of a whole run": (dict(frame=with_value("distance_worst", 0.1)), "distance_worst"),
     "a counter": (dict(frame=with_value("grad_x", 1)), "grad_x 1 then"),
     "when it stopped": (dict(frame=with_value("stopped_at", 3)), "stopped_at"),
     "a reason": (dict(frame=with_value("reason", "lost")), "reason"),
     "an outcome": (dict(frame=with_value("status", "converged", 0)), "other outcomes"),
     "one row's outcome": (dict(frame=with_value("status", "converged")), "status"),
-    "a seed": (dict(frame=with_value("seed", 9)), "one row for each run and record"),
-    "a step": (dict(frame=with_value("step", 19)), "one row for each run and record"),
-    "rows less": (
-        dict(frame=lambda frame: frame.drop(index=7)),
-        "one row for each run and record",
-    ),
     "a column less": (
         dict(frame=lambda frame: frame.drop(columns="loss_x")),
         "lacks loss_x",
@@ -167,6 +157,25 @@ def test_what_was_changed_is_found(what: str, one: tuple[Store, Cell]) -> None:
     done = replay(store, store.require(cell.key))
     assert done.verdict is Verdict.DIFFERS
     assert message in str(done)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda frame: frame.assign(distance="0"), "distance must not be of"),
+        (with_value("seed", 9), "one row for each run and record"),
+        (with_value("step", 19), "one row for each run and record"),
+        (lambda frame: frame.drop(index=7), "one row for each of 4 runs and record"),
+    ],
+)
+def test_tables_of_another_form_are_damaged(
+    change: Callable[[pd.DataFrame], Any], message: str, one: tuple[Store, Cell]
+) -> None:
+    """What cannot be the table of a cell is not compared with one."""
+    store, cell = one
+    rewrite(store, cell.key, frame=change)
+    with pytest.raises(DamagedError, match=message):
+        replay(store, store.require(cell.key))
 
 
 def test_a_change_is_located(one: tuple[Store, Cell]) -> None:

@@ -53,9 +53,18 @@ def test_no_code_is_chosen_by_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [None, 3, [], {}, {"class": "os:system"}, "cell"])
 def test_files_that_describe_nothing(value: Any, one: tuple[Store, Cell]) -> None:
-    """A footer without a valid description is refused in a sentence."""
+    """A footer without a description is damaged."""
     store, cell = one
     rewrite(store, cell.key, footer=with_footer(description=value))
+    with pytest.raises(DamagedError, match="schema of a footer: description must"):
+        replay(store, store.require(cell.key))
+
+
+@pytest.mark.parametrize("reference", ["os:system", "mmbench.tasks.bilinear:None"])
+def test_files_that_describe_no_cell(reference: str, one: tuple[Store, Cell]) -> None:
+    """A description that names no class of cells is refused in a sentence."""
+    store, cell = one
+    rewrite(store, cell.key, footer=with_description(**{"class": reference}))
     with pytest.raises(DescriptionError):
         replay(store, store.require(cell.key))
 

@@ -228,7 +228,7 @@ def test_members_that_lie_on_each_other_are_refused(
 def test_ours_stay_unless_theirs_are_wanted(store: Store, target: Store) -> None:
     """Cells that both have are counted, and replaced when that is asked for."""
     target.put(KEY, FRAME.assign(x=9.0), FOOTER, {"path": ARRAYS["path"] * 2})
-    differences = {KEY: "row 0 of seed 0, x: 9 and 1.5, 0.83 apart"}
+    differences = {KEY: "step 0 of seed 0, x: 9 and 1.5, 0.83 apart"}
     assert merge(store, target) == ImportCounts(1, 0, 1, 0, differences)
     assert target.frame(KEY).x.tolist() == [9.0, 9.0]
     replaced = ImportCounts(0, 1, 0, 1, differences)

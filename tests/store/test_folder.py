@@ -273,7 +273,7 @@ def test_a_table_names_no_file_but_its_own(store: Store, files: object) -> None:
     forged = encode_table(FRAME, FOOTER | {"key": OTHER, "files": files})
     store.table(OTHER).write_bytes(forged)
     for read in (store.arrays, store.companions):
-        with pytest.raises(DamagedError, match="foreign"):
+        with pytest.raises(DamagedError, match="schema of a footer: files"):
             read(OTHER)
     assert store.faults(OTHER) != []
 

@@ -8,29 +8,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from stores import ARRAYS, FOOTER, FRAME, ITERATES, KEY, OTHER
+from stores import (
+    ARRAYS,
+    FOOTER,
+    FRAME,
+    ITERATES,
+    KEY,
+    OTHER,
+    footer_of,
+    tidy_frame,
+)
 
 from mmbench.core.errors import DamagedError
 from mmbench.store.folder import Store
 
-LARGE = pd.DataFrame(
-    {
-        "seed": np.repeat(np.arange(20), 30),
-        "step": np.tile(np.arange(30), 20),
-        "label": "gda",
-        "loss": np.random.default_rng(0).normal(size=600),
-    }
-)
+LARGE = tidy_frame(2, 60, loss=np.random.default_rng(0).normal(size=120))
+LARGE_FOOTER = footer_of(2, steps=100)
 
 
 def put(folder: Path) -> Store:
     """A store with two cells."""
     store = Store(folder)
-    store.put(KEY, LARGE, FOOTER, ARRAYS, ITERATES)
+    store.put(KEY, LARGE, LARGE_FOOTER, ARRAYS, ITERATES)
     store.put(OTHER, FRAME, FOOTER, {"path": ARRAYS["path"] + 1}, ITERATES)
     return store
 
@@ -236,6 +238,6 @@ def test_an_older_table_gets_no_newer_arrays(tmp_path: Path) -> None:
     """A table that came back, as from a backup, finds its own arrays or none."""
     store = put(tmp_path)
     before = store.table(KEY).read_bytes()
-    store.put(KEY, LARGE, FOOTER, {"path": ARRAYS["path"] * 2}, ITERATES)
+    store.put(KEY, LARGE, LARGE_FOOTER, {"path": ARRAYS["path"] * 2}, ITERATES)
     store.table(KEY).write_bytes(before)
     assert_found(store, store.arrays)

@@ -1,10 +1,12 @@
 """Stored files are read once, however much is asked of them."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from mmbench.core.files import open_file, read_file
 from mmbench.engine.cell import Cell
 from mmbench.runner.execute import execute
 from mmbench.runner.lookup import is_stored
@@ -41,27 +43,22 @@ def store(tmp_path: Path) -> Store:
 def reads(store: Store, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count how often each file is read from now on, tables and companions."""
     counts: Counter[str] = Counter()
-    read_bytes, sha256_of = stored_files.read_bytes, stored_files.sha256_of
-    path_read_bytes = Path.read_bytes
+    read_bytes = stored_files.read_bytes
+    read_companion = {"open_file": open_file, "read_file": read_file}
 
     def count_table(path: Path) -> tuple[bytes, stored_files.Version]:
         found = read_bytes(path)
         counts["table"] += 1
         return found
 
-    def count_hash(path: Path) -> str:
-        counts["arrays" if "iterates" not in path.name else "iterates"] += 1
-        return sha256_of(path)
-
-    def count_companion(path: Path) -> bytes:
+    def count_companion(name: str, path: Path) -> object:
         if path.suffix == ".safetensors":
             counts["arrays" if "iterates" not in path.name else "iterates"] += 1
-        assert path.suffix != ".parquet", "a table was read by another function"
-        return path_read_bytes(path)
+        return read_companion[name](path)
 
     monkeypatch.setattr(stored_files, "read_bytes", count_table)
-    monkeypatch.setattr(stored_files, "sha256_of", count_hash)
-    monkeypatch.setattr(Path, "read_bytes", count_companion)
+    for name in read_companion:
+        monkeypatch.setattr(stored_files, name, partial(count_companion, name))
     return counts
 
 

@@ -1,0 +1,372 @@
+"""The schema of a cell's files: what a table, its footer and its tensors must hold.
+
+It is checked whenever a file is read. A file that does not fit is damaged, as one with
+a flipped byte is, so that whoever reads a footer or a table finds the types that stand
+here. Whether the numbers are those of the cell is not known here.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mmbench.core.json_schema import Count, Range, find_misfit, parse_json
+from mmbench.core.oracle_state import COUNTED
+from mmbench.core.run_settings import Keep
+from mmbench.core.schedule import MAX_ROWS
+from mmbench.core.status import Status
+
+Positive = Annotated[int, Range(1, 2**63 - 1)]
+Sha256 = Annotated[str, re.compile(r"[0-9a-f]{64}")]
+
+# ---- the footer ----
+
+Described = TypedDict("Described", {"class": str})
+
+
+class DescribedCell(TypedDict):
+    """A cell as JSON values."""
+
+    task: Described
+    algorithm: Described
+    seeds: list[Count]
+    steps: Positive
+    records: NotRequired[Positive]
+    inherit: NotRequired[str]
+    precision: NotRequired[str]
+    after: "NotRequired[DescribedCell | None]"
+
+
+class Column(TypedDict):
+    """A column that a metric fills; see `mmbench.metrics.base`."""
+
+    name: str
+    title: str
+    better: Literal["lower", "higher", "neither"]
+    scale: Literal["linear", "log"]
+
+
+class Documentation(TypedDict):
+    """The docstring and the source of a task or an algorithm."""
+
+    summary: str
+    rule: str
+    text: str
+    sections: NotRequired[dict[str, str]]
+    arguments: NotRequired[dict[str, str]]
+    source: str
+    link: str
+
+
+class MethodDocumentation(Documentation):
+    """The documentation of an algorithm, with the cost of a step."""
+
+    cost: str
+
+
+class Limits(TypedDict):
+    """What the cell was allowed to take."""
+
+    timeout: NotRequired[float | None]
+    memory: NotRequired[float | None]
+
+
+class Footer(TypedDict):
+    """What the footer of a table must hold; it may hold more."""
+
+    schema: int
+    key: str
+    files: "Files"
+    cell: DescribedCell
+    description: NotRequired[DescribedCell]
+    task: str
+    algorithm: str
+    label: str
+    metrics: dict[str, str]
+    columns: list[Column]
+    target: str
+    seeds: tuple[Count, Count]
+    runs: Positive
+    steps: Positive
+    dtype: Literal["float32", "float64"]
+    kept: NotRequired[Keep]
+    protocols: NotRequired[dict[str, dict[str, str | float]]]
+    method: MethodDocumentation
+    game: Documentation
+    width: Count
+    backend: NotRequired[str]
+    arrays: NotRequired[list[str]]
+    outcomes: dict[str, Positive]
+    reason: str
+    ideal: NotRequired[dict[str, float]]
+    provenance: dict[str, str | float]
+    environments: NotRequired[list[dict[str, str]]]
+    limits: NotRequired[Limits]
+
+
+class Files(TypedDict):
+    """SHA-256 of the companion files."""
+
+    arrays: NotRequired[Sha256]
+    iterates: NotRequired[Sha256]
+
+
+def misfit_of_footer(footer: Any) -> str:
+    """Return where a footer does not fit its schema, in words; empty where it does."""
+    if found := find_misfit(footer, Footer):
+        return found
+    for name in ("cell", "description"):
+        if found := _misfit_of_classes(footer.get(name), name):
+            return found
+    if unknown := sorted(set(footer["files"]) - set(Files.__annotations__)):
+        return f"files must be arrays or iterates; got {unknown[0]!r}"
+    if unknown := sorted(set(footer["outcomes"]) - set(Status)):
+        return f"outcomes must be of known statuses; got {unknown[0]!r}"
+    cell, runs, seeds = footer["cell"], footer["runs"], footer["seeds"]
+    if [*cell["seeds"][:1], *cell["seeds"][-1:]] != seeds or len(cell["seeds"]) != runs:
+        return f"cell.seeds must be those of {runs} runs from seeds to seeds"
+    if sum(footer["outcomes"].values()) != runs:
+        return f"outcomes must be those of {runs} runs"
+    names = [column["name"] for column in footer["columns"]]
+    if len(set(names)) < len(names):
+        return "columns must have different names"
+    return ""
+
+
+def _misfit_of_classes(value: Any, path: str) -> str:
+    """Return which description nested in a value names its class by no text."""
+    if isinstance(value, list):
+        entries = [(f"{path}[{i}]", entry) for i, entry in enumerate(value)]
+    elif isinstance(value, dict):
+        if not isinstance(value.get("class", ""), str):
+            return f"{path}.class must be text"
+        entries = [(f"{path}.{name}", entry) for name, entry in value.items()]
+    else:
+        return ""
+    return next(filter(None, (_misfit_of_classes(v, p) for p, v in entries)), "")
+
+
+# ---- the table ----
+
+TEXTS = ("task", "algorithm", "label", "status", "reason")
+_WHOLE = ("seed", "step", *COUNTED, "stopped_at")
+_SECONDS = "cell_seconds"
+_MAX_TEXT_BYTES = 2**30  # of a column of texts, decoded
+
+
+def misfit_of_columns(file: pq.ParquetFile, footer: Mapping[str, Any]) -> str:
+    """Return where a table cannot be the one of its footer, in words, or nothing.
+
+    Nothing of the table is decoded but its metadata.
+
+    Args:
+        file: the table.
+        footer: a footer that fits its schema.
+    """
+    schema = file.schema_arrow
+    if len(set(schema.names)) < len(schema.names):
+        return "its columns must have different names"
+    for name in (*TEXTS, *_WHOLE, _SECONDS):
+        if name not in schema.names:
+            return f"it must have the column {name}"
+    for column in schema:
+        if not _kind_of(column.name)(column.type):
+            return f"its column {column.name} must not be of {column.type}"
+    rows, runs, steps = file.metadata.num_rows, footer["runs"], footer["steps"]
+    records = rows // runs
+    most = footer["cell"].get("records", steps)
+    if rows % runs or not 1 <= records <= _most_records(steps, most):
+        return f"it must have one row for each of {runs} runs and record; it has {rows}"
+    if rows > MAX_ROWS:
+        return f"it must have at most {MAX_ROWS} rows; it has {rows}"
+    return ""
+
+
+def _most_records(steps: int, records: int) -> int:
+    """Return the largest number of records that a schedule can have."""
+    return min(steps, records) + 1 + steps.bit_length()
+
+
+def _kind_of(name: str) -> Callable[[pa.DataType], bool]:
+    """Return what tells whether a type fits a column."""
+    if name in TEXTS:
+        return _is_text
+    if name in _WHOLE:
+        return pa.types.is_int64
+    if name == _SECONDS:
+        return pa.types.is_float64
+    return _is_number
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+    )
+
+
+def decode(content: bytes) -> pa.Table:
+    """Read a table whose columns fit, without the metadata that its writer added.
+
+    Raises:
+        ValueError: when a column of texts would take more memory than it may.
+        OSError, pa.ArrowException: when the table cannot be read.
+    """
+    # Dictionaries keep a long text that stands in all rows from being copied to each.
+    file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=TEXTS)
+    # A table is small: starting threads costs more than they save.
+    table = file.read(use_threads=False).replace_schema_metadata().combine_chunks()
+    for name in TEXTS:
+        at = table.column_names.index(name)
+        column = table.column(at).unify_dictionaries().combine_chunks()
+        longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+        if longest * len(column) > _MAX_TEXT_BYTES:
+            raise ValueError(f"its column {name} must hold short texts")
+        table = table.set_column(at, name, column.cast(pa.large_string()))
+    return table
+
+
+def misfit_of_rows(table: pa.Table, footer: Mapping[str, Any]) -> str:
+    """Return where the rows of a table are not those of a cell, in words, or nothing.
+
+    Args:
+        table: as `decode` returns it.
+        footer: its footer.
+    """
+    for name in (*TEXTS, *_WHOLE, _SECONDS):
+        if table.column(name).null_count:
+            return f"its column {name} must have no gap"
+    shape = footer["runs"], -1
+    seeds, steps = (
+        table.column(name).to_numpy().reshape(shape) for name in ("seed", "step")
+    )
+    if (
+        (seeds != seeds[:, :1]).any()
+        or len(np.unique(seeds[:, 0])) < len(seeds)
+        or (steps != steps[:1]).any()
+        or (np.diff(steps[0]) <= 0).any()
+    ):
+        return "its table has not one row for each run and record"
+    for name in (*_WHOLE, _SECONDS):
+        if not (table.column(name).to_numpy() >= 0).all():
+            return f"its column {name} must hold no number below 0"
+    if unknown := sorted(
+        set(table.column("status").unique().to_pylist()) - set(Status)
+    ):
+        return f"its column status must hold statuses; got {unknown[0]!r}"
+    return ""
+
+
+# ---- the tensors ----
+
+_FLOATS = ("F16", "F32", "F64")
+# Types that numpy has, with their bytes.
+_BYTES = {
+    "BOOL": 1,
+    "U8": 1,
+    "I8": 1,
+    "U16": 2,
+    "I16": 2,
+    "U32": 4,
+    "I32": 4,
+    "U64": 8,
+    "I64": 8,
+    "F16": 2,
+    "F32": 4,
+    "F64": 8,
+}
+MAX_HEADER_BYTES = 2**20
+
+
+class _Tensor(TypedDict):
+    """An entry in the header of a file of tensors."""
+
+    dtype: Annotated[str, re.compile("|".join(_BYTES))]
+    shape: list[Count]
+    data_offsets: tuple[Count, Count]
+
+
+def misfit_of_tensors(
+    head: bytes, size: int, kind: str, footer: Mapping[str, Any]
+) -> str:
+    """Return where a file of tensors does not fit its cell, in words, or nothing.
+
+    Args:
+        head: its first `MAX_HEADER_BYTES` at least, or all of it.
+        size: bytes of the file.
+        kind: of companion file.
+        footer: of the cell's table.
+    """
+    length = int.from_bytes(head[:8], "little")
+    if size < 8 or length > len(head) - 8:
+        return "its header must be as long as it says"
+    try:
+        header = parse_json(head[8 : 8 + length])
+    except ValueError as error:
+        return f"its header must be JSON; {error}"
+    if not isinstance(header, dict):
+        return "its header must be a JSON object"
+    header.pop("__metadata__", None)
+    if found := find_misfit(header, dict[str, _Tensor]):
+        return found
+    end = 0
+    for name, tensor in sorted(
+        header.items(), key=lambda item: item[1]["data_offsets"]
+    ):
+        first, last = tensor["data_offsets"]
+        if (
+            first != end
+            or last - first != prod(tensor["shape"]) * _BYTES[tensor["dtype"]]
+        ):
+            return f"its tensor {name} must have the bytes of its shape"
+        end = last
+    if size != 8 + length + end:
+        return "its header must tell its size"
+    shapes = {name: (one["dtype"], one["shape"]) for name, one in header.items()}
+    check = _misfit_of_iterates if kind == "iterates" else _misfit_of_arrays
+    return check(shapes, footer)
+
+
+Shapes = Mapping[str, tuple[str, list[int]]]
+
+
+def _misfit_of_iterates(shapes: Shapes, footer: Mapping[str, Any]) -> str:
+    if set(shapes) != {"z", "steps"}:
+        return 'it must hold the tensors "z" and "steps"'
+    (kind, shape), (steps_kind, steps_shape) = shapes["z"], shapes["steps"]
+    if steps_kind != "I64" or len(steps_shape) != 1 or not steps_shape[0]:
+        return 'its "steps" must be a list of steps'
+    if (
+        kind not in _FLOATS
+        or len(shape) != 3
+        or shape[:2] != [*steps_shape, footer["runs"]]
+    ):
+        return 'its "z" must have the shape (steps, runs, dim)'
+    return ""
+
+
+def _misfit_of_arrays(shapes: Shapes, footer: Mapping[str, Any]) -> str:
+    if sorted(shapes) != sorted(footer.get("arrays", shapes)):
+        return "it must hold the arrays that its footer names"
+    steps = shapes.get("path_steps")
+    if steps and (steps[0] != "I64" or len(steps[1]) != 1):
+        return 'its "path_steps" must be a list of steps'
+    path = shapes.get("path")
+    if path and not (path[0] in _FLOATS and len(path[1]) == 3 and path[1][2] == 2):
+        return 'its "path" must have the shape (runs, points, 2)'
+    if path and steps and path[1][1:2] != steps[1]:
+        return 'its "path" must have a point for each of its "path_steps"'
+    sheet = shapes.get("sheet")
+    if sheet and not (sheet[0] in (*_FLOATS, "U8") and len(sheet[1]) >= 3):
+        return 'its "sheet" must have the shape (runs, count, ...)'
+    return ""
