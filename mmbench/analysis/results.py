@@ -249,13 +249,14 @@ class _CellReader:
         try:
             stored = self.store.require(key)
             table, footer = stored.table, stored.footer
-            if table["task"].unique().to_pylist() != [footer["task"]]:
-                raise DamagedError(
-                    f"{self.store.table(key)} must be a table of {footer['task']}, as "
-                    "its footer says; it has rows of another task."
-                )
         except DamagedError as error:
             self.damaged.append(str(error))
+            return None
+        if table["task"].unique().to_pylist() != [footer["task"]]:
+            self.damaged.append(
+                f"{self.store.table(key)} must be a table of {footer['task']}, as its "
+                "footer says; it has rows of another task."
+            )
             return None
         label = footer["label"] if label is None else label
         self.footers[key] = self._share_values(footer) | {"label": label}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from edited_stores import (
     with_value,
 )
 
-from mmbench.core.errors import DescriptionError
+from mmbench.core.errors import DamagedError, DescriptionError
 from mmbench.engine.cell import Cell
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan

@@ -4,9 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edited_stores import rewrite, small_grid, store_of, with_footer
+from edited_stores import (
+    rewrite,
+    small_grid,
+    store_of,
+    with_description,
+    with_footer,
+)
 
-from mmbench.core.errors import DescriptionError, StoreError
+from mmbench.core.errors import DamagedError, DescriptionError, StoreError
 from mmbench.engine.cell import Cell
 from mmbench.runner.replay import Verdict, replay
 from mmbench.runner.stored_cell import key_of, stored_cell
