@@ -82,9 +82,14 @@ def quantile(values: np.ndarray, share: float, axis: int = 0) -> np.ndarray:
     position = share * (ordered.shape[axis] - 1)
     below = ordered.take(int(np.floor(position)), axis=axis)
     above = ordered.take(int(np.ceil(position)), axis=axis)
-    with np.errstate(invalid="ignore"):
-        between = below + (position - np.floor(position)) * (above - below)
-    return np.where(below == above, below, between)
+    weight = position - np.floor(position)
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = above - below
+        between = below + weight * difference
+        # Of two numbers, the difference may be too large for one.
+        apart = (1 - weight) * below + weight * above
+    is_apart = np.isfinite(below) & np.isfinite(above) & np.isinf(difference)
+    return np.where(below == above, below, np.where(is_apart, apart, between))
 
 
 def median(values: np.ndarray, axis: int = 0) -> np.ndarray:

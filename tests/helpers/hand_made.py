@@ -142,6 +142,7 @@ class PageReader(HTMLParser):
         self.links: list[str] = []
         self._section = self._heading = self._caption = ""
         self._text: list[str] | None = None
+        self._is_caption = False
         self.feed(page)
 
     def table(self, section: str, caption: str = "", heading: str = "") -> ReadTable:
@@ -176,6 +177,7 @@ class PageReader(HTMLParser):
             self.tables[-1].sorts.append([])
         if tag in ("h3", "p", "summary", "th", "td"):
             self._text = []
+        self._is_caption = tag == "summary" or values.get("class") == "caption"
         if tag == "td":
             self.tables[-1].sorts[-1].append(values.get("data-sort"))
 
@@ -185,7 +187,7 @@ class PageReader(HTMLParser):
         if tag == "h3":
             self._heading = text
         elif tag in ("p", "summary"):
-            self._caption = text
+            self._caption = text if self._is_caption else ""
             self.paragraphs.append(text)
         elif tag == "th":
             self.tables[-1].columns.append(text)

@@ -24,3 +24,14 @@ for (const button of document.querySelectorAll("th button")) {
     body.append(...rows.map(([, row]) => row));
   });
 }
+
+// A table that is wider than the page says so, and fades where columns are hidden.
+for (const box of document.querySelectorAll(".box")) {
+  const mark = () => {
+    const hidden = box.scrollWidth - box.clientWidth;
+    box.classList.toggle("wide", hidden > 1);
+    box.classList.toggle("more", hidden - box.scrollLeft > 1);
+  };
+  new ResizeObserver(mark).observe(box);
+  box.addEventListener("scroll", mark, { passive: true });
+}

@@ -97,6 +97,7 @@ _THEME = {
 Margins = tuple[float, float, float, float]
 NO_MARGINS: Margins = (0, 0, 0, 0)
 CHARACTER_INCHES = 0.075  # width of a character of the labels of an axis
+EXPONENTS = (-150, 150)  # of ten, at the ends of an axis; matplotlib goes beyond them
 MAX_CHARACTERS = 24  # of such a label; longer ones are shortened
 
 
@@ -243,7 +244,8 @@ def set_log_range(axes: Axes, values: np.ndarray) -> None:
         return
     low, high = np.log10(positive.min()), np.log10(positive.max())
     margin = max(0.05 * (high - low), 0.1)
-    axes.set_ylim(10 ** (low - margin), 10 ** (high + margin))
+    ends = np.clip([low - margin, high + margin], *EXPONENTS)
+    axes.set_ylim(*10.0**ends)
     set_log_scale(axes, "y")
 
 
@@ -275,10 +277,62 @@ def power_of_ten(value: float) -> str:
     return f"10{superscript}"
 
 
-def shorten_axis_labels(labels: Sequence[str]) -> tuple[list[str], float]:
-    """Shorten labels to stand at an axis, and compute the inches that they take."""
-    short = [
-        label if len(label) <= MAX_CHARACTERS else label[: MAX_CHARACTERS - 1] + "…"
-        for label in labels
-    ]
-    return short, 0.15 + CHARACTER_INCHES * max(map(len, short), default=0)
+def wrap_axis_labels(labels: Sequence[str]) -> tuple[list[str], float]:
+    """Break labels to stand at an axis, and compute the inches that they take.
+
+    Labels are broken after a space, a comma or an underscore, or before a bracket. What
+    is longer than two lines is shortened.
+    """
+    wrapped = [_wrap(label) for label in labels]
+    widest = max((len(line) for lines in wrapped for line in lines), default=0)
+    return ["\n".join(lines) for lines in wrapped], 0.15 + CHARACTER_INCHES * widest
+
+
+def shorten(text: str, characters: int) -> str:
+    """Return the beginning of a text, with an ellipsis where some is left out."""
+    return text if len(text) <= characters else text[: characters - 1] + "…"
+
+
+def _wrap(label: str) -> list[str]:
+    """Return the one or two lines of a label."""
+    lines = [""]
+    for piece in re.split(r"(?<=[ ,_])|(?=\[)", " ".join(label.split())):
+        rest = piece
+        while len(lines[-1] + rest) > MAX_CHARACTERS:
+            if not lines[-1]:
+                lines[-1], rest = rest[:MAX_CHARACTERS], rest[MAX_CHARACTERS:]
+            lines.append("")
+        lines[-1] += rest
+    lines = [line.strip() for line in lines if line.strip()]
+    if len(lines) > 2:
+        lines = [lines[0], lines[1][: MAX_CHARACTERS - 1] + "…"]
+    return lines
+
+
+def interval(low: float, value: float, high: float, colour: str) -> Markup:
+    """Draw a share with its interval between 0 and 1, for a cell of a table.
+
+    Args:
+        low: lower end of the interval; NaN for none.
+        value: the share.
+        high: upper end of the interval.
+        colour: colour of the line and of the point.
+    """
+    left, width = 6, 160  # pixels before the place of 0, and from there to that of 1
+    ticks = "".join(
+        f'<path d="M{left + width * share:g} 0v18" stroke="currentColor" '
+        'stroke-opacity="0.15"/>'
+        for share in (0, 0.25, 0.5, 0.75, 1)
+    )
+    line = ""
+    if np.isfinite([low, high]).all():
+        start, end = left + width * low, left + width * high
+        line = (
+            f'<path d="M{start:.1f} 9H{end:.1f}" stroke="{colour}" stroke-width="3"/>'
+        )
+    point = f'<circle cx="{left + width * value:.1f}" cy="9" r="4.5" fill="{colour}"/>'
+    size = f'width="{width + 2 * left}" height="18"'
+    return Markup(  # noqa: S704  # no text of a user is in it
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} aria-hidden="true">'
+        f"{ticks}{line}{point}</svg>"
+    )

@@ -29,6 +29,7 @@ FILES = (
     "results.csv",
     "leaderboard.csv",
     "comparisons.csv",
+    "curves.csv",
     "outcomes.csv",
     "methods.csv",
     "cells.csv",

@@ -46,6 +46,7 @@ class TableCell:
         shade: strength of the background from 0 to 1; None leaves it blank.
         code: whether the text is set in a monospaced font.
         tooltip: the text in full, shown when the pointer is on a shortened one.
+        svg: a picture in the place of the text, which describes it.
     """
 
     text: str
@@ -54,6 +55,7 @@ class TableCell:
     shade: float | None = None
     code: bool = False
     tooltip: str = ""
+    svg: Markup = Markup()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The convergence curves: metrics against steps, gradient-equivalents and seconds."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,6 +25,7 @@ from mmbench.analysis.results import (
     labels_of,
     primary_column,
     real_score_of,
+    target_of,
     tasks_of,
 )
 from mmbench.analysis.stats import median, quantile
@@ -31,12 +33,16 @@ from mmbench.core.cost import gradient_equivalents
 
 MAX_METRICS = 4  # metrics of a task that are drawn
 FLOOR = 1e-16  # smaller values are drawn here on logarithmic axes
+CEILING = 1e150  # values of larger size are drawn here
 WIDE_RATIO = 4  # from this ratio of the cells' costs on, their axis is logarithmic
 LEFT_OUT_RATIO = 20  # such an axis begins at this fraction of the cheapest cell
-MAX_TITLE_CHARACTERS = 36  # of an axis; longer titles are set in a smaller font
+MAX_TITLE_CHARACTERS = 50  # of a figure; longer titles are set in a smaller font
+MAX_LABELS_WITH_BANDS = 5  # with more of them, bands are fainter
+MARGINS = (0.62, 0.42, 0.12, 0.32)  # the title stands in the top margin
 MARKERS_PER_LINE = 6
 QUARTILES = {"low": 0.25, "median": 0.5, "high": 0.75}
 NAMES = list(QUARTILES)
+CSV_COLUMNS = ["task", "label", "metric", "shown", "step", "cost", "seconds", *NAMES]
 
 AXES = {
     "step": "steps",
@@ -49,10 +55,11 @@ PROSE = (
     "the lower to the upper quartile. Runs that diverged or failed keep their last "
     "values and stay in both. A run without a value counts as the worst, so a line "
     "ends where half of the runs or more have none; where neither lower nor higher is "
-    "better, such runs are left out. A gradient-equivalent is one gradient of one "
-    "player; a Hessian-vector product counts 2, an evaluation of the losses ½. Seconds "
-    "are the training time of all runs that were computed together, without the time "
-    "of measuring."
+    "better, such runs are left out. For counts of modes or digits, the line is the "
+    "share of runs that reach the number in the title. A gradient-equivalent is one "
+    "gradient of one player; a Hessian-vector product counts 2, an evaluation of the "
+    "losses ½. Seconds are the training time of all runs that were computed together, "
+    "without the time of measuring."
 )
 FLOORED = (
     f"On logarithmic axes, values below {style.power_of_ten(FLOOR)} are drawn at "
@@ -62,13 +69,19 @@ FLOORED = (
 
 def section(results: Results) -> Section | None:
     """Draw the metrics of each task; None if no metric changes."""
-    subsections, floored = [], False
+    subsections, tables, floored = [], list[pd.DataFrame](), False
     for task in tasks_of(results):
         curves = _curves(results, task)
         if not curves:
             continue
         floored |= any(_is_floored(table, column) for column, table in curves)
         subsections.append(_subsection(results, task, curves))
+        tables += [
+            table.drop(columns="finished").assign(
+                task=task, metric=column["name"], shown=column["title"]
+            )
+            for column, table in curves
+        ]
     if not subsections:
         return None
     return Section(
@@ -76,6 +89,7 @@ def section(results: Results) -> Section | None:
         anchor="convergence",
         prose=(PROSE, FLOORED) if floored else (PROSE,),
         subsections=subsections,
+        files={"curves.csv": pd.concat(tables, ignore_index=True)[CSV_COLUMNS]},
     )
 
 
@@ -102,15 +116,42 @@ def _curves(results: Results, task: str) -> list[tuple[Column, pd.DataFrame]]:
     columns.sort(key=lambda column: column["better"] == "neither")
     curves = []
     for column in columns[:MAX_METRICS]:
+        wanted = _wanted_count(results, task, column)
         table = pd.concat(
             [
-                _curve(cell, column).assign(finished=key not in results.unfinished)
+                _curve(cell, column, wanted).assign(
+                    finished=key not in results.unfinished
+                )
                 for key, cell in frame.groupby("key", sort=False)
             ]
         )
         if np.isfinite(table["median"]).any():
-            curves.append((column, table))
+            curves.append((_of_share(column, wanted), table))
     return curves
+
+
+def _wanted_count(results: Results, task: str, column: Column) -> float | None:
+    """Return the number of modes or digits that runs should reach; None for no count.
+
+    It is that of the target or, where the target has none, the largest reached.
+    """
+    if not is_count(column):
+        return None
+    bound = re.search(
+        rf"\b{re.escape(column['name'])} ≥ (\d+)", target_of(results, task)
+    )
+    if bound:
+        return float(bound[1])
+    of_task = results.frame["task"] == task
+    return float(results.frame.loc[of_task, column["name"]].max())
+
+
+def _of_share(column: Column, wanted: float | None) -> Column:
+    """Return the description of the share of runs that reach a count."""
+    if wanted is None:
+        return column
+    title = f"share of runs with at least {wanted:g} {column['title']}"
+    return {**column, "title": title, "scale": "linear"}
 
 
 def _subsection(
@@ -163,8 +204,17 @@ def _varies(frame: pd.DataFrame, name: str) -> bool:
     return bool((runs.min() < runs.max()).any())
 
 
-def _curve(cell: pd.DataFrame, column: Column) -> pd.DataFrame:
-    """Compute the quartiles over a cell's runs at each record."""
+def _curve(
+    cell: pd.DataFrame, column: Column, wanted: float | None = None
+) -> pd.DataFrame:
+    """Compute the quartiles over a cell's runs at each record.
+
+    Args:
+        cell: the rows of the cell.
+        column: the metric's column.
+        wanted: a count; the median is then the share of runs that reach it, without
+            quartiles.
+    """
     runs = cell["seed"].nunique()
 
     def by_run(values: pd.Series) -> np.ndarray:
@@ -172,7 +222,10 @@ def _curve(cell: pd.DataFrame, column: Column) -> pd.DataFrame:
 
     values = by_run(cell[column["name"]])
     worst = {"lower": np.inf, "higher": -np.inf}.get(column["better"])
-    if worst is None:
+    if wanted is not None:
+        share = (values >= wanted).mean(axis=0)
+        quartiles = {"low": np.nan, "median": share, "high": np.nan}
+    elif worst is None:
         known = cell.groupby("step")[column["name"]]  # runs without a value left out
         quartiles = {
             name: known.quantile(share).to_numpy() for name, share in QUARTILES.items()
@@ -213,6 +266,7 @@ def _figure(
         score: the value that real data get; None for no line.
     """
     curves = curves.replace([np.inf, -np.inf], np.nan)
+    curves[NAMES] = curves[NAMES].clip(-CEILING, CEILING)
     is_log = column["scale"] == "log"
     if is_log:
         curves[NAMES] = curves[NAMES].clip(lower=FLOOR)
@@ -221,11 +275,16 @@ def _figure(
     values = curves[NAMES].to_numpy().ravel()
     if score is not None:
         values = np.append(values, score)
-    with style.panel(3.55, 2.75) as (figure, axes):
+    with style.panel(3.55, 2.95, MARGINS) as (figure, axes):
         if is_log:
             style.set_log_range(axes, values)
+        elif is_count(column):  # a share
+            axes.set_ylim(-0.04, 1.04)
         elif (np.nan_to_num(values) * 4 % 1 == 0).all():  # quartiles of whole numbers
             axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        # A cell that has just started would distort the axis.
+        chosen = curves[curves["finished"]] if curves["finished"].any() else curves
+        ends = chosen.groupby("label")[x].max()
         for label, curve in curves.groupby("label", sort=False):
             label_style = styles[str(label)]
             axes.plot(
@@ -243,17 +302,16 @@ def _figure(
                 curve["low"],
                 curve["high"],
                 color=label_style.colour,
-                alpha=0.15,
+                alpha=0.15 if len(ends) <= MAX_LABELS_WITH_BANDS else 0.07,
                 linewidth=0,
             )
         if score is not None:
             _draw_real_score(axes, score, column["better"])
         axes.set_xlabel(AXES[x])
-        title = column["title"]
-        axes.set_ylabel(title, size=8.5 * min(1, MAX_TITLE_CHARACTERS / len(title)))
-        # A cell that has just started would distort the axis.
-        chosen = curves[curves["finished"]] if curves["finished"].any() else curves
-        ends = chosen.groupby("label")[x].max()
+        # Above the axis, as there is no room for every title beside it.
+        title = style.shorten(column["title"], 2 * MAX_TITLE_CHARACTERS)
+        size = 8.5 * min(1, MAX_TITLE_CHARACTERS / max(1, len(title)))
+        figure.text(0.02, 0.99, title, size=size, va="top")
         if ends.max() > WIDE_RATIO * ends.min() > 0:
             style.set_log_scale(axes, "x")
             axes.set_xlim(left=ends.min() / LEFT_OUT_RATIO)
@@ -262,7 +320,10 @@ def _figure(
             axes.locator_params(axis="x", nbins=5)
         sns.despine(ax=axes)
         svg = style.svg(figure, "convergence", task, column["name"], x)
-    alt = f"Curves of the {title} against {AXES[x]} on {task}, one for each algorithm."
+    alt = (
+        f"Curves of the {column['title']} against {AXES[x]} on {task}, one for each "
+        "algorithm."
+    )
     if score is not None:
         alt += f" Real images: {number(score)}."
     return Figure(alt, svg, width=341)

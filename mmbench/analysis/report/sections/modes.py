@@ -83,7 +83,8 @@ def _counts(results: Results, task: str) -> Subsection | None:
                 cells.append(
                     TableCell(str(number_of_runs), number_of_runs, shade=share)
                 )
-            cells.append(TableCell(f"{values.mean():.2f}", values.mean()))
+            mean = float(values.mean())
+            cells.append(TableCell("–" if np.isnan(mean) else f"{mean:.2f}", mean))
             rows.append(cells)
     counts = [f"#{count}" for count in range(largest + 1)]
     return Subsection(

@@ -133,9 +133,10 @@ def _bars(task: str, runs: pd.DataFrame, statuses: Sequence[Status]) -> Figure:
     labels = list(dict.fromkeys(runs["label"]))
     counts = runs.groupby(["label", "status"]).size()
     descriptions = []
-    names, left = style.shorten_axis_labels(labels)
-    height = 0.5 + 0.26 * len(labels)
-    with style.panel(4.6, height, (left, 0.42, 0.25, 0.05)) as (figure, axes):
+    names, left = style.wrap_axis_labels(labels)
+    per_bar = 0.36 if any("\n" in name for name in names) else 0.26
+    height = 0.5 + per_bar * len(labels)
+    with style.panel(5.3, height, (left, 0.42, 0.25, 0.05)) as (figure, axes):
         for y, label in enumerate(labels):
             start, total = 0.0, counts[label].sum()
             for status in statuses:
@@ -175,4 +176,4 @@ def _bars(task: str, runs: pd.DataFrame, statuses: Sequence[Status]) -> Figure:
         axes.spines[["left", "top", "right"]].set_visible(False)
         svg = style.svg(figure, "outcomes", task)
     alt = f"Number of runs by status on {task}. {'; '.join(descriptions)}."
-    return Figure(alt, svg, title=task, width=442)
+    return Figure(alt, svg, title=task, width=509)

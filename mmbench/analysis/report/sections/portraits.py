@@ -24,6 +24,7 @@ SOLUTION_RADIUS = (
     0.022  # distance up to which it is drawn, in half-widths of the window
 )
 MAX_PATHS = 4  # runs drawn
+MAX_START = 1e100  # coordinate of a start that is shown; its square is a number, too
 WINDOW_RATIO = 1.5  # half-width of the window over the largest coordinate of a start
 
 PROSE = (
@@ -90,7 +91,7 @@ def _largest_start(paths: Iterable[np.ndarray]) -> float:
     """Return the largest absolute coordinate of a start; 1 if none is finite."""
     starts = np.abs(np.concatenate([path[:, 0] for path in paths]).astype(float))
     finite = starts[np.isfinite(starts)]
-    return max(float(finite.max()), 1e-3) if finite.size else 1.0
+    return min(max(float(finite.max()), 1e-3), MAX_START) if finite.size else 1.0
 
 
 def _grid(half_width: float, count: int) -> np.ndarray:
@@ -113,8 +114,9 @@ def _background(task: str, half_width: float) -> Background:
     coarse = _arrow_grid(half_width)
     z = torch.from_numpy(coarse).reshape(-1, 2)
     field = Point(game, z, tuple(range(len(z)))).field.numpy().reshape(coarse.shape)
-    norms = np.linalg.norm(field, axis=-1, keepdims=True)
-    arrows = -np.divide(field, norms, where=norms > 0, out=np.zeros_like(field))
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.linalg.norm(field, axis=-1, keepdims=True)
+        arrows = -np.divide(field, norms, where=norms > 0, out=np.zeros_like(field))
     distance = None
     if Capability.SOLUTION in description.gives:
         fine = _grid(half_width, POINTS_PER_SIDE)

@@ -41,7 +41,7 @@ def section(results: Results) -> Section:
                 "dtype": _precision(footer),
                 "width": footer["width"],
                 "machine": list(machines).index(machine) + 1,
-                "seconds": _seconds(results.frame, key),
+                "seconds": _seconds(results.frame, key, footer["width"]),
             }
         )
     cells = pd.DataFrame(rows)
@@ -64,11 +64,19 @@ def _precision(footer: Footer) -> str:
     )
 
 
-def _seconds(frame: pd.DataFrame, key: str) -> float:
-    """Return the training time of a cell; all runs of a chunk have the same time."""
+def _seconds(frame: pd.DataFrame, key: str, width: int) -> float:
+    """Return the training time of a cell; all runs of a chunk have the same time.
+
+    Args:
+        frame: the tidy table.
+        key: the cell's key.
+        width: number of runs in a chunk, but for the last.
+    """
     cell = frame[frame["key"] == key]
-    ends = cell.groupby("seed")["cell_seconds"].max()
-    return float(ends.drop_duplicates().sum())
+    ends = cell.groupby("seed", sort=False)["cell_seconds"].max().to_numpy()
+    return float(
+        sum(ends[first : first + width].max() for first in range(0, len(ends), width))
+    )
 
 
 def _versions(machines: dict[str, dict[str, Any]]) -> pd.DataFrame:

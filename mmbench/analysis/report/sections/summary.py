@@ -1,5 +1,6 @@
 """The leaderboard: success, ranks with ties, and costs, with confidence intervals."""
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,6 @@ from mmbench.analysis.leaderboard import (
 )
 from mmbench.analysis.report import style
 from mmbench.analysis.report.sections.base import (
-    Figure,
     Section,
     Subsection,
     Table,
@@ -46,6 +46,7 @@ PROSE = (
     "algorithms that have a letter of “Group” in common do not differ significantly."
 )
 UNFINISHED = "Unfinished cells are not ranked, and this section leaves them out."
+PICTURE = "0 to 100 %"  # heading of a picture of success
 REAL = "real images"  # the name of a real score in tables
 DETAILS = (
     "How intervals, ranks and costs are computed",
@@ -115,6 +116,7 @@ def section(results: Results) -> Section | None:
 def _overall_subsection(
     results: Results, board: Board, by_task: dict[str, Board]
 ) -> Subsection:
+    styles = style.label_styles(labels_of(results))
     tasks = [task for task in by_task if target_of(results, task)]
     unfinished = {
         (results.footers[key]["task"], results.footers[key]["label"])
@@ -130,6 +132,7 @@ def _overall_subsection(
         cells = [
             *_rank_and_label(row),
             *_success(row),
+            _interval(row, styles[row["label"]]),
             TableCell(row["groups"]),
         ]
         for task in tasks:
@@ -140,7 +143,7 @@ def _overall_subsection(
                 absent = "unfinished" if where in unfinished else "not run"
                 cells.append(TableCell(absent, -1.0))
         rows.append(cells)
-    columns = ["#Rank", "Algorithm", "#Success", "#95 % interval", "Group"]
+    columns = ["#Rank", "Algorithm", "#Success", "#95 % interval", PICTURE, "Group"]
     names = _short_names(tasks)
     notes = []
     if (board.table["tasks"] < board.table["of"]).any():
@@ -151,7 +154,6 @@ def _overall_subsection(
         )
     return Subsection(
         title="All tasks" if len(tasks) > 1 else "",
-        figures=[_success_figure(results, board)],
         notes=notes,
         tables=[
             Table(
@@ -195,43 +197,13 @@ def _short_names(tasks: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _success_figure(results: Results, board: Board) -> Figure:
-    styles = style.label_styles(labels_of(results))
-    table = board.table
-    names, left = style.shorten_axis_labels(list(table["label"]))
-    height = 0.55 + 0.25 * len(table)
-    with style.panel(4.6, height, (left + 0.1, 0.42, 0.2, 0.05)) as (figure, axes):
-        for y, row in enumerate(table.to_dict("records")):
-            label_style = styles[row["label"]]
-            axes.plot(
-                [100 * row["success_low"], 100 * row["success_high"]],
-                [y, y],
-                color=label_style.colour,
-                linewidth=2,
-                solid_capstyle="round",
-            )
-            axes.plot(
-                100 * row["success"],
-                y,
-                color=label_style.colour,
-                marker=label_style.marker,
-                markersize=6,
-                clip_on=False,
-                zorder=3,
-            )
-        axes.set_yticks(range(len(table)), names)
-        axes.set_ylim(len(table) - 0.5, -0.5)
-        axes.set_xlim(0, 100)
-        axes.set_xlabel("mean success over tasks (%), 95 % interval")
-        axes.grid(visible=False, axis="y")
-        axes.tick_params(axis="y", length=0, pad=8)
-        axes.spines[["left", "top", "right"]].set_visible(False)
-        svg = style.svg(figure, "success")
-    values = "; ".join(
-        f"{row['label']}: {percent(row['success'])}" for row in table.to_dict("records")
+def _interval(row: Row, label_style: style.LabelStyle) -> TableCell:
+    """Return the success of an algorithm and its interval as a picture."""
+    low, value, high = row["success_low"], row["success"], row["success_high"]
+    text = f"{percent(value)} ({percents(low, high)})"
+    return TableCell(
+        text, value, svg=style.interval(low, value, high, label_style.colour)
     )
-    alt = f"Mean success of each algorithm over tasks, with intervals. {values}."
-    return Figure(alt, svg, width=442)
 
 
 def _pairs(board: Board, *, by_success: bool) -> list[Table]:
@@ -290,7 +262,7 @@ def _task_subsection(results: Results, task: str, board: Board) -> Subsection:
     )
     prose = footer["game"]["summary"]
     if target:
-        prose += f" The target is {target}."
+        prose += f" The target is {_explain(results, task, target)}."
         if column:
             prose += f" Medians are of the {column['title']} at the end of the runs."
     elif column:
@@ -349,6 +321,18 @@ def _task_subsection(results: Results, task: str, board: Board) -> Subsection:
     )
 
 
+def _explain(results: Results, task: str, target: str) -> str:
+    """Return a target with the titles of the columns that it names."""
+    names = re.findall(r"\w+", target)
+    titles = [
+        f"{column['name']}: {column['title']}"
+        for column in columns_of(results, task)
+        if column["name"] in names and column["name"] != column["title"]
+    ]
+    bounds = re.sub(r" ([≤≥]) ", "\u00a0\\1\u00a0", target)
+    return f"{bounds} ({'; '.join(titles)})" if titles else bounds
+
+
 def _metrics(results: Results, task: str, labels: list[str]) -> list[Table]:
     """Return the table of the medians of all metrics at the end, with real scores."""
     columns = columns_of(results, task)
@@ -363,7 +347,10 @@ def _metrics(results: Results, task: str, labels: list[str]) -> list[Table]:
         rows.append([TableCell(REAL), *_numbers(values)])
     for label in labels:
         runs = last[last["label"] == label]
-        medians = [float(runs[column["name"]].median()) for column in columns]
+        known = [runs[column["name"]].dropna().to_numpy(float) for column in columns]
+        medians = [
+            float(stats.median(values)) if len(values) else np.nan for values in known
+        ]
         rows.append([TableCell(label, label=True), *_numbers(medians)])
     arrows = {"lower": " ↓", "higher": " ↑", "neither": ""}
     headings = [f"#{column['name']}{arrows[column['better']]}" for column in columns]
