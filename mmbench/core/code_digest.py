@@ -10,6 +10,7 @@ Not covered are files and environment variables that are read while a step runs,
 that are looked up by computed strings, and state within installed packages.
 """
 
+import dataclasses
 import dis
 import enum
 import functools
@@ -85,6 +86,7 @@ def code_digest(cls: type) -> CodeDigest:
         CodeError: when loaded code differs from its file, or uses what cannot be
             compared between processes.
     """
+    check_unpatched(cls)
     walk = _Walk(cls)
     walk.visit(cls, cls.__name__)
     for base in cls.__mro__:
@@ -409,7 +411,8 @@ class _Walk:
         """Add the file of a class in an installed package, and the package."""
         module = sys.modules.get(cls.__module__)
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and cls.__module__ not in sys.stdlib_module_names:
+        package = cls.__module__.partition(".")[0]
+        if isinstance(file, str) and package not in sys.stdlib_module_names:
             self.add_file(Path(file), cls.__module__)
         self._add_package(cls.__module__)
 
@@ -576,26 +579,54 @@ def _global_names(code: types.CodeType) -> _Names:
     return _Names(frozenset(loaded), frozenset(attributes), frozenset(imported))
 
 
+# What the bodies of classes of mmbench define, by class.
+_definitions: dict[type, dict[str, Any]] = {}
+
+
+def remember_definitions(cls: type) -> None:
+    """Remember what the body of a class of mmbench has just defined."""
+    if cls.__module__.partition(".")[0] == "mmbench":
+        _definitions[cls] = dict(vars(cls))
+
+
 def check_unpatched(cls: type) -> None:
-    """Check that the methods of a class of mmbench are those that mmbench defines.
+    """Check that the classes of mmbench among a class and its bases are unchanged.
 
     Raises:
-        CodeError: when one was replaced.
+        CodeError: when a method was replaced or added.
     """
     for base in cls.__mro__:
-        if base.__module__.partition(".")[0] != "mmbench":
+        defined = _definitions.get(base)
+        if defined is None:
             continue
         for name, value in list(vars(base).items()):
-            function = _function_in(value)
-            if function is None:
+            before = defined.get(name)
+            if value is before or _follows(base, name, value):
                 continue
-            file = function.__code__.co_filename
-            is_generated = file.startswith("<") and name in _GENERATED
-            if not is_generated and not is_installed_name(file):
+            if isinstance(before, dataclasses.Field) or not _is_method(value):
+                continue  # a default of a field
+            if not _is_wrapped_by_package(value, before):
                 raise CodeError(
                     f"{base.__qualname__} must be as mmbench defines it; its {name} "
-                    f"was replaced by one of {file}. Derive your own class from it."
+                    "was replaced. Derive your own class from it."
                 )
+
+
+def _is_method(value: Any) -> bool:
+    return callable(value) or hasattr(value, "__get__")
+
+
+def _is_wrapped_by_package(value: Any, before: Any) -> bool:
+    """Return whether an installed package, as a type checker, wrapped a method."""
+    inner = _function_in(value)
+    outer = value
+    for name in ("fget", "func", "__func__"):
+        outer = getattr(outer, name, outer)
+    if inner is None or not isinstance(outer, types.FunctionType):
+        return False
+    file = outer.__code__.co_filename
+    is_package = is_installed_name(file) or file.startswith("<@")
+    return is_package and inner is _function_in(before)
 
 
 def _function_in(value: Any) -> types.FunctionType | None:

@@ -18,7 +18,11 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from mmbench.core.code_digest import check_unpatched, code_digest
+from mmbench.core.code_digest import (
+    check_unpatched,
+    code_digest,
+    remember_definitions,
+)
 from mmbench.core.code_files import is_of_mmbench
 from mmbench.core.domains import Domain
 from mmbench.core.errors import CodeError, DescriptionError
@@ -50,6 +54,11 @@ class Description:
 
     version: ClassVar[int] = 1
     data_files: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Remember what the class defines, so that replaced methods are seen."""
+        super().__init_subclass__(**options)
+        remember_definitions(cls)
 
     def __post_init__(self, *_init_only: Any) -> None:
         for name, annotation in field_types(type(self)).items():

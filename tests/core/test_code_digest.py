@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from mmbench.algorithms import ALGORITHMS
+from mmbench.algorithms.extragradient import Extragradient
 from mmbench.algorithms.gda import GDA
 from mmbench.core.code_digest import code_digest
 from mmbench.core.code_files import is_external_class
@@ -378,13 +378,51 @@ def test_patched_methods_count(tmp_path: Path) -> None:
     assert code_digest(cls).digest != before
 
 
+ORIGINAL = GDA.step
+
+
+@functools.wraps(ORIGINAL)
+def wrapped(self: Any, oracle: Any, z: Any, state: Any) -> Any:
+    """Wrap a step as decorators do."""
+    return ORIGINAL(self, oracle, 2 * z, state)
+
+
+class Descriptor:
+    """A method that is no function."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return lambda oracle, z, state: (z, state)
+
+
+PATCHES: dict[str, tuple[str, Any]] = {
+    "a function": ("step", lambda self, oracle, z, state: (z, state)),
+    "a wrapper": ("step", wrapped),
+    "a method of another class": ("step", Extragradient.step),
+    "a partial method": ("step", functools.partialmethod(wrapped)),
+    "a descriptor": ("step", Descriptor()),
+    "a property": ("cost", property(lambda self: None)),
+    "another method": ("init", lambda self, oracle, z: ()),
+    "a hook": ("__getattribute__", lambda self, name: object()),
+}
+
+
+@pytest.mark.parametrize("case", PATCHES)
 def test_patched_methods_of_mmbench_are_refused(
-    monkeypatch: pytest.MonkeyPatch,
+    case: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A built-in class stands for what mmbench defines, by its name alone."""
-    monkeypatch.setattr(GDA, "step", lambda self, oracle, z, state: (z, state))
-    with pytest.raises(CodeError, match="GDA must be as mmbench defines it; its step"):
-        reference_of(type(ALGORITHMS.build("gda")))
+    own = load_external(
+        write(
+            tmp_path,
+            tail="\nfrom mmbench.algorithms import GDA\nclass Own(GDA):\n    pass\n",
+        )
+    )
+    own = vars(sys.modules[own.__module__])["Own"]
+    name, value = PATCHES[case]
+    monkeypatch.setattr(GDA, name, value, raising=False)
+    for cls in (GDA, own):
+        with pytest.raises(CodeError, match=f"GDA must be as mmbench .* its {name}"):
+            reference_of(cls)
 
 
 def test_a_method_replaced_on_an_object_is_refused() -> None:
