@@ -603,8 +603,11 @@ def check_unpatched(cls: type) -> None:
             before = defined.get(name)
             if value is before or _follows(base, name, value):
                 continue
-            if isinstance(before, dataclasses.Field) or not _is_method(value):
-                continue  # a default of a field
+            is_new = name not in defined
+            if isinstance(before, dataclasses.Field) or (
+                is_new and not _is_method(value)
+            ):
+                continue  # made by `dataclass`
             if not _is_wrapped_by_package(value, before):
                 raise CodeError(
                     f"{base.__qualname__} must be as mmbench defines it; its {name} "

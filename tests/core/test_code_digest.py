@@ -402,6 +402,7 @@ PATCHES: dict[str, tuple[str, Any]] = {
     "a descriptor": ("step", Descriptor()),
     "a property": ("cost", property(lambda self: None)),
     "another method": ("init", lambda self, oracle, z: ()),
+    "a constant": ("source", None),
     "a hook": ("__getattribute__", lambda self, name: object()),
 }
 
