@@ -8,9 +8,10 @@ import atexit
 import gc
 import importlib
 import os
+import shlex
 import shutil
 import sys
-from textwrap import TextWrapper
+from collections.abc import Sequence
 from typing import IO, Any
 
 import click
@@ -55,17 +56,47 @@ class InputError(WorkError):
 
 def print_stderr(message: str) -> None:
     """Print a message to stderr; on a terminal, wrap its lines between words."""
-    message = printable(message)
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns
-        wrap = TextWrapper(width, break_long_words=False, break_on_hyphens=False)
-        message = "\n".join(wrap.fill(line) for line in message.splitlines())
-    click.echo(message, err=True)
+    click.echo(_fill(message, sys.stderr), err=True)
 
 
 def print_stdout(text: str) -> None:
-    """Print text to stdout, with control characters made visible."""
-    click.echo(printable(text))
+    """Print text to stdout; on a terminal, wrap its lines between words."""
+    click.echo(_fill(text, sys.stdout))
+
+
+def _fill(text: str, stream: IO[str]) -> str:
+    """Return printable text, wrapped if a stream is a terminal; indents stay."""
+    text = printable(text)
+    if not stream.isatty():
+        return text
+    from mmbench.cli._console import wrap_line
+
+    width = shutil.get_terminal_size().columns
+    lines = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip(" "))]
+        lines += wrap_line(line.lstrip(" "), width, indent, indent)
+    return "\n".join(lines)
+
+
+def print_command(words: Sequence[str], before: str = "") -> None:
+    """Print a command to stdout as it can be copied into a shell.
+
+    Args:
+        words: the command and its arguments.
+        before: what is printed before it.
+    """
+    if not sys.stdout.isatty():
+        click.echo(printable(before + shlex.join(words)))
+        return
+    from mmbench.cli._console import command_lines
+
+    width = shutil.get_terminal_size().columns
+    if len(before) + len(shlex.join(words)) > width and before:
+        click.echo(before.rstrip())
+        before = ""
+    for line in command_lines(words, width - len(before)):
+        click.echo(printable(before + line))
 
 
 class _Verbs(click.Group):
@@ -89,6 +120,10 @@ class _Verbs(click.Group):
         except MmbenchError as error:
             print_traceback_if_wanted(error)
             raise InputError(" ".join(str(error).split())) from None
+        except click.UsageError as error:
+            message = _fill(f"Error: {error.format_message()}", sys.stderr)
+            shown = message.removeprefix("Error: ")
+            raise click.UsageError(shown, error.ctx) from None
         except KeyboardInterrupt:
             print_stderr("Interrupted.")
             raise click.exceptions.Exit(INTERRUPTED) from None

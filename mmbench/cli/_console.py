@@ -1,8 +1,9 @@
 """Tables, wrapped lines, numbers and durations that several verbs print."""
 
+import re
+import shlex
 import shutil
 import sys
-import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -14,6 +15,9 @@ from mmbench.core.printable import printable
 GAP = "  "  # between two columns of a table
 LEAST_WIDTH = 12  # that a column is narrowed to
 NO_BREAK_SPACE = "\u00a0"
+_WORDS = re.compile(r"( *)([^ ]+)")
+# Parts of a word: a line may end after these characters.
+_PARTS = re.compile(r"[^,\[(/=|]*[,\[(/=|]*")
 
 
 def print_table(
@@ -23,8 +27,9 @@ def print_table(
 ) -> None:
     """Print a table without lines; in a pipe, each row is one line.
 
-    On a terminal that is too narrow, the widest column of text is wrapped. Where that
-    is not enough, nothing is aligned and each row is wrapped as a whole.
+    On a terminal that is too narrow, the widest columns of text are wrapped, between
+    words and within specs after commas and brackets. Where that is not enough, nothing
+    is aligned and each row is wrapped as a whole.
 
     Args:
         columns: headings.
@@ -35,15 +40,12 @@ def print_table(
         columns,
         *([printable(_on_one_line(text)) for text in row] for row in rows),
     ]
-    widths = [max(map(_columns_of, column)) for column in zip(*table, strict=True)]
+    widths = [max(map(columns_of, column)) for column in zip(*table, strict=True)]
     width = shutil.get_terminal_size().columns
-    excess = sum(widths) + len(GAP) * (len(widths) - 1) - width
     whole_rows = False
-    if excess > 0 and sys.stdout.isatty():
+    if sys.stdout.isatty():
         texts = [at for at, name in enumerate(columns) if name not in right]
-        widest = max(texts, key=widths.__getitem__)
-        widths[widest] -= excess
-        whole_rows = widths[widest] < LEAST_WIDTH
+        whole_rows = not _narrow(widths, texts, table, width)
     for row in table:
         if whole_rows:
             lines = _unaligned(row, width)
@@ -58,35 +60,59 @@ def _on_one_line(text: str) -> str:
     return text.replace("\n", " ")
 
 
+def _narrow(
+    widths: list[int],
+    texts: Sequence[int],
+    table: Sequence[Sequence[str]],
+    width: int,
+) -> bool:
+    """Narrow the widest columns of text, and return whether the table then fits.
+
+    No column becomes narrower than its longest part, which would be broken.
+
+    Args:
+        widths: width of each column, which is changed.
+        texts: indices of the columns of text.
+        table: all rows.
+        width: most columns of a line.
+    """
+    excess = sum(widths) + len(GAP) * (len(widths) - 1) - width
+    least = {
+        at: max(columns_of(part) for row in table for part in parts_of(row[at]) or [""])
+        for at in texts
+    }
+    while excess > 0:
+        wide = [at for at in texts if widths[at] > max(least[at], LEAST_WIDTH)]
+        if not wide:
+            return False
+        widths[max(wide, key=widths.__getitem__)] -= 1
+        excess -= 1
+    return True
+
+
 def _aligned(
     row: Sequence[str], widths: Sequence[int], to_the_right: Sequence[bool]
 ) -> Iterator[str]:
     """Yield the lines of a row, in which a text that is too wide is wrapped."""
     wrapped = [
-        [text] if _columns_of(text) <= width else _narrow(text, width)
+        [text] if columns_of(text) <= width else list(wrap_line(text, width))
         for text, width in zip(row, widths, strict=True)
     ]
     for texts in zip_longest(*wrapped, fillvalue=""):
         line = ""
         for text, width, right in zip(texts, widths, to_the_right, strict=True):
-            space = " " * (width - _columns_of(text))
+            space = " " * (width - columns_of(text))
             line += (space + text if right else text + space) + GAP
         yield line.rstrip()
 
 
-def _columns_of(text: str) -> int:
+def columns_of(text: str) -> int:
     """Return the columns that a text takes on a terminal; wide letters take two."""
+    if text.isascii():
+        return len(text)
     from rich.cells import cell_len  # `mmbench --help` need not import rich
 
     return cell_len(text)
-
-
-def _narrow(text: str, width: int) -> list[str]:
-    """Return a text in lines of at most this width, broken anywhere if it must be."""
-    lines = list(wrap_line(text, width))
-    if max(map(len, lines)) > width:
-        lines = [text[at : at + width] for at in range(0, len(text), width)]
-    return lines
 
 
 def _unaligned(row: Sequence[str], width: int) -> Iterator[str]:
@@ -101,7 +127,9 @@ def _unaligned(row: Sequence[str], width: int) -> Iterator[str]:
 
 
 def wrap_line(line: str, width: int, first: str = "", rest: str = "") -> Iterator[str]:
-    """Yield a line wrapped between words, and within specs after commas.
+    """Yield a line wrapped between words, and specs and paths within words.
+
+    Only a part of a word that is itself too long is broken anywhere.
 
     Args:
         line: text of the line.
@@ -109,23 +137,73 @@ def wrap_line(line: str, width: int, first: str = "", rest: str = "") -> Iterato
         first: indent of the first line.
         rest: indent of the others.
     """
-    for filled in textwrap.wrap(
-        line,
-        width,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ):
-        # Only a spec can still be too long.
-        *parts, last = filled.split(",") if len(filled) > width else [filled]
-        wrapped = ""
-        for part in (*(f"{part}," for part in parts), last):
-            if wrapped and len(wrapped) + len(part) > width:
-                yield wrapped
-                wrapped = rest
-            wrapped += part
-        yield wrapped
+    done = first
+    room, bare = max(width - columns_of(rest), 1), True
+    for space, word in _WORDS.findall(line):
+        whole = columns_of(word) <= room
+        for number, part in enumerate([word] if whole else _fitting(word, room)):
+            gap = "" if number or bare else space
+            if columns_of(done + gap + part) <= width:
+                done += gap + part
+            else:
+                if not bare or done.strip():
+                    yield done
+                done = rest + part
+            bare = False
+    yield done
+
+
+def parts_of(text: str) -> list[str]:
+    """Return the parts of a text between which a line may end."""
+    return [part for word in text.split() for part in _PARTS.findall(word)]
+
+
+def _fitting(word: str, room: int) -> Iterator[str]:
+    """Yield the parts of a word; one that is too long is broken anywhere."""
+    for part in filter(None, _PARTS.findall(word)):
+        left = part
+        while columns_of(left) > room:
+            count = min(room, len(left))
+            while count > 1 and columns_of(left[:count]) > room:
+                count -= 1
+            yield left[:count]
+            left = left[count:]
+        yield left
+
+
+def _filled(word: str, room: int) -> Iterator[str]:
+    """Yield the parts of a word, as many as fit at a time."""
+    piece = ""
+    for part in _fitting(word, max(room, 1)):
+        if piece and columns_of(piece + part) > room:
+            yield piece
+            piece = ""
+        piece += part
+    yield piece
+
+
+def command_lines(words: Sequence[str], width: int) -> Iterator[str]:
+    """Yield the lines of a command that a shell reads as one.
+
+    A line that goes on ends with a backslash. A word that is longer than a line is
+    broken within as well, where a shell joins its parts.
+
+    Args:
+        words: the command and its arguments.
+        width: most columns.
+    """
+    room, line = max(width - len(" \\"), 1), ""
+    for word in words:
+        quoted = shlex.quote(word)
+        if not line or columns_of(f"{line} {quoted}") <= room:
+            line = f"{line} {quoted}" if line else quoted
+            continue
+        yield f"{line} \\"
+        pieces = [word] if columns_of(quoted) <= room else list(_filled(word, room - 4))
+        for piece in pieces[:-1]:  # joined again by the shell, which sees no space
+            yield f"{shlex.quote(piece)}\\"
+        line = shlex.quote(pieces[-1])
+    yield line
 
 
 def pluralize(number: int, word: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
@@ -24,6 +24,8 @@ PIPE_WIDTH = 1000  # columns; lines in a pipe are not folded, for grep and cut
 REASON_LENGTH = 300  # characters
 LINE_SECONDS = 60.0  # between two lines about the same cell
 WIDE_COLUMNS = 110  # from this width on, a terminal has room for whole names
+LEAST_COLUMNS = 70  # below it, there is no room for bar, speed and score
+EMPTY = {"steps": "", "speed": "", "score": "", "left": ""}  # no cell has begun
 SHORT_NAME, LONG_NAME = 10, 30  # characters of a column's name
 REMEASURED = "measured again from kept iterates"
 STORED_BY_ANOTHER = "computed by another process"
@@ -227,13 +229,22 @@ class Bar:
         title = Column(
             no_wrap=True, overflow="ellipsis", max_width=20 if narrow else 40
         )
+        shown: tuple[str, ...] = ("runs", "title", "bar", "steps", "speed", "score")
+        if console.width < LEAST_COLUMNS:
+            shown = ("runs", "title", "steps")
+        columns: dict[str, ProgressColumn] = {
+            "title": TextColumn("{task.description}", markup=False, table_column=title),
+            "bar": BarColumn(bar_width=4 if narrow else 12),
+        }
         self._progress = Progress(
-            TextColumn("{task.fields[runs]}", markup=False),
-            TextColumn("{task.description}", markup=False, table_column=title),
-            BarColumn(bar_width=6 if narrow else 12),
             *(
-                TextColumn(f"{{task.fields[{name}]}}", markup=False)
-                for name in ("speed", "score", "left")
+                columns.get(name)
+                or TextColumn(
+                    f"{{task.fields[{name}]}}",
+                    markup=False,
+                    table_column=Column(no_wrap=True),
+                )
+                for name in (*shown, "left")
             ),
             console=console,
             refresh_per_second=4,
@@ -248,20 +259,19 @@ class Bar:
         self._total = sum(len(cell.seeds) for cell in progress.waiting)
         self._progress.start()
         self._bar = self._progress.add_task(
-            "", total=self._total, runs=self._runs(0), speed="", score="", left=""
+            "", total=self._total, runs=self._runs(0), **EMPTY
         )
 
     def begin(self, work: Work) -> None:
         """Show the title of the cell."""
-        self._progress.update(
-            self._bar, description=short_title(work.cell), speed="", score=""
-        )
+        self._progress.update(self._bar, description=short_title(work.cell), **EMPTY)
 
     def advance(self, progress: RunProgress, work: Work) -> None:
         """Show the speed, the score and the time left."""
         self._progress.update(
             self._bar,
             completed=progress.runs + work.share * len(work.cell.seeds),
+            steps=work.steps,
             speed=work.speed,
             score=work.score(self._name_length),
             left=progress.time_left,

@@ -48,6 +48,12 @@ class Work:
         return time.perf_counter() - self._since
 
     @property
+    def steps(self) -> str:
+        """Steps that a run has made, of those that it makes, as in "3.2k/10k"."""
+        total = self.cell.steps
+        return f"{abbreviate(self.share * total)}/{abbreviate(total)}"
+
+    @property
     def speed(self) -> str:
         """Steps per second that all runs make together, measuring included."""
         rate = self._iterations / max(self.elapsed, 1e-9)

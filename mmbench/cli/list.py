@@ -3,11 +3,13 @@
 import json
 import shutil
 import sys
-import textwrap
 
 import click
 
+from mmbench.cli._console import wrap_line
 from mmbench.cli._registries import FAMILIES, summaries
+
+MIN_SUMMARY = 30  # columns of a summary beside its name
 
 
 @click.command("list")
@@ -39,11 +41,10 @@ def command(family: str | None, as_json: bool) -> None:
         if family is None:
             click.secho(("\n" if number else "") + name, bold=True)
         for member, line in members:
-            click.echo(
-                textwrap.fill(
-                    line,
-                    max(width, longest + 30),
-                    initial_indent=f"  {member:<{longest}}  ",
-                    subsequent_indent=" " * (longest + 4),
-                )
-            )
+            indent = longest + 4 if width >= longest + MIN_SUMMARY else 4
+            head = f"  {member:<{longest}}  "
+            if indent < len(head):
+                click.echo(head.rstrip())
+                head = " " * indent
+            for filled in wrap_line(line, width, head, " " * indent):
+                click.echo(filled)

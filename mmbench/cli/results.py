@@ -69,7 +69,29 @@ FORMATS: dict[str, Callable[["pd.DataFrame"], bytes]] = {
     "parquet": _parquet,
     "markdown": _markdown,
 }
-_SUFFIXES = {".json": "json", ".parquet": "parquet", ".md": "markdown"}
+_SUFFIXES = {
+    "": "csv",
+    ".csv": "csv",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".md": "markdown",
+}
+
+
+def _format_of(out: Path | None) -> str:
+    """Return the format that the name of a file means.
+
+    Raises:
+        MmbenchError: when it means none that is written.
+    """
+    suffix = out.suffix.lower() if out else ""
+    if suffix not in _SUFFIXES:
+        known = ", ".join(filter(None, _SUFFIXES))
+        raise MmbenchError(
+            f"--out must end in one of {known}; got {str(out)!r}. Give --format for a "
+            "file of another name."
+        )
+    return _SUFFIXES[suffix]
 
 
 @click.command("results", short_help="Print the tidy table of stored results.")
@@ -79,7 +101,7 @@ _SUFFIXES = {".json": "json", ".parquet": "parquet", ".md": "markdown"}
     "--format",
     "form",
     type=click.Choice(list(FORMATS)),
-    help="Format of the table.  [default: by the suffix of --out, or csv]",
+    help="Format of the table.  [default: by the suffix of --out; csv without one]",
 )
 @click.option("--out", type=Folder(), help="Write to this file, not to stdout.")
 def command(
@@ -89,7 +111,7 @@ def command(
 
     The table has one row for each cell, seed and recorded step.
     """
-    form = form or _SUFFIXES.get(out.suffix if out else "", "csv")
+    form = form or _format_of(out)
     if form == "parquet" and not out and sys.stdout.isatty():
         raise MmbenchError(
             "--format parquet must go to a file or a pipe, as it is not text; got a "

@@ -1,5 +1,6 @@
 """mmbench run: compute the cells that the store lacks."""
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from mmbench.cli import INTERRUPTED, WorkError, print_stderr, print_stdout
+from mmbench.cli import (
+    INTERRUPTED,
+    WorkError,
+    print_command,
+    print_stderr,
+    print_stdout,
+)
 from mmbench.cli._numbers import Folder
 from mmbench.cli._rerun_cache import (
     Outcomes,
@@ -228,8 +235,9 @@ def _summarise(
 
 
 def _print_next_command(selection: Selection, store: Path) -> None:
-    chosen = f"{selection}{format_store_option(store)}"
-    print_stdout(f"Next: mmbench report {chosen} --out mmbench-report")
+    chosen = shlex.split(f"{selection}{format_store_option(store)}")
+    words = ["mmbench", "report", *chosen, "--out", "mmbench-report"]
+    print_command(words, "Next: ")
 
 
 def _check_outcomes(

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from mmbench.cli._console import wrap_line
+from mmbench.cli._console import columns_of, wrap_line
 from mmbench.cli._registries import FAMILIES
 from mmbench.cli._selection import explain_external_errors
 from mmbench.core.errors import DescriptionError, UnknownNameError, near_names
@@ -219,7 +219,9 @@ def _page(facts: dict[str, Any], width: int) -> Iterator[str]:
         yield from _page_of_grids(facts, width)
         return
     if facts["rule"]:
-        yield from ["", *(f"    {line}" for line in facts["rule"].splitlines())]
+        yield ""
+        for line in facts["rule"].splitlines():
+            yield from _indented(f"    {line}", width)
     for paragraph in facts["text"].split("\n\n") if facts["text"] else ():
         yield ""
         yield from _paragraph(paragraph, width)
@@ -297,7 +299,19 @@ def _paragraph(paragraph: str, width: int) -> Iterator[str]:
         paragraph.splitlines(), lambda line: line.startswith(" ")
     ):
         block = list(lines)
-        if indented or max(map(len, block)) <= width:
+        if indented:
+            for line in block:
+                yield from _indented(line, width)
+        elif max(map(columns_of, block)) <= width:
             yield from block
         else:
             yield from wrap_line(" ".join(block), width)
+
+
+def _indented(line: str, width: int) -> Iterator[str]:
+    """Yield an indented line as it is, or wrapped where it is too wide."""
+    if columns_of(line) <= width:
+        yield line
+    else:
+        indent = line[: len(line) - len(line.lstrip())]
+        yield from wrap_line(line.lstrip(), width, indent, f"{indent}  ")

@@ -54,7 +54,7 @@ def read_unfinished(cell: Cell, store: Store) -> UnfinishedResult | None:
         return None
     seeds = tuple(seed for recording in shown for seed in recording.seeds)
     shown_cell = replace(cell, seeds=seeds, metrics=_recorded_metrics(cell, shown))
-    width, device, version = saved["circumstances"][:3]
+    width, device, mmbench, _, torch = saved["circumstances"][:5]
     joined = join_recordings(shown_cell, shown, width)
     trajectory = replace(
         joined,
@@ -73,7 +73,7 @@ def read_unfinished(cell: Cell, store: Store) -> UnfinishedResult | None:
         "outcomes": {str(Status.RUNNING): len(seeds)},
         "reason": "",
         "ideal": {},
-        "provenance": {"device": device, "torch": version},
+        "provenance": {"device": device, "mmbench": mmbench, "torch": torch},
         "at_work": {
             "planned": len(cell.seeds),
             "ended": sum(len(recording.seeds) for recording in ended),

@@ -1,17 +1,22 @@
 """Provenance of a cell: the machine and the versions that computed it."""
 
+import hashlib
+import json
 import os
 import platform
 import subprocess
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import torch
 
 PACKAGES = ("mmbench", "torch", "numpy", "pandas", "scipy")
+COMMIT_DIGITS = 12
+NO_COMMIT = "none (not a checkout)"
 CPUINFO = Path("/proc/cpuinfo")
 ENVIRONMENT = ("mmbench", "torch")  # versions that may be required equal
 
@@ -104,26 +109,68 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str:
-    """Return the commit of the checkout in use, with "+" where it has changes."""
-    here = Path(__file__).parent
+    """Return the commit of the code in use, with "+" where it has changes.
 
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(here), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=5,
-        )
-        return done.stdout.strip() if done.returncode == 0 else ""
-
+    It is that of the checkout, of the repository that pip installed from, or of the
+    folder of a clone that pip copied.
+    """
+    here = Path(__file__).parents[1]
     try:
-        if git("ls-files", "--error-unmatch", "provenance.py") == "":
-            return "none (not a checkout)"
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+        if _git(here, "ls-files", "--error-unmatch", "__init__.py"):
+            changed = _git(here, "status", "--porcelain", "--untracked-files=no")
+            return _head(here) + ("+" if changed else "")
+        return _commit_of_copy(here)
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
+
+
+def _commit_of_copy(here: Path) -> str:
+    """Return the commit that an installed copy was made of, as pip has noted it.
+
+    Args:
+        here: folder of the copy.
+    """
+    try:
+        noted = distribution("mmbench").read_text("direct_url.json")
+        origin = json.loads(noted or "{}")
+        url, repository = urlsplit(str(origin.get("url"))), origin.get("vcs_info")
+        commit = repository and str(repository["commit_id"])
+    except (PackageNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return NO_COMMIT
+    if commit:
+        return commit[:COMMIT_DIGITS]
+    source = Path(unquote(url.path)) / "mmbench"
+    if url.scheme != "file" or not _git(source, "ls-files", "__init__.py"):
+        return NO_COMMIT
+    listing = _git(source, "ls-tree", "-r", "HEAD").splitlines()
+    blobs = (line.split(maxsplit=3) for line in listing)  # mode, type, name, path
+    committed = {path: blob for _, _, blob, path in blobs if path.endswith(".py")}
+    copied = {
+        path.relative_to(here).as_posix(): _blob(path) for path in here.rglob("*.py")
+    }
+    return _head(source) + ("" if copied == committed else "+")
+
+
+def _head(folder: Path) -> str:
+    return _git(folder, "rev-parse", f"--short={COMMIT_DIGITS}", "HEAD")
+
+
+def _blob(path: Path) -> str:
+    """Return the name that git gives to the content of a file."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # noqa: S324
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """Return what git prints about a folder; nothing where it fails."""
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=5,
+    )
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _processor() -> str:

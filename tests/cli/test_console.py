@@ -1,63 +1,118 @@
-"""The console: lines that fit a terminal."""
+"""Tables and lines that fit a terminal, and what each verb prints on it."""
 
-import click
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
 import pytest
-from command_line import Cli
+from command_line import TINY, Cli
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mmbench.cli._console import print_table
+from mmbench.cli._console import columns_of, command_lines, wrap_line
 
-ROWS = [
-    ("0123abcd", "four_gaussians[hidden=16,noise=4,batch=32]", "GDA", "4 x 100"),
-    ("4567cdef", "bilinear", "past extragradient", "4 x 20"),
-]
-TABLES = {
-    None: """\
-key       task                                        label                  runs
-0123abcd  four_gaussians[hidden=16,noise=4,batch=32]  GDA                 4 x 100
-4567cdef  bilinear                                    past extragradient   4 x 20
-""",
-    68: """\
-key       task                           label                  runs
-0123abcd  four_gaussians[hidden=16,      GDA                 4 x 100
-          noise=4,batch=32]
-4567cdef  bilinear                       past extragradient   4 x 20
-""",
-    60: """\
-key       task                   label                  runs
-0123abcd  four_gaussians[hidden  GDA                 4 x 100
-          =16,noise=4,batch=32]
-4567cdef  bilinear               past extragradient   4 x 20
-""",
-    40: """\
-key  task  label  runs
-0123abcd
-  four_gaussians[hidden=16,noise=4,
-  batch=32]
-  GDA  4 x 100
-4567cdef  bilinear  past extragradient
-  4 x 20
-""",
-}
+SPEC = "extragradient[step_size=0.3,direction=adam[beta1=0.5,beta2=0.9]]"
 
 
-@pytest.mark.parametrize("width", TABLES)
-def test_tables_fit_the_terminal(
-    width: int | None,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+@given(st.text(alphabet="abc ,[]=/\u6c49", max_size=80), st.integers(8, 40))
+@settings(max_examples=200, deadline=None)
+def test_wrapped_lines_fit_and_lose_nothing(line: str, width: int) -> None:
+    """No line is wider than the terminal, and all but spaces is there."""
+    wrapped = list(wrap_line(line, width, "", "  "))
+    assert max(map(columns_of, wrapped)) <= width
+    assert "".join(wrapped).replace(" ", "") == line.replace(" ", "")
+
+
+def test_words_stay_whole_where_they_fit() -> None:
+    """A word is broken, after commas and brackets, only where it must be."""
+    assert list(wrap_line("one two three", 9, "", "  ")) == ["one two", "  three"]
+    assert list(wrap_line(f"label {SPEC}", 30)) == [
+        "label extragradient[",
+        "step_size=0.3,direction=adam[",
+        "beta1=0.5,beta2=0.9]]",
+    ]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["mmbench", "report", "-a", SPEC, "--store", "a very long/path of a store"],
+        ["mmbench", "-a", 'it\'s "quoted" $HOME `x` \\ = gda', "x" * 100, "", "é汉"],
+    ],
+)
+def test_a_shell_reads_the_lines_of_a_command_as_it_was(
+    words: list[str], width: int
 ) -> None:
-    """Specs are wrapped after commas, and a table in a pipe is not wrapped."""
-    monkeypatch.setenv("COLUMNS", str(width or 40))
-    monkeypatch.setattr("sys.stdout.isatty", lambda: width is not None)
-    print_table(("key", "task", "label", "runs"), ROWS, right=("runs",))
-    assert click.unstyle(capsys.readouterr().out) == TABLES[width]
+    """Lines fit the terminal, and can be copied."""
+    lines = list(command_lines(words, width))
+    if width >= 40:  # a quote in quotes needs more room
+        assert max(map(columns_of, lines)) <= width
+    copied = "\n".join(lines)
+    assert shlex.split(copied) == words
+    printed = subprocess.run(
+        ["sh", "-c", f"printf '%s\\0' {copied}"], capture_output=True, check=True
+    )
+    assert printed.stdout.decode().split("\0")[:-1] == words
+
+
+# ---- verbs ----
+
+NAMES = (
+    "-t",
+    "four_gaussians[hidden=8,noise=4,batch=16]",
+    "-a",
+    "a method of a very long name, indeed = gda[step_size=0.01]",
+    "-a",
+    "extragradient[step_size=0.3,direction=adam[beta1=0.5,beta2=0.9]]",
+)
+STORE = ("--store", "a very long/path of a store of results")
+VERBS = (
+    ("plan", *NAMES, *TINY, *STORE),
+    ("run", *NAMES, *TINY, *STORE),
+    ("run", *NAMES, *TINY, *STORE, "-a", "mine.py:Moody"),
+    ("run", *NAMES, *TINY, "-a", "mine.py:Moody[kk=3]"),
+    ("run", "--seeds", "1e9"),
+    ("store", "ls", *STORE),
+    ("store", "check", *STORE),
+    ("report", *NAMES, *TINY, *STORE),
+    ("verify", STORE[1], "--sample", "1"),
+    ("list",),
+    ("features", "list"),
+    ("show", "four_gaussians"),
+    ("show", "accept_reject"),
+    ("show", "mine.py:Mine"),
+    ("show", "quick"),
+    ("show", "nothing_like_this"),
+)
 
 
 @pytest.mark.usefixtures("terminal")
-def test_words_are_not_broken_on_a_terminal(cli: Cli) -> None:
-    result = cli("show", "extragradnt")
-    assert len(result.stderr.splitlines()) > 1
-    assert all(len(line) <= 80 for line in result.stderr.splitlines())
-    assert "Did you mean 'extragradient'?" in " ".join(result.stderr.split())
-    assert all(len(line) <= 80 for line in cli("list").stdout.splitlines())
-    assert all(len(line) <= 80 for line in cli("show", "smoke").stdout.splitlines())
+@pytest.mark.parametrize("width", [80, 40])
+def test_no_line_is_wider_than_the_terminal(
+    cli: Cli, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every verb, with long names; the pages of a store have their own tests."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    for words in VERBS:
+        done = cli(*words)
+        shown = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", done.stdout + done.stderr)
+        assert shown.strip(), words
+        for line in re.split(r"[\r\n]", shown):
+            assert len(line.rstrip()) <= width, (words, line)
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("width", [80, 40])
+def test_the_next_command_can_be_copied(
+    cli: Cli, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on after a backslash, and gives the report of what was run."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    done = cli("run", *NAMES, *TINY, *STORE)
+    _, _, command = done.stdout.partition("Next:")
+    words = shlex.split(command)
+    assert words[:2] == ["mmbench", "report"]
+    assert cli(*words[1:]).exit_code == 0
+    assert Path("mmbench-report/index.html").exists()

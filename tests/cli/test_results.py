@@ -131,3 +131,24 @@ def test_results_go_through_links_and_into_devices(stored: Cli) -> None:
     assert Path("target.csv").read_bytes().startswith(b"task,")
     assert stored("results", "--out", "/dev/null", "--format", "csv").exit_code == 0
     assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t.tex", "t.txt", "t.csv.gz"])
+def test_an_unknown_suffix_is_refused(stored: Cli, name: str) -> None:
+    """One sentence says which are known; nothing is written."""
+    done = stored("results", "--out", name)
+    assert done.exit_code == 2
+    assert "--out must end in one of .csv, .json, .parquet, .md" in done.stderr
+    assert not Path(name).exists()
+    assert stored("results", "--out", name, "--format", "csv").exit_code == 0
+    assert Path(name).read_text().startswith("task,")
+
+
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [("t.CSV", b"task,"), ("t", b"task,"), ("t.json", b"[{"), ("t.parquet", b"PAR1")],
+)
+def test_the_suffix_means_a_format(stored: Cli, name: str, begin: bytes) -> None:
+    """In capitals as well; without a suffix it is CSV."""
+    assert stored("results", "--out", name).exit_code == 0
+    assert Path(name).read_bytes().startswith(begin)

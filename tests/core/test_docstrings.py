@@ -1,6 +1,9 @@
 """Docstrings of descriptions are parsed into summary, rule, text and sections."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,3 +105,15 @@ def test_meanings_of_inherited_fields_are_inherited() -> None:
         "rho": "decay, here of m.",
         "k": "steps.",
     }
+
+
+def test_the_example_of_the_readme_has_a_rule() -> None:
+    """The docstring is as the documentation asks for, so that the page shows it."""
+    readme = Path(__file__).parents[2] / "README.md"
+    text = readme.read_text("utf-8")
+    (code,) = re.findall(r"```python\n(# mine\.py\n.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {"__name__": "readme"}
+    exec(code, names)
+    doc = doc_of(names["Mine"])
+    assert doc.rule.splitlines() == ["z̃ = z − 2η F(z)", "z⁺ = z − η F(z̃)"]
+    assert doc.arguments.keys() == {"step_size"}

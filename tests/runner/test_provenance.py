@@ -1,12 +1,16 @@
 """Provenance: what a computation depends on, and when two are the same."""
 
+import json
 import os
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 
+from mmbench.runner import provenance as module
 from mmbench.runner.provenance import (
     DECISIVE,
     _processor,
@@ -64,3 +68,64 @@ def test_the_same_environment_has_the_same_mmbench_and_torch() -> None:
     assert not same_environment(HERE | {"torch": "2.0.0"})
     assert not same_environment(HERE | {"mmbench": "0.0.1"})
     assert not same_environment({})
+
+
+class Copy(NamedTuple):
+    """An installed copy, of which `direct_url.json` says where it is from."""
+
+    note: str | None
+
+    def read_text(self, name: str) -> str | None:
+        """Return the note."""
+        assert name == "direct_url.json"
+        return self.note
+
+
+def commit_of(copy: Path, note: str | None, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the commit that is found for a copy with a note."""
+    monkeypatch.setattr(module, "distribution", lambda _: Copy(note))
+    return module._commit_of_copy(copy)
+
+
+def test_a_copy_of_a_clone_has_the_commit_of_the_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plus follows where files of the copy are not those of the commit."""
+    clone, copy = tmp_path / "a clone", tmp_path / "copy"
+    for folder in (clone / "mmbench", copy):
+        (folder / "core").mkdir(parents=True)
+        for name in ("__init__.py", "core/one.py"):
+            (folder / name).write_text(f"# {name}\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        subprocess.run(["git", "-C", clone, *who, *words], check=True)
+    done = subprocess.run(
+        ["git", "-C", clone, "rev-parse", "HEAD"], capture_output=True, check=True
+    )
+    head = done.stdout.decode()[:12]
+    note = json.dumps({"url": clone.as_uri(), "dir_info": {}})
+    assert commit_of(copy, note, monkeypatch) == head
+    (copy / "core/one.py").write_text("# other\n")
+    assert commit_of(copy, note, monkeypatch) == f"{head}+"
+
+
+@pytest.mark.parametrize(
+    ("note", "commit"),
+    [
+        ('{"url": "https://x", "vcs_info": {"commit_id": "0123456789abcdef"}}', None),
+        ('{"url": "file:///no/such/folder", "dir_info": {}}', module.NO_COMMIT),
+        ('{"url": "https://x/mmbench.whl", "archive_info": {}}', module.NO_COMMIT),
+        (None, module.NO_COMMIT),
+        ("[]", module.NO_COMMIT),
+        ("{", module.NO_COMMIT),
+    ],
+)
+def test_other_copies(
+    note: str | None,
+    commit: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What pip installed from a repository has its commit; a release has none."""
+    found = commit_of(tmp_path, note, monkeypatch)
+    assert found == (commit or "0123456789ab")
