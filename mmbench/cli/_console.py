@@ -17,7 +17,7 @@ LEAST_WIDTH = 12  # that a column is narrowed to
 NO_BREAK_SPACE = "\u00a0"
 _WORDS = re.compile(r"( *)([^ ]+)")
 # Parts of a word: a line may end after these characters.
-_PARTS = re.compile(r"[^,\[(/=|]*[,\[(/=|]*")
+_PARTS = re.compile(r"[^,\[(/|]*[,\[(/|]*")
 
 
 def print_table(

@@ -24,7 +24,7 @@ PIPE_WIDTH = 1000  # columns; lines in a pipe are not folded, for grep and cut
 REASON_LENGTH = 300  # characters
 LINE_SECONDS = 60.0  # between two lines about the same cell
 WIDE_COLUMNS = 110  # from this width on, a terminal has room for whole names
-LEAST_COLUMNS = 70  # below it, there is no room for bar, speed and score
+LEAST_COLUMNS = 70  # below it, there is no room but for runs, steps and time
 EMPTY = {"steps": "", "speed": "", "score": "", "left": ""}  # no cell has begun
 SHORT_NAME, LONG_NAME = 10, 30  # characters of a column's name
 REMEASURED = "measured again from kept iterates"
@@ -227,23 +227,19 @@ class Bar:
         self._name_length = SHORT_NAME if narrow else LONG_NAME
         # The title is cut where the line would be too long for the terminal.
         title = Column(
-            no_wrap=True, overflow="ellipsis", max_width=20 if narrow else 40
+            no_wrap=True, overflow="ellipsis", max_width=12 if narrow else 40
         )
         shown: tuple[str, ...] = ("runs", "title", "bar", "steps", "speed", "score")
         if console.width < LEAST_COLUMNS:
-            shown = ("runs", "title", "steps")
+            shown = ("runs", "steps")
         columns: dict[str, ProgressColumn] = {
             "title": TextColumn("{task.description}", markup=False, table_column=title),
-            "bar": BarColumn(bar_width=4 if narrow else 12),
+            "bar": BarColumn(bar_width=3 if narrow else 12),
         }
         self._progress = Progress(
             *(
                 columns.get(name)
-                or TextColumn(
-                    f"{{task.fields[{name}]}}",
-                    markup=False,
-                    table_column=Column(no_wrap=True),
-                )
+                or TextColumn(f"{{task.fields[{name}]}}", markup=False)
                 for name in (*shown, "left")
             ),
             console=console,

@@ -21,7 +21,7 @@ def test_one_bar_on_a_terminal(cli: Cli) -> None:
     assert result.exit_code == 1
     drawn = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", result.stdout)
     lines = [line for line in re.split(r"[\r\n]", drawn) if line]
-    assert any(re.match(r"[024]/4 runs bilinear x \w+ +━", line) for line in lines)
+    assert any(re.match(r"[024]/4 runs bilinear x [\w…]+ +━", line) for line in lines)
     # An error is shown at once, above the bar; a cell without one is not.
     assert "[2/2] bilinear x Moody: 2 runs, 2 error (ValueError" in drawn
     assert "[1/2]" not in drawn
@@ -61,9 +61,23 @@ def test_the_bar_has_speed_and_score_on_eighty_columns(label: str) -> None:
     lines = [line.rstrip() for line in re.split(r"[\r\n]", drawn)]
     (line,) = {line for line in lines if "it/s" in line}
     assert line.startswith("997/1,000 runs cifar10 x ")
+    assert re.search(r" \d[\d.]*k/\d+k ", line), line  # steps of a run, done and in all
     assert "3.2 it/s fd_cifar1… 122 " in line  # the median of those that have one
     assert re.search(r" \d+:\d\d:\d\d\+? left$", line)
     assert len(line) <= 80
+
+
+def test_a_narrow_terminal_has_runs_steps_and_time_left() -> None:
+    """On forty columns, in one line."""
+    file = io.StringIO()
+    screen = Console(file=file, width=40, force_terminal=True, highlight=False)
+    progress = progress_of(cells_of_images("GDA"), screen, Bar)
+    progress.display._progress.refresh()
+    progress.close()
+    drawn = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", file.getvalue())
+    lines = {line.rstrip() for line in re.split(r"[\r\n]", drawn)}
+    (line,) = {line for line in lines if "left" in line}
+    assert re.fullmatch(r"997/1,000 runs \d[\d.]*k/\d+k \d+:\d\d:\d\d\+? left", line)
 
 
 def test_the_bar_has_whole_names_where_there_is_room() -> None:

@@ -1,9 +1,11 @@
 """Cells at work: what their checkpoints show, and that it counts for nothing."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mmbench.analysis.leaderboard import boards
 from mmbench.analysis.results import gather, gather_planned, load
@@ -83,6 +85,11 @@ def test_a_cell_at_work_shows_its_first_records(store: Store, kill) -> None:
         np.testing.assert_array_equal(found.frame[name], expected[name])
     assert {*found.frame["status"]} == {"running"}
     assert {*found.frame["stopped_at"]} == {steps[-1]}
+    assert found.footer["provenance"] == {
+        "device": "cpu",
+        "mmbench": version("mmbench"),
+        "torch": torch.__version__,
+    }
     assert found.footer["at_work"] == {
         "planned": 3,
         "ended": 0,
