@@ -72,7 +72,7 @@ def _fill(text: str, stream: IO[str]) -> str:
     from mmbench.cli._console import wrap_line
 
     width = shutil.get_terminal_size().columns
-    lines = []
+    lines: list[str] = []
     for line in text.split("\n"):
         indent = line[: len(line) - len(line.lstrip(" "))]
         lines += wrap_line(line.lstrip(" "), width, indent, indent)

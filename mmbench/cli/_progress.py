@@ -25,7 +25,12 @@ REASON_LENGTH = 300  # characters
 LINE_SECONDS = 60.0  # between two lines about the same cell
 WIDE_COLUMNS = 110  # from this width on, a terminal has room for whole names
 LEAST_COLUMNS = 70  # below it, there is no room but for runs, steps and time
-EMPTY = {"steps": "", "speed": "", "score": "", "left": ""}  # no cell has begun
+EMPTY: dict[str, Any] = {
+    "steps": "",
+    "speed": "",
+    "score": "",
+    "left": "",
+}  # no cell has begun
 SHORT_NAME, LONG_NAME = 10, 30  # characters of a column's name
 REMEASURED = "measured again from kept iterates"
 STORED_BY_ANOTHER = "computed by another process"

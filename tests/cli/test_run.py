@@ -107,7 +107,10 @@ def test_an_error_ends_its_cell_only_and_is_tried_again(cli: Cli) -> None:
     words = ("run", "-t", "bilinear", "-a", "mine.py:Moody", "-a", "gda", *TINY)
     first = cli(*words)
     assert first.exit_code == 1
-    assert "[1/2] bilinear x Moody: 2 runs, 2 error (ValueError: I" in first.stdout
+    assert (
+        "[1/2] bilinear x Moody: 2 runs, 2 error (ValueError in mine.py, line 36: I"
+        in first.stdout
+    )
     assert "[2/2] bilinear x gda: 2 runs, 2 finished" in first.stdout
     assert "1 cell ended with an error" in first.stderr
     assert "bilinear x Moody: ValueError: I [will] not step" in first.stderr
