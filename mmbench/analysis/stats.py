@@ -102,8 +102,12 @@ def iqm(values: np.ndarray, axis: int = 0) -> np.ndarray:
     ordered = np.sort(values, axis=axis)
     cut = ordered.shape[axis] // 4
     middle = range(cut, ordered.shape[axis] - cut)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(ordered.take(middle, axis=axis).mean(axis=axis))
+    kept = ordered.take(middle, axis=axis)
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = np.asarray(kept.mean(axis=axis))
+        # Their sum may be beyond the largest float, the mean is not.
+        apart = np.isfinite(kept).all(axis=axis) & ~np.isfinite(mean)
+        return np.where(apart, (kept / len(middle)).sum(axis=axis), mean)
 
 
 def bootstrap(

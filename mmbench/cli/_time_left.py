@@ -74,7 +74,8 @@ class Work:
                 name = column.name
                 if len(name) > letters:
                     name = f"{name[: letters - 1]}…"
-                return f"{name} {np.nanmedian(values):.3g}"
+                with np.errstate(over="ignore"):  # of two huge values
+                    return f"{name} {np.nanmedian(values):.3g}"
         return ""
 
 

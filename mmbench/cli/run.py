@@ -156,6 +156,7 @@ def command(
     footers = [kept.footer(cell.key) for cell in cells]
     outcomes = [(footer["task"], footer["outcomes"]) for footer in footers]
     _summarise(selection, store, outcomes, done, len(cells) - len(progress.waiting))
+    _tell_ranking(cells)
     if page:
         from mmbench.cli.report import write_page
 
@@ -232,6 +233,19 @@ def _summarise(
         f"\n{pluralize(len(outcomes), 'cell')} of {selection.suite.name}: {done}, "
         f"{stored} already there. Store: {store}"
     )
+
+
+def _tell_ranking(cells: "Sequence[mmbench.engine.cell.Cell]") -> None:
+    """Say what orders the algorithms on each task that declares no target."""
+    for cell in {
+        str(cell.task): cell for cell in cells if not cell.task.target
+    }.values():
+        ranks = [one.name for one in cell.columns if one.better != "neither"]
+        by = f"the last {ranks[0]}" if ranks else "nothing"
+        print_stdout(
+            f"{cell.task} declares no target: a report orders the algorithms on it by "
+            f"{by}."
+        )
 
 
 def _print_next_command(selection: Selection, store: Path) -> None:

@@ -226,3 +226,17 @@ def test_many_groups_have_two_letters() -> None:
     """Thirty entries that all differ have the letters a to z, then aa to ad."""
     different = ~np.eye(30, dtype=bool)
     assert stats.group_letters(different)[25:] == ["z", "aa", "ab", "ac", "ad"]
+
+
+@pytest.mark.parametrize("largest", [1e308, 1.7e308])
+@pytest.mark.filterwarnings("error")
+def test_the_largest_floats_have_quantiles_and_means(largest: float) -> None:
+    """What lies between two floats is a float, and there is no warning."""
+    apart = np.array([-largest, -largest, largest, largest])
+    assert stats.median(apart) == 0
+    assert stats.iqm(apart) == 0
+    same = np.full(6, largest)
+    assert stats.median(same) == largest
+    assert stats.iqm(same) == pytest.approx(largest)
+    assert stats.quantile(np.array([0.0, largest]), 0.25) == pytest.approx(largest / 4)
+    assert stats.iqm(np.array([1.0, np.inf, np.inf, np.inf])) == np.inf

@@ -175,3 +175,22 @@ def test_a_store_that_fails_at_work_is_no_refusal(
     result = cli("run", *GRID)
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr
+
+
+def test_a_task_without_a_target_says_what_orders_the_algorithms(
+    cli: Cli, tmp_path: Path
+) -> None:
+    """One sentence after the summary, for each such task."""
+    (tmp_path / "game.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from mmbench.tasks import Bilinear\n\n\n"
+        "class Open(Bilinear):\n"
+        "    target = None\n"
+        "    metrics = ('losses', 'field_norm')\n"
+    )
+    shown = cli("run", *GRID, "-t", "game.py:Open").stdout
+    assert (
+        "Open declares no target: a report orders the algorithms on it by the last "
+        "field_norm.\n" in shown
+    )
+    assert "bilinear declares no target" not in shown
