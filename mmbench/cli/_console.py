@@ -4,9 +4,11 @@ import re
 import shlex
 import shutil
 import sys
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
+from unicodedata import east_asian_width
 
 import click
 
@@ -110,9 +112,10 @@ def columns_of(text: str) -> int:
     """Return the columns that a text takes on a terminal; wide letters take two."""
     if text.isascii():
         return len(text)
-    from rich.cells import cell_len  # `mmbench --help` need not import rich
-
-    return cell_len(text)
+    return sum(
+        0 if unicodedata.combining(one) else 1 + (east_asian_width(one) in "WF")
+        for one in text
+    )
 
 
 def _unaligned(row: Sequence[str], width: int) -> Iterator[str]:
