@@ -75,11 +75,11 @@ def put_by_hand(
             "seed": per_run(cell.seeds),
             "step": np.tile(np.asarray(steps), runs),
             **{name: flat(counts.get(name)).astype(int) for name in counted},
-            "cell_seconds": flat(seconds),
+            "cell_seconds": flat(seconds).astype(float),
             "status": per_run(status),
             "stopped_at": per_run(last if stopped_at is None else stopped_at),
             "reason": per_run([""] * runs if reasons is None else reasons),
-            **{name: flat(values) for name, values in columns.items()},
+            **{name: flat(values).astype(float) for name, values in columns.items()},
         }
     )
     described = describe_cell(cell)
