@@ -50,7 +50,7 @@ class DamagedError(StoreError):
 
 
 class ClusterError(MmbenchError):
-    """Dask workers are not available, or were lost."""
+    """Processes that compute are not available, or were lost."""
 
 
 class DeviceError(MmbenchError):

@@ -1,7 +1,8 @@
 """A child process that computes cells for its parent, which may end it at any time.
 
 It reads requests from its standard input and answers on what was its standard output.
-A message is its length in eight bytes, then its content as `checkpoint.pack` makes it.
+A message is a mark, its length in eight bytes, and its content as `checkpoint.pack`
+makes it; by the mark, what a cell writes to every open file is told from an answer.
 What a cell prints goes to standard error. When the input ends, so does the process, be
 it in the middle of a cell: no child outlives its parent.
 """
@@ -9,6 +10,7 @@ it in the middle of a cell: no child outlives its parent.
 import os
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,30 +26,54 @@ from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import run_cell
 from mmbench.store.folder import CheckpointFile
 
-_LENGTH_BYTES = 8  # of a message's length
+_MARK = b"mmbench\0"  # with which a message begins
+_HEADER_BYTES = len(_MARK) + 8
+_BLOCK_BYTES = 2**20  # read at once
+MAX_MESSAGE_BYTES = 2**40  # what is said to be longer is no message
 
 
-def send(pipe: IO[bytes], message: Any) -> None:
-    """Write one message."""
+class MessageError(Exception):
+    """What was read from a pipe is no message."""
+
+
+def encode(message: Any) -> bytes:
+    """Return a message as it is sent."""
     content = pack(message)
-    pipe.write(len(content).to_bytes(_LENGTH_BYTES, "big") + content)
-    pipe.flush()
+    return _MARK + len(content).to_bytes(_HEADER_BYTES - len(_MARK), "big") + content
 
 
-def receive(pipe: IO[bytes]) -> Any:
-    """Read the next message; None when the other side has gone or was cut off."""
-    length = _read_exactly(pipe, _LENGTH_BYTES)
-    if not length:
-        return None
-    return unpack(_read_exactly(pipe, int.from_bytes(length, "big")))
+class MessageBuffer:
+    """Bytes read from a pipe, of which messages are taken when they are whole."""
 
+    def __init__(self) -> None:
+        self._content = bytearray()
 
-def _read_exactly(pipe: IO[bytes], count: int) -> bytes:
-    """Read `count` bytes, or what comes before the end, by several reads."""
-    content = bytearray()
-    while len(content) < count and (block := pipe.read(count - len(content))):
-        content += block
-    return bytes(content)
+    def add(self, block: bytes) -> None:
+        """Append what was read."""
+        self._content += block
+
+    def take(self) -> Any:
+        """Remove and return the first message; None while it is not whole.
+
+        Raises:
+            MessageError: when the bytes are no message.
+        """
+        mark = self._content[: len(_MARK)]
+        if not _MARK.startswith(mark):
+            raise MessageError
+        if len(self._content) < _HEADER_BYTES:
+            return None
+        length = int.from_bytes(self._content[len(_MARK) : _HEADER_BYTES], "big")
+        if length > MAX_MESSAGE_BYTES:
+            raise MessageError
+        end = _HEADER_BYTES + length
+        if len(self._content) < end:
+            return None
+        message = unpack(bytes(self._content[_HEADER_BYTES:end]))
+        del self._content[:end]
+        if message is None:
+            raise MessageError
+        return message
 
 
 def make_request(
@@ -77,19 +103,23 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     requests: SimpleQueue[dict[str, Any]] = SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
-    _answer(answers, {"ready": True})
+    answer = partial(_answer, answers, os.getpid())
+    answer({"ready": True})
     while True:
-        _compute(requests.get(), answers)
+        _compute(requests.get(), answer)
 
 
 def _read_requests(requests: "SimpleQueue[dict[str, Any]]") -> None:
     """Queue the requests; end the process when the input has ended."""
-    while (request := receive(sys.stdin.buffer)) is not None:
-        requests.put(request)
+    received = MessageBuffer()
+    while block := os.read(sys.stdin.fileno(), _BLOCK_BYTES):
+        received.add(block)
+        while (request := received.take()) is not None:
+            requests.put(request)
     os._exit(0)
 
 
-def _compute(request: dict[str, Any], answers: IO[bytes]) -> None:
+def _compute(request: dict[str, Any], answer: Callable[[Any], None]) -> None:
     placement = Placement(
         device=torch.device(request["device"]),
         data_dir=request["data_dir"] and Path(request["data_dir"]),
@@ -100,28 +130,38 @@ def _compute(request: dict[str, Any], answers: IO[bytes]) -> None:
         trajectory = run_cell(
             from_json(request["cell"]),
             placement,
-            partial(_report_progress, answers),
+            partial(_report_progress, answer),
             None if starts is None else lambda: starts,
             request["slot"] and CheckpointFile(Path(request["slot"])),
         )
     except CodeError as error:
-        _answer(answers, {"code_error": str(error)})
+        answer({"code_error": str(error)})
     else:
-        _answer(answers, {"trajectory": trajectory.snapshot()})
+        answer({"trajectory": trajectory.snapshot()})
 
 
 def _report_progress(
-    answers: IO[bytes], run_steps: int, recording: Recording | None
+    answer: Callable[[Any], None], run_steps: int, recording: Recording | None
 ) -> None:
     """Send the steps made, with what has been recorded of the current chunk."""
     snapshot = recording and recording.snapshot() | {"kept": [], "arrays": {}}
-    _answer(answers, {"run_steps": run_steps, "recording": snapshot})
+    answer({"run_steps": run_steps, "recording": snapshot})
 
 
-def _answer(answers: IO[bytes], message: Any) -> None:
-    """Send a message to the parent; if it has gone, end the process silently."""
+def _answer(answers: IO[bytes], computing: int, message: Any) -> None:
+    """Send a message to the parent; if it has gone, end the process silently.
+
+    Args:
+        answers: the pipe to the parent.
+        computing: the id of the process that computes; a fork of it that a cell made
+            and that goes on as it does is ended.
+        message: nested values.
+    """
+    if os.getpid() != computing:
+        os._exit(0)
     try:
-        send(answers, message)
+        answers.write(encode(message))
+        answers.flush()
     except BrokenPipeError:
         os._exit(0)
 

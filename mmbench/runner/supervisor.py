@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import psutil
 import torch
 
-from mmbench.core.errors import CodeError
+from mmbench.core.errors import ClusterError, CodeError
 from mmbench.core.placement import Placement
 from mmbench.core.serialization import to_json
 from mmbench.core.status import Status
@@ -26,6 +27,92 @@ from mmbench.store.folder import CheckpointFile
 
 POLL_SECONDS = 0.1  # between two looks at the clock and at the memory
 STARTUP_TIMEOUT_SECONDS = 120.0  # that a child may take to load
+END_TIMEOUT_SECONDS = 5.0  # for a child that closed its pipe, or shall end, to end
+_BLOCK_BYTES = 2**20  # read or written at once
+
+
+class _Child:
+    """A process that computes cells; no call but `close` takes longer than a poll.
+
+    Attributes:
+        process: its guardian, see `guardian`.
+    """
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mmbench.runner.guardian"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,  # `select` does not see what a buffer has read
+            start_new_session=True,  # Ctrl-C is for this process
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._pipes = self.process.stdin, self.process.stdout
+        self._unsent = bytearray()
+        self._received = child_process.MessageBuffer()
+        for pipe in self._pipes:
+            os.set_blocking(pipe.fileno(), False)
+
+    def send(self, message: Any) -> None:
+        """Have a message sent by the calls of `receive` that follow."""
+        self._unsent += child_process.encode(message)
+
+    def receive(self) -> Any:
+        """Send what can be sent; return the next message, None if none has come.
+
+        Raises:
+            EOFError: when the process has ended or closed its pipes.
+            MessageError: when it wrote something else than messages.
+        """
+        if (message := self._received.take()) is not None:
+            return message
+        requests, answers = self._pipes
+        readable, writable, _ = select.select(
+            [answers], [requests] if self._unsent else [], [], POLL_SECONDS
+        )
+        if readable:
+            block = os.read(answers.fileno(), _BLOCK_BYTES)
+            if not block:
+                raise EOFError
+            self._received.add(block)
+        elif self.process.poll() is not None:  # a fork of it may hold the pipe
+            raise EOFError
+        elif writable:
+            try:
+                sent = os.write(requests.fileno(), self._unsent[:_BLOCK_BYTES])
+            except BrokenPipeError:
+                raise EOFError from None
+            del self._unsent[:sent]
+        return self._received.take()
+
+    def exit_code(self) -> int | None:
+        """Return the exit code of a process that closed its pipe; None if it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.process.wait(END_TIMEOUT_SECONDS)
+        return None
+
+    def memory(self) -> int:
+        """Return the bytes of memory that the process and its descendants hold."""
+        total = 0
+        with contextlib.suppress(psutil.NoSuchProcess):
+            root = psutil.Process(self.process.pid)
+            for member in (root, *root.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    total += member.memory_info().rss
+        return total
+
+    def close(self) -> None:
+        """End the process, with all processes that it may have started."""
+        if self.process.poll() is None:
+            self.process.terminate()  # its guardian ends the others
+            self.process.send_signal(signal.SIGCONT)
+            self.exit_code()
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        for pipe in self._pipes:
+            pipe.close()
 
 
 class Supervisor:
@@ -37,12 +124,12 @@ class Supervisor:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: _Child | None = None
 
     def close(self) -> None:
         """End the child, with all processes that it may have started."""
         if self._child is not None:
-            _kill(self._child)
+            self._child.close()
             self._child = None
 
     def run(
@@ -62,29 +149,26 @@ class Supervisor:
             starts: where the runs start, shape (runs, dim), if not where the task says.
             slot: its checkpoint.
         """
-        process = self._ready_child()
-        assert process.stdin is not None
-        assert process.stdout is not None
+        child = self._ready_child()
         started = time.monotonic()
         recordings: dict[int, Recording] = {}
-        try:
-            child_process.send(
-                process.stdin,
-                child_process.make_request(
-                    to_json(cell), placement, starts, slot.path if slot else None
-                ),
+        child.send(
+            child_process.make_request(
+                to_json(cell), placement, starts, slot.path if slot else None
             )
-        except OSError:
-            return _ended_early(cell, placement, recordings, *self._reap(process))
+        )
         while True:
-            if passed := self._passed_limit(process, started):
+            if passed := self._passed_limit(child, started):
                 self.close()
                 return _ended_early(cell, placement, recordings, *passed)
-            if not _has_answer(process):
-                continue
-            answer = child_process.receive(process.stdout)
+            try:
+                answer = child.receive()
+            except (EOFError, child_process.MessageError) as error:
+                reason = _reason(child, error)
+                self.close()
+                return _ended_early(cell, placement, recordings, Status.ERROR, reason)
             if answer is None:
-                return _ended_early(cell, placement, recordings, *self._reap(process))
+                continue
             if "code_error" in answer:
                 raise CodeError(answer["code_error"])
             if "trajectory" in answer:
@@ -96,44 +180,53 @@ class Supervisor:
                 last = recording if answer["recording"] else None
                 progress(answer["run_steps"], last)
 
-    def _ready_child(self) -> "subprocess.Popen[bytes]":
-        """Return a child that waits for a request; start one if necessary."""
-        if self._child is None or self._child.poll() is not None:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "mmbench.runner.child_process"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                bufsize=0,  # `select` does not see what a buffer has read
-                start_new_session=True,  # so that all that it starts ends with it
-            )
-            assert self._child.stdout is not None
+    def _ready_child(self) -> _Child:
+        """Return a child that waits for a request; start one if necessary.
+
+        Raises:
+            ClusterError: when it does not load in time.
+        """
+        if self._child is not None and self._child.process.poll() is not None:
+            self.close()
+        if self._child is None:
+            self._child = _Child()
             deadline = time.monotonic() + STARTUP_TIMEOUT_SECONDS
-            while not _has_answer(self._child) and time.monotonic() < deadline:
-                pass
-            child_process.receive(self._child.stdout)
+            # One that ended is returned: the cell that it is started for tells how.
+            with contextlib.suppress(EOFError, child_process.MessageError):
+                while self._child.receive() is None:
+                    if time.monotonic() > deadline:
+                        self.close()
+                        raise ClusterError(
+                            "The process that computes cells must load mmbench in "
+                            f"{STARTUP_TIMEOUT_SECONDS:g} s; it did not. Run the same "
+                            "command again."
+                        )
         return self._child
 
-    def _passed_limit(
-        self, process: "subprocess.Popen[bytes]", started: float
-    ) -> tuple[Status, str] | None:
+    def _passed_limit(self, child: _Child, started: float) -> tuple[Status, str] | None:
         """Return status and reason of a limit that has been passed, if one has."""
         timeout, memory = self.limits
         if timeout is not None and time.monotonic() - started > timeout:
             return Status.TIMEOUT, f"The cell took longer than {timeout:g} s."
-        if memory is not None and _memory_of(process) > memory:
+        if memory is not None and child.memory() > memory:
             # The reason has the limit only: the same command must give the same table.
             limit = f"{memory / 2**20:.0f} MiB"
             return Status.MEMORY, f"The cell's process held more than {limit}."
         return None
 
-    def _reap(self, process: "subprocess.Popen[bytes]") -> tuple[Status, str]:
-        """Return status and reason of a child that has ended by itself."""
-        code = process.wait()
-        self.close()
-        how = f"exit code {code}"
-        if code < 0:
-            how = f"signal {signal.Signals(-code).name}"
-        return Status.ERROR, f"The cell's process ended with {how}."
+
+def _reason(child: _Child, error: Exception) -> str:
+    """Return why a cell ended whose process ended, or answers no more."""
+    if isinstance(error, child_process.MessageError):
+        return "The cell's process wrote into the pipe of its answers."
+    code = child.exit_code()
+    if code is None:
+        return "The cell's process closed the pipe of its answers."
+    how = f"exit code {code}"
+    if code < 0:
+        names = {one.value: one.name for one in signal.Signals}
+        how = f"signal {names.get(-code, -code)}"
+    return f"The cell's process ended with {how}."
 
 
 def _ended_early(
@@ -164,30 +257,3 @@ def _ended_early(
             chunk.end(status, reason)
         chunks.append(chunk)
     return join_recordings(cell, chunks, width)
-
-
-def _has_answer(process: "subprocess.Popen[bytes]") -> bool:
-    """Return whether an answer, or the end of all answers, comes within a poll."""
-    assert process.stdout is not None
-    return bool(select.select([process.stdout], [], [], POLL_SECONDS)[0])
-
-
-def _memory_of(process: "subprocess.Popen[bytes]") -> int:
-    """Return the bytes of memory that a process and its descendants hold."""
-    try:
-        root = psutil.Process(process.pid)
-        family = [root, *root.children(recursive=True)]
-        return sum(member.memory_info().rss for member in family)
-    except psutil.NoSuchProcess:
-        return 0
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """End a process and all that it has started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        with contextlib.suppress(OSError):  # it had unwritten content
-            if pipe:
-                pipe.close()

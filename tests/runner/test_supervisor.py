@@ -9,10 +9,12 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
 from mmbench.algorithms import ALGORITHMS
+from mmbench.core.errors import ClusterError
 from mmbench.core.placement import Placement
 from mmbench.core.serialization import to_json
 from mmbench.core.status import Status
@@ -21,6 +23,7 @@ from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import run_cell
 from mmbench.engine.trajectory import Trajectory
 from mmbench.runner import child_process
+from mmbench.runner import supervisor as supervisor_module
 from mmbench.runner.limits import Limits
 from mmbench.runner.plan import metrics_for
 from mmbench.runner.supervisor import Supervisor
@@ -173,6 +176,10 @@ def test_a_cell_that_eats_memory_is_ended(ill) -> None:
         ("os.kill(os.getpid(), signal.SIGKILL)", "signal SIGKILL"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "signal SIGSEGV"),
         ("os._exit(3)", "exit code 3"),
+        ("os._exit(0)", "exit code 0"),
+        ("os.kill(os.getpid(), 40)", "signal 40"),
+        # A fork holds the pipe of the answers.
+        ("os.fork() or time.sleep(1000); os._exit(3)", "exit code 3"),
     ],
 )
 def test_a_child_that_dies_is_no_loss(ill, deed: str, how: str) -> None:
@@ -185,17 +192,95 @@ def test_a_child_that_dies_is_no_loss(ill, deed: str, how: str) -> None:
         assert set(supervisor.run(cell("gda")).status) == {Status.FINISHED}
 
 
+@pytest.mark.parametrize("written", [b"x" * 48, b"\0" * 48])
+def test_nonsense_in_the_pipe_ends_the_cell(ill, written: bytes) -> None:
+    """Whatever length it seems to announce; what was recorded is kept."""
+    deed = f"""for descriptor in range(3, 64):
+                            try: os.write(descriptor, {written!r})
+                            except OSError: pass"""
+    with closing(Supervisor(Limits())) as supervisor:
+        found = supervisor.run(cell(ill(deed)))
+        assert set(found.status) == {Status.ERROR}
+        assert found.reason == "The cell's process wrote into the pipe of its answers."
+        assert found.steps[-1] == AT
+
+
+def test_a_closed_pipe_ends_the_cell(ill, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that goes on without it is ended."""
+    monkeypatch.setattr(supervisor_module, "END_TIMEOUT_SECONDS", 0.2)
+    with closing(Supervisor(Limits())) as supervisor:
+        found = supervisor.run(cell(ill("os.closerange(3, 64); time.sleep(1000)")))
+    assert found.reason == "The cell's process closed the pipe of its answers."
+    assert found.steps[-1] == AT
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_time_passes_within_a_message(ill, stopped: bool) -> None:
+    """A child that hangs, or is stopped, when it has written a part of one."""
+    deed = f"""
+                        for descriptor in range(3, 64):
+                            try: os.write(descriptor, {child_process.encode(0)[:20]!r})
+                            except OSError: pass
+                        {HANGING[2 if stopped else 1]}"""
+    with closing(Supervisor(Limits(timeout=1.0))) as supervisor:
+        supervisor.run(cell("gda"))
+        assert set(supervisor.run(cell(ill(deed))).status) == {Status.TIMEOUT}
+
+
+def test_a_fork_that_computes_on_answers_nothing(ill) -> None:
+    """Its answers would be taken for those to the next cell."""
+    with closing(Supervisor(Limits())) as supervisor:
+        assert_same(supervisor.run(cell(ill("os.fork()"))), run_cell(cell("gda")))
+        assert_same(supervisor.run(cell("gda")), run_cell(cell("gda")))
+
+
+def test_a_child_that_does_not_load_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the command, for each cell would wait as long."""
+    monkeypatch.setattr(supervisor_module, "STARTUP_TIMEOUT_SECONDS", 0.0)
+    supervisor = Supervisor(Limits())
+    with pytest.raises(ClusterError, match="must load mmbench in 0 s; it did not"):
+        supervisor.run(cell("gda"))
+    assert supervisor._child is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs subreapers")
+@pytest.mark.parametrize("end", ["time.sleep(1000)", "os._exit(3)"])
+def test_processes_in_sessions_of_their_own_end(ill, tmp_path: Path, end: str) -> None:
+    """Forked twice, so that their parent has ended, and without environment."""
+    deed = f"""
+                        import subprocess
+                        source = "import os, sys, time\\n"
+                        source += "if os.fork(): os._exit(0)\\n"
+                        source += "open(sys.argv[1], 'w').write(str(os.getpid()))\\n"
+                        source += "time.sleep(1000)"
+                        subprocess.run(
+                            [sys.executable, "-c", source, {str(tmp_path / "part")!r}],
+                            start_new_session=True, env={{}},
+                        )
+                        while not os.path.exists({str(tmp_path / "part")!r}):
+                            time.sleep(0.01)
+                        time.sleep(0.1)
+                        {end}"""
+    with closing(Supervisor(Limits(timeout=2.0))) as supervisor:
+        supervisor.run(cell("gda"))
+        supervisor.run(cell(ill(deed)))
+    assert not psutil.pid_exists(int((tmp_path / "part").read_text()))
+
+
 def test_no_child_outlives_its_parent(ill) -> None:
     """Not even one that is at work: the end of its input ends it."""
     supervisor = Supervisor(Limits())
-    process = supervisor._ready_child()
-    child_process.send(
-        process.stdin,
+    child = supervisor._ready_child()
+    child.send(
         child_process.make_request(
             to_json(cell(ill(HANGING[0]))), Placement(), None, None
         ),
     )
-    time.sleep(0.5)
+    while child.receive() is None:
+        pass
+    process = child.process
     assert process.poll() is None
     process.stdin.close()
     assert process.wait(5) == 0
