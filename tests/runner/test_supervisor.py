@@ -139,8 +139,9 @@ HANGING = (
 @pytest.mark.parametrize("deed", HANGING)
 def test_a_hanging_cell_is_ended(ill, deed: str) -> None:
     """Within two seconds of its limit, with all that it had recorded."""
-    with closing(Supervisor(Limits(timeout=1.0))) as supervisor:
+    with closing(Supervisor(Limits())) as supervisor:
         supervisor.run(cell("gda"))  # so that the child is there
+        supervisor.limits = Limits(timeout=1.0)
         begun = time.monotonic()
         found = supervisor.run(cell(ill(deed)))
         assert time.monotonic() - begun < 1 + 2
@@ -148,7 +149,7 @@ def test_a_hanging_cell_is_ended(ill, deed: str) -> None:
         assert found.reason == "The cell took longer than 1 s."
         assert (found.steps[-1], *found.stopped_at) == (25, 25, 25, 25)
         assert np.isfinite(found.columns["distance"]).all()
-        # the next one has a child of its own
+        supervisor.limits = Limits()  # the next one has a child of its own
         assert set(supervisor.run(cell("gda")).status) == {Status.FINISHED}
 
 
@@ -222,8 +223,9 @@ def test_time_passes_within_a_message(ill, stopped: bool) -> None:
                             try: os.write(descriptor, {child_process.encode(0)[:20]!r})
                             except OSError: pass
                         {HANGING[2 if stopped else 1]}"""
-    with closing(Supervisor(Limits(timeout=1.0))) as supervisor:
+    with closing(Supervisor(Limits())) as supervisor:
         supervisor.run(cell("gda"))
+        supervisor.limits = Limits(timeout=1.0)
         assert set(supervisor.run(cell(ill(deed))).status) == {Status.TIMEOUT}
 
 
@@ -263,8 +265,9 @@ def test_processes_in_sessions_of_their_own_end(ill, tmp_path: Path, end: str) -
                             time.sleep(0.01)
                         time.sleep(0.1)
                         {end}"""
-    with closing(Supervisor(Limits(timeout=2.0))) as supervisor:
+    with closing(Supervisor(Limits())) as supervisor:
         supervisor.run(cell("gda"))
+        supervisor.limits = Limits(timeout=5.0)
         supervisor.run(cell(ill(deed)))
     assert not psutil.pid_exists(int((tmp_path / "part").read_text()))
 

@@ -205,7 +205,7 @@ def _cause_fault(
     elif fault == "SIGTERM":
         command.process.terminate()
     elif fault == "child":
-        fault_trials.kill_process(command, "mmbench.runner.child_process", chance)
+        fault_trials.kill_process(command, "mmbench.runner.guardian", chance)
     elif fault == "scheduler":
         machines().scheduler.kill()
     elif fault == "disk read-only":
