@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from mmbench.cli._numbers import Folder, Number, Whole
-from mmbench.runner.limits import Limits, Workers
+from mmbench.runner.limits import NO_WORKERS_SECONDS, Limits, Workers
 
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}  # powers of 1024
 
@@ -48,7 +48,8 @@ def resource_options(command: Callable[..., None]) -> Callable[..., None]:
         "--scheduler",
         metavar="ADDRESS|FILE",
         default="",
-        help="Address or file of a Dask scheduler; its workers compute.",
+        help="Address or file of a Dask scheduler; its workers compute. Without any "
+        f"for {NO_WORKERS_SECONDS} s, the command ends with exit code 1.",
     )
     @click.option(
         "--timeout",

@@ -7,8 +7,10 @@ the process that asked.
 
 import asyncio
 import concurrent.futures
+import contextlib
 import json
 import logging
+import os
 import signal
 import threading
 import time
@@ -30,6 +32,7 @@ from dask.distributed import (
     as_completed,
     get_worker,
 )
+from distributed.core import rpc
 
 from mmbench.core.errors import ClusterError, CodeError, MmbenchError
 from mmbench.core.placement import Placement
@@ -38,7 +41,7 @@ from mmbench.core.serialization import from_json, to_json
 from mmbench.engine.cell import Cell
 from mmbench.runner.chain import ChainEnds
 from mmbench.runner.compute import compute_and_store
-from mmbench.runner.limits import Limits, Workers
+from mmbench.runner.limits import NO_WORKERS_SECONDS, Limits, Workers
 from mmbench.runner.lookup import is_stored, is_stored_by_another_process, satisfies
 from mmbench.runner.shards import ends_for, join, split
 from mmbench.runner.supervisor import Supervisor
@@ -46,14 +49,16 @@ from mmbench.store.folder import Store
 from mmbench.store.shards import shard_store
 
 MAX_WORKER_DEATHS = 4  # a cell that ends as many workers is stored as an error
+WORKER_DIED = f"Its worker died {MAX_WORKER_DEATHS} times."
 CONNECT_TIMEOUT_SECONDS = 30  # time for a scheduler to answer
 # A Dask task and the start of a game take some hundredths of a second.
 MIN_SECONDS_PER_TASK = 1.0  # computation in a Dask task, where there is enough
 SECONDS_PER_STEP = 5e-4  # estimate for a step of a small game of any width
 MAX_CELLS_PER_TASK = 32
 MIN_CELLS_PER_WORKER = 4  # with fewer, cells are split among the workers
+ANSWER_TIMEOUT_SECONDS = 10  # time for a scheduler to answer a question
 POLL_SECONDS = 0.5  # interval of checks for a cell that another command computes
-NO_WORKERS_SECONDS = 60  # time for a cluster that lost all workers to get new ones
+CANARY_SECONDS = 3.0  # that workers must live while they compute nothing
 TASK_POLL_SECONDS = 0.05  # interval of checks for Dask tasks that have ended
 # What waiting for a Dask task raises when the scheduler is gone.
 CANCELLED_ERRORS = (asyncio.CancelledError, concurrent.futures.CancelledError)
@@ -70,6 +75,7 @@ def distribute(
     limits: Limits,
     on_stored: Callable[[Cell], None],
     on_failed: Callable[[Cell, str], None],
+    on_warning: Callable[[str], None],
 ) -> None:
     """Have cells computed and stored by workers, each after the one it continues.
 
@@ -81,9 +87,11 @@ def distribute(
         limits: of each cell.
         on_stored: called with each cell that is stored.
         on_failed: called with each cell that no worker could finish, and why.
+        on_warning: called with what the user should know while waiting.
 
     Raises:
-        ClusterError: when there is no scheduler, or it or all its workers are lost.
+        ClusterError: when there is no scheduler, it or all its workers are lost, no
+            worker comes, or workers die whatever they compute.
     """
     settings = WorkerSettings(
         str(store.folder.resolve()),
@@ -95,7 +103,15 @@ def distribute(
     )
     with _client(workers, placement) as client:
         absence = _WorkerAbsence(client)
-        n_workers = max(1, len(client.nthreads()))
+        if not absence.n_workers:
+            on_warning(
+                f"The scheduler {_which(workers)} has no workers; they are awaited for "
+                f"{NO_WORKERS_SECONDS} s."
+            )
+        while not absence.n_workers:
+            absence.check(workers, len(cells))
+            time.sleep(TASK_POLL_SECONDS)
+        n_workers = absence.n_workers
         are_few = len(cells) < MIN_CELLS_PER_WORKER * n_workers
         max_shards = n_workers if are_few else 1
         waiting = {cell.key: cell for cell in cells}
@@ -110,9 +126,14 @@ def distribute(
                     raise
                 raise _lost(workers, len(waiting)) from error
 
+        has_lived: list[bool] = []  # not empty once a worker has
+
         def settle(bundle: Sequence[Cell], future: Future, *, is_last: bool) -> None:
             """Notify of the outcome of cells, except those that are tried once more."""
             faults, death = _outcome(future, workers, waiting)
+            if death == WORKER_DIED and not has_lived:
+                _check_lives(client, absence, workers, waiting)
+            has_lived.append(True)
             for cell in bundle:
                 fault = death or faults.get(cell.key, "")
                 if fault and is_stored(cell, store, limits):
@@ -351,44 +372,77 @@ def _as_completed(
             yield next(queue)
         elif client.status == "closed":  # tasks sent while it was lost never end
             raise _lost(workers, len(waiting))
-        elif absence.seconds() > NO_WORKERS_SECONDS:
-            fault = f"must have workers; it had none for {NO_WORKERS_SECONDS} s"
-            raise _lost(workers, len(waiting), fault)
         else:
+            absence.check(workers, len(waiting))
             time.sleep(TASK_POLL_SECONDS)
 
 
+def _check_lives(
+    client: Client, absence: "_WorkerAbsence", workers: Workers, waiting: Sized
+) -> None:
+    """Check that a worker lives while it computes nothing.
+
+    Raises:
+        ClusterError: when it dies; then the cells are not the cause.
+    """
+    canary = client.submit(time.sleep, CANARY_SECONDS, pure=False, priority=1)
+    list(_as_completed(client, [canary], absence, workers, waiting))
+    if canary.status != "finished":
+        fault = "must have workers that live; they die while they compute nothing,"
+        raise _lost(workers, len(waiting), fault)
+
+
 class _WorkerAbsence:
-    """The time that a scheduler has been without workers, if it had some before.
+    """The time that a scheduler has been without workers, or has not answered.
 
     Dask restarts a worker that dies, but not one that dies while it starts.
 
     Args:
         client: the scheduler's client.
+
+    Attributes:
+        n_workers: the number of workers at the last answer.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._had_workers = bool(client.nthreads())
-        self._last_seen = self._last_asked = time.monotonic()
+        self._last_seen = self._last_answer = time.monotonic()
+        self._last_asked = -POLL_SECONDS
+        self.n_workers = 0
+        self._ask()
 
-    def seconds(self) -> float:
-        """Return the time since a worker was last seen; 0 before the first one."""
+    def check(self, workers: Workers, missing: int) -> None:
+        """Ask the scheduler for its workers, unless it was asked just now.
+
+        Args:
+            workers: the workers, for the message.
+            missing: number of cells to go, for the message.
+
+        Raises:
+            ClusterError: when there has been no worker, or no answer, for too long.
+        """
+        if time.monotonic() - self._last_asked >= POLL_SECONDS:
+            self._ask()
         now = time.monotonic()
-        if now - self._last_asked >= POLL_SECONDS:
-            self._last_asked = now
-            if self._has_workers() or not self._had_workers:
-                self._last_seen = now
-        return now - self._last_seen
+        if now - self._last_answer > NO_WORKERS_SECONDS:
+            fault = f"must answer; it did not for {NO_WORKERS_SECONDS} s"
+            raise _lost(workers, missing, fault)
+        if self._last_answer - self._last_seen > NO_WORKERS_SECONDS:
+            fault = f"must have workers; it had none for {NO_WORKERS_SECONDS} s"
+            raise _lost(workers, missing, fault)
+        if self._client.status == "closed":
+            raise _lost(workers, missing)
 
-    def _has_workers(self) -> bool:
-        try:
-            is_known = self._client.status == "running"
-            found = not is_known or bool(self._client.nthreads())
-        except LOST_ERRORS:  # the client's status will show it
-            return True
-        self._had_workers = self._had_workers or (is_known and found)
-        return found
+    def _ask(self) -> None:
+        if self._client.status == "running":
+            with contextlib.suppress(*LOST_ERRORS):
+                ask = self._client.scheduler.ncores  # type: ignore[union-attr]
+                answer = self._client.sync(ask, callback_timeout=ANSWER_TIMEOUT_SECONDS)
+                self.n_workers = len(answer)
+                self._last_answer = time.monotonic()
+                if self.n_workers:
+                    self._last_seen = self._last_answer
+        self._last_asked = time.monotonic()
 
 
 def _outcome(
@@ -401,8 +455,9 @@ def _outcome(
     """
     try:
         if future.status == "finished":
-            return future.result(), ""
-        error = future.exception()  # of an external class, or of its import
+            return future.result(timeout=NO_WORKERS_SECONDS), ""
+        # Of an external class, or of its import.
+        error = future.exception(timeout=NO_WORKERS_SECONDS)
     except LOST_ERRORS as lost:
         raise _lost(workers, len(waiting)) from lost
     if isinstance(error, CodeError):
@@ -410,7 +465,7 @@ def _outcome(
     if isinstance(error, CANCELLED_ERRORS):
         raise _lost(workers, len(waiting)) from error
     if isinstance(error, KilledWorker):
-        return {}, f"Its worker died {MAX_WORKER_DEATHS} times."
+        return {}, WORKER_DIED
     return {}, printable(f"{type(error).__name__}: {error}")
 
 
@@ -430,7 +485,7 @@ def _client(workers: Workers, placement: Placement) -> Iterator[Client]:
             return
         with ExitStack() as stack:
             with _interrupts_blocked():
-                cluster = LocalCluster(
+                cluster = _local_cluster(
                     n_workers=workers.processes,
                     threads_per_worker=1,
                     processes=True,
@@ -439,9 +494,26 @@ def _client(workers: Workers, placement: Placement) -> Iterator[Client]:
                     memory_limit=0,
                     resources={"GPU": 1} if placement.device.type == "cuda" else None,
                     env={"OMP_NUM_THREADS": "1"},
+                    death_timeout=NO_WORKERS_SECONDS,
                 )
                 stack.enter_context(cluster)
             yield stack.enter_context(Client(cluster, set_as_default=False))
+
+
+def _local_cluster(**options: Any) -> LocalCluster:
+    """Start a local cluster.
+
+    Raises:
+        ClusterError: when its workers do not start.
+    """
+    try:
+        return LocalCluster(**options)
+    except Exception as error:  # of Dask, which has many kinds
+        raise ClusterError(
+            f"--workers must be able to start {options['n_workers']} processes; they "
+            f"ended, or did not answer for {NO_WORKERS_SECONDS} s: "
+            f"{type(error).__name__}."
+        ) from error
 
 
 @contextmanager
@@ -450,7 +522,10 @@ def _interrupts_blocked() -> Iterator[None]:
 
     A thread or process inherits which signals are blocked.
     """
-    resource_tracker.ensure_running()  # started here, it would unblock them
+    # The tracker is started first, for it would unblock them. It says nothing when this
+    # process is killed: what it then finds, it removes.
+    with _environment("PYTHONWARNINGS", "ignore"):
+        resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -459,9 +534,34 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 @contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Set an environment variable for the time of a context."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
+
+
+@contextmanager
 def _existing_scheduler(workers: Workers) -> Iterator[Client]:
     """Connect to a scheduler that is running, for the time of a context."""
     address = _address(workers.scheduler)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(
+            1
+        ) as thread:  # notebooks have a loop
+            kind = thread.submit(asyncio.run, _kind_of(address)).result()
+    except TimeoutError:
+        silence = TimeoutError(f"no answer of Dask in {CONNECT_TIMEOUT_SECONDS} s")
+        raise _unreachable(workers.scheduler, silence) from None
+    except Exception as error:  # whatever another protocol causes
+        raise _unreachable(workers.scheduler, error) from None
+    if kind != "Scheduler":
+        raise _unreachable(workers.scheduler, ValueError(f"a Dask {kind}"))
     try:
         client = Client(address, timeout=CONNECT_TIMEOUT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
@@ -470,6 +570,12 @@ def _existing_scheduler(workers: Workers) -> Iterator[Client]:
         yield client
     finally:
         client.close(timeout=5)
+
+
+async def _kind_of(address: str) -> str:
+    """Return what a process of Dask says that it is, such as "Scheduler"."""
+    async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS), rpc(address) as server:
+        return str((await server.identity())["type"])
 
 
 def _address(scheduler: str) -> str:
@@ -497,11 +603,15 @@ def _unreachable(scheduler: str, error: Exception) -> ClusterError:
     )
 
 
+def _which(workers: Workers) -> str:
+    """Return which scheduler it is, for a sentence."""
+    return f"at {workers.scheduler}" if workers.scheduler else "of the local workers"
+
+
 def _lost(
     workers: Workers, missing: int, fault: str = "must stay reachable; it was lost"
 ) -> ClusterError:
-    which = f"at {workers.scheduler}" if workers.scheduler else "of the local workers"
     return ClusterError(
-        f"The scheduler {which} {fault} with {missing} cells to go. What was computed "
-        "is stored: run the same command again."
+        f"The scheduler {_which(workers)} {fault} with {missing} cells to go. What was "
+        "computed is stored: run the same command again."
     )

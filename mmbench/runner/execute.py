@@ -28,7 +28,7 @@ class Observer:
         """Notify of all cells, and of those that must be computed; called once."""
 
     def on_warning(self, sentence: str) -> None:
-        """Notify of something about the store that its owner should know."""
+        """Notify of what the user should know of the store or the workers."""
 
     def on_start(self, cell: Cell) -> None:
         """Notify that the computation of a cell starts."""
@@ -218,4 +218,13 @@ def _distribute(
     def on_failed(cell: Cell, reason: str) -> None:
         observer.on_end(cell, store_as_error(cell, store, placement, reason))
 
-    distribute(waiting, store, placement, workers, limits, on_stored, on_failed)
+    distribute(
+        waiting,
+        store,
+        placement,
+        workers,
+        limits,
+        on_stored,
+        on_failed,
+        observer.on_warning,
+    )

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+# Time for a scheduler to get workers, when it has none or lost all, and to answer.
+NO_WORKERS_SECONDS = 120
+
 
 class Limits(NamedTuple):
     """What a cell may take; None means no limit.

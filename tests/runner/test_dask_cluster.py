@@ -1,9 +1,13 @@
 """Cluster: on workers the same comes out as in one process, whatever befalls them."""
 
+import asyncio
+import contextlib
+import socket
 import textwrap
-import time
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -296,27 +300,95 @@ def test_a_task_sent_to_a_scheduler_that_was_lost_is_not_awaited(
                 next(found)
 
 
-def test_a_cluster_without_workers_is_not_awaited_for_ever(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Workers that are lost for good end the command; those to come are awaited."""
+@pytest.fixture
+def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
+    """A cluster without workers, and little patience."""
     monkeypatch.setattr(dask_cluster, "NO_WORKERS_SECONDS", 1)
     monkeypatch.setattr(dask_cluster, "POLL_SECONDS", 0.1)
     quiet = dict(dashboard_address="127.0.0.1:0", silence_logs=50, processes=False)
-    with LocalCluster(n_workers=0, **quiet) as local, Client(local) as client:
-        absence = dask_cluster._WorkerAbsence(client)
-        time.sleep(2)
-        assert absence.seconds() < 1
-        local.scale(1)
+    with LocalCluster(n_workers=0, **quiet) as local:
+        yield local
+
+
+def test_lost_workers_are_not_awaited_for_ever(empty: LocalCluster) -> None:
+    """Those that were there and come no more."""
+    with Client(empty) as client:
+        empty.scale(1)
         client.wait_for_workers(1)
-        absence.seconds()
-        time.sleep(0.2)
-        assert absence.seconds() < 1  # now a worker has been seen
-        local.scale(0)
+        absence = dask_cluster._WorkerAbsence(client)
+        assert absence.n_workers == 1
+        empty.scale(0)
         endless = client.submit(int, 4)
         found = dask_cluster._as_completed(client, [endless], absence, Workers(1), [1])
         with pytest.raises(ClusterError, match="had none for 1 s with 1 cells to go"):
             list(found)
+
+
+def test_workers_that_never_come(tmp_path: Path, empty: LocalCluster) -> None:
+    """The user learns that they are awaited, and for how long."""
+    observer = RecordingObserver()
+    sentences: list[str] = []
+    observer.on_warning = sentences.append  # type: ignore[method-assign]
+    with pytest.raises(ClusterError, match="had none for 1 s with 1 cells to go"):
+        execute(
+            cells(grid("gda")),
+            Store(tmp_path / "store"),
+            observer=observer,
+            workers=Workers(scheduler=empty.scheduler_address),
+        )
+    address = empty.scheduler_address
+    expected = f"The scheduler at {address} has no workers; they are awaited for 1 s."
+    assert sentences == [expected]
+
+
+def test_a_scheduler_that_answers_no_more(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its connection stays."""
+    monkeypatch.setattr(dask_cluster, "NO_WORKERS_SECONDS", 0.3)
+    monkeypatch.setattr(dask_cluster, "ANSWER_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(dask_cluster, "POLL_SECONDS", 0.1)
+
+    async def never() -> None:
+        await asyncio.sleep(1000)
+
+    with Client(workers.scheduler, set_as_default=False) as client:
+        absence = dask_cluster._WorkerAbsence(client)
+        monkeypatch.setattr(client, "scheduler", SimpleNamespace(ncores=never))
+        endless = client.submit(int, 4, resources={"none that is there": 1})
+        with pytest.raises(ClusterError, match="must answer; it did not for 0.3 s"):
+            list(dask_cluster._as_completed(client, [endless], absence, workers, [1]))
+
+
+@pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9])
+def test_a_port_that_is_no_scheduler(
+    reply: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It accepts and says nothing, or speaks another protocol."""
+    monkeypatch.setattr(dask_cluster, "CONNECT_TIMEOUT_SECONDS", 1)
+    held = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # it was closed
+            while True:
+                held.append(server.accept()[0])
+                held[-1].sendall(reply)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ClusterError, match="--scheduler must be the address"):
+            dask_cluster.check_reachable(Workers(scheduler=address))
+    for one in held:
+        one.close()
+
+
+def test_a_worker_is_no_scheduler(workers: Workers) -> None:
+    """Its address is easily taken for one."""
+    with Client(workers.scheduler, set_as_default=False) as client:
+        address = next(iter(client.nthreads()))
+    with pytest.raises(ClusterError, match="gave ValueError: a Dask Worker"):
+        dask_cluster.check_reachable(Workers(scheduler=address))
 
 
 def test_small_cells_travel_together_in_their_order() -> None:
