@@ -177,3 +177,40 @@ def test_run_takes_same_environment(store: Store) -> None:
     assert store.version(key) == version
     mmbench.run(["bilinear"], ["gda"], **asked, same_environment=True)
     assert same_environment(store.footer(key)["provenance"])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"seed": 3}, "Unknown argument of run 'seed'. Did you mean 'seeds'?"),
+        ({"tasks": "bilinear"}, "tasks must be a list of specs or descriptions"),
+        ({"tasks": Bilinear()}, "tasks must be a list of specs or descriptions"),
+        ({"tasks": [Bilinear]}, "not classes; got Bilinear. Write Bilinear()."),
+        ({"metrics": "distance"}, "metrics must be a list of specs"),
+        ({"algorithms": None}, "algorithms must be a list of specs"),
+        ({"store": ""}, "A store must be a folder; got ''."),
+        ({"data_dir": ""}, "data_dir must be a path; got ''."),
+        ({"seeds": np.float64(2.5)}, "Grid.seeds must be a whole number"),
+    ],
+    ids=str,
+)
+def test_slips_are_explained(
+    change: dict[str, Any], sentence: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """One sentence, before anything is computed or written."""
+    monkeypatch.chdir(tmp_path)
+    given = {"tasks": ["bilinear"], "algorithms": ["gda"]} | SMALL | change
+    # Types are checked in tests alone, and only the whole function knows its names.
+    call = mmbench.run if "seed" in change else inspect.unwrap(mmbench.run)
+    with pytest.raises(MmbenchError) as caught:
+        call(**given)
+    assert sentence in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """Settings may come from arrays; the keys are those of Python's numbers."""
+    numbers = {name: np.int64(value) for name, value in SMALL.items()}
+    with_numpy = inspect.unwrap(mmbench.run)(["bilinear"], ["gda"], **numbers)
+    plain = mmbench.run(["bilinear"], ["gda"], **SMALL)
+    assert set(with_numpy["key"]) == set(plain["key"])
