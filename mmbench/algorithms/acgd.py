@@ -13,7 +13,7 @@ from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.capability import Capability
 from mmbench.core.conjugate_gradient import conjugate_gradient
 from mmbench.core.cost import Cost
-from mmbench.core.domains import Count, Decay, Positive, StepSize
+from mmbench.core.domains import Count, Decay, Positive, Scale, StepSize
 from mmbench.core.literature import SCHAEFER_2020
 from mmbench.core.oracle import Oracle
 
@@ -69,7 +69,7 @@ class ACGD(Algorithm):
     beta: Decay = 0.99
     epsilon: Positive = 1e-5
     tolerance: Positive = 1e-6
-    floor: Positive = 1e-10
+    floor: Scale = 1e-10
     iterations: Count = 1000
 
     source = SCHAEFER_2020.at("Algorithm 1")

@@ -6,6 +6,9 @@ the check, its message, `mmbench show` and the methods page all read it from the
     Finite          a finite number
     Positive        a number above 0
     NonNegative     a number of at least 0
+    Coordinate      a number with an absolute value of at most 1e6, as an entry of z
+    Bound           a number from 0 to 1e6, which bounds entries of z
+    Scale           a number above 0, up to 1e6, which multiplies entries of z
     Fraction        a number from 0 to 1
     Decay           a number from 0 to below 1, such as the weight of an average
     Count           a whole number of at least 1
@@ -56,6 +59,10 @@ class Domain:
 Finite = Annotated[float, Domain()]
 Positive = Annotated[float, Domain(low=0, open_low=True)]
 NonNegative = Annotated[float, Domain(low=0)]
+# Beyond 1e6 a run has diverged (`Task.limit`), and float32 overflows before float64.
+Coordinate = Annotated[float, Domain(low=-1e6, high=1e6)]
+Bound = Annotated[float, Domain(low=0, high=1e6)]
+Scale = Annotated[float, Domain(low=0, high=1e6, open_low=True)]
 Fraction = Annotated[float, Domain(low=0, high=1)]
 Decay = Annotated[float, Domain(low=0, high=1, open_high=True)]
 Count = Annotated[int, Domain(low=1)]

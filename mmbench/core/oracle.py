@@ -8,6 +8,7 @@ answer questions; the charges, the random streams and the game itself belong to 
 `OracleState` of the engine.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, NoReturn
@@ -97,10 +98,11 @@ class Oracle:
             return torch.cat(columns, dim=1)
         values = float(at_x), float(at_y)
         if values not in self._rows:
-            row = torch.full(
-                (1, game.dim), values[1], dtype=game.dtype, device=game.device
-            )
-            row[:, : game.dim_x] = values[0]
+            # torch has an error where a number overflows the dtype.
+            largest = torch.finfo(game.dtype).max
+            of_x, of_y = (v if abs(v) <= largest else v * math.inf for v in values)
+            row = torch.full((1, game.dim), of_y, dtype=game.dtype, device=game.device)
+            row[:, : game.dim_x] = of_x
             self._rows[values] = row
         return self._rows[values]
 

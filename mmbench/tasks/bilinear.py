@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mmbench.core.capability import Capability
-from mmbench.core.domains import Count, Finite, NonNegative, Positive, Seed
+from mmbench.core.domains import Bound, Coordinate, Count, Positive, Seed
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.literature import DASKALAKIS_2018
@@ -54,8 +54,8 @@ class Bilinear(Task):
     largest: Positive = 1.0
     spacing: Literal["linear", "log"] = "linear"
     instance: Seed = 0
-    box: NonNegative = 0.0
-    start_at: tuple[Finite, Finite] | None = None
+    box: Bound = 0.0
+    start_at: tuple[Coordinate, Coordinate] | None = None
 
     version = 3
     source = DASKALAKIS_2018

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, final
 
 from mmbench.core.capability import Capability
-from mmbench.core.domains import Count, Natural, NonNegative, Positive
+from mmbench.core.domains import Bound, Count, Natural, NonNegative, Scale
 from mmbench.core.errors import DescriptionError
 from mmbench.core.literature import SCHAEFER_2020
 from mmbench.tasks import _image_networks
@@ -73,11 +73,11 @@ class CIFAR10(ConvolutionalTask):
     shared: bool = True
     between: Literal["uniform", "normal"] = "uniform"
     spectral: bool = False
-    clip: NonNegative = 0.0
+    clip: Bound = 0.0
     noise: Count = 128
     batch: Count = 64
     channels: Count = 64
-    deviation: Positive = 0.01
+    deviation: Scale = 0.01
     images: Natural = 0
 
     source = SCHAEFER_2020.at("Appendix A.4")

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from mmbench.core.capability import Capability
-from mmbench.core.domains import Finite, NonNegative
+from mmbench.core.domains import Bound, Coordinate, NonNegative
 from mmbench.core.placement import Placement
 from mmbench.core.source import Source
 from mmbench.tasks._plane import PlaneGame, PlaneTask
@@ -44,8 +44,8 @@ class DiracGAN(PlaneTask):
 
     loss: Literal["saturating", "nonsaturating", "wasserstein"] = "saturating"
     r1: NonNegative = 0.0
-    clip: NonNegative = 0.0
-    start_at: tuple[Finite, Finite] | None = None
+    clip: Bound = 0.0
+    start_at: tuple[Coordinate, Coordinate] | None = None
 
     source = Source(
         authors="Mescheder, Geiger and Nowozin",

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.domains import Count, NonNegative, Positive
+from mmbench.core.domains import Bound, Count, Scale
 from mmbench.core.literature import MANGOUBI_2020
 from mmbench.core.placement import Placement
 from mmbench.tasks._gan import GANGame, GANTask, Loss, Regulariser, is_zero_sum
@@ -47,8 +47,8 @@ class FourGaussians(GANTask):
     hidden: Count = 128
     noise: Count = 256
     batch: Count = 512
-    clip: NonNegative = 0.0
-    gain: Positive = 0.8
+    clip: Bound = 0.0
+    gain: Scale = 0.8
 
     source = MANGOUBI_2020
 

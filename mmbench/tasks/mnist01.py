@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import final
 
 from mmbench.core.capability import Capability
-from mmbench.core.domains import Count, Decay, NonNegative
+from mmbench.core.domains import Bound, Count, Decay
 from mmbench.tasks._digit_data import MNIST_TOP, mnist_split
 from mmbench.tasks._digit_gan import DIGITS, DigitTask
 from mmbench.tasks._gan import Loss
@@ -44,7 +44,7 @@ class MNIST01(DigitTask):
     noise: Count = 100
     batch: Count = 128
     dropout: Decay = 0.3
-    clip: NonNegative = 0.0
+    clip: Bound = 0.0
 
     image_capability = Capability.GREY_28
     real_images = {"train": 12_665, "test": 2115}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import final
 
 from mmbench.core.capability import Capability
-from mmbench.core.domains import Count, Natural, Positive
+from mmbench.core.domains import Count, Natural, Scale
 from mmbench.core.literature import SCHAEFER_2020
 from mmbench.tasks import _image_networks
 from mmbench.tasks._digit_data import MNIST_TOP, mnist_split
@@ -49,7 +49,7 @@ class MNISTICR(ConvolutionalTask):
     noise: Count = 96
     batch: Count = 128
     channels: Count = 32
-    deviation: Positive = 0.005
+    deviation: Scale = 0.005
     images: Natural = 0
 
     source = SCHAEFER_2020.at("Appendix A.2")

@@ -6,7 +6,7 @@ from typing import final
 from torch import Tensor
 
 from mmbench.core.capability import Capability
-from mmbench.core.domains import Finite
+from mmbench.core.domains import Coordinate, Finite
 from mmbench.core.literature import SCHAEFER_2020
 from mmbench.core.placement import Placement
 from mmbench.tasks._plane import PlaneGame, PlaneTask
@@ -36,7 +36,7 @@ class Quadratic(PlaneTask):
     a: Finite = 1.0
     b: Finite = 10.0
     c: Finite = 1.0
-    start_at: tuple[Finite, Finite] | None = None
+    start_at: tuple[Coordinate, Coordinate] | None = None
 
     source = SCHAEFER_2020.at("equation 3")
 
