@@ -22,12 +22,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import mmbench
 from mmbench.core.description import canonical, digest
 from mmbench.core.errors import StoreError
-from mmbench.core.files import write_atomically
+from mmbench.core.files import read_file, sha256_of, write_atomically
+from mmbench.core.json_schema import Count, find_misfit, parse_json
 from mmbench.suites.base import Suite
 
 if TYPE_CHECKING:  # it imports torch
@@ -38,6 +39,16 @@ MAX_ENTRIES = 100  # the oldest are deleted first
 # For each cell, the spec of its task and the number of its runs by status.
 Outcomes = Sequence[tuple[str, Mapping[str, int]]]
 Inputs = Mapping[str, Any]  # JSON values
+
+_MAX_BYTES = 2**28  # of an entry
+
+
+class Entry(TypedDict):
+    """An entry of the cache."""
+
+    inputs: dict[str, Any]
+    files: dict[str, str]
+    outcomes: list[tuple[str, dict[str, Count]]]
 
 
 def collect_inputs(suite: Suite, store: Path) -> Inputs | None:
@@ -91,17 +102,19 @@ def read_outcomes(inputs: Inputs) -> Outcomes | None:
     """Return the cached outcomes of all cells, or None if there are none to be used."""
     store = Path(inputs["store"])
     try:
-        checksum, _, document = _path(inputs).read_bytes().partition(b"\n")
-        if checksum.decode() != hashlib.sha256(document).hexdigest():
+        content = read_file(_path(inputs), _MAX_BYTES)
+        checksum, _, document = content.partition(b"\n")
+        if checksum != hashlib.sha256(document).hexdigest().encode():
             return None
-        entry = json.loads(document)
-        if entry["inputs"] != inputs or not os.access(store, os.W_OK):
+        entry = parse_json(document)
+        if find_misfit(entry, Entry) or entry["inputs"] != inputs:
+            return None
+        if not os.access(store, os.W_OK):
             return None
         for name, digits in entry["files"].items():
-            with (store / name).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != digits:
-                    return None
-    except (OSError, RuntimeError, ValueError, KeyError):
+            if sha256_of(store / name) != digits:
+                return None
+    except (OSError, RuntimeError, ValueError):
         return None
     return [(task, counts) for task, counts in entry["outcomes"]]
 

@@ -67,11 +67,12 @@ def unpack(packed: bytes) -> Any:
     if hashlib.sha256(content).digest() != digest:
         return None
     try:
+        tensors = load(content)
         length = int.from_bytes(content[:8], "little")
         header = parse_json(content[8 : 8 + length])
         nest = parse_json(header["__metadata__"]["nest"])
-        return _with_leaves(nest, load(content))
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError):
+        return _with_leaves(nest, tensors)
+    except (SafetensorError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -49,7 +49,7 @@ def from_json(document: str) -> Any:
     try:
         content = json.loads(document)
         value, locations = content["value"], content["locations"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise DescriptionError(
             "A serialised description must be JSON with a value and locations; got "
             f"{document[:_SHOWN_CHARACTERS]!r}."

@@ -95,10 +95,20 @@ class Chunk:
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go on from a snapshot."""
-        self.z = saved["z"].to(self.z.device)
+        """Go on from a snapshot.
+
+        Raises:
+            Exception: of any type, when it is not a snapshot of these runs.
+        """
+        z = saved["z"].to(self.z.device)
+        if not _is_like(z, self.z) or not 0 <= saved["step"] <= self._cell.steps:
+            raise ValueError("a snapshot must be of these runs")
+        self.z = z
         self.state = restore_structure(self.state, saved["state"])
+        check_state(self._cell.algorithm, "init", self.state, len(z))
         self._oracle_state.restore(saved["oracle"])
+        if self._oracle_state.alive.shape != (len(z),):
+            raise ValueError("a snapshot must be of these runs")
         self._path.restore(saved["path"], self.z.device)
         self.step = saved["step"]
         self._clock = TrainingClock(self._placement.device, saved["seconds"])

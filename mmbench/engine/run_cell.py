@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmbench.core.checkpoint import CheckpointSlot, pack, unpack
+from mmbench.core.checkpoint import CheckpointSlot, pack
 from mmbench.core.code_guard import CodeGuard
 from mmbench.core.description import digest
 from mmbench.core.errors import CodeError
@@ -22,6 +22,7 @@ from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.chunk import Chunk
 from mmbench.engine.progress import Progress
 from mmbench.engine.recording import Recording
+from mmbench.engine.saved_cell import unpack_cell
 from mmbench.engine.trajectory import Trajectory, join_recordings
 
 # Returns where the runs of a cell start, at the end of another cell: (runs, dim).
@@ -68,6 +69,9 @@ def run_cell(
                 if slot:
                     slot.remove()
                 raise
+            except _UnusableCheckpointError:  # the cell starts anew
+                if slot:
+                    slot.remove()
             except torch.OutOfMemoryError:  # the GPU's: fewer runs side by side
                 width //= 2
             else:
@@ -77,6 +81,10 @@ def run_cell(
 def width_of(cell: Cell, placement: Placement) -> int:
     """Return how many runs of a cell are computed side by side, by rule."""
     return cell.task.gpu_width if placement.device.type == "cuda" else cell.task.width
+
+
+class _UnusableCheckpointError(Exception):
+    """A checkpoint does not fit the cell that it is of."""
 
 
 class _UnfinishedCell:
@@ -106,9 +114,8 @@ class _UnfinishedCell:
         self._slot, self._guard = slot, guard
         self._circumstances = _circumstances(cell, placement, width)
         self._saved_chunk: dict[str, Any] | None = None
-        content = slot.read() if slot else None
-        saved = unpack(content) if content else None
-        if saved and saved.get("circumstances") == self._circumstances:
+        saved = unpack_cell(cell, slot.read()) if slot else None
+        if saved and saved["circumstances"] == self._circumstances:
             self.recordings = [
                 Recording.from_snapshot(cell, recording)
                 for recording in saved["recordings"]
@@ -121,7 +128,10 @@ class _UnfinishedCell:
         A checkpoint holds one unfinished chunk: the first one that is computed.
         """
         if self._saved_chunk:
-            chunk.restore(self._saved_chunk)
+            try:
+                chunk.restore(self._saved_chunk)
+            except Exception as error:  # it fits its schema, but not this game
+                raise _UnusableCheckpointError from error
             self._saved_chunk = None
         if self._slot:
             save = partial(self._save, self._slot, chunk)
@@ -175,7 +185,7 @@ def _run_chunks(
             if width > 1:
                 raise
             recording.end(Status.MEMORY, str(error))
-        except CodeError:
+        except (CodeError, _UnusableCheckpointError):
             raise
         except (Exception, SystemExit) as error:  # an external class may raise both
             recording.fail(error)

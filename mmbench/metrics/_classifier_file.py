@@ -17,7 +17,8 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from mmbench.core.errors import DataError
-from mmbench.core.files import write_data
+from mmbench.core.files import read_file, write_data
+from mmbench.core.json_schema import parse_json
 
 Facts = dict[str, str | int | float]
 Net = TypeVar("Net", bound=nn.Module)
@@ -52,7 +53,7 @@ def load_weights(net: nn.Module, path: Path, sha256: str | None, what: str) -> W
         DataError: if the file is missing, damaged or a different one.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise DataError(
             f"{path} must be a file that can be read; got {error.strerror or error}. "
@@ -66,10 +67,12 @@ def load_weights(net: nn.Module, path: Path, sha256: str | None, what: str) -> W
         )
     try:
         tensors = load_tensors(content)
-        facts = json.loads(_metadata(content)["mmbench"])
+        facts = parse_json(_metadata(content)["mmbench"])
         confusion = tensors.pop("confusion")
         net.load_state_dict(tensors, assign=True)
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+    except (
+        *(SafetensorError, KeyError, TypeError, ValueError, RuntimeError),
+    ) as error:
         raise DataError(
             f"{path} must hold {what}; got {' '.join(str(error).split())[:200]}."
         ) from error
@@ -79,7 +82,7 @@ def load_weights(net: nn.Module, path: Path, sha256: str | None, what: str) -> W
 def _metadata(content: bytes) -> dict[str, str]:
     """Return the metadata of a safetensors file, JSON after its length in 8 bytes."""
     length = int.from_bytes(content[:8], "little")
-    return json.loads(content[8 : 8 + length])["__metadata__"]
+    return parse_json(content[8 : 8 + length])["__metadata__"]
 
 
 def freeze(net: Net, device: torch.device | str) -> Net:

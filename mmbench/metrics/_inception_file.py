@@ -21,6 +21,7 @@ from torch import Tensor
 
 from mmbench.core.errors import DataError
 from mmbench.core.files import named_data_folder, read_data, write_data
+from mmbench.core.json_schema import parse_json
 
 ORIGINAL = "pt_inception-2015-12-05-6726825d.pth"
 ORIGINAL_URL = (
@@ -78,7 +79,7 @@ def read(shapes: Shapes) -> dict[str, Tensor]:
     content = read_data(path)
     digest = hashlib.sha256(content).hexdigest()
     try:
-        record = json.loads(read_data(_record_path(path)))
+        record = parse_json(read_data(_record_path(path)))
         known, original = record["sha256"], record["original_sha256"]
         tensors = load_tensors(content) if digest == known else {}
     except (KeyError, TypeError, ValueError, SafetensorError) as error:

@@ -8,7 +8,6 @@ the process that asked.
 import asyncio
 import concurrent.futures
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -35,6 +34,8 @@ from dask.distributed import (
 from distributed.core import rpc
 
 from mmbench.core.errors import ClusterError, CodeError, MmbenchError
+from mmbench.core.files import read_file
+from mmbench.core.json_schema import parse_json
 from mmbench.core.placement import Placement
 from mmbench.core.printable import printable
 from mmbench.core.serialization import from_json, to_json
@@ -578,6 +579,9 @@ async def _kind_of(address: str) -> str:
         return str((await server.identity())["type"])
 
 
+_MAX_BYTES = 2**20  # of a scheduler's file
+
+
 def _address(scheduler: str) -> str:
     """Return an address, given as it is or in the file that a scheduler writes.
 
@@ -588,7 +592,7 @@ def _address(scheduler: str) -> str:
     deadline = time.monotonic() + CONNECT_TIMEOUT_SECONDS
     while file.suffix == ".json" or file.is_file():
         try:
-            return str(json.loads(file.read_bytes())["address"])
+            return str(parse_json(read_file(file, _MAX_BYTES))["address"])
         except (OSError, ValueError, LookupError, TypeError) as error:
             if time.monotonic() > deadline:
                 raise _unreachable(scheduler, error) from None

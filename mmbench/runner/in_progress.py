@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mmbench.core.checkpoint import unpack
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
+from mmbench.engine.saved_cell import unpack_cell
 from mmbench.engine.trajectory import join_recordings
 from mmbench.metrics.base import IterateMetric, Metric
 from mmbench.runner.footer import describe_cell
@@ -42,8 +42,7 @@ def read_unfinished(cell: Cell, store: Store) -> UnfinishedResult | None:
         cell: as it was planned.
         store: where its checkpoint may be.
     """
-    content = store.slot(cell.key).read()
-    saved = unpack(content) if content else None
+    saved = unpack_cell(cell, store.slot(cell.key).read())
     if not saved:
         return None
     recordings = [Recording.from_snapshot(cell, chunk) for chunk in saved["recordings"]]

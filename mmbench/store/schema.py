@@ -57,8 +57,8 @@ class Documentation(TypedDict):
     summary: str
     rule: str
     text: str
-    sections: NotRequired[dict[str, str]]
-    arguments: NotRequired[dict[str, str]]
+    sections: dict[str, str]
+    arguments: dict[str, str]
     source: str
     link: str
 
@@ -233,6 +233,11 @@ def decode(content: bytes) -> pa.Table:
         if longest * len(column) > _MAX_TEXT_BYTES:
             raise ValueError(f"its column {name} must hold short texts")
         table = table.set_column(at, name, column.cast(pa.large_string()))
+    for at, name in enumerate(table.column_names):
+        # A metric of a whole run may count, or answer yes or no.
+        if name not in (*TEXTS, *_WHOLE) and not pa.types.is_float64(table[name].type):
+            values = table[name].cast(pa.float64(), safe=False)
+            table = table.set_column(at, name, values)
     return table
 
 

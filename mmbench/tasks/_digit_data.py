@@ -8,6 +8,7 @@ Source: LeCun, Bottou, Bengio and Haffner 1998 (MNIST); Alpaydin and Kaynak 1998
 """
 
 import gzip
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -214,19 +215,22 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> UInt8[Tensor, "..."]:
     Raises:
         DataError: when the file is unreadable, truncated, or holds other data.
     """
+    header = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
+    size = len(header) + torch.Size(shape).numel()
     try:
-        unpacked = gzip.decompress(read_data(path))
+        # One byte more shows that it is too long, however long it would be.
+        with gzip.open(io.BytesIO(read_data(path))) as packed:
+            unpacked = packed.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} must be a complete gzip file; got one that fails with {error}. "
             "Fetch it again, or remove it."
         ) from error
-    header = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
-    size = len(header) + torch.Size(shape).numel()
+    got = f"more than {size}" if len(unpacked) > size else f"{len(unpacked)}"
     if unpacked[: len(header)] != header or len(unpacked) != size:
         raise DataError(
             f"{path} must hold {size} bytes that begin with the idx header "
-            f"{header.hex()}, unsigned bytes of shape {shape}; got {len(unpacked)} "
+            f"{header.hex()}, unsigned bytes of shape {shape}; got {got} "
             f"bytes that begin with {unpacked[: len(header)].hex() or 'nothing'}. "
             "Fetch it again, or remove it."
         )

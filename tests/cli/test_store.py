@@ -259,3 +259,13 @@ def test_older_stores_are_refused_with_a_remedy(computed: tuple[Store, Cli]) -> 
         assert result.exit_code == 2
         assert "mmbench store import s --store s" in result.stderr
     assert store.version(key) == before
+
+
+def test_the_beginning_of_a_name_removes_nothing(cli: Cli) -> None:
+    """Only a task's name, or all that `ls` prints of it, names the task."""
+    for beginning in ("bilin", "bilinear[", "bilinear[dim", "quad", "Bilinear", " "):
+        result = cli("rm", "-t", beginning, "--yes", "--store", "s")
+        assert result.exit_code == 2, beginning
+        assert len(list(Store("s"))) == 3
+    assert cli("rm", "-t", "bilinear[dim=2]", "--yes", "--store", "s").exit_code == 0
+    assert list(Store("s")) == sorted([KEY, PLAIN])

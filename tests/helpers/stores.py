@@ -34,7 +34,10 @@ def tidy_frame(runs: int, records: int, **columns: Any) -> pd.DataFrame:
 
 def footer_of(runs: int, steps: int = 5, **entries: Any) -> dict[str, Any]:
     """Return a footer of a cell that no task describes, with further entries."""
-    prose = dict.fromkeys(("summary", "rule", "text", "source", "link"), "")
+    prose: dict[str, Any] = dict.fromkeys(
+        ("summary", "rule", "text", "source", "link"), ""
+    )
+    prose |= {"sections": {}, "arguments": {}}
     return {
         "cell": {
             "task": {"class": "mmbench.tasks.bilinear:Bilinear"},
