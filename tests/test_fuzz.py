@@ -3,6 +3,7 @@
 import fuzzing
 import pytest
 from hypothesis import HealthCheck, given, settings
+from structure_trials import CHANGES, make_store, try_changed
 
 SHARE = {
     "words": 400,
@@ -31,3 +32,13 @@ def test_every_input_is_computed_or_refused(kind: str) -> None:
 
     with fuzzing.empty_folder():
         tried()
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_verbs_go_on(what: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Files of another structure end in a known exit code or in a sentence."""
+    folder = tmp_path_factory.mktemp("trials")
+    with fuzzing.working_in(folder):
+        store = make_store(folder)
+        for number in range(2000, 2020):
+            try_changed(store, what, number)
