@@ -18,6 +18,7 @@ from mmbench.runner.footer import describe_cell, describe_outcome
 from mmbench.runner.limits import Limits
 from mmbench.runner.lookup import (
     is_complete,
+    is_stored,
     is_usable,
     satisfies,
     with_stored_metrics,
@@ -92,13 +93,16 @@ def _compute(
     on_progress: Callable[[int, Recording | None], None] | None,
     ends: ChainEnds | None,
     supervisor: Supervisor | None,
-) -> ComputeResult:
+) -> ComputeResult | None:
     """Compute a cell that no other process computes, and store it.
 
     Args:
         stored: what is stored of the cell.
         cell, store, placement, on_progress, ends, supervisor: as `compute_and_store`
             takes them.
+
+    Returns:
+        The outcome; None where another process has stored the cell meanwhile.
     """
     description = describe_cell(cell)  # first, for an external class may raise here
     ends = ends or ChainEnds()
@@ -106,6 +110,8 @@ def _compute(
     starts = partial(starting_iterates, cell, end) if cell.after else None
     if store and is_usable(stored, store):
         result = _remeasured_result(cell, stored, placement, starts, description)
+        if result and _was_overtaken(cell, store, stored):
+            return None
         if result:
             store.put(cell.key, *result, previous=stored)
             return ComputeResult(result, None)
@@ -116,6 +122,9 @@ def _compute(
         )
     else:
         trajectory = run_cell(cell, placement, on_progress, starts, slot)
+    if store and _was_overtaken(cell, store, stored):
+        store.slot(cell.key).remove()
+        return None
     # A cell that was ended by a limit continues from there when it may take more.
     is_limited = {Status.TIMEOUT, Status.MEMORY} & set(trajectory.status)
     checkpoint = slot.read() if slot and is_limited else None
@@ -135,6 +144,15 @@ def _compute(
         iterates = trajectory.iterates
         ends.put(cell.key, ChainEnd(environments(result.footer), lambda: iterates))
     return ComputeResult(result, trajectory)
+
+
+def _was_overtaken(cell: Cell, store: Store, stored: StoredFiles | None) -> bool:
+    """Return whether another process has since stored the cell without error.
+
+    A process that was stopped for longer than a lease lasts leaves that as it is.
+    """
+    version = stored.version if stored else None
+    return store.version(cell.key) != version and is_stored(cell, store)
 
 
 def _run_supervised(
