@@ -10,26 +10,33 @@ Not covered are files and environment variables that are read while a step runs,
 that are looked up by computed strings, and state within installed packages.
 """
 
+import contextlib
+import copyreg
 import dataclasses
 import dis
 import enum
 import functools
 import hashlib
+import importlib
+import re
 import sys
 import time
 import types
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.machinery import SourceFileLoader
-from pathlib import Path
-from typing import Any, NamedTuple
+from importlib.util import resolve_name
+from pathlib import Path, PurePath
+from typing import Any, Literal, NamedTuple
 
 from mmbench.core.code_files import (
     CodeFile,
+    RecordingLoader,
     describe_code,
     file_of,
     find_beside,
     find_module,
+    finder,
     imported_by,
     is_external_class,
     is_external_file,
@@ -64,6 +71,13 @@ _GENERATED = frozenset(
     )
 )
 
+# Names that Python gives each module; their values are of its place.
+_MODULE_NAMES = frozenset(
+    f"__{name}__"
+    for name in ("name", "file", "path", "spec", "loader", "package", "builtins")
+)
+_UNIQUE_NAME = re.compile(r"mmbench_external_(\w+?)_[0-9a-f]{16}")
+
 
 class CodeDigest(NamedTuple):
     """The digest of what runs when a class is used.
@@ -88,11 +102,17 @@ def code_digest(cls: type) -> CodeDigest:
     """
     check_unpatched(cls)
     walk = _Walk(cls)
-    walk.visit(cls, cls.__name__)
-    for base in cls.__mro__:
-        if not is_external_class(base) and not is_of_mmbench(base):
-            walk.add_installed(base)
-    walk.visit_files()
+    try:
+        walk.visit(cls, cls.__name__)
+        for base in cls.__mro__:
+            if not is_external_class(base) and not is_of_mmbench(base):
+                walk.add_installed(base)
+        walk.visit_rest()
+    except RecursionError:
+        raise CodeError(
+            f"{cls.__name__} must use values that are nested less deep; Python's "
+            "recursion limit was reached."
+        ) from None
     return CodeDigest(walk.finish(), frozenset(walk.files))
 
 
@@ -107,7 +127,11 @@ class _Walk:
         self._cls = cls
         self._hash = hashlib.sha256()
         self._seen: dict[int, tuple[int, Any]] = {}  # id: number, and the object itself
-        self._is_lenient = False  # within objects of installed packages
+        # Whose objects are walked through; those without content are then let pass.
+        self._lenient: Literal["", "package", "module"] = ""
+        self._modules: list[types.ModuleType] = []  # to be walked through at the end
+        file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+        self._folder = str(Path(file).resolve().parent) if file else None
         self.files: dict[Path, CodeFile] = {}
         self._queue: list[CodeFile] = []
         self._packages: set[str] = set()
@@ -118,11 +142,15 @@ class _Walk:
         versions = sorted(
             version for name in self._packages if (version := version_of_package(name))
         )
-        for entry in (*files, *versions):
+        optimised = [f"optimize {level}"] if (level := sys.flags.optimize) else []
+        for entry in (*files, *versions, *optimised):
             self._add(repr(entry))
         return self._hash.hexdigest()
 
     def _add(self, text: str) -> None:
+        text = _UNIQUE_NAME.sub(r"\1", text)  # it has the bytes and the folder
+        if self._folder:
+            text = text.replace(self._folder, ".")
         self._hash.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
 
     # ---- objects ----
@@ -174,17 +202,19 @@ class _Walk:
             self._visit_all("dict", (x for item in value.items() for x in item), where)
         elif type(value) in (set, frozenset):
             self._visit_set(value, where)
+        elif isinstance(value, PurePath):
+            self._add(f"path {value}")
         elif not self._visit_wrapper(value, where):
             self._visit_instance(value, where)
 
     def _visit_set(self, value: Iterable[Any], where: str) -> None:
         """Add a set, whose order depends on the process."""
-        outer, digests = self._hash, []
+        outer, seen, digests = self._hash, self._seen, []
         for entry in value:
-            self._hash = hashlib.sha256()
+            self._hash, self._seen = hashlib.sha256(), dict(seen)
             self.visit(entry, where)
             digests.append(self._hash.hexdigest())
-        self._hash = outer
+        self._hash, self._seen = outer, seen
         self._add(f"set {sorted(digests)}")
 
     def _visit_wrapper(self, value: Any, where: str) -> bool:
@@ -201,6 +231,8 @@ class _Walk:
             parts = (value.func, value.args, value.keywords)
         elif isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001
             parts = (value.__wrapped__,)
+        elif isinstance(value, types.MappingProxyType):
+            parts = (dict(value),)
         else:
             return False
         self._visit_all(type(value).__name__, parts, where)
@@ -211,8 +243,11 @@ class _Walk:
         cls = type(value)
         torch = sys.modules.get("torch")
         if torch and isinstance(value, torch.Tensor):
-            data = value.detach().cpu().contiguous()
-            content = data.reshape(-1).view(torch.uint8).numpy().tobytes()
+            try:
+                data = value.detach().resolve_conj().resolve_neg().cpu().contiguous()
+                content = data.reshape(-1).view(torch.uint8).numpy().tobytes()
+            except (RuntimeError, TypeError, NotImplementedError) as error:
+                raise self._incomparable(value, where) from error
             self._add(f"tensor {data.dtype} {tuple(data.shape)}")
             self._add(hashlib.sha256(content).hexdigest())
             return
@@ -221,9 +256,10 @@ class _Walk:
             self._add(value.name)
             return
         try:
-            reduced = value.__reduce_ex__(4)
+            reduce = copyreg.dispatch_table.get(cls)
+            reduced = reduce(value) if reduce else value.__reduce_ex__(4)
         except Exception as error:  # of an external class, or of what has no content
-            if self._is_lenient:
+            if self._lenient:
                 self._add(f"instance {cls.__module__}:{cls.__qualname__}")
                 return
             raise self._incomparable(value, where) from error
@@ -246,6 +282,8 @@ class _Walk:
     def _visit_module(self, module: types.ModuleType) -> None:
         self._add(f"module {module.__name__.rpartition('.')[2]}")
         self.add_module(module)
+        if file_of(module) is not None:
+            self._modules.append(module)
 
     def _visit_class(self, cls: type) -> None:
         """Add a class: external ones with their bases and all that they define."""
@@ -297,9 +335,11 @@ class _Walk:
             self._visit_installed(function, where)
             return
         file = _file_of_function(function)
-        before, self._is_lenient = self._is_lenient, False
+        before = self._lenient
+        if before == "package":
+            self._lenient = ""
         self._visit_external(function, file, where)
-        self._is_lenient = before
+        self._lenient = before
 
     def _visit_external(
         self, function: types.FunctionType, file: Path | None, where: str
@@ -309,12 +349,43 @@ class _Walk:
         self._add(f"function {self._source_of(function, file, where)}")
         self._visit_captured(function, where)
         names = _global_names(code)
-        for name in sorted(names.loaded):
+        for name in sorted(names.loaded - _MODULE_NAMES):
             if name in function.__globals__:
                 self._add(name)
                 value = function.__globals__[name]
                 self.visit(value, f"the global {name!r}")
                 self._visit_attributes(value, names.attributes)
+        for statement in names.imports:
+            for module in self._imported(function, statement):
+                self.visit(module, f"the module {module.__name__}")
+                self._visit_attributes(module, names.attributes)
+
+    def _imported(
+        self, function: types.FunctionType, statement: "_Import"
+    ) -> Iterator[types.ModuleType]:
+        """Yield the modules that an import statement of a function gives.
+
+        External modules that are not loaded are imported, as the function would do, so
+        that their values are known.
+        """
+        own = function.__globals__
+        loaded = loaded_modules.get(str(own.get("__name__")))
+        home, name = loaded.home if loaded else None, statement.name
+        try:
+            if statement.level:
+                dots = "." * statement.level
+                name = resolve_name(f"{dots}{name}", own.get("__package__"))
+        except ImportError:  # the function will raise it
+            return
+        for full in (name, *(f"{name}.{each}" for each in statement.attributes)):
+            self._add_import(full, home)
+            if full not in sys.modules and _is_external_spec(_find(full, home)):
+                # Whatever it raises, the function will raise it as well.
+                with contextlib.suppress(Exception, SystemExit), finder.serving(home):
+                    importlib.import_module(full)
+            if full in sys.modules:
+                self._check_home(full, home)
+                yield sys.modules[full]
 
     def _visit_attributes(self, module: Any, names: frozenset[str]) -> None:
         """Add the values that an external module has under the names in a code."""
@@ -332,9 +403,13 @@ class _Walk:
         """Add a function of an installed package, which may wrap an external one."""
         self._add(f"function {function.__module__}:{function.__qualname__}")
         self._add_package(function.__module__ or "")
-        before, self._is_lenient = self._is_lenient, True
+        compiled = getattr(function, "_torchdynamo_orig_callable", None)
+        if compiled is not None:
+            self.visit(compiled, where)
+            return
+        before, self._lenient = self._lenient, self._lenient or "package"
         self._visit_captured(function, where)
-        self._is_lenient = before
+        self._lenient = before
 
     def _visit_captured(self, function: types.FunctionType, where: str) -> None:
         """Add what a function captured when it was made."""
@@ -364,24 +439,14 @@ class _Walk:
         """
         code, module = function.__code__, str(function.__globals__.get("__name__"))
         if path is None:
-            self._visit_imports(code)
             typed = typed_source(code)
             return typed or f"bytecode {_PYTHON} {describe_code(code)}"
         file = self.add_file(path, module)
         if (found := file.find_code(code)) is not None:
             return f"{file.label} {found}"
-        loader = getattr(sys.modules.get(module), "__loader__", None)
-        if loader is None or isinstance(loader, SourceFileLoader):
-            # A loader that rewrites sources, as of a test runner, is one of a subclass.
-            name = type(loader).__name__
-            if loader is None or name in ("SourceFileLoader", "RecordingLoader"):
-                raise _edited(path, code.co_qualname)
+        if _is_plain(sys.modules.get(module)):
+            raise _edited(path, code.co_qualname)
         return f"bytecode {_PYTHON} {describe_code(code)}"
-
-    def _visit_imports(self, code: types.CodeType) -> None:
-        """Add the modules that a function without a file imports itself."""
-        for name in sorted(_global_names(code).imported):
-            self._add_import(name, None)
 
     # ---- files and packages ----
 
@@ -416,13 +481,17 @@ class _Walk:
             self.add_file(Path(file), cls.__module__)
         self._add_package(cls.__module__)
 
-    def visit_files(self) -> None:
-        """Add all files that those added so far import or brought in."""
-        while self._queue:
+    def visit_rest(self) -> None:
+        """Add the modules that were met, and all files that files import."""
+        self._lenient = "module"
+        while self._queue or self._modules:
+            if self._modules:
+                self._visit_values(self._modules.pop(0))
+                continue
             file = self._queue.pop()
-            _check_constants(file)
+            _check_loaded(file)
             for name in file.imports():
-                self._add_import(name, file)
+                self._add_import(name, file.home)
             for name in imported_by(file.module) & sys.modules.keys():
                 self.add_module(sys.modules[name])
             if file.module in sys.modules:
@@ -430,9 +499,15 @@ class _Walk:
                     if isinstance(value, types.ModuleType):
                         self.add_module(value)
 
-    def _add_import(self, name: str, importer: CodeFile | None) -> None:
+    def _visit_values(self, module: types.ModuleType) -> None:
+        """Add all that a module has, since no code shows what is used of it."""
+        for name, value in sorted(vars(module).items()):
+            if not name.startswith("__") and not isinstance(value, types.ModuleType):
+                self._add(name)
+                self.visit(value, f"{module.__name__}.{name}")
+
+    def _add_import(self, name: str, home: Path | None) -> None:
         """Add a module by its absolute name, loaded or not."""
-        home = importer.home if importer else None
         module = sys.modules.get(name)
         if module is not None:
             self._check_home(name, home)
@@ -441,8 +516,8 @@ class _Walk:
         spec = _find(name, home)
         if spec is None:
             return
-        origin = Path(spec.origin) if spec.has_location and spec.origin else None
-        if origin and is_external_file(origin):
+        if _is_external_spec(spec):
+            origin = Path(spec.origin)
             self.add_file(origin.resolve().parent / origin.name, name)
         else:
             self._add_package(name)
@@ -484,6 +559,12 @@ def _find(name: str, home: Path | None) -> Any:
         return None
 
 
+def _is_external_spec(spec: Any) -> bool:
+    """Return whether the spec of a module, if there is one, is of an external file."""
+    has_file = spec is not None and spec.has_location and spec.origin
+    return bool(has_file) and is_external_file(Path(spec.origin))
+
+
 def _edited(path: Path, what: str) -> CodeError:
     return CodeError(
         f"{path} must be as it was when it was imported; {what} is not what the file "
@@ -491,19 +572,38 @@ def _edited(path: Path, what: str) -> CodeError:
     )
 
 
-def _check_constants(file: CodeFile) -> None:
-    """Check that the constants of a loaded module are those that its file says.
+def _check_loaded(file: CodeFile) -> None:
+    """Check that a loaded module has the functions and constants of its file.
 
     Raises:
-        CodeError: when one is not.
+        CodeError: when it has others.
     """
     module = sys.modules.get(file.module)
-    if module is None or file.is_recorded:
+    if module is None or file.is_recorded or not _is_plain(module):
         return
     for name, value in file.source.constants.items():
         found = vars(module).get(name, value)
         if type(found) is type(value) and repr(found) != repr(value):
             raise _edited(file.path, name)
+    for value in list(vars(module).values()):
+        is_own_class = isinstance(value, type) and value.__module__ == module.__name__
+        for member in [value, *(vars(value).values() if is_own_class else ())]:
+            function = _function_in(member)
+            if function is None or function.__globals__ is not vars(module):
+                continue
+            code = function.__code__
+            is_of_file = _file_of_function(function) == file.path
+            if is_of_file and file.find_code(code) is None:
+                raise _edited(file.path, code.co_qualname)
+
+
+def _is_plain(module: types.ModuleType | None) -> bool:
+    """Return whether a module runs what its file states.
+
+    A loader that rewrites sources, as that of a test runner, is of another class.
+    """
+    kinds = (type(None), SourceFileLoader, RecordingLoader)
+    return type(getattr(module, "__loader__", None)) in kinds
 
 
 def _follows(cls: type, name: str, value: Any) -> bool:
@@ -525,7 +625,7 @@ def _is_of_namedtuple(function: types.FunctionType) -> bool:
 def _data_files(cls: type) -> Iterator[Path]:
     """Yield the data files that a class names, below the folder of its file."""
     names = vars(cls).get("data_files", ())
-    names = (names,) if isinstance(names, str | Path) else names
+    names = (names,) if isinstance(names, str | Path) else sorted(map(str, names))
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     folder = Path(file).resolve().parent if file else Path.cwd()
     for name in names:
@@ -554,29 +654,40 @@ def _file_of_function(function: types.FunctionType) -> Path | None:
     return path.resolve().parent / path.name if path.is_file() else None
 
 
+class _Import(NamedTuple):
+    """An import statement in a code: its dots, its module and names taken from it."""
+
+    level: int
+    name: str
+    attributes: tuple[str, ...]
+
+
 class _Names(NamedTuple):
     """Names in a code and in those nested in it, by their use."""
 
     loaded: frozenset[str]
     attributes: frozenset[str]
-    imported: frozenset[str]
+    imports: tuple[_Import, ...]
 
 
 @cache
 def _global_names(code: types.CodeType) -> _Names:
-    loaded, attributes, imported = set(), set(code.co_names), set()
+    loaded, attributes, imports = set(), set(code.co_names), set()
+    before: list[Any] = [0, None]  # what the last two instructions put on the stack
     for instruction in dis.get_instructions(code):
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             loaded.add(str(instruction.argval))
         elif instruction.opname == "IMPORT_NAME":
-            imported.add(str(instruction.argval))
+            level, names = before
+            imports.add(_Import(level, str(instruction.argval), tuple(names or ())))
+        before = [before[1], instruction.argval]
     for const in code.co_consts:
         if isinstance(const, types.CodeType):
             inner = _global_names(const)
             loaded |= inner.loaded
             attributes |= inner.attributes
-            imported |= inner.imported
-    return _Names(frozenset(loaded), frozenset(attributes), frozenset(imported))
+            imports |= set(inner.imports)
+    return _Names(frozenset(loaded), frozenset(attributes), tuple(sorted(imports)))
 
 
 # What the bodies of classes of mmbench define, by class.

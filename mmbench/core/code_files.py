@@ -5,6 +5,7 @@ installed package. An editable install is external: its files change.
 """
 
 import ast
+import contextlib
 import hashlib
 import importlib.machinery
 import importlib.metadata
@@ -95,22 +96,28 @@ def is_installed_name(file: str) -> bool:
 
 @cache
 def _is_installed(file: str, search_path: tuple[str, ...]) -> bool:
-    folders = _installed_folders(search_path)
-    return any(folder in folders for folder in Path(file).resolve().parents)
+    path = Path(file).resolve()
+    installed = _installed_paths(search_path)
+    return any(place in installed for place in (path, *path.parents))
 
 
 @cache
-def _installed_folders(search_path: tuple[str, ...]) -> frozenset[Path]:
+def _installed_paths(search_path: tuple[str, ...]) -> frozenset[Path]:
     """Return the folders of mmbench, the standard library and installed packages.
 
-    A folder of the search path is one of packages if it has their metadata; that of an
-    editable install lies elsewhere than its files.
+    Of other folders on the search path, where `pip install --target` may have put
+    packages, it has what the metadata of these list.
     """
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     folders = [sysconfig.get_paths()[name] for name in names]
     folders += [*site.getsitepackages(), site.getusersitepackages()]
-    folders += [entry for entry in search_path if any(Path(entry).glob("*.dist-info"))]
-    return frozenset({_OWN_FOLDER, *(Path(folder).resolve() for folder in folders)})
+    found = {_OWN_FOLDER, *(Path(folder).resolve() for folder in folders)}
+    for record in (path for e in search_path for path in Path(e).glob("*.dist-info")):
+        with contextlib.suppress(OSError):
+            lines = (record / "RECORD").read_text("utf-8", "replace").splitlines()
+            tops = {line.split(",")[0].split("/")[0] for line in lines} - {"", ".."}
+            found |= {(record.parent / top).resolve() for top in tops}
+    return frozenset(found)
 
 
 def file_of(module: Any) -> Path | None:
@@ -125,14 +132,30 @@ def is_external_class(cls: type) -> bool:
     """Return whether a class is neither of mmbench nor of an installed package.
 
     What is typed in a session or started as a script is external, and so is a class
-    whose module has no file, unless Python itself has the module built in.
+    whose module has no file, unless Python itself has the module built in, and one that
+    was made by a call: its module is that of the function that made it.
     """
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    if cls.__module__ == "__main__":
+    module = sys.modules.get(cls.__module__)
+    file = getattr(module, "__file__", None)
+    is_stdlib = cls.__module__.partition(".")[0] in sys.stdlib_module_names
+    if cls.__module__ == "__main__" or (is_stdlib and not _is_found(cls, module)):
         return True
     if isinstance(file, str):
         return not is_installed_name(file)
-    return cls.__module__.partition(".")[0] not in sys.stdlib_module_names
+    return not is_stdlib
+
+
+def _is_found(cls: type, module: Any) -> bool:
+    """Return whether a module has a class under its name, or has private classes."""
+    found = module
+    for name in cls.__qualname__.split("."):
+        found = getattr(found, name, None)
+    if found is cls:
+        return True
+    functions = [value for value in vars(cls).values() if hasattr(value, "__code__")]
+    return bool(functions) and all(
+        is_installed_name(function.__code__.co_filename) for function in functions
+    )
 
 
 def is_of_mmbench(cls: type) -> bool:
@@ -148,14 +171,18 @@ class CodeFile:
     Args:
         path: the file.
         content: its bytes.
-        module: name of the module that was loaded from it; empty for none.
+        name: name of its module, loaded or not.
         home: as `Loaded` has it.
+
+    Attributes:
+        module: name of the module that was loaded from it; empty for none.
     """
 
     def __init__(
-        self, path: Path, content: bytes, module: str, home: Path | None
+        self, path: Path, content: bytes, name: str, home: Path | None
     ) -> None:
-        self.path, self.content, self.module, self.home = path, content, module, home
+        self.path, self.content, self.name, self.home = path, content, name, home
+        self.module = name if name in sys.modules else ""
 
     @classmethod
     def of_module(cls, name: str, path: Path) -> "CodeFile":
@@ -167,11 +194,15 @@ class CodeFile:
         loaded = loaded_modules.get(name)
         if loaded and _same_file(loaded.path, path):
             return cls(path, loaded.content, name, loaded.home)
-        return cls(path, path.read_bytes(), name if name in sys.modules else "", None)
+        return cls(path, path.read_bytes(), name, None)
 
     @cached_property
     def label(self) -> str:
-        """The file's path below the folder that imports of it are relative to."""
+        """The file's path below the folder that its name is relative to."""
+        if "." in self.name:  # a package, which need not have an __init__.py
+            is_init = self.path.name == "__init__.py"
+            place = self.name.replace(".", "/")
+            return f"{place}/__init__.py" if is_init else f"{place}{self.path.suffix}"
         folder = self.path.parent
         while folder != folder.parent and (folder / "__init__.py").exists():
             folder = folder.parent
@@ -461,6 +492,19 @@ class ExternalFinder:
     """
 
     serves_all = 0
+    home: Path | None = None  # looked up first, where the importer is not known
+
+    @contextlib.contextmanager
+    def serving(self, home: Path | None) -> Iterator[None]:
+        """Serve all imports within a context, those of mmbench from a folder first."""
+        install_finder()
+        before, self.home = self.home, home
+        self.serves_all += 1
+        try:
+            yield
+        finally:
+            self.serves_all -= 1
+            self.home = before
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Return the spec of a module; None where Python is to look for it."""
@@ -468,7 +512,7 @@ class ExternalFinder:
         importer = loaded_modules.get(importer_name)
         if importer is None and not self.serves_all:
             return None
-        home = importer.home if importer else None
+        home = importer.home if importer else self.home
         spec = find_module(name, path, home)
         if (
             spec

@@ -13,7 +13,6 @@ from mmbench.core.code_files import (
     RecordingLoader,
     finder,
     imported_by,
-    install_finder,
     loaded_modules,
 )
 from mmbench.core.errors import DescriptionError, UnknownNameError, unknown_name
@@ -69,15 +68,13 @@ def _module_at(location: str) -> ModuleType:
     A module that is loaded already is used again while its file, and the files that it
     imported, are unchanged.
     """
-    install_finder()
     folder = Path.cwd()
-    finder.serves_all += 1
     try:
-        if not location.endswith(".py"):
-            return importlib.import_module(location)
-        return _module_of_file(Path(location).resolve(strict=True))
+        with finder.serving(None):
+            if not location.endswith(".py"):
+                return importlib.import_module(location)
+            return _module_of_file(Path(location).resolve(strict=True))
     finally:
-        finder.serves_all -= 1
         os.chdir(folder)  # relative paths would mean other files
 
 
@@ -103,9 +100,11 @@ def _module_of_file(path: Path) -> ModuleType:
 
 
 def _unload_edited() -> None:
-    """Forget the modules whose files have been edited since they were loaded."""
-    for name in loaded_modules.keys() & sys.modules.keys():
-        if not _is_current(name):
+    """Forget the modules that have been edited since, and those that imported them."""
+    names = loaded_modules.keys() & sys.modules.keys()
+    edited = {name for name in names if not _is_current(name)}
+    for name in names:
+        if name in edited or imported_by(name) & edited:
             del sys.modules[name]
 
 

@@ -298,6 +298,134 @@ def test_imports_in_a_step_are_resolved_beside_the_file(
     assert code_digest(cls) == before
 
 
+def test_a_helper_of_a_helper_is_loaded_anew(tmp_path: Path) -> None:
+    """An edited file is loaded again, and all that imported it."""
+    (tmp_path / "first_t.py").write_text("from second_t import f\n")
+    (tmp_path / "second_t.py").write_text("def f():\n    return 1.0\n")
+    reference = write(tmp_path, "f()", head="from first_t import f\n")
+    first = digest(reference)
+    (tmp_path / "second_t.py").write_text("def f():\n    return 2.0\n")
+    assert digest(reference) != first
+    z, _ = load_external(reference)().step(SimpleNamespace(field=lambda z: z), 1.0, ())
+    assert z == -1.0
+
+
+def test_a_helper_imported_in_a_step_and_edited_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python has loaded it before, so that the step would run the older code."""
+    (tmp_path / "helper_o.py").write_text("def f():\n    return 1.0\n")
+    text = HEAD + MINE.format(step="__import__('helper_o').f()").replace(
+        "        return z", "        import helper_o\n        return z"
+    )
+    module = import_mine(tmp_path, text, monkeypatch)
+    importlib.import_module("helper_o")
+    code_digest(module.Mine)
+    (tmp_path / "helper_o.py").write_text("def f():\n    return 2.0\n")
+    with pytest.raises(CodeError, match=r"helper_o\.py must be as it was"):
+        code_digest(module.Mine)
+
+
+BEHIND = {
+    "an import in a step": (
+        "",
+        "lazy()",
+        "def lazy():\n    import helper_v as h\n    return h.K\n",
+    ),
+    "a name imported in a step": (
+        "",
+        "lazy()",
+        "def lazy():\n    from helper_v import eta\n    return eta()\n",
+    ),
+    "a dict": ("import helper_v\nD = {'m': helper_v}\n", "D['m'].K", ""),
+    "a closure": (
+        "import helper_v\ndef c():\n    h = helper_v\n"
+        "    return lambda: h.K\nf = c()\n",
+        "f()",
+        "",
+    ),
+    "a class attribute": ("import helper_v\n", "self.m.K", "Mine.m = helper_v\n"),
+}
+
+
+@pytest.mark.parametrize("case", BEHIND)
+def test_values_behind_a_module_count(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value that a module took from the environment is part of what runs."""
+    head, step, tail = BEHIND[case]
+    found = []
+    for value in ("0.1", "0.1", "0.3"):
+        before = set(sys.modules)
+        monkeypatch.setenv("HELPER_K", value)
+        (tmp_path / "helper_v.py").write_text(
+            "import os\nK = float(os.environ['HELPER_K'])\ndef eta():\n    return K\n"
+        )
+        found.append(digest(write(tmp_path, step, head=head, tail="\n" + tail)))
+        for name in set(sys.modules) - before:
+            del sys.modules[name]
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """Files that change places in packages without __init__.py count as changed."""
+    found = []
+    for folder, values in (("x", ("1.0", "2.0")), ("y", ("2.0", "1.0"))):
+        before = set(sys.modules)
+        for name, value in zip(("kit_a", "kit_b"), values, strict=True):
+            (tmp_path / folder / name).mkdir(parents=True)
+            (tmp_path / folder / name / "util.py").write_text(f"f = lambda: {value}")
+        head = "from kit_a import util\nfrom kit_b import util as other\n"
+        found.append(digest(write(tmp_path / folder, "util.f()", head=head)))
+        for name in set(sys.modules) - before:
+            del sys.modules[name]
+    assert found[0] != found[1]
+
+
+MAKERS = {
+    "type": "C = type('C', (Base,), {{'step': st}})\n"
+    "C = dataclass(frozen=True, kw_only=True)(C)",
+    "new_class": "import types\nC = types.new_class('C', (Base,), {{}}, lambda ns: "
+    "ns.update(step=st))\nC = dataclass(frozen=True, kw_only=True)(C)",
+    "make_dataclass": "import dataclasses\nC = dataclasses.make_dataclass('C', [], "
+    "bases=(Base,), namespace={{'step': st}}, frozen=True, kw_only=True)",
+}
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_classes_made_by_calls_count(maker: str, tmp_path: Path) -> None:
+    """The module of such a class is that of Python's function that made it."""
+    found = []
+    for value in ("0.1", "0.3"):
+        text = HEAD + "def st(self, o, z, s):\n    return {} * z, s\n" + MAKERS[maker]
+        (tmp_path / "mine.py").write_text(text.format(value))
+        found.append(reference_of(load_external(f"{tmp_path / 'mine.py'}:C")))
+    assert "@" in found[0]
+    assert found[0] != found[1]
+
+
+HEADS = {
+    "a logger": "import logging\nV = logging.getLogger(__name__)\n",
+    "the folder": "from pathlib import Path\nV = Path(__file__).parent / 'data'\n",
+    "a pattern": "import re\nV = re.compile('a+', re.I)\n",
+    "a union": "V = int | None\n",
+    "a proxy": "import types\nV = types.MappingProxyType({'a': 1})\n",
+    "a set of members": "import enum\nclass E(enum.Enum):\n    A = 1\n    B = 2\n"
+    "V = {E.A, E.B}\n",
+}
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_ordinary_constants_depend_on_no_place(case: str, tmp_path: Path) -> None:
+    """Neither a comment nor the folder of a file counts, whatever a constant holds."""
+    found = []
+    for folder, comment in (("a", ""), ("b", "# a comment\n")):
+        step = "len([V, __name__, __file__])"
+        found.append(digest(write(tmp_path / folder, step, head=comment + HEADS[case])))
+    assert found[0] == found[1]
+
+
 # ---- values ----
 
 
@@ -347,6 +475,26 @@ def test_captured_values_count(a: Any, b: Any) -> None:
     """Two classes of one function differ by what they close over."""
     assert code_digest(make(a)).digest == code_digest(make(a)).digest
     assert code_digest(make(a)).digest != code_digest(make(b)).digest
+
+
+def test_values_nested_too_deep_are_one_sentence() -> None:
+    """A list within a list, and so on, is refused as a value."""
+    values: list[Any] = []
+    for _ in range(5000):
+        values = [values]
+    with pytest.raises(CodeError, match="must use values that are nested less deep"):
+        code_digest(make(values))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [torch.eye(2).to_sparse(), torch.empty(2, device="meta")],
+    ids=["sparse", "meta"],
+)
+def test_tensors_without_plain_bytes_are_refused(value: torch.Tensor) -> None:
+    """A tensor that no array can show is one sentence, not a traceback."""
+    with pytest.raises(CodeError, match="closes over, is a Tensor"):
+        code_digest(make(value))
 
 
 def test_values_that_hold_themselves() -> None:
@@ -509,6 +657,7 @@ def test_classes_of_installed_packages_count_by_file_and_version(
 ) -> None:
     """An upgrade of a package gives its classes another key."""
     (tmp_path / "kit-1.0.dist-info").mkdir()
+    (tmp_path / "kit-1.0.dist-info" / "RECORD").write_text("mine_x.py,,\n")
     found = []
     for step in ("0.1", "0.2"):
         module = import_mine(tmp_path, HEAD + MINE.format(step=step), monkeypatch)
