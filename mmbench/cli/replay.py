@@ -11,10 +11,23 @@ from mmbench.cli._numbers import Whole
 from mmbench.cli._resource_options import data_dir_option
 from mmbench.cli._selection import explain_external_errors, store_option
 
-if TYPE_CHECKING:  # it imports torch
+if TYPE_CHECKING:  # they import torch
+    import mmbench.core.placement
     import mmbench.runner.replay
     import mmbench.store.folder
     import mmbench.store.stored_files
+
+
+class UnconfirmedError(WorkError):
+    """What is stored is neither confirmed nor refuted: exit code 3."""
+
+    exit_code = 3
+
+
+class DamagedFilesError(WorkError):
+    """Files are not as they were written: exit code 4."""
+
+    exit_code = 4
 
 
 def replay_options(verb: Callable[..., None]) -> Callable[..., None]:
@@ -66,20 +79,33 @@ def replay_stored_cell(
     """
     from mmbench.cli._console import pluralize
     from mmbench.cli._progress import cell_title
-    from mmbench.core.placement import pick_device
-    from mmbench.runner.replay import placement_of, replay, steps_to_replay
+    from mmbench.runner.replay import limit_of, replay, steps_to_replay
     from mmbench.runner.stored_cell import stored_cell
 
-    placement = placement_of(stored.footer)
-    if device != "auto":
-        placement = placement._replace(device=pick_device(device))
-    placement = placement._replace(data_dir=data_dir)
+    placement = placement_for(stored, device, data_dir)
     with explain_external_errors(lambda: external):
         cell = stored_cell(stored, external)
+        if limit_of(stored):
+            return replay(store, stored, seed=seed, external=external)
         runs = f"seed {seed}" if seed is not None else pluralize(len(cell.seeds), "run")
-        steps = pluralize(steps_to_replay(cell, store), "step")
+        steps = pluralize(steps_to_replay(cell), "step")
         print_stderr(f"{prefix}{cell_title(cell)}, {runs}: {steps} to compute.")
         return replay(store, stored, seed=seed, external=external, placement=placement)
+
+
+def placement_for(
+    stored: "mmbench.store.stored_files.StoredFiles",
+    device: str,
+    data_dir: Path | None,
+) -> "mmbench.core.placement.Placement":
+    """Return where a stored cell is computed again; see `replay_stored_cell`."""
+    from mmbench.core.placement import pick_device
+    from mmbench.runner.replay import placement_of
+
+    placement = placement_of(stored.footer)._replace(data_dir=data_dir)
+    if device == "auto":
+        return placement
+    return placement._replace(device=pick_device(device))
 
 
 @click.command("replay", short_help="Compute a stored cell again and compare.")
@@ -103,15 +129,19 @@ def command(
     """Compute the stored cell KEY again and compare every number of every record.
 
     KEY may be the beginning of a key. With the same versions and on the same class of
-    machine, a cell is bit-identical. Otherwise it agrees within a tolerance (0.001 of a
-    number, 0.000001 in float64) until rounding errors have grown; then the first record
-    that departs is printed.
+    machine, a cell is bit-identical, or differs. In other circumstances it agrees where
+    every number is within a thousand roundings of the one computed and rounding
+    may have moved it so far by that step, which is measured by runs with random errors
+    of the size of rounding. It departs where numbers are further apart, as rounding
+    allows, and differs otherwise. Cells that this one continues are computed as well.
 
-    Exit codes: 0 when the cell is bit-identical or, in other circumstances, agrees
-    until it departs; 1 when it differs; 2 when it cannot be computed here.
+    Exit codes: 0 when the cell is bit-identical or agrees, 1 when it differs, 2 when it
+    cannot be computed here, 3 when it departs or is unconfirmed otherwise, which shows
+    nothing either way, 4 when its files are damaged.
     """
     from mmbench.cli._console import pluralize
     from mmbench.cli._progress import cell_title
+    from mmbench.core.errors import DamagedError
     from mmbench.runner.replay import Verdict
     from mmbench.runner.stored_cell import key_of
     from mmbench.store.folder import Store
@@ -119,18 +149,22 @@ def command(
     kept = Store(store)
     whole = key_of(kept, key)
     stored = kept.require(whole)
-    done = replay_stored_cell(kept, stored, seed, external, device, data_dir)
+    try:
+        done = replay_stored_cell(kept, stored, seed, external, device, data_dir)
+    except DamagedError as error:
+        raise DamagedFilesError(str(error)) from error
     print_stdout(f"{whole}: {cell_title(done.cell)}")
     print_stdout(
         f"{pluralize(len(done.seeds), 'run')} of {done.records} records: {done}"
     )
     for difference in done.differences:
         print_stdout(f"Other circumstances: {difference}")
-    if done.unmatched:
-        print_stdout(
-            f"Not compared, as no metric gives it: {', '.join(done.unmatched)}"
-        )
     for fault in done.faults:
         print_stdout(f"Fault: {fault}")
+    for doubt in done.doubts:
+        print_stdout(f"Unconfirmed: {doubt}")
+    print_stdout(f"Not checked: {', '.join(done.unchecked)}")
     if done.verdict is Verdict.DIFFERS:
         raise WorkError(f"{whole} is not what mmbench computes: it {done}.")
+    if done.verdict in (Verdict.DEPARTS, Verdict.UNCONFIRMED):
+        raise UnconfirmedError(f"{whole} is not confirmed: it {done}.")

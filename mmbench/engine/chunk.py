@@ -31,6 +31,7 @@ from mmbench.engine.compiled.step_function import STATUS_OF_ENDING
 from mmbench.engine.plane_path import PlanePath
 from mmbench.engine.progress import Progress, ProgressReporter, TrainingClock
 from mmbench.engine.recording import Recording
+from mmbench.engine.rounding_noise import RoundingNoise
 from mmbench.engine.run_batch import RunBatch, count_writes
 from mmbench.metrics.base import Point
 
@@ -44,6 +45,7 @@ class Chunk:
         width: runs computed side by side; the last run is repeated up to it.
         recording: what is recorded of the runs; it has their seeds.
         starts: where the runs start, shape (runs, dim); None asks the task.
+        noise: errors that are made at every step.
 
     Attributes:
         game: the game of the cell.
@@ -61,12 +63,17 @@ class Chunk:
         width: int,
         recording: Recording,
         starts: Tensor | None,
+        noise: RoundingNoise | None = None,
     ) -> None:
+        self._noise = noise
         self._cell, self._placement, self._recording = cell, placement, recording
         self._batch = RunBatch(cell, placement, recording.seeds, width, starts)
         self.game, self.seeds = self._batch.game, self._batch.seeds
         self.z: Joint = self._batch.start
         _check_losses(self.game, self.z, self.seeds)
+        if noise:
+            noise.disturb_losses(self.game)
+            self.z = self._disturb(noise, self.z)
         # Every cell of a chain draws minibatches of its own.
         purpose = f"data/{cell.stage}" if cell.stage else "data"
         memory = self.game.memory(self.z)
@@ -196,6 +203,8 @@ class Chunk:
                     "step; got another",
                 )
             self._has_stepped = True
+        if self._noise:
+            moved = self._disturb(self._noise, moved)
         self.step += 1
         stopped = algorithm.done(new_state)
         if stopped is not None:
@@ -219,6 +228,10 @@ class Chunk:
             alive = alive & ~stopped
             oracle_state.end_runs(alive)
         self._all_alive = bool(alive.all())
+
+    def _disturb(self, noise: RoundingNoise, z: Joint) -> Joint:
+        """Return iterates with errors, still at allowed points."""
+        return self.game.project(noise.disturb_point(z))
 
     def _end_broken_runs(self, moved: Joint, alive: Mask) -> Mask:
         """Return the living runs whose next iterate is within the task's limit."""
@@ -265,7 +278,7 @@ class Chunk:
     def _compile_block(self) -> Block | None:
         """Return compiled steps, if they are wanted and possible."""
         cell, placement, recording = self._cell, self._placement, self._recording
-        if not placement.compiled:
+        if self._noise or not placement.compiled:
             recording.set_backend("eager")
             return None
         block = compile_block(
@@ -287,7 +300,8 @@ class Chunk:
         runs = self._batch.runs
         if self._cell.keep == "all":
             self._recording.keep_iterates(self.step, self.z[:runs])
-        columns = self._batch.measure(self.z, self._cell.metrics)
+        z = self._noise.measured(self.z) if self._noise else self.z
+        columns = self._batch.measure(z, self._cell.metrics)
         counts = {
             name: counted[:runs].cpu().numpy().copy()
             for name, counted in self._oracle_state.counts.items()

@@ -22,6 +22,7 @@ from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.chunk import Chunk
 from mmbench.engine.progress import Progress
 from mmbench.engine.recording import Recording
+from mmbench.engine.rounding_noise import RoundingNoise
 from mmbench.engine.saved_cell import unpack_cell
 from mmbench.engine.trajectory import Trajectory, join_recordings
 
@@ -35,6 +36,7 @@ def run_cell(
     progress: Progress | None = None,
     starts: Starts | None = None,
     slot: CheckpointSlot | None = None,
+    noise: RoundingNoise | None = None,
 ) -> Trajectory:
     """Compute a cell.
 
@@ -50,6 +52,7 @@ def run_cell(
             another cell.
         slot: the place of checkpoints. The cell goes on from a checkpoint if it was
             begun with the same width, device, torch and metrics.
+        noise: errors that are made at every step; steps are not compiled then.
 
     Raises:
         CodeError: when external code has changed meanwhile, or loaded other code.
@@ -63,7 +66,7 @@ def run_cell(
         while True:
             unfinished = _UnfinishedCell(cell, placement, width, slot, guard)
             try:
-                trajectory = _run_chunks(unfinished, progress or _ignore, starts)
+                trajectory = _run_chunks(unfinished, progress or _ignore, starts, noise)
                 guard.check()
             except CodeError:
                 if slot:
@@ -164,7 +167,10 @@ def _circumstances(cell: Cell, placement: Placement, width: int) -> list[Any]:
 
 
 def _run_chunks(
-    unfinished: _UnfinishedCell, progress: Progress, starts: Starts | None
+    unfinished: _UnfinishedCell,
+    progress: Progress,
+    starts: Starts | None,
+    noise: RoundingNoise | None,
 ) -> Trajectory:
     cell, placement, width = unfinished.cell, unfinished.placement, unfinished.width
     recordings = unfinished.recordings
@@ -178,7 +184,7 @@ def _run_chunks(
             continue
         try:
             chunk_starts = starts()[first : first + width] if starts else None
-            chunk = Chunk(cell, placement, width, recording, chunk_starts)
+            chunk = Chunk(cell, placement, width, recording, chunk_starts, noise)
             unfinished.compute(chunk, progress)
             real_scores = real_scores or _real_scores(cell, chunk.game)
         except torch.OutOfMemoryError as error:

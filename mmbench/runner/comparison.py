@@ -1,17 +1,16 @@
-"""Comparison of the numbers of one cell, as stored and as computed again.
+"""Comparison of the numbers of one run, as stored and as computed again.
 
 A run's bits depend on its description and on a few circumstances (`provenance.DECISIVE`
 and the width), not on the other runs. So, circumstances being equal, everything must
-be bit-identical. Under others, roundings differ and dynamics amplify them; there, two
-numbers a and b of one column and record agree where
+be bit-identical. Under others, roundings differ and the dynamics amplify them. There a
+number *agrees* where
 
-    |a − b| ≤ t · max(|a|, |b|) + 16 ε · s
+    |a − b| ≤ t · max(|a|, |b|)
 
-with ε the unit of rounding of the cell's dtype, s the largest size that the column had
-in that run until then (a number near zero is a difference of such), and t the
-tolerance: 10⁻³ for float32 and 10⁻⁶ for float64, ten thousand roundings and more, so
-that what merely sums in another order passes, and below what a figure shows, so that a
-run that departs is found soon after it does.
+with t a thousand roundings of the cell's dtype, and where rounding may have moved it as
+far (`Growth`). In a column with values of both signs, where zero is like any other
+number, the largest size that it had until then takes the place of max(|a|, |b|).
+Numbers that are further apart, as rounding allows, *depart*. Any others *differ*.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,12 +21,13 @@ import pandas as pd
 import torch
 
 from mmbench.core.oracle_state import COUNTED
+from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import SHOWN
 from mmbench.metrics.base import TrajectoryMetric
+from mmbench.runner.growth import Growth, underflow
 
-TOLERANCE = {"float32": 1e-3, "float64": 1e-6}
-ROUNDINGS = 16  # of the largest number that a column had
+TOLERANCE = 1000  # roundings
 
 # Columns of a whole run; the clock is not compared.
 ENDING = ("stopped_at", "status", "reason")
@@ -42,6 +42,7 @@ class Departure(NamedTuple):
         column: the first column that departs there.
         then: the value that is stored.
         now: the value that was found.
+        is_explained: whether rounding may have grown so far by that step.
     """
 
     seed: int
@@ -49,6 +50,7 @@ class Departure(NamedTuple):
     column: str
     then: str
     now: str
+    is_explained: bool = False
 
     def __str__(self) -> str:
         return (
@@ -62,18 +64,16 @@ class Comparison:
 
     Args:
         cell: the cell that both are of.
-        exact: whether nothing but the same bits agrees.
 
     Attributes:
         largest: largest relative difference of two numbers that agreed.
     """
 
-    def __init__(self, cell: Cell, *, exact: bool) -> None:
-        self.exact = exact
+    def __init__(self, cell: Cell) -> None:
         self.largest = 0.0
-        self._dtype, self._keep = cell.dtype, cell.keep
+        self._keep, self._seeds = cell.keep, cell.seeds
+        self._tolerance, self._underflow = tolerance(cell.dtype), underflow(cell.dtype)
         self._columns = tuple(column.name for column in cell.columns)
-        self._seeds = cell.seeds
         # Columns of whole runs, repeated at every record, and the columns they are of.
         self._whole = {
             column.name: metric.of
@@ -82,40 +82,108 @@ class Comparison:
             for column in metric.columns
         }
 
-    def run(self, seed: int, then: pd.DataFrame, now: pd.DataFrame) -> Departure | None:
-        """Return where a run's table departs; None where it does not.
+    def run(
+        self,
+        seed: int,
+        then: pd.DataFrame,
+        now: pd.DataFrame,
+        growth: Growth | None = None,
+    ) -> list[Departure]:
+        """Return where a run's table departs: first, and first without explanation.
 
         Args:
             seed: the run's seed.
             then: its stored rows, in order.
             now: the rows found.
+            growth: how far rounding may have moved the run; None where only the same
+                bits agree.
         """
         if list(then["step"]) != list(now["step"]):
             records = f"{len(then)} records", f"{len(now)} records"
-            return Departure(seed, int(now["step"].max()), "step", *records)
-        late = {
+            return [Departure(seed, int(now["step"].max()), "step", *records)]
+        first: dict[bool, tuple[int, str]] = {}
+        for name, departs, allowed in self._compared(then, now, growth):
+            for is_explained in (True, False):
+                chosen = np.flatnonzero(departs & (allowed == is_explained))
+                at = int(chosen[0]) if chosen.size else len(then)
+                if at < first.get(is_explained, (len(then), ""))[0]:
+                    first[is_explained] = at, name
+        return [
+            Departure(
+                seed,
+                int(now["step"].iloc[at]),
+                name,
+                _format(then[name].iloc[at]),
+                _format(now[name].iloc[at]),
+                is_explained=is_explained,
+            )
+            for is_explained, (at, name) in sorted(first.items())
+        ]
+
+    def late_columns(self, then: pd.DataFrame, now: pd.DataFrame) -> list[str]:
+        """Return columns that were measured later, from the last iterates alone."""
+        return [
             name
             for name in self._columns
-            if self._is_measured_later(then[name], now[name])
-        }
-        end, first, where = len(then) - 1, len(then), ""
-        for name in (*COUNTED, *self._columns, *ENDING):
+            if self._keep == "last"
+            and then[name].iloc[:-1].isna().all()
+            and not now[name].iloc[:-1].isna().all()
+        ]
+
+    def _compared(
+        self, then: pd.DataFrame, now: pd.DataFrame, growth: Growth | None
+    ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """Yield columns, where they depart, and where rounding allows that."""
+        late = set(self.late_columns(then, now))
+        records = len(then)
+        last = np.arange(records) == records - 1
+        other_end = any(then[name].iloc[-1] != now[name].iloc[-1] for name in ENDING)
+        for name in COUNTED:
+            same = (then[name] == now[name]).to_numpy()
+            allowed = np.zeros(records)
+            if growth:
+                allowed = growth.allowed_charges(name, other_end=other_end)
+            apart = np.abs(_numbers(then[name]) - _numbers(now[name]))
+            yield name, ~same, apart <= allowed
+        for name in self._columns:
             if self._whole.get(name) in late:
                 continue  # made of records that were never measured
-            if name in ("status", "reason"):
-                agreed = (then[name] == now[name]).to_numpy()
-            else:
-                agreed = self.agree(then[name], now[name])
+            departs, believed = self._numbers_compared(name, then, now, growth)
             if name in late:
-                agreed[:end] = True
-            if (name in self._whole or name in ENDING) and not agreed.all():
-                agreed = np.arange(end + 1) < end  # known at the end only
-            if not agreed.all() and int(np.argmin(agreed)) < first:
-                first, where = int(np.argmin(agreed)), name
-        if not where:
-            return None
-        values = (_format(rows[where].iloc[first]) for rows in (then, now))
-        return Departure(seed, int(now["step"].iloc[first]), where, *values)
+                departs &= last
+            if name in self._whole:  # known at the end only
+                departs, believed = last & departs.any(), last & believed[departs].all()
+            yield name, departs, believed
+        for name in ENDING:
+            same = (then[name] == now[name]).to_numpy()
+            rows = then.iloc[-1], now.iloc[-1]
+            is_allowed = growth is not None and _end_is_allowed(name, *rows, growth)
+            yield name, last & ~same.all(), np.full(records, is_allowed)
+
+    def _numbers_compared(
+        self,
+        name: str,
+        then: pd.DataFrame,
+        now: pd.DataFrame,
+        growth: Growth | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return where numbers of a column depart, and where rounding allows that."""
+        a, b = _numbers(then[name]), _numbers(now[name])
+        same = (a.view(np.int64) == b.view(np.int64)) | (np.isnan(a) & np.isnan(b))
+        if growth is None:
+            return ~same, np.zeros(len(a), dtype=bool)
+        with np.errstate(all="ignore"):
+            apart = np.nan_to_num(np.abs(a - b), nan=np.inf, posinf=np.inf)
+            size = np.fmax(np.abs(a), np.abs(b))
+            if (b < 0).any() and (b > 0).any():
+                found = np.where(np.isfinite(b), np.abs(b), 0.0)
+                size = np.maximum.accumulate(found)
+            most = self._tolerance * size + self._underflow
+            near = np.isfinite(apart) & (apart <= most)
+            allowed = same | (apart <= growth.allowed(name))
+            relative = np.where(near & allowed & ~same, apart / size, 0.0)
+        self.largest = max(self.largest, float(relative.max(initial=0.0)))
+        return ~(same | (near & allowed)), allowed
 
     def arrays(
         self,
@@ -124,8 +192,9 @@ class Comparison:
         then: Mapping[str, np.ndarray],
         now: Mapping[str, np.ndarray],
         steps: int,
+        growth: Growth | None = None,
     ) -> Iterator[Departure]:
-        """Yield the arrays of a run whose bits are not as stored.
+        """Yield the arrays of a run that are not as stored.
 
         Args:
             seed: the run's seed.
@@ -133,39 +202,85 @@ class Comparison:
             then: the stored arrays: iterates, paths and sample sheets.
             now: the arrays found.
             steps: number of steps of the run.
+            growth: as `run` takes it.
         """
         stored = self._seeds.index(seed)
         for name in sorted({*then, *now}):
             a, b = then.get(name), now.get(name)
-            if a is not None and b is not None and name == "z":  # (kept, runs, dim)
-                a, b = a[:, stored : stored + 1], b[:, row : row + 1]
-            elif a is not None and b is not None and not name.endswith("steps"):
-                if stored >= SHOWN:  # none of the runs that are shown
-                    continue
-                a, b = a[stored : stored + 1], b[row : row + 1]
-            if a is None or b is None or not np.array_equal(a, b, equal_nan=True):
+            at = [steps]
+            if a is not None and b is not None:
+                if name == "z":  # (kept, runs, dim)
+                    a, b = a[:, stored : stored + 1], b[:, row : row + 1]
+                    a, b = np.moveaxis(a, 1, 0), np.moveaxis(b, 1, 0)
+                    at = now["steps"].tolist()
+                elif not name.endswith("steps"):
+                    if stored >= SHOWN:  # none of the runs that are shown
+                        continue
+                    a, b = a[stored : stored + 1], b[row : row + 1]
+                    at = now["path_steps"].tolist() if name == "path" else at
+            if a is None or b is None or a.shape != b.shape:
                 yield Departure(seed, steps, name, "other numbers", "these")
+            elif departure := self._array_departure(seed, name, a, b, at, growth):
+                yield departure
 
-    def agree(self, then: Any, now: Any) -> np.ndarray:
-        """Return whether numbers of one column and run agree, record by record."""
-        a, b = _numbers(then), _numbers(now)
-        same = (a.view(np.int64) == b.view(np.int64)) | (np.isnan(a) & np.isnan(b))
-        if self.exact:
-            return same
-        with np.errstate(all="ignore"):
-            difference, size = np.abs(a - b), np.fmax(np.abs(a), np.abs(b))
-            reached = np.maximum.accumulate(np.where(np.isfinite(size), size, 0.0))
-            rounding = ROUNDINGS * torch.finfo(getattr(torch, self._dtype)).eps
-            bound = TOLERANCE[self._dtype] * size + rounding * reached
-            agreed = same | (np.isfinite(difference) & (difference <= bound))
-            relative = np.where(agreed & (difference > 0), difference / size, 0.0)
-        self.largest = max(self.largest, float(relative.max(initial=0.0)))
-        return agreed
+    def _array_departure(
+        self,
+        seed: int,
+        name: str,
+        a: np.ndarray,
+        b: np.ndarray,
+        steps: list[int],
+        growth: Growth | None,
+    ) -> Departure | None:
+        """Return where an array departs: where rounding does not explain it, if so."""
+        if np.array_equal(a, b, equal_nan=True):
+            return None
+        if growth is None or name.endswith("steps"):
+            return Departure(seed, steps[-1], name, "other numbers", "these")
+        apart = np.nan_to_num(np.abs(a.astype(float) - b), nan=np.inf, posinf=np.inf)
+        apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, apart)
+        largest = apart.reshape(len(steps), -1).max(axis=1)
+        size = np.nan_to_num(np.abs(b)).reshape(len(steps), -1).max(axis=1)
+        beyond = largest > growth.allowed_of_array(name, steps)
+        far = beyond | (largest > self._tolerance * size + self._underflow)
+        if not far.any():
+            return None
+        at = int(np.argmax(beyond if beyond.any() else far))
+        values = "other numbers", f"these, {largest[at]:.2g} apart"
+        is_explained = not beyond.any()
+        return Departure(seed, steps[at], name, *values, is_explained=is_explained)
 
-    def _is_measured_later(self, then: pd.Series, now: pd.Series) -> bool:
-        """Return whether a column was measured later, from the last iterates alone."""
-        late = then.iloc[:-1].isna().all() and not now.iloc[:-1].isna().all()
-        return self._keep == "last" and bool(late)
+
+def tolerance(dtype: str) -> float:
+    """Return how far apart numbers may be that agree, relative to their size."""
+    return TOLERANCE * float(torch.finfo(getattr(torch, dtype)).eps)
+
+
+def kind_of_reason(reason: str) -> str:
+    """Return the type of the exception in a reason; the words vary with versions."""
+    return str(reason).partition(":")[0]
+
+
+def _end_is_allowed(name: str, then: Any, now: Any, growth: Growth) -> bool:
+    """Return whether a run's end may be another one because of rounding.
+
+    Args:
+        name: one of `ENDING`.
+        then: the stored row of the last record.
+        now: the row found.
+        growth: how far rounding may have moved the run.
+    """
+    if name == "reason":
+        is_alike = kind_of_reason(then[name]) == kind_of_reason(now[name])
+        return is_alike or then["status"] != now["status"]
+    limits = (Status.TIMEOUT, Status.MEMORY, Status.ERROR)
+    if {then["status"], now["status"]} & {str(limit) for limit in limits}:
+        return bool(then["status"] in growth.statuses)
+    if np.isfinite(growth.lost_at):
+        return True
+    if name == "status":
+        return bool(then[name] in growth.statuses)
+    return bool(abs(then[name] - now[name]) <= growth.stopped_at)
 
 
 def _numbers(values: Any) -> np.ndarray:

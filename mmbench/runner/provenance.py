@@ -70,6 +70,18 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def same_code(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Return whether the same code of mmbench is known to have computed something.
+
+    Args:
+        then: provenance of what is stored.
+        now: provenance here.
+    """
+    names = ("mmbench", "commit")
+    is_known = now.get("commit", "unknown") != "unknown"
+    return is_known and all(then.get(name) == now.get(name) for name in names)
+
+
 def same_environment(then: Mapping[str, Any]) -> bool:
     """Return whether this version of mmbench and of torch computed something.
 

@@ -7,27 +7,41 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 
+from mmbench.core.description import name_of
 from mmbench.core.errors import DescriptionError, StoreError
 from mmbench.core.placement import Placement, pick_device
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
+from mmbench.engine.rounding_noise import RoundingNoise
 from mmbench.engine.run_cell import run_cell
 from mmbench.engine.trajectory import Trajectory
-from mmbench.runner.comparison import TOLERANCE, Comparison, Departure
-from mmbench.runner.provenance import differences, provenance
-from mmbench.runner.stored_cell import contradictions, stored_cell
+from mmbench.runner.comparison import Comparison, Departure, tolerance
+from mmbench.runner.growth import DISTURBED_RUNS, Growth
+from mmbench.runner.provenance import differences, provenance, same_code
+from mmbench.runner.stored_cell import (
+    UNCHECKED,
+    contradictions,
+    other_words,
+    stored_cell,
+    surplus,
+)
 from mmbench.store.folder import Store
 from mmbench.store.stored_files import StoredFiles
 
+# Relative difference of a score of real data that is doubted and not yet refuted.
+DOUBTFUL_SCORE = 0.01
+
 
 class Verdict(StrEnum):
-    """The outcome of a replay."""
+    """The outcome of a replay, from what confirms a file to what refutes it."""
 
     IDENTICAL = "bit-identical"
     AGREES = "agrees"
+    UNCONFIRMED = "is unconfirmed"
     DEPARTS = "departs"
     DIFFERS = "differs"
 
@@ -41,9 +55,10 @@ class Replay(NamedTuple):
         records: number of records of each run.
         differences: circumstances that differ, in words.
         faults: where the file contradicts itself or its description, in words.
-        departures: the runs that depart, the earliest first.
+        departures: where runs depart, the earliest first.
         largest: largest relative difference of two numbers that agree.
-        unmatched: columns that no metric of the description gives.
+        doubts: what neither follows from the description nor contradicts it, in words.
+        unchecked: what was not compared.
     """
 
     cell: Cell
@@ -53,38 +68,48 @@ class Replay(NamedTuple):
     faults: list[str]
     departures: list[Departure]
     largest: float
-    unmatched: list[str]
+    doubts: list[str]
+    unchecked: list[str]
 
     @property
     def verdict(self) -> Verdict:
-        """The outcome.
-
-        At the start of a run nothing has been amplified, so that a departure there is
-        not explained by circumstances.
-        """
-        early = any(departure.step == 0 for departure in self.departures)
-        if self.faults or early or (self.departures and not self.differences):
+        """The outcome."""
+        if self.faults or any(not one.is_explained for one in self.departures):
             return Verdict.DIFFERS
         if self.departures:
             return Verdict.DEPARTS
+        if self.doubts:
+            return Verdict.UNCONFIRMED
         return Verdict.AGREES if self.largest else Verdict.IDENTICAL
 
     def __str__(self) -> str:
         if self.verdict is Verdict.IDENTICAL:
             return "bit-identical"
-        tolerance = f"{TOLERANCE[self.cell.dtype]:g}"
+        if self.verdict is Verdict.UNCONFIRMED:
+            return f"is unconfirmed: {self.doubts[0]}"
         if self.verdict is Verdict.AGREES:
             return (
-                f"agrees within {tolerance} at every record; largest relative "
+                "agrees, as rounding allows, at every record; largest relative "
                 f"difference {self.largest:.1g}"
             )
         if self.faults:
             return f"differs: {self.faults[0]}"
-        runs = f"{len(self.departures)} of {len(self.seeds)} runs"
-        where = f"first at {self.departures[0]}"
-        if self.verdict is Verdict.DIFFERS:
-            return f"differs in {runs}, {where}"
-        return f"agrees within {tolerance} until {runs} depart, {where}"
+        is_explained = self.verdict is Verdict.DEPARTS
+        found = [one for one in self.departures if one.is_explained is is_explained]
+        runs = f"{len({one.seed for one in found})} of {len(self.seeds)} runs"
+        where = f"first at {found[0]}"
+        if is_explained:
+            return f"departs in {runs} as rounding does, {where}"
+        if self.differences:
+            return f"differs in {runs} by more than rounding makes, {where}"
+        return f"differs in {runs}, {where}"
+
+
+def limit_of(stored: StoredFiles) -> str:
+    """Return the limit that ended a stored cell; empty where none did."""
+    outcomes = stored.footer.get("outcomes", ())
+    ended = [limit for limit in (Status.TIMEOUT, Status.MEMORY) if limit in outcomes]
+    return ", ".join(ended)
 
 
 def replay(
@@ -97,8 +122,12 @@ def replay(
 ) -> Replay:
     """Compute a stored cell again and compare.
 
+    Where numbers differ and circumstances do as well, the runs in question are computed
+    some more times with errors of the size of rounding, by which is judged how far they
+    may depart; see `Growth`.
+
     Args:
-        store: where the cells are that it continues.
+        store: where the cells are that it continues; only their provenance is read.
         stored: the cell's files.
         seed: the seed of the only run to be compared; None compares all.
         external: as `stored_cell` takes it.
@@ -106,6 +135,7 @@ def replay(
             if this machine has one, and compiles if that was done.
 
     Raises:
+        DamagedError: when a file is not as it was written.
         MmbenchError: before any work, when the cell cannot be computed here.
     """
     cell = stored_cell(stored, external)
@@ -114,49 +144,66 @@ def replay(
         raise DescriptionError(
             f"--seed must be one of {cell.seeds[0]} to {cell.seeds[-1]}; got {seed}."
         )
-    for limit in (Status.TIMEOUT, Status.MEMORY):
-        if limit in footer.get("outcomes", ()):
-            raise DescriptionError(
-                f"{stored.key} must have ended by itself to be replayed; it ended by a "
-                f"limit: {limit}."
-            )
-    origin = footer.get("provenance", {})
-    placement = placement or placement_of(footer)
     seeds = cell.seeds if seed is None else (seed,)
+    placement = placement or placement_of(footer)
+    faults, doubts = judge_file(cell, stored, placement)
+    if limit := limit_of(stored):
+        doubts.insert(0, f"it ended by a limit ({limit}), and is not computed again")
+        return Replay(cell, seeds, 0, [], faults, [], 0.0, doubts, ["all numbers"])
+    here, origin = provenance(placement.device.type), footer.get("provenance", {})
     # An error may come from any run of a cell, so all of them are needed then.
     has_error = Status.ERROR in footer.get("outcomes", ())
     again = cell if has_error else replace(cell, seeds=seeds)
-    found = _run(again, store, placement)
+    found = compute(again, placement)
     now = found.frame(again)
 
-    circumstances = differences(origin, provenance(placement.device.type))
+    circumstances = differences(origin, here) + _differences_before(cell, store, here)
     if footer.get("width") != found.width:
         circumstances.append(f"width {footer.get('width')} then, {found.width} now")
     backend = footer.get("backend") or "eager"  # as mmbench 0.1 was
     if (backend == "compiled") != (found.backend == "compiled"):
         circumstances.append(f"{backend} then, {found.backend} now")
-    comparison = Comparison(cell, exact=not circumstances)
-    faults = contradictions(cell, stored)
-    if "ideal" in footer:
-        faults += _score_faults(comparison, footer["ideal"], found.real_scores)
-    departures = [
-        departure
-        for run in (() if faults else seeds)
-        if (departure := comparison.run(run, _rows(then, run), _rows(now, run)))
-    ]
-    if comparison.exact and not faults and not departures:
-        arrays = stored.arrays() | stored.iterates()
-        departures = [
-            departure
-            for run in seeds
-            for departure in comparison.arrays(
-                run,
-                again.seeds.index(run),
-                arrays,
-                found.arrays | found.iterates,
-                cell.steps,
-            )
-        ]
+    if "ideal" in footer or found.real_scores:
+        wrong, doubtful = _compare_scores(
+            footer.get("ideal", {}), found.real_scores, cell.dtype, bool(circumstances)
+        )
+        faults, doubts = faults + wrong, doubts + doubtful
+    comparison = Comparison(cell)
+    departures: list[Departure] = []
+    unchecked = list(UNCHECKED)
+    arrays = {} if faults else stored.arrays() | stored.iterates()
+    for run in () if faults else seeds:
+        rows = _rows(then, run), _rows(now, run)
+        row = again.seeds.index(run)
+        found_arrays = found.arrays | found.iterates
+
+        def depart(
+            growth: Growth | None,
+            run: int = run,
+            rows: tuple[pd.DataFrame, pd.DataFrame] = rows,
+            row: int = row,
+            found_arrays: Mapping[str, np.ndarray] = found_arrays,
+        ) -> list[Departure]:
+            return [
+                *comparison.run(run, *rows, growth),
+                *comparison.arrays(run, row, arrays, found_arrays, cell.steps, growth),
+            ]
+
+        apart = depart(None)
+        if apart and circumstances and list(rows[0]["step"]) == list(rows[1]["step"]):
+            growth = Growth(cell, found, row, _disturbed(cell, run, placement))
+            apart = depart(growth)
+            if any(
+                not one.is_explained and growth.is_counted(one.column) for one in apart
+            ):
+                blurred = _disturbed(cell, run, placement, is_blurred=True)
+                growth.add_blurred(blurred)
+                apart = depart(growth)
+        departures += apart
+        if not apart:
+            unchecked += comparison.late_columns(*rows)
+    if cell.label != name_of(type(cell.algorithm)):
+        unchecked.append("label")
     return Replay(
         cell=cell,
         seeds=seeds,
@@ -165,19 +212,68 @@ def replay(
         faults=faults,
         departures=sorted(departures, key=lambda departure: departure.step),
         largest=comparison.largest,
-        unmatched=sorted({str(name) for name in set(then) - set(now)}),
+        doubts=doubts,
+        unchecked=list(dict.fromkeys(unchecked)),
     )
 
 
-def steps_to_replay(cell: Cell, store: Store) -> int:
+def judge_file(
+    cell: Cell, stored: StoredFiles, placement: Placement
+) -> tuple[list[str], list[str]]:
+    """Compare a file with what follows from its description, without computing it.
+
+    Args:
+        cell: the cell that the file describes.
+        stored: the cell's files.
+        placement: where it would be computed.
+
+    Returns:
+        Where it contradicts the description or itself, and what is only doubtful.
+    """
+    faults, doubts = contradictions(cell, stored), surplus(cell, stored)
+    # Words may be those of another version, or of code that was not committed.
+    words = other_words(cell, stored)
+    origin = stored.footer.get("provenance", {})
+    if same_code(origin, provenance(placement.device.type)):
+        return faults + words, doubts
+    return faults, doubts + words
+
+
+def _disturbed(
+    cell: Cell, seed: int, placement: Placement, *, is_blurred: bool = False
+) -> Trajectory:
+    """Compute a run of a cell several times with noise of the size of rounding."""
+    runs = replace(cell, seeds=(seed,) * DISTURBED_RUNS)
+    return compute(runs, placement, RoundingNoise(seed, is_blurred=is_blurred))
+
+
+def _differences_before(cell: Cell, store: Store, here: Mapping[str, Any]) -> list[str]:
+    """Return circumstances that differ of the cells that a cell continues, in words."""
+    found, previous = [], cell.after
+    while previous:
+        stored = store.read(previous.key)
+        if stored is None or not stored.is_readable:
+            found.append(f"circumstances of {previous.label} before unknown")
+        else:
+            origin = stored.footer.get("provenance", {})
+            found += [
+                f"{previous.label} before: {difference}"
+                for difference in differences(origin, here)
+            ]
+        previous = previous.after
+    return found
+
+
+def steps_to_replay(cell: Cell) -> int:
     """Return the steps that a replay makes per run, those of previous cells included.
+
+    Stored iterates of previous cells are not believed.
 
     Args:
         cell: the cell to compute again.
-        store: where the iterates may be at which it starts.
     """
     steps, previous = cell.steps, cell.after
-    while previous and "iterates" not in store.companions(previous.key):
+    while previous:
         steps += previous.steps
         previous = previous.after
     return steps
@@ -191,15 +287,16 @@ def sample_keys(keys: Sequence[str], count: int, draw: int) -> list[str]:
         count: size of the sample; all keys where there are no more.
         draw: number of the sample.
     """
-    return sorted(keys, key=lambda key: _random_number(key, draw))[:count]
+    return sorted(keys, key=lambda key: random_number(key, draw))[:count]
 
 
 def sample_seed(cell: Cell, draw: int) -> int:
     """Return a random seed of a cell, the same for the same draw."""
-    return cell.seeds[_random_number(cell.key, draw) % len(cell.seeds)]
+    return cell.seeds[random_number(cell.key, draw) % len(cell.seeds)]
 
 
-def _random_number(key: str, draw: int) -> int:
+def random_number(key: str, draw: int) -> int:
+    """Return a large number for a key, the same for the same draw."""
     return int(hashlib.sha256(f"{draw}/{key}".encode()).hexdigest(), 16)
 
 
@@ -212,23 +309,34 @@ def placement_of(footer: Mapping[str, Any]) -> Placement:
     )
 
 
-def _run(cell: Cell, store: Store, placement: Placement) -> Trajectory:
+def compute(
+    cell: Cell, placement: Placement, noise: RoundingNoise | None = None
+) -> Trajectory:
+    """Compute a cell, and before it the cells that it continues.
+
+    Args:
+        cell: the cell.
+        placement: where it is computed.
+        noise: as `run_cell` takes it.
+
+    Raises:
+        StoreError: when a previous cell ends with an error.
+    """
     cell.task.prepare(placement.data_dir)
     for metric in cell.metrics:
         metric.prepare()
-    starts = partial(_starts, cell, store, placement) if cell.after else None
-    return run_cell(cell, placement, starts=starts)
+    starts = partial(_starts, cell, placement, noise) if cell.after else None
+    return run_cell(cell, placement, starts=starts, noise=noise)
 
 
-def _starts(cell: Cell, store: Store, placement: Placement) -> torch.Tensor:
-    """Return where the previous cell ended: as kept, or computed again."""
+def _starts(
+    cell: Cell, placement: Placement, noise: RoundingNoise | None
+) -> torch.Tensor:
+    """Return where the previous cell ends."""
     previous = cell.after
     assert previous is not None
-    kept = store.iterates(previous.key)
-    if kept and kept["z"].shape[1:2] == (len(previous.seeds),):
-        rows = [previous.seeds.index(seed) for seed in cell.seeds]
-        return torch.from_numpy(kept["z"][-1][rows])
-    again = _run(replace(previous, seeds=cell.seeds, keep="last"), store, placement)
+    before = replace(previous, seeds=cell.seeds, keep="last")
+    again = compute(before, placement, noise)
     if not again.iterates:
         raise StoreError(
             f"{previous.label} on {previous.task} must end for {cell.label} to go on "
@@ -241,14 +349,31 @@ def _rows(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     return frame[frame["seed"] == seed].reset_index(drop=True)
 
 
-def _score_faults(
-    comparison: Comparison, then: Mapping[str, float], now: Mapping[str, float]
-) -> list[str]:
-    """Return where the stored scores of real data are not those found, in words."""
+def _compare_scores(
+    then: Mapping[str, float],
+    now: Mapping[str, float],
+    dtype: str,
+    may_round: bool,
+) -> tuple[list[str], list[str]]:
+    """Compare the stored scores of real data with those found.
+
+    Nothing amplifies their roundings, but sums of many features may cancel. So a score
+    that is nearly the one found, circumstances being others, is doubted.
+
+    Returns:
+        Those that are wrong and those that are doubtful, in words.
+    """
     if sorted(then) != sorted(now):
-        return ["its footer has scores of real data in other columns"]
-    return [
-        f"real data get {now[name]:.9g} in {name}; its footer has {then[name]}"
-        for name in now
-        if not comparison.agree([then[name]], [now[name]]).all()
-    ]
+        return ["its footer has scores of real data in other columns"], []
+    wrong, doubtful = [], []
+    for name, found in now.items():
+        stored = float(then[name])
+        if stored == found or (np.isnan(stored) and np.isnan(found)):
+            continue
+        words = f"real data get {found:.9g} in {name}; its footer has {stored:.9g}"
+        apart = abs(stored - found) / max(abs(stored), abs(found))
+        if not may_round or not apart <= DOUBTFUL_SCORE:
+            wrong.append(words)
+        elif apart > tolerance(dtype):
+            doubtful.append(words)
+    return wrong, doubtful

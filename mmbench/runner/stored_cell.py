@@ -1,35 +1,44 @@
 """The cell that a stored file describes, and contradictions between the two."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
-from mmbench.core.description import canonical
+import numpy as np
+import pandas as pd
+
+from mmbench.core.description import canonical, name_of
 from mmbench.core.errors import DescriptionError, StoreError
 from mmbench.core.external import load_external
-from mmbench.core.oracle_state import COUNTED
 from mmbench.core.serialization import from_canonical
-from mmbench.engine.cell import Cell
+from mmbench.core.status import Status
+from mmbench.engine.cell import LEADING, Cell
+from mmbench.engine.recording import Recording
+from mmbench.engine.trajectory import Trajectory
 from mmbench.metrics import METRICS
+from mmbench.metrics.base import TrajectoryMetric
 from mmbench.runner.comparison import ENDING
 from mmbench.runner.footer import describe_cell
 from mmbench.runner.plan import metrics_for
+from mmbench.store.difference import CLOCK
 from mmbench.store.folder import Store
 from mmbench.store.stored_files import StoredFiles
 
-# Entries of a footer that must agree with its description.
+# Entries of a footer that follow from its description in any version of mmbench, and
+# those in which the words, though not the meaning, may change from one to another.
 _DESCRIBED = (
-    "key",
-    "cell",
-    "task",
-    "algorithm",
-    "label",
-    "target",
-    "seeds",
-    "runs",
-    "steps",
+    *("key", "cell", "task", "algorithm", "label", "target", "seeds", "runs", "steps"),
     "dtype",
 )
+_MEASURED = ("metrics", "columns", "kept")  # which older files do not have alike
+_WORDED = ("columns", "protocols", "method", "game")
+_OUTCOME = ("width", "backend", "arrays", "outcomes", "reason", "ideal")
+_CIRCUMSTANCES = ("provenance", "environments", "limits")
+_FILE = ("schema", "files", "description")
+
+# What no computation can confirm: who computed, and how long it took.
+UNCHECKED = (CLOCK, *_CIRCUMSTANCES)
 
 
 def key_of(store: Store, beginning: str) -> str:
@@ -144,6 +153,10 @@ def _completed(value: Any, locations: dict[str, str], footer: dict[str, Any]) ->
 def contradictions(cell: Cell, stored: StoredFiles) -> list[str]:
     """Return where a file contradicts its description or itself, in words.
 
+    Whatever follows from the description is made again: titles and directions of
+    columns, the method's cost, which runs converged and when, and the columns that are
+    made of others.
+
     Args:
         cell: the cell that the file describes.
         stored: the cell's files.
@@ -152,26 +165,140 @@ def contradictions(cell: Cell, stored: StoredFiles) -> list[str]:
     description = describe_cell(cell)
     faults = [
         f"its footer has another {name} than its description"
-        for name in (*_DESCRIBED, *(["metrics"] if "description" in footer else []))
-        if footer.get(name) != description[name]
+        for name in (*_DESCRIBED, *(_MEASURED if "description" in footer else ()))
+        if _unworded(name, footer.get(name)) != _unworded(name, description[name])
     ]
     if description["key"] != stored.key:
         faults.append(f"its description has the key {description['key']}")
     columns = [column.name for column in cell.columns]
-    names = ("task", "algorithm", "label", "seed", "step", *COUNTED, *ENDING, *columns)
-    if lacking := [name for name in names if name not in frame]:
+    if lacking := [name for name in (*LEADING, *columns) if name not in frame]:
         return [*faults, f"its table lacks {', '.join(lacking)}"]
+    texts = ("task", "algorithm", "label", "status", "reason")
+    for name in (*LEADING, *columns):
+        is_number = pd.api.types.is_numeric_dtype(frame[name].dtype)
+        if is_number is (name in texts):
+            return [*faults, f"its column {name} holds other values than it should"]
     steps = list(dict.fromkeys(frame["step"]))
     rows = [(seed, step) for seed in cell.seeds for step in steps]
     if list(zip(frame["seed"], frame["step"], strict=True)) != rows:
         return [*faults, "its table has not one row for each run and record"]
     faults += [
         f"its table has another {name} than its description"
-        for name, value in (("task", description["task"]), ("label", cell.label))
+        for name, value in (
+            ("task", description["task"]),
+            ("algorithm", name_of(type(cell.algorithm))),
+            ("label", cell.label),
+        )
         if set(frame[name]) != {value}
     ]
-    outcomes = [str(status) for status in frame["status"].iloc[:: len(steps)]]
-    counts = {outcome: outcomes.count(outcome) for outcome in outcomes}
-    if counts != footer.get("outcomes"):
-        faults.append("its footer has other outcomes than its table")
-    return faults
+    return [*faults, *_of_outcome(cell, stored, len(steps))]
+
+
+def _of_outcome(cell: Cell, stored: StoredFiles, records: int) -> Iterator[str]:
+    """Yield where a table contradicts itself or its footer, in words."""
+    footer, frame = stored.footer, stored.frame
+    runs = [frame.iloc[at : at + records] for at in range(0, len(frame), records)]
+    yield from (
+        f"its table has several values of {name} in one run"
+        for name in ENDING
+        if any(len(set(run[name])) > 1 for run in runs)
+    )
+    outcomes = [str(run["status"].iloc[0]) for run in runs]
+    if {one: outcomes.count(one) for one in outcomes} != footer.get("outcomes"):
+        yield "its footer has other outcomes than its table"
+    if sorted(stored.arrays()) != footer.get("arrays"):
+        yield "its footer names other arrays than are stored"
+    trajectory = Trajectory.from_frame(frame)
+    for metric in cell.metrics:
+        if isinstance(metric, TrajectoryMetric):
+            of = np.asarray(trajectory.columns[metric.of], dtype=float)
+            made = replace(trajectory, columns={metric.of: of})
+            made.summarise(metric)
+            yield from (
+                f"its {column.name} is not that of its {metric.of}"
+                for column in metric.columns
+                if not np.allclose(
+                    made.columns[column.name],
+                    trajectory.columns[column.name],
+                    rtol=1e-9,
+                    atol=0,
+                    equal_nan=True,
+                )
+            )
+    yield from _of_endings(cell, trajectory)
+
+
+def _of_endings(cell: Cell, trajectory: Trajectory) -> Iterator[str]:
+    """Yield the runs whose end is not that of their numbers, in words."""
+    recording = Recording(cell, cell.seeds)
+    for at, step in enumerate(trajectory.steps):
+        counts = {name: values[at] for name, values in trajectory.counts.items()}
+        columns = {name: values[at] for name, values in trajectory.columns.items()}
+        recording.add(step, 0.0, counts, columns)
+    recording.conclude()
+    for run, status in enumerate(trajectory.status):
+        end, made = int(trajectory.stopped_at[run]), recording.status[run]
+        made_end = int(recording.stopped_at[run])
+        if status.is_failure or Status(status) in Status.cell_failures():
+            is_right = 0 <= end <= cell.steps
+        elif status is Status.STOPPED:
+            is_right = made is Status.FINISHED and 0 < end <= cell.steps
+        else:
+            is_right = (status, end) == (made, made_end)
+        if not is_right:
+            yield (
+                f"seed {cell.seeds[run]} is {status} at step {end} in its table; by "
+                f"its numbers it is {made} at step {made_end}"
+            )
+
+
+def _unworded(name: str, value: Any) -> Any:
+    """Return an entry of a footer without what a version may word otherwise."""
+    if name != "columns" or not isinstance(value, list):
+        return value
+    return [
+        {key: entry for key, entry in one.items() if key != "title"}
+        if isinstance(one, dict)
+        else one
+        for one in value
+    ]
+
+
+def other_words(cell: Cell, stored: StoredFiles) -> list[str]:
+    """Return the entries of a footer whose words are not those of this code.
+
+    They may be those of another version of mmbench.
+
+    Args:
+        cell: the cell that the file describes.
+        stored: the cell's files.
+    """
+    description = describe_cell(cell)
+    return [
+        f"its footer has another {name} than this code"
+        for name in _WORDED
+        if stored.footer.get(name) != description[name]
+    ]
+
+
+def surplus(cell: Cell, stored: StoredFiles) -> list[str]:
+    """Return what a file has beyond what follows from its description, in words.
+
+    A column that no metric of the description gives may be that of an external metric,
+    which a later command has not asked for.
+
+    Args:
+        cell: the cell that the file describes.
+        stored: the cell's files.
+    """
+    footer, description = stored.footer, describe_cell(cell)
+    known = {*description, *_OUTCOME, *_CIRCUMSTANCES, *_FILE}
+    columns = [*LEADING, *(column.name for column in cell.columns)]
+    return [
+        *(f"its footer has an entry {name}" for name in sorted({*footer} - known)),
+        *(
+            f"no metric of its description gives the column {name}"
+            for name in stored.frame
+            if name not in columns
+        ),
+    ]

@@ -48,14 +48,32 @@ def test_replay_says_what_came_of_it(one: tuple[Store, Cell]) -> None:
     assert "1 run of" in alone.stdout
     assert mmbench("replay", cell.key, *place, "--seed", 4).exit_code == 2
     assert mmbench("replay", "zz", *place).exit_code == 2
-    rewrite(store, cell.key, frame=with_value("distance", 0.25))
+    assert good.stdout.splitlines()[-1] == (
+        "Not checked: cell_seconds, provenance, environments, limits"
+    )
+    rewrite(store, cell.key, frame=with_value("loss_x", 0.25))
     bad = mmbench("replay", cell.key, *place)
     assert bad.exit_code == 1
     assert "is not what mmbench computes: it differs in 1 of 4 runs" in bad.stderr
     rewrite(store, cell.key, footer=with_other_torch)
     far = mmbench("replay", cell.key, *place)
-    assert far.exit_code == 0
+    assert far.exit_code == 1
+    assert "by more than rounding makes" in far.stderr
     assert "Other circumstances: torch 2.0.0 then" in far.stdout
+
+
+def test_what_is_not_confirmed_has_codes_of_its_own(one: tuple[Store, Cell]) -> None:
+    """3 for what nothing computes, 4 for a damaged file."""
+    store, cell = one
+    place = ("--store", store.folder)
+    rewrite(store, cell.key, lambda frame: frame.assign(fid=1.0))
+    extra = mmbench("replay", cell.key, *place)
+    assert extra.exit_code == 3
+    assert "is not confirmed: it is unconfirmed: no metric" in extra.stderr
+    store.table(cell.key).write_bytes(store.table(cell.key).read_bytes()[:-9])
+    damaged = mmbench("replay", cell.key, *place)
+    assert damaged.exit_code == 4
+    assert "its bytes have another digest" in damaged.stderr
 
 
 def test_control_characters_of_a_file_are_escaped(

@@ -32,17 +32,22 @@ def test_verify_finds_an_edited_store(tmp_path: Path) -> None:
     store, cells = store_of(tmp_path, grid)
     good = mmbench("verify", store.folder, "--sample", 2)
     assert good.exit_code == 0
-    assert "of 2 cells, 2 bit-identical." in good.stdout.splitlines()[-1]
+    assert (
+        "2 of 3 cells checked, one run of each: 2 bit-identical."
+        in good.stdout.splitlines()[-1]
+    )
     assert len(good.stderr.splitlines()) == 2
     assert good.stderr.startswith("[1/2] ")
     assert mmbench("verify", store.folder, "--sample", 2).stdout == good.stdout
     everything = mmbench("verify", store.folder, "--sample", 9)
-    assert "of 3 cells, 3 bit-identical." in everything.stdout
+    assert (
+        "3 of 3 cells checked, one run of each: 3 bit-identical." in everything.stdout
+    )
     for cell in cells[:1]:  # all its runs, so that whichever is drawn is one
         rewrite(store, cell.key, frame=with_scaled(0.999, 10))
     bad = mmbench("verify", store.folder, "--sample", 9)
     assert bad.exit_code == 1
-    assert "is not verified: of 3 cells" in bad.stderr
+    assert "is not verified: 3 of 3 cells checked" in bad.stderr
     assert "1 differs" in bad.stderr
     (line,) = [line for line in bad.stdout.splitlines() if "differs" in line]
     assert cells[0].key[:8] in line
@@ -59,11 +64,43 @@ def test_verify_goes_on_after_what_it_cannot_compute(tmp_path: Path, mine: str) 
     )
     store.table(cells[0].key).write_bytes(b"PAR1")
     bad = mmbench("verify", store.folder)
-    assert bad.exit_code == 1
+    assert bad.exit_code == 4
     lines = "\n".join(bad.stdout.splitlines())
-    assert lines.count("not computed: ") == 2
+    assert lines.count("not computed: ") == 1
+    assert lines.count("damaged: ") == 1
+    assert "1 damaged" in bad.stderr
+    store.remove(cells[0].key)
+    assert mmbench("verify", store.folder).exit_code == 2
     assert lines.count("bit-identical") == 1
     assert "say where it lies: --outside path/to/mine.py:Mine" in lines
     assert mmbench("verify", tmp_path / "none").exit_code == 2
     (tmp_path / "empty").mkdir()
     assert "has none" in mmbench("verify", tmp_path / "empty").stderr
+
+
+def test_files_that_were_not_drawn_are_read(tmp_path: Path) -> None:
+    """A damaged one, and one that contradicts its description, are found."""
+    algorithms = ("gda", "omd", "extragradient")
+    grid = Grid(tasks=("quadratic",), algorithms=algorithms, seeds=2, steps=10)
+    store, cells = store_of(tmp_path, grid)
+    words = ("verify", store.folder, "--sample", 1)
+    good = mmbench(*words)
+    assert good.exit_code == 0
+    (drawn,) = [cell for cell in cells if cell.key[:8] in good.stdout]
+    first, second = [cell.key for cell in cells if cell != drawn]
+
+    def cheaper(footer: dict[str, Any]) -> None:
+        footer["method"]["cost"] = "nothing"
+
+    rewrite(store, first, footer=cheaper)
+    bad = mmbench(*words)
+    assert bad.exit_code == 1
+    assert "differs: its footer has another method than this code" in bad.stdout
+    store.remove(first)
+    store.table(second).write_bytes(b"PAR1")
+    bad = mmbench(*words)
+    assert bad.exit_code == 4
+    assert f"{second[:8]}: damaged: " in bad.stdout
+    assert "1 of 2 cells checked, one run of each: 1 bit-identical, 1 damaged" in (
+        bad.stderr
+    )

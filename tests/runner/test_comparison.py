@@ -1,24 +1,78 @@
-"""The rule by which recomputed numbers agree with stored ones."""
+"""The rule by which recomputed numbers agree with stored ones, depart or differ."""
+
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
+import pytest
 from edited_stores import small_grid
 
-from mmbench.runner.comparison import TOLERANCE, Comparison
+from mmbench.core.placement import Placement
+from mmbench.engine.cell import Cell
+from mmbench.runner.comparison import Comparison, kind_of_reason, tolerance
+from mmbench.runner.growth import Growth, underflow
 from mmbench.runner.plan import plan
+from mmbench.runner.replay import compute
 from mmbench.suites.base import Suite
 
 
-def test_the_rule_of_agreement() -> None:
-    """Relative to the number, but for roundings of the largest one before it."""
-    (cell,) = plan(Suite(name="x", grids=(small_grid(),)))
-    agree = Comparison(cell, exact=False).agree
-    t, e = TOLERANCE["float32"], float(np.finfo(np.float32).eps)
-    then = np.array([1.0, 1.0, 1e-9, 1e-9, 0.0, np.nan, np.inf, np.inf, 3.0])
-    now = np.array(
-        [1 + 0.9 * t, 1 + 1.1 * t, 10 * e, 17 * e, 0.0, np.nan, np.inf, 1.0, np.nan]
-    )
-    expected = [True, False, True, False, True, True, True, False, False]
-    assert agree(then, now).tolist() == expected
-    assert agree(now, then).tolist() == expected
-    # Roundings of a number that comes later are no excuse.
-    assert agree([1e-9, 1.0], [10 * e, 1.0]).tolist() == [False, True]
+@pytest.fixture(scope="module")
+def cell() -> Cell:
+    """Return a cell of one run on which the noise below is put by hand."""
+    grid = small_grid(metrics=("distance",), seeds=1)
+    (cell,) = plan(Suite(name="x", grids=(grid,)))
+    return cell
+
+
+def compared(cell: Cell, moved: list[float], stored: list[float]) -> list[bool]:
+    """Return for each departure from 1 at all records whether it is explained.
+
+    Args:
+        cell: the cell.
+        moved: how far noise moves the number at the last records.
+        stored: relative to it, what is stored at these.
+    """
+    found = compute(cell, Placement())
+    values = np.ones_like(found.columns["distance"])
+    disturbed = values.copy()
+    disturbed[-len(moved) :, 0] += moved
+    found = replace(found, columns={"distance": values})
+    noisy = replace(found, columns={"distance": disturbed})
+    now, then = found.frame(cell), found.frame(cell)
+    then.loc[then.index[-len(stored) :], "distance"] *= stored
+    growth = Growth(cell, found, 0, noisy)
+    departures = Comparison(cell).run(0, then, now, growth)
+    return [departure.is_explained for departure in departures]
+
+
+def test_the_rule_of_agreement(cell: Cell) -> None:
+    """Within a thousand roundings and what noise explains: no departure."""
+    t = tolerance("float32")
+    assert t == pytest.approx(1.2e-4, rel=0.01)
+    assert compared(cell, [t], [1 + 0.9 * t]) == []
+    assert compared(cell, [t], [1 + 1.2 * t]) == [True]  # as rounding does
+    assert compared(cell, [0.0], [1 + 0.9 * t]) == [False]  # nothing explains it
+    assert compared(cell, [t], [1 + 9 * t]) == [False]
+    assert compared(cell, [t], [float("nan")]) == [False]
+    assert compared(cell, [t], [float("inf")]) == [False]
+
+
+def test_growth_counts_from_its_step_on(cell: Cell) -> None:
+    """What grows later explains nothing before; once lost, everything is possible."""
+    assert compared(cell, [0.0, 0.2], [0.5, 0.5]) == [False, True]
+    assert compared(cell, [0.2, 0.0], [1.0, 0.1]) == [True]
+    assert compared(cell, [np.nan, 0.0], [1.0, np.inf]) == [True]
+
+
+def test_words_of_reasons_and_tiny_numbers() -> None:
+    """The type of an exception stays; the square of a tiny number underflows."""
+    assert kind_of_reason("ValueError: too far (torch 2)") == "ValueError"
+    assert underflow("float32") ** 2 == pytest.approx(np.finfo(np.float32).tiny)
+
+
+def test_rows_must_be_the_same(cell: Cell) -> None:
+    """Records that are missing are a departure that nothing explains."""
+    now = compute(cell, Placement()).frame(cell)
+    (departure,) = Comparison(cell).run(0, now.iloc[:-1], pd.DataFrame(now))
+    assert not departure.is_explained
+    assert departure.column == "step"
