@@ -57,7 +57,7 @@ class Store:
         # Of "", Path would make the working directory.
         if not isinstance(folder, str | os.PathLike) or not str(folder).strip():
             raise StoreError(f"A store must be a folder; got {folder!r}.")
-        self.folder = Path(folder).absolute()  # external code may leave the folder
+        self.folder = Path(folder)
         self.same_environment = same_environment
 
     def check_writable(self) -> None:
@@ -308,11 +308,12 @@ class Store:
 
     def slot(self, key: str) -> "CheckpointFile":
         """Return the checkpoint file of an unfinished cell."""
-        return CheckpointFile(self.folder / f"{key}.checkpoint")
+        # External code may leave the working folder while the cell runs.
+        return CheckpointFile(self.folder.absolute() / f"{key}.checkpoint")
 
     def lease(self, key: str) -> AbstractContextManager[bool]:
         """Hold a cell's lease; the context gives whether this process holds it."""
-        return leased(self.folder / f"{key}.lease")
+        return leased(self.folder.absolute() / f"{key}.lease")
 
 
 def checkpoint_seconds() -> float:
