@@ -144,9 +144,9 @@ def remove(
         chosen = list(dict.fromkeys(key_of(kept, start) for start in keys))
     else:
         chosen = [key for key in kept if everything or _is_of_task(kept, key, task)]
-    if not chosen:
+    if not chosen and task:
         raise StoreError(f"The store {store} must hold a cell of {task}; it has none.")
-    if not yes:
+    if chosen and not yes:
         click.confirm(
             f"Delete {pluralize(len(chosen), 'cell')} of {store}?", abort=True
         )

@@ -101,6 +101,13 @@ def test_cells_are_deleted(cli: Cli, words: list[str], left: set[str]) -> None:
     assert set(Store("s")) == left
 
 
+def test_an_empty_store_is_emptied(cli: Cli) -> None:
+    """The same command may be given twice."""
+    for count in (3, 0):
+        result = cli("rm", "--all", "--yes", "--store", "s")
+        assert (result.exit_code, result.stdout) == (0, f"{count} cells deleted.\n")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

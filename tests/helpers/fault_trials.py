@@ -217,6 +217,7 @@ def wait_for(command: Command) -> tuple[int, str]:
     assert_no_process_left(command.token)
     output = command.output.read_text()
     assert "Traceback" not in output, output
+    assert "leaked" not in output, output  # of a resource tracker
     return code, output
 
 
