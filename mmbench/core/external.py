@@ -35,6 +35,11 @@ def load_external(name: str) -> Any:
         raise UnknownNameError(
             f"{name!r} must read like path/to/file.py:Class or package.module:Class."
         )
+    if "<locals>" in attribute:
+        raise UnknownNameError(
+            f"{name!r} must name a class at the top level of a file, which another "
+            "process can find; it stands within a function."
+        )
     try:
         module = _module_at(location)
     except DescriptionError:

@@ -166,8 +166,8 @@ BAD = [
     refused(*RUN, "gda", "--store", "mine.py/in", message="--store must be a folder"),
     refused(*RUN, "gda", "--report", "mine.py", message="--report must be a folder"),
     refused("results", message="--store must be a folder with results"),
-    refused("results", "--store", "none", message="there is none at /"),
-    refused("report", "smoke", "--store", "none", message="there is none at /"),
+    refused("results", "--store", "none", message="there is none at none"),
+    refused("report", "smoke", "--store", "none", message="there is none at none"),
     # data
     refused("run", "-t", "mnist01", "-a", "gda", "--data-dir", "none", message="MNIST"),
     refused(

@@ -113,7 +113,7 @@ def test_an_error_ends_its_cell_only_and_is_tried_again(cli: Cli) -> None:
     )
     assert "[2/2] bilinear x gda: 2 runs, 2 finished" in first.stdout
     assert "1 cell ended with an error" in first.stderr
-    assert "bilinear x Moody: ValueError: I [will] not step" in first.stderr
+    assert "bilinear x Moody: ValueError in mine.py, line 36: I [will]" in first.stderr
     rows = load("mmbench-results")
     assert set(rows[rows.algorithm == "Moody"].status) == {"error"}
     assert set(rows[rows.label == "gda"].status) == {"finished"}

@@ -151,11 +151,11 @@ def test_a_later_error_does_not_change_ended_runs(tmp_path: Path) -> None:
     assert trajectory.stopped_at[0] == 1
 
 
-def test_a_start_beyond_the_precision_is_an_error() -> None:
-    """A start that overflows float32 ends the cell with an error."""
+def test_a_start_beyond_the_precision_is_refused() -> None:
+    """A start that overflows float32 is found at planning."""
     grid = Grid(tasks=("bilinear[start_at=(1e300,1)]",), algorithms=("gda",), steps=2)
-    (planned,) = plan(Suite(name="test", grids=(grid,)))
-    assert "must start at finite points" in run_cell(planned).reason
+    with pytest.raises(DescriptionError, match="Bilinear.start_at must be a pair"):
+        plan(Suite(name="test", grids=(grid,)))
 
 
 def test_columns_are_filled_once() -> None:

@@ -214,7 +214,9 @@ def test_a_local_class_is_refused() -> None:
         def step(self, oracle: Any, z: Any, state: Any) -> Any:
             return z, state
 
-    assert "<locals>.Local' must name a Python file" in read_in_child(to_json(Local()))
+    assert "<locals>.Local' must name a class at the top" in read_in_child(
+        to_json(Local())
+    )
 
 
 def test_two_modules_of_one_name_are_refused(tmp_path: Path) -> None:
