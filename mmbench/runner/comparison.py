@@ -181,7 +181,9 @@ class Comparison:
             most = self._tolerance * size + self._underflow
             near = np.isfinite(apart) & (apart <= most)
             allowed = same | (apart <= growth.allowed(name))
-            relative = np.where(near & allowed & ~same, apart / size, 0.0)
+            # Two zeros of other signs differ, too, by less than any share.
+            share = np.nan_to_num(apart / size, nan=0.0) + np.finfo(float).tiny
+            relative = np.where(near & allowed & ~same, share, 0.0)
         self.largest = max(self.largest, float(relative.max(initial=0.0)))
         return ~(same | (near & allowed)), allowed
 
@@ -244,6 +246,9 @@ class Comparison:
         beyond = largest > growth.allowed_of_array(name, steps)
         far = beyond | (largest > self._tolerance * size + self._underflow)
         if not far.any():
+            shares = largest[size > 0] / size[size > 0]
+            tiny = float(np.finfo(float).tiny)
+            self.largest = max(self.largest, tiny, float(shares.max(initial=0.0)))
             return None
         at = int(np.argmax(beyond if beyond.any() else far))
         values = "other numbers", f"these, {largest[at]:.2g} apart"

@@ -98,7 +98,7 @@ class Footer(TypedDict):
     protocols: NotRequired[dict[str, dict[str, str | float]]]
     method: MethodDocumentation
     game: Documentation
-    width: Count
+    width: Positive
     backend: NotRequired[str]
     arrays: NotRequired[list[str]]
     outcomes: dict[str, Positive]

@@ -57,6 +57,19 @@ def test_the_rule_of_agreement(cell: Cell) -> None:
     assert compared(cell, [t], [float("inf")]) == [False]
 
 
+def test_a_zero_of_another_sign_is_not_identical(cell: Cell) -> None:
+    """Neither it nor the numbers beside it count as bit-identical."""
+    found = compute(cell, Placement())
+    values = np.ones_like(found.columns["distance"])
+    values[0] = 0.0
+    found = replace(found, columns={"distance": values})
+    now, then = found.frame(cell), found.frame(cell)
+    then.loc[0, "distance"] = -0.0
+    comparison = Comparison(cell)
+    assert list(comparison.run(0, then, now, Growth(cell, found, 0, found))) == []
+    assert comparison.largest > 0
+
+
 def test_growth_counts_from_its_step_on(cell: Cell) -> None:
     """What grows later explains nothing before; once lost, everything is possible."""
     assert compared(cell, [0.0, 0.2], [0.5, 0.5]) == [False, True]

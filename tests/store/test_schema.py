@@ -47,6 +47,7 @@ def assert_damaged(store: Store, message: str) -> None:
         ({"files": {"arrays": "x"}}, "files.arrays must be as"),
         ({"limits": {"timeout": "x"}}, "limits.timeout must be a number"),
         ({"method": {}}, "method must have the entry arguments"),
+        ({"width": 0}, "width must be"),
     ],
 )
 def test_footers_that_do_not_fit(
