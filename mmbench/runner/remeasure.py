@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from mmbench.core.code_guard import CodeGuard
+from mmbench.core.errors import DamagedError
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import summarise
@@ -43,6 +44,9 @@ def remeasure(
         missing: the metrics to add.
         placement: where games are built.
         starts: as `run_cell` takes it.
+
+    Raises:
+        DamagedError: when the iterates are not those of the table and the game.
     """
     guard = CodeGuard(cell, lambda: cell.current_key() == cell.key)
     placement = placement._replace(dtype=getattr(torch, cell.dtype))
@@ -63,6 +67,25 @@ def remeasure(
     return RemeasuredTable(frame, real_scores)
 
 
+def _check_iterates(
+    cell: Cell, kept: dict[str, np.ndarray], placement: Placement
+) -> None:
+    """Check that iterates are of the records and the game of a cell.
+
+    Raises:
+        DamagedError: when they are not.
+    """
+    z, steps = kept.get("z"), [int(step) for step in kept.get("steps", ())]
+    expected = list(cell.schedule) if cell.keep == "all" else [cell.steps]
+    dim = cell.task.build(placement).dim
+    shape = (len(expected), len(cell.seeds), dim)
+    if z is None or steps != expected or z.shape != shape or z.dtype != cell.dtype:
+        raise DamagedError(
+            f"The iterates of {cell.key} must be those of its records, of shape "
+            f"{shape}; they are not."
+        )
+
+
 def _measure(
     cell: Cell,
     kept: dict[str, np.ndarray],
@@ -71,6 +94,7 @@ def _measure(
     starts: Starts | None,
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Measure the metrics of iterates; return columns (kept, runs) and real scores."""
+    _check_iterates(cell, kept, placement)
     width, chunks = width_of(cell, placement), []
     real_scores: dict[str, float] = {}
     z = torch.from_numpy(kept["z"])

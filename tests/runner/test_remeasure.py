@@ -150,3 +150,27 @@ def test_what_is_measured_later_is_what_was_to_be_seen_then(
         for name in ("loss_x", "loss_y", "field_norm"):
             assert one[name].notna().all()
             np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda kept: kept | {"z": np.zeros((*kept["z"].shape[:2], 5), np.float32)},
+        lambda kept: kept | {"z": kept["z"].astype(np.float16)},
+        lambda kept: kept | {"steps": kept["steps"] + 1},
+        lambda kept: kept | {"steps": 0 * kept["steps"]},
+    ],
+    ids=["dim", "dtype", "steps", "one step"],
+)
+def test_iterates_of_another_form_are_not_measured(change, tmp_path: Path) -> None:
+    """What does not fit the records and the game is computed again."""
+    (cell, *_), store = cells("all", FIRST), Store(tmp_path)
+    execute([cell], store)
+    stored = store.require(cell.key)
+    frame, footer = stored.frame, stored.footer
+    store.put(cell.key, frame, footer, stored.arrays(), change(stored.iterates()))
+    more = replace(cell, metrics=(*cell.metrics, METRICS.build("field_norm")))
+    execute([more], store)
+    expected = Store(tmp_path / "whole")
+    execute([more], expected)
+    assert frames([more], store)[0].equals(frames([more], expected)[0])
