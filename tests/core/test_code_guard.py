@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from own_algorithms import own_algorithm
 
 from mmbench.core.checkpoint import CheckpointSlot
 from mmbench.core.errors import CodeError
@@ -18,26 +19,6 @@ from mmbench.runner.plan import plan
 from mmbench.store.folder import Store
 from mmbench.suites.base import Grid, Suite
 
-MINE = """
-from dataclasses import dataclass
-import importlib
-from mmbench import Algorithm, Cost
-
-SEEN = {seen}
-
-@dataclass(frozen=True, kw_only=True)
-class Mine(Algorithm):
-    @property
-    def cost(self):
-        return Cost(grad_x=1, grad_y=1)
-
-    def init(self, oracle, z):
-        return ()
-
-    def step(self, oracle, z, state):
-        {step}
-        return z - 0.1 * oracle.field(z), state
-"""
 CASES = {
     "an import by a computed name": (
         "[]",
@@ -71,7 +52,9 @@ def fresh_modules() -> Iterator[None]:
 def cell(folder: Path, case: str) -> Cell:
     """Write a class that breaks the rule, and plan a cell of it."""
     seen, step, _ = CASES[case]
-    (folder / "mine.py").write_text(MINE.format(seen=seen, step=step))
+    body = f"{step}; return z - 0.1 * oracle.field(z), state"
+    source = own_algorithm(body, head=f"import importlib\nSEEN = {seen}")
+    (folder / "mine.py").write_text(source)
     (folder / "lately.py").write_text("")
     grid = Grid(
         tasks=("bilinear",),

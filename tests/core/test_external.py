@@ -1,11 +1,11 @@
 """External classes: their code is part of the key, their errors stay in their cell."""
 
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from own_algorithms import own_algorithm
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm
@@ -18,31 +18,13 @@ from mmbench.engine.run_cell import run_cell
 from mmbench.runner.plan import plan
 from mmbench.suites.base import Grid, Suite
 
-BODY = """
-from dataclasses import dataclass
-import torch
-from mmbench import Algorithm, Cost
-
-@dataclass(frozen=True, kw_only=True)
-class Mine(Algorithm):
-    @property
-    def cost(self):
-        return Cost(grad_x=1, grad_y=1)
-
-    def init(self, oracle, z):
-        {init}
-
-    def step(self, oracle, z, state):
-        {step}
-"""
-
 
 def write_class(
     folder: Path, step: str, init: str = "return ()", name: str = "mine.py"
 ) -> str:
     """Write a class to a new file, and return its reference."""
     folder.mkdir(exist_ok=True)
-    (folder / name).write_text(textwrap.dedent(BODY.format(step=step, init=init)))
+    (folder / name).write_text(own_algorithm(step, init))
     return f"{folder / name}:Mine"
 
 

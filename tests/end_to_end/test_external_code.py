@@ -7,23 +7,9 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from own_algorithms import own_algorithm
 
-MINE = """
-from dataclasses import dataclass
-from mmbench import Algorithm, Cost
-
-@dataclass(frozen=True, kw_only=True)
-class Mine(Algorithm):
-    @property
-    def cost(self):
-        return Cost(grad_x=1, grad_y=1)
-
-    def init(self, oracle, z):
-        return ()
-
-    def step(self, oracle, z, state):
-        return z - {step} * oracle.field(z), state
-"""
+MINE = own_algorithm("return z - {step} * oracle.field(z), state")
 RUN = """
 import mmbench
 
