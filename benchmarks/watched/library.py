@@ -47,6 +47,20 @@ except ImportError:  # 0.1.0
 
     ON_RESULT, COST_TO_TARGET = "fresh", "to_target"
 
+try:
+    import mmbench.analysis.parameters
+except ImportError:  # before tables had the parameters of every method
+
+    def table_of(cell: Cell, result: object) -> object:
+        """Return the tidy table of one cell."""
+        return tidy({cell.key: result.frame})
+
+else:
+
+    def table_of(cell: Cell, result: object) -> object:
+        """Return the tidy table of one cell."""
+        return tidy({cell.key: result})
+
 
 def compute_entry(cell: Cell) -> Entry:
     """Return the leaderboard entry of a cell, computed.
@@ -59,8 +73,9 @@ def compute_entry(cell: Cell) -> Entry:
     (result,) = results
     if (result.frame["status"] == Status.ERROR).any():
         raise RuntimeError(result.frame["reason"].iloc[0])
-    frame = tidy({cell.key: result.frame})
-    gathered = Results(frame, {cell.key: result.footer}, Store("unused"))
+    gathered = Results(
+        table_of(cell, result), {cell.key: result.footer}, Store("unused")
+    )
     (entry,) = entries_of(gathered, text(cell.task))
     return entry
 

@@ -556,10 +556,11 @@ def version_of_package(name: str) -> str:
     """
     if name in sys.stdlib_module_names or name in RECORDED_PACKAGES:
         return ""
-    found = sorted(set(_distributions().get(name, ())))
+    found = sorted(filter(None, set(_distributions().get(name, ()))))
     return " ".join(f"{each} {importlib.metadata.version(each)}" for each in found)
 
 
 @cache
-def _distributions() -> dict[str, list[str]]:
-    return dict(importlib.metadata.packages_distributions())
+def _distributions() -> dict[str, list[str | None]]:
+    """Return which distributions bring a module; one without METADATA has no name."""
+    return {**importlib.metadata.packages_distributions()}
