@@ -561,6 +561,6 @@ def version_of_package(name: str) -> str:
 
 
 @cache
-def _distributions() -> dict[str, list[str | None]]:
+def _distributions() -> dict[str, Any]:
     """Return which distributions bring a module; one without METADATA has no name."""
-    return {**importlib.metadata.packages_distributions()}
+    return dict(importlib.metadata.packages_distributions())
