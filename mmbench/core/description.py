@@ -18,12 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from mmbench.core.code_digest import (
-    check_unpatched,
-    code_digest,
-    remember_definitions,
-)
+from mmbench.core.code_digest import code_digest
 from mmbench.core.code_files import is_of_mmbench
+from mmbench.core.code_patches import check_unpatched, remember_definitions
 from mmbench.core.domains import Domain
 from mmbench.core.errors import CodeError, DescriptionError
 from mmbench.core.printable import is_printable, shorten

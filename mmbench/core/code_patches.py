@@ -1,0 +1,99 @@
+"""The check that the classes of mmbench are as mmbench defines them."""
+
+import dataclasses
+import functools
+import types
+from typing import Any
+
+from mmbench.core.code_files import is_installed_name
+from mmbench.core.errors import CodeError
+
+# What Python and `dataclasses` add to a class; it follows from the rest.
+_GENERATED = frozenset(
+    f"__{name}__"
+    for name in (
+        *("init", "repr", "eq", "lt", "le", "gt", "ge", "hash", "new"),
+        *("setattr", "delattr", "replace", "getstate", "setstate"),
+    )
+)
+
+# What the bodies of classes of mmbench define, by class.
+_definitions: dict[type, dict[str, Any]] = {}
+
+
+def remember_definitions(cls: type) -> None:
+    """Remember what the body of a class of mmbench has just defined."""
+    if cls.__module__.partition(".")[0] == "mmbench":
+        _definitions[cls] = dict(vars(cls))
+
+
+def check_unpatched(cls: type) -> None:
+    """Check that the classes of mmbench among a class and its bases are unchanged.
+
+    Raises:
+        CodeError: when a method was replaced or added.
+    """
+    for base in cls.__mro__:
+        defined = _definitions.get(base)
+        if defined is None:
+            continue
+        for name, value in list(vars(base).items()):
+            before = defined.get(name)
+            if value is before or follows(base, name, value):
+                continue
+            is_new = name not in defined
+            if isinstance(before, dataclasses.Field) or (
+                is_new and not _is_method(value)
+            ):
+                continue  # made by `dataclass`
+            if not _is_wrapped_by_package(value, before):
+                raise CodeError(
+                    f"{base.__qualname__} must be as mmbench defines it; its {name} "
+                    "was replaced. Derive your own class from it."
+                )
+
+
+def _is_method(value: Any) -> bool:
+    return callable(value) or hasattr(value, "__get__")
+
+
+def _is_wrapped_by_package(value: Any, before: Any) -> bool:
+    """Return whether an installed package, as a type checker, wrapped a method."""
+    inner = function_in(value)
+    outer = value
+    for name in ("fget", "func", "__func__"):
+        outer = getattr(outer, name, outer)
+    if inner is None or not isinstance(outer, types.FunctionType):
+        return False
+    file = outer.__code__.co_filename
+    is_package = is_installed_name(file) or file.startswith("<@")
+    return is_package and inner is function_in(before)
+
+
+def follows(cls: type, name: str, value: Any) -> bool:
+    """Return whether an entry of a class follows from the others, or is of no use."""
+    function = function_in(value)
+    if function:
+        file = function.__code__.co_filename
+        has_generated = "__dataclass_params__" in vars(cls) or issubclass(cls, tuple)
+        is_generated = name in _GENERATED and file == "<string>" and has_generated
+        return is_generated or _is_of_namedtuple(function)
+    is_dunder = name.startswith("__") and name.endswith("__")
+    return (is_dunder and not callable(value)) or name == "_abc_impl"
+
+
+def _is_of_namedtuple(function: types.FunctionType) -> bool:
+    return str(function.__globals__.get("__name__", "")).startswith("namedtuple_")
+
+
+def function_in(value: Any) -> types.FunctionType | None:
+    """Return the innermost function of an entry of a class, if it has one."""
+    if isinstance(value, property):
+        value = value.fget
+    elif isinstance(value, functools.cached_property):
+        value = value.func
+    elif isinstance(value, staticmethod | classmethod):
+        value = value.__func__
+    while isinstance(value, types.FunctionType) and hasattr(value, "__wrapped__"):
+        value = value.__wrapped__
+    return value if isinstance(value, types.FunctionType) else None

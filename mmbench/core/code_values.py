@@ -1,0 +1,420 @@
+"""The walk through all values that an external class uses, which gives its digest."""
+
+import contextlib
+import copyreg
+import dis
+import enum
+import functools
+import hashlib
+import importlib
+import re
+import sys
+import types
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.util import resolve_name
+from pathlib import Path, PurePath
+from typing import Any, Literal, NamedTuple
+
+from mmbench.core.code_files import (
+    describe_code,
+    file_of,
+    finder,
+    is_external_class,
+    is_installed_name,
+    loaded_modules,
+    typed_source,
+)
+from mmbench.core.code_parts import (
+    CodeParts,
+    data_files,
+    digest_of_data,
+    edited_error,
+    file_of_function,
+    find_spec,
+    is_external_spec,
+    is_plain,
+)
+from mmbench.core.code_patches import follows
+from mmbench.core.errors import CodeError
+
+_PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), range, slice)
+_DESCRIPTORS = (
+    types.MemberDescriptorType,
+    types.GetSetDescriptorType,
+    types.WrapperDescriptorType,
+)
+_BUILTINS = (
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.MethodWrapperType,
+)
+
+# Names that Python gives each module; their values are of its place.
+_MODULE_NAMES = frozenset(
+    f"__{name}__"
+    for name in ("name", "file", "path", "spec", "loader", "package", "builtins")
+)
+_UNIQUE_NAME = re.compile(r"mmbench_external_(\w+?)_[0-9a-f]{16}")
+
+
+class Walk:
+    """A walk through the objects that a class depends on, which feeds one digest.
+
+    Args:
+        cls: the class, for messages.
+    """
+
+    def __init__(self, cls: type) -> None:
+        self._cls = cls
+        self._hash = hashlib.sha256()
+        self._seen: dict[int, tuple[int, Any]] = {}  # id: number, and the object itself
+        # Whose objects are walked through; those without content are then let pass.
+        self._lenient: Literal["", "package", "module"] = ""
+        self._modules: list[types.ModuleType] = []  # to be walked through at the end
+        file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+        self._folder = str(Path(file).resolve().parent) if file else None
+        self.parts = CodeParts(cls)
+
+    def finish(self) -> str:
+        """Add what is independent of the order of the walk, and return the digest."""
+        optimised = [f"optimize {level}"] if (level := sys.flags.optimize) else []
+        for line in (*self.parts.lines(), *map(repr, optimised)):
+            self._add(line)
+        return self._hash.hexdigest()
+
+    def _add(self, text: str) -> None:
+        text = _UNIQUE_NAME.sub(r"\1", text)  # it has the bytes and the folder
+        if self._folder:
+            text = text.replace(self._folder, ".")
+        self._hash.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
+
+    # ---- objects ----
+
+    def visit(self, value: Any, where: str) -> None:
+        """Add an object.
+
+        Args:
+            value: the object.
+            where: what it is to the class, for messages.
+        """
+        if isinstance(value, _PLAIN) and type(value) in _PLAIN:
+            text = value.hex() if isinstance(value, float) else repr(value)
+            self._add(f"{type(value).__name__} {text}")
+            return
+        if type(value) is tuple:
+            self._visit_all("tuple", value, where)
+            return
+        if id(value) in self._seen:
+            self._add(f"seen {self._seen[id(value)][0]}")
+            return
+        self._seen[id(value)] = len(self._seen), value
+        self._visit_new(value, where)
+
+    def _visit_all(self, kind: str, values: Iterable[Any], where: str) -> None:
+        values = list(values)
+        self._add(f"{kind} {len(values)}")
+        for value in values:
+            self.visit(value, where)
+
+    def _visit_new(self, value: Any, where: str) -> None:
+        """Add an object that the walk meets for the first time."""
+        if isinstance(value, type):
+            self._visit_class(value)
+        elif isinstance(value, types.FunctionType):
+            self._visit_function(value, where)
+        elif isinstance(value, types.ModuleType):
+            self._visit_module(value)
+        elif isinstance(value, _DESCRIPTORS):
+            self._add("descriptor")
+        elif isinstance(value, _BUILTINS):
+            self._add(f"builtin {value.__qualname__}")
+            owner = getattr(value, "__self__", None)
+            if owner is not None and not isinstance(owner, types.ModuleType | type):
+                self.visit(owner, where)
+        elif type(value) is list:
+            self._visit_all("list", value, where)
+        elif type(value) is dict:
+            self._visit_all("dict", (x for item in value.items() for x in item), where)
+        elif type(value) in (set, frozenset):
+            self._visit_set(value, where)
+        elif isinstance(value, PurePath):
+            self._add(f"path {value}")
+        elif not self._visit_wrapper(value, where):
+            self._visit_instance(value, where)
+
+    def _visit_set(self, value: Iterable[Any], where: str) -> None:
+        """Add a set, whose order depends on the process."""
+        outer, seen, digests = self._hash, self._seen, []
+        for entry in value:
+            self._hash, self._seen = hashlib.sha256(), dict(seen)
+            self.visit(entry, where)
+            digests.append(self._hash.hexdigest())
+        self._hash, self._seen = outer, seen
+        self._add(f"set {sorted(digests)}")
+
+    def _visit_wrapper(self, value: Any, where: str) -> bool:
+        """Add a callable that holds others; return whether the object is one."""
+        if isinstance(value, types.MethodType):
+            parts: tuple[Any, ...] = (value.__func__, value.__self__)
+        elif isinstance(value, staticmethod | classmethod):
+            parts = (value.__func__,)
+        elif isinstance(value, property):
+            parts = (value.fget, value.fset, value.fdel)
+        elif isinstance(value, functools.cached_property):
+            parts = (value.func,)
+        elif isinstance(value, functools.partial):
+            parts = (value.func, value.args, value.keywords)
+        elif isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001
+            parts = (value.__wrapped__,)
+        elif isinstance(value, types.MappingProxyType):
+            parts = (dict(value),)
+        else:
+            return False
+        self._visit_all(type(value).__name__, parts, where)
+        return True
+
+    def _visit_instance(self, value: Any, where: str) -> None:
+        """Add an object by its content: a tensor's bytes, or what pickle would take."""
+        cls = type(value)
+        torch = sys.modules.get("torch")
+        if torch and isinstance(value, torch.Tensor):
+            try:
+                data = value.detach().resolve_conj().resolve_neg().cpu().contiguous()
+                content = data.reshape(-1).view(torch.uint8).numpy().tobytes()
+            except (RuntimeError, TypeError, NotImplementedError) as error:
+                raise self._incomparable(value, where) from error
+            self._add(f"tensor {data.dtype} {tuple(data.shape)}")
+            self._add(hashlib.sha256(content).hexdigest())
+            return
+        if isinstance(value, enum.Enum):
+            self.visit(cls, where)
+            self._add(value.name)
+            return
+        try:
+            reduce = copyreg.dispatch_table.get(cls)
+            reduced = reduce(value) if reduce else value.__reduce_ex__(4)
+        except Exception as error:  # of an external class, or of what has no content
+            if self._lenient:
+                self._add(f"instance {cls.__module__}:{cls.__qualname__}")
+                return
+            raise self._incomparable(value, where) from error
+        if isinstance(reduced, str):
+            self._add(f"global {cls.__module__}:{reduced}")
+            return
+        self._add("instance")
+        for part in reduced[:3]:
+            self.visit(part, where)
+        for part in reduced[3:5]:
+            self._visit_all("items", part or (), where)
+
+    def _incomparable(self, value: Any, where: str) -> CodeError:
+        return CodeError(
+            f"{self._cls.__name__} must use only values whose content can be compared "
+            f"between processes; {where} is a {type(value).__qualname__}. Make it in "
+            "the function that uses it, or a field of plain values."
+        )
+
+    def _visit_module(self, module: types.ModuleType) -> None:
+        self._add(f"module {module.__name__.rpartition('.')[2]}")
+        self.parts.add_module(module)
+        if file_of(module) is not None:
+            self._modules.append(module)
+
+    def _visit_class(self, cls: type) -> None:
+        """Add a class: external ones with their bases and all that they define."""
+        module = sys.modules.get(cls.__module__)
+        is_external = is_external_class(cls)
+        name = (
+            cls.__qualname__ if is_external else f"{cls.__module__}:{cls.__qualname__}"
+        )
+        self._add(f"class {name}")
+        if not is_external:
+            self.parts.add_package(cls.__module__)
+            return
+        if module is not None:
+            self.parts.add_module(module)
+        self._visit_all("bases", cls.__bases__, f"a base of {cls.__qualname__}")
+        if is_external_class(type(cls)):
+            self.visit(type(cls), f"the metaclass of {cls.__qualname__}")
+        for name, value in sorted(vars(cls).items()):
+            if not follows(cls, name, value):
+                self._add(name)
+                self.visit(value, f"{cls.__qualname__}.{name}")
+        for data in data_files(cls):
+            self._add(f"data {data.name} {digest_of_data(data, self._cls.__name__)}")
+
+    # ---- functions ----
+
+    def _visit_function(self, function: types.FunctionType, where: str) -> None:
+        """Add a function: its code, and the values that it uses."""
+        code = function.__code__
+        if is_installed_name(code.co_filename):
+            self._visit_installed(function, where)
+            return
+        file = file_of_function(function)
+        before = self._lenient
+        if before == "package":
+            self._lenient = ""
+        self._visit_external(function, file, where)
+        self._lenient = before
+
+    def _visit_external(
+        self, function: types.FunctionType, file: Path | None, where: str
+    ) -> None:
+        """Add a function of external code: its source, and the values that it uses."""
+        code = function.__code__
+        self._add(f"function {self._source_of(function, file, where)}")
+        self._visit_captured(function, where)
+        names = _global_names(code)
+        for name in sorted(names.loaded - _MODULE_NAMES):
+            if name in function.__globals__:
+                self._add(name)
+                value = function.__globals__[name]
+                self.visit(value, f"the global {name!r}")
+                self._visit_attributes(value, names.attributes)
+        for statement in names.imports:
+            for module in self._imported(function, statement):
+                self.visit(module, f"the module {module.__name__}")
+                self._visit_attributes(module, names.attributes)
+
+    def _imported(
+        self, function: types.FunctionType, statement: "_Import"
+    ) -> Iterator[types.ModuleType]:
+        """Yield the modules that an import statement of a function gives.
+
+        External modules that are not loaded are imported, as the function would do, so
+        that their values are known.
+        """
+        own = function.__globals__
+        loaded = loaded_modules.get(str(own.get("__name__")))
+        home, name = loaded.home if loaded else None, statement.name
+        try:
+            if statement.level:
+                dots = "." * statement.level
+                name = resolve_name(f"{dots}{name}", own.get("__package__"))
+        except ImportError:  # the function will raise it
+            return
+        for full in (name, *(f"{name}.{each}" for each in statement.attributes)):
+            self.parts.add_import(full, home)
+            if full not in sys.modules and is_external_spec(find_spec(full, home)):
+                # Whatever it raises, the function will raise it as well.
+                with contextlib.suppress(Exception, SystemExit), finder.serving(home):
+                    importlib.import_module(full)
+            if full in sys.modules:
+                self.parts.check_home(full, home)
+                yield sys.modules[full]
+
+    def _visit_attributes(self, module: Any, names: frozenset[str]) -> None:
+        """Add the values that an external module has under the names in a code."""
+        if not isinstance(module, types.ModuleType) or file_of(module) is None:
+            return
+        for name in sorted(names & vars(module).keys()):
+            value = vars(module)[name]
+            if isinstance(value, types.ModuleType) and id(value) in self._seen:
+                continue
+            self._add(name)
+            self.visit(value, f"{module.__name__}.{name}")
+            self._visit_attributes(value, names)
+
+    def _visit_installed(self, function: types.FunctionType, where: str) -> None:
+        """Add a function of an installed package, which may wrap an external one."""
+        self._add(f"function {function.__module__}:{function.__qualname__}")
+        self.parts.add_package(function.__module__ or "")
+        compiled = getattr(function, "_torchdynamo_orig_callable", None)
+        if compiled is not None:
+            self.visit(compiled, where)
+            return
+        before, self._lenient = self._lenient, self._lenient or "package"
+        self._visit_captured(function, where)
+        self._lenient = before
+
+    def _visit_captured(self, function: types.FunctionType, where: str) -> None:
+        """Add what a function captured when it was made."""
+        for name, cell in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=True
+        ):
+            self._add(name)
+            try:
+                content = cell.cell_contents
+            except ValueError:  # it is empty
+                continue
+            self.visit(content, f"{name!r}, which {where} closes over,")
+        self.visit(function.__defaults__, f"a default of {where}")
+        self.visit(function.__kwdefaults__, f"a default of {where}")
+        for name, value in sorted(vars(function).items()):
+            if not name.startswith("__") or name == "__wrapped__":
+                self._add(name)
+                self.visit(value, f"{where}.{name}")
+
+    def _source_of(
+        self, function: types.FunctionType, path: Path | None, where: str
+    ) -> str:
+        """Return what stands for the code of a function, after a check of its file.
+
+        Raises:
+            CodeError: when its file says something else.
+        """
+        code, module = function.__code__, str(function.__globals__.get("__name__"))
+        if path is None:
+            typed = typed_source(code)
+            return typed or f"bytecode {_PYTHON} {describe_code(code)}"
+        file = self.parts.add_file(path, module)
+        if (found := file.find_code(code)) is not None:
+            return f"{file.label} {found}"
+        if is_plain(sys.modules.get(module)):
+            raise edited_error(path, code.co_qualname)
+        return f"bytecode {_PYTHON} {describe_code(code)}"
+
+    def visit_rest(self) -> None:
+        """Add the modules that were met, and all files that files import."""
+        self._lenient = "module"
+        self.parts.add_imports()
+        while self._modules:
+            self._visit_values(self._modules.pop(0))
+            self.parts.add_imports()
+
+    def _visit_values(self, module: types.ModuleType) -> None:
+        """Add all that a module has, since no code shows what is used of it."""
+        for name, value in sorted(vars(module).items()):
+            if not name.startswith("__") and not isinstance(value, types.ModuleType):
+                self._add(name)
+                self.visit(value, f"{module.__name__}.{name}")
+
+
+class _Import(NamedTuple):
+    """An import statement in a code: its dots, its module and names taken from it."""
+
+    level: int
+    name: str
+    attributes: tuple[str, ...]
+
+
+class _Names(NamedTuple):
+    """Names in a code and in those nested in it, by their use."""
+
+    loaded: frozenset[str]
+    attributes: frozenset[str]
+    imports: tuple[_Import, ...]
+
+
+@cache
+def _global_names(code: types.CodeType) -> _Names:
+    loaded, attributes, imports = set(), set(code.co_names), set()
+    before: list[Any] = [0, None]  # what the last two instructions put on the stack
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            loaded.add(str(instruction.argval))
+        elif instruction.opname == "IMPORT_NAME":
+            level, names = before
+            imports.add(_Import(level, str(instruction.argval), tuple(names or ())))
+        before = [before[1], instruction.argval]
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            inner = _global_names(const)
+            loaded |= inner.loaded
+            attributes |= inner.attributes
+            imports |= set(inner.imports)
+    return _Names(frozenset(loaded), frozenset(attributes), tuple(sorted(imports)))
