@@ -181,6 +181,7 @@ class Oracle:
         """
         return -self.losses(z, on=on, train=train)[1]
 
+    @torch.enable_grad()  # also where the caller wants no graph of its own
     def field(self, z: Vector) -> Vector:
         """Return F(z), the gradients of loss_x in x and of loss_y in y.
 
@@ -191,6 +192,7 @@ class Oracle:
         self._state.charge("grad_y", 1)
         return self.join(*self._gradients(x, y, create_graph=False))
 
+    @torch.enable_grad()
     def grad_x(self, z: Joint, *, on: Mask | None = None) -> PartX:
         """Return the gradient of loss_x in x; charges one player-gradient."""
         x, y = self._leaves(z)
@@ -203,6 +205,7 @@ class Oracle:
         """Return the gradient of loss_y in y; charges one player-gradient."""
         return self.grad_y_and_payoff(z, on=on)[0]
 
+    @torch.enable_grad()
     def grad_y_and_payoff(
         self, z: Joint, *, on: Mask | None = None
     ) -> tuple[PartY, Float[Tensor, " runs"]]:
@@ -218,6 +221,7 @@ class Oracle:
 
     # ---- second order ----
 
+    @torch.enable_grad()
     def linearise(self, z: Joint) -> Linearisation:
         """Return both gradients with their graphs, from which products are computed.
 
@@ -230,6 +234,7 @@ class Oracle:
         charge = partial(self._state.charge, "hvps", 1)
         return Linearisation(charge, x, y, *gradients, zero_sum=self._game.zero_sum)
 
+    @torch.enable_grad()
     def unroll(
         self,
         z: Vector,

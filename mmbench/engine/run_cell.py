@@ -1,7 +1,7 @@
 """The entry of the engine: from one cell to one trajectory, chunk by chunk."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -214,12 +214,28 @@ def _ignore(run_steps: int, recording: Recording | None) -> None:
 
 @contextmanager
 def arithmetic() -> Iterator[None]:
-    """Compute with one thread, on which a run's bits depend, and full products."""
+    """Compute as a process that has just started does, within a block.
+
+    Bits depend on the number of threads; gradients, products and new tensors on
+    settings of torch that a session or external code may have changed.
+    """
     keep_freed_memory()
-    threads = torch.get_num_threads()
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    flushes = not bool(torch.tensor(1e-40, dtype=torch.float32, device="cpu") * 1)
     torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)
+    torch.set_flush_denormal(False)
     try:
-        with float32_products("highest"):
+        with ExitStack() as stack:
+            for context in (torch.inference_mode(False), torch.enable_grad()):
+                stack.enter_context(context)
+            for kind in filter(torch.is_autocast_enabled, ("cpu", "cuda")):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+            if torch.get_default_device().type != "cpu":
+                stack.enter_context(torch.device("cpu"))
+            stack.enter_context(float32_products("highest"))
             yield
     finally:
+        torch.set_flush_denormal(flushes)
+        torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)

@@ -12,6 +12,7 @@ from torch.autograd.functional import hessian, jacobian
 from mmbench.algorithms import DIRECTIONS
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
+from mmbench.core.linearisation import Linearisation
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import COUNTED, OracleState
 from mmbench.tasks import TASKS
@@ -201,6 +202,32 @@ def test_unrolled_steps_of_a_player_that_is_ignored_stay(direction: str) -> None
 
     unrolled = oracle.unroll(z, 3, answer, rule.init(y))
     assert torch.equal(unrolled.grad_x, torch.zeros(len(z), DIM_X, dtype=z.dtype))
+
+
+@pytest.mark.parametrize("game", ["quadratic", "dirac_gan"])
+@pytest.mark.parametrize(
+    "call", ["field", "grad_x", "grad_y", "grad_y_and_payoff", "linearise", "unroll"]
+)
+def test_gradients_do_not_depend_on_the_callers_mode(call: str, game: str) -> None:
+    """A step without graphs, as those of torch's optimisers, gets its gradients."""
+
+    def flat(answer: object) -> list[torch.Tensor]:
+        if isinstance(answer, Linearisation):
+            v = torch.ones_like(answer.grad_x)
+            answer = (answer.grad_x, answer.grad_y, *answer.through_x(v))
+        return list(answer) if isinstance(answer, tuple) else [answer]
+
+    def ask() -> list[torch.Tensor]:
+        oracle, z = start_runs(TASKS.build(game))
+        more = (2, lambda y, d, state: (y - d, state), ()) if call == "unroll" else ()
+        return flat(getattr(oracle, call)(z, *more))
+
+    with torch.no_grad():
+        answers = ask()
+    for answer, expected in zip(answers, ask(), strict=True):
+        assert not answer.requires_grad
+        assert torch.equal(answer, expected)
+        assert expected.any()
 
 
 # ---- charges ----

@@ -1,6 +1,7 @@
 """A cell, run to its trajectory: batches, errors, kept iterates, checkpoints."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,8 @@ from spec_variants import ALGORITHM_VARIANTS
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.checkpoint import CheckpointSlot
+from mmbench.core.cost import Cost
+from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import COUNTED
 from mmbench.core.source import Source
 from mmbench.core.status import Status
@@ -270,6 +273,86 @@ def test_threads_are_put_back() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
+
+
+@contextmanager
+def flushing() -> Iterator[None]:
+    """Replace numbers below the normal ones by zero, within a block."""
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor has no such setting")
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@contextmanager
+def float64() -> Iterator[None]:
+    """Make new tensors in float64, within a block."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "no_grad": torch.no_grad,
+    "inference": torch.inference_mode,
+    "device": lambda: torch.device("meta"),
+    "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    "float64": float64,
+    "flushing": flushing,
+}
+
+
+def settings() -> tuple[Any, ...]:
+    """Return the settings of torch that change numbers."""
+    return (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.get_default_device(),
+        torch.is_autocast_enabled("cpu"),
+        torch.get_default_dtype(),
+        bool(torch.tensor(1e-40, dtype=torch.float32, device="cpu") * 1),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depending(Algorithm):
+    """A method whose steps depend on every setting of torch."""
+
+    source = None
+
+    @property
+    def cost(self) -> Cost:
+        """Two player-gradients."""
+        return Cost(grad_x=1, grad_y=1)
+
+    def step(self, oracle: Oracle, z: Any, state: Any) -> tuple[Any, Any]:
+        """Move along the field, by a size that torch's settings change."""
+        square = torch.full((2, 2), 0.3000001, requires_grad=True)
+        product = (square @ square).sum()
+        (slope,) = torch.autograd.grad(product, square)
+        tiny = (torch.full((), 1e-30) * torch.full((), 1e-10)).double() * 1e38
+        exact = torch.tensor(0.1).double()
+        size = 0.1 * (product.detach() + slope.mean()).double() + tiny + exact
+        return z - size.to(z.dtype) * oracle.field(z), state
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_of_torch_change_no_number(name: str) -> None:
+    """A session may have left settings that change gradients, dtypes or devices."""
+    cell = make_cell(TASKS.build("quadratic"), Depending(), seeds=2, steps=4)
+    expected, before = run_cell(cell), settings()
+    with SETTINGS[name]():
+        changed = settings()
+        assert changed != before
+        trajectory = run_cell(cell)
+        assert settings() == changed
+    assert settings() == before
+    assert_same(trajectory, expected)
+    assert set(trajectory.status) == {Status.FINISHED}
 
 
 def test_both_precisions() -> None:
