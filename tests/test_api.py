@@ -59,7 +59,7 @@ def test_run_passes_every_setting_on(
         return plan(suite)
 
     monkeypatch.setattr("mmbench.api.plan", planned)
-    mmbench.run(["bilinear"], ["gda"], **SMALL | {name: SETTINGS[name]})
+    mmbench.run(["bilinear[dim=2]"], ["gda"], **SMALL | {name: SETTINGS[name]})
     assert getattr(suites[0].grids[0], name) == SETTINGS[name]
 
 

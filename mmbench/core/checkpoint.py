@@ -72,7 +72,7 @@ def unpack(packed: bytes) -> Any:
         header = parse_json(content[8 : 8 + length])
         nest = parse_json(header["__metadata__"]["nest"])
         return _with_leaves(nest, tensors)
-    except (SafetensorError, ValueError, KeyError, TypeError):
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -13,10 +13,14 @@ from torch import Tensor
 
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
-from mmbench.core.streams import Stream, chunk_length
+from mmbench.core.streams import MAX_NUMBERS_PER_CHUNK, Stream, chunk_length
 from mmbench.core.vectors import Mask, Vector, keep
 
 COUNTED = ("grad_x", "grad_y", "hvps", "values", "samples")
+
+# An algorithm is taken to draw no more than this many times the numbers of a point, or
+# of a chunk, at once.
+_MAX_NUMBERS = 16
 
 # What is drawn: `DATA` for a minibatch, or (distribution, n) for n numbers of it.
 Draw = tuple[str, int]
@@ -150,15 +154,39 @@ class OracleState:
             ],
         }
 
+    @property
+    def has_drawn(self) -> bool:
+        """Whether a minibatch has been drawn."""
+        return self._stream.has_drawn
+
     def restore(self, saved: dict[str, Any]) -> None:
-        """Return to a snapshot of a state of the same game and seeds."""
+        """Return to a snapshot of a state of the same game and seeds.
+
+        Raises:
+            Exception: of any type, when it is not a snapshot of such a state.
+        """
         device = self.game.device
+        charges = {name: saved["counts"][name].to(device) for name in COUNTED}
+        alive = saved["alive"].to(device)
+        memory = tuple(tensor.to(device) for tensor in saved["memory"])
+        # No run comes near the largest charge, but beyond it int64 would overflow.
+        if (
+            any(
+                _form(one) != _form(self._charges[name])
+                for name, one in charges.items()
+            )
+            or any(not 0 <= one.min() <= one.max() <= 2**62 for one in charges.values())
+            or _form(alive) != _form(self.alive)
+            or list(map(_form, memory)) != list(map(_form, self.memory))
+        ):
+            raise ValueError("a snapshot must be of the same game and seeds")
         self._charges_to_all = dict.fromkeys(COUNTED, 0)
-        self._charges = {name: saved["counts"][name].to(device) for name in COUNTED}
-        self.alive = saved["alive"].to(device)
-        self.memory = tuple(tensor.to(device) for tensor in saved["memory"])
+        self._charges, self.alive, self.memory = charges, alive, memory
         self._stream.restore(saved["data"])
+        most = _MAX_NUMBERS * max(self.game.dim, MAX_NUMBERS_PER_CHUNK)
         for distribution, size, stream in saved["noise"]:
+            if distribution not in ("uniform", "normal") or not 0 < size <= most:
+                raise ValueError("a snapshot must be of the same game and seeds")
             self._noise_stream((distribution, size)).restore(stream)
 
     def _noise_stream(self, what: Draw) -> Stream:
@@ -186,3 +214,7 @@ class OracleState:
             if amount:
                 self._charges[name] += amount * self.alive
                 self._charges_to_all[name] = 0
+
+
+def _form(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
+    return tensor.shape, tensor.dtype

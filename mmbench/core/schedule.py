@@ -3,6 +3,11 @@
 MAX_ROWS = 10**7  # of a cell's table, which is read whole
 
 
+def most_records(steps: int, records: int) -> int:
+    """Return the largest number of records that a schedule can have."""
+    return min(steps, records) + 1 + steps.bit_length()
+
+
 def schedule(steps: int, records: int) -> tuple[int, ...]:
     """Return the steps at which a run is measured.
 

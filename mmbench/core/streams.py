@@ -81,6 +81,11 @@ class Stream:
             self._waiting = [_item(stacked, i) for i in reversed(range(self._chunk))]
         return self._waiting.pop()
 
+    @property
+    def has_drawn(self) -> bool:
+        """Whether a value has been drawn."""
+        return bool(self._before)
+
     def snapshot(self) -> dict[str, Any]:
         """Return the position in the stream; empty if nothing has been drawn."""
         if not self._before:
@@ -88,9 +93,15 @@ class Stream:
         return {"before": self._before, "taken": self._chunk - len(self._waiting)}
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Return to the position of a snapshot of this stream."""
+        """Return to the position of a snapshot of this stream.
+
+        Raises:
+            Exception: of any type, when it is not such a snapshot.
+        """
         if not saved:
             return
+        if type(saved["taken"]) is not int or not 0 < saved["taken"] <= self._chunk:
+            raise ValueError("a snapshot must be of a position in the chunk")
         self._generators = [torch.Generator() for _ in self._seeds]
         for source, state in zip(self._generators, saved["before"], strict=True):
             source.set_state(state)

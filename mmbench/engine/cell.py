@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from mmbench.algorithms.base import Algorithm, needs_of
+from mmbench.core.capability import Capability
 from mmbench.core.description import digest
-from mmbench.core.errors import MisfitError
+from mmbench.core.errors import DescriptionError, MisfitError
 from mmbench.core.oracle_state import COUNTED
 from mmbench.core.run_settings import RunSettings
-from mmbench.core.schedule import schedule
+from mmbench.core.schedule import MAX_ROWS, schedule
 from mmbench.metrics.base import Column, Metric, TrajectoryMetric
 from mmbench.tasks.base import Task
 
@@ -56,7 +57,11 @@ class Cell(RunSettings):
     label: str = field(default="", metadata={"identity": False})
 
     def check(self) -> None:
-        """Raise when the task, the algorithm and the metrics do not fit each other."""
+        """Raise when the task, the algorithm and the metrics do not fit each other.
+
+        Nor may the table have more rows than can be held in memory.
+        """
+        self._check_rows()
         members: tuple[Algorithm | Metric, ...] = (self.algorithm, *self.metrics)
         for member in members:
             for lacking in sorted(needs_of(member) - self.task.gives):
@@ -70,6 +75,11 @@ class Cell(RunSettings):
             raise MisfitError(
                 f"precision must be exact with {self.dtype}; got {self.precision!r}, "
                 "which rounds products of float32."
+            )
+        if self.precision != "exact" and Capability.PLANE in self.task.gives:
+            raise MisfitError(
+                f"precision must be exact on {self.task}, a game of two numbers, which "
+                f"has no products of matrices to round; got {self.precision!r}."
             )
         columns = [column.name for column in self.columns]
         for name in columns:
@@ -93,6 +103,21 @@ class Cell(RunSettings):
                     f"{metric} needs the column {metric.of!r}, which no chosen metric "
                     f"of {self.task} gives; known: {', '.join(known) or 'none'}."
                 )
+
+    def _check_rows(self) -> None:
+        """Raise when the table would have too many rows.
+
+        The schedule is made only where it has not too many records by itself.
+        """
+        runs, records = len(self.seeds), min(self.steps, self.records) + 1
+        if runs * records <= MAX_ROWS:
+            records = len(self.schedule)
+        if runs * records > MAX_ROWS:
+            raise DescriptionError(
+                f"A cell must have at most {MAX_ROWS:,} rows, one for each run and "
+                f"record; got {runs:,} runs of {records:,} records. Choose fewer seeds "
+                "or records, or several grids with a first_seed each."
+            )
 
     @cached_property
     def key(self) -> str:

@@ -107,19 +107,35 @@ class Chunk:
         Raises:
             Exception: of any type, when it is not a snapshot of these runs.
         """
-        z = saved["z"].to(self.z.device)
-        if not _is_like(z, self.z) or not 0 <= saved["step"] <= self._cell.steps:
+        z, step = saved["z"].to(self.z.device), saved["step"]
+        state = restore_structure(self.state, saved["state"])
+        if not _is_like(z, self.z) or not _has_form(state, self.state):
             raise ValueError("a snapshot must be of these runs")
-        self.z = z
-        self.state = restore_structure(self.state, saved["state"])
-        check_state(self._cell.algorithm, "init", self.state, len(z))
         self._oracle_state.restore(saved["oracle"])
-        if self._oracle_state.alive.shape != (len(z),):
-            raise ValueError("a snapshot must be of these runs")
-        self._path.restore(saved["path"], self.z.device)
-        self.step = saved["step"]
+        self._check_oracle_state(step)
+        self._path.restore(saved["path"], step, z)
+        self.z, self.state, self.step = z, state, step
         self._clock = TrainingClock(self._placement.device, saved["seconds"])
         self._all_alive = bool(self._oracle_state.alive.all())
+
+    def _check_oracle_state(self, step: int) -> None:
+        """Check that the oracle's state fits what is recorded of the runs by a step.
+
+        Raises:
+            ValueError: when it does not.
+        """
+        state, recording, runs = self._oracle_state, self._recording, self._batch.runs
+        going = [one is Status.FINISHED for one in recording.status]
+        last = recording.counts[-1] if recording.counts else {}
+        if (
+            state.alive[:runs].tolist() != going
+            or any(
+                (state.counts[name][:runs].cpu().numpy() < counted).any()
+                for name, counted in last.items()
+            )
+            or (step and self.game.batch_size and not state.has_drawn)
+        ):
+            raise ValueError("a snapshot must be of these runs")
 
     def compute(
         self,

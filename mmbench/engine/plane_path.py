@@ -12,6 +12,11 @@ from mmbench.engine.recording import SHOWN
 PATH_POINTS = 500
 
 
+def path_steps(steps: int) -> range:
+    """Return the evenly spaced steps at which a path of so many steps is kept."""
+    return range(0, steps + 1, -(-steps // PATH_POINTS))
+
+
 class PlanePath:
     """Iterates of the first few runs, at evenly spaced steps.
 
@@ -23,7 +28,7 @@ class PlanePath:
 
     def __init__(self, steps: int, runs: int, *, is_plane: bool) -> None:
         self._runs = min(runs, SHOWN)
-        self._interval = -(-steps // PATH_POINTS) if is_plane else 0
+        self._interval = path_steps(steps).step if is_plane else 0
         self._steps: list[int] = []
         self._points: list[Tensor] = []
 
@@ -57,7 +62,24 @@ class PlanePath:
         """Return what has been kept so far, for a checkpoint."""
         return {"steps": self._steps, "points": self._points}
 
-    def restore(self, saved: dict[str, Any], device: torch.device) -> None:
-        """Go on from a snapshot."""
-        self._steps = saved["steps"]
-        self._points = [point.to(device) for point in saved["points"]]
+    def restore(self, saved: dict[str, Any], step: int, z: Joint) -> None:
+        """Go on from a snapshot.
+
+        Args:
+            saved: the snapshot.
+            step: the number of steps made; its iterate has not been added.
+            z: the iterates.
+
+        Raises:
+            Exception: of any type, when it is not a snapshot of these runs.
+        """
+        expected = list(range(0, step, self._interval)) if self._interval else []
+        points = [point.to(z.device) for point in saved["points"]]
+        form = {((self._runs, 2), z.dtype)}
+        if (
+            saved["steps"] != expected
+            or len(points) != len(expected)
+            or not {(tuple(point.shape), point.dtype) for point in points} <= form
+        ):
+            raise ValueError("a snapshot must be of these runs")
+        self._steps, self._points = expected, points

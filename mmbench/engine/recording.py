@@ -15,6 +15,7 @@ from mmbench.metrics.base import Metric, TrajectoryMetric
 
 STREAK_RECORDS = 3  # records in a row at which the target must hold
 SHOWN = 8  # runs of which a path or a sample sheet is kept
+SHEET_DTYPES = ("float16", "float32", "float64", "uint8")  # of sample sheets
 
 
 class Recording:

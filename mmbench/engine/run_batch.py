@@ -17,7 +17,7 @@ from mmbench.core.user_code import defined_at, describe_value
 from mmbench.core.vectors import Joint
 from mmbench.engine.cell import Cell
 from mmbench.engine.declarations import check_signatures
-from mmbench.engine.recording import SHOWN, check_values
+from mmbench.engine.recording import SHEET_DTYPES, SHOWN, check_values
 from mmbench.metrics.base import IterateMetric, Metric, Point
 
 
@@ -96,9 +96,15 @@ class RunBatch:
 
         Returns:
             "sheet", shape (runs, count, ...); nothing for games without samples.
+
+        Raises:
+            DescriptionError: when the game gives anything else.
         """
         sheet = self.game.sheet(z[:SHOWN], self.seeds[:SHOWN])
-        return {} if sheet is None else {"sheet": sheet[: self.runs].cpu().numpy()}
+        if sheet is None:
+            return {}
+        _check_sheet(self.game, sheet, len(z[:SHOWN]))
+        return {"sheet": sheet[: self.runs].cpu().numpy()}
 
     def _first_iterates(self, cell: Cell, starts: Tensor | None) -> Joint:
         """Return first iterates of all runs, those of the padding included."""
@@ -135,6 +141,27 @@ def _check_game(cell: Cell, game: Any) -> None:
                 f"{type(game).__name__}.{name} must be a whole number of at least 1; "
                 f"{who} returned a game with {length!r}."
             )
+
+
+def _check_sheet(game: Game, sheet: Any, runs: int) -> None:
+    """Check that a game gave samples of each run, in a form that can be stored.
+
+    Raises:
+        DescriptionError: naming the game and what it gave.
+    """
+    if (
+        not isinstance(sheet, Tensor)
+        or sheet.ndim < 3
+        or len(sheet) != runs
+        or not sheet.numel()
+        or str(sheet.dtype).removeprefix("torch.") not in SHEET_DTYPES
+    ):
+        cls = type(game)
+        raise DescriptionError(
+            f"{cls.__name__}.sheet{defined_at(cls, 'sheet')} must return samples of "
+            f"shape ({runs}, count, ...) in {', '.join(SHEET_DTYPES)}, or None; got "
+            f"{describe_value(sheet)}."
+        )
 
 
 def _start(cell: Cell, game: Game, seed: int) -> Tensor:

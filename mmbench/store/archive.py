@@ -4,6 +4,7 @@ An archive is a zip file without compression whose members are files of a store 
 their own names. Nothing of it is written before all of it was found to be whole.
 """
 
+import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,12 @@ from mmbench.store.stored_files import (
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold
 _MODE = 0o644 << 16  # permissions of members, in the upper half as Unix writes them
+
+# What `zipfile` raises where a file is not as it must be, names and offsets included.
+_ZIP_ERRORS = (
+    *(zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OverflowError),
+    struct.error,
+)
 
 # A cell's files by name, companions first; each is opened by a call.
 Files = Mapping[str, Callable[[], IO[bytes]]]
@@ -257,7 +264,7 @@ def _open_archive(file: Path) -> Iterator[zipfile.ZipFile]:
                     "another zip file."
                 )
             yield archive
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except _ZIP_ERRORS as error:
         raise StoreError(
             f"{file} must be an archive of `mmbench store export`; reading it gave "
             f"{type(error).__name__}: {error}."

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from mmbench.core.json_schema import Count, Range, find_misfit, parse_json
 from mmbench.core.oracle_state import COUNTED
 from mmbench.core.run_settings import Keep
-from mmbench.core.schedule import MAX_ROWS
+from mmbench.core.schedule import MAX_ROWS, most_records, schedule
 from mmbench.core.status import Status
 
 Positive = Annotated[int, Range(1, 2**63 - 1)]
@@ -125,7 +125,7 @@ def misfit_of_footer(footer: Any) -> str:
             return found
     if unknown := sorted(set(footer["files"]) - set(Files.__annotations__)):
         return f"files must be arrays or iterates; got {unknown[0]!r}"
-    if unknown := sorted(set(footer["outcomes"]) - set(Status)):
+    if unknown := sorted(set(footer["outcomes"]) - _ENDINGS):
         return f"outcomes must be of known statuses; got {unknown[0]!r}"
     cell, runs, seeds = footer["cell"], footer["runs"], footer["seeds"]
     if [*cell["seeds"][:1], *cell["seeds"][-1:]] != seeds or len(cell["seeds"]) != runs:
@@ -136,6 +136,9 @@ def misfit_of_footer(footer: Any) -> str:
     if len(set(names)) < len(names):
         return "columns must have different names"
     return ""
+
+
+_ENDINGS = set(Status) - {Status.RUNNING}
 
 
 def _misfit_of_classes(value: Any, path: str) -> str:
@@ -156,6 +159,7 @@ def _misfit_of_classes(value: Any, path: str) -> str:
 TEXTS = ("task", "algorithm", "label", "status", "reason")
 _WHOLE = ("seed", "step", *COUNTED, "stopped_at")
 _SECONDS = "cell_seconds"
+_WHOLE_RUNS = {Status.FINISHED, Status.CONVERGED}  # which have all records
 _MAX_TEXT_BYTES = 2**30  # of a column of texts, decoded
 
 
@@ -177,19 +181,17 @@ def misfit_of_columns(file: pq.ParquetFile, footer: Mapping[str, Any]) -> str:
     for column in schema:
         if not _kind_of(column.name)(column.type):
             return f"its column {column.name} must not be of {column.type}"
-    rows, runs, steps = file.metadata.num_rows, footer["runs"], footer["steps"]
+    rows, runs = file.metadata.num_rows, footer["runs"]
+    steps = footer["cell"]["steps"]
     records = rows // runs
-    most = footer["cell"].get("records", steps)
-    if rows % runs or not 1 <= records <= _most_records(steps, most):
+    planned = footer["cell"].get("records", steps)
+    if rows % runs or not 1 <= records <= most_records(steps, planned):
         return f"it must have one row for each of {runs} runs and record; it has {rows}"
     if rows > MAX_ROWS:
         return f"it must have at most {MAX_ROWS} rows; it has {rows}"
+    if "records" in footer["cell"] and runs * min(steps, planned) > MAX_ROWS:
+        return f"it must be of a cell of at most {MAX_ROWS} rows"
     return ""
-
-
-def _most_records(steps: int, records: int) -> int:
-    """Return the largest number of records that a schedule can have."""
-    return min(steps, records) + 1 + steps.bit_length()
 
 
 def _kind_of(name: str) -> Callable[[pa.DataType], bool]:
@@ -265,16 +267,41 @@ def misfit_of_rows(table: pa.Table, footer: Mapping[str, Any]) -> str:
     for name in (*_WHOLE, _SECONDS):
         if not (table.column(name).to_numpy() >= 0).all():
             return f"its column {name} must hold no number below 0"
-    if unknown := sorted(
-        set(table.column("status").unique().to_pylist()) - set(Status)
-    ):
+    statuses = set(table.column("status").unique().to_pylist())
+    if unknown := sorted(statuses - _ENDINGS):
         return f"its column status must hold statuses; got {unknown[0]!r}"
+    if (table.column("stopped_at").to_numpy() > footer["cell"]["steps"]).any():
+        return "its column stopped_at must hold steps of the cell"
+    return _misfit_of_records(steps[0].tolist(), statuses, footer)
+
+
+def _misfit_of_records(
+    steps: list[int], statuses: set[str], footer: Mapping[str, Any]
+) -> str:
+    """Return where records are not those of a cell's plan, in words, or nothing.
+
+    Records may lack at the end, of a cell that failed or that a limit ended.
+
+    Args:
+        steps: of the records.
+        statuses: of the runs.
+        footer: of the table.
+    """
+    if "records" not in footer["cell"]:
+        return ""
+    planned = list(schedule(footer["cell"]["steps"], footer["cell"]["records"]))
+    if steps != planned[: len(steps)]:
+        return "its records must be at the steps that its footer plans"
+    is_whole = len(steps) == len(planned)
+    if not is_whole and (not footer["reason"] or statuses & _WHOLE_RUNS):
+        return f"it must have {len(planned)} records; it has {len(steps)}"
     return ""
 
 
 # ---- the tensors ----
 
 _FLOATS = ("F16", "F32", "F64")
+_DTYPES = {"float32": "F32", "float64": "F64"}  # of iterates, by the cell's dtype
 # Types that numpy has, with their bytes.
 _BYTES = {
     "BOOL": 1,
@@ -339,39 +366,75 @@ def misfit_of_tensors(
         return "its header must tell its size"
     shapes = {name: (one["dtype"], one["shape"]) for name, one in header.items()}
     check = _misfit_of_iterates if kind == "iterates" else _misfit_of_arrays
-    return check(shapes, footer)
+    if found := check(shapes, footer):
+        return found
+    for name in {"steps", "path_steps"} & set(header):
+        first, last = (8 + length + at for at in header[name]["data_offsets"])
+        # Whole numbers of eight bytes stand before the others.
+        if last > len(head) or not _are_steps(head[first:last], name, footer):
+            return f'its "{name}" must be those of the cell'
+    return ""
 
 
 Shapes = Mapping[str, tuple[str, list[int]]]
+
+
+def _are_steps(content: bytes, name: str, footer: Mapping[str, Any]) -> bool:
+    """Return whether bytes are the steps of iterates or of a path of a cell."""
+    steps = np.frombuffer(content, "<i8")
+    if name == "steps" and "records" in footer["cell"]:
+        last = footer["cell"]["steps"]
+        planned = schedule(last, footer["cell"]["records"])
+        return steps.tolist() in ([last], list(planned[: len(steps)]))
+    return bool(
+        steps[0] >= 0
+        and (np.diff(steps) > 0).all()
+        and steps[-1] <= footer["cell"]["steps"]
+    )
 
 
 def _misfit_of_iterates(shapes: Shapes, footer: Mapping[str, Any]) -> str:
     if set(shapes) != {"z", "steps"}:
         return 'it must hold the tensors "z" and "steps"'
     (kind, shape), (steps_kind, steps_shape) = shapes["z"], shapes["steps"]
-    if steps_kind != "I64" or len(steps_shape) != 1 or not steps_shape[0]:
+    cell = footer["cell"]
+    steps = cell["steps"]
+    kept, planned = footer.get("kept", "all"), cell.get("records", steps)
+    most = 1 if kept == "last" else most_records(steps, planned)
+    if steps_kind != "I64" or len(steps_shape) != 1 or not 1 <= steps_shape[0] <= most:
         return 'its "steps" must be a list of steps'
-    if (
-        kind not in _FLOATS
-        or len(shape) != 3
-        or shape[:2] != [*steps_shape, footer["runs"]]
-    ):
+    if len(shape) != 3 or shape[:2] != [*steps_shape, footer["runs"]] or not shape[2]:
         return 'its "z" must have the shape (steps, runs, dim)'
+    if kind != _DTYPES[footer["dtype"]]:
+        return f'its "z" must hold {footer["dtype"]}; it holds {kind}'
     return ""
 
 
 def _misfit_of_arrays(shapes: Shapes, footer: Mapping[str, Any]) -> str:
     if sorted(shapes) != sorted(footer.get("arrays", shapes)):
         return "it must hold the arrays that its footer names"
-    steps = shapes.get("path_steps")
-    if steps and (steps[0] != "I64" or len(steps[1]) != 1):
+    path, steps, sheet = map(shapes.get, ("path", "path_steps", "sheet"))
+    if steps and (
+        steps[0] != "I64"
+        or len(steps[1]) != 1
+        or not 1 <= steps[1][0] <= footer["cell"]["steps"] + 1
+    ):
         return 'its "path_steps" must be a list of steps'
-    path = shapes.get("path")
-    if path and not (path[0] in _FLOATS and len(path[1]) == 3 and path[1][2] == 2):
+    if path and not (
+        path[0] in _FLOATS
+        and len(path[1]) == 3
+        and 1 <= path[1][0] <= footer["runs"]
+        and path[1][1] >= 1
+        and path[1][2] == 2
+    ):
         return 'its "path" must have the shape (runs, points, 2)'
     if path and steps and path[1][1:2] != steps[1]:
         return 'its "path" must have a point for each of its "path_steps"'
-    sheet = shapes.get("sheet")
-    if sheet and not (sheet[0] in (*_FLOATS, "U8") and len(sheet[1]) >= 3):
+    if sheet and not (
+        sheet[0] in (*_FLOATS, "U8")
+        and len(sheet[1]) >= 3
+        and 1 <= sheet[1][0] <= footer["runs"]
+        and all(sheet[1])
+    ):
         return 'its "sheet" must have the shape (runs, count, ...)'
     return ""

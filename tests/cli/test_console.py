@@ -2,14 +2,17 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_line import TINY, Cli
+from edited_stores import rewrite, with_scaled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmbench.cli._console import columns_of, command_lines, wrap_line
+from mmbench.store.folder import Store
 
 SPEC = "extragradient[step_size=0.3,direction=adam[beta1=0.5,beta2=0.9]]"
 
@@ -89,6 +92,27 @@ VERBS = (
 )
 
 
+OTHER = "a very long/path of another store"
+
+
+def verbs_on_stores(cli: Cli) -> Iterator[tuple[str, ...]]:
+    """Yield verbs that read the cells which the verbs above have stored.
+
+    Another store has one of them with other numbers, and lacks the rest.
+    """
+    assert cli("run", *NAMES[:4], *TINY, "--store", OTHER).exit_code == 0
+    (key,) = Store(OTHER)
+    rewrite(Store(OTHER), key, with_scaled(2.0, 0, "modes"))
+    yield ("results", *STORE)
+    yield ("results", *NAMES, *TINY, *STORE)
+    yield ("replay", key, *STORE)
+    yield ("replay", "nothing", *STORE)
+    yield ("store", "diff", STORE[1], OTHER)
+    yield ("store", "export", *STORE, "--out", "a very long/path of an archive.zip")
+    yield ("store", "import", "a very long/path of an archive.zip", "--store", OTHER)
+    yield ("store", "merge", OTHER, *STORE)
+
+
 @pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("width", [80, 40])
 def test_no_line_is_wider_than_the_terminal(
@@ -96,7 +120,7 @@ def test_no_line_is_wider_than_the_terminal(
 ) -> None:
     """Every verb, with long names; the pages of a store have their own tests."""
     monkeypatch.setenv("COLUMNS", str(width))
-    for words in VERBS:
+    for words in (*VERBS, *verbs_on_stores(cli)):
         done = cli(*words)
         shown = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]", "", done.stdout + done.stderr)
         assert shown.strip(), words

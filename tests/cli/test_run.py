@@ -63,7 +63,8 @@ def test_a_truncated_result_is_computed_again(cli: Cli) -> None:
 
 
 def test_the_advice_after_a_run_has_its_options(cli: Cli) -> None:
-    result = cli("run", *GRID, "--precision", "bf16", "--keep", "all")
+    grid = ("-t", "bilinear[dim=2]", *GRID[2:])
+    result = cli("run", *grid, "--precision", "bf16", "--keep", "all")
     assert result.exit_code == 0
     assert "--precision bf16 --keep all --out" in result.stdout.splitlines()[-1]
     (key,) = Store("mmbench-results")

@@ -35,13 +35,13 @@ def test_settings_of_chains_have_no_option() -> None:
     assert "after" not in options
 
 
-@pytest.mark.parametrize("words", [("smoke",), ("-t", "bilinear", "-a", "gda")])
+@pytest.mark.parametrize("words", [("gan",), ("-t", "four_gaussians", "-a", "gda")])
 def test_precision_and_keep_change_grids(words: tuple[str, ...]) -> None:
     """Both options change grids and suites, and only the precision changes keys."""
     name = words[0] if len(words) == 1 else None
     axes = {"tasks": (), "algorithms": (), "metrics": ()}
     if not name:
-        axes |= {"tasks": ("bilinear",), "algorithms": ("gda",)}
+        axes |= {"tasks": ("four_gaussians",), "algorithms": ("gda",)}
     plain = Selection(name, axes, {}).cells
     changed = Selection(name, axes, {"precision": "bf16", "keep": "last"}).cells
     kept = Selection(name, axes, {"keep": "last"}).cells

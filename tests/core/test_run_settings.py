@@ -45,10 +45,10 @@ def test_every_setting_is_documented_and_tested() -> None:
 def test_a_cell_has_the_settings_of_its_grid(name: str) -> None:
     """`plan` copies all of them."""
     axes = {"algorithms": ("gda",), "seeds": 2, "steps": 9}
-    first = Grid(tasks=("bilinear",), **axes)
+    first = Grid(tasks=("bilinear[dim=2]",), **axes)
     after = {"after": "gda"} if name == "inherit" else {}
     values = axes | after | {name: CHANGED[name]}
-    second = Grid(tasks=("quadratic",), **values)
+    second = Grid(tasks=("bilinear[dim=2,largest=2.0]",), **values)
     *_, cell = plan(Suite(name="x", grids=(first, second)))
     assert getattr(cell, name) == CHANGED[name]
     assert cell.settings() == second.settings()
@@ -68,7 +68,7 @@ def test_a_cell_has_the_settings_of_its_grid(name: str) -> None:
 def test_settings_that_are_part_of_a_key(name: str, changes: bool) -> None:
     """All but the iterates that are kept."""
     options = {
-        "task": Bilinear(),
+        "task": Bilinear(dim=2),
         "algorithm": GDA(),
         "seeds": (0,),
         "metrics": (Distance(),),

@@ -1,6 +1,6 @@
 """Cells: what does not fit is refused when one is made, with a sentence."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from mmbench.algorithms.cgd import CGD
 from mmbench.algorithms.gda import GDA
 from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
-from mmbench.core.errors import MisfitError
+from mmbench.core.errors import DescriptionError, MisfitError
 from mmbench.core.oracle import Oracle
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
@@ -34,6 +34,39 @@ def cell_of(task: str, *metrics: str, **settings: Any) -> Cell:
         metrics=metrics_for(built, [METRICS.build(spec) for spec in metrics]),
         **settings,
     )
+
+
+@pytest.mark.parametrize(
+    ("runs", "settings", "rows"),
+    [
+        (250_000, {}, "250,000 runs of 41 records"),
+        (250_001, {"steps": 39, "records": 10**6}, "250,001 runs of 40 records"),
+        (11, {"steps": 10**9, "records": 10**6}, "11 runs of 1,000,001 records"),
+        # With the powers of two before the first of the evenly spaced records.
+        (10**6, {"steps": 2**53, "records": 9}, "1,000,000 runs of 60 records"),
+    ],
+)
+def test_a_table_that_memory_cannot_hold_is_refused(
+    runs: int, settings: dict[str, int], rows: str
+) -> None:
+    """Before any work, with what it would have."""
+    with pytest.raises(DescriptionError, match=f"at most 10,000,000 rows.*{rows}"):
+        replace(cell_of("bilinear", steps=40), seeds=tuple(range(runs)), **settings)
+
+
+def test_the_largest_table_is_planned() -> None:
+    """One row less than too many."""
+    cell = replace(cell_of("bilinear", steps=39), seeds=tuple(range(250_000)))
+    assert len(cell.seeds) * len(cell.schedule) == 10**7
+
+
+@pytest.mark.parametrize("task", ["bilinear", "quadratic", "dirac_gan"])
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_games_without_products_cannot_round_them(task: str, precision: str) -> None:
+    """They would be computed exactly, and stored as if they were not."""
+    with pytest.raises(MisfitError, match="precision must be exact on"):
+        cell_of(task, precision=precision)
+    assert cell_of("bilinear[dim=3]", precision=precision).precision == precision
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,9 @@ def put_by_hand(
         }
     )
     described = describe_cell(cell)
+    # Without it, records may be at other steps than a run's.
+    described["cell"] = {**described["cell"]}
+    del described["cell"]["records"]
     described["columns"] = [
         column for column in described["columns"] if column["name"] in columns
     ]

@@ -67,7 +67,10 @@ def footer_of(runs: int, steps: int = 5, **entries: Any) -> dict[str, Any]:
 FRAME = tidy_frame(2, 1, x=[1.5, np.nan])
 FOOTER = footer_of(2, ö="é")
 ARRAYS = {"path": np.arange(6.0).reshape(1, 3, 2), "path_steps": np.arange(3)}
-ITERATES = {"z": np.arange(8.0).reshape(2, 2, 2), "steps": np.array([0, 5])}
+ITERATES = {
+    "z": np.arange(8, dtype=np.float32).reshape(2, 2, 2),
+    "steps": np.array([0, 5]),
+}
 
 
 def assert_same_cells(found: Store, expected: Store, keys: Sequence[str]) -> None:

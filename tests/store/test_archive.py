@@ -3,8 +3,10 @@
 import io
 import json
 import shutil
+import struct
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +222,54 @@ def test_members_that_lie_on_each_other_are_refused(
     assert len(zipfile.ZipFile(io.BytesIO(path.read_bytes())).namelist()) == 20
     with pytest.raises(StoreError, match="another zip file"):
         take(path, target)
+
+
+def spoil_name(content: bytes, header: bytes, flags: int, name: int) -> bytes:
+    """Say that a name is UTF-8 that is not.
+
+    Args:
+        content: an archive.
+        header: what the entry begins with that has the name.
+        flags, name: where they stand in it.
+    """
+    spoilt, at = bytearray(content), content.index(header)
+    spoilt[at + flags : at + flags + 2] = (1 << 11).to_bytes(2, "little")
+    spoilt[at + name] = 0xFF
+    return bytes(spoilt)
+
+
+def move_member(content: bytes, offset: int) -> bytes:
+    """Say in an entry of the kind for large archives where the first member lies."""
+    spoilt, at = bytearray(content), content.index(b"PK\1\2")
+    extra = struct.pack("<HHQ", 1, 8, offset)
+    name = struct.unpack_from("<H", spoilt, at + 28)[0]
+    struct.pack_into("<H", spoilt, at + 30, len(extra))
+    struct.pack_into("<I", spoilt, at + 42, 2**32 - 1)
+    spoilt[at + 46 + name : at + 46 + name] = extra
+    end = spoilt.rindex(b"PK\5\6")
+    length = struct.unpack_from("<I", spoilt, end + 12)[0] + len(extra)
+    struct.pack_into("<I", spoilt, end + 12, length)
+    return bytes(spoilt)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: spoil_name(content, b"PK\1\2", 8, 46),
+        lambda content: spoil_name(content, b"PK\3\4", 6, 30),
+        *(partial(move_member, offset=at) for at in (2**64 - 1, 2**63, 2**62, 7)),
+        lambda content: content.replace(b"PK\1\2", b"PK\1\3"),
+    ],
+)
+def test_headers_that_say_nonsense_are_refused(
+    store: Store, target: Store, tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    """Names that are no text, and members beyond any file, get a sentence."""
+    path = packed(tmp_path / "bad.zip", contents(store))
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(StoreError, match=r"bad\.zip must be"):
+        take(path, target)
+    assert contents(target) == {}
 
 
 # ---- merging ----

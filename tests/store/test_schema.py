@@ -92,6 +92,47 @@ def test_tables_that_do_not_fit(
     assert_damaged(store, message)
 
 
+PLANNED = FOOTER | {"cell": FOOTER["cell"] | {"records": 5}}  # steps 0 to 5
+
+
+@pytest.mark.parametrize(
+    ("records", "entries", "columns", "message"),
+    [
+        (2, {}, {}, "must have 6 records; it has 2"),
+        (2, {"reason": "it broke"}, {}, "must have 6 records; it has 2"),
+        (2, {}, {"status": "diverged"}, "must have 6 records; it has 2"),
+        (6, {}, {"step": np.tile(np.arange(6) + 1, 2)}, "at the steps that its footer"),
+        (6, {}, {"step": np.tile(np.arange(6) * 1000, 2)}, "at the steps that its"),
+        (1, {}, {"step": 5}, "at the steps that its footer plans"),
+        (6, {}, {"stopped_at": 6}, "stopped_at must hold steps of the cell"),
+        (6, {}, {"status": "running"}, "must hold statuses; got 'running'"),
+        (6, {"outcomes": {"running": 2}}, {}, "of known statuses; got 'running'"),
+        (
+            6,
+            {"cell": FOOTER["cell"] | {"records": 2**60, "steps": 2**60}},
+            {},
+            "a cell of at most 10000000 rows",
+        ),
+    ],
+)
+def test_records_must_be_those_that_are_planned(
+    store: Store, records: int, entries: dict, columns: dict, message: str
+) -> None:
+    """A finished cell has all of them, whoever sealed its table."""
+    store.put(KEY, tidy_frame(2, 6), PLANNED, {})
+    assert store.faults(KEY) == []
+    store.put(KEY, tidy_frame(2, records, **columns), PLANNED | entries, {})
+    assert_damaged(store, message)
+
+
+def test_a_cell_that_failed_has_the_records_until_then(store: Store) -> None:
+    """Those that a limit or an error left out are not missed."""
+    frame = tidy_frame(2, 3, status="timeout", reason="too long")
+    outcome = {"reason": "too long", "outcomes": {"timeout": 2}}
+    store.put(KEY, frame, PLANNED | outcome, {})
+    assert store.faults(KEY) == []
+
+
 def test_rows_are_counted_before_they_are_decoded(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +151,9 @@ def test_rows_are_counted_before_they_are_decoded(
     assert "it has 100000" in store.faults(KEY)[0]
 
 
+Z = {"z": np.zeros((2, 2, 2), np.float32), "steps": np.array([0, 5])}
+
+
 @pytest.mark.parametrize(
     ("arrays", "iterates", "message"),
     [
@@ -119,6 +163,24 @@ def test_rows_are_counted_before_they_are_decoded(
         ({}, {"z": np.zeros((2, 2, 2))}, 'the tensors "z" and "steps"'),
         ({}, {"z": np.zeros((2, 3, 2)), "steps": np.arange(2)}, '"z" must have'),
         ({}, {"z": np.zeros((2, 2, 2)), "steps": np.zeros(2)}, '"steps" must be'),
+        ({}, Z | {"z": np.zeros((2, 2, 0), np.float32)}, '"z" must have the shape'),
+        ({}, Z | {"z": np.zeros((2, 2, 2))}, '"z" must hold float32; it holds F64'),
+        ({}, Z | {"steps": np.array([0, -5])}, '"steps" must be those of the cell'),
+        ({}, Z | {"steps": np.array([0, 2**62])}, '"steps" must be those of the cell'),
+        ({}, Z | {"steps": np.array([5, 5])}, '"steps" must be those of the cell'),
+        ({"path": np.zeros((2, 0, 2))}, {}, '"path" must have the shape'),
+        ({"path": np.zeros((0, 3, 2))}, {}, '"path" must have the shape'),
+        ({"path": np.zeros((3, 3, 2))}, {}, '"path" must have the shape'),
+        ({"path_steps": np.zeros(0, np.int64)}, {}, '"path_steps" must be a list'),
+        ({"path_steps": np.arange(7)}, {}, '"path_steps" must be a list'),
+        (
+            {"path_steps": np.array([0, 7])},
+            {},
+            '"path_steps" must be those of the cell',
+        ),
+        ({"path_steps": -np.arange(3)}, {}, '"path_steps" must be those of the cell'),
+        ({"sheet": np.zeros((3, 4, 2))}, {}, '"sheet" must have the shape'),
+        ({"sheet": np.zeros((1, 0, 2))}, {}, '"sheet" must have the shape'),
     ],
 )
 def test_tensors_that_do_not_fit(
@@ -129,6 +191,27 @@ def test_tensors_that_do_not_fit(
     assert message in store.faults(KEY)[0]
     with pytest.raises(DamagedError):
         store.arrays(KEY) if arrays else store.iterates(KEY)
+
+
+@pytest.mark.parametrize(
+    ("kept", "steps", "fits"),
+    [
+        ("all", [0, 1, 2, 3, 4, 5], True),
+        ("all", [0, 1, 2], True),  # of a cell that failed
+        ("all", [1, 2, 3], False),
+        ("last", [5], True),
+        ("last", [4], False),
+        ("last", [0, 5], False),
+    ],
+)
+def test_iterates_are_of_the_steps_that_are_planned(
+    store: Store, kept: str, steps: list[int], fits: bool
+) -> None:
+    """All records from the first on, or the last one."""
+    z = np.zeros((len(steps), 2, 2), np.float32)
+    iterates = {"z": z, "steps": np.array(steps)}
+    store.put(KEY, tidy_frame(2, 6), PLANNED | {"kept": kept}, {}, iterates)
+    assert (store.faults(KEY) == []) is fits
 
 
 @pytest.mark.parametrize("what", ["folder", "pipe", "loop"])

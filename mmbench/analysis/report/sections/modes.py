@@ -162,7 +162,7 @@ def _samples(results: Results, task: str) -> Subsection | None:
         for label, sheet in sheets.items()
         if sheet.ndim == 3 and sheet.shape[2] == 2
     }
-    images = {label: sheet for label, sheet in sheets.items() if sheet.ndim >= 4}
+    images = {label: sheet for label, sheet in sheets.items() if _is_images(sheet)}
     if points:
         modes = _true_modes(task)
         figures = [
@@ -247,6 +247,11 @@ def _scatter(
         remark=remark,
         width=round(125 * runs),
     )
+
+
+def _is_images(sheet: np.ndarray) -> bool:
+    """Return whether a sheet has images, grey or with one colour or three."""
+    return sheet.ndim == 4 or (sheet.ndim == 5 and sheet.shape[4] in (1, 3))
 
 
 def _images_per_side(sheet: np.ndarray) -> int:
