@@ -16,7 +16,7 @@ from mmbench.cli._load_results import load_selected
 from mmbench.cli._numbers import Folder
 from mmbench.cli._selection import Selection, selection_options, store_option
 from mmbench.core.errors import MmbenchError
-from mmbench.core.files import write_atomically
+from mmbench.core.files import remove_leftovers, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +60,7 @@ def _write(path: Path, content: bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(content)
     else:
+        remove_leftovers([path])
         write_atomically(path, [content])
 
 

@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
 import stat
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ from typing import BinaryIO
 from mmbench.core.errors import DataError
 
 DATA_VARIABLE = "MMBENCH_DATA"
+LEFTOVER_SECONDS = 600.0  # after which nobody writes a temporary file any more
+_DIGITS = 32  # of a temporary file's random number
 
 
 def open_file(path: Path) -> BufferedReader:
@@ -101,6 +105,22 @@ def named_data_folder() -> Path | None:
     return Path(named)
 
 
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Delete what processes that were killed have left beside files they were writing.
+
+    What was written a short while ago is left: its writer may still be at work.
+
+    Args:
+        paths: the files.
+    """
+    for path in paths:
+        pattern = f"{glob.escape(path.name)}.{'[0-9a-f]' * _DIGITS}.part"
+        for temporary in path.parent.glob(pattern):
+            with contextlib.suppress(OSError):
+                if time.time() - temporary.stat().st_mtime > LEFTOVER_SECONDS:
+                    temporary.unlink()
+
+
 def write_together(files: Mapping[Path, bytes]) -> None:
     """Write files such that all change or none does, though the disk be full.
 
@@ -115,6 +135,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
     for path in files:
         if path.is_dir():  # it could not be renamed to
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    remove_leftovers(files)
     temporaries = {path: _temporary(path) for path in files}
     try:
         for path, temporary in temporaries.items():
@@ -158,6 +179,7 @@ def write_data(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers([path])
         write_atomically(path, [content])
     except OSError as error:
         raise DataError(

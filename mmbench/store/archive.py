@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from mmbench.core.errors import DamagedError, StoreError
-from mmbench.core.files import atomic_writer
+from mmbench.core.files import atomic_writer, remove_leftovers
 from mmbench.store import schema2
 from mmbench.store.difference import Numbers, first_difference
 from mmbench.store.folder import KEY, Store
@@ -72,6 +72,7 @@ def export(store: Store, keys: Sequence[str], out: Path) -> None:
     """
     paths = [path for key in sorted(keys) for path in _checked_paths(store, key)]
     try:
+        remove_leftovers([out])
         with atomic_writer(out) as file, zipfile.ZipFile(file, "w") as archive:
             for path in paths:
                 member = zipfile.ZipInfo(path.name, _EPOCH)

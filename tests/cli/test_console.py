@@ -103,8 +103,8 @@ def verbs_on_stores(cli: Cli) -> Iterator[tuple[str, ...]]:
     assert cli("run", *NAMES[:4], *TINY, "--store", OTHER).exit_code == 0
     (key,) = Store(OTHER)
     rewrite(Store(OTHER), key, with_scaled(2.0, 0, "modes"))
-    yield ("results", *STORE)
-    yield ("results", *NAMES, *TINY, *STORE)
+    yield ("results", *STORE, "--out", "table.csv")
+    yield ("results", *NAMES, "-a", "cgd", *TINY, *STORE, "--out", "table.csv")
     yield ("replay", key, *STORE)
     yield ("replay", "nothing", *STORE)
     yield ("store", "diff", STORE[1], OTHER)

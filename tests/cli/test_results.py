@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -152,3 +153,24 @@ def test_the_suffix_means_a_format(stored: Cli, name: str, begin: bytes) -> None
     """In capitals as well; without a suffix it is CSV."""
     assert stored("results", "--out", name).exit_code == 0
     assert Path(name).read_bytes().startswith(begin)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("results", "--out", "table.csv"), "table.csv"),
+        (("store", "export", "--out", "cells.zip"), "cells.zip"),
+        (("report", "--out", "page"), "page/index.html"),
+    ],
+)
+def test_what_a_killed_verb_left_goes_with_the_next(
+    stored: Cli, words: tuple[str, ...], name: str
+) -> None:
+    """The temporary file beside the one that it was writing."""
+    left = Path(f"{name}.{'0' * 32}.part")
+    left.parent.mkdir(exist_ok=True)
+    left.touch()
+    os.utime(left, times=(0, 0))
+    assert stored(*words).exit_code == 0
+    assert Path(name).exists()
+    assert not left.exists()

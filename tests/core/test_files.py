@@ -1,5 +1,6 @@
 """Tests of files that are written whole, and of data files that are read."""
 
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from mmbench.core.errors import DataError
 from mmbench.core.files import (
     read_data,
+    remove_leftovers,
     sha256_of,
     write_atomically,
     write_data,
@@ -50,6 +52,27 @@ def test_what_cannot_be_read_or_written_is_one_sentence(tmp_path: Path) -> None:
         write_data(tmp_path / "file" / "data.bin", b"")
     with pytest.raises(DataError, match="must be a file that can be written; got"):
         write_data(tmp_path, b"")
+
+
+def test_what_killed_writers_left_goes(tmp_path: Path) -> None:
+    """Of the file that is written alone, and not where a writer may be at work."""
+    path, digits = tmp_path / "data[1].bin", "0123456789abcdef"
+    old, young = (
+        tmp_path / f"{path.name}.{one * 2}.part" for one in (digits, "f" * 16)
+    )
+    others = {tmp_path / f"{name}.{digits * 2}.part" for name in ("data1.bin", "x")}
+    others |= {tmp_path / f"{path.name}.part", tmp_path / f"{path.name}.{digits}.part"}
+    for one in (old, young, *others):
+        one.touch()
+        os.utime(one, times=(0, 0))
+    os.utime(young)
+    remove_leftovers([path])
+    assert set(tmp_path.iterdir()) == {young, *others}
+    for write in (lambda: write_data(path, b""), lambda: write_together({path: b""})):
+        old.touch()
+        os.utime(old, times=(0, 0))
+        write()
+        assert set(tmp_path.iterdir()) == {path, young, *others}
 
 
 def test_files_are_written_together(tmp_path: Path) -> None:

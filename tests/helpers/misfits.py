@@ -1,15 +1,22 @@
-"""Mutations of the structure of stored files, sealed as mmbench seals its own."""
+"""Mutations of the structure of stored files, sealed as mmbench seals its own.
+
+Others are of checkpoints, with their digest, and of suites.
+"""
 
 import json
 import random
+import tomllib
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
+from mmbench.core.checkpoint import pack, unpack
 from mmbench.store.parquet import FOOTER, embed_digest
 
 HUGE = 10**400
@@ -161,6 +168,70 @@ def change_footer(content: bytes, chance: random.Random) -> bytes:
     if chance.random() < 0.03:
         return sealed(table, chance.choice(odd))
     return sealed(table, to_text(mutate(document, chance)))
+
+
+_TENSOR_CHANGES: tuple[Callable[[Any], Any], ...] = (
+    lambda leaf: leaf[:0],
+    lambda leaf: leaf[1:],
+    lambda leaf: leaf[None],
+    lambda leaf: leaf.reshape(-1),
+    lambda leaf: leaf * -1,
+    lambda leaf: leaf * 0,
+    lambda leaf: leaf + 1,
+    lambda leaf: leaf * 0 + 2**31,
+    lambda leaf: leaf * 0 + 2**62,
+    lambda leaf: leaf * float("nan"),
+    lambda leaf: leaf >= 0,
+    lambda leaf: torch.cat((torch.as_tensor(leaf),) * 2),
+    *(
+        lambda leaf, kind=kind: torch.as_tensor(leaf).to(kind)
+        for kind in (torch.float64, torch.float16, torch.bfloat16, torch.int8)
+    ),
+)
+
+
+def change_checkpoint(content: bytes, chance: random.Random) -> bytes:
+    """Return a checkpoint of another structure, or with other numbers in a tensor."""
+    saved = unpack(content)
+    if chance.random() < 0.6:
+        return pack(mutate(saved, chance))
+    paths = []
+    for path in paths_in(saved):
+        leaf = saved
+        for name in path:
+            leaf = leaf[name]
+        if isinstance(leaf, torch.Tensor | np.ndarray):
+            paths.append((path, leaf))
+    (*way, last), leaf = chance.choice(paths)
+    holder = saved
+    for name in way:
+        holder = holder[name]
+    try:
+        holder[last] = chance.choice(_TENSOR_CHANGES)(leaf)
+    except (RuntimeError, IndexError, TypeError, OverflowError, ZeroDivisionError):
+        holder[last] = torch.zeros(2, 3)
+    return pack(saved)
+
+
+def change_suite(content: bytes, chance: random.Random) -> bytes:
+    """Return a suite of another structure, in TOML."""
+    document = mutate(tomllib.loads(content.decode()), chance)
+    if not isinstance(document, dict):
+        document = {"grid": document}
+    lines = [f"{json.dumps(name)} = {_toml(value)}" for name, value in document.items()]
+    return "\n".join(lines).encode("utf-8", "surrogatepass")
+
+
+def _toml(value: Any) -> str:
+    """Return a value in TOML; null, which it does not have, as `json` writes it."""
+    if isinstance(value, dict):
+        entries = (f"{json.dumps(name)} = {_toml(one)}" for name, one in value.items())
+        return f"{{{', '.join(entries)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, float):
+        return repr(value)  # as TOML has inf and nan
+    return "[" * 10_000 if value == DEEP else json.dumps(value)
 
 
 def write_changed(path: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Two thousand sealed files of another structure, without a traceback in any verb."""
+"""Thousands of files of another structure, without a traceback in any verb."""
 
 import pytest
 from fuzzing import working_in
