@@ -159,6 +159,7 @@ def _misfit_of_classes(value: Any, path: str) -> str:
 TEXTS = ("task", "algorithm", "label", "status", "reason")
 _WHOLE = ("seed", "step", *COUNTED, "stopped_at")
 _SECONDS = "cell_seconds"
+_MAX_VALUES = 64 * MAX_ROWS  # of a table: few bytes may unpack to many equal numbers
 _WHOLE_RUNS = {Status.FINISHED, Status.CONVERGED}  # which have all records
 _MAX_TEXT_BYTES = 2**30  # of a column of texts, decoded
 
@@ -189,6 +190,8 @@ def misfit_of_columns(file: pq.ParquetFile, footer: Mapping[str, Any]) -> str:
         return f"it must have one row for each of {runs} runs and record; it has {rows}"
     if rows > MAX_ROWS:
         return f"it must have at most {MAX_ROWS} rows; it has {rows}"
+    if rows * len(schema.names) > _MAX_VALUES:
+        return f"it must have fewer than {len(schema.names)} columns of {rows} rows"
     if "records" in footer["cell"] and runs * min(steps, planned) > MAX_ROWS:
         return f"it must be of a cell of at most {MAX_ROWS} rows"
     return ""

@@ -92,6 +92,18 @@ def test_tables_that_do_not_fit(
     assert_damaged(store, message)
 
 
+def test_values_are_counted_before_they_are_decoded(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many equal columns take a small file, too."""
+    monkeypatch.setattr("mmbench.store.schema._MAX_VALUES", 2 * (FRAME.shape[1] + 1))
+    wide = FRAME.assign(y=0.0)
+    store.put(KEY, wide, FOOTER, {})
+    assert store.faults(KEY) == []
+    store.put(KEY, wide.assign(another=0.0), FOOTER, {})
+    assert_damaged(store, "fewer than 17 columns of 2 rows")
+
+
 PLANNED = FOOTER | {"cell": FOOTER["cell"] | {"records": 5}}  # steps 0 to 5
 
 
