@@ -65,8 +65,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
     ("cause_fault", "options", "code"),
     [
         (kill_main, ("--timeout", "8"), -9),
-        (terminate, ("--timeout", "8"), 130),
-        (interrupt, ("--workers", "2", "--timeout", "8"), 130),
+        pytest.param(terminate, ("--timeout", "8"), 130, marks=pytest.mark.slow),
+        pytest.param(
+            interrupt, ("--workers", "2", "--timeout", "8"), 130, marks=pytest.mark.slow
+        ),
         (kill_worker, ("--workers", "2", "--timeout", "8"), 1),
     ],
 )

@@ -150,7 +150,14 @@ def test_a_foreign_store_is_escaped(
     assert mmbench("verify", kept.folder).exit_code == 1
 
 
-@pytest.mark.parametrize("words", ["{}:Task", "bilinear[dim={}:Task]", "{}:T[k=1]"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "{}:T[k=1]",
+        pytest.param("{}:Task", marks=pytest.mark.slow),
+        pytest.param("bilinear[dim={}:Task]", marks=pytest.mark.slow),
+    ],
+)
 def test_a_foreign_store_runs_nothing(
     words: str, odd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

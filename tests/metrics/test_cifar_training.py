@@ -11,6 +11,7 @@ from mmbench.metrics._cifar_training import augment, fit, train
 from mmbench.metrics._training import initialise
 
 
+@pytest.mark.slow
 def test_training_writes_what_it_reports(monkeypatch, tmp_path):
     """Equal seeds give equal bits, and the file holds the values of the report."""
     # The file holds the minutes that the training took.

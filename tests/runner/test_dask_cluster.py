@@ -181,8 +181,17 @@ def test_a_suite_is_the_same_as_in_process(
     assert outcomes["nan"] <= {"nonfinite", "diverged"}
 
 
-@pytest.mark.parametrize("name", ["Plain", "Partly", "Nothing"])
-@pytest.mark.parametrize("keep", ["none", "last", "all"])
+@pytest.mark.parametrize(
+    ("keep", "name"),
+    [
+        ("none", "Plain"),
+        ("last", "Partly"),
+        ("all", "Nothing"),
+        pytest.param("all", "Plain", marks=pytest.mark.slow),
+        pytest.param("last", "Plain", marks=pytest.mark.slow),
+        pytest.param("all", "Partly", marks=pytest.mark.slow),
+    ],
+)
 def test_a_split_cell_is_the_same_as_a_whole_one(
     assert_as_in_process: Callable, outside: Path, name: str, keep: Any
 ) -> None:
@@ -192,6 +201,7 @@ def test_a_split_cell_is_the_same_as_a_whole_one(
     assert_as_in_process(cells(first, rest) if keep != "none" else cells(first))
 
 
+@pytest.mark.slow
 def test_a_cell_that_kills_its_workers_is_given_up(
     tmp_path: Path, workers: Workers, outside: Path
 ) -> None:

@@ -67,6 +67,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(fake_cifar10(tmp_path, monkeypatch, train=200, test=100))
 
 
+@pytest.mark.slow
 def test_small_suites_run_and_are_reported(tmp_path: Path, data: str) -> None:
     """Every setting is run, measured, stored and shown; a second run computes none."""
     store, out = str(tmp_path / "store"), tmp_path / "report"

@@ -1,5 +1,7 @@
 """Random search with an answering opponent reaches the minimax line of the box."""
 
+import pytest
+
 import mmbench
 from mmbench.algorithms import ALGORITHMS
 from mmbench.tasks import TASKS
@@ -8,6 +10,7 @@ from mmbench.testing.tools import start_runs
 BOX = "bilinear[box=5]"
 
 
+@pytest.mark.slow
 def test_search_reaches_the_line_and_gda_cycles() -> None:
     """The authors' Figure 3: theirs stops on x = 0, projected descent ascent cycles."""
     frame = mmbench.run(

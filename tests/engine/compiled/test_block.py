@@ -124,7 +124,11 @@ IGNORED = [
     ("words", "task"),
     [
         *product(ALGORITHMS, ["bilinear"]),
-        *product([*ALGORITHMS, *ALGORITHM_VARIANTS], [SMALL]),
+        *product(ALGORITHMS, [SMALL]),
+        *(
+            pytest.param(words, SMALL, marks=pytest.mark.slow)
+            for words in ALGORITHM_VARIANTS
+        ),
     ],
 )
 def test_a_compiled_cell_is_the_same(words: str, task: str) -> None:
@@ -305,7 +309,9 @@ def test_a_compiler_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) ->
     must_match(run_cell(cell, PLACEMENT), found)
 
 
-@pytest.mark.parametrize("task", ["bilinear[dim=2]", SMALL])
+@pytest.mark.parametrize(
+    "task", [pytest.param("bilinear[dim=2]", marks=pytest.mark.slow), SMALL]
+)
 def test_machine_code_gives_the_same(task: str) -> None:
     """torch's compiler gives the same, on a game without data and on one with them."""
     cell = cell_of(task, "gda", steps=23)
