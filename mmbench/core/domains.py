@@ -18,6 +18,7 @@ the check, its message, `mmbench show` and the methods page all read it from the
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -41,7 +42,8 @@ class Domain:
     def __contains__(self, value: float) -> bool:
         above = value > self.low if self.open_low else value >= self.low
         below = value < self.high if self.open_high else value <= self.high
-        return math.isfinite(value) and above and below
+        # A whole number may be beyond all floats; a NaN is within no bound.
+        return abs(value) <= sys.float_info.max and above and below
 
     def __str__(self) -> str:
         low = f"{'above' if self.open_low else 'at least'} {self.low:g}"

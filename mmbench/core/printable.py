@@ -29,7 +29,10 @@ def printable(text: str) -> str:
 
 def shorten(value: Any) -> str:
     """Return the `repr` of a value on one line, cut where it is long."""
-    shown = " ".join(repr(value).split())
+    try:
+        shown = " ".join(repr(value).split())
+    except ValueError:  # of a whole number of more digits than Python prints
+        return "an int of too many digits"
     if len(shown) <= _SHOWN_CHARACTERS:
         return shown
     return f"{shown[: _SHOWN_CHARACTERS - 3]}..."

@@ -109,7 +109,9 @@ class Chunk:
         """
         z, step = saved["z"].to(self.z.device), saved["step"]
         state = restore_structure(self.state, saved["state"])
-        if not _is_like(z, self.z) or not _has_form(state, self.state):
+        fits = _is_like(z, self.z) and _has_form(state, self.state)
+        # A run that breaks down keeps the last iterate that was finite.
+        if not fits or not bool(torch.isfinite(z).all()):
             raise ValueError("a snapshot must be of these runs")
         self._oracle_state.restore(saved["oracle"])
         self._check_oracle_state(step)

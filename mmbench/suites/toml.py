@@ -72,7 +72,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise DescriptionError(
             f"{path} must be text in UTF-8; its byte {error.start} is not."
         ) from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError of too many digits, too
         raise DescriptionError(f"{path} must be TOML; got {error}.") from error
 
 

@@ -404,6 +404,14 @@ def test_other_values_of_numpy_are_refused_as_python_s_are(given: Any) -> None:
         CGD(iterations=given)
 
 
+def test_whole_numbers_beyond_all_floats_are_refused() -> None:
+    """With or without digits that Python would print."""
+    with pytest.raises(DescriptionError, match=r"CGD\.iterations must be .*; got 1000"):
+        CGD(iterations=10**400)
+    with pytest.raises(DescriptionError, match="got an int of too many digits"):
+        CGD(iterations=10**5000)
+
+
 def test_long_values_are_cut_in_messages() -> None:
     """A thousand numbers in an error help nobody."""
     with pytest.raises(DescriptionError) as caught:

@@ -21,7 +21,7 @@ def test_domains_hold_finite_numbers_only(value: float) -> None:
     ("domain", "members", "others", "phrase"),
     [
         (Domain(), [0, -1e300], [math.nan], "that is finite"),
-        (Domain(low=0), [0, 1], [-1e-300], "at least 0"),
+        (Domain(low=0), [0, 1, 10**308], [-1e-300, 10**309], "at least 0"),
         (Domain(low=0, open_low=True), [5e-324], [0, -1], "above 0"),
         (Domain(high=1), [1, -5], [1.1], "at most 1"),
         (Domain(low=0, high=1), [0, 1], [-0.1, 1.1], "at least 0 and at most 1"),

@@ -241,6 +241,9 @@ IN_GAMES: dict[str, Callable[[Any], Any]] = {
     "iterates of another type": lambda one: put(
         one, "chunk", "z", to=one["chunk"]["z"].double()
     ),
+    "iterates that are not finite": lambda one: put(
+        one, "chunk", "z", to=one["chunk"]["z"] * float("nan")
+    ),
     "a state of another form": lambda one: put(one, "chunk", "state", to=[1, 2]),
     "a state of another type": lambda one: put(
         one, "chunk", "state", 0, to=one["chunk"]["state"][0].double()

@@ -156,6 +156,8 @@ ERRORS = {
     "text for a number": (ONE + 'seeds = "many"', "Grid.seeds must be a whole number"),
     "fraction": (ONE + "steps = 1.5", "Grid.steps must be a whole number"),
     "zero seeds": (ONE + "seeds = 0", "at least 1 and at most 1e+06; got 0"),
+    "more than any float": (ONE + f"steps = {10**400}", "Grid.steps must be a whole"),
+    "too many digits": (ONE + f"steps = {'9' * 5000}", "must be TOML; got Exceeds"),
     "wrong dtype": (ONE + 'dtype = "half"', "'float32' or 'float64'; got 'half'"),
     "name is no text": ("name = 3\n" + ONE, "Suite.name must be printable text; got 3"),
     "label without algorithm": (
