@@ -1,6 +1,8 @@
 """Accept-reject against a slow, simple version of one run, written from its text."""
 
 import copy
+import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -285,6 +287,18 @@ def test_share_of_untested_steps(spec: str, low: float, high: float) -> None:
         accepted.append(law.accepts(oracle, time).double())
     share = torch.stack(accepted).mean().item()
     assert low <= share <= high
+
+
+@pytest.mark.parametrize(
+    ("time", "probability"),
+    [(0, 1 / 3), (2, 1 / (2 + math.exp(0.25))), (4, 1 / (2 + math.e)), (8, 1 / 56.6)],
+)
+def test_the_annealed_law(time: int, probability: float) -> None:
+    """At t = 0, and at half, one and two scales: p = 1 / (floor + exp((t / scale)²))."""
+    law = ACCEPTANCES.build("annealed[floor=2,scale=4]")
+    drawn = torch.tensor([0.999 * probability, 1.001 * probability])
+    oracle = SimpleNamespace(uniform=lambda: drawn)
+    assert law.accepts(oracle, torch.tensor([time, time])).tolist() == [True, False]
 
 
 def test_every_begins_with_the_first_step() -> None:
