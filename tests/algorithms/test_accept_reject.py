@@ -2,7 +2,6 @@
 
 import copy
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -293,11 +292,14 @@ def test_share_of_untested_steps(spec: str, low: float, high: float) -> None:
     ("time", "probability"),
     [(0, 1 / 3), (2, 1 / (2 + math.exp(0.25))), (4, 1 / (2 + math.e)), (8, 1 / 56.6)],
 )
-def test_the_annealed_law(time: int, probability: float) -> None:
-    """At t = 0, and at half, one and two scales: p = 1 / (floor + exp((t / scale)²))."""
+def test_the_annealed_law(
+    time: int, probability: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """p = 1 / (floor + exp((t / scale)²)), at t of zero, half, one and two scales."""
     law = ACCEPTANCES.build("annealed[floor=2,scale=4]")
     drawn = torch.tensor([0.999 * probability, 1.001 * probability])
-    oracle = SimpleNamespace(uniform=lambda: drawn)
+    oracle, _ = start_runs(TASKS.build("bilinear"), (0, 1))
+    monkeypatch.setattr(oracle, "uniform", lambda: drawn)
     assert law.accepts(oracle, torch.tensor([time, time])).tolist() == [True, False]
 
 
