@@ -19,7 +19,8 @@ from mmbench.cli.replay import (
 from mmbench.core.errors import DamagedError, MmbenchError, StoreError
 
 if TYPE_CHECKING:  # they import torch
-    import mmbench.engine.cell
+    import mmbench.runner.fresh_seeds
+    import mmbench.runner.replay
     import mmbench.store.folder
     import mmbench.store.stored_files
 
@@ -50,8 +51,8 @@ CONFIRMED = "departs and agrees with fresh seeds"
 @click.option(
     "--fresh-seeds",
     is_flag=True,
-    help="Compute cells that depart with as many other seeds (16 at the least), and "
-    "compare the distributions by two-sample tests, at level 0.001 for each cell.",
+    help="Compute cells that depart with as many other seeds (32 at the least), and "
+    "compare the distributions by permutation tests, at level 0.001 for each cell.",
 )
 @replay_options
 def command(
@@ -150,10 +151,14 @@ def _check(
         seed = sample_seed(cell, options.draw)
         given = options.external, options.device, options.data_dir
         done = replay_stored_cell(kept, stored, seed, *given, f"{prefix} ")
-        verdict, words = str(done.verdict), str(done)
+        verdict, words, unchecked = str(done.verdict), str(done), done.unchecked
         if options.fresh_seeds and done.verdict is Verdict.DEPARTS:
-            verdict, tested = _compare_with_fresh_seeds(cell, stored, options, prefix)
-            words = f"{words}; {tested}"
+            tested = _compare_with_fresh_seeds(done, stored, options, prefix)
+            words, unchecked = f"{words}; {tested}", [*unchecked, *tested.untested]
+            if tested.differ:
+                verdict = Verdict.DIFFERS
+            elif tested.agree:  # which answers no doubt but that of the departure
+                verdict = Verdict.UNCONFIRMED if done.doubts else CONFIRMED
     except MmbenchError as error:
         verdict = DAMAGED if isinstance(error, DamagedError) else NOT_COMPUTED
         print_stdout(f"{prefix}: {verdict}: {error}")
@@ -163,25 +168,23 @@ def _check(
     print_stdout(f"{prefix} {title}: {words}{differences if done.differences else ''}")
     for doubt in done.doubts:
         print_stdout(f"{prefix} not confirmed: {doubt}")
-    return _Checked(key, verdict, title, done.unchecked)
+    return _Checked(key, verdict, title, unchecked)
 
 
 def _compare_with_fresh_seeds(
-    cell: "mmbench.engine.cell.Cell",
+    done: "mmbench.runner.replay.Replay",
     stored: "mmbench.store.stored_files.StoredFiles",
     options: _Options,
     prefix: str,
-) -> tuple[str, str]:
-    """Return the verdict on a departing cell by fresh seeds, and the test in words."""
+) -> "mmbench.runner.fresh_seeds.FreshSeeds":
+    """Compute fresh seeds of a departing cell, and compare the distributions."""
     from mmbench.runner.fresh_seeds import compare_with_fresh_seeds
-    from mmbench.runner.replay import Verdict
 
     print_stderr(f"{prefix} departs: computing fresh seeds.")
     placement = placement_for(stored, options.device, options.data_dir)
-    tested = compare_with_fresh_seeds(cell, stored, placement, options.draw)
-    if tested.differ:
-        return Verdict.DIFFERS, str(tested)
-    return (CONFIRMED if tested.agree else Verdict.DEPARTS), str(tested)
+    return compare_with_fresh_seeds(
+        done.cell, stored, placement, options.draw, done.growth
+    )
 
 
 def _read(

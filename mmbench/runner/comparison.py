@@ -8,7 +8,8 @@ number *agrees* where
     |a − b| ≤ t · max(|a|, |b|)
 
 with t a thousand roundings of the cell's dtype, and where rounding may have moved it as
-far (`Growth`). In a column with values of both signs, where zero is like any other
+far (`Growth`); tiny numbers agree, too, whose squares are some subnormal numbers apart.
+In a column with values of both signs, where zero is like any other
 number, the largest size that it had until then takes the place of max(|a|, |b|).
 Numbers that are further apart, as rounding allows, *depart*. Any others *differ*.
 """
@@ -18,16 +19,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 
 from mmbench.core.oracle_state import COUNTED
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import SHOWN
 from mmbench.metrics.base import TrajectoryMetric
-from mmbench.runner.growth import Growth, underflow
-
-TOLERANCE = 1000  # roundings
+from mmbench.runner.growth import (
+    Growth,
+    differ_by_underflow,
+    smallest_subnormal,
+    tolerance,
+    underflow,
+)
 
 # Columns of a whole run; the clock is not compared.
 ENDING = ("stopped_at", "status", "reason")
@@ -71,8 +75,8 @@ class Comparison:
 
     def __init__(self, cell: Cell) -> None:
         self.largest = 0.0
-        self._keep, self._seeds = cell.keep, cell.seeds
-        self._tolerance, self._underflow = tolerance(cell.dtype), underflow(cell.dtype)
+        self._keep, self._seeds, self._dtype = cell.keep, cell.seeds, cell.dtype
+        self._tolerance = tolerance(cell.dtype)
         self._columns = tuple(column.name for column in cell.columns)
         # Columns of whole runs, repeated at every record, and the columns they are of.
         self._whole = {
@@ -178,14 +182,16 @@ class Comparison:
             if (b < 0).any() and (b > 0).any():
                 found = np.where(np.isfinite(b), np.abs(b), 0.0)
                 size = np.maximum.accumulate(found)
-            most = self._tolerance * size + self._underflow
-            near = np.isfinite(apart) & (apart <= most)
-            allowed = same | (apart <= growth.allowed(name))
-            # Two zeros of other signs differ, too, by less than any share.
-            share = np.nan_to_num(apart / size, nan=0.0) + np.finfo(float).tiny
-            relative = np.where(near & allowed & ~same, share, 0.0)
+            is_near = np.isfinite(apart) & (apart <= self._tolerance * size)
+            is_tiny = differ_by_underflow(a, b, self._dtype)
+            is_flushed = (a == 0) & (np.abs(b) < underflow(self._dtype))
+            is_explained = apart <= growth.allowed(name)
+            agrees = same | (is_near & is_explained) | is_tiny
+            # Two zeros of other signs, and tiny numbers, differ by less than any share.
+            share = np.where(is_near, np.nan_to_num(apart / size, nan=0.0), 0.0)
+            relative = np.where(agrees & ~same, share + np.finfo(float).tiny, 0.0)
         self.largest = max(self.largest, float(relative.max(initial=0.0)))
-        return ~(same | (near & allowed)), allowed
+        return ~agrees, is_explained | is_flushed
 
     def arrays(
         self,
@@ -244,7 +250,8 @@ class Comparison:
         largest = apart.reshape(len(steps), -1).max(axis=1)
         size = np.nan_to_num(np.abs(b)).reshape(len(steps), -1).max(axis=1)
         beyond = largest > growth.allowed_of_array(name, steps)
-        far = beyond | (largest > self._tolerance * size + self._underflow)
+        tiny = smallest_subnormal(self._dtype)
+        far = beyond | (largest > self._tolerance * (size + tiny))
         if not far.any():
             shares = largest[size > 0] / size[size > 0]
             tiny = float(np.finfo(float).tiny)
@@ -254,11 +261,6 @@ class Comparison:
         values = "other numbers", f"these, {largest[at]:.2g} apart"
         is_explained = not beyond.any()
         return Departure(seed, steps[at], name, *values, is_explained=is_explained)
-
-
-def tolerance(dtype: str) -> float:
-    """Return how far apart numbers may be that agree, relative to their size."""
-    return TOLERANCE * float(torch.finfo(getattr(torch, dtype)).eps)
 
 
 def kind_of_reason(reason: str) -> str:
@@ -278,14 +280,23 @@ def _end_is_allowed(name: str, then: Any, now: Any, growth: Growth) -> bool:
     if name == "reason":
         is_alike = kind_of_reason(then[name]) == kind_of_reason(now[name])
         return is_alike or then["status"] != now["status"]
-    limits = (Status.TIMEOUT, Status.MEMORY, Status.ERROR)
-    if {then["status"], now["status"]} & {str(limit) for limit in limits}:
-        return bool(then["status"] in growth.statuses)
-    if np.isfinite(growth.lost_at):
+    may_end = then["status"] in growth.statuses
+    if {then["status"], now["status"]} & set(Status.cell_failures()):
+        return bool(may_end)
+    if min(_end_of(then), _end_of(now)) > growth.lost_after:
         return True
     if name == "status":
-        return bool(then[name] in growth.statuses)
+        return bool(may_end)
     return bool(abs(then[name] - now[name]) <= growth.stopped_at)
+
+
+def _end_of(row: Any) -> float:
+    """Return the step up to which the end of a run was open.
+
+    Whether the target holds at the last records is known at the last one.
+    """
+    is_last = row["status"] in (Status.FINISHED, Status.CONVERGED)
+    return float(row["step"] if is_last else row["stopped_at"])
 
 
 def _numbers(values: Any) -> np.ndarray:

@@ -19,8 +19,8 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.rounding_noise import RoundingNoise
 from mmbench.engine.run_cell import run_cell
 from mmbench.engine.trajectory import Trajectory
-from mmbench.runner.comparison import Comparison, Departure, tolerance
-from mmbench.runner.growth import DISTURBED_RUNS, Growth
+from mmbench.runner.comparison import Comparison, Departure, kind_of_reason
+from mmbench.runner.growth import DISTURBED_RUNS, Growth, tolerance, watched
 from mmbench.runner.provenance import differences, provenance, same_code
 from mmbench.runner.stored_cell import (
     UNCHECKED,
@@ -28,6 +28,7 @@ from mmbench.runner.stored_cell import (
     other_words,
     stored_cell,
     surplus,
+    wrong_width,
 )
 from mmbench.store.folder import Store
 from mmbench.store.stored_files import StoredFiles
@@ -59,6 +60,7 @@ class Replay(NamedTuple):
         largest: largest relative difference of two numbers that agree.
         doubts: what neither follows from the description nor contradicts it, in words.
         unchecked: what was not compared.
+        growth: how far rounding may have moved the first run that departs.
     """
 
     cell: Cell
@@ -70,6 +72,7 @@ class Replay(NamedTuple):
     largest: float
     doubts: list[str]
     unchecked: list[str]
+    growth: Growth | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -152,25 +155,30 @@ def replay(
         return Replay(cell, seeds, 0, [], faults, [], 0.0, doubts, ["all numbers"])
     here, origin = provenance(placement.device.type), footer.get("provenance", {})
     # An error may come from any run of a cell, so all of them are needed then.
-    has_error = Status.ERROR in footer.get("outcomes", ())
+    has_error = Status.ERROR in footer.get("outcomes", ()) or footer.get("reason")
     again = cell if has_error else replace(cell, seeds=seeds)
-    found = compute(again, placement)
+    found = compute(watched(again), placement)
     now = found.frame(again)
 
     circumstances = differences(origin, here) + _differences_before(cell, store, here)
-    if footer.get("width") != found.width:
-        circumstances.append(f"width {footer.get('width')} then, {found.width} now")
-    backend = footer.get("backend") or "eager"  # as mmbench 0.1 was
-    if (backend == "compiled") != (found.backend == "compiled"):
-        circumstances.append(f"{backend} then, {found.backend} now")
-    if "ideal" in footer or found.real_scores:
-        wrong, doubtful = _compare_scores(
-            footer.get("ideal", {}), found.real_scores, cell.dtype, bool(circumstances)
-        )
-        faults, doubts = faults + wrong, doubts + doubtful
+    others, uncertain = _engine_differences(footer, found)
+    circumstances += others
+    unchecked = [*UNCHECKED, *uncertain]
     comparison = Comparison(cell)
+    if "ideal" in footer or found.real_scores:
+        scores = compare_scores(
+            footer.get("ideal", {}),
+            found.real_scores,
+            cell.dtype,
+            may_round=bool(circumstances),
+        )
+        faults, doubts = faults + scores.wrong, doubts + scores.doubtful
+        comparison.largest = scores.largest
+    reasons = [kind_of_reason(one) for one in (footer.get("reason", ""), found.reason)]
+    if len(set(reasons)) > 1 and not circumstances:
+        faults.append(f"its footer has the reason {reasons[0]!r}, not {reasons[1]!r}")
     departures: list[Departure] = []
-    unchecked = list(UNCHECKED)
+    first: Growth | None = None
     arrays = {} if faults else stored.arrays() | stored.iterates()
     for run in () if faults else seeds:
         rows = _rows(then, run), _rows(now, run)
@@ -199,6 +207,7 @@ def replay(
                 blurred = _disturbed(cell, run, placement, is_blurred=True)
                 growth.add_blurred(blurred)
                 apart = depart(growth)
+            first = first or (growth if apart else None)
         departures += apart
         if not apart:
             unchecked += comparison.late_columns(*rows)
@@ -214,6 +223,7 @@ def replay(
         largest=comparison.largest,
         doubts=doubts,
         unchecked=list(dict.fromkeys(unchecked)),
+        growth=first,
     )
 
 
@@ -234,17 +244,39 @@ def judge_file(
     # Words may be those of another version, or of code that was not committed.
     words = other_words(cell, stored)
     origin = stored.footer.get("provenance", {})
-    if same_code(origin, provenance(placement.device.type)):
-        return faults + words, doubts
-    return faults, doubts + words
+    if not same_code(origin, provenance(placement.device.type)):
+        return faults, doubts + words
+    if wrong := wrong_width(cell, stored):
+        faults.append(wrong)
+    return faults + words, doubts
 
 
 def _disturbed(
     cell: Cell, seed: int, placement: Placement, *, is_blurred: bool = False
 ) -> Trajectory:
     """Compute a run of a cell several times with noise of the size of rounding."""
-    runs = replace(cell, seeds=(seed,) * DISTURBED_RUNS)
+    runs = watched(replace(cell, seeds=(seed,) * DISTURBED_RUNS))
     return compute(runs, placement, RoundingNoise(seed, is_blurred=is_blurred))
+
+
+def _engine_differences(
+    footer: Mapping[str, Any], found: Trajectory
+) -> tuple[list[str], list[str]]:
+    """Return what a file states of its engine that is otherwise here.
+
+    Returns:
+        Circumstances that differ, in words, and what was not checked.
+    """
+    differences, unchecked = [], []
+    if footer.get("width") != found.width:
+        differences.append(f"width {footer.get('width')} then, {found.width} now")
+        unchecked.append("width")
+    backend = footer.get("backend") or "eager"  # as mmbench 0.1 was
+    if (backend == "compiled") != (found.backend == "compiled"):
+        differences.append(f"{backend} then, {found.backend} now")
+    if backend != found.backend:
+        unchecked.append("backend")
+    return differences, unchecked
 
 
 def _differences_before(cell: Cell, store: Store, here: Mapping[str, Any]) -> list[str]:
@@ -349,23 +381,35 @@ def _rows(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     return frame[frame["seed"] == seed].reset_index(drop=True)
 
 
-def _compare_scores(
+class Scores(NamedTuple):
+    """The comparison of the stored scores of real data with those found.
+
+    Args:
+        wrong: those that are wrong, in words.
+        doubtful: those that may be wrong, in words.
+        largest: largest relative difference of two that agree.
+    """
+
+    wrong: list[str]
+    doubtful: list[str]
+    largest: float
+
+
+def compare_scores(
     then: Mapping[str, float],
     now: Mapping[str, float],
     dtype: str,
+    *,
     may_round: bool,
-) -> tuple[list[str], list[str]]:
+) -> Scores:
     """Compare the stored scores of real data with those found.
 
     Nothing amplifies their roundings, but sums of many features may cancel. So a score
     that is nearly the one found, circumstances being others, is doubted.
-
-    Returns:
-        Those that are wrong and those that are doubtful, in words.
     """
     if sorted(then) != sorted(now):
-        return ["its footer has scores of real data in other columns"], []
-    wrong, doubtful = [], []
+        return Scores(["its footer has scores of real data in other columns"], [], 0.0)
+    scores = Scores([], [], 0.0)
     for name, found in now.items():
         stored = float(then[name])
         if stored == found or (np.isnan(stored) and np.isnan(found)):
@@ -373,7 +417,9 @@ def _compare_scores(
         words = f"real data get {found:.9g} in {name}; its footer has {stored:.9g}"
         apart = abs(stored - found) / max(abs(stored), abs(found))
         if not may_round or not apart <= DOUBTFUL_SCORE:
-            wrong.append(words)
+            scores.wrong.append(words)
         elif apart > tolerance(dtype):
-            doubtful.append(words)
-    return wrong, doubtful
+            scores.doubtful.append(words)
+        else:
+            scores = scores._replace(largest=max(scores.largest, apart))
+    return scores

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmbench.algorithms.base import Algorithm
 from mmbench.core.description import canonical, name_of
 from mmbench.core.errors import DescriptionError, StoreError
 from mmbench.core.external import load_external
@@ -36,6 +37,9 @@ _WORDED = ("columns", "protocols", "method", "game")
 _OUTCOME = ("width", "backend", "arrays", "outcomes", "reason", "ideal")
 _CIRCUMSTANCES = ("provenance", "environments", "limits")
 _FILE = ("schema", "files", "description")
+
+_BREAKS = (Status.DIVERGED, Status.NONFINITE, Status.STOPPED)  # the iterate stays then
+_STILL = 0.01  # relative; a device may round a number otherwise at every record
 
 # What no computation can confirm: who computed, and how long it took.
 UNCHECKED = (CLOCK, *_CIRCUMSTANCES)
@@ -203,6 +207,10 @@ def _of_outcome(cell: Cell, stored: StoredFiles, records: int) -> Iterator[str]:
         for name in ENDING
         if any(len(set(run[name])) > 1 for run in runs)
     )
+    yield from _of_reasons(footer, frame)
+    backend = str(footer.get("backend") or "eager")
+    if backend != "compiled" and not backend.startswith("eager"):
+        yield f"its footer has the backend {backend}, which there is not"
     outcomes = [str(run["status"].iloc[0]) for run in runs]
     if {one: outcomes.count(one) for one in outcomes} != footer.get("outcomes"):
         yield "its footer has other outcomes than its table"
@@ -228,6 +236,18 @@ def _of_outcome(cell: Cell, stored: StoredFiles, records: int) -> Iterator[str]:
     yield from _of_endings(cell, trajectory)
 
 
+def _of_reasons(footer: dict[str, Any], frame: pd.DataFrame) -> Iterator[str]:
+    """Yield where reasons are not those of the runs' statuses, in words."""
+    failed = frame["status"].isin(Status.cell_failures())
+    if (frame["reason"][~failed] != "").any() or (frame["reason"][failed] == "").any():
+        yield "its table has not a reason for just the runs that a failure ended"
+    # An exception may come when all runs of a chunk have ended otherwise.
+    is_free = not failed.any() and not (frame["status"] == Status.FINISHED).all()
+    reasons = set(frame["reason"][failed]) or {""}
+    if "reason" in footer and not is_free and {footer["reason"]} != reasons:
+        yield "its footer has another reason than its table"
+
+
 def _of_endings(cell: Cell, trajectory: Trajectory) -> Iterator[str]:
     """Yield the runs whose end is not that of their numbers, in words."""
     recording = Recording(cell, cell.seeds)
@@ -239,10 +259,13 @@ def _of_endings(cell: Cell, trajectory: Trajectory) -> Iterator[str]:
     for run, status in enumerate(trajectory.status):
         end, made = int(trajectory.stopped_at[run]), recording.status[run]
         made_end = int(recording.stopped_at[run])
-        if status.is_failure or Status(status) in Status.cell_failures():
-            is_right = 0 <= end <= cell.steps
-        elif status is Status.STOPPED:
-            is_right = made is Status.FINISHED and 0 < end <= cell.steps
+        if status in Status.cell_failures():
+            is_right = end in {0, *trajectory.steps}
+        elif status in _BREAKS:
+            is_right = 0 < end <= cell.steps and _is_still(trajectory, run)
+            if status is Status.STOPPED:
+                stops = type(cell.algorithm).done is not Algorithm.done
+                is_right = is_right and stops and made is Status.FINISHED
         else:
             is_right = (status, end) == (made, made_end)
         if not is_right:
@@ -250,6 +273,21 @@ def _of_endings(cell: Cell, trajectory: Trajectory) -> Iterator[str]:
                 f"seed {cell.seeds[run]} is {status} at step {end} in its table; by "
                 f"its numbers it is {made} at step {made_end}"
             )
+
+
+def _is_still(trajectory: Trajectory, run: int) -> bool:
+    """Return whether a run's charges and numbers stay after the step that ended it."""
+    end = int(trajectory.stopped_at[run])
+    after = [at for at, step in enumerate(trajectory.steps) if step >= end]
+    charges = all(
+        len(set(counted[after, run])) <= 1 for counted in trajectory.counts.values()
+    )
+    numbers = [values[after, run] for values in trajectory.columns.values()]
+    return charges and all(
+        np.allclose(one, one[-1:], rtol=_STILL, atol=0, equal_nan=True)
+        for one in numbers
+        if np.issubdtype(one.dtype, np.number) and np.isfinite(one).all()
+    )
 
 
 def _unworded(name: str, value: Any) -> Any:
@@ -281,11 +319,32 @@ def other_words(cell: Cell, stored: StoredFiles) -> list[str]:
     ]
 
 
-def surplus(cell: Cell, stored: StoredFiles) -> list[str]:
-    """Return what a file has beyond what follows from its description, in words.
+def wrong_width(cell: Cell, stored: StoredFiles) -> str:
+    """Return in words that a file has a width that this code never chooses; else "".
 
-    A column that no metric of the description gives may be that of an external metric,
-    which a later command has not asked for.
+    On a GPU without enough memory the width is halved until the runs fit; of a cell
+    that ended early it is the number of runs that were begun.
+
+    Args:
+        cell: the cell that the file describes.
+        stored: the cell's files, computed by this code.
+    """
+    width = stored.footer.get("width")
+    on_cpu = stored.footer.get("provenance", {}).get("device", "cpu") == "cpu"
+    by_rule = cell.task.width if on_cpu else cell.task.gpu_width
+    widths = [by_rule >> halved for halved in range(1 if on_cpu else 64)]
+    is_early = set(Status.cell_failures()) & set(stored.footer.get("outcomes", ()))
+    if width in widths or is_early:
+        return ""
+    return f"its footer has the width {width}; this code takes {by_rule}"
+
+
+def surplus(cell: Cell, stored: StoredFiles) -> list[str]:
+    """Return what a file has beyond what mmbench writes for its description, in words.
+
+    Seeds that do not follow each other were picked, from results that were known or
+    not; no suite has them. A column that no metric of the description gives may be that
+    of an external metric, which a later command has not asked for.
 
     Args:
         cell: the cell that the file describes.
@@ -294,7 +353,11 @@ def surplus(cell: Cell, stored: StoredFiles) -> list[str]:
     footer, description = stored.footer, describe_cell(cell)
     known = {*description, *_OUTCOME, *_CIRCUMSTANCES, *_FILE}
     columns = [*LEADING, *(column.name for column in cell.columns)]
+    first = cell.seeds[0]
+    is_chosen = cell.seeds != tuple(range(first, first + len(cell.seeds)))
+    seeds = f"its seeds are chosen: {', '.join(map(str, cell.seeds))}"
     return [
+        *([seeds] if is_chosen else []),
         *(f"its footer has an entry {name}" for name in sorted({*footer} - known)),
         *(
             f"no metric of its description gives the column {name}"

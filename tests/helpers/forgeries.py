@@ -1,11 +1,18 @@
 """Forgeries of a stored cell: what a hostile author may change and seal again."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from edited_stores import with_footer
+from edited_stores import rewrite, small_grid, store_of, with_footer
+from other_machines import ANOTHER_MACHINE
+
+from mmbench.core.errors import DamagedError
+from mmbench.engine.cell import Cell
+from mmbench.runner.replay import Verdict, replay
+from mmbench.store.folder import Store
 
 Change = dict[str, Callable[[Any], Any]]
 
@@ -39,7 +46,7 @@ def ended(status: str, stopped_at: int, reason: str = "") -> Change:
         return frame.assign(status=status, stopped_at=stopped_at, reason=reason)
 
     def outcomes(footer: dict[str, Any]) -> None:
-        footer["outcomes"] = {status: footer["runs"]}
+        footer |= {"outcomes": {status: footer["runs"]}, "reason": reason}
 
     return {"frame": change, "footer": outcomes}
 
@@ -133,6 +140,9 @@ FORGERIES: dict[str, Change] = {
     "error": ended("error", 40, "ValueError: no"),
     "finished later": ended("finished", 39),
     "a reason": filled("lost", "reason"),
+    "a reason of the footer": {"footer": with_footer(reason="ValueError: no")},
+    "a backend": {"footer": with_footer(backend="quantum")},
+    "diverged at the end": ended("diverged", 40),
     "cost": nested("method", "cost", value="nothing"),
     "summary": nested("method", "summary", value="The best method."),
     "the game's summary": nested("game", "summary", value="A hard game."),
@@ -166,3 +176,48 @@ FORGERIES: dict[str, Change] = {
     "no path": {"arrays": _without_path},
     "text for numbers": {"frame": lambda frame: frame.assign(distance="0.5")},
 }
+
+# One of each mechanism that finds them.
+QUICK = (
+    *("distance x 0.01", "distance x 1.00003", "middle record x 1.0004"),
+    *("losses with the other sign", "runs swapped", "grad_y one less"),
+    *("converged", "diverged at the end", "stopped", "a reason of the footer"),
+    *("cost", "a record dropped", "iterates", "path", "a backend"),
+)
+
+
+def contracting_store(folder: Path) -> tuple[Store, Cell]:
+    """Return a store with one cell of a game in which runs contract."""
+    grid = small_grid(
+        *("quadratic", "extragradient"),
+        metrics=("distance", "losses"),
+        keep="all",
+        steps=40,
+        seeds=2,
+    )
+    store, (cell,) = store_of(folder, grid)
+    return store, cell
+
+
+def on_another_machine(change: Callable[[dict], Any] = lambda _: None) -> Callable:
+    """Return a change of a footer that also claims another processor."""
+
+    def changed(footer: dict[str, Any]) -> None:
+        change(footer)
+        footer["provenance"] |= ANOTHER_MACHINE
+
+    return changed
+
+
+def verdict_on(what: str, store: Store, cell: Cell) -> str:
+    """Return the verdict on a forgery that claims another processor, or "damaged"."""
+    changes = dict(FORGERIES[what])
+    changes["footer"] = on_another_machine(changes.get("footer", lambda _: None))
+    rewrite(store, cell.key, **changes)
+    try:
+        return replay(store, store.require(cell.key)).verdict
+    except DamagedError:  # no table or footer of a cell at all
+        return "damaged"
+
+
+REFUTED = {str(Verdict.DIFFERS), "damaged"}

@@ -55,7 +55,8 @@ def compute_with_other_width(store: Store, cell: Cell, width: int) -> None:
     before = run_cell.width_of
     run_cell.width_of = lambda *_: width
     try:
-        put_as_of(store, cell, compute(cell, Placement()))
+        other_code = {"commit": "0123456789ab"}
+        put_as_of(store, cell, compute(cell, Placement()), **other_code)
     finally:
         run_cell.width_of = before
 

@@ -1,6 +1,7 @@
 """Replay: the same cell gives the same bits, and every change of it is found."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from edited_stores import (
 )
 
 from mmbench.core.errors import DamagedError, DescriptionError
+from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
 from mmbench.runner.provenance import provenance
 from mmbench.runner.replay import (
     Verdict,
+    compare_scores,
     replay,
     sample_keys,
     sample_seed,
@@ -207,11 +210,56 @@ def test_other_circumstances_are_told(one: tuple[Store, Cell]) -> None:
     done = replay(store, store.require(cell.key))
     assert done.verdict is Verdict.IDENTICAL
     assert done.differences[0].startswith("torch 2.0.0 then, 2.")
-    rewrite(store, cell.key, footer=with_footer(width=7))
-    assert any(
-        "width 7 then" in message
-        for message in replay(store, store.require(cell.key)).differences
-    )
+
+
+def test_width_and_backend_that_are_only_claimed_are_named(
+    one: tuple[Store, Cell],
+) -> None:
+    """This code has one width; that of another one cannot be checked."""
+    store, cell = one
+    claims = {"width": 7, "backend": "compiled"}
+    rewrite(store, cell.key, footer=with_footer(**claims))
+    done = replay(store, store.require(cell.key), placement=Placement())
+    assert str(done).startswith("differs: its footer has the width 7; this code takes")
+
+    def changed(footer: dict[str, Any]) -> None:
+        footer["provenance"] |= {"commit": "0123456789ab"}
+
+    rewrite(store, cell.key, footer=changed)
+    done = replay(store, store.require(cell.key), placement=Placement())
+    assert done.verdict is Verdict.IDENTICAL
+    assert any("width 7 then" in words for words in done.differences)
+    assert "compiled then, eager now" in done.differences
+    assert {"width", "backend"} <= set(done.unchecked)
+    rewrite(store, cell.key, footer=with_footer(backend="quantum"))
+    done = replay(store, store.require(cell.key), placement=Placement())
+    assert "the backend quantum, which there is not" in str(done)
+
+
+def test_scores_of_real_data_that_are_roundings_apart_are_not_identical() -> None:
+    """They agree by a difference that is told."""
+    then, now = {"fid": 1.0001, "kid": -1.0}, {"fid": 1.0, "kid": -1.0}
+    scores = compare_scores(then, now, "float32", may_round=True)
+    assert scores == ([], [], pytest.approx(1e-4, rel=1e-3))
+    assert compare_scores(then, now, "float32", may_round=False).wrong
+    assert compare_scores(
+        {"fid": 1.001}, {"fid": 1.0}, "float32", may_round=True
+    ).doubtful
+
+
+@pytest.mark.parametrize("seeds", [(3, 9, 31), (9, 3, 4)])
+def test_seeds_that_were_picked_are_doubted(
+    seeds: tuple[int, ...], tmp_path: Path
+) -> None:
+    """No suite has seeds that do not follow each other."""
+    grid = small_grid(metrics=("distance",))
+    (cell,) = plan(Suite(name="test", grids=(grid,)))
+    picked = replace(cell, seeds=seeds)
+    store = Store(tmp_path)
+    execute([picked], store)
+    done = replay(store, store.require(picked.key))
+    words = f"its seeds are chosen: {', '.join(map(str, seeds))}"
+    assert str(done) == f"is unconfirmed: {words}"
 
 
 @pytest.mark.parametrize(
@@ -285,9 +333,10 @@ def test_cells_that_a_limit_ended_are_unconfirmed(one: tuple[Store, Cell]) -> No
     store, cell = one
 
     def limited(frame: pd.DataFrame) -> pd.DataFrame:
-        return frame.assign(status="timeout", stopped_at=20)
+        return frame.assign(status="timeout", stopped_at=20, reason="It took long.")
 
-    rewrite(store, cell.key, limited, with_footer(outcomes={"timeout": 4}))
+    ended = with_footer(outcomes={"timeout": 4}, reason="It took long.")
+    rewrite(store, cell.key, limited, ended)
     done = replay(store, store.require(cell.key))
     assert done.verdict is Verdict.UNCONFIRMED
     assert "it ended by a limit (timeout)" in str(done)
