@@ -65,3 +65,13 @@ def test_the_window_is_relative_to_the_first_value() -> None:
     assert values[bend] < 1e-2 * values[0] < values[bend - 1]
     rate = summarise("rate", values[:, None], tuple(range(200)))
     np.testing.assert_allclose(rate, 0.8, rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e4])
+def test_the_rate_has_no_units(size: float) -> None:
+    """A run that bends has one rate, whatever its distances are measured in."""
+    steps = np.arange(200)
+    values = 0.9 ** np.minimum(steps, 60) * 0.8 ** np.clip(steps - 60, 0, None)
+    expected = summarise("rate", values[:, None], tuple(range(200)))
+    rate = summarise("rate", size * values[:, None], tuple(range(200)))
+    np.testing.assert_allclose(rate, expected, rtol=1e-12)
