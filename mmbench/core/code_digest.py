@@ -6,12 +6,13 @@ functions and classes of other modules, versions of installed packages, and the 
 files that the class names. A function must be what its file states; one without a file
 counts by the statement that was typed, or by its bytecode.
 
-Not covered are files and environment variables that are read while a step runs, names
-that are looked up by computed strings, and state within installed packages.
+Not covered are files and environment variables that are read while a step runs, the
+time and random numbers, docstrings, names that are looked up by computed strings, and
+state within installed packages.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmbench.core.code_files import is_external_class, is_of_mmbench
 from mmbench.core.code_patches import check_unpatched
@@ -25,10 +26,12 @@ class CodeDigest(NamedTuple):
     Args:
         digest: SHA-256 in hexadecimal.
         files: the external files of its modules.
+        caches: its functions that remember what they returned, by `functools`.
     """
 
     digest: str
     files: frozenset[Path]
+    caches: tuple[Any, ...]
 
 
 def code_digest(cls: type) -> CodeDigest:
@@ -53,4 +56,15 @@ def code_digest(cls: type) -> CodeDigest:
             f"{cls.__name__} must use values that are nested less deep; Python's "
             "recursion limit was reached."
         ) from None
-    return CodeDigest(walk.finish(), frozenset(walk.parts.files))
+    return CodeDigest(walk.finish(), frozenset(walk.parts.files), tuple(walk.caches))
+
+
+def digest_of_value(cls: type, name: str, value: Any) -> str:
+    """Return the digest of an attribute that an object of an external class holds.
+
+    Raises:
+        CodeError: when its content cannot be compared.
+    """
+    walk = Walk(cls)
+    walk.visit(value, f"{cls.__name__}.{name}")
+    return walk.finish()

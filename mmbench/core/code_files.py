@@ -252,8 +252,9 @@ class CodeFile:
 
     def _package(self) -> str:
         module = sys.modules.get(self.module)
-        if module is not None and module.__package__:
-            return module.__package__
+        package = getattr(module, "__package__", None)  # a module may be any object
+        if package:
+            return str(package)
         return ".".join(Path(self.label).parent.parts)
 
 
@@ -429,19 +430,16 @@ def _sorted_repr(const: Any) -> str:
 def typed_source(code: CodeType) -> str | None:
     """Return the source of a function that was typed in a session; None if unknown.
 
-    It is the whole top-level statement that the function stands in, as a digest.
+    It is the digest of the whole top-level statement that the function stands in and,
+    of functions of one name in it, the place of this one.
     """
     lines = linecache.getlines(code.co_filename)
     try:
         tree = ast.parse("".join(lines))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    if not any(
-        is_same_code(code, candidate)
-        for candidate in _compiled("".join(lines).encode(), code.co_filename).get(
-            code.co_name, []
-        )
-    ):
+    named = _compiled("".join(lines).encode(), code.co_filename).get(code.co_name, [])
+    if not any(is_same_code(code, candidate) for candidate in named):
         return None
     for node in tree.body:
         first = min(
@@ -450,8 +448,12 @@ def typed_source(code: CodeType) -> str | None:
                 *(item.lineno for item in getattr(node, "decorator_list", ())),
             ]
         )
-        if first <= code.co_firstlineno <= (node.end_lineno or first):
-            return digest_of_nodes([node], keep_docs=False)
+        last = node.end_lineno or first
+        if first <= code.co_firstlineno <= last:
+            inside = [one for one in named if first <= one.co_firstlineno <= last]
+            place = [is_same_code(code, one) for one in inside].index(True)
+            digest = digest_of_nodes([node], keep_docs=False)
+            return f"{digest} {place}" if place else digest
     return None
 
 

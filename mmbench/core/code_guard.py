@@ -1,20 +1,25 @@
 """A check that external code stays, while it runs, what its key stands for."""
 
 import dataclasses
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mmbench.core.code_digest import code_digest
+from mmbench.core.code_digest import code_digest, digest_of_value
 from mmbench.core.code_files import file_of, is_of_mmbench
-from mmbench.core.description import Description
+from mmbench.core.code_patches import check_protected
+from mmbench.core.description import Description, nested
 from mmbench.core.errors import CodeError
 
 
 class CodeGuard:
-    """A check of the external classes in a description; without any it does nothing.
+    """A check that a description's external classes and mmbench's own are unchanged.
+
+    When it is made, functions of the classes forget what `functools.cache` remembers.
 
     Args:
         description: what is about to be computed.
@@ -24,14 +29,19 @@ class CodeGuard:
         CodeError: when it is not.
     """
 
-    def __init__(
-        self, description: Description, is_current: Callable[[], bool]
-    ) -> None:
-        classes = dict.fromkeys(_external_classes(description))
+    def __init__(self, description: Any, is_current: Callable[[], bool]) -> None:
+        check_protected()
+        classes = dict.fromkeys(map(type, _external(description)))
         if classes and not is_current():
             raise _changed(next(iter(classes)))
         self._folder = Path.cwd()
         self._digests = {cls: code_digest(cls) for cls in classes}
+        for digest in self._digests.values():
+            for cache in digest.caches:
+                cache.cache_clear()  # it may hold what earlier values of globals gave
+        self._objects = [
+            (found, _attributes(found)) for found in _external(description)
+        ]
         self._loaded = _external_modules() if classes else {}
 
     def check(self) -> None:
@@ -40,6 +50,7 @@ class CodeGuard:
         Raises:
             CodeError: when the results are not those of the code in the key.
         """
+        check_protected()
         if not self._digests:
             return
         os.chdir(self._folder)  # external code may have left it
@@ -55,18 +66,34 @@ class CodeGuard:
         for cls, before in self._digests.items():
             if code_digest(cls).digest != before.digest:
                 raise _changed(cls)
+        for found, attributes in self._objects:
+            for changed in attributes.items() ^ _attributes(found).items():
+                raise CodeError(
+                    f"{type(found).__name__} must not change its own attributes once "
+                    f"it runs; {changed[0]} was set. Nothing was stored. Keep what "
+                    "changes in the state, and what follows from fields in a "
+                    "functools.cached_property."
+                )
 
 
-def _external_classes(value: Any) -> Iterator[type]:
-    """Yield the external classes of a description and of those nested in it."""
-    if isinstance(value, tuple):
-        for entry in value:
-            yield from _external_classes(entry)
-    if isinstance(value, Description):
-        if not is_of_mmbench(type(value)):
-            yield type(value)
-        for field in dataclasses.fields(value):
-            yield from _external_classes(getattr(value, field.name))
+def _external(description: Any) -> Iterator[Description]:
+    """Yield what is of external classes in a description, and itself if it is."""
+    for found in nested(description):
+        if not is_of_mmbench(type(found)):
+            yield found
+
+
+def _attributes(found: Description) -> dict[str, str]:
+    """Return the digests of what an object has besides fields and cached properties."""
+    cls = type(found)
+    fields = {field.name for field in dataclasses.fields(found)}
+    values = {
+        name: value
+        for name, value in vars(found).items()
+        if name not in fields
+        and not isinstance(inspect.getattr_static(cls, name, None), cached_property)
+    }
+    return {name: digest_of_value(cls, name, value) for name, value in values.items()}
 
 
 def _external_modules() -> dict[str, Any]:

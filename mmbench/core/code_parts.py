@@ -5,12 +5,13 @@ A module that is loaded must be what its file states.
 
 import functools
 import hashlib
+import stat
 import sys
 import time
 import types
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from mmbench.core.code_files import (
@@ -55,11 +56,15 @@ class CodeParts:
         for version in sorted(filter(None, map(version_of_package, self._packages))):
             yield repr(version)
 
-    def add_module(self, module: types.ModuleType) -> None:
-        """Add the file of a module, where it is external; else its package."""
+    def add_module(self, module: Any) -> None:
+        """Add the file of a module, where it is external; else its package.
+
+        Args:
+            module: a module, or the object that took its place in `sys.modules`.
+        """
         path = file_of(module)
         if path is None:
-            self.add_package(module.__name__)
+            self.add_package(str(getattr(module, "__name__", "")))
         else:
             self.add_file(path, module.__name__)
 
@@ -197,7 +202,7 @@ def _check_loaded(file: CodeFile) -> None:
                 raise edited_error(file.path, code.co_qualname)
 
 
-def is_plain(module: types.ModuleType | None) -> bool:
+def is_plain(module: Any) -> bool:
     """Return whether a module runs what its file states.
 
     A loader that rewrites sources, as that of a test runner, is of another class.
@@ -218,13 +223,28 @@ def file_of_function(function: types.FunctionType) -> Path | None:
     return path.resolve().parent / path.name if path.is_file() else None
 
 
-def data_files(cls: type) -> Iterator[Path]:
-    """Yield the data files that a class names, below the folder of its file."""
+def data_files(cls: type, who: str) -> Iterator[Path]:
+    """Yield the data files that a class names, below the folder of its file.
+
+    Args:
+        cls: the class.
+        who: name of the class whose digest is made, for messages.
+
+    Raises:
+        CodeError: when they are no names.
+    """
     names = vars(cls).get("data_files", ())
-    names = (names,) if isinstance(names, str | Path) else sorted(map(str, names))
+    names = (names,) if isinstance(names, str | PurePath) else names
+    is_list = isinstance(names, tuple | list | set | frozenset)
+    if not is_list or not all(
+        isinstance(name, str | PurePath) and "\0" not in str(name) for name in names
+    ):
+        raise CodeError(
+            f"{who}.data_files must be a tuple of names of files; got {names!r}."
+        )
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     folder = Path(file).resolve().parent if file else Path.cwd()
-    for name in names:
+    for name in sorted(map(str, names)):
         yield folder / name
 
 
@@ -240,6 +260,11 @@ def digest_of_data(path: Path, who: str) -> str:
     """
     try:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not path.is_dir():
+            raise CodeError(
+                f"{who}.data_files must name files of fixed content; {path} is a pipe "
+                "or a device."
+            )
         stamp = (
             status.st_ctime_ns,
             status.st_mtime_ns,

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import types
-from typing import Any
+from typing import Any, TypeVar
 
 from mmbench.core.code_files import is_installed_name
 from mmbench.core.errors import CodeError
@@ -17,8 +17,11 @@ _GENERATED = frozenset(
     )
 )
 
+Class = TypeVar("Class", bound=type)
+
 # What the bodies of classes of mmbench define, by class.
 _definitions: dict[type, dict[str, Any]] = {}
+_protected: list[type] = []
 
 
 def remember_definitions(cls: type) -> None:
@@ -34,23 +37,43 @@ def check_unpatched(cls: type) -> None:
         CodeError: when a method was replaced or added.
     """
     for base in cls.__mro__:
-        defined = _definitions.get(base)
-        if defined is None:
+        _check_definitions(base, "Derive your own class from it")
+
+
+def protected(cls: Class) -> Class:
+    """Have `check_protected` check a class of mmbench, of which no key is made."""
+    remember_definitions(cls)
+    if cls in _definitions:
+        _protected.append(cls)
+    return cls
+
+
+def check_protected() -> None:
+    """Check that the oracle and the games of mmbench are as mmbench defines them.
+
+    Raises:
+        CodeError: when a method was replaced or added.
+    """
+    for cls in _protected:
+        _check_definitions(cls, "Start Python again, without what replaces it")
+
+
+def _check_definitions(cls: type, instead: str) -> None:
+    defined = _definitions.get(cls)
+    if defined is None:
+        return
+    for name, value in list(vars(cls).items()):
+        before = defined.get(name)
+        if value is before or follows(cls, name, value):
             continue
-        for name, value in list(vars(base).items()):
-            before = defined.get(name)
-            if value is before or follows(base, name, value):
-                continue
-            is_new = name not in defined
-            if isinstance(before, dataclasses.Field) or (
-                is_new and not _is_method(value)
-            ):
-                continue  # made by `dataclass`
-            if not _is_wrapped_by_package(value, before):
-                raise CodeError(
-                    f"{base.__qualname__} must be as mmbench defines it; its {name} "
-                    "was replaced. Derive your own class from it."
-                )
+        is_new = name not in defined
+        if isinstance(before, dataclasses.Field) or (is_new and not _is_method(value)):
+            continue  # made by `dataclass`
+        if not _is_wrapped_by_package(value, before):
+            raise CodeError(
+                f"{cls.__qualname__} must be as mmbench defines it; its {name} was "
+                f"replaced. {instead}."
+            )
 
 
 def _is_method(value: Any) -> bool:

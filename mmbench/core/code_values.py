@@ -2,6 +2,7 @@
 
 import contextlib
 import copyreg
+import dataclasses
 import dis
 import enum
 import functools
@@ -10,6 +11,7 @@ import importlib
 import re
 import sys
 import types
+import weakref
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.util import resolve_name
@@ -77,6 +79,7 @@ class Walk:
         file = getattr(sys.modules.get(cls.__module__), "__file__", None)
         self._folder = str(Path(file).resolve().parent) if file else None
         self.parts = CodeParts(cls)
+        self.caches: list[Any] = []  # functions that remember what they returned
 
     def finish(self) -> str:
         """Add what is independent of the order of the walk, and return the digest."""
@@ -169,6 +172,11 @@ class Walk:
             parts = (value.func, value.args, value.keywords)
         elif isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001
             parts = (value.__wrapped__,)
+            code = getattr(value.__wrapped__, "__code__", None)
+            if code and not is_installed_name(code.co_filename):
+                self.caches.append(value)
+        elif isinstance(value, weakref.WeakKeyDictionary) and self._lenient:
+            parts = ()  # what `functools.singledispatch` has found
         elif isinstance(value, types.MappingProxyType):
             parts = (dict(value),)
         else:
@@ -225,7 +233,7 @@ class Walk:
 
     def _visit_class(self, cls: type) -> None:
         """Add a class: external ones with their bases and all that they define."""
-        module = sys.modules.get(cls.__module__)
+        module: Any = sys.modules.get(cls.__module__)
         is_external = is_external_class(cls)
         name = (
             cls.__qualname__ if is_external else f"{cls.__module__}:{cls.__qualname__}"
@@ -234,7 +242,7 @@ class Walk:
         if not is_external:
             self.parts.add_package(cls.__module__)
             return
-        if module is not None:
+        if isinstance(module, types.ModuleType):
             self.parts.add_module(module)
         self._visit_all("bases", cls.__bases__, f"a base of {cls.__qualname__}")
         if is_external_class(type(cls)):
@@ -243,7 +251,11 @@ class Walk:
             if not follows(cls, name, value):
                 self._add(name)
                 self.visit(value, f"{cls.__qualname__}.{name}")
-        for data in data_files(cls):
+        for field in vars(cls).get("__dataclass_fields__", {}).values():
+            if field.default_factory is not dataclasses.MISSING:
+                self._add(field.name)
+                self.visit(field.default_factory, f"{cls.__qualname__}.{field.name}")
+        for data in data_files(cls, self._cls.__name__):
             self._add(f"data {data.name} {digest_of_data(data, self._cls.__name__)}")
 
     # ---- functions ----
@@ -277,12 +289,12 @@ class Walk:
                 self._visit_attributes(value, names.attributes)
         for statement in names.imports:
             for module in self._imported(function, statement):
-                self.visit(module, f"the module {module.__name__}")
+                self.visit(module, f"the import of {statement.name}")
                 self._visit_attributes(module, names.attributes)
 
     def _imported(
         self, function: types.FunctionType, statement: "_Import"
-    ) -> Iterator[types.ModuleType]:
+    ) -> Iterator[Any]:
         """Yield the modules that an import statement of a function gives.
 
         External modules that are not loaded are imported, as the function would do, so

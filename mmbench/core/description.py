@@ -26,6 +26,8 @@ from mmbench.core.errors import CodeError, DescriptionError
 from mmbench.core.printable import is_printable, shorten
 from mmbench.core.spec import quote
 
+Value = typing.TypeVar("Value")
+
 # Present name of a class: its name in keys, under which it was first stored. A class
 # that moves gets a line here; never remove or change one.
 FIRST_NAMES = {"mmbench.engine.cell:Cell": "mmbench.plan:Cell"}
@@ -252,6 +254,22 @@ def nested(value: Any) -> Iterator[Description]:
     elif isinstance(value, tuple):
         for entry in value:
             yield from nested(entry)
+
+
+def made_anew(value: Value) -> Value:
+    """Return a description made anew from its fields, with all that they hold.
+
+    What an object has besides, such as a cached value, is no part of its key.
+    """
+    if isinstance(value, tuple):
+        return typing.cast(Value, tuple(map(made_anew, value)))
+    if not isinstance(value, Description):
+        return value
+    fields = {
+        field.name: made_anew(getattr(value, field.name))
+        for field in dataclasses.fields(value)
+    }
+    return type(value)(**fields)
 
 
 # ---- identity ----

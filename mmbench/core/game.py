@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from mmbench.core.code_patches import protected
 from mmbench.core.errors import MisfitError
 
 
+@protected
 class Game(ABC):
     """A game: x minimises loss_x and y minimises loss_y.
 
@@ -41,6 +43,11 @@ class Game(ABC):
     dtype: torch.dtype = torch.float32
     image_shape: tuple[int, int, int] = (0, 0, 0)
     dataset: str = ""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Have replaced methods of mmbench's games be seen."""
+        super().__init_subclass__(**options)
+        protected(cls)
 
     @property
     def dim(self) -> int:

@@ -6,10 +6,12 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from mmbench.core.code_patches import protected
 from mmbench.core.errors import MisfitError
 from mmbench.core.vectors import Mask, PartX, PartY, Vector, masked
 
 
+@protected
 class Linearisation:
     """Gradients at a point and, from their retained graph, second-order products.
 

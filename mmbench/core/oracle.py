@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mmbench.core.code_patches import protected
 from mmbench.core.errors import DescriptionError
 from mmbench.core.linearisation import Linearisation
 from mmbench.core.oracle_state import OracleState
@@ -27,6 +28,7 @@ from mmbench.core.vectors import Joint, Mask, PartX, PartY, Vector, masked
 Size = float | Float[Tensor, "runs 1"]
 
 
+@protected
 class Oracle:
     """Counted losses, gradients and second-order products of a game, for all runs.
 

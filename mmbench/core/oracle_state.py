@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from mmbench.core.code_patches import protected
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.streams import MAX_NUMBERS_PER_CHUNK, Stream, chunk_length
@@ -27,6 +28,7 @@ Draw = tuple[str, int]
 DATA: Draw = ("data", 0)
 
 
+@protected
 class OracleState:
     """Charges, random streams, minibatch and memory of a game, for all runs.
 

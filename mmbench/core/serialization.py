@@ -44,7 +44,8 @@ def from_json(document: str) -> Any:
     """Return the description that `to_json` turned into a document.
 
     Raises:
-        DescriptionError: when a class is missing or is not the same one.
+        DescriptionError: when the document or a field does not fit.
+        CodeError: when an external class is missing or is not the same one.
     """
     try:
         content = json.loads(document)
@@ -54,7 +55,12 @@ def from_json(document: str) -> Any:
             "A serialised description must be JSON with a value and locations; got "
             f"{document[:_SHOWN_CHARACTERS]!r}."
         ) from None
-    return from_canonical(value, locations)
+    try:
+        return from_canonical(value, locations)
+    except DescriptionError as error:
+        if not locations:
+            raise
+        raise CodeError(str(error)) from error  # it was whole when it was written
 
 
 def from_canonical(value: Any, locations: Locations) -> Any:

@@ -122,10 +122,6 @@ class Cell(RunSettings):
     @cached_property
     def key(self) -> str:
         """The address of the cell's results in a store."""
-        return self.current_key()
-
-    def current_key(self) -> str:
-        """Return the key anew; it has changed if external code has."""
         return digest((ENGINE_VERSION, self))
 
     @property

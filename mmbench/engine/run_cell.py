@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmbench.core.checkpoint import CheckpointSlot, pack
 from mmbench.core.code_guard import CodeGuard
-from mmbench.core.description import digest
+from mmbench.core.description import digest, made_anew
 from mmbench.core.errors import CodeError
 from mmbench.core.game import Game
 from mmbench.core.malloc import keep_freed_memory
@@ -58,7 +58,8 @@ def run_cell(
         CodeError: when external code has changed meanwhile, or loaded other code.
         DeviceError: when the device has not the cell's precision.
     """
-    guard = CodeGuard(cell, lambda: cell.current_key() == cell.key)
+    given, cell = cell, made_anew(cell)
+    guard = CodeGuard(cell, lambda: cell.key == given.key)
     placement = placement._replace(dtype=getattr(torch, cell.dtype))
     check_precision(cell.precision, placement.device)
     width = width_of(cell, placement)

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from mmbench.core.code_guard import CodeGuard
+from mmbench.core.description import made_anew
 from mmbench.core.errors import DamagedError
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
@@ -48,7 +49,9 @@ def remeasure(
     Raises:
         DamagedError: when the iterates are not those of the table and the game.
     """
-    guard = CodeGuard(cell, lambda: cell.current_key() == cell.key)
+    given, cell = cell, made_anew(cell)
+    missing = made_anew(missing)
+    guard = CodeGuard((cell, missing), lambda: cell.key == given.key)
     placement = placement._replace(dtype=getattr(torch, cell.dtype))
     rows, real_scores = _measure(cell, kept, missing, placement, starts)
     frame = frame.copy()

@@ -15,8 +15,8 @@ import mmbench
 from mmbench.cli import _rerun_cache, main
 from mmbench.cli import run as verb
 from mmbench.cli._rerun_cache import collect_inputs, read_outcomes, write_outcomes
-from mmbench.core.oracle import Oracle
 from mmbench.engine.cell import Cell
+from mmbench.engine.chunk import Chunk
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
 from mmbench.store.folder import Store
@@ -216,7 +216,7 @@ def test_nothing_is_cached_of_a_cell_that_failed(
     def broken(*_: Any) -> Any:
         raise ValueError("no step")
 
-    monkeypatch.setattr(Oracle, "field", broken)
+    monkeypatch.setattr(Chunk, "_make_step", broken)
     planned = plan(SUITE)
     execute(planned, Store("store"))
     write_outcomes(collect(), SUITE, planned)

@@ -148,6 +148,25 @@ EDITS = {
         "scale.value",
         {"helper.py": "class Scale:\n    def __init__(self):\n        self.value = {}"},
     ),
+    "a default of a field that a function makes": (
+        "from helper import Scale",
+        "Scale().value",
+        {
+            "helper.py": "import dataclasses, pathlib\n"
+            "S = float((pathlib.Path(__file__).parent / 's.txt').read_text())\n"
+            "@dataclasses.dataclass\nclass Scale:\n"
+            "    value: float = dataclasses.field(default_factory=lambda: S)",
+            "s.txt": "{}",
+        },
+    ),
+    "a module that is another object": (
+        "import helper",
+        "helper.value()",
+        {
+            "helper.py": "import sys\nclass Other:\n"
+            "    def value(self): return {}\nsys.modules[__name__] = Other()"
+        },
+    ),
     "a data file that the class names": (
         "",
         "0.1",
@@ -680,3 +699,39 @@ def test_a_missing_data_file_is_one_sentence(tmp_path: Path) -> None:
     reference = write(tmp_path, tail="\n    data_files = ('none.txt',)\n")
     with pytest.raises(CodeError, match=r"data_files must name .*none\.txt gave"):
         digest(reference)
+
+
+@pytest.mark.parametrize("names", ["None", "3", "(1,)", "('a\\0b',)", "property(len)"])
+def test_data_files_are_names(names: str, tmp_path: Path) -> None:
+    """Anything else is one sentence."""
+    reference = write(tmp_path, tail=f"\n    data_files = {names}\n")
+    with pytest.raises(CodeError, match=r"Mine\.data_files must be a tuple of names"):
+        digest(reference)
+
+
+def test_data_files_have_fixed_content(tmp_path: Path) -> None:
+    """A pipe would be waited for without end."""
+    os.mkfifo(tmp_path / "pipe")
+    reference = write(tmp_path, tail="\n    data_files = ('pipe',)\n")
+    with pytest.raises(CodeError, match="must name files of fixed content"):
+        digest(reference)
+
+
+def test_functions_typed_in_one_statement_are_told_apart() -> None:
+    """Which of them is used counts as well."""
+    text = "sizes = [lambda: 0.1, lambda: 0.3]\n"
+    linecache.cache["<typed sizes>"] = (
+        len(text),
+        None,
+        text.splitlines(True),
+        "<typed sizes>",
+    )
+    module = ModuleType("typed_sizes")
+    exec(compile(text, "<typed sizes>", "exec"), vars(module))
+    cls = typed("size()", "typed_sizes", keeps_source=True)
+    globals_of = cls.step.__globals__
+    digests = set()
+    for size in module.sizes:
+        globals_of["size"] = size
+        digests.add(code_digest(cls).digest)
+    assert len(digests) == 2

@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from own_algorithms import own_algorithm
+from scripted_runs import make_cell
 
 from mmbench.core.checkpoint import CheckpointSlot
 from mmbench.core.errors import CodeError
+from mmbench.core.external import load_external
+from mmbench.core.oracle import Oracle
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.engine.run_cell import run_cell
@@ -37,12 +41,23 @@ CASES = {
         "must not change the code or",
     ),
     "a class's counter": ("[]", "type(self).count = 1", "must not change the code or"),
+    "an attribute of its own": (
+        "[]",
+        "object.__setattr__(self, 'count', vars(self).get('count', 0) + 1)",
+        "must not change its own attributes once it runs; count was set",
+    ),
+    "an oracle that is replaced": (
+        "[]",
+        "type(oracle).field = lambda self, z: 0 * z",
+        "Oracle must be as mmbench defines it; its field was replaced",
+    ),
 }
 
 
 @pytest.fixture(autouse=True)
-def fresh_modules() -> Iterator[None]:
-    """Forget the modules of a test."""
+def fresh_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forget the modules of a test, and what it replaces."""
+    monkeypatch.setattr(Oracle, "field", Oracle.field)
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
@@ -117,3 +132,68 @@ def test_a_class_changed_since_it_was_planned_is_refused(tmp_path: Path) -> None
     cls.step = lambda self, oracle, z, state: (z, state)
     with pytest.raises(CodeError, match="must not change the code or the globals"):
         run_cell(planned, Placement())
+
+
+HELD = {
+    "a memo": (
+        "import functools\n@functools.cache\ndef size(): return SIZE[0]",
+        "",
+        "size()",
+    ),
+    "a memo of a method": (
+        "import functools\nclass Sizes:\n    @staticmethod\n"
+        "    @functools.cache\n    def size(): return SIZE[0]",
+        "",
+        "Sizes.size()",
+    ),
+    "a cached property": (
+        "import functools",
+        "    @functools.cached_property\n    def size(self): return SIZE[0]\n",
+        "self.size",
+    ),
+    "an attribute set by its check": (
+        "",
+        "    def check(self): object.__setattr__(self, 'size', SIZE[0])\n",
+        "self.size",
+    ),
+    "an attribute set from outside": ("", "    size = 0.1\n", "self.size"),
+}
+
+
+@pytest.mark.parametrize("case", HELD)
+def test_objects_and_memos_hold_no_earlier_values(case: str, tmp_path: Path) -> None:
+    """A cell has the numbers of the code and the globals in its key, and no others."""
+    head, members, size = HELD[case]
+    source = own_algorithm(
+        f"return z - {size} * oracle.field(z), state", head=f"SIZE = [0.1]\n{head}"
+    )
+    (tmp_path / "mine.py").write_text(source + members)
+    cls = load_external(f"{tmp_path / 'mine.py'}:Mine")
+    algorithm = cls()
+
+    def numbers(algorithm: Any) -> Any:
+        cell = make_cell("bilinear", algorithm, seeds=1, steps=3, records=1)
+        return np.stack(list(run_cell(cell).columns.values()))
+
+    first = numbers(algorithm)
+    if "outside" in case:
+        object.__setattr__(algorithm, "size", 0.3)
+    else:
+        vars(sys.modules[cls.__module__])["SIZE"][0] = 0.3
+    again, expected = numbers(algorithm), numbers(cls())
+    np.testing.assert_equal(again, expected)
+    if "outside" not in case:  # the key stands for the new value
+        assert not np.array_equal(first, expected)
+
+
+def test_functions_that_fill_a_table_of_their_own_run(tmp_path: Path) -> None:
+    """What `functools.singledispatch` has found is no state."""
+    head = (
+        "import functools\n@functools.singledispatch\ndef size(x): return 0.1\n"
+        "@functools.cache\ndef half(): return 0.5"
+    )
+    body = "return z - half() * size(1) * oracle.field(z), state"
+    (tmp_path / "mine.py").write_text(own_algorithm(body, head=head))
+    algorithm = load_external(f"{tmp_path / 'mine.py'}:Mine")()
+    trajectory = run_cell(make_cell("bilinear", algorithm, seeds=1, steps=2))
+    assert not trajectory.reason
