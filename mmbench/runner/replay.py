@@ -17,7 +17,7 @@ from mmbench.core.placement import Placement, pick_device
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.rounding_noise import RoundingNoise
-from mmbench.engine.run_cell import run_cell
+from mmbench.engine.run_cell import run_cell, width_of
 from mmbench.engine.trajectory import Trajectory
 from mmbench.runner.comparison import Comparison, Departure, kind_of_reason
 from mmbench.runner.growth import DISTURBED_RUNS, Growth, tolerance, watched
@@ -156,7 +156,8 @@ def replay(
     here, origin = provenance(placement.device.type), footer.get("provenance", {})
     # An error may come from any run of a cell, so all of them are needed then.
     has_error = Status.ERROR in footer.get("outcomes", ()) or footer.get("reason")
-    again = cell if has_error else replace(cell, seeds=seeds)
+    mates = cell.seeds if seed is None else _seeds_of_chunk(cell, seed, placement)
+    again = cell if has_error else replace(cell, seeds=mates)
     found = compute(watched(again), placement)
     now = found.frame(again)
 
@@ -249,6 +250,13 @@ def judge_file(
     if wrong := wrong_width(cell, stored):
         faults.append(wrong)
     return faults + words, doubts
+
+
+def _seeds_of_chunk(cell: Cell, seed: int, placement: Placement) -> tuple[int, ...]:
+    """Return the seeds that a seed was computed with, whose place rounds products."""
+    width = width_of(cell, placement)
+    first = cell.seeds.index(seed) // width * width
+    return cell.seeds[first : first + width]
 
 
 def _disturbed(

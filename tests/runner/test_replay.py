@@ -73,6 +73,19 @@ def test_a_cell_is_bit_identical(task: str, algorithm: str, tmp_path: Path) -> N
         assert alone.seeds == (seed,)
 
 
+@pytest.mark.parametrize("seed", [7, 19])
+def test_a_run_is_computed_with_the_others_of_its_chunk(
+    seed: int, tmp_path: Path
+) -> None:
+    """Products of odd sizes round by their place in memory."""
+    task = "four_gaussians[hidden=17,noise=3,batch=13]"
+    grid = small_grid(task, "gda[direction=adam]", seeds=20, steps=3, keep="last")
+    store, (cell,) = store_of(tmp_path, grid)
+    done = replay(store, store.require(cell.key), seed=seed)
+    assert done.verdict is Verdict.IDENTICAL, str(done)
+    assert done.seeds == (seed,)
+
+
 def test_kept_iterates_and_late_metrics(tmp_path: Path) -> None:
     """A metric that was measured later, from the last iterates, is compared there."""
     store, (cell,) = store_of(tmp_path, small_grid(keep="last", metrics=("distance",)))
