@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from small_cells import small_cells
 
-from mmbench.analysis.results import gather, load, tidy
+from mmbench.analysis.results import Results, gather, load, real_score_of, tidy
 from mmbench.core.errors import StoreError
 from mmbench.engine.cell import LEADING, TRAILING
 from mmbench.runner.execute import execute
@@ -61,3 +62,17 @@ def test_load_needs_a_store(tmp_path: Path) -> None:
     """A missing folder is an error."""
     with pytest.raises(StoreError, match="there is none at"):
         load(tmp_path / "nothing")
+
+
+def test_a_score_of_real_data_is_of_its_task(store: Store) -> None:
+    """Two tasks may have the same column; the first one's score is not that of both."""
+    footers = {
+        "1": {"task": "cifar10", "ideal": {"fid": 3.0}},
+        "2": {"task": "cifar10[images=500]", "ideal": {"fid": 9.0, "kid": 0.1}},
+        "3": {"task": "bilinear"},
+    }
+    results = Results(pd.DataFrame(), footers, store)
+    assert real_score_of(results, "cifar10", "fid") == 3.0
+    assert real_score_of(results, "cifar10[images=500]", "fid") == 9.0
+    assert real_score_of(results, "cifar10", "kid") is None
+    assert real_score_of(results, "bilinear", "fid") is None
