@@ -233,6 +233,34 @@ def test_comparison_by_success(page: PageReader, folder: Path) -> None:
     assert np.isnan(stored["p"])
 
 
+def test_three_comparisons_are_corrected(tmp_path: Path) -> None:
+    """By the rule of Holm: times 3, times 2 but no less than before, and as it is."""
+    store = Store(tmp_path / "store")
+    last = {
+        "E = gda": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+        "F = gda[step_size=0.2]": [2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+        "G = gda[step_size=0.3]": [2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 8, 7, 6],
+    }
+    for label, values in last.items():
+        put_by_hand(
+            store,
+            planned("quadratic", label, seeds=10, steps=10),
+            {"distance": [[9, 8, 7, value] for value in values]},
+            steps=STEPS,
+            status=("finished",) * 10,
+            target="",
+        )
+    write_report(gather(store), tmp_path / "out", name="numbers", title="Numbers")
+    page = PageReader((tmp_path / "out" / "index.html").read_text("utf-8"))
+    table = page.table("leaderboard", "Comparison of every two", heading="quadratic")
+    numbers = sorted((float(row[4]), float(row[5])) for row in table.rows)
+    (first, first_holm), (second, second_holm), (third, third_holm) = numbers
+    assert first == second == pytest.approx(2 / 2**10, rel=0.05)  # all pairs are won
+    assert third > 0.05
+    assert first_holm == second_holm == pytest.approx(6 / 2**10, rel=0.05)
+    assert third_holm == third
+
+
 def test_all_metrics(page: PageReader) -> None:
     """Medians are over the runs that have a value."""
     table = page.table("leaderboard", "All metrics", heading="bilinear")
