@@ -160,6 +160,10 @@ def test_stores_are_compared(cli: Cli) -> None:
     )
     new = "ab" * 12
     Store("t").put(new, FRAME, FOOTER, {})
+    for pair in (("s", "t"), ("t", "s")):
+        result = cli("diff", *pair)  # one has a cell more, and nothing else differs
+        assert result.exit_code == 1
+        assert "3 cells the same in both, 0 different" in result.stderr
     Store("t").remove(PLAIN)
     Store("t").put(KEY, FRAME, FOOTER, ARRAYS | {"path": ARRAYS["path"] + 0.25})
     Store("t").put(OTHER, FRAME, FOOTER | {"label": "b"}, {})

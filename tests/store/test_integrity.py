@@ -82,6 +82,17 @@ def test_what_dead_processes_left_is_deleted(store: Store) -> None:
     assert list(store) == sorted([KEY, OTHER])
 
 
+def test_the_checkpoint_of_a_damaged_cell_is_kept(store: Store) -> None:
+    """It is computed again from there."""
+    table = store.table(KEY)
+    table.write_bytes(table.read_bytes()[:-1])
+    checkpoint = old(store.folder / f"{KEY}.checkpoint", pack({"step": 1}))
+    assert kinds(store) == {table.name: "damaged", checkpoint.name: "in progress"}
+    repair(store, check(store))
+    assert checkpoint.exists()
+    assert not table.exists()
+
+
 def test_what_is_in_use_is_left_alone(store: Store) -> None:
     """Work in progress, checkpoints to go on from, and what is not of mmbench."""
     folder = store.folder
