@@ -389,6 +389,26 @@ def test_counts_of_modes(page: PageReader) -> None:
     assert float(table.sorts[0][-1] or 0) == pytest.approx(11 / 3)
 
 
+def test_counts_of_cells_that_end_at_other_steps(tmp_path: Path) -> None:
+    """Each is counted at its own last step."""
+    store = Store(tmp_path / "store")
+    for label, steps, last in (("A = gda", (0, 4), 2), ("B = omd", (0, 10), 4)):
+        put_by_hand(
+            store,
+            planned(MODES, label, seeds=2, steps=steps[-1]),
+            {"modes": [[0, last]] * 2},
+            steps=steps,
+            status=("finished",) * 2,
+        )
+    write_report(gather(store), tmp_path / "out", name="numbers", title="Numbers")
+    page = PageReader((tmp_path / "out" / "index.html").read_text("utf-8"))
+    rows = page.table("samples", "Number of runs by count").rows
+    assert [[row[0], *row[2:]] for row in rows] == [
+        ["A", "0", "0", "2", "0", "0", "2.00"],
+        ["B", "0", "0", "0", "0", "2", "4.00"],
+    ]
+
+
 def test_methods(page: PageReader, folder: Path) -> None:
     table = page.table("methods", heading="Algorithm gda")
     spec = "gda[direction=plain,step_size={}]"
