@@ -13,6 +13,7 @@ def test_plan_says_what_is_there(cli: Cli) -> None:
     assert cli("run", *GRID).exit_code == 0
     after = json.loads(cli("plan", *GRID, "-a", "omd", "--json").stdout)
     assert [cell["stored"] for cell in after["cells"]] == [True, False]
+    assert (after["waiting"], after["run_steps"]) == (1, 40)
     printed = cli("plan", *GRID, "-a", "omd").stdout
     assert "2 cells: 1 in mmbench-results, 1 to compute" in printed
     assert after["cells"][0]["key"][:8] in printed
