@@ -19,15 +19,29 @@ from forgeries import (
     scaled,
     verdict_on,
 )
-from other_machines import compute_with_other_roundings, compute_with_other_width
+from other_machines import (
+    compute_compiled,
+    compute_with_other_roundings,
+    compute_with_other_width,
+)
 
 from mmbench.cli import main
+from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.runner.replay import Verdict, replay
 from mmbench.store.folder import Store
 
+
+def slow(*what: str) -> list[Any]:
+    """Return parameters of tests that others are about the same as."""
+    return [pytest.param(one, marks=pytest.mark.slow) for one in what]
+
+
 # Words of a version that this code cannot check; of the same version they are forged.
-WORDS = {"summary", "title of a column"}
+WORDS = [
+    *("summary", "title of a column"),
+    *slow("the game's summary", "protocols", "cost"),
+]
 
 CHAOTIC = '''
 from dataclasses import dataclass
@@ -60,13 +74,13 @@ def copied(contracting: tuple[Path, Cell], tmp_path: Path) -> tuple[Store, Cell]
     return Store(tmp_path / "store"), contracting[1]
 
 
-@pytest.mark.parametrize("what", QUICK)
+@pytest.mark.parametrize("what", [*QUICK, *slow(*sorted({*FORGERIES} - {*QUICK}))])
 def test_no_forgery_is_confirmed(what: str, copied: tuple[Store, Cell]) -> None:
     """With one word of the provenance changed, it still differs or is damaged."""
     assert verdict_on(what, *copied) in REFUTED
 
 
-@pytest.mark.parametrize("what", sorted(WORDS))
+@pytest.mark.parametrize("what", WORDS)
 def test_words_of_another_version_are_not_confirmed(
     what: str, copied: tuple[Store, Cell]
 ) -> None:
@@ -201,13 +215,26 @@ def test_fresh_seeds_confirm_a_departure_and_nothing_else(tmp_path: Path) -> Non
 # ---- honest cells ----
 
 
-def test_honest_cells_are_not_refuted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", ["dirac_gan", *slow("bilinear[dim=3]", "quadratic")])
+@pytest.mark.parametrize("algorithm", ["gda[direction=adam]", *slow("cgd")])
+def test_honest_cells_are_not_refuted(
+    task: str, algorithm: str, tmp_path: Path
+) -> None:
     """Other roundings and another width are not called forged."""
-    grid = small_grid("dirac_gan", "gda[direction=adam]", keep="all", seeds=2)
-    store, (cell,) = store_of(tmp_path, grid)
+    store, (cell,) = store_of(tmp_path, small_grid(task, algorithm, keep="all"))
     compute_with_other_roundings(store, cell, 5)
     done = replay(store, store.require(cell.key))
     assert done.verdict in (Verdict.AGREES, Verdict.DEPARTS), str(done)
     compute_with_other_width(store, cell, 3)
     done = replay(store, store.require(cell.key))
+    assert done.verdict in (Verdict.AGREES, Verdict.IDENTICAL), str(done)
+
+
+@pytest.mark.slow
+def test_compiled_cells_are_not_refuted(tmp_path: Path) -> None:
+    """A cell that was compiled agrees with one that was not."""
+    store, (cell,) = store_of(tmp_path, small_grid("dirac_gan", "gda"))
+    store.remove(cell.key)
+    compute_compiled(store, cell)
+    done = replay(store, store.require(cell.key), placement=Placement())
     assert done.verdict in (Verdict.AGREES, Verdict.IDENTICAL), str(done)

@@ -10,6 +10,7 @@ from edited_stores import small_grid
 
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
+from mmbench.engine.trajectory import Trajectory
 from mmbench.runner.comparison import Comparison, kind_of_reason
 from mmbench.runner.growth import ENTRIES, Growth, tolerance, underflow, watched
 from mmbench.runner.plan import plan
@@ -64,12 +65,17 @@ def test_the_rule_of_agreement(cell: Cell) -> None:
     assert compared(cell, [t], [float("inf")]) == [False]
 
 
-def test_a_zero_of_another_sign_is_not_identical(cell: Cell) -> None:
-    """Neither it nor the numbers beside it count as bit-identical."""
+def beginning_with_zero(cell: Cell) -> Trajectory:
+    """Return a run with the distances 0, 1, 1, ..."""
     found = compute(watched(cell), Placement())
     values = np.ones_like(found.columns["distance"])
     values[0] = 0.0
-    found = replace(found, columns=found.columns | {"distance": values})
+    return replace(found, columns=found.columns | {"distance": values})
+
+
+def test_a_zero_of_another_sign_is_not_identical(cell: Cell) -> None:
+    """Neither it nor the numbers beside it count as bit-identical."""
+    found = beginning_with_zero(cell)
     now, then = found.frame(cell), found.frame(cell)
     then.loc[0, "distance"] = -0.0
     comparison = Comparison(cell)
@@ -148,10 +154,7 @@ def test_tiny_numbers_agree_as_far_as_squares_underflow(
 
 def test_a_zero_of_another_sign_hides_no_other_number(cell: Cell) -> None:
     """The largest difference is that of the numbers beside it."""
-    found = compute(watched(cell), Placement())
-    values = np.ones_like(found.columns["distance"])
-    values[0] = 0.0
-    found = replace(found, columns=found.columns | {"distance": values})
+    found = beginning_with_zero(cell)
     now, then = found.frame(cell), found.frame(cell)
     then["distance"] = np.where(now["distance"] == 0, -0.0, 1 + 3e-7)
     comparison = Comparison(cell)
