@@ -1,11 +1,13 @@
 """Supervise: cells in a child process, and those that must be ended."""
 
+import copy
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +153,23 @@ def test_a_hanging_cell_is_ended(ill, deed: str) -> None:
         assert np.isfinite(found.columns["distance"]).all()
         supervisor.limits = Limits()  # the next one has a child of its own
         assert set(supervisor.run(cell("gda")).status) == {Status.FINISHED}
+
+
+def test_chunks_that_were_done_before_a_limit_have_converged() -> None:
+    """What a chunk has reached stands, also where a later chunk is ended."""
+    one = replace(cell("gda", "quadratic[a=4,b=0,c=-4]"), seeds=tuple(range(513)))
+    records = []
+
+    def record(_steps: int, recording: Recording | None) -> None:
+        if recording and recording.seeds[0] == 0:
+            records.append(copy.deepcopy(recording.snapshot()))
+
+    whole = run_cell(one, progress=record)
+    done = {0: Recording.from_snapshot(one, records[-1])}
+    end = supervisor_module._ended_early
+    found = end(one, Placement(), done, Status.TIMEOUT, "It took too long.")
+    assert list(found.status) == [Status.CONVERGED] * 512 + [Status.TIMEOUT]
+    assert list(found.stopped_at) == [*whole.stopped_at[:512], 0]
 
 
 def test_a_cell_that_eats_memory_is_ended(ill) -> None:
