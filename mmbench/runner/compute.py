@@ -1,6 +1,6 @@
 """Computation of one cell, from its description to the store, wherever it is done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import Starts, run_cell, width_of
 from mmbench.engine.trajectory import Trajectory, join_recordings
+from mmbench.metrics.base import Metric, TrajectoryMetric
 from mmbench.runner.chain import ChainEnd, ChainEnds, end_before, starting_iterates
 from mmbench.runner.footer import describe_cell, describe_outcome
 from mmbench.runner.limits import Limits
@@ -222,6 +223,27 @@ def _circumstances(
     }
 
 
+def _missing_metrics(cell: Cell, footer: dict[str, Any]) -> tuple[Metric, ...]:
+    """Return the metrics that a stored cell lacks.
+
+    A metric of whole runs is among them where the column that it summarises is.
+    """
+    measured = footer["metrics"].values()
+    missing = tuple(metric for metric in cell.metrics if digest(metric) not in measured)
+    changed = _columns_of(missing)
+    return tuple(
+        metric
+        for metric in cell.metrics
+        if metric in missing
+        or (isinstance(metric, TrajectoryMetric) and metric.of in changed)
+    )
+
+
+def _columns_of(metrics: Iterable[Metric]) -> set[str]:
+    """Return the names of the columns that metrics fill."""
+    return {column.name for metric in metrics for column in metric.columns}
+
+
 def _remeasured_result(
     cell: Cell,
     stored: StoredFiles,
@@ -231,13 +253,16 @@ def _remeasured_result(
 ) -> StoredResult | None:
     """Return a stored cell with the metrics it lacks, from its kept iterates.
 
-    None where the cell has to run: it is damaged or incomplete, or has no iterates.
+    None where the cell has to run: it is damaged or incomplete, has no iterates, or was
+    judged by a column of a metric that it lacks.
     """
     footer = stored.footer
     if not is_complete(cell, footer) or "iterates" not in footer["files"]:
         return None
-    measured = footer["metrics"].values()
-    missing = tuple(metric for metric in cell.metrics if digest(metric) not in measured)
+    missing = _missing_metrics(cell, footer)
+    target, changed = cell.task.target, _columns_of(missing)
+    if target and {name for name, _ in target.bounds} & changed:
+        return None
     try:
         iterates, arrays = stored.iterates(), stored.arrays()
         more = remeasure(cell, stored.frame, iterates, missing, placement, starts)

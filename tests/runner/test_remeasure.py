@@ -9,6 +9,7 @@ import pytest
 from images import fake_cifar10
 from small_cells import CountingObserver, chained_cells, continuing_grid
 
+import mmbench
 import mmbench.runner.compute
 from mmbench.engine.cell import Cell
 from mmbench.metrics import METRICS
@@ -80,6 +81,68 @@ def test_more_metrics_without_training(
         pd.testing.assert_frame_equal(found[wanted.columns], wanted, check_exact=True)
     assert all(is_stored(one, store) for one in asked)
     assert execute(asked, store) == []
+
+
+OWN = """
+from dataclasses import dataclass
+from mmbench import Column, IterateMetric
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(IterateMetric):
+    columns = (Column("mine", "mine"),)
+
+    def measure(self, at):
+        return {"mine": at.z.norm(dim=1) * SCALE}
+"""
+JUDGED = """
+from dataclasses import dataclass
+from mmbench import Target
+from mmbench.tasks import Bilinear
+
+@dataclass(frozen=True, kw_only=True)
+class Judged(Bilinear):
+    metrics = ()
+    target = Target("FILE:Mine", at_most=(("mine", 1.0),))
+"""
+
+
+@pytest.mark.parametrize("task", ["bilinear", "judged.py:Judged"])
+@pytest.mark.parametrize("later", ["distance", "worst[of=mine]"])
+def test_what_follows_from_an_edited_metric_is_measured_anew(
+    tmp_path: Path, task: str, later: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metrics of whole runs and the target are of the columns that the table has.
+
+    Also where the metric of whole runs is not asked for again.
+    """
+    file, tables = tmp_path / "own.py", []
+    (tmp_path / "judged.py").write_text(JUDGED.replace("FILE", str(file)))
+    monkeypatch.chdir(tmp_path)
+    metrics = (f"{file}:Mine", later)
+    for scale, folder, asked in (
+        (0.5, "store", (*metrics, "worst[of=mine]")),
+        (1000, "store", metrics),
+        (1000, "fresh", (*metrics, "worst[of=mine]")),
+    ):
+        file.write_text(OWN.replace("SCALE", str(scale)))
+        tables.append(
+            mmbench.run(
+                [task],
+                ["extragradient[step_size=0.5]"],
+                dict.fromkeys(asked),
+                seeds=2,
+                steps=32,
+                records=8,
+                keep="all",
+                store=tmp_path / folder,
+            )
+        )
+    _, found, wanted = tables
+    for name in ("mine", "status", "stopped_at"):
+        assert list(found[name]) == list(wanted[name]), name
+    stored = Store(tmp_path / "store")
+    (key,) = set(found["key"])
+    assert list(stored.frame(key)["mine_worst"]) == list(wanted["mine_worst"])
 
 
 def test_last_iterates_give_the_last_record(
