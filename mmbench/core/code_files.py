@@ -17,7 +17,7 @@ import sysconfig
 from collections.abc import Iterator
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 # Packages whose versions are part of the provenance of each cell, and mmbench.
@@ -126,6 +126,22 @@ def file_of(module: Any) -> Path | None:
     if not isinstance(file, str) or is_installed_name(file):
         return None
     return Path(file).resolve().parent / Path(file).name  # a link goes by its own name
+
+
+def is_external_module(module: ModuleType) -> bool:
+    """Return whether the values of a module are those of external code.
+
+    External is also a module that was made in a session, `__main__`, and a package
+    without a file whose folder is of no installed package.
+    """
+    if file_of(module) is not None or module.__name__ == "__main__":
+        return True
+    if isinstance(getattr(module, "__file__", None), str):
+        return False
+    if module.__spec__ is None:
+        return True
+    folders = list(getattr(module, "__path__", ()))
+    return bool(folders) and not any(map(is_installed_name, map(str, folders)))
 
 
 def is_external_class(cls: type) -> bool:
@@ -408,7 +424,7 @@ def describe_code(code: CodeType) -> str:
     consts = [
         describe_code(const)
         if isinstance(const, CodeType)
-        else f"{type(const).__name__} {_sorted_repr(const)}"
+        else f"{type(const).__name__} {constant_text(const)}"
         for const in code.co_consts
     ]
     return repr(
@@ -420,11 +436,30 @@ def describe_code(code: CodeType) -> str:
     )
 
 
-def _sorted_repr(const: Any) -> str:
-    """Return the text of a constant; the order of a set depends on the process."""
-    if isinstance(const, frozenset):
-        return f"frozenset({sorted(map(repr, const))})"
-    return repr(const)
+def constant_text(value: Any) -> str:
+    """Return the text of a plain value, the same in every process.
+
+    The order of a set depends on the process, and Python writes no whole number of
+    thousands of decimal digits.
+    """
+    match value:
+        case bool():
+            return repr(value)
+        case int():
+            return hex(value)
+        case range() | slice():
+            ends = map(constant_text, (value.start, value.stop, value.step))
+            return f"{type(value).__name__}({', '.join(ends)})"
+        case tuple() | list():
+            return f"{type(value).__name__}({', '.join(map(constant_text, value))})"
+        case set() | frozenset():
+            return f"{type(value).__name__}({sorted(map(constant_text, value))})"
+        case dict():
+            pairs = (
+                f"{constant_text(k)}: {constant_text(v)}" for k, v in value.items()
+            )
+            return f"dict({', '.join(pairs)})"
+    return repr(value)
 
 
 def typed_source(code: CodeType) -> str | None:

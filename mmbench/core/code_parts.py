@@ -17,6 +17,7 @@ from typing import Any
 from mmbench.core.code_files import (
     CodeFile,
     RecordingLoader,
+    constant_text,
     file_of,
     find_beside,
     find_module,
@@ -188,7 +189,9 @@ def _check_loaded(file: CodeFile) -> None:
         return
     for name, value in file.source.constants.items():
         found = vars(module).get(name, value)
-        if type(found) is type(value) and repr(found) != repr(value):
+        if type(found) is not type(value):
+            continue
+        if constant_text(found) != constant_text(value):
             raise edited_error(file.path, name)
     for value in list(vars(module).values()):
         is_own_class = isinstance(value, type) and value.__module__ == module.__name__

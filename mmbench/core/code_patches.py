@@ -17,6 +17,19 @@ _GENERATED = frozenset(
     )
 )
 
+# What Python, `dataclasses`, `typing` and `abc` keep in a class.
+_OF_PYTHON = frozenset(
+    f"__{name}__"
+    for name in (
+        *("module", "qualname", "doc", "dict", "weakref", "slots", "hash"),
+        *("annotations", "annotate", "annotate_func", "annotations_cache"),
+        *("dataclass_fields", "dataclass_params", "match_args", "final"),
+        *("orig_bases", "parameters", "type_params", "abstractmethods", "classcell"),
+        *("firstlineno", "static_attributes", "protocol_attrs", "objclass"),
+        *("non_callable_proto_members", "callable_proto_members_only"),
+    )
+)
+
 Class = TypeVar("Class", bound=type)
 
 # What the bodies of classes of mmbench define, by class.
@@ -101,8 +114,7 @@ def follows(cls: type, name: str, value: Any) -> bool:
         has_generated = "__dataclass_params__" in vars(cls) or issubclass(cls, tuple)
         is_generated = name in _GENERATED and file == "<string>" and has_generated
         return is_generated or _is_of_namedtuple(function)
-    is_dunder = name.startswith("__") and name.endswith("__")
-    return (is_dunder and not callable(value)) or name == "_abc_impl"
+    return (name in _OF_PYTHON and not callable(value)) or name == "_abc_impl"
 
 
 def _is_of_namedtuple(function: types.FunctionType) -> bool:

@@ -1,5 +1,6 @@
 """The walk through all values that an external class uses, which gives its digest."""
 
+import builtins
 import contextlib
 import copyreg
 import dataclasses
@@ -19,10 +20,11 @@ from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple
 
 from mmbench.core.code_files import (
+    constant_text,
     describe_code,
-    file_of,
     finder,
     is_external_class,
+    is_external_module,
     is_installed_name,
     loaded_modules,
     typed_source,
@@ -54,11 +56,16 @@ _BUILTINS = (
     types.MethodWrapperType,
 )
 
+# Names that a session has added to those that Python knows everywhere.
+_ADDED = vars(builtins)
+
 # Names that Python gives each module; their values are of its place.
 _MODULE_NAMES = frozenset(
     f"__{name}__"
     for name in ("name", "file", "path", "spec", "loader", "package", "builtins")
 )
+# Attributes of `cached_property` and of members of enumerations.
+_OF_WRAPPERS = frozenset(("func", "attrname", "lock", "_name_", "_sort_order_"))
 _UNIQUE_NAME = re.compile(r"mmbench_external_(\w+?)_[0-9a-f]{16}")
 
 
@@ -104,7 +111,7 @@ class Walk:
             where: what it is to the class, for messages.
         """
         if isinstance(value, _PLAIN) and type(value) in _PLAIN:
-            text = value.hex() if isinstance(value, float) else repr(value)
+            text = value.hex() if isinstance(value, float) else constant_text(value)
             self._add(f"{type(value).__name__} {text}")
             return
         if type(value) is tuple:
@@ -133,7 +140,8 @@ class Walk:
         elif isinstance(value, _DESCRIPTORS):
             self._add("descriptor")
         elif isinstance(value, _BUILTINS):
-            self._add(f"builtin {value.__qualname__}")
+            home = getattr(value, "__module__", None) or ""
+            self._add(f"builtin {home}:{value.__qualname__}")
             owner = getattr(value, "__self__", None)
             if owner is not None and not isinstance(owner, types.ModuleType | type):
                 self.visit(owner, where)
@@ -145,6 +153,7 @@ class Walk:
             self._visit_set(value, where)
         elif isinstance(value, PurePath):
             self._add(f"path {value}")
+            self._visit_own(value, where)
         elif not self._visit_wrapper(value, where):
             self._visit_instance(value, where)
 
@@ -182,7 +191,16 @@ class Walk:
         else:
             return False
         self._visit_all(type(value).__name__, parts, where)
+        self._visit_own(value, where)
         return True
+
+    def _visit_own(self, value: Any, where: str) -> None:
+        """Add what an object has beyond what its kind has: its class and attributes."""
+        if is_external_class(type(value)):
+            self.visit(type(value), f"the class of {where}")
+        for name, own in sorted(_own_attributes(value).items()):
+            self._add(name)
+            self.visit(own, f"{where}.{name}")
 
     def _visit_instance(self, value: Any, where: str) -> None:
         """Add an object by its content: a tensor's bytes, or what pickle would take."""
@@ -194,12 +212,15 @@ class Walk:
                 content = data.reshape(-1).view(torch.uint8).numpy().tobytes()
             except (RuntimeError, TypeError, NotImplementedError) as error:
                 raise self._incomparable(value, where) from error
-            self._add(f"tensor {data.dtype} {tuple(data.shape)}")
+            self._add(f"tensor {data.dtype} {tuple(data.shape)} {value.requires_grad}")
             self._add(hashlib.sha256(content).hexdigest())
+            self._visit_own(value, where)
             return
         if isinstance(value, enum.Enum):
             self.visit(cls, where)
             self._add(value.name)
+            if is_external_class(cls):
+                self._visit_own(value, where)
             return
         try:
             reduce = copyreg.dispatch_table.get(cls)
@@ -210,7 +231,13 @@ class Walk:
                 return
             raise self._incomparable(value, where) from error
         if isinstance(reduced, str):
-            self._add(f"global {cls.__module__}:{reduced}")
+            if is_external_class(cls):  # its content, whatever name it goes by
+                self._add("instance")
+                self._visit_own(value, where)
+            elif self._lenient or _is_of_package(value, reduced):
+                self._add(f"global {cls.__module__}:{reduced}")
+            else:
+                raise self._incomparable(value, where)
             return
         self._add("instance")
         for part in reduced[:3]:
@@ -228,7 +255,8 @@ class Walk:
     def _visit_module(self, module: types.ModuleType) -> None:
         self._add(f"module {module.__name__.rpartition('.')[2]}")
         self.parts.add_module(module)
-        if file_of(module) is not None:
+        # What is used of `__main__` is known by name; it holds a whole session.
+        if is_external_module(module) and module.__name__ != "__main__":
             self._modules.append(module)
 
     def _visit_class(self, cls: type) -> None:
@@ -251,12 +279,23 @@ class Walk:
             if not follows(cls, name, value):
                 self._add(name)
                 self.visit(value, f"{cls.__qualname__}.{name}")
-        for field in vars(cls).get("__dataclass_fields__", {}).values():
-            if field.default_factory is not dataclasses.MISSING:
-                self._add(field.name)
-                self.visit(field.default_factory, f"{cls.__qualname__}.{field.name}")
+        self._visit_declarations(cls)
         for data in data_files(cls, self._cls.__name__):
             self._add(f"data {data.name} {digest_of_data(data, self._cls.__name__)}")
+
+    def _visit_declarations(self, cls: type) -> None:
+        """Add what a class's body declares without a function that states it."""
+        for field in vars(cls).get("__dataclass_fields__", {}).values():
+            flags = field.init, field.repr, field.compare, field.hash
+            self._add(f"{field.name} {flags}")
+            content = (field.default, field.default_factory)
+            given = [one for one in content if one is not dataclasses.MISSING]
+            self._visit_all("field", given, f"{cls.__qualname__}.{field.name}")
+            self.visit(dict(field.metadata), f"{cls.__qualname__}.{field.name}")
+        before, self._lenient = self._lenient, self._lenient or "package"
+        for name in ("__orig_bases__", "__annotations__"):
+            self.visit(vars(cls).get(name), f"{cls.__qualname__}.{name}")
+        self._lenient = before
 
     # ---- functions ----
 
@@ -282,9 +321,10 @@ class Walk:
         self._visit_captured(function, where)
         names = _global_names(code)
         for name in sorted(names.loaded - _MODULE_NAMES):
-            if name in function.__globals__:
+            known = function.__globals__ if name in function.__globals__ else _ADDED
+            if name in known:
                 self._add(name)
-                value = function.__globals__[name]
+                value = known[name]
                 self.visit(value, f"the global {name!r}")
                 self._visit_attributes(value, names.attributes)
         for statement in names.imports:
@@ -321,7 +361,7 @@ class Walk:
 
     def _visit_attributes(self, module: Any, names: frozenset[str]) -> None:
         """Add the values that an external module has under the names in a code."""
-        if not isinstance(module, types.ModuleType) or file_of(module) is None:
+        if not isinstance(module, types.ModuleType) or not is_external_module(module):
             return
         for name in sorted(names & vars(module).keys()):
             value = vars(module)[name]
@@ -375,7 +415,7 @@ class Walk:
             return typed or f"bytecode {_PYTHON} {describe_code(code)}"
         file = self.parts.add_file(path, module)
         if (found := file.find_code(code)) is not None:
-            return f"{file.label} {found}"
+            return f"{file.label} {file.source.digest} {found}"
         if is_plain(sys.modules.get(module)):
             raise edited_error(path, code.co_qualname)
         return f"bytecode {_PYTHON} {describe_code(code)}"
@@ -394,6 +434,38 @@ class Walk:
             if not name.startswith("__") and not isinstance(value, types.ModuleType):
                 self._add(name)
                 self.visit(value, f"{module.__name__}.{name}")
+
+
+def _own_attributes(value: Any) -> dict[str, Any]:
+    """Return the attributes of an object that its kind does not have by itself."""
+    found = dict(getattr(value, "__dict__", None) or {})
+    for base in type(value).__mro__:
+        slots = vars(base).get("__slots__", ()) if is_external_class(base) else ()
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(value, name):
+                found[name] = getattr(value, name)
+    return {
+        name: own
+        for name, own in found.items()
+        if name not in _OF_WRAPPERS and not (name[:2] == "__" == name[-2:])
+    }
+
+
+def _is_of_package(value: Any, name: str) -> bool:
+    """Return whether an object is the global of that name of a package or of Python."""
+    home = getattr(value, "__module__", None)
+    modules = [sys.modules.get(home)] if home else list(sys.modules.values())
+    return any(
+        isinstance(module, types.ModuleType)
+        and not is_external_module(module)
+        and functools.reduce(_attribute, name.split("."), module) is value
+        for module in modules
+    )
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    """Return an attribute that an object has by itself; None where it has none."""
+    return getattr(owner, "__dict__", {}).get(name)
 
 
 class _Import(NamedTuple):

@@ -1,18 +1,24 @@
 """The digest of external code: the key of a class is that of what runs."""
 
+import builtins
+import cmath
 import dataclasses
+import enum
 import functools
 import importlib
 import linecache
+import math
 import os
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Annotated, Any, Generic, TypeVar
 
+import numpy as np
 import pytest
 import torch
 
@@ -464,6 +470,134 @@ def spread(values: Any) -> Callable[[], Any]:
     return lambda: values
 
 
+# ---- objects whose content is not where that of most objects is ----
+
+
+def dataclass_of(k: float, *, slots: bool, **options: Any) -> type:
+    """Return a class with a default, with metadata, or of an annotation."""
+    field = dataclasses.field(default=k, **options)
+    return dataclasses.make_dataclass("Options", [("k", float, field)], slots=slots)
+
+
+def member_of(k: float) -> enum.Enum:
+    """Return a member that was given an attribute."""
+
+    class Rule(enum.Enum):
+        A = 1
+
+    Rule.A.scale = k
+    return Rule.A
+
+
+def wrapped(base: type, *given: Any, k: float) -> Any:
+    """Return an object of a subclass of a wrapper of Python, with an attribute."""
+    made = type("Own", (base,), {"__module__": __name__})(*given)
+    made.k = k
+    return made
+
+
+def with_attribute(value: Any, k: float) -> Any:
+    """Return an object after setting an attribute."""
+    value.k = k
+    return value
+
+
+class Named:
+    """An object that pickle takes by its name."""
+
+    def __init__(self, k: float) -> None:
+        self.k = k
+
+    def __reduce__(self) -> str:
+        return "SETTINGS"
+
+
+class Slotted(functools.partial):
+    """A wrapper that keeps an attribute in a slot."""
+
+    __slots__ = ("own",)
+
+
+def slotted(k: float) -> Slotted:
+    """Return one with a value in its slot."""
+    made = Slotted(max)
+    made.own = k
+    return made
+
+
+def module_of(k: float) -> ModuleType:
+    """Return a module that was made in a session."""
+    return with_attribute(ModuleType("settings_of_session"), k)
+
+
+class Speed(Generic[TypeVar("Scale")]):
+    """A generic class, which may read what it was given."""
+
+
+def speed_of(k: float) -> type:
+    """Return a class that was given another as its parameter."""
+    scale = type("Fast", (), {"k": k, "__module__": __name__})
+    return types.new_class("Mine", (Speed[scale],))
+
+
+def annotated(k: float) -> type:
+    """Return a class whose annotation holds a number."""
+    return type("Note", (), {"__annotations__": {"x": Annotated[float, k]}})
+
+
+def dunder(k: float) -> type:
+    """Return a class with an attribute of a name like those of Python."""
+    return type("Own", (), {"__k__": k})
+
+
+def identity(value: Any) -> Any:
+    """Return the value."""
+    return value
+
+
+HIDDEN: list[tuple[Any, Any]] = [
+    (dataclass_of(1.0, slots=True), dataclass_of(3.0, slots=True)),
+    (
+        dataclass_of(1.0, slots=False, metadata={"k": 1}),
+        dataclass_of(1.0, slots=False, metadata={"k": 2}),
+    ),
+    (
+        dataclass_of(1.0, slots=True, compare=False),
+        dataclass_of(1.0, slots=True),
+    ),
+    (member_of(1.0), member_of(3.0)),
+    *(
+        (wrapped(base, *given, k=1.0), wrapped(base, *given, k=3.0))
+        for base, given in (
+            (property, (identity,)),
+            (functools.partial, (identity, 1)),
+            (staticmethod, (identity,)),
+            (classmethod, (identity,)),
+            (functools.cached_property, (identity,)),
+            (type(Path()), ("a",)),
+        )
+    ),
+    (
+        with_attribute(functools.partial(max), 1.0),
+        with_attribute(functools.partial(max), 3.0),
+    ),
+    (slotted(1.0), slotted(3.0)),
+    (
+        with_attribute(torch.zeros(2), 1.0),
+        with_attribute(torch.zeros(2), 3.0),
+    ),
+    (torch.zeros(2), torch.zeros(2, requires_grad=True)),
+    (torch.zeros(2), torch.zeros(2).as_subclass(type("T", (torch.Tensor,), {}))),
+    (Named(1.0), Named(3.0)),
+    (module_of(1.0), module_of(3.0)),
+    (math.sqrt, cmath.sqrt),
+    (speed_of(1.0), speed_of(3.0)),
+    (annotated(1.0), annotated(3.0)),
+    (dunder(1.0), dunder(3.0)),
+    (2**20_000, 2**20_000 + 1),
+    ((2**20_000,), (2**20_000 + 1,)),
+    (range(2**20_000), range(2**20_000 + 1)),
+]
 VALUES: list[tuple[Any, Any]] = [
     (0.01, 0.5),
     (0.0, -0.0),
@@ -489,7 +623,9 @@ VALUES: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("a", "b"), VALUES)
+@pytest.mark.parametrize(
+    ("a", "b"), [*VALUES, *HIDDEN], ids=lambda value: type(value).__name__
+)
 def test_captured_values_count(a: Any, b: Any) -> None:
     """Two classes of one function differ by what they close over."""
     assert code_digest(make(a)).digest == code_digest(make(a)).digest
@@ -523,7 +659,15 @@ def test_values_that_hold_themselves() -> None:
     code_digest(make(values))
 
 
-@pytest.mark.parametrize("value", [threading.Lock(), iter([1]), open(os.devnull)])  # noqa: PTH123, SIM115
+@pytest.mark.parametrize(
+    "value",
+    [
+        threading.Lock(),
+        iter([1]),
+        open(os.devnull),  # noqa: PTH123, SIM115
+        np.frompyfunc(identity, 1, 1),
+    ],
+)
 def test_what_cannot_be_compared_is_refused(value: Any) -> None:
     """A value without content, such as a lock or an open file, is named."""
     kind = type(value).__qualname__
@@ -608,6 +752,69 @@ def test_an_attribute_of_a_module_counts(tmp_path: Path) -> None:
     before = digest(reference)
     sys.modules["helper_p"].S = 7
     assert code_digest(load_external(reference)).digest != before
+
+
+def test_a_name_added_to_those_of_python_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value in `builtins` is a global of every module."""
+    found = []
+    for value in (0.1, 0.3):
+        monkeypatch.setattr(builtins, "RATE", value, raising=False)
+        found.append(digest(write(tmp_path, "RATE")))
+    assert found[0] != found[1]
+
+
+def test_an_attribute_of_the_main_module_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`__main__` is a module as any other."""
+    main, found = sys.modules["__main__"], []
+    for value in (0.1, 0.3):
+        monkeypatch.setattr(main, "RATE", value, raising=False)
+        reference = write(tmp_path, "__main__.RATE", head="import __main__\n")
+        found.append(digest(reference))
+    assert found[0] != found[1]
+
+
+def test_values_of_a_package_without_a_file_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module in a folder without __init__.py is part of what runs."""
+    found = []
+    (tmp_path / "kit_n").mkdir()
+    (tmp_path / "kit_n" / "rates.py").write_text("import os\nK = os.environ['KIT_K']")
+    for value in ("0.1", "0.3"):
+        before = set(sys.modules)
+        monkeypatch.setenv("KIT_K", value)
+        head = "import kit_n.rates\n"
+        found.append(digest(write(tmp_path, "float(kit_n.rates.K)", head=head)))
+        for name in set(sys.modules) - before:
+            del sys.modules[name]
+    assert found[0] != found[1]
+
+
+def test_files_of_one_name_that_change_places_count(tmp_path: Path) -> None:
+    """Which of two files a function is from is part of what runs."""
+    head = """
+import importlib.util, pathlib
+def load(folder):
+    path = pathlib.Path(__file__).parent / folder / "rule.py"
+    spec = importlib.util.spec_from_file_location("rule", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.rate
+first, second = load("one"), load("two")
+"""
+    found = []
+    for place, rates in (("a", (0.1, 0.3)), ("b", (0.3, 0.1))):
+        for name, rate in zip(("one", "two"), rates, strict=True):
+            (tmp_path / place / name).mkdir(parents=True)
+            text = f"def rate():\n    return {rate}\n"
+            (tmp_path / place / name / "rule.py").write_text(text)
+        step = "first() - second()"
+        found.append(digest(write(tmp_path / place, step, head=head)))
+    assert found[0] != found[1]
 
 
 # ---- code without a file ----
