@@ -151,6 +151,9 @@ def is_external_class(cls: type) -> bool:
     whose module has no file, unless Python itself has the module built in, and one that
     was made by a call: its module is that of the function that made it.
     """
+    home: Any = cls.__module__
+    if not isinstance(home, str):  # a class in C of an installed package
+        return False
     module = sys.modules.get(cls.__module__)
     file = getattr(module, "__file__", None)
     is_stdlib = cls.__module__.partition(".")[0] in sys.stdlib_module_names

@@ -110,9 +110,10 @@ def follows(cls: type, name: str, value: Any) -> bool:
     """Return whether an entry of a class follows from the others, or is of no use."""
     function = function_in(value)
     if function:
-        file = function.__code__.co_filename
-        has_generated = "__dataclass_params__" in vars(cls) or issubclass(cls, tuple)
-        is_generated = name in _GENERATED and file == "<string>" and has_generated
+        made = function.__code__.co_qualname.startswith("__create_fn__.")
+        is_generated = (
+            name in _GENERATED and made and "__dataclass_params__" in vars(cls)
+        )
         return is_generated or _is_of_namedtuple(function)
     return (name in _OF_PYTHON and not callable(value)) or name == "_abc_impl"
 

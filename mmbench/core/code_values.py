@@ -140,7 +140,8 @@ class Walk:
         elif isinstance(value, _DESCRIPTORS):
             self._add("descriptor")
         elif isinstance(value, _BUILTINS):
-            home = getattr(value, "__module__", None) or ""
+            home = getattr(value, "__module__", None)
+            home = home if isinstance(home, str) else ""
             self._add(f"builtin {home}:{value.__qualname__}")
             owner = getattr(value, "__self__", None)
             if owner is not None and not isinstance(owner, types.ModuleType | type):
@@ -185,7 +186,7 @@ class Walk:
             if code and not is_installed_name(code.co_filename):
                 self.caches.append(value)
         elif isinstance(value, weakref.WeakKeyDictionary) and self._lenient:
-            parts = ()  # what `functools.singledispatch` has found
+            return True  # what `functools.singledispatch` has found
         elif isinstance(value, types.MappingProxyType):
             parts = (dict(value),)
         else:
@@ -294,7 +295,8 @@ class Walk:
             self.visit(dict(field.metadata), f"{cls.__qualname__}.{field.name}")
         before, self._lenient = self._lenient, self._lenient or "package"
         for name in ("__orig_bases__", "__annotations__"):
-            self.visit(vars(cls).get(name), f"{cls.__qualname__}.{name}")
+            # Python gives a class an empty dict of annotations when one asks for them.
+            self.visit(vars(cls).get(name) or None, f"{cls.__qualname__}.{name}")
         self._lenient = before
 
     # ---- functions ----

@@ -545,6 +545,15 @@ def annotated(k: float) -> type:
     return type("Note", (), {"__annotations__": {"x": Annotated[float, k]}})
 
 
+def initialised(k: float) -> type:
+    """Return a dataclass whose __init__ was executed from a text."""
+    names: dict[str, Any] = {}
+    exec(f"def __init__(self, k={k}): self.k = k", names)
+    cls = dataclass_of(1.0, slots=False)
+    cls.__init__ = names["__init__"]
+    return cls
+
+
 def dunder(k: float) -> type:
     """Return a class with an attribute of a name like those of Python."""
     return type("Own", (), {"__k__": k})
@@ -594,6 +603,7 @@ HIDDEN: list[tuple[Any, Any]] = [
     (speed_of(1.0), speed_of(3.0)),
     (annotated(1.0), annotated(3.0)),
     (dunder(1.0), dunder(3.0)),
+    (initialised(1.0), initialised(3.0)),
     (2**20_000, 2**20_000 + 1),
     ((2**20_000,), (2**20_000 + 1,)),
     (range(2**20_000), range(2**20_000 + 1)),
