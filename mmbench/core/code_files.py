@@ -17,7 +17,7 @@ import sysconfig
 from collections.abc import Iterator
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 # Packages whose versions are part of the provenance of each cell, and mmbench.
@@ -159,9 +159,19 @@ def is_external_class(cls: type) -> bool:
     is_stdlib = cls.__module__.partition(".")[0] in sys.stdlib_module_names
     if cls.__module__ == "__main__" or (is_stdlib and not _is_found(cls, module)):
         return True
+    if any(map(_is_external_function, vars(cls).values())):
+        return True  # whatever module it says that it is of
     if isinstance(file, str):
         return not is_installed_name(file)
     return not is_stdlib
+
+
+def _is_external_function(value: Any) -> bool:
+    """Return whether an entry of a class is a function of an external file."""
+    if not isinstance(value, FunctionType):
+        return False
+    file = value.__code__.co_filename
+    return not file.startswith("<") and not is_installed_name(file)
 
 
 def _is_found(cls: type, module: Any) -> bool:
@@ -468,8 +478,8 @@ def constant_text(value: Any) -> str:
 def typed_source(code: CodeType) -> str | None:
     """Return the source of a function that was typed in a session; None if unknown.
 
-    It is the digest of the whole top-level statement that the function stands in and,
-    of functions of one name in it, the place of this one.
+    It is the digest of the whole top-level statement that the function stands in, with
+    others on its lines, and the place of this one among functions of one name in them.
     """
     lines = linecache.getlines(code.co_filename)
     try:
@@ -479,20 +489,22 @@ def typed_source(code: CodeType) -> str | None:
     named = _compiled("".join(lines).encode(), code.co_filename).get(code.co_name, [])
     if not any(is_same_code(code, candidate) for candidate in named):
         return None
-    for node in tree.body:
-        first = min(
-            [
-                node.lineno,
-                *(item.lineno for item in getattr(node, "decorator_list", ())),
-            ]
-        )
-        last = node.end_lineno or first
-        if first <= code.co_firstlineno <= last:
-            inside = [one for one in named if first <= one.co_firstlineno <= last]
-            place = [is_same_code(code, one) for one in inside].index(True)
-            digest = digest_of_nodes([node], keep_docs=False)
-            return f"{digest} {place}" if place else digest
-    return None
+    line = code.co_firstlineno
+    nodes = [node for node in tree.body if line in _lines_of(node)]
+    if not nodes:
+        return None
+    lines_of_nodes = set().union(*map(_lines_of, nodes))
+    inside = [one for one in named if one.co_firstlineno in lines_of_nodes]
+    place = [is_same_code(code, one) for one in inside].index(True)
+    digest = digest_of_nodes(nodes, keep_docs=False)
+    return f"{digest} {place}" if place else digest
+
+
+def _lines_of(node: ast.stmt) -> range:
+    """Return the lines of a statement, those of its decorators included."""
+    decorators = getattr(node, "decorator_list", ())
+    first = min([node.lineno, *(item.lineno for item in decorators)])
+    return range(first, (node.end_lineno or first) + 1)
 
 
 def find_module(name: str, path: Any, home: Path | None) -> Any:

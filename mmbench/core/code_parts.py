@@ -10,9 +10,11 @@ import sys
 import time
 import types
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.machinery import SourceFileLoader
 from pathlib import Path, PurePath
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from mmbench.core.code_files import (
     CodeFile,
@@ -23,6 +25,7 @@ from mmbench.core.code_files import (
     find_module,
     imported_by,
     is_external_file,
+    is_of_mmbench,
     loaded_modules,
     version_of_package,
 )
@@ -249,6 +252,50 @@ def data_files(cls: type, who: str) -> Iterator[Path]:
     folder = Path(file).resolve().parent if file else Path.cwd()
     for name in sorted(map(str, names)):
         yield folder / name
+
+
+# What the data files of classes held when the classes were made, by class.
+_data: "WeakKeyDictionary[type, dict[Path, str]]" = WeakKeyDictionary()
+
+
+def remember_data(cls: type) -> None:
+    """Remember what the data files of a class hold, which its module may have read."""
+    if "data_files" not in vars(cls) or is_of_mmbench(cls):
+        return
+    with suppress(CodeError):  # names that are none get their sentence later
+        who = cls.__name__
+        _data[cls] = {path: digest_of_data(path, who) for path in data_files(cls, who)}
+
+
+def check_data(cls: type, path: Path, content: str) -> None:
+    """Check that a data file is as it was when the class was made.
+
+    Args:
+        cls: the class.
+        path: one of its data files.
+        content: the digest of what the file holds now.
+
+    Raises:
+        CodeError: when it has been edited since.
+    """
+    if _data.get(cls, {}).get(path, content) != content:
+        raise CodeError(
+            f"{path} must be as it was when {cls.__name__} was defined, which may have "
+            "read it then; it was edited. Define the class anew, or start Python again."
+        )
+
+
+def has_edited_data(module: types.ModuleType) -> bool:
+    """Return whether a data file of a class of a module has been edited since."""
+    for cls in vars(module).values():
+        if not isinstance(cls, type) or cls not in _data:
+            continue
+        try:
+            for path in _data[cls]:
+                check_data(cls, path, digest_of_data(path, cls.__name__))
+        except CodeError:
+            return True
+    return False
 
 
 def digest_of_data(path: Path, who: str) -> str:

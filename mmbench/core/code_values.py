@@ -31,6 +31,7 @@ from mmbench.core.code_files import (
 )
 from mmbench.core.code_parts import (
     CodeParts,
+    check_data,
     data_files,
     digest_of_data,
     edited_error,
@@ -82,7 +83,9 @@ class Walk:
         self._seen: dict[int, tuple[int, Any]] = {}  # id: number, and the object itself
         # Whose objects are walked through; those without content are then let pass.
         self._lenient: Literal["", "package", "module"] = ""
-        self._modules: list[types.ModuleType] = []  # to be walked through at the end
+        # To be walked through at the end, in an order that no set has given.
+        self._modules: dict[int, types.ModuleType] = {}
+        self._walked: set[int] = set()
         file = getattr(sys.modules.get(cls.__module__), "__file__", None)
         self._folder = str(Path(file).resolve().parent) if file else None
         self.parts = CodeParts(cls)
@@ -204,18 +207,10 @@ class Walk:
             self.visit(own, f"{where}.{name}")
 
     def _visit_instance(self, value: Any, where: str) -> None:
-        """Add an object by its content: a tensor's bytes, or what pickle would take."""
-        cls = type(value)
-        torch = sys.modules.get("torch")
+        """Add an object by its content: what pickle would take, and what that lacks."""
+        cls, torch = type(value), sys.modules.get("torch")
         if torch and isinstance(value, torch.Tensor):
-            try:
-                data = value.detach().resolve_conj().resolve_neg().cpu().contiguous()
-                content = data.reshape(-1).view(torch.uint8).numpy().tobytes()
-            except (RuntimeError, TypeError, NotImplementedError) as error:
-                raise self._incomparable(value, where) from error
-            self._add(f"tensor {data.dtype} {tuple(data.shape)} {value.requires_grad}")
-            self._add(hashlib.sha256(content).hexdigest())
-            self._visit_own(value, where)
+            self._visit_tensor(value, where)
             return
         if isinstance(value, enum.Enum):
             self.visit(cls, where)
@@ -232,19 +227,44 @@ class Walk:
                 return
             raise self._incomparable(value, where) from error
         if isinstance(reduced, str):
-            if is_external_class(cls):  # its content, whatever name it goes by
-                self._add("instance")
-                self._visit_own(value, where)
-            elif self._lenient or _is_of_package(value, reduced):
-                self._add(f"global {cls.__module__}:{reduced}")
-            else:
-                raise self._incomparable(value, where)
+            self._visit_named(value, reduced, where)
             return
+        function, arguments, state, *items = (*reduced, None, None, None)[:5]
+        if torch and isinstance(value, torch.nn.Module) and isinstance(state, dict):
+            state = _with_ranked_hooks(state)
         self._add("instance")
-        for part in reduced[:3]:
+        for part in (function, arguments, state):
             self.visit(part, where)
-        for part in reduced[3:5]:
+        for part in items:
             self._visit_all("items", part or (), where)
+        if isinstance(value, getattr(sys.modules.get("numpy"), "ndarray", ())):
+            self._visit_own(value, where)
+
+    def _visit_tensor(self, value: Any, where: str) -> None:
+        """Add a tensor of torch: its bytes, attributes and hooks."""
+        torch: Any = sys.modules["torch"]
+        try:
+            data = value.detach().resolve_conj().resolve_neg().cpu().contiguous()
+            content = data.reshape(-1).view(torch.uint8).numpy().tobytes()
+        except (RuntimeError, TypeError, NotImplementedError) as error:
+            raise self._incomparable(value, where) from error
+        self._add(f"tensor {data.dtype} {tuple(data.shape)} {value.requires_grad}")
+        self._add(hashlib.sha256(content).hexdigest())
+        self._visit_own(value, where)
+        hooks = value._backward_hooks or {}  # noqa: SLF001  # torch has no other name
+        self._visit_all("hooks", hooks.values(), where)
+
+    def _visit_named(self, value: Any, name: str, where: str) -> None:
+        """Add an object that pickle takes by the name of a global."""
+        cls = type(value)
+        if is_external_class(cls):  # its content, whatever name it goes by
+            self._add("instance")
+            self._visit_own(value, where)
+        elif self._lenient or _is_of_package(value, name):
+            home = getattr(value, "__module__", None) or cls.__module__
+            self._add(f"global {home}:{name}")
+        else:
+            raise self._incomparable(value, where)
 
     def _incomparable(self, value: Any, where: str) -> CodeError:
         return CodeError(
@@ -254,11 +274,12 @@ class Walk:
         )
 
     def _visit_module(self, module: types.ModuleType) -> None:
-        self._add(f"module {module.__name__.rpartition('.')[2]}")
+        name, is_external = module.__name__, is_external_module(module)
+        self._add(f"module {name.rpartition('.')[2] if is_external else name}")
         self.parts.add_module(module)
         # What is used of `__main__` is known by name; it holds a whole session.
-        if is_external_module(module) and module.__name__ != "__main__":
-            self._modules.append(module)
+        if is_external and name != "__main__":
+            self._modules[id(module)] = module
 
     def _visit_class(self, cls: type) -> None:
         """Add a class: external ones with their bases and all that they define."""
@@ -282,7 +303,9 @@ class Walk:
                 self.visit(value, f"{cls.__qualname__}.{name}")
         self._visit_declarations(cls)
         for data in data_files(cls, self._cls.__name__):
-            self._add(f"data {data.name} {digest_of_data(data, self._cls.__name__)}")
+            content = digest_of_data(data, self._cls.__name__)
+            check_data(cls, data, content)
+            self._add(f"data {data.name} {content}")
 
     def _visit_declarations(self, cls: type) -> None:
         """Add what a class's body declares without a function that states it."""
@@ -426,8 +449,11 @@ class Walk:
         """Add the modules that were met, and all files that files import."""
         self._lenient = "module"
         self.parts.add_imports()
-        while self._modules:
-            self._visit_values(self._modules.pop(0))
+        while waiting := self._modules.keys() - self._walked:
+            names = {key: _place_of(self._modules[key]) for key in waiting}
+            first = min(waiting, key=names.__getitem__)
+            self._walked.add(first)
+            self._visit_values(self._modules[first])
             self.parts.add_imports()
 
     def _visit_values(self, module: types.ModuleType) -> None:
@@ -436,6 +462,28 @@ class Walk:
             if not name.startswith("__") and not isinstance(value, types.ModuleType):
                 self._add(name)
                 self.visit(value, f"{module.__name__}.{name}")
+
+
+def _with_ranked_hooks(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of a torch module with its hooks numbered from 0.
+
+    torch numbers the hooks of all modules of a process in the order of their making.
+    """
+    hooks = {
+        name: entry
+        for name, entry in state.items()
+        if "_hooks" in name and isinstance(entry, dict)
+    }
+    numbers = sorted({key for entry in hooks.values() for key in entry})
+    return state | {
+        name: {numbers.index(key): hook for key, hook in entry.items()}
+        for name, entry in hooks.items()
+    }
+
+
+def _place_of(module: types.ModuleType) -> tuple[str, str]:
+    """Return the name and the file of a module, by which modules are ordered."""
+    return module.__name__, str(getattr(module, "__file__", ""))
 
 
 def _own_attributes(value: Any) -> dict[str, Any]:

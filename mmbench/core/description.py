@@ -20,6 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from mmbench.core.code_digest import code_digest
 from mmbench.core.code_files import is_of_mmbench
+from mmbench.core.code_parts import remember_data
 from mmbench.core.code_patches import check_unpatched, remember_definitions
 from mmbench.core.domains import Domain
 from mmbench.core.errors import CodeError, DescriptionError
@@ -55,9 +56,10 @@ class Description:
     data_files: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Remember what the class defines, so that replaced methods are seen."""
+        """Remember what the class defines, so that what is replaced is seen."""
         super().__init_subclass__(**options)
         remember_definitions(cls)
+        remember_data(cls)
 
     def __post_init__(self, *_init_only: Any) -> None:
         for name, annotation in field_types(type(self)).items():
@@ -292,11 +294,26 @@ def canonical(value: Any, *, whole: bool = False) -> Any:
         }
         return {
             "class": reference_of(type(value)),
-            "version": int(value.version),
+            "version": _version_of(value),
         } | fields
     if isinstance(value, tuple):
         return [canonical(entry, whole=whole) for entry in value]
     return value
+
+
+def _version_of(value: Description) -> int:
+    """Return the version of a description.
+
+    Raises:
+        DescriptionError: when it is no whole number.
+    """
+    version: Any = value.version
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise DescriptionError(
+            f"{type(value).__name__}.version must be a whole number of at least 1; got "
+            f"{shorten(version)}."
+        )
+    return int(version)
 
 
 def _check_own_methods(value: Description) -> None:

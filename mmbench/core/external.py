@@ -15,6 +15,7 @@ from mmbench.core.code_files import (
     imported_by,
     loaded_modules,
 )
+from mmbench.core.code_parts import has_edited_data
 from mmbench.core.errors import DescriptionError, UnknownNameError, unknown_name
 from mmbench.core.user_code import place_of
 
@@ -116,6 +117,7 @@ def _unload_edited() -> None:
 def _is_current(name: str) -> bool:
     loaded = loaded_modules[name]
     try:
-        return loaded.path.read_bytes() == loaded.content
+        is_current = loaded.path.read_bytes() == loaded.content
     except OSError:
         return False
+    return is_current and not has_edited_data(sys.modules[name])

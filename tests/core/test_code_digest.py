@@ -559,6 +559,13 @@ def dunder(k: float) -> type:
     return type("Own", (), {"__k__": k})
 
 
+def hooked(function: Callable[..., Any]) -> torch.Tensor:
+    """Return a tensor with a hook."""
+    made = torch.zeros(1, requires_grad=True)
+    made.register_hook(function)
+    return made
+
+
 def identity(value: Any) -> Any:
     """Return the value."""
     return value
@@ -603,6 +610,15 @@ HIDDEN: list[tuple[Any, Any]] = [
     (speed_of(1.0), speed_of(3.0)),
     (annotated(1.0), annotated(3.0)),
     (dunder(1.0), dunder(3.0)),
+    (
+        with_attribute(np.ones(1).view(type("A", (np.ndarray,), {})), 1.0),
+        with_attribute(np.ones(1).view(type("A", (np.ndarray,), {})), 3.0),
+    ),
+    (hooked(spread(1)), hooked(spread(3))),
+    (
+        type("A", (), {"f": spread(1), "__module__": "numpy"}),
+        type("A", (), {"f": spread(3), "__module__": "numpy"}),
+    ),
     (initialised(1.0), initialised(3.0)),
     (2**20_000, 2**20_000 + 1),
     ((2**20_000,), (2**20_000 + 1,)),
@@ -932,6 +948,54 @@ def test_data_files_have_fixed_content(tmp_path: Path) -> None:
     reference = write(tmp_path, tail="\n    data_files = ('pipe',)\n")
     with pytest.raises(CodeError, match="must name files of fixed content"):
         digest(reference)
+
+
+def test_statements_on_one_line_are_told_apart() -> None:
+    """A function counts by all that was typed on its lines."""
+    digests = set()
+    for i, value in enumerate((0.1, 0.3)):
+        text = f"import math; size = lambda: {value}\n"
+        name = f"<typed line {i}>"
+        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+        module = ModuleType("typed_line")
+        exec(compile(text, name, "exec"), vars(module))
+        digests.add(code_digest(make(module.size)).digest)
+    assert len(digests) == 2
+
+
+def test_hooks_count_by_their_order() -> None:
+    """torch's numbers of hooks are those of a process, and a hook's code counts."""
+    digests = []
+    for value in (1, 1, 3):
+        module = torch.nn.Identity()
+        module.register_forward_hook(spread(value))
+        digests.append(code_digest(make(module)).digest)
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_modules_behind_a_set_depend_on_no_order(tmp_path: Path) -> None:
+    """Functions of two modules in one set, in processes with other hashes."""
+    for name in ("one", "two"):
+        text = f"S = {{'k': '{name}'}}\ndef f():\n    return S['k']\n"
+        (tmp_path / f"{name}_m.py").write_text(text)
+    head = "import one_m, two_m\nS = {('a', one_m.f), ('b', two_m.f)}\n"
+    reference = write(tmp_path, "len(S)", head=head)
+    script = (
+        "from mmbench.core.external import load_external\n"
+        "from mmbench.core.code_digest import code_digest\n"
+        f"print(code_digest(load_external({reference!r})).digest)"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2", "3", "4")
+    }
+    assert len(found) == 1
 
 
 def test_functions_typed_in_one_statement_are_told_apart() -> None:
