@@ -211,7 +211,7 @@ def replay(
             first = first or (growth if apart else None)
         departures += apart
         if not apart:
-            unchecked += comparison.late_columns(*rows)
+            doubts += map(_doubt_of_late, comparison.late_columns(*rows))
     if cell.label != name_of(type(cell.algorithm)):
         unchecked.append("label")
     return Replay(
@@ -222,9 +222,16 @@ def replay(
         faults=faults,
         departures=sorted(departures, key=lambda departure: departure.step),
         largest=comparison.largest,
-        doubts=doubts,
+        doubts=list(dict.fromkeys(doubts)),
         unchecked=list(dict.fromkeys(unchecked)),
         growth=first,
+    )
+
+
+def _doubt_of_late(column: str) -> str:
+    return (
+        f"its {column} has no numbers before the last record, as where a metric is "
+        "measured later from the last iterates"
     )
 
 

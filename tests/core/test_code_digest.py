@@ -9,6 +9,7 @@ import importlib
 import linecache
 import math
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import numpy as np
 import pytest
+import scipy
 import torch
 
 from mmbench.algorithms.extragradient import Extragradient
@@ -649,8 +651,16 @@ VALUES: list[tuple[Any, Any]] = [
 ]
 
 
+NAMESAKES = [
+    (np.linalg, scipy.linalg),
+    (random, np.random),
+    (np.trace, np.linalg.trace),
+    (np.add, np.multiply),
+]
+
+
 @pytest.mark.parametrize(
-    ("a", "b"), [*VALUES, *HIDDEN], ids=lambda value: type(value).__name__
+    ("a", "b"), [*VALUES, *HIDDEN, *NAMESAKES], ids=lambda value: type(value).__name__
 )
 def test_captured_values_count(a: Any, b: Any) -> None:
     """Two classes of one function differ by what they close over."""
@@ -940,6 +950,26 @@ def test_data_files_are_names(names: str, tmp_path: Path) -> None:
     reference = write(tmp_path, tail=f"\n    data_files = {names}\n")
     with pytest.raises(CodeError, match=r"Mine\.data_files must be a tuple of names"):
         digest(reference)
+
+
+def test_an_edited_data_file_loads_its_class_anew(tmp_path: Path) -> None:
+    """A class that read the file when it was loaded has the values of its digest."""
+    head = (
+        "import json, pathlib\n"
+        "RATE = json.loads((pathlib.Path(__file__).parent / 'rate.json').read_text())\n"
+    )
+    data = "\n    data_files = ('rate.json',)\n"
+    (tmp_path / "rate.json").write_text("0.1")
+    reference = write(tmp_path, "RATE", head=head, tail=data)
+    first = load_external(reference)
+    before = code_digest(first).digest
+    (tmp_path / "rate.json").write_text("0.3")
+    with pytest.raises(CodeError, match=r"rate\.json must be as it was when Mine was"):
+        code_digest(first)
+    again = load_external(reference)
+    assert again.step.__globals__["RATE"] == 0.3
+    assert code_digest(again).digest != before
+    assert load_external(reference) is again
 
 
 def test_data_files_have_fixed_content(tmp_path: Path) -> None:

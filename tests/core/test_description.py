@@ -418,3 +418,13 @@ def test_long_values_are_cut_in_messages() -> None:
         GDA(step_size=np.arange(1000).reshape(10, 100))  # type: ignore[arg-type]
     assert len(str(caught.value)) < 400
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["two", None, 1.5, True])
+def test_a_version_is_a_whole_number(version: Any) -> None:
+    """Anything else is one sentence, not an error of Python."""
+    cls = dataclasses.make_dataclass(
+        "Mine", [], bases=(GDA,), namespace={"version": version}, frozen=True
+    )
+    with pytest.raises(DescriptionError, match=r"Mine\.version must be a whole number"):
+        canonical(cls())

@@ -145,6 +145,32 @@ def test_what_follows_from_an_edited_metric_is_measured_anew(
     assert list(stored.frame(key)["mine_worst"]) == list(wanted["mine_worst"])
 
 
+def test_metrics_of_one_name_are_told_apart(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two external classes of one name are both known to be measured."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        source = OWN.replace("SCALE", "2").replace('"mine"', f'"{name}"')
+        (tmp_path / f"{name}.py").write_text(source)
+        (tmp_path / f"{name}").mkdir()
+        (tmp_path / name / "own.py").write_text(
+            source.replace(f'"{name}"', f'"{name}2"')
+        )
+    asked = [
+        *("distance", "a.py:Mine", "b.py:Mine", "a/own.py:Mine", "b/own.py:Mine"),
+    ]
+    chosen = ["bilinear"], ["gda"], asked
+    options = {"seeds": 2, "steps": 4, "store": tmp_path / "store"}
+    first = mmbench.run(*chosen, **options)
+    (key,) = set(first["key"])
+    named = Store(tmp_path / "store").footer(key)["metrics"]
+    assert set(list(named)[:4]) == {"distance", "a.py:Mine", "b.py:Mine", "own.py:Mine"}
+    assert len(named) == 5
+    request.getfixturevalue("no_training")
+    assert mmbench.run(*chosen, **options).equals(first)
+
+
 def test_last_iterates_give_the_last_record(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
