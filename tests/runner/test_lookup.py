@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from edited_stores import rewrite as change_cell
+from edited_stores import small_grid, store_of
 from small_cells import FAILING, QUICK, chained_cells, small_cells
 
 from mmbench.analysis.results import gather, load
@@ -12,6 +14,7 @@ from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.runner.compute import compute_and_store
 from mmbench.runner.execute import Observer, execute
+from mmbench.runner.limits import Limits
 from mmbench.runner.lookup import is_stored
 from mmbench.runner.plan import plan
 from mmbench.runner.provenance import environments, provenance, same_environment
@@ -309,3 +312,22 @@ def test_a_damaged_cell_is_quarantined_and_computed_again(
     assert store.faults(cell.key) == []
     assert store.version(other.key) == untouched
     assert execute(cells, store) == []
+
+
+@pytest.mark.parametrize(
+    ("timeout", "answers"), [(4.0, True), (5.0, True), (5.1, False), (None, False)]
+)
+def test_only_a_higher_limit_runs_a_limited_cell_again(
+    timeout: float | None, answers: bool, tmp_path: Path
+) -> None:
+    """A cell that ran into a limit of 5 s answers where it may take no more."""
+    store, (cell,) = store_of(tmp_path, small_grid())
+
+    def limited(footer: dict[str, Any]) -> None:
+        footer |= {"outcomes": {"timeout": footer["runs"]}, "limits": {"timeout": 5.0}}
+
+    def ended(frame: pd.DataFrame) -> None:
+        frame["status"] = "timeout"
+
+    change_cell(store, cell.key, frame=ended, footer=limited)
+    assert is_stored(cell, store, Limits(timeout=timeout)) is answers

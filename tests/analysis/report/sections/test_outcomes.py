@@ -1,9 +1,17 @@
 """Tests of the outcomes section."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from report_results import HOSTILE
 
+from mmbench.analysis.report import style
 from mmbench.analysis.report.sections import SECTIONS
-from mmbench.analysis.results import Results
+from mmbench.analysis.results import Results, tasks_of
 
 
 def test_a_failed_cell_stays_on_the_page(results: Results) -> None:
@@ -18,3 +26,34 @@ def test_a_failed_cell_stays_on_the_page(results: Results) -> None:
     runs = outcomes.files["outcomes.csv"].query("label == @HOSTILE")
     assert set(runs["status"]) == {"error"}
     assert runs["reason"].str.contains("no <i>further</i> than this").all()
+
+
+def test_bars_are_shares_of_the_runs_of_each_label(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bars of every label reach 100 %, each as long as its share."""
+    drawn: list[Axes] = []
+    panel = style.panel
+
+    @contextmanager
+    def watched(*args: Any) -> Iterator[tuple[Figure, Axes]]:
+        with panel(*args) as (figure, axes):
+            yield figure, axes
+            drawn.append(axes)
+
+    monkeypatch.setattr(style, "panel", watched)
+    outcomes = SECTIONS["outcomes"](results)
+    assert outcomes
+    runs = outcomes.files["outcomes.csv"]
+    assert runs.groupby("task")["label"].nunique().max() > 1
+    for task, axes in zip(tasks_of(results), drawn, strict=True):
+        here = runs[runs["task"] == task]
+        widths: dict[int, list[float]] = {}
+        for bar in axes.patches:
+            y = round(bar.get_y() + bar.get_height() / 2)
+            widths.setdefault(y, []).append(bar.get_width())
+        for y, label in enumerate(dict.fromkeys(here["label"])):
+            shares = here[here["label"] == label]["status"].value_counts(normalize=True)
+            expected = sorted(shares[shares > 0])
+            assert sorted(widths[y]) == pytest.approx(expected), label
+            assert sum(widths[y]) == pytest.approx(1)
