@@ -152,6 +152,7 @@ def replay(
     faults, doubts = judge_file(cell, stored, placement)
     if limit := limit_of(stored):
         doubts.insert(0, f"it ended by a limit ({limit}), and is not computed again")
+    if limit or faults:  # what contradicts itself may have steps without end
         return Replay(cell, seeds, 0, [], faults, [], 0.0, doubts, ["all numbers"])
     here, origin = provenance(placement.device.type), footer.get("provenance", {})
     # An error may come from any run of a cell, so all of them are needed then.

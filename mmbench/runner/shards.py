@@ -75,7 +75,7 @@ def join(cell: Cell, shards: list[Cell], store: Store) -> None:
                 for shard, files in zip(shards, stored, strict=True)
             ],
             footers[0]["width"],
-            next((footer["ideal"] for footer in footers if footer["ideal"]), {}),
+            next((one for footer in footers if (one := footer.get("ideal"))), {}),
         )
         store.put(
             cell.key,
