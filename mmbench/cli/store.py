@@ -110,7 +110,9 @@ def _sizes(folder: Path) -> dict[str, int]:
     with os.scandir(folder) as entries:
         for entry in entries:
             key = entry.name.partition(".")[0]
-            sizes[key] = sizes.get(key, 0) + entry.stat().st_size
+            # A link may lead nowhere; what counts is what the store itself takes.
+            size = entry.stat(follow_symlinks=False).st_size
+            sizes[key] = sizes.get(key, 0) + size
     return sizes
 
 

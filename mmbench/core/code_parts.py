@@ -181,8 +181,41 @@ def edited_error(path: Path, what: str) -> CodeError:
     )
 
 
+# What the file of an external module stated when it was first seen, by name: the spec
+# of the module, which is another one after a reload, and the digest of the file.
+_sources: dict[str, tuple[Any, str]] = {}
+
+
+def remember_sources(cls: type) -> None:
+    """Remember the files of external modules when a class is made.
+
+    The module of the class has just been executed, and what it imports before.
+    """
+    if cls.__module__.partition(".")[0] == "mmbench":
+        return
+    _sources.pop(cls.__module__, None)
+    for name, module in list(sys.modules.items()):
+        path = file_of(module) if isinstance(module, types.ModuleType) else None
+        if path is not None and not _is_remembered(name, module):
+            with suppress(OSError):
+                _remember_source(module, CodeFile.of_module(name, path))
+
+
+def _is_remembered(name: str, module: types.ModuleType) -> bool:
+    return name in _sources and _sources[name][0] is module.__spec__
+
+
+def _remember_source(module: types.ModuleType, file: CodeFile) -> str:
+    """Return the digest of what a module's file stated when it was first seen."""
+    if not _is_remembered(file.module, module):
+        _sources[file.module] = module.__spec__, file.source.digest
+    return _sources[file.module][1]
+
+
 def _check_loaded(file: CodeFile) -> None:
     """Check that a loaded module has the functions and constants of its file.
+
+    Nor may the file state anything else than when it was first seen.
 
     Raises:
         CodeError: when it has others.
@@ -190,6 +223,8 @@ def _check_loaded(file: CodeFile) -> None:
     module = sys.modules.get(file.module)
     if module is None or file.is_recorded or not is_plain(module):
         return
+    if _remember_source(module, file) != file.source.digest:
+        raise edited_error(file.path, "what was loaded")
     for name, value in file.source.constants.items():
         found = vars(module).get(name, value)
         if type(found) is not type(value):

@@ -9,6 +9,7 @@ import enum
 import functools
 import hashlib
 import importlib
+import inspect
 import re
 import sys
 import types
@@ -230,8 +231,10 @@ class Walk:
             self._visit_named(value, reduced, where)
             return
         function, arguments, state, *items = (*reduced, None, None, None)[:5]
-        if torch and isinstance(value, torch.nn.Module) and isinstance(state, dict):
-            state = _with_ranked_hooks(state)
+        if isinstance(state, dict):
+            state = _without_cached(cls, state)
+            if torch and isinstance(value, torch.nn.Module):
+                state = _with_ranked_hooks(state)
         self._add("instance")
         for part in (function, arguments, state):
             self.visit(part, where)
@@ -298,7 +301,9 @@ class Walk:
         if is_external_class(type(cls)):
             self.visit(type(cls), f"the metaclass of {cls.__qualname__}")
         for name, value in sorted(vars(cls).items()):
-            if not follows(cls, name, value):
+            # Members that are combinations come up as they are used.
+            is_found = issubclass(cls, enum.Enum) and name == "_value2member_map_"
+            if not is_found and not follows(cls, name, value):
                 self._add(name)
                 self.visit(value, f"{cls.__qualname__}.{name}")
         self._visit_declarations(cls)
@@ -462,6 +467,17 @@ class Walk:
             if not name.startswith("__") and not isinstance(value, types.ModuleType):
                 self._add(name)
                 self.visit(value, f"{module.__name__}.{name}")
+
+
+def _without_cached(cls: type, state: dict[Any, Any]) -> dict[Any, Any]:
+    """Return the attributes of an object without what its properties have computed."""
+    return {
+        name: value
+        for name, value in state.items()
+        if not isinstance(
+            inspect.getattr_static(cls, str(name), None), functools.cached_property
+        )
+    }
 
 
 def _with_ranked_hooks(state: dict[str, Any]) -> dict[str, Any]:

@@ -270,7 +270,11 @@ def _remeasured_result(
         return None
     # The real scores of columns that gave way to another metric's go with them.
     names = {column.name for column in cell.columns}
-    real_scores = {**footer.get("ideal", {}), **more.real_scores}
+    real_scores = {
+        name: score
+        for name, score in footer.get("ideal", {}).items()
+        if name not in changed
+    } | more.real_scores
     here = {"provenance": provenance(placement.device.type)}
     kept = {
         "ideal": {name: score for name, score in real_scores.items() if name in names},

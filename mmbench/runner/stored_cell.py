@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mmbench.algorithms.base import Algorithm
-from mmbench.core.description import canonical, name_of
+from mmbench.core.description import canonical, name_of, reference_of
 from mmbench.core.errors import DescriptionError, StoreError
 from mmbench.core.external import load_external
 from mmbench.core.serialization import from_canonical
@@ -100,18 +100,21 @@ def _locations(value: Any, external: Sequence[str]) -> dict[str, str]:
 
     Args:
         value: the description, JSON values.
-        external: the locations given, matched by the class's file and name.
+        external: the locations given, matched by the class's file and name and, of
+            several, by the digest of its code.
 
     Raises:
         DescriptionError: when the location of a class is not given.
     """
-    given = {}
+    given: dict[str, dict[str, str]] = {}  # name, reference, spec
     for spec in external:
         cls = load_external(spec)  # a wrong name is refused even where it is not needed
         location = spec.rpartition(":")[0]
         file = PurePath(location).name if location.endswith(".py") else None
         module = location.rpartition(".")[2]
-        given[f"{file or f'{module}.py'}:{getattr(cls, '__qualname__', '')}"] = spec
+        name = f"{file or f'{module}.py'}:{getattr(cls, '__qualname__', '')}"
+        reference = reference_of(cls) if isinstance(cls, type) else name
+        given.setdefault(name, {})[reference] = spec
     locations = {}
     for reference in _references(value):
         name, is_external, _ = reference.partition("@")
@@ -121,7 +124,8 @@ def _locations(value: Any, external: Sequence[str]) -> dict[str, str]:
                 f"--outside path/to/{name}."
             )
         if is_external:
-            locations[reference] = given[name]
+            last = list(given[name].values())[-1]
+            locations[reference] = given[name].get(reference, last)
     return locations
 
 

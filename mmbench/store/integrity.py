@@ -121,7 +121,8 @@ def _classify(path: Path, store: Store, whole: set[str]) -> Finding:
 def _classify_by_age(path: Path, sentence: str) -> Finding:
     """Return that a file is left over, unless its writer may still be working."""
     try:
-        is_young = abs(time.time() - path.stat().st_mtime) < STALE_SECONDS
+        status = path.stat(follow_symlinks=False)
+        is_young = abs(time.time() - status.st_mtime) < STALE_SECONDS
     except FileNotFoundError:
         is_young = True
     return Finding(path, "in progress" if is_young else "stray", sentence)

@@ -192,6 +192,17 @@ def test_what_cannot_be_taken_is_refused(cli: Cli) -> None:
     assert not Path("a.zip").exists()
 
 
+@pytest.mark.parametrize("target", ["nowhere", "itself"])
+def test_a_link_that_leads_nowhere_is_listed_as_damaged(cli: Cli, target: str) -> None:
+    """Whether its target is missing or it is its own."""
+    path = Store("s").table(PLAIN)
+    path.unlink()
+    path.symlink_to(path.name if target == "itself" else "nowhere")
+    result = cli("ls", "--store", "s")
+    assert result.exit_code == 0, result.output
+    assert "damaged" in result.output
+
+
 @pytest.mark.parametrize("verb", ["check", "ls", "rm --all", "export --out a.zip"])
 def test_there_must_be_a_store(cli: Cli, verb: str) -> None:
     """Each verb reports it."""

@@ -353,6 +353,48 @@ def test_a_helper_imported_in_a_step_and_edited_is_refused(
         code_digest(module.Mine)
 
 
+IN_MODULES = {
+    "a list": ("S = [0.1]", "S[0]"),
+    "an expression": ("S = 1 * 0.1", "S"),
+    "a default": ("def f(k=0.1):\n    return k", "f()"),
+    "a class attribute": ("class C:\n    k = [0.1]", "C.k[0]"),
+    "a dataclass's default": (
+        "from dataclasses import dataclass\n@dataclass\nclass C:\n    k: float = 0.1",
+        "C().k",
+    ),
+    "another name": (
+        "def f():\n    return 0.1\ndef g():\n    return 0.3\nh = f",
+        "h()",
+    ),
+}
+
+
+@pytest.mark.parametrize("place", ["own module", "helper"])
+@pytest.mark.parametrize("case", IN_MODULES)
+def test_any_edit_of_an_imported_module_is_refused(
+    case: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the edit is, and also before the first digest; a reload mends it."""
+    text, use = IN_MODULES[case]
+    edited = text.replace("h = f", "h = g").replace("0.1", "0.3")
+    if place == "helper":
+        (tmp_path / "helper_e.py").write_text(text)
+        source = "from helper_e import *\n" + HEAD + MINE.format(step=use)
+        edited_source, path = edited, tmp_path / "helper_e.py"
+    else:
+        source = text + "\n" + HEAD + MINE.format(step=use)
+        edited_source, path = source.replace(text, edited), tmp_path / "mine_x.py"
+    monkeypatch.delitem(sys.modules, "helper_e", raising=False)
+    module = import_mine(tmp_path, source, monkeypatch)
+    path.write_text(edited_source)
+    os.utime(path, (10**9, 10**9))
+    with pytest.raises(CodeError, match=r"must be as it was when it was imported"):
+        code_digest(module.Mine)
+    if place == "helper":
+        importlib.reload(sys.modules["helper_e"])
+    code_digest(importlib.reload(module).Mine)
+
+
 BEHIND = {
     "an import in a step": (
         "",
