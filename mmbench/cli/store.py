@@ -97,7 +97,7 @@ def _describe(kept: "mmbench.store.folder.Store", key: str) -> tuple[str, ...]:
 
     try:
         footer = kept.footer(key)
-    except DamagedError:
+    except StoreError:  # damaged, or a link that leads nowhere
         return "", "", "", "", "damaged"
     runs, steps = f"{footer['runs']:,}", f"{footer['steps']:,}"
     outcomes = format_outcomes(footer["outcomes"])
