@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from edited_stores import rewrite
 from images import fake_cifar10
 from small_cells import CountingObserver, chained_cells, continuing_grid
 
@@ -143,6 +145,45 @@ def test_what_follows_from_an_edited_metric_is_measured_anew(
     stored = Store(tmp_path / "store")
     (key,) = set(found["key"])
     assert list(stored.frame(key)["mine_worst"]) == list(wanted["mine_worst"])
+
+
+def test_footers_may_lack_what_the_schema_lets_them_lack(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Scores of real data are optional in a file."""
+    store = Store(tmp_path / "store")
+    execute(cells("all", COVERAGE, DIGITS), store)
+
+    def without_scores(footer: dict[str, Any]) -> None:
+        del footer["ideal"]
+
+    for key in list(store):
+        rewrite(store, key, footer=without_scores)
+    request.getfixturevalue("no_training")
+    asked = cells("all", (*COVERAGE, "losses"), DIGITS)
+    execute(asked, store)
+    assert all(is_stored(one, store) for one in asked)
+
+
+def test_scores_of_real_data_go_with_their_metric(tmp_path: Path) -> None:
+    """An edited metric that gives none leaves none of the former one."""
+    file, found = tmp_path / "own.py", []
+    score = "\n    def real_score(self, game):\n        return {'mine': 7.0}\n"
+    for extra in (score, ""):
+        file.write_text(OWN.replace("SCALE", "1") + extra)
+        mmbench.run(
+            ["bilinear"],
+            ["gda"],
+            ["distance", f"{file}:Mine"],
+            seeds=1,
+            steps=4,
+            keep="all",
+            store=tmp_path / "store",
+        )
+        store = Store(tmp_path / "store")
+        (key,) = store
+        found.append(store.footer(key)["ideal"])
+    assert found == [{"mine": 7.0}, {}]
 
 
 def test_metrics_of_one_name_are_told_apart(

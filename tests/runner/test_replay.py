@@ -373,3 +373,15 @@ def test_draws_are_random_and_repeatable(one: tuple[Store, Cell]) -> None:
     met = {key for draw in range(60) for key in sample_keys(keys, 5, draw)}
     assert met == set(keys)
     assert {sample_seed(cell, draw) for draw in range(60)} == set(cell.seeds)
+
+
+def test_a_cell_that_contradicts_itself_is_not_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A description may have steps without end."""
+    store, (cell,) = store_of(tmp_path, small_grid())
+    rewrite(store, cell.key, footer=with_description(steps=10**15))
+    monkeypatch.setattr("mmbench.runner.replay.compute", None)
+    done = replay(store, store.require(cell.key))
+    assert done.verdict is Verdict.DIFFERS
+    assert done.unchecked == ["all numbers"]

@@ -11,12 +11,16 @@ from edited_stores import (
     with_description,
     with_footer,
 )
+from own_algorithms import own_algorithm
 
 from mmbench.core.errors import DamagedError, DescriptionError, StoreError
 from mmbench.engine.cell import Cell
+from mmbench.runner.execute import execute
+from mmbench.runner.plan import plan
 from mmbench.runner.replay import Verdict, replay
 from mmbench.runner.stored_cell import key_of, stored_cell
 from mmbench.store.folder import Store
+from mmbench.suites.base import Suite
 
 
 @pytest.fixture
@@ -83,3 +87,22 @@ def test_keys_by_their_beginning(tmp_path: Path) -> None:
     for beginning in ("", "x", "../store"):
         with pytest.raises(StoreError, match="must be the beginning of one key"):
             key_of(store, beginning)
+
+
+def test_classes_of_one_file_name_are_told_apart_by_their_code(tmp_path: Path) -> None:
+    """A store with two classes `mine.py:Mine` can be read whole."""
+    store, specs = Store(tmp_path / "s"), []
+    for folder, step in (("a", "0.1"), ("b", "0.3")):
+        (tmp_path / folder).mkdir()
+        source = own_algorithm(f"return z - {step} * oracle.field(z), state")
+        (tmp_path / folder / "mine.py").write_text(source)
+        specs.append(f"{tmp_path / folder / 'mine.py'}:Mine")
+    planned = [
+        cell
+        for spec in specs
+        for cell in plan(Suite(name="one", grids=(small_grid(algorithm=spec),)))
+    ]
+    execute(planned, store)
+    for cell in planned:
+        for given in (specs, specs[::-1]):
+            assert stored_cell(store.require(cell.key), given).key == cell.key
