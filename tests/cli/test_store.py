@@ -74,6 +74,16 @@ def test_listing(cli: Cli) -> None:
     assert max(len(line) for line in result.stdout.splitlines()) <= 80
 
 
+def test_sizes_are_in_thousands_of_bytes(cli: Cli) -> None:
+    """kB and MB are powers of ten, and the companions of a table count."""
+    Store("s").folder.joinpath(f"{PLAIN}.part").write_bytes(b"x" * 2_048_000)
+    result = cli("ls", "--store", "s")
+    (line,) = (one for one in result.stdout.splitlines() if one.startswith(PLAIN[:8]))
+    table = Store("s").table(PLAIN).stat().st_size
+    assert line.split()[-1] == f"{(2_048_000 + table) / 1000:,.0f}"
+    assert "2.1 MB" in result.stdout.splitlines()[-1]
+
+
 def test_one_cell_is_deleted(cli: Cli) -> None:
     """The beginning of a key names a cell, which is deleted after a question."""
     assert cli("rm", "012", "--store", "s", answer="n\n").exit_code == 1
