@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import types
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -678,6 +679,9 @@ VALUES: list[tuple[Any, Any]] = [
     ([1, 2], (1, 2)),
     ({"a": 1}, {"a": 2}),
     ({1, 2}, {1, 3}),
+    (OrderedDict(a=1), OrderedDict(a=2)),
+    (defaultdict(int, a=1), defaultdict(int, a=2)),
+    (deque([1]), deque([2])),
     (torch.tensor([1.0]), torch.tensor([2.0])),
     (torch.tensor([1.0]), torch.tensor([1.0], dtype=torch.float64)),
     (torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)),

@@ -39,6 +39,13 @@ def test_what_counts_of_a_source(old: bytes, new: bytes, counts: bool) -> None:
     assert (parse_source(SOURCE.replace(old, new)).digest != before) == counts
 
 
+def test_constants_without_content_differ() -> None:
+    """Zeros, empty texts, False and None are told apart."""
+    empty = ("0", "0.0", "0j", "False", "None", "''", "b''", "()", "...")
+    digests = {parse_source(f"f(dim={text})".encode()).digest for text in empty}
+    assert len(digests) == len(empty)
+
+
 def test_docstrings_count_where_they_are_read() -> None:
     """A source that reads a docstring depends on it."""
     text = b'def f():\n    """%s"""\n    return len(f.__doc__)\n'

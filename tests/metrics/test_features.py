@@ -55,6 +55,17 @@ class Album(Game):
         return self.images, torch.zeros(len(self.images), dtype=torch.long)
 
 
+class Splits(Album):
+    """A game with other images in the test split."""
+
+    def __init__(self, train, test):
+        super().__init__(train)
+        self.test = Album(test)
+
+    def real(self, split):
+        return super().real(split) if split == "train" else self.test.real(split)
+
+
 @pytest.fixture
 def image_counts(monkeypatch):
     """Replace an extractor by one that records the number of images of each call."""
@@ -160,6 +171,18 @@ def test_real_images_are_computed_once_a_process(image_counts):
     outputs_for_real(other, "digitscnn", "train", 0, CPU)
     assert image_counts == [40, 40]
     assert game.calls == 2
+
+
+def test_splits_are_told_apart(image_counts):
+    """As many images of both splits of one game have outputs of their own."""
+    game = Splits(noise(40, (1, 8, 8)), noise(40, (1, 8, 8), seed=1))
+    train, test = (
+        outputs_for_real(game, "digitscnn", split, 20, CPU)
+        for split in ("train", "test")
+    )
+    assert not torch.equal(train.features, test.features)
+    again = outputs_for_real(game, "digitscnn", "train", 20, CPU)
+    assert torch.equal(again.features, train.features)
 
 
 def test_real_images_are_drawn_in_a_fixed_order(image_counts):

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from step_matrices import dirac_matrix, radius
 
 import mmbench
+from mmbench.algorithms import ALGORITHMS
+from mmbench.tasks import TASKS
 
 START = "start_at=(1,1)"
 
@@ -43,6 +46,20 @@ def test_radius_after_500_steps(game: str, algorithm: str, expected: float) -> N
 def test_r1_converges(loss: str, algorithm: str, r1: float) -> None:
     """With the gradient penalty all four reach the equilibrium."""
     assert final_distance(f"loss={loss},r1={r1}", algorithm) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("gamma", "expected"), [(0.3, 0.9656604), (1.0, 0.85), (2.0, 0.9598076)]
+)
+def test_r1_has_the_known_radius(gamma: float, expected: float) -> None:
+    """One step of 0.3 around (0, 0): eigenvalues −γ/2 ± √(γ²/4 − φ'(0)²) of the flow.
+
+    Source: Mescheder et al. 2018, lemma 3.3.
+    """
+    matrix = dirac_matrix(
+        ALGORITHMS.build("gda[step_size=0.3]"), TASKS.build(f"dirac_gan[r1={gamma}]")
+    )
+    assert radius(matrix) == pytest.approx(expected, abs=1e-6)
 
 
 def test_wasserstein_is_bilinear_within_its_clip() -> None:

@@ -1,9 +1,16 @@
 """Tests of the phase portraits."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from report_results import only
 
+from mmbench.analysis.report import style
 from mmbench.analysis.report.sections import SECTIONS
 from mmbench.analysis.results import Results
 from mmbench.store.folder import Store
@@ -57,3 +64,28 @@ def test_points_that_are_not_finite_are_not_drawn(bad: float, results: Results) 
     assert "no finite point" in empty
     alone = draw_portraits(results, GDA=lost, EG=lost)
     assert all("no finite point" in one for one in alone)
+
+
+def test_arrows_show_where_gradient_steps_go(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On xy they point along −F = (−y, x) at (x, y)."""
+    drawn: list[Axes] = []
+    panel = style.panel
+
+    @contextmanager
+    def watched(*args: Any, **options: Any) -> Iterator[tuple[Figure, Axes]]:
+        with panel(*args, **options) as (figure, axes):
+            yield figure, axes
+            drawn.append(axes)
+
+    monkeypatch.setattr(style, "panel", watched)
+    assert SECTIONS["portraits"](only(results, task="bilinear"))
+    arrows = [one for axes in drawn for one in axes.collections if hasattr(one, "U")]
+    assert arrows
+    for one in arrows:
+        x, y = one.get_offsets().T
+        moving = np.hypot(x, y) > 1e-9
+        found = np.stack((one.U, one.V))[:, moving]
+        expected = np.stack((-y, x))[:, moving] / np.hypot(x, y)[moving]
+        assert found == pytest.approx(expected, abs=1e-6)
