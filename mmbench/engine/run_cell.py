@@ -209,6 +209,19 @@ def _real_scores(cell: Cell, game: Game) -> dict[str, float]:
     return scores
 
 
+def _check_hooks() -> None:
+    """Check that no hooks on saved tensors are on, which change all gradients."""
+    try:
+        with torch.autograd.graph.disable_saved_tensors_hooks("hooks are on"):
+            pass
+    except RuntimeError as error:
+        raise CodeError(
+            "No hooks of torch on saved tensors may be on when a cell begins, for they "
+            "change its gradients; a session or external code has left some. Leave the "
+            "block that sets them, or start Python again."
+        ) from error
+
+
 def _ignore(run_steps: int, recording: Recording | None) -> None:
     """Ignore a report of progress."""
 
@@ -219,8 +232,12 @@ def arithmetic() -> Iterator[None]:
 
     Bits depend on the number of threads; gradients, products and new tensors on
     settings of torch that a session or external code may have changed.
+
+    Raises:
+        CodeError: when hooks on saved tensors are on, which cannot be set aside.
     """
     keep_freed_memory()
+    _check_hooks()
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     flushes = not bool(torch.tensor(1e-40, dtype=torch.float32, device="cpu") * 1)
     torch.set_num_threads(1)

@@ -15,8 +15,10 @@ from spec_variants import ALGORITHM_VARIANTS
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm
+from mmbench.algorithms.gda import GDA
 from mmbench.core.checkpoint import CheckpointSlot
 from mmbench.core.cost import Cost
+from mmbench.core.errors import CodeError
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import COUNTED
 from mmbench.core.source import Source
@@ -521,3 +523,13 @@ def test_what_is_recorded_must_be_the_same(change: str) -> None:
     assert other.key == one.key
     slot.raises_at = -1
     assert_same(run_cell(other, slot=slot), run_cell(other))
+
+
+def test_hooks_that_were_left_on_are_refused() -> None:
+    """They would change the gradients of every cell after the one that set them."""
+    with (
+        torch.autograd.graph.saved_tensors_hooks(lambda x: 2 * x, lambda x: x),
+        pytest.raises(CodeError, match="No hooks of torch on saved tensors may be on"),
+    ):
+        run_cell(make_cell("bilinear", GDA(), seeds=1, steps=2))
+    assert not run_cell(make_cell("bilinear", GDA(), seeds=1, steps=2)).reason
