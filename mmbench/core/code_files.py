@@ -132,7 +132,7 @@ def is_external_module(module: ModuleType) -> bool:
     """Return whether the values of a module are those of external code.
 
     External is also a module that was made in a session, `__main__`, and a package
-    without a file whose folder is of no installed package.
+    without a file in a folder of no installed package.
     """
     if file_of(module) is not None or module.__name__ == "__main__":
         return True

@@ -1,17 +1,16 @@
 """A check that external code stays, while it runs, what its key stands for."""
 
 import dataclasses
-import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mmbench.core.code_digest import code_digest, digest_of_value
 from mmbench.core.code_files import file_of, is_of_mmbench
 from mmbench.core.code_patches import check_protected
+from mmbench.core.code_values import without_cached
 from mmbench.core.description import Description, nested
 from mmbench.core.errors import CodeError
 
@@ -87,13 +86,11 @@ def _attributes(found: Description) -> dict[str, str]:
     """Return the digests of what an object has besides fields and cached properties."""
     cls = type(found)
     fields = {field.name for field in dataclasses.fields(found)}
-    values = {
-        name: value
-        for name, value in vars(found).items()
+    return {
+        name: digest_of_value(cls, name, value)
+        for name, value in without_cached(cls, vars(found)).items()
         if name not in fields
-        and not isinstance(inspect.getattr_static(cls, name, None), cached_property)
     }
-    return {name: digest_of_value(cls, name, value) for name, value in values.items()}
 
 
 def _external_modules() -> dict[str, Any]:

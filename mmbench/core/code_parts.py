@@ -25,7 +25,6 @@ from mmbench.core.code_files import (
     find_module,
     imported_by,
     is_external_file,
-    is_of_mmbench,
     loaded_modules,
     version_of_package,
 )
@@ -184,12 +183,15 @@ def edited_error(path: Path, what: str) -> CodeError:
 # What the file of an external module stated when it was first seen, by name: the spec
 # of the module, which is another one after a reload, and the digest of the file.
 _sources: dict[str, tuple[Any, str]] = {}
+# What the data files of classes held when the classes were made, by class.
+_data: "WeakKeyDictionary[type, dict[Path, str]]" = WeakKeyDictionary()
 
 
-def remember_sources(cls: type) -> None:
-    """Remember the files of external modules when a class is made.
+def remember_files(cls: type) -> None:
+    """Remember what files of external code hold when one of its classes is made.
 
-    The module of the class has just been executed, and what it imports before.
+    The module of the class is being executed and has executed what it imports; either
+    may have read the data files of the class.
     """
     if cls.__module__.partition(".")[0] == "mmbench":
         return
@@ -199,6 +201,11 @@ def remember_sources(cls: type) -> None:
         if path is not None and not _is_remembered(name, module):
             with suppress(OSError):
                 _remember_source(module, CodeFile.of_module(name, path))
+    if "data_files" in vars(cls):
+        with suppress(CodeError):  # names that are none are refused when they are used
+            who = cls.__name__
+            files = data_files(cls, who)
+            _data[cls] = {path: digest_of_data(path, who) for path in files}
 
 
 def _is_remembered(name: str, module: types.ModuleType) -> bool:
@@ -227,9 +234,8 @@ def _check_loaded(file: CodeFile) -> None:
         raise edited_error(file.path, "what was loaded")
     for name, value in file.source.constants.items():
         found = vars(module).get(name, value)
-        if type(found) is not type(value):
-            continue
-        if constant_text(found) != constant_text(value):
+        is_alike = type(found) is type(value)
+        if is_alike and constant_text(found) != constant_text(value):
             raise edited_error(file.path, name)
     for value in list(vars(module).values()):
         is_own_class = isinstance(value, type) and value.__module__ == module.__name__
@@ -287,19 +293,6 @@ def data_files(cls: type, who: str) -> Iterator[Path]:
     folder = Path(file).resolve().parent if file else Path.cwd()
     for name in sorted(map(str, names)):
         yield folder / name
-
-
-# What the data files of classes held when the classes were made, by class.
-_data: "WeakKeyDictionary[type, dict[Path, str]]" = WeakKeyDictionary()
-
-
-def remember_data(cls: type) -> None:
-    """Remember what the data files of a class hold, which its module may have read."""
-    if "data_files" not in vars(cls) or is_of_mmbench(cls):
-        return
-    with suppress(CodeError):  # names that are none get their sentence later
-        who = cls.__name__
-        _data[cls] = {path: digest_of_data(path, who) for path in data_files(cls, who)}
 
 
 def check_data(cls: type, path: Path, content: str) -> None:

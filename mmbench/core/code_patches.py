@@ -26,6 +26,7 @@ _OF_PYTHON = frozenset(
         *("dataclass_fields", "dataclass_params", "match_args", "final"),
         *("orig_bases", "parameters", "type_params", "abstractmethods", "classcell"),
         *("firstlineno", "static_attributes", "protocol_attrs", "objclass"),
+        "slotnames",  # of `copyreg`, once an object has been copied
         *("non_callable_proto_members", "callable_proto_members_only"),
     )
 )
@@ -116,6 +117,16 @@ def follows(cls: type, name: str, value: Any) -> bool:
         )
         return is_generated or _is_of_namedtuple(function)
     return (name in _OF_PYTHON and not callable(value)) or name == "_abc_impl"
+
+
+def is_dunder(name: str) -> bool:
+    """Return whether a name is like those that Python reserves for itself."""
+    return name.startswith("__") and name.endswith("__")
+
+
+def is_own_dunder(name: str, value: Any) -> bool:
+    """Return whether an entry of a class only looks like one of Python's own values."""
+    return is_dunder(name) and name not in _OF_PYTHON and not _is_method(value)
 
 
 def _is_of_namedtuple(function: types.FunctionType) -> bool:

@@ -41,7 +41,7 @@ from mmbench.core.code_parts import (
     is_external_spec,
     is_plain,
 )
-from mmbench.core.code_patches import follows
+from mmbench.core.code_patches import follows, is_dunder, is_own_dunder
 from mmbench.core.errors import CodeError
 
 _PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -58,16 +58,20 @@ _BUILTINS = (
     types.MethodWrapperType,
 )
 
-# Names that a session has added to those that Python knows everywhere.
-_ADDED = vars(builtins)
+# Where a name is looked up that a module does not have; a session may add names to it.
+_BUILTIN_NAMES = vars(builtins)
+_ABSENT = object()
 
 # Names that Python gives each module; their values are of its place.
 _MODULE_NAMES = frozenset(
     f"__{name}__"
     for name in ("name", "file", "path", "spec", "loader", "package", "builtins")
 )
-# Attributes of `cached_property` and of members of enumerations.
-_OF_WRAPPERS = frozenset(("func", "attrname", "lock", "_name_", "_sort_order_"))
+# Attributes that follow from what is known of an object of a kind.
+_KNOWN_ATTRIBUTES = {
+    functools.cached_property: ("func", "attrname", "lock"),
+    enum.Enum: ("_name_", "_sort_order_"),
+}
 _UNIQUE_NAME = re.compile(r"mmbench_external_(\w+?)_[0-9a-f]{16}")
 
 
@@ -232,9 +236,9 @@ class Walk:
             return
         function, arguments, state, *items = (*reduced, None, None, None)[:5]
         if isinstance(state, dict):
-            state = _without_cached(cls, state)
+            state = without_cached(cls, state)
             if torch and isinstance(value, torch.nn.Module):
-                state = _with_ranked_hooks(state)
+                state = _with_ranked_hooks(state, vars(torch.nn.Module()))
         self._add("instance")
         for part in (function, arguments, state):
             self.visit(part, where)
@@ -303,7 +307,8 @@ class Walk:
         for name, value in sorted(vars(cls).items()):
             # Members that are combinations come up as they are used.
             is_found = issubclass(cls, enum.Enum) and name == "_value2member_map_"
-            if not is_found and not follows(cls, name, value):
+            is_declared = is_found or is_own_dunder(name, value)
+            if not is_declared and not follows(cls, name, value):
                 self._add(name)
                 self.visit(value, f"{cls.__qualname__}.{name}")
         self._visit_declarations(cls)
@@ -322,7 +327,10 @@ class Walk:
             self._visit_all("field", given, f"{cls.__qualname__}.{field.name}")
             self.visit(dict(field.metadata), f"{cls.__qualname__}.{field.name}")
         before, self._lenient = self._lenient, self._lenient or "package"
-        for name in ("__orig_bases__", "__annotations__"):
+        # Packages may keep objects without content under names like those of Python.
+        own = [name for name, value in vars(cls).items() if is_own_dunder(name, value)]
+        for name in ("__orig_bases__", "__annotations__", *sorted(own)):
+            self._add(name)
             # Python gives a class an empty dict of annotations when one asks for them.
             self.visit(vars(cls).get(name) or None, f"{cls.__qualname__}.{name}")
         self._lenient = before
@@ -351,10 +359,9 @@ class Walk:
         self._visit_captured(function, where)
         names = _global_names(code)
         for name in sorted(names.loaded - _MODULE_NAMES):
-            known = function.__globals__ if name in function.__globals__ else _ADDED
-            if name in known:
+            value = function.__globals__.get(name, _BUILTIN_NAMES.get(name, _ABSENT))
+            if value is not _ABSENT:
                 self._add(name)
-                value = known[name]
                 self.visit(value, f"the global {name!r}")
                 self._visit_attributes(value, names.attributes)
         for statement in names.imports:
@@ -469,26 +476,33 @@ class Walk:
                 self.visit(value, f"{module.__name__}.{name}")
 
 
-def _without_cached(cls: type, state: dict[Any, Any]) -> dict[Any, Any]:
-    """Return the attributes of an object without what its properties have computed."""
+def without_cached(cls: type, attributes: dict[Any, Any]) -> dict[Any, Any]:
+    """Return the attributes of an object without what its properties have computed.
+
+    Args:
+        cls: the class of the object.
+        attributes: its attributes by name.
+    """
     return {
         name: value
-        for name, value in state.items()
+        for name, value in attributes.items()
         if not isinstance(
             inspect.getattr_static(cls, str(name), None), functools.cached_property
         )
     }
 
 
-def _with_ranked_hooks(state: dict[str, Any]) -> dict[str, Any]:
+def _with_ranked_hooks(state: dict[str, Any], empty: dict[str, Any]) -> dict[str, Any]:
     """Return the state of a torch module with its hooks numbered from 0.
 
     torch numbers the hooks of all modules of a process in the order of their making.
+
+    Args:
+        state: the attributes of the module.
+        empty: those of a module of torch's base class, which name the hooks.
     """
     hooks = {
-        name: entry
-        for name, entry in state.items()
-        if "_hooks" in name and isinstance(entry, dict)
+        name: state[name] for name in empty if "_hooks" in name and state.get(name)
     }
     numbers = sorted({key for entry in hooks.values() for key in entry})
     return state | {
@@ -510,10 +524,12 @@ def _own_attributes(value: Any) -> dict[str, Any]:
         for name in (slots,) if isinstance(slots, str) else slots:
             if hasattr(value, name):
                 found[name] = getattr(value, name)
+    kinds = [kind for kind in _KNOWN_ATTRIBUTES if isinstance(value, kind)]
+    known = {name for kind in kinds for name in _KNOWN_ATTRIBUTES[kind]}
     return {
         name: own
-        for name, own in found.items()
-        if name not in _OF_WRAPPERS and not (name[:2] == "__" == name[-2:])
+        for name, own in without_cached(type(value), found).items()
+        if name not in known and not is_dunder(name)
     }
 
 

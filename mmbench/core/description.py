@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from mmbench.core.code_digest import code_digest
 from mmbench.core.code_files import is_of_mmbench
-from mmbench.core.code_parts import remember_data, remember_sources
+from mmbench.core.code_parts import remember_files
 from mmbench.core.code_patches import check_unpatched, remember_definitions
 from mmbench.core.domains import Domain
 from mmbench.core.errors import CodeError, DescriptionError
@@ -59,8 +59,7 @@ class Description:
         """Remember what the class defines, so that what is replaced is seen."""
         super().__init_subclass__(**options)
         remember_definitions(cls)
-        remember_data(cls)
-        remember_sources(cls)
+        remember_files(cls)
 
     def __post_init__(self, *_init_only: Any) -> None:
         for name, annotation in field_types(type(self)).items():

@@ -186,28 +186,35 @@ def test_objects_and_memos_hold_no_earlier_values(case: str, tmp_path: Path) -> 
         assert not np.array_equal(first, expected)
 
 
-def test_values_that_are_found_on_the_way_are_no_state(tmp_path: Path) -> None:
-    """A combination of flags and a cached property of a helper follow from the rest."""
-    head = (
-        "import enum, functools\nclass S(enum.Flag):\n    A = 1\n    B = 2\n    C = 4\n"
-        "class Sizes:\n    def __init__(self): self.k = 0.1\n"
+FOUND_ON_THE_WAY = {
+    "a combination of flags": (
+        "import enum\nclass S(enum.Flag):\n    A = 1\n    B = 2\n    C = 4",
+        "(S.A | S.C).value / 50",
+    ),
+    "a cached property of a helper": (
+        "import functools\nclass Sizes:\n    def __init__(self): self.k = 0.1\n"
         "    @functools.cached_property\n    def half(self): return self.k / 2\n"
-        "SIZES = Sizes()"
-    )
-    body = "return z - SIZES.half * (S.A | S.C).value * oracle.field(z), state"
-    (tmp_path / "mine.py").write_text(own_algorithm(body, head=head))
-    algorithm = load_external(f"{tmp_path / 'mine.py'}:Mine")()
-    trajectory = run_cell(make_cell("bilinear", algorithm, seeds=1, steps=2))
-    assert not trajectory.reason
+        "SIZES = Sizes()",
+        "SIZES.half",
+    ),
+    "what a dispatched function has found": (
+        "import functools\n@functools.singledispatch\ndef size(x): return 0.1",
+        "size(1)",
+    ),
+    "what a cached function has returned": (
+        "import functools\n@functools.cache\ndef half(): return 0.5",
+        "half()",
+    ),
+}
 
 
-def test_functions_that_fill_a_table_of_their_own_run(tmp_path: Path) -> None:
-    """What `functools.singledispatch` has found is no state."""
-    head = (
-        "import functools\n@functools.singledispatch\ndef size(x): return 0.1\n"
-        "@functools.cache\ndef half(): return 0.5"
-    )
-    body = "return z - half() * size(1) * oracle.field(z), state"
+@pytest.mark.parametrize("case", FOUND_ON_THE_WAY)
+def test_values_that_are_found_on_the_way_are_no_state(
+    case: str, tmp_path: Path
+) -> None:
+    """What follows from the code and is kept as it is used ends no cell."""
+    head, size = FOUND_ON_THE_WAY[case]
+    body = f"return z - {size} * oracle.field(z), state"
     (tmp_path / "mine.py").write_text(own_algorithm(body, head=head))
     algorithm = load_external(f"{tmp_path / 'mine.py'}:Mine")()
     trajectory = run_cell(make_cell("bilinear", algorithm, seeds=1, steps=2))

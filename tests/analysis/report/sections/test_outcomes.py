@@ -1,15 +1,9 @@
 """Tests of the outcomes section."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from report_results import HOSTILE
 
-from mmbench.analysis.report import style
 from mmbench.analysis.report.sections import SECTIONS
 from mmbench.analysis.results import Results, tasks_of
 
@@ -29,19 +23,9 @@ def test_a_failed_cell_stays_on_the_page(results: Results) -> None:
 
 
 def test_bars_are_shares_of_the_runs_of_each_label(
-    results: Results, monkeypatch: pytest.MonkeyPatch
+    results: Results, drawn: list[Axes]
 ) -> None:
     """The bars of every label reach 100 %, each as long as its share."""
-    drawn: list[Axes] = []
-    panel = style.panel
-
-    @contextmanager
-    def watched(*args: Any) -> Iterator[tuple[Figure, Axes]]:
-        with panel(*args) as (figure, axes):
-            yield figure, axes
-            drawn.append(axes)
-
-    monkeypatch.setattr(style, "panel", watched)
     outcomes = SECTIONS["outcomes"](results)
     assert outcomes
     runs = outcomes.files["outcomes.csv"]

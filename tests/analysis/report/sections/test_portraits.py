@@ -1,16 +1,10 @@
 """Tests of the phase portraits."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from report_results import only
 
-from mmbench.analysis.report import style
 from mmbench.analysis.report.sections import SECTIONS
 from mmbench.analysis.results import Results
 from mmbench.store.folder import Store
@@ -67,19 +61,9 @@ def test_points_that_are_not_finite_are_not_drawn(bad: float, results: Results) 
 
 
 def test_arrows_show_where_gradient_steps_go(
-    results: Results, monkeypatch: pytest.MonkeyPatch
+    results: Results, drawn: list[Axes]
 ) -> None:
     """On xy they point along −F = (−y, x) at (x, y)."""
-    drawn: list[Axes] = []
-    panel = style.panel
-
-    @contextmanager
-    def watched(*args: Any, **options: Any) -> Iterator[tuple[Figure, Axes]]:
-        with panel(*args, **options) as (figure, axes):
-            yield figure, axes
-            drawn.append(axes)
-
-    monkeypatch.setattr(style, "panel", watched)
     assert SECTIONS["portraits"](only(results, task="bilinear"))
     arrows = [one for axes in drawn for one in axes.collections if hasattr(one, "U")]
     assert arrows
