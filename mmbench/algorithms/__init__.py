@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from mmbench.algorithms._directions import Direction as Direction
     from mmbench.algorithms._directions import Plain as Plain
     from mmbench.algorithms._directions import RMSProp as RMSProp
+    from mmbench.algorithms._schedules import Cosine as Cosine
+    from mmbench.algorithms._schedules import InverseSqrt as InverseSqrt
+    from mmbench.algorithms._schedules import Schedule as Schedule
     from mmbench.algorithms.accept_reject import AcceptReject as AcceptReject
     from mmbench.algorithms.accept_reject_search import (
         AcceptRejectSearch as AcceptRejectSearch,
@@ -25,15 +28,18 @@ if TYPE_CHECKING:
     from mmbench.algorithms.acgd import ACGD as ACGD
     from mmbench.algorithms.alone import Alone as Alone
     from mmbench.algorithms.alternating_gda import AlternatingGDA as AlternatingGDA
+    from mmbench.algorithms.averaged import Averaged as Averaged
     from mmbench.algorithms.base import Algorithm as Algorithm
     from mmbench.algorithms.cgd import CGD as CGD
     from mmbench.algorithms.extragradient import Extragradient as Extragradient
     from mmbench.algorithms.gda import GDA as GDA
+    from mmbench.algorithms.lookahead import Lookahead as Lookahead
     from mmbench.algorithms.omd import OMD as OMD
     from mmbench.algorithms.one_sided_cgd import OneSidedCGD as OneSidedCGD
     from mmbench.algorithms.past_extragradient import (
         PastExtragradient as PastExtragradient,
     )
+    from mmbench.algorithms.scheduled import Scheduled as Scheduled
     from mmbench.algorithms.unrolled import Unrolled as Unrolled
 
 _HERE = "mmbench.algorithms"
@@ -58,10 +64,19 @@ ACCEPTANCES: Registry["Acceptance"] = Registry(
     },
 )
 
+SCHEDULES: Registry["Schedule"] = Registry(
+    kind="schedule",
+    base=f"{_HERE}._schedules:Schedule",
+    members={
+        "inverse_sqrt": f"{_HERE}._schedules:InverseSqrt",
+        "cosine": f"{_HERE}._schedules:Cosine",
+    },
+)
+
 ALGORITHMS: Registry["Algorithm"] = Registry(
     kind="algorithm",
     base=f"{_HERE}.base:Algorithm",
-    nested=(DIRECTIONS, ACCEPTANCES),
+    nested=(DIRECTIONS, ACCEPTANCES, SCHEDULES),
     members={
         "gda": f"{_HERE}.gda:GDA",
         "alternating_gda": f"{_HERE}.alternating_gda:AlternatingGDA",
@@ -75,15 +90,20 @@ ALGORITHMS: Registry["Algorithm"] = Registry(
         "accept_reject_search": f"{_HERE}.accept_reject_search:AcceptRejectSearch",
         "alone": f"{_HERE}.alone:Alone",
         "one_sided_cgd": f"{_HERE}.one_sided_cgd:OneSidedCGD",
+        "lookahead": f"{_HERE}.lookahead:Lookahead",
+        "averaged": f"{_HERE}.averaged:Averaged",
+        "scheduled": f"{_HERE}.scheduled:Scheduled",
     },
 )
 
 _NAMES = (
     *DIRECTIONS.members.values(),
     *ACCEPTANCES.members.values(),
+    *SCHEDULES.members.values(),
     *ALGORITHMS.members.values(),
     f"{_HERE}.base:Algorithm",
     f"{_HERE}._directions:Direction",
     f"{_HERE}._acceptance:Acceptance",
+    f"{_HERE}._schedules:Schedule",
 )
 __getattr__, __dir__ = lazy_names(__name__, _NAMES)

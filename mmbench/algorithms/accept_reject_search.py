@@ -107,7 +107,7 @@ class AcceptRejectSearch(Algorithm):
             x, y = oracle.split(z)
             ahead = oracle.join(x, y - step_size * oracle.grad_y(z, on=on))
             ahead = oracle.project(ahead)
-            slope = (ahead - z).norm(dim=1) / step_size
+            slope = ((ahead - z).norm(dim=1, keepdim=True) / step_size)[:, 0]
             on = on & (slope > self.tolerance)
             if not bool(on.any()):
                 break

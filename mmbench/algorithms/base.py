@@ -10,7 +10,8 @@ from torch import Tensor
 from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
 from mmbench.core.description import Description, nested
-from mmbench.core.oracle import Oracle
+from mmbench.core.errors import MisfitError
+from mmbench.core.oracle import Oracle, Size
 from mmbench.core.source import Source
 
 Iterate = Float[Tensor, "runs dim"]
@@ -36,7 +37,8 @@ class Algorithm(Description, ABC):
     A new algorithm must define `step` and `cost`, and `init` if it has state. A state
     is a NamedTuple of tensors with a leading `runs` axis, or nested tuples of such; the
     empty tuple means no state. The engine restores z and the state of the runs that
-    have ended after each step.
+    have ended after each step. A method whose result is not its iterate, such as their
+    average, defines `answer`.
 
     Attributes:
         version: raised when the numbers of a trajectory change.
@@ -58,6 +60,22 @@ class Algorithm(Description, ABC):
     @abstractmethod
     def cost(self) -> Cost:
         """The oracle calls that one step makes."""
+
+    def with_step_sizes(self, at_x: Size, at_y: Size) -> "Algorithm":
+        """Return this method with other step sizes.
+
+        Args:
+            at_x: step size of x: a number, or a column (runs, 1), one for each run.
+            at_y: step size of y, as of x.
+
+        Raises:
+            MisfitError: when it has no `step_size`.
+        """
+        if getattr(self, "step_size", None) is None:
+            raise MisfitError(f"{self} must have a step_size; it has none.")
+        other = object.__new__(type(self))  # columns are no values of a field
+        vars(other).update(vars(self) | {"step_size": (at_x, at_y)})
+        return other
 
     def init(self, oracle: Oracle, z: Iterate) -> State:
         """Return the state before the first step; by default there is none.
@@ -82,6 +100,21 @@ class Algorithm(Description, ABC):
         Returns:
             New iterates and new state, of the same shapes and dtypes.
         """
+
+    def answer(self, z: Iterate, state: State) -> Iterate:
+        """Return what the method gives as its result, by default the iterates.
+
+        It is what metrics measure. Runs go on from z, which is also what is kept and
+        what the next cell of a chain starts from.
+
+        Args:
+            z: current iterates.
+            state: current state.
+
+        Returns:
+            One allowed point for each run, of the shape and dtype of z.
+        """
+        return z
 
     def done(self, state: State) -> Bool[Tensor, " runs"] | None:
         """Return which runs the method has stopped; None if it never stops any."""

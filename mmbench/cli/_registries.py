@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS
+from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS, SCHEDULES
 from mmbench.core.registry import LazyMapping, Registry
 from mmbench.metrics import METRICS
 from mmbench.suites import SUITES
@@ -14,6 +14,7 @@ FAMILIES: dict[str, LazyMapping[Any]] = {
     "algorithms": ALGORITHMS,
     "directions": DIRECTIONS,
     "acceptances": ACCEPTANCES,
+    "schedules": SCHEDULES,
     "metrics": METRICS,
     "suites": SUITES,
 }

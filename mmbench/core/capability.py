@@ -16,6 +16,8 @@ class Capability(StrEnum):
     NASH = "a game with a known Nash equilibrium"
     SADDLE_GAP = "a game whose restricted gap has a closed form"
     PLANE = "a game of two variables"
+    FINITE_SUM = "a game whose losses are means of finitely many terms"
+    SIMPLEX = "a game of mixed strategies, on which entropic steps are possible"
     SAMPLES = "a game whose generator can be sampled"
     MODES = "a game whose samples lie near known modes"
     DIGITS = "a game that generates digits"

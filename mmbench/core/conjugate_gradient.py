@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mmbench.core.vectors import dot, keep
@@ -20,10 +20,13 @@ class Solution(NamedTuple):
         x: approximate solutions.
         iterations: products with the matrix that each run took, but for the first one
             of a warm start.
+        indefinite: runs that met a direction p with pᵀ A p ≤ 0, along which A is not
+            positive definite (or its product has been rounded away), and stopped there.
     """
 
     x: Float[Tensor, "runs n"]
     iterations: Int[Tensor, " runs"]
+    indefinite: Bool[Tensor, " runs"]
 
 
 def conjugate_gradient(
@@ -62,7 +65,7 @@ def conjugate_gradient(
         x, r = start, b - product(start, every)
     p, rr = r, dot(r, r)
     iterations = torch.zeros_like(goal, dtype=torch.int64)
-    on = every
+    on, indefinite = every, ~every
     for _ in range(limit):
         on = on & torch.isfinite(rr) & (rr.sqrt() > goal)
         if limit > MAX_UNCHECKED_ITERATIONS and not bool(on.any()):
@@ -70,9 +73,10 @@ def conjugate_gradient(
         ap = product(p, on)
         iterations += on
         curvature = dot(p, ap)
-        on = on & (curvature > 0)  # per run: rounding has used up the direction
+        indefinite = indefinite | (on & (curvature <= 0))
+        on = on & (curvature > 0)
         step = (rr / curvature)[:, None]
         x, r = keep(on, (x + step * p, r - step * ap), (x, r))
         previous, rr = rr, torch.where(on, dot(r, r), rr)
         p = keep(on, r + (rr / previous)[:, None] * p, p)
-    return Solution(x, iterations)
+    return Solution(x, iterations, indefinite)

@@ -22,8 +22,15 @@ class Cost:
         minibatches: minibatches drawn; on games without data they cost nothing.
         hvps_per_iteration: further products for each iteration of an inner solver
             that stops by itself.
-        grads_y_per_iteration: further gradients of loss_y for each iteration of an
-            inner ascent that stops by itself.
+        grads_x_per_iteration: further gradients of loss_x for each iteration of an
+            inner loop that stops by itself.
+        grads_y_per_iteration: further gradients of loss_y, as for loss_x.
+        values_per_iteration: further evaluations of the losses, as for gradients.
+        passes: passes over all terms of a finite sum, the mean over many steps where
+            not every step makes one. A pass is charged as the gradients of both
+            players on as many minibatches as hold all terms.
+        general_sum: the calls of a step in games that are not zero-sum, where they are
+            others.
     """
 
     grad_x: float = 0
@@ -32,7 +39,15 @@ class Cost:
     values: float = 0
     minibatches: float = 1
     hvps_per_iteration: float = 0
+    grads_x_per_iteration: float = 0
     grads_y_per_iteration: float = 0
+    values_per_iteration: float = 0
+    passes: float = 0
+    general_sum: "Cost | None" = None
+
+    def within(self, *, zero_sum: bool) -> "Cost":
+        """Return the cost in games that are zero-sum, or in those that are not."""
+        return self if zero_sum or self.general_sum is None else self.general_sum
 
     @property
     def gradient_equivalents(self) -> float:
@@ -47,10 +62,16 @@ class Cost:
             (self.grad_y, "∇y"),
             (self.hvps, "HVP"),
             (self.hvps_per_iteration, "HVP per inner iteration"),
+            (self.grads_x_per_iteration, "∇x per inner iteration"),
             (self.grads_y_per_iteration, "∇y per inner iteration"),
             (self.values, "value"),
+            (self.values_per_iteration, "value per inner iteration"),
+            (self.passes, "pass over all terms"),
         ]
-        return " + ".join(f"{count:g} {what}" for count, what in counts if count)
+        text = " + ".join(f"{count:g} {what}" for count, what in counts if count)
+        if self.general_sum is None:
+            return text
+        return f"{text}; in general-sum games {self.general_sum}"
 
 
 def gradient_equivalents(grad_x: Any, grad_y: Any, hvps: Any, values: Any) -> Any:

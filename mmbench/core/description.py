@@ -193,7 +193,9 @@ def describe_annotation(annotation: Any) -> str:
         bool: "true or false",
         type(None): "none",
     }
-    return names.get(annotation) or f"a {annotation.__name__}"
+    name = annotation.__name__
+    article = "an" if name[0] in "AEIOU" else "a"
+    return names.get(annotation) or f"{article} {name}"
 
 
 def fit(value: Any, annotation: Any) -> tuple[Any, bool]:

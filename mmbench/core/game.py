@@ -28,6 +28,7 @@ class Game(ABC):
         batch_size: data points in a minibatch; 0 where losses need no data.
         sample_size: random numbers in a minibatch, which determine how many minibatches
             are drawn at once.
+        terms: terms of a finite sum, of which a minibatch is a part; 0 for other games.
         device: device of its tensors.
         dtype: dtype of its floats.
         image_shape: channels, height and width of the images that it generates.
@@ -39,6 +40,7 @@ class Game(ABC):
     zero_sum: bool = True
     batch_size: int = 0
     sample_size: int = 0
+    terms: int = 0
     device: torch.device = torch.device("cpu")
     dtype: torch.dtype = torch.float32
     image_shape: tuple[int, int, int] = (0, 0, 0)
@@ -94,6 +96,15 @@ class Game(ABC):
         """
         raise self._lacks("draw")
 
+    def all_terms(self) -> Any:
+        """Return all terms of a finite sum as one minibatch, on the game's device.
+
+        Returns:
+            A NamedTuple of tensors with leading axis `terms`, of the kind that `draw`
+            returns with leading axes (count, batch_size).
+        """
+        raise self._lacks("all_terms")
+
     def memory(self, z: Float[Tensor, "runs dim"]) -> tuple:
         """Return the game's own state at the start of a run.
 
@@ -116,6 +127,17 @@ class Game(ABC):
     def project(self, z: Float[Tensor, "runs dim"]) -> Float[Tensor, "runs dim"]:
         """Return the nearest allowed point; z itself in an unconstrained game."""
         return z
+
+    def mirror(
+        self, z: Float[Tensor, "runs dim"], step: Float[Tensor, "runs dim"]
+    ) -> Float[Tensor, "runs dim"]:
+        """Return where an entropic mirror step leads from z.
+
+        Args:
+            z: allowed points.
+            step: the change of the dual point.
+        """
+        raise self._lacks("mirror")
 
     def distance(self, z: Float[Tensor, "runs dim"], concept: str) -> Tensor:
         """Return the Euclidean distance to the declared solutions, shape (runs,).

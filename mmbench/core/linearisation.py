@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mmbench.core.code_patches import protected
-from mmbench.core.errors import MisfitError
+from mmbench.core.errors import DescriptionError, MisfitError
 from mmbench.core.vectors import Mask, PartX, PartY, Vector, masked
 
 
@@ -15,9 +15,14 @@ from mmbench.core.vectors import Mask, PartX, PartY, Vector, masked
 class Linearisation:
     """Gradients at a point and, from their retained graph, second-order products.
 
-    One product is one reverse pass through one player's retained gradient, charged to
-    the runs where the mask `on` is True; the others receive zeros. `xy`, `yx`, `xx` and
-    `yy` are products with the blocks of the Hessian of f, for zero-sum games only.
+    One product is one reverse pass through the retained gradient of one loss in one
+    player, charged to the runs where the mask `on` is True; the others receive zeros.
+
+    `through_x` and `through_y` serve every game. In games that are not zero-sum,
+    `through_cross_x`, `through_cross_y` and `jacobian` need the cross gradients, those
+    of a loss in the other player's variables; in zero-sum games these are the negatives
+    of the other player's own gradient and cost nothing. `xy`, `yx`, `xx` and `yy` are
+    products with the blocks of the Hessian of f, for zero-sum games only.
 
     Args:
         charge: called for each product, with the mask of the runs that pay for it.
@@ -25,7 +30,10 @@ class Linearisation:
         y: the second player, a leaf of the graph.
         grad_x: gradient of loss_x in x, with its graph.
         grad_y: gradient of loss_y in y, with its graph.
+        cross_x: gradient of loss_x in y, with its graph, where it was asked for.
+        cross_y: gradient of loss_y in x, with its graph, where it was asked for.
         zero_sum: whether loss_y = -loss_x, so that there is one f.
+        on: mask of the runs that it is of; the others receive zeros.
 
     Attributes:
         grad_x: gradient of loss_x in x.
@@ -39,16 +47,23 @@ class Linearisation:
         y: PartY,
         grad_x: PartX,
         grad_y: PartY,
+        cross_x: PartY | None = None,
+        cross_y: PartX | None = None,
         *,
         zero_sum: bool,
+        on: Mask | None = None,
     ) -> None:
         self._charge, self._x, self._y = charge, x, y
         self._grad_x, self._grad_y = grad_x, grad_y
-        self._zero_sum = zero_sum
-        self.grad_x, self.grad_y = grad_x.detach(), grad_y.detach()
+        self._cross_x, self._cross_y = cross_x, cross_y
+        self._zero_sum, self._on = zero_sum, on
+        self.grad_x = masked(grad_x.detach(), on)
+        self.grad_y = masked(grad_y.detach(), on)
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("A linearisation cannot be copied, as an oracle cannot.")
+
+    # ---- any game ----
 
     def through_x(self, v: PartX, *, on: Mask | None = None) -> tuple[PartX, PartY]:
         """Return (∂grad_x/∂x)ᵀ v and (∂grad_x/∂y)ᵀ v, from one reverse pass."""
@@ -59,6 +74,73 @@ class Linearisation:
         """Return (∂grad_y/∂x)ᵀ v and (∂grad_y/∂y)ᵀ v, from one reverse pass."""
         at_x, at_y = self._reverse(self._grad_y, v, (self._x, self._y), on)
         return at_x, at_y
+
+    def transposed(
+        self, v_x: PartX, v_y: PartY, *, on: Mask | None = None
+    ) -> tuple[PartX, PartY]:
+        """Return both parts of Jᵀ v, with J the Jacobian of F; two products."""
+        of_x, of_y = self.through_x(v_x, on=on), self.through_y(v_y, on=on)
+        return of_x[0] + of_y[0], of_x[1] + of_y[1]
+
+    @property
+    def cross_x(self) -> PartY:
+        """The gradient of loss_x in y, shape (runs, dim_y)."""
+        if self._zero_sum:
+            return -self.grad_y
+        return masked(self._asked(self._cross_x, "cross_x").detach(), self._on)
+
+    @property
+    def cross_y(self) -> PartX:
+        """The gradient of loss_y in x, shape (runs, dim_x)."""
+        if self._zero_sum:
+            return -self.grad_x
+        return masked(self._asked(self._cross_y, "cross_y").detach(), self._on)
+
+    def through_cross_x(
+        self, v: PartY, *, on: Mask | None = None
+    ) -> tuple[PartX, PartY]:
+        """Return (∂cross_x/∂x)ᵀ v and (∂cross_x/∂y)ᵀ v, from one reverse pass.
+
+        The first is the product of v with the mixed derivative ∂grad_x/∂y.
+        """
+        if self._zero_sum:
+            at_x, at_y = self.through_y(v, on=on)
+            return -at_x, -at_y
+        cross = self._asked(self._cross_x, "through_cross_x")
+        at_x, at_y = self._reverse(cross, v, (self._x, self._y), on)
+        return at_x, at_y
+
+    def through_cross_y(
+        self, v: PartX, *, on: Mask | None = None
+    ) -> tuple[PartX, PartY]:
+        """Return (∂cross_y/∂x)ᵀ v and (∂cross_y/∂y)ᵀ v, from one reverse pass.
+
+        The second is the product of v with the mixed derivative ∂grad_y/∂x.
+        """
+        if self._zero_sum:
+            at_x, at_y = self.through_x(v, on=on)
+            return -at_x, -at_y
+        cross = self._asked(self._cross_y, "through_cross_y")
+        at_x, at_y = self._reverse(cross, v, (self._x, self._y), on)
+        return at_x, at_y
+
+    def jacobian(
+        self, v_x: PartX, v_y: PartY, *, on: Mask | None = None
+    ) -> tuple[PartX, PartY]:
+        """Return both parts of J v, with J the Jacobian of F.
+
+        Two products in zero-sum games, four in others.
+        """
+        of_x, of_y = self.through_x(v_x, on=on), self.through_y(v_y, on=on)
+        if self._zero_sum:
+            return of_x[0] - of_y[0], of_y[1] - of_x[1]
+        cross_x, cross_y = (
+            self.through_cross_x(v_y, on=on),
+            self.through_cross_y(v_x, on=on),
+        )
+        return of_x[0] + cross_x[0], cross_y[1] + of_y[1]
+
+    # ---- zero-sum games ----
 
     def xy(self, v: PartY, *, on: Mask | None = None) -> PartX:
         """Return f_xy v, shape (runs, dim_x)."""
@@ -89,10 +171,25 @@ class Linearisation:
                 "Capability.ZERO_SUM in the algorithm's needs."
             )
 
+    def _asked(self, gradient: Tensor | None, name: str) -> Tensor:
+        """Return a cross gradient of a game that is not zero-sum.
+
+        Raises:
+            DescriptionError: when the linearisation was made without it.
+        """
+        if gradient is None:
+            raise DescriptionError(
+                f"Linearisation.{name} must have cross gradients in a game that is not "
+                "zero-sum; got none. Call linearise(z, cross=True)."
+            )
+        return gradient
+
     def _reverse(
         self, output: Vector, v: Vector, inputs: tuple[Tensor, ...], on: Mask | None
     ) -> tuple[Tensor, ...]:
         v = v.detach().requires_grad_()  # as in `Oracle._leaves`
+        if self._on is not None:
+            on = self._on if on is None else on & self._on
         self._charge(on)
         if not output.requires_grad:  # the gradient is constant
             return tuple(torch.zeros_like(player) for player in inputs)

@@ -112,6 +112,17 @@ class Oracle:
         """Return the nearest allowed point of each run; free of charge."""
         return self._game.project(z)
 
+    def mirror(self, z: Vector, step: Vector) -> Vector:
+        """Return where an entropic mirror step leads; free of charge.
+
+        A method that calls it states `Capability.SIMPLEX` in its needs.
+
+        Args:
+            z: one allowed point for each run.
+            step: the change of the dual point, shape (runs, dim), such as −η F(z).
+        """
+        return self._game.mirror(z, step)
+
     def turn(self, count: Int[Tensor, " runs"], of: int) -> int:
         """Return the count of steps modulo `of`, for methods whose steps alternate.
 
@@ -149,6 +160,14 @@ class Oracle:
         """
         return self._state.draw(("normal", size)).clone()
 
+    def integers(self, high: int) -> Int[Tensor, " runs"]:
+        """Return one whole number from 0 to high - 1 for each run; free of charge.
+
+        It is made from a number of `uniform`, so that it is drawn from the same stream.
+        """
+        # In float32 a number just below 1 may have been rounded to 1.
+        return (self.uniform() * high).long().clamp_max(high - 1)
+
     # ---- first order ----
 
     def losses(
@@ -184,15 +203,45 @@ class Oracle:
         return -self.losses(z, on=on, train=train)[1]
 
     @torch.enable_grad()  # also where the caller wants no graph of its own
-    def field(self, z: Vector) -> Vector:
+    def field(self, z: Vector, *, on: Mask | None = None) -> Vector:
         """Return F(z), the gradients of loss_x in x and of loss_y in y.
 
         Charges one player-gradient of each player.
         """
         x, y = self._leaves(z)
-        self._state.charge("grad_x", 1)
-        self._state.charge("grad_y", 1)
-        return self.join(*self._gradients(x, y, create_graph=False))
+        self._state.charge("grad_x", 1, on)
+        self._state.charge("grad_y", 1, on)
+        at_x, at_y = self._gradients(x, y, self._state.sample, self._ones)
+        return masked(self.join(at_x, at_y), on)
+
+    @torch.enable_grad()
+    def full_field(self, z: Vector, *, on: Mask | None = None) -> Vector:
+        """Return F(z) over all terms of a finite sum.
+
+        It is computed for the runs of the mask alone. Charges all terms as samples, and
+        as many player-gradients of each player as there are minibatches in a pass over
+        them. A method that calls it states `Capability.FINITE_SUM` in its needs.
+
+        Args:
+            z: one point for each run.
+            on: mask of the runs that ask; None means all.
+        """
+        x, y = self._leaves(z)
+        game, state = self._game, self._state
+        minibatches = -(-game.terms // game.batch_size)
+        for name in ("grad_x", "grad_y"):
+            state.charge(name, minibatches, on)
+        state.charge("samples", game.terms, on)
+        asking = torch.ones_like(state.alive) if on is None else on & state.alive
+        rows = asking.nonzero()[:, 0]
+        field = torch.zeros_like(z)
+        if len(rows):
+            x, y = (part[rows].detach().requires_grad_() for part in (x, y))
+            sample = state.all_terms(rows)
+            field[rows] = self.join(
+                *self._gradients(x, y, sample, self._ones[: len(rows)])
+            )
+        return field
 
     @torch.enable_grad()
     def grad_x(self, z: Joint, *, on: Mask | None = None) -> PartX:
@@ -224,17 +273,37 @@ class Oracle:
     # ---- second order ----
 
     @torch.enable_grad()
-    def linearise(self, z: Joint) -> Linearisation:
+    def linearise(
+        self, z: Joint, *, cross: bool = False, on: Mask | None = None
+    ) -> Linearisation:
         """Return both gradients with their graphs, from which products are computed.
 
         Charges one player-gradient of each player; each product is charged by itself.
+        Cross gradients charge another of each loss in games that are not zero-sum.
+
+        Args:
+            z: one point for each run.
+            cross: whether the gradient of each loss in the other player's variables is
+                kept as well; a zero-sum game has them in any case.
+            on: mask of the runs that ask; None means all.
         """
         x, y = self._leaves(z)
-        self._state.charge("grad_x", 1)
-        self._state.charge("grad_y", 1)
-        gradients = self._gradients(x, y, create_graph=True)
+        zero_sum = self._game.zero_sum
+        gradients = 2 if cross and not zero_sum else 1
+        self._state.charge("grad_x", gradients, on)
+        self._state.charge("grad_y", gradients, on)
         charge = partial(self._state.charge, "hvps", 1)
-        return Linearisation(charge, x, y, *gradients, zero_sum=self._game.zero_sum)
+        if gradients == 1:
+            at_x, at_y = self._gradients(
+                x, y, self._state.sample, self._ones, create_graph=True
+            )
+            return Linearisation(charge, x, y, at_x, at_y, zero_sum=zero_sum, on=on)
+        loss_x, loss_y = self._game.losses(x, y, self._state.sample)
+        at_x, cross_x = _gradients(loss_x, (x, y), self._ones, create_graph=True)
+        cross_y, at_y = _gradients(loss_y, (x, y), self._ones, create_graph=True)
+        return Linearisation(
+            charge, x, y, at_x, at_y, cross_x, cross_y, zero_sum=zero_sum, on=on
+        )
 
     @torch.enable_grad()
     def unroll(
@@ -314,18 +383,23 @@ class Oracle:
         return losses[0], losses[1]
 
     def _gradients(
-        self, x: PartX, y: PartY, *, create_graph: bool
+        self,
+        x: PartX,
+        y: PartY,
+        sample: Any,
+        weights: Tensor,
+        *,
+        create_graph: bool = False,
     ) -> tuple[PartX, PartY]:
-        loss_x, loss_y = self._game.losses(x, y, self._state.sample)
+        """Return the gradient of each player's loss in its own variables."""
+        loss_x, loss_y = self._game.losses(x, y, sample)
         if self._game.zero_sum:  # one reverse pass serves both players
-            at_x, at_y = _gradients(
-                loss_x, (x, y), self._ones, create_graph=create_graph
-            )
+            at_x, at_y = _gradients(loss_x, (x, y), weights, create_graph=create_graph)
             return at_x, -at_y
         (at_x,) = _gradients(
-            loss_x, (x,), self._ones, retain_graph=True, create_graph=create_graph
+            loss_x, (x,), weights, retain_graph=True, create_graph=create_graph
         )
-        (at_y,) = _gradients(loss_y, (y,), self._ones, create_graph=create_graph)
+        (at_y,) = _gradients(loss_y, (y,), weights, create_graph=create_graph)
         return at_x, at_y
 
 

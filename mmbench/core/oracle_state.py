@@ -15,7 +15,7 @@ from mmbench.core.code_patches import protected
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.streams import MAX_NUMBERS_PER_CHUNK, Stream, chunk_length
-from mmbench.core.vectors import Mask, Vector, keep
+from mmbench.core.vectors import Mask, Vector, keep, take
 
 COUNTED = ("grad_x", "grad_y", "hvps", "values", "samples")
 
@@ -105,6 +105,13 @@ class OracleState:
             drawn = self.draw(DATA)
             self.sample = self.game.recall(drawn, self.memory)
             self.charge("samples", self.game.batch_size)
+
+    def all_terms(self, rows: Int[Tensor, " rows"]) -> Any:
+        """Return all terms of a finite sum as one minibatch for each of some runs."""
+        sample = self.game.all_terms()
+        repeated = [member.expand(len(rows), *member.shape) for member in sample]
+        memory = take(rows, self.memory)
+        return self.game.recall(type(sample)(*repeated), memory)
 
     def draw(self, what: Draw) -> Any:
         """Return the next value of a stream for every run; every draw passes here."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Vector = Float[Tensor, "runs n"]
@@ -79,6 +79,19 @@ def keep(on: Mask, new: Any, old: Any) -> Any:
         items = [keep(on, *pair) for pair in zip(new, old, strict=True)]
         return type(new)(*items) if hasattr(new, "_fields") else tuple(items)
     return new
+
+
+def take(rows: Int[Tensor, " rows"], values: Any) -> Any:
+    """Return some runs of values.
+
+    Args:
+        rows: the numbers of the runs to take.
+        values: a tensor with leading `runs` axis, or nested tuples of such.
+    """
+    if isinstance(values, Tensor):
+        return values[rows]
+    items = [take(rows, value) for value in values]
+    return type(values)(*items) if hasattr(values, "_fields") else tuple(items)
 
 
 def masked(value: Tensor, on: Mask | None) -> Tensor:

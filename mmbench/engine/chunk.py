@@ -98,7 +98,9 @@ class Chunk:
             "path": self._path.snapshot(),
             "step": self.step,
             "seconds": self._clock.seconds,
-            **self._batch.sample_sheet(self.z),  # for a report on unfinished cells
+            **self._batch.sample_sheet(
+                self._answer()
+            ),  # for a report on unfinished cells
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -178,7 +180,9 @@ class Chunk:
         recording.conclude()
         if cell.keep == "last":
             recording.keep_iterates(cell.steps, self.z[: self._batch.runs])
-        recording.keep_arrays(self._path.arrays() | self._batch.sample_sheet(self.z))
+        recording.keep_arrays(
+            self._path.arrays() | self._batch.sample_sheet(self._answer())
+        )
 
     # ---- steps ----
 
@@ -318,13 +322,31 @@ class Chunk:
         runs = self._batch.runs
         if self._cell.keep == "all":
             self._recording.keep_iterates(self.step, self.z[:runs])
-        z = self._noise.measured(self.z) if self._noise else self.z
+        z = self._answer()
+        z = self._noise.measured(z) if self._noise else z
         columns = self._batch.measure(z, self._cell.metrics)
         counts = {
             name: counted[:runs].cpu().numpy().copy()
             for name, counted in self._oracle_state.counts.items()
         }
         self._recording.add(self.step, self._clock.seconds, counts, columns)
+
+    def _answer(self) -> Joint:
+        """Return what the method gives as its result.
+
+        Raises:
+            DescriptionError: when it is no point of each run, or z has been written.
+        """
+        algorithm, writes = self._cell.algorithm, count_writes(self.z)
+        answer = algorithm.answer(self.z, self.state)
+        if not _is_like(answer, self.z) or count_writes(self.z) != writes:
+            where = defined_at(type(algorithm), "answer")
+            raise DescriptionError(
+                f"{algorithm}.answer{where} must return a tensor of shape "
+                f"{tuple(self.z.shape)}, {self.z.dtype}, and leave z; got "
+                f"{describe_value(answer)}."
+            )
+        return answer
 
     def _mark(self, ended: Mask, status: Status, step: int) -> None:
         self._recording.mark(ended.nonzero()[:, 0].tolist(), status, step)

@@ -115,8 +115,14 @@ def _is_number(value: Any) -> bool:
 
 def _is_cost(value: Any) -> bool:
     return isinstance(value, Cost) and all(
-        isinstance(one, numbers.Real) for one in vars(value).values()
+        isinstance(one, numbers.Real)
+        or (name == "general_sum" and _is_cost_or_none(one))
+        for name, one in vars(value).items()
     )
+
+
+def _is_cost_or_none(value: Any) -> bool:
+    return value is None or _is_cost(value)
 
 
 def _is_count(value: Any) -> bool:

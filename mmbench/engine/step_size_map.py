@@ -91,7 +91,7 @@ def _check(
     task: Task, algorithm: Algorithm, at_x: StepSizes, at_y: StepSizes, steps: int
 ) -> None:
     """Check the arguments of a step map."""
-    if not hasattr(algorithm, "step_size"):
+    if getattr(algorithm, "step_size", None) is None:
         raise MisfitError(f"A step map needs a step_size; {algorithm} has none.")
     if Capability.SOLUTION not in task.gives:
         raise MisfitError(
@@ -158,7 +158,8 @@ def _run_pairs(
         stopped_at = torch.where(ended, step + after.end_step + 1, stopped_at)
         if not bool(alive.any()):
             break
-    distance = game.distance(z, "declared") / game.distance(start, "declared")
+    answer = algorithm.answer(z, state)
+    distance = game.distance(answer, "declared") / game.distance(start, "declared")
     status = [
         str(STATUS_OF_ENDING.get(code, Status.FINISHED))
         for code in ending[:count].tolist()

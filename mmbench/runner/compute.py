@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
+from mmbench.algorithms.base import Algorithm
 from mmbench.core.description import digest
 from mmbench.core.errors import StoreError
 from mmbench.core.placement import Placement
@@ -253,15 +254,17 @@ def _remeasured_result(
 ) -> StoredResult | None:
     """Return a stored cell with the metrics it lacks, from its kept iterates.
 
-    None where the cell has to run: it is damaged or incomplete, has no iterates, or was
-    judged by a column of a metric that it lacks.
+    None where the cell has to run: it is damaged or incomplete, has no iterates, was
+    judged by a column of a metric that it lacks, or its method gives another result
+    than its iterates.
     """
-    footer = stored.footer
+    footer, answer = stored.footer, type(cell.algorithm).answer
     if not is_complete(cell, footer) or "iterates" not in footer["files"]:
         return None
     missing = _missing_metrics(cell, footer)
     target, changed = cell.task.target, _columns_of(missing)
-    if target and {name for name, _ in target.bounds} & changed:
+    is_judged_by = target and {name for name, _ in target.bounds} & changed
+    if is_judged_by or answer is not Algorithm.answer:
         return None
     try:
         iterates, arrays = stored.iterates(), stored.arrays()

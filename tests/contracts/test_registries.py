@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import mmbench
-from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS
+from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS, SCHEDULES
 from mmbench.core.cost import Cost
 from mmbench.core.description import Description, field_types, name_of
 from mmbench.core.docstrings import doc_of
@@ -28,7 +28,7 @@ SMALL = "_small"  # a suite's small form lies in its file
 NO_MEMBERS = ("__init__", "base", "toml")  # suites/toml.py reads files of users
 CLASSES = [
     (registry, name)
-    for registry in (ALGORITHMS, TASKS, METRICS, DIRECTIONS, ACCEPTANCES)
+    for registry in (ALGORITHMS, TASKS, METRICS, DIRECTIONS, ACCEPTANCES, SCHEDULES)
     for name in registry
 ]
 EVERY = pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_keys_are_file_names(folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "registry", [ALGORITHMS, TASKS, METRICS, DIRECTIONS, ACCEPTANCES]
+    "registry", [ALGORITHMS, TASKS, METRICS, DIRECTIONS, ACCEPTANCES, SCHEDULES]
 )
 def test_members_are_final_frozen_and_named(registry) -> None:
     """Concrete classes are final frozen dataclasses, one level below their base."""

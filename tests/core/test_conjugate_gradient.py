@@ -138,3 +138,14 @@ def test_a_stopped_run_keeps_its_solution() -> None:
     batch = conjugate_gradient(lambda v, _: diagonals * v, b, tolerance=1e-6, limit=20)
     assert torch.equal(single.x[0], batch.x[0])
     assert torch.isfinite(batch.x).all()
+
+
+def test_a_matrix_that_is_not_positive_definite_is_told(systems: tuple) -> None:
+    """A run that meets a direction without positive curvature says so, no other."""
+    a, b = systems
+    a = a.clone()
+    a[2] = -a[2]
+    found = conjugate_gradient(Product(a), b, tolerance=1e-9, limit=200)
+    assert found.indefinite.tolist() == [run == 2 for run in range(RUNS)]
+    assert torch.equal(found.x[2], torch.zeros(SIZE, dtype=torch.float64))
+    assert found.iterations[2] == 1

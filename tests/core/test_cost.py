@@ -29,3 +29,12 @@ def test_cost_in_gradient_equivalents() -> None:
 def test_costs_list_only_what_is_used(spec: str, expected: str) -> None:
     """The text of a cost leaves out calls that the step does not make."""
     assert str(ALGORITHMS.build(spec).cost) == expected
+
+
+def test_games_that_are_not_zero_sum_may_have_a_cost_of_their_own() -> None:
+    """The cost within them is told beside that within zero-sum games."""
+    cost = Cost(grad_x=1, hvps=2, general_sum=Cost(grad_x=2, hvps=4))
+    assert cost.within(zero_sum=True) is cost
+    assert cost.within(zero_sum=False) == Cost(grad_x=2, hvps=4)
+    assert Cost(grad_x=1).within(zero_sum=False) == Cost(grad_x=1)
+    assert str(cost) == "1 ∇x + 2 HVP; in general-sum games 2 ∇x + 4 HVP"

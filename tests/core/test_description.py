@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import descriptions, spelled_differently
 
-from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS
+from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS, SCHEDULES
 from mmbench.algorithms._directions import Adam, Plain
 from mmbench.algorithms.cgd import CGD
 from mmbench.algorithms.gda import GDA
@@ -41,7 +41,7 @@ from mmbench.tasks import TASKS
 from mmbench.tasks.bilinear import Bilinear
 from mmbench.tasks.quadratic import Quadratic
 
-FAMILIES = (ALGORITHMS, TASKS, METRICS, DIRECTIONS, ACCEPTANCES)
+FAMILIES = (ALGORITHMS, TASKS, METRICS, DIRECTIONS, ACCEPTANCES, SCHEDULES)
 ANY = st.sampled_from(FAMILIES).flatmap(
     lambda family: st.tuples(st.just(family), descriptions(family))
 )

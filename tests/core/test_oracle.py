@@ -230,6 +230,81 @@ def test_gradients_do_not_depend_on_the_callers_mode(call: str, game: str) -> No
         assert expected.any()
 
 
+GAMES = ["dirac_gan[r1=0.3]", NET, GENERAL, "dirac_gan[loss=nonsaturating]"]
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_cross_gradients_and_their_products(game: str) -> None:
+    """Gradients of each loss in the other player agree with autograd, run by run."""
+    oracle, z = start_runs(TASKS.build(game))
+    oracle.resample()
+    at, (v_x, v_y) = oracle.linearise(z, cross=True), vectors(oracle, z)
+    n = oracle.dim_x
+    mixed_x, mixed_y = at.through_cross_x(v_y), at.through_cross_y(v_x)
+    for run in range(len(z)):
+        of_x, of_y = (one_run(oracle, z, run, player) for player in (0, 1))
+        h_x, h_y = hessian(of_x, z[run]), hessian(of_y, z[run])
+        pairs = [
+            (at.grad_x, jacobian(of_x, z[run])[:n]),
+            (at.cross_x, jacobian(of_x, z[run])[n:]),
+            (at.cross_y, jacobian(of_y, z[run])[:n]),
+            (at.grad_y, jacobian(of_y, z[run])[n:]),
+            (mixed_x[0], h_x[:n, n:] @ v_y[run]),
+            (mixed_x[1], h_x[n:, n:] @ v_y[run]),
+            (mixed_y[0], h_y[:n, :n] @ v_x[run]),
+            (mixed_y[1], h_y[n:, :n] @ v_x[run]),
+        ]
+        for got, exact in pairs:
+            torch.testing.assert_close(got[run], exact, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_products_with_the_jacobian_of_the_field(game: str) -> None:
+    """`jacobian` is J v and `transposed` is Jᵀ v, with J the Jacobian of F."""
+    oracle, z = start_runs(TASKS.build(game))
+    oracle.resample()
+    at, v = oracle.linearise(z, cross=True), vectors(oracle, z)
+    product, transposed = at.jacobian(*v), at.transposed(*v)
+    n = oracle.dim_x
+    for run in range(len(z)):
+        h_x, h_y = (hessian(one_run(oracle, z, run, p), z[run]) for p in (0, 1))
+        j = torch.cat((h_x[:n], h_y[n:]))
+        joint = torch.cat([part[run] for part in v])
+        for got, exact in ((product, j @ joint), (transposed, j.T @ joint)):
+            whole = torch.cat([part[run] for part in got])
+            torch.testing.assert_close(whole, exact, rtol=1e-10, atol=1e-12)
+    # Four products with J, where no player's gradient is that of the other.
+    assert charged(oracle)["hvps"] == [2 + (2 if oracle.zero_sum else 4)] * len(z)
+
+
+def test_cross_gradients_must_be_asked_for() -> None:
+    """A game with two losses has no cross gradients unless they are kept."""
+    oracle, z = start_runs(TASKS.build(GENERAL))
+    oracle.resample()
+    at, (v_x, v_y) = oracle.linearise(z), vectors(oracle, z)
+    for ask in (
+        lambda: at.cross_x,
+        lambda: at.cross_y,
+        lambda: at.through_cross_x(v_y),
+        lambda: at.through_cross_y(v_x),
+        lambda: at.jacobian(v_x, v_y),
+    ):
+        with pytest.raises(DescriptionError, match=r"linearise\(z, cross=True\)"):
+            ask()
+
+
+@pytest.mark.parametrize(("game", "gradients"), [(NET, 1), (GENERAL, 2)])
+def test_cross_gradients_are_charged_where_there_are_two_losses(
+    game: str, gradients: int
+) -> None:
+    """They are the negative of known gradients in zero-sum games, and free there."""
+    oracle, z = start_runs(TASKS.build(game))
+    oracle.resample()
+    oracle.linearise(z, cross=True)
+    counts = charged(oracle)
+    assert counts["grad_x"] == counts["grad_y"] == [gradients] * len(z)
+
+
 # ---- charges ----
 
 
@@ -328,6 +403,19 @@ def test_scale_takes_a_number_or_a_pair() -> None:
     assert torch.equal(oracle.row(0.1, 3.0)[0], rows)
 
 
+def test_integers_are_uniform_and_never_reach_their_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whole numbers below a bound, also where a number was rounded up to 1."""
+    oracle, _ = start_runs(TASKS.build("bilinear"), tuple(range(2000)))
+    counts = torch.bincount(oracle.integers(5), minlength=5)
+    assert counts.sum() == 2000
+    assert (counts - 400).abs().max() < 5 * 400**0.5
+    ones = torch.ones(2000)
+    monkeypatch.setattr(OracleState, "draw", lambda *_: ones[:, None])
+    assert set(oracle.integers(5).tolist()) == {4}
+
+
 def test_random_numbers_do_not_change_minibatches() -> None:
     """Minibatches are the same whether an algorithm draws numbers or not."""
     drawing, z = start_runs(TASKS.build(NET))
@@ -391,12 +479,14 @@ def test_runs_that_are_not_charged_receive_zeros() -> None:
     x, y = oracle.split(torch.ones_like(z))
     unmasked = (
         *(oracle.grad_x(z), *oracle.grad_y_and_payoff(z), *oracle.losses(z)),
+        oracle.field(z),
         *(at.xy(y), at.yx(x), at.xx(x), at.yy(y), *at.through_x(x), *at.through_y(y)),
     )
     masked = (
         oracle.grad_x(z, on=on),
         *oracle.grad_y_and_payoff(z, on=on),
         *oracle.losses(z, on=on),
+        oracle.field(z, on=on),
         *(at.xy(y, on=on), at.yx(x, on=on), at.xx(x, on=on), at.yy(y, on=on)),
         *(*at.through_x(x, on=on), *at.through_y(y, on=on)),
     )
@@ -405,7 +495,36 @@ def test_runs_that_are_not_charged_receive_zeros() -> None:
         assert not answer[~on].any()
     counts = charged(oracle)
     assert counts.pop("hvps") == [12, 6, 12]
-    assert {(a - b, a - c) for a, b, c in counts.values()} == {(1, 0)}
+    assert {name: (a - b, a - c) for name, (a, b, c) in counts.items()} == {
+        "grad_x": (2, 0),
+        "grad_y": (2, 0),
+        "values": (1, 0),
+    }
+
+
+@pytest.mark.parametrize("game", [NET, GENERAL])
+def test_a_linearisation_of_some_runs_tells_nothing_of_others(game: str) -> None:
+    """Runs outside its mask receive zeros from all that it answers, and pay nothing."""
+    oracle, z = start_runs(TASKS.build(game))
+    oracle.resample()
+    on = torch.tensor([True, False, True])
+    v_x, v_y = vectors(oracle, z)
+    kept, all_runs = (oracle.linearise(z, cross=True, on=m) for m in (on, None))
+    spent = charged(oracle)
+    assert spent["grad_x"] == spent["grad_y"]
+    assert spent["grad_x"][0] == 2 * spent["grad_x"][1]
+
+    def answers(at: Linearisation) -> tuple[torch.Tensor, ...]:
+        return (
+            *(at.grad_x, at.grad_y, at.cross_x, at.cross_y),
+            *(*at.through_x(v_x), *at.through_y(v_y), *at.jacobian(v_x, v_y)),
+        )
+
+    for answer, expected in zip(answers(kept), answers(all_runs), strict=True):
+        assert torch.equal(answer[on], expected[on])
+        assert not answer[~on].any()
+    first, second, _ = charged(oracle)["hvps"]
+    assert first == 2 * second
 
 
 @pytest.mark.parametrize("rows", [1, 6])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from spec_variants import ALGORITHM_VARIANTS, IMAGE_TASK_VARIANTS, TASK_VARIANTS
 
-from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS
+from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS, SCHEDULES
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.cost import Cost
 from mmbench.core.description import canonical, digest, reference_of
@@ -63,7 +63,9 @@ def test_tasks(spec: str) -> None:
     assert_round_trip(TASKS.build(spec))
 
 
-@pytest.mark.parametrize("family", [METRICS, DIRECTIONS, ACCEPTANCES], ids=str)
+@pytest.mark.parametrize(
+    "family", [METRICS, DIRECTIONS, ACCEPTANCES, SCHEDULES], ids=str
+)
 def test_other_families(family: Any) -> None:
     """Every metric, direction and acceptance law is read back, with its defaults."""
     for name in family:

@@ -57,6 +57,9 @@ VARIANTS = {
     ),
     "accept_reject_search": ("accept_reject_search[ascents=20]",),
     "alone": ("alone", "alone[player=x,direction=adam,step_size=0.01]"),
+    "lookahead": ("lookahead", "lookahead[base=extragradient,slow_from=first_return]"),
+    "averaged": ("averaged", "averaged[weights=linear]"),
+    "scheduled": ("scheduled", "scheduled[schedule=cosine[steps=16]]"),
     "one_sided_cgd": (
         "one_sided_cgd[step_size=(0.3,0.2)]",
         "one_sided_cgd[player=x]",

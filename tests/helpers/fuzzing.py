@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from hypothesis import strategies as st
 from spec_variants import ALGORITHM_VARIANTS
 
-from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS
+from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS, SCHEDULES
 from mmbench.cli import VERBS, main
 from mmbench.core.description import canonical
 from mmbench.core.errors import DescriptionError, MmbenchError
@@ -31,7 +31,7 @@ from mmbench.suites.base import Grid, Suite
 from mmbench.suites.toml import load_suite
 from mmbench.tasks import TASKS
 
-FAMILIES = (TASKS, ALGORITHMS, METRICS, DIRECTIONS, ACCEPTANCES)
+FAMILIES = (TASKS, ALGORITHMS, METRICS, DIRECTIONS, ACCEPTANCES, SCHEDULES)
 TASK_WORDS = ("bilinear", "quadratic[a=-3]", "dirac_gan[loss=wasserstein,clip=1]")
 
 # ---- checks ----

@@ -20,6 +20,13 @@ ALGORITHM_VARIANTS = (
     "alone[player=y,direction=adam]",
     "one_sided_cgd",
     "one_sided_cgd[player=x,step_size=(0.2,0.1)]",
+    "lookahead[k=2,slow_from=first_return]",
+    "lookahead[base=lookahead[base=extragradient[direction=adam],k=2],k=4]",
+    "lookahead[base=cgd]",  # inner counters in nested states
+    "averaged[weights=exponential,decay=0.9,base=alternating_gda]",
+    "averaged[weights=linear,base=lookahead[k=2]]",
+    "scheduled[schedule=cosine[steps=4],base=cgd[step_size=(0.2,0.1)]]",
+    "scheduled[base=lookahead[base=gda[direction=adam]]]",
 )
 
 TASK_VARIANTS = (

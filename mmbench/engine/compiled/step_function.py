@@ -150,11 +150,7 @@ class StepFunction:
 
     def _with_sizes(self, sizes: Sizes) -> Algorithm:
         """Return the algorithm, with step sizes of every run if they are swept."""
-        if not sizes:
-            return self._algorithm
-        swept = object.__new__(type(self._algorithm))
-        swept.__dict__.update(vars(self._algorithm) | {"step_size": sizes})
-        return swept
+        return self._algorithm.with_step_sizes(*sizes) if sizes else self._algorithm
 
     def _step(
         self,

@@ -1,0 +1,59 @@
+"""Methods that wrap any other method."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mmbench.algorithms.base import Algorithm, Iterate
+from mmbench.algorithms.gda import GDA
+from mmbench.core.cost import Cost
+from mmbench.core.oracle import Size
+from mmbench.core.vectors import Vector
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wrapper(Algorithm):
+    """A method around a base method, whose step it makes and whose cost it has.
+
+    It adds no field to the description but `base`, which may be a wrapper as well. A
+    new wrapper must define `init` and `step`; its state is a NamedTuple with the state
+    of the base method in a field `base`.
+
+    Attributes:
+        base: the method whose steps are made.
+    """
+
+    base: Algorithm = GDA()
+
+    @property
+    def step_size(self) -> Any:
+        """The step size of the base method."""
+        return getattr(self.base, "step_size", None)
+
+    @property
+    def cost(self) -> Cost:
+        """The oracle calls that one step makes: those of the base method."""
+        return self.base.cost
+
+    def with_step_sizes(self, at_x: Size, at_y: Size) -> Algorithm:
+        """Return this wrapper around the base method with other step sizes."""
+        other = object.__new__(type(self))
+        base = self.base.with_step_sizes(at_x, at_y)
+        vars(other).update(vars(self) | {"base": base})
+        return other
+
+    def answer(self, z: Iterate, state: Any) -> Iterate:
+        """Return what the base method gives as its result."""
+        return self.base.answer(z, state.base)
+
+    def done(self, state: Any) -> Bool[Tensor, " runs"] | None:
+        """Return which runs the base method has stopped."""
+        return self.base.done(state.base)
+
+
+def count_from_zero(z: Vector) -> Float[Tensor, "runs 1"]:
+    """Return a count of steps for each run, as numbers that can be multiplied."""
+    return torch.zeros_like(z[:, :1])
