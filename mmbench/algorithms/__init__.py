@@ -31,15 +31,21 @@ if TYPE_CHECKING:
     from mmbench.algorithms.averaged import Averaged as Averaged
     from mmbench.algorithms.base import Algorithm as Algorithm
     from mmbench.algorithms.cgd import CGD as CGD
+    from mmbench.algorithms.consensus import Consensus as Consensus
     from mmbench.algorithms.extragradient import Extragradient as Extragradient
+    from mmbench.algorithms.follow_the_ridge import FollowTheRidge as FollowTheRidge
     from mmbench.algorithms.gda import GDA as GDA
+    from mmbench.algorithms.lola import LOLA as LOLA
     from mmbench.algorithms.lookahead import Lookahead as Lookahead
     from mmbench.algorithms.omd import OMD as OMD
     from mmbench.algorithms.one_sided_cgd import OneSidedCGD as OneSidedCGD
     from mmbench.algorithms.past_extragradient import (
         PastExtragradient as PastExtragradient,
     )
+    from mmbench.algorithms.runge_kutta import RungeKutta as RungeKutta
     from mmbench.algorithms.scheduled import Scheduled as Scheduled
+    from mmbench.algorithms.sga import SGA as SGA
+    from mmbench.algorithms.svre import SVRE as SVRE
     from mmbench.algorithms.unrolled import Unrolled as Unrolled
 
 _HERE = "mmbench.algorithms"
@@ -90,6 +96,12 @@ ALGORITHMS: Registry["Algorithm"] = Registry(
         "accept_reject_search": f"{_HERE}.accept_reject_search:AcceptRejectSearch",
         "alone": f"{_HERE}.alone:Alone",
         "one_sided_cgd": f"{_HERE}.one_sided_cgd:OneSidedCGD",
+        "consensus": f"{_HERE}.consensus:Consensus",
+        "sga": f"{_HERE}.sga:SGA",
+        "lola": f"{_HERE}.lola:LOLA",
+        "follow_the_ridge": f"{_HERE}.follow_the_ridge:FollowTheRidge",
+        "runge_kutta": f"{_HERE}.runge_kutta:RungeKutta",
+        "svre": f"{_HERE}.svre:SVRE",
         "lookahead": f"{_HERE}.lookahead:Lookahead",
         "averaged": f"{_HERE}.averaged:Averaged",
         "scheduled": f"{_HERE}.scheduled:Scheduled",

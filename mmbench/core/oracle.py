@@ -218,7 +218,7 @@ class Oracle:
     def full_field(self, z: Vector, *, on: Mask | None = None) -> Vector:
         """Return F(z) over all terms of a finite sum.
 
-        It is computed for the runs of the mask alone. Charges all terms as samples, and
+        It is computed for the runs that are charged alone. Charges all terms as samples, and
         as many player-gradients of each player as there are minibatches in a pass over
         them. A method that calls it states `Capability.FINITE_SUM` in its needs.
 
@@ -232,7 +232,7 @@ class Oracle:
         for name in ("grad_x", "grad_y"):
             state.charge(name, minibatches, on)
         state.charge("samples", game.terms, on)
-        asking = torch.ones_like(state.alive) if on is None else on & state.alive
+        asking = state.alive if on is None else on & state.alive
         rows = asking.nonzero()[:, 0]
         field = torch.zeros_like(z)
         if len(rows):

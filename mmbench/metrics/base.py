@@ -61,8 +61,13 @@ class Point:
 
     @cached_property
     def field(self) -> Float[Tensor, "runs dim"]:
-        """The field F(z), on an evaluation minibatch where the game has data."""
+        """The field F(z), on an evaluation minibatch where the game has data.
+
+        That of a finite sum is the one over all its terms.
+        """
         oracle = self.oracle()
+        if self.game.terms:
+            return oracle.full_field(self.z)
         oracle.resample()
         return oracle.field(self.z)
 

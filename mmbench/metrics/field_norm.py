@@ -19,7 +19,8 @@ class FieldNorm(IterateMetric):
     P projects onto the constraints; without constraints the value is ‖F(z)‖. The column
     `field_norm` is 0 or above, and lower is better. It is zero at every stationary
     point, also at those that are no solution. On games with data the field is
-    estimated from one minibatch for each run, the same at each record.
+    estimated from one minibatch for each run, the same at each record; that of a finite
+    sum is the one over all its terms.
     """
 
     @property

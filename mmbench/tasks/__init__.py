@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mmbench.tasks.cifar10 import CIFAR10 as CIFAR10
     from mmbench.tasks.digits01 import Digits01 as Digits01
     from mmbench.tasks.dirac_gan import DiracGAN as DiracGAN
+    from mmbench.tasks.finite_sum_bilinear import FiniteSumBilinear as FiniteSumBilinear
     from mmbench.tasks.four_gaussians import FourGaussians as FourGaussians
     from mmbench.tasks.mnist01 import MNIST01 as MNIST01
     from mmbench.tasks.mnist_icr import MNISTICR as MNISTICR
@@ -30,6 +31,7 @@ TASKS: Registry["Task"] = Registry(
         "bilinear": f"{_HERE}.bilinear:Bilinear",
         "quadratic": f"{_HERE}.quadratic:Quadratic",
         "dirac_gan": f"{_HERE}.dirac_gan:DiracGAN",
+        "finite_sum_bilinear": f"{_HERE}.finite_sum_bilinear:FiniteSumBilinear",
         "four_gaussians": f"{_HERE}.four_gaussians:FourGaussians",
         "digits01": f"{_HERE}.digits01:Digits01",
         "mnist01": f"{_HERE}.mnist01:MNIST01",

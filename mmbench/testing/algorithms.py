@@ -1,6 +1,7 @@
 """The contract of algorithms."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from mmbench.algorithms.base import Algorithm, needs_of
 from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
 from mmbench.core.oracle import Oracle
-from mmbench.core.oracle_state import COUNTED, DATA
+from mmbench.core.oracle_state import DATA
 from mmbench.engine.compiled.oracles import RecordingState
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
@@ -38,9 +39,13 @@ SMALL_TASKS = (
     "quadratic",
     "dirac_gan",
     "four_gaussians[hidden=8,noise=4,batch=16]",
+    "finite_sum_bilinear[terms=6]",
 )
 # Fields of a state that count the iterations of an inner solver.
 INNER_COUNTERS = ("iterations", "ascents")
+PER_ITERATION = tuple(
+    field.name for field in fields(Cost) if field.name.endswith("per_iteration")
+)
 
 
 def check_algorithm(algorithm: Algorithm, tasks: Sequence[Task] = ()) -> None:
@@ -122,19 +127,22 @@ def check_cost(algorithm: Algorithm, task: Task, steps: int = 3) -> None:
     oracle_state, z = start_oracle_state(task)
     oracle = Oracle(oracle_state)
     state = algorithm.init(oracle, z)
-    cost, batch = algorithm.cost, task.build(PLACEMENT).batch_size
-    spent = {name: torch.zeros(len(z), dtype=torch.int64) for name in COUNTED}
+    game = task.build(PLACEMENT)
+    cost, batch = algorithm.cost.within(zero_sum=game.zero_sum), game.batch_size
+    spent = {name: total.clone() for name, total in oracle_state.counts.items()}
+    minibatches = -(-game.terms // batch) if batch else 0  # in a pass
     for _ in range(steps):
-        inner = -_inner(state, cost)
+        before = state
         oracle.resample()
         z, state = algorithm.step(oracle, z, state)
-        inner = inner + _inner(state, cost)
+        inner, passes = _inner(before, state, cost)
+        full = minibatches * passes
         declared = {
-            "grad_x": cost.grad_x + 0 * inner,
-            "grad_y": cost.grad_y + cost.grads_y_per_iteration * inner,
+            "grad_x": cost.grad_x + cost.grads_x_per_iteration * inner + full,
+            "grad_y": cost.grad_y + cost.grads_y_per_iteration * inner + full,
             "hvps": cost.hvps + cost.hvps_per_iteration * inner,
-            "values": cost.values + 0 * inner,
-            "samples": cost.minibatches * batch + 0 * inner,
+            "values": cost.values + cost.values_per_iteration * inner,
+            "samples": cost.minibatches * batch + game.terms * passes + 0 * inner,
         }
         for name, total in oracle_state.counts.items():
             counted, spent[name] = total - spent[name], total.clone()
@@ -145,26 +153,32 @@ def check_cost(algorithm: Algorithm, task: Task, steps: int = 3) -> None:
             )
 
 
-def _inner(state: Any, cost: Cost) -> Tensor:
-    """Return the iterations of the inner solver so far, one number for each run."""
-    if not (cost.hvps_per_iteration or cost.grads_y_per_iteration):
-        return torch.zeros(1, dtype=torch.int64)
-    counters = list(_counters(state))
-    require(
-        counters,
-        f"a state must count inner iterations in a field {INNER_COUNTERS[0]!r}, since "
-        "the cost has a term for each",
-    )
-    return torch.stack(counters).sum(0)
+def _inner(before: Any, after: Any, cost: Cost) -> tuple[Tensor, Tensor]:
+    """Return the inner iterations of a step, and its passes over all terms, by run."""
+    found = []
+    for names, is_used in (
+        (INNER_COUNTERS, any(getattr(cost, name) for name in PER_ITERATION)),
+        (("passes",), bool(cost.passes)),
+    ):
+        totals = [list(_counters(state, names)) for state in (before, after)]
+        require(
+            all(totals) or not is_used,
+            f"a state must count inner iterations or passes in a field {names[0]!r}, "
+            "since the cost has a term for each",
+        )
+        none = [torch.zeros(1, dtype=torch.int64)]
+        first, last = (sum(some if is_used else none) for some in totals)
+        found.append(torch.as_tensor(last - first))
+    return found[0], found[1]
 
 
-def _counters(state: Any) -> Iterator[Tensor]:
-    """Yield the counters of inner iterations in a state, those of nested ones too."""
-    names = getattr(state, "_fields", ())
-    counted = [name for name in INNER_COUNTERS if name in names][:1]
+def _counters(state: Any, names: Sequence[str]) -> Iterator[Tensor]:
+    """Yield the counters of a state by these names, those of nested ones too."""
+    fields_of = getattr(state, "_fields", ())
+    counted = [name for name in names if name in fields_of][:1]
     yield from (getattr(state, name) for name in counted)
     for part in state if isinstance(state, tuple) else ():
-        yield from _counters(part)
+        yield from _counters(part, names)
 
 
 def check_independence(algorithm: Algorithm, task: Task, steps: int = 8) -> None:

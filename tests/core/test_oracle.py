@@ -16,6 +16,7 @@ from mmbench.core.linearisation import Linearisation
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import COUNTED, OracleState
 from mmbench.tasks import TASKS
+from mmbench.tasks.finite_sum_bilinear import Terms
 from mmbench.testing.tools import PLACEMENT, SEEDS, start_runs
 
 NET = "four_gaussians[hidden=4,noise=2,batch=5]"
@@ -359,6 +360,31 @@ def test_masked_and_ended_runs_are_not_charged() -> None:
         "values": [0, 1, 0],
         "samples": [5, 10, 10],
     }
+
+
+def test_a_pass_over_all_terms_is_charged_to_those_who_ask() -> None:
+    """All terms as samples, and the gradients of as many minibatches as hold them."""
+    oracle, z = start_runs(TASKS.build("finite_sum_bilinear[terms=7,batch=3]"))
+    on = torch.tensor([True, False, True])
+    full = oracle.full_field(z, on=on)
+    asked = [3, 0, 3]
+    assert charged(oracle) == {"grad_x": asked, "grad_y": asked, "samples": [7, 0, 7]}
+    assert not full[~on].any()
+    assert torch.equal(full[on], oracle.full_field(z)[on])
+    fields = []
+    for term in range(7):
+        oracle._state.sample = Terms(torch.full((3, 1), term))
+        fields.append(oracle.field(z))
+    mean = torch.stack(fields).mean(0)
+    torch.testing.assert_close(oracle.full_field(z), mean, rtol=1e-12, atol=1e-14)
+
+
+def test_an_ended_run_is_left_out_of_a_pass() -> None:
+    """It is neither charged nor computed."""
+    oracle, z = start_runs(TASKS.build("finite_sum_bilinear[terms=7,batch=3]"))
+    oracle._state.end_runs(torch.tensor([False, True, True]))
+    assert not oracle.full_field(z)[0].any()
+    assert charged(oracle)["samples"] == [0, 7, 7]
 
 
 def test_games_without_data_have_no_samples() -> None:

@@ -1,0 +1,125 @@
+"""Variance reduction on finite sums, against identities and exact expectations."""
+
+import pytest
+import torch
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
+from mmbench.core.vectors import Joint
+from mmbench.tasks import TASKS
+from mmbench.tasks.finite_sum_bilinear import FiniteSumBilinearGame, Terms
+from mmbench.testing.tools import PLACEMENT, start_runs
+
+PURE = "finite_sum_bilinear[terms={n},linear=none]"
+
+
+def run(words: str, game: str, steps: int, seeds: tuple[int, ...]) -> list[Joint]:
+    """Return the iterates of some seeds."""
+    algorithm, (oracle, z) = (
+        ALGORITHMS.build(words),
+        start_runs(TASKS.build(game), seeds),
+    )
+    state, zs = algorithm.init(oracle, z), [z]
+    for _ in range(steps):
+        oracle.resample()
+        z, state = algorithm.step(oracle, z, state)
+        zs.append(z)
+    return zs
+
+
+@pytest.mark.parametrize("options", ["", "direction=adam,"])
+def test_with_one_term_it_is_extragradient(options: str) -> None:
+    """Where every minibatch is the whole sum there is no variance to reduce."""
+    game = "finite_sum_bilinear[terms=1]"
+    ours = run(f"svre[{options}step_size=0.3]", game, 20, (0, 1, 2))
+    other = run(f"extragradient[{options}step_size=0.3]", game, 20, (0, 1, 2))
+    for one, two in zip(ours, other, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-12, atol=1e-14)
+
+
+class GivenTerms(OracleState):
+    """Hands out minibatches that are given, each of one term for each run."""
+
+    def __init__(self, game: FiniteSumBilinearGame, batches: list[torch.Tensor]):
+        super().__init__(game, tuple(range(len(batches[0]))))
+        self._batches = iter(batches)
+
+    def resample(self) -> None:
+        """Take the next given minibatch."""
+        self.sample = Terms(next(self._batches)[:, None])
+
+
+def all_pairs(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the terms of two minibatches in all n² ways, a run each."""
+    first, second = torch.meshgrid(torch.arange(n), torch.arange(n), indexing="ij")
+    return first.reshape(-1), second.reshape(-1)
+
+
+def step_of_all_pairs(words: str, n: int, linear: str = "none") -> tuple[Joint, Joint]:
+    """Return one point, and where a step leads from it with every pair of terms."""
+    task = TASKS.build(f"finite_sum_bilinear[terms={n},linear={linear}]")
+    game = task.build(PLACEMENT)
+    pairs = all_pairs(n)
+    random = torch.Generator().manual_seed(4)
+    z = torch.randn(1, 2 * n, generator=random, dtype=torch.float64)
+    z = z.expand(n * n, -1).contiguous()
+    algorithm, oracle = ALGORITHMS.build(words), Oracle(GivenTerms(game, [*pairs]))
+    state = algorithm.init(oracle, z)
+    oracle.resample()
+    return z, algorithm.step(oracle, z, state)[0]
+
+
+@pytest.mark.parametrize(("n", "eta"), [(10, 0.3), (4, 0.5)])
+def test_extragradient_grows_as_in_theory(n: int, eta: float) -> None:
+    """With two independent terms E‖z⁺‖² grows at every step size; with one it falls.
+
+    Source: Chavdarova et al. 2019, theorem 1; Mishchenko et al. 2020 for one term. Both
+    are exact means over all choices of terms.
+    """
+    words = f"extragradient[step_size={eta},minibatch=fresh]"
+    z, moved = step_of_all_pairs(words, n)
+    growth = float((moved**2).sum(1).mean() / (z[0] ** 2).sum())
+    expected = 1 + (eta**2 * (1 - 2 / n) + eta**4 / n) / n
+    assert growth == pytest.approx(expected, rel=1e-12)
+    z, moved = step_of_all_pairs(f"extragradient[step_size={eta}]", n)
+    growth = float((moved**2).sum(1).mean() / (z[0] ** 2).sum())
+    assert growth == pytest.approx(1 + (eta**4 - eta**2) / n, rel=1e-12)
+
+
+def test_the_reduced_field_is_unbiased() -> None:
+    """The mean step over all pairs of terms is that of two full fields."""
+    z, moved = step_of_all_pairs("svre[step_size=0.3,snapshot=0]", 6, linear="1")
+    task = TASKS.build("finite_sum_bilinear[terms=6]")
+    oracle = Oracle(OracleState(task.build(PLACEMENT), (0,)))
+    # The first look-ahead is exact, since the snapshot is the point itself.
+    ahead = z[:1] - 0.3 * oracle.full_field(z[:1])
+    expected = z[:1] - 0.3 * oracle.full_field(ahead)
+    torch.testing.assert_close(moved.mean(0)[None], expected, rtol=1e-12, atol=1e-14)
+    assert (moved - moved[0]).abs().max() > 1e-3
+
+
+def test_it_converges_where_extragradient_diverges() -> None:
+    """On single terms of three, in the median of 64 runs."""
+    seeds, game = tuple(range(64)), PURE.format(n=3)
+    reduced = run("svre[step_size=0.7,snapshot=0.5]", game, 300, seeds)
+    noisy = run("extragradient[step_size=0.7,minibatch=fresh]", game, 300, seeds)
+    assert (reduced[-1].norm(dim=1) / reduced[0].norm(dim=1)).median() < 1e-2
+    assert (noisy[-1].norm(dim=1) / noisy[0].norm(dim=1)).median() > 1e2
+
+
+def test_snapshots_come_as_often_as_told() -> None:
+    """The number of passes is binomial, and a restart goes to the average."""
+    algorithm = ALGORITHMS.build("svre[snapshot=0.2,restart=1]")
+    oracle, z = start_runs(TASKS.build(PURE.format(n=3)), tuple(range(200)))
+    state = algorithm.init(oracle, z)
+    for _ in range(20):
+        oracle.resample()
+        z, state = algorithm.step(oracle, z, state)
+    passes = state.passes.double()
+    assert abs(passes.mean() - 4) < 5 * (3.2 / 200) ** 0.5
+    full = oracle.full_field(state.snapshot)
+    torch.testing.assert_close(state.full, full, rtol=0, atol=0)
+    restarted = (state.steps == 1)[:, 0]
+    assert restarted.any()
+    assert torch.equal(state.mean[restarted], z[restarted])

@@ -1,0 +1,191 @@
+"""One step of second-order methods on random quadratic games, as matrices.
+
+Expected matrices are written here from the losses' second derivatives P (of loss_x)
+and Q (of loss_y), in numpy's terms, for zero-sum and general-sum games alike.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from quadratic_games import TwoLosses
+from step_matrices import radius, step_matrix
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.tasks import TASKS
+
+ETA, PAIR = 0.1, (0.1, 0.05)
+Matrix = np.ndarray
+
+
+class Blocks:
+    """The second derivatives of both losses, by blocks, and the Jacobian of F."""
+
+    def __init__(self, task: TwoLosses) -> None:
+        p, q = (one.numpy() for one in task.matrices())
+        n = task.dim_x
+        self.f_xx, self.f_xy, self.f_yx, self.f_yy = (
+            *(p[:n, :n], p[:n, n:]),
+            *(p[n:, :n], p[n:, n:]),
+        )
+        self.g_xx, self.g_xy, self.g_yx, self.g_yy = (
+            *(q[:n, :n], q[:n, n:]),
+            *(q[n:, :n], q[n:, n:]),
+        )
+        self.grad_x, self.grad_y = p[:n], q[n:]  # gradients as matrices that act on z
+        self.cross_x, self.cross_y = p[n:], q[:n]
+        self.jacobian = np.vstack((p[:n], q[n:]))
+        self.identity = np.eye(len(p))
+        self.row = np.r_[np.full(n, PAIR[0]), np.full(len(p) - n, PAIR[1])][:, None]
+
+
+def consensus(b: Blocks) -> Matrix:
+    """I − η (J + γ JᵀJ)."""
+    j = b.jacobian
+    return b.identity - b.row * (j + 0.3 * j.T @ j)
+
+
+def sga(b: Blocks) -> Matrix:
+    """I − η (J + λ AᵀJ)."""
+    j = b.jacobian
+    return b.identity - b.row * (j + 0.3 * (j - j.T).T @ j / 2)
+
+
+def opponent(b: Blocks) -> Matrix:
+    """LOLA with α = (0.2, 0.4)."""
+    x = b.grad_x - 0.4 * b.g_yx.T @ b.cross_x
+    y = b.grad_y - 0.2 * b.f_xy.T @ b.cross_y
+    return b.identity - b.row * np.vstack((x, y))
+
+
+def own(b: Blocks) -> Matrix:
+    """Linearised CGD: each counts on the other's step η."""
+    x = b.grad_x - PAIR[1] * b.f_xy @ b.grad_y
+    y = b.grad_y - PAIR[0] * b.g_yx @ b.grad_x
+    return b.identity - b.row * np.vstack((x, y))
+
+
+def both(b: Blocks) -> Matrix:
+    """Both factors of f(x, y − α ∇ᵧ g) are differentiated."""
+    x = b.grad_x - 0.4 * (b.g_xy @ b.cross_x + b.f_xy @ b.grad_y)
+    y = b.grad_y - 0.2 * (b.f_yx @ b.cross_y + b.g_yx @ b.grad_x)
+    return b.identity - b.row * np.vstack((x, y))
+
+
+def ridge(b: Blocks) -> Matrix:
+    """y also moves by ηₓ g_yy⁻¹ g_yx ∇ₓ f."""
+    moves = b.row * b.jacobian
+    moves[len(b.grad_x) :] -= PAIR[0] * np.linalg.solve(b.g_yy, b.g_yx @ b.grad_x)
+    return b.identity - moves
+
+
+def heun(b: Blocks) -> Matrix:
+    """The series of exp(−hJ) up to the square."""
+    j = b.row * b.jacobian
+    return b.identity - j + j @ j / 2
+
+
+def runge_kutta(b: Blocks) -> Matrix:
+    """The series of exp(−hJ) up to the fourth power."""
+    j = b.row * b.jacobian
+    return b.identity - j + j @ j / 2 - j @ j @ j / 6 + j @ j @ j @ j / 24
+
+
+def ode_gan(b: Blocks) -> Matrix:
+    """Heun, and y's descent on ρ ‖∇ₓ loss_x‖²."""
+    penalty = np.zeros_like(b.jacobian)
+    penalty[len(b.grad_x) :] = 2 * 0.07 * b.f_xy.T @ b.grad_x
+    return heun(b) - b.row * penalty
+
+
+METHODS: dict[str, Callable[[Blocks], Matrix]] = {
+    "consensus[gamma=0.3]": consensus,
+    "sga[weight=0.3,is_aligned=false]": sga,
+    "lola[alpha=(0.2,0.4)]": opponent,
+    "lola[shaping=own]": own,
+    "lola[alpha=(0.2,0.4),shaping=both]": both,
+    "follow_the_ridge[tolerance=1e-15]": ridge,
+    "runge_kutta[order=2]": heun,
+    "runge_kutta": runge_kutta,
+    "runge_kutta[order=2,penalty=0.07]": ode_gan,
+}
+
+
+def with_pair(words: str) -> str:
+    """Return a spec with the pair of step sizes."""
+    name, _, options = words.rstrip("]").partition("[")
+    return f"{name}[step_size={PAIR},{options}]".replace(" ", "").replace(",]", "]")
+
+
+@pytest.mark.parametrize("is_zero_sum", [True, False])
+@pytest.mark.parametrize("words", METHODS)
+def test_a_step_is_its_formula(words: str, is_zero_sum: bool) -> None:
+    """The matrix of a step is the formula's, to rounding, on three games."""
+    for seed in range(3):
+        task = TwoLosses(seed=seed, is_zero_sum=is_zero_sum)
+        measured = step_matrix(ALGORITHMS.build(with_pair(words)), task)
+        expected = METHODS[words](Blocks(task))
+        assert measured == pytest.approx(expected, rel=1e-9, abs=1e-10), seed
+
+
+# Spectral radii on xy at η, and on x² + 10xy + y² at (ηₓ, ηᵧ).
+# Source: closed forms |1 − η(λ + γ|λ|²)| with λ = ±i on xy; the others by hand.
+RADII = [
+    ("lola[step_size=0.2]", "bilinear", 0.9806),
+    ("lola[step_size=0.5]", "bilinear", 0.9014),
+    ("lola[step_size=0.5,shaping=both]", "bilinear", 0.7071),
+    ("sga[step_size=0.2,weight=0.1,is_aligned=false]", "bilinear", 1.0002),
+    ("sga[step_size=0.5,is_aligned=false]", "bilinear", 0.7071),
+    ("consensus[step_size=0.2,gamma=0.1]", "bilinear", 1.0002),
+    ("consensus[step_size=0.2,gamma=1]", "bilinear", 0.8246),
+    ("runge_kutta[step_size=1]", "bilinear", 0.9939),
+    ("runge_kutta[step_size=1,order=2]", "bilinear", 1.1180),
+    ("lola[step_size=(0.09,0.01)]", "quadratic", 0.8684),
+    ("lola[step_size=(0.03,0.03)]", "quadratic", 0.9561),
+    ("lola[step_size=(0.01,0.09)]", "quadratic", 1.0364),
+    ("sga[step_size=(0.03,0.03),weight=0.1,is_aligned=false]", "quadratic", 0.7568),
+    ("sga[step_size=(0.03,0.03),weight=1,is_aligned=false]", "quadratic", 2.52),
+    ("consensus[step_size=(0.09,0.01),gamma=0.1]", "quadratic", 0.8366),
+    ("consensus[step_size=(0.01,0.09),gamma=0.05]", "quadratic", 0.86437),
+    ("runge_kutta[step_size=(0.09,0.01)]", "quadratic", 0.9231),
+    ("runge_kutta[step_size=(0.01,0.09)]", "quadratic", 1.0833),
+    ("follow_the_ridge[step_size=(0.09,0.01)]", "quadratic", 5.32),
+    ("follow_the_ridge[step_size=(0.03,0.03)]", "quadratic", 2.44),
+    ("follow_the_ridge[step_size=0.05]", "quadratic[a=-3,b=4,c=-1]", 0.900),
+    ("follow_the_ridge[step_size=0.05]", "quadratic[a=3,b=4,c=1]", 1.100),
+    ("consensus[step_size=0.05]", "quadratic[a=-3,b=4,c=-1]", 0.920),
+    ("consensus[step_size=0.05]", "quadratic[a=3,b=4,c=1]", 0.973),
+]
+
+
+@pytest.mark.parametrize(("words", "game", "expected"), RADII)
+def test_radii_are_the_known_ones(words: str, game: str, expected: float) -> None:
+    """Radii of one step, to the digits that were computed by hand."""
+    found = radius(step_matrix(ALGORITHMS.build(words), TASKS.build(game)))
+    digits = len(f"{expected}".partition(".")[2])
+    assert found == pytest.approx(expected, abs=0.6 * 10.0**-digits)
+
+
+def test_alignment_turns_away_from_an_unstable_point() -> None:
+    """At a repelling spiral an aligned adjustment points outwards, not inwards.
+
+    Around the worst point of −x² − y² + 10xy-like games, where ⟨F, JᵀF⟩ < 0 and
+    ⟨AᵀF, JᵀF⟩ > 0, the sign is negative.
+    """
+    task = TASKS.build("quadratic[a=-3,b=10,c=3]")
+    aligned = step_matrix(ALGORITHMS.build("sga[step_size=0.01,weight=0.1]"), task)
+    plain = step_matrix(
+        ALGORITHMS.build("sga[step_size=0.01,weight=0.1,is_aligned=false]"), task
+    )
+    away = step_matrix(ALGORITHMS.build("gda[step_size=0.01]"), task)
+    assert aligned - away == pytest.approx(away - plain, rel=1e-9, abs=1e-12)
+    assert radius(plain) < radius(away) < radius(aligned)
+
+
+def test_the_ridge_is_followed_on_a_singular_game() -> None:
+    """On xy g_yy is zero, the correction is zero and the step is GDA's."""
+    ridge_step = step_matrix(
+        ALGORITHMS.build("follow_the_ridge"), TASKS.build("bilinear")
+    )
+    gda = step_matrix(ALGORITHMS.build("gda"), TASKS.build("bilinear"))
+    assert np.array_equal(ridge_step, gda)
