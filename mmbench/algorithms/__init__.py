@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mmbench.algorithms._directions import Plain as Plain
     from mmbench.algorithms._directions import RMSProp as RMSProp
     from mmbench.algorithms._schedules import Cosine as Cosine
-    from mmbench.algorithms._schedules import InverseSqrt as InverseSqrt
+    from mmbench.algorithms._schedules import Rsqrt as Rsqrt
     from mmbench.algorithms._schedules import Schedule as Schedule
     from mmbench.algorithms.accept_reject import AcceptReject as AcceptReject
     from mmbench.algorithms.accept_reject_search import (
@@ -74,7 +74,7 @@ SCHEDULES: Registry["Schedule"] = Registry(
     kind="schedule",
     base=f"{_HERE}._schedules:Schedule",
     members={
-        "inverse_sqrt": f"{_HERE}._schedules:InverseSqrt",
+        "rsqrt": f"{_HERE}._schedules:Rsqrt",
         "cosine": f"{_HERE}._schedules:Cosine",
     },
 )

@@ -26,7 +26,7 @@ class Schedule(Description, ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class InverseSqrt(Schedule):
+class Rsqrt(Schedule):
     """The inverse root of the step's number: s(t) = 1 / √(1 + t)."""
 
     def factor(self, time: Float[Tensor, "runs 1"]) -> Float[Tensor, "runs 1"]:

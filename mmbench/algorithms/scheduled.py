@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.algorithms._directions import step_size_pair
-from mmbench.algorithms._schedules import InverseSqrt, Schedule
+from mmbench.algorithms._schedules import Rsqrt, Schedule
 from mmbench.algorithms._wrapper import Wrapper, count_from_zero
 from mmbench.algorithms.base import Iterate
 from mmbench.core.errors import MisfitError
@@ -38,7 +38,7 @@ class Scheduled(Wrapper):
     Source: Robbins and Monro 1951.
     """
 
-    schedule: Schedule = InverseSqrt()
+    schedule: Schedule = Rsqrt()
 
     source = Source(
         authors="Robbins and Monro",

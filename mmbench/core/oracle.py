@@ -218,9 +218,9 @@ class Oracle:
     def full_field(self, z: Vector, *, on: Mask | None = None) -> Vector:
         """Return F(z) over all terms of a finite sum.
 
-        It is computed for the runs that are charged alone. Charges all terms as samples, and
-        as many player-gradients of each player as there are minibatches in a pass over
-        them. A method that calls it states `Capability.FINITE_SUM` in its needs.
+        It is computed for the runs that are charged alone. Charges all terms as
+        samples, and as many player-gradients of each player as there are minibatches in
+        a pass over them. A method that calls it states `Capability.FINITE_SUM`.
 
         Args:
             z: one point for each run.
