@@ -9,8 +9,8 @@ from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.conjugate_gradient import conjugate_gradient
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, NonNegative, Positive, StepSize
+from mmbench.core.literature import WANG_2020
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 @final
@@ -48,12 +48,7 @@ class FollowTheRidge(Algorithm):
     tolerance: Positive = 1e-6
     iterations: Count = 100
 
-    source = Source(
-        authors="Wang, Zhang and Ba",
-        year=2020,
-        title="On Solving Minimax Optimization Locally: A Follow-the-Ridge Approach",
-        link="https://arxiv.org/abs/1910.07512",
-    )
+    source = WANG_2020
 
     @property
     def cost(self) -> Cost:

@@ -14,6 +14,8 @@ class Capability(StrEnum):
     ZERO_SUM = "a zero-sum game"
     SOLUTION = "a game with a declared solution"
     NASH = "a game with a known Nash equilibrium"
+    MINIMAX = "a game with known local minimax points"
+    STATIONARY = "a game with known stationary points"
     SADDLE_GAP = "a game whose restricted gap has a closed form"
     PLANE = "a game of two variables"
     FINITE_SUM = "a game whose losses are means of finitely many terms"

@@ -144,8 +144,9 @@ class Game(ABC):
 
         Args:
             z: iterates.
-            concept: "declared" for the largest set that the task declares, "nash" for
-                its Nash equilibria.
+            concept: "declared" for the solutions that the task declares, "nash" for its
+                Nash equilibria, "minimax" for its local minimax points, "stationary"
+                for all points where the field is zero.
         """
         raise self._lacks("distance")
 

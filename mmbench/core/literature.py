@@ -21,3 +21,23 @@ SCHAEFER_2020 = Source(
     title="Implicit competitive regularization in GANs",
     link="https://arxiv.org/abs/1910.05852",
 )
+HSIEH_2021 = Source(
+    authors="Hsieh, Mertikopoulos and Cevher",
+    year=2021,
+    title="The Limits of Min-Max Optimization Algorithms: Convergence to Spurious "
+    "Non-Critical Sets",
+    link="https://arxiv.org/abs/2006.09065",
+)
+PETHICK_2022 = Source(
+    authors="Pethick, Latafat, Patrinos, Fercoq and Cevher",
+    year=2022,
+    title="Escaping limit cycles: Global convergence for constrained "
+    "nonconvex-nonconcave minimax problems",
+    link="https://arxiv.org/abs/2302.09831",
+)
+WANG_2020 = Source(
+    authors="Wang, Zhang and Ba",
+    year=2020,
+    title="On Solving Minimax Optimization Locally: A Follow-the-Ridge Approach",
+    link="https://arxiv.org/abs/1910.07512",
+)

@@ -10,17 +10,24 @@ from mmbench.core.registry import Registry
 
 # For type checkers and editors; nothing is imported before it is used.
 if TYPE_CHECKING:
+    from mmbench.tasks.almost_bilinear import AlmostBilinear as AlmostBilinear
     from mmbench.tasks.base import Target as Target
     from mmbench.tasks.base import Task as Task
     from mmbench.tasks.bilinear import Bilinear as Bilinear
     from mmbench.tasks.cifar10 import CIFAR10 as CIFAR10
     from mmbench.tasks.digits01 import Digits01 as Digits01
     from mmbench.tasks.dirac_gan import DiracGAN as DiracGAN
+    from mmbench.tasks.escaping_saddles import EscapingSaddles as EscapingSaddles
     from mmbench.tasks.finite_sum_bilinear import FiniteSumBilinear as FiniteSumBilinear
+    from mmbench.tasks.forsaken import Forsaken as Forsaken
     from mmbench.tasks.four_gaussians import FourGaussians as FourGaussians
+    from mmbench.tasks.g3 import G3 as G3
+    from mmbench.tasks.global_forsaken import GlobalForsaken as GlobalForsaken
     from mmbench.tasks.mnist01 import MNIST01 as MNIST01
     from mmbench.tasks.mnist_icr import MNISTICR as MNISTICR
+    from mmbench.tasks.polar import Polar as Polar
     from mmbench.tasks.quadratic import Quadratic as Quadratic
+    from mmbench.tasks.worst_for_both import WorstForBoth as WorstForBoth
 
 _HERE = "mmbench.tasks"
 
@@ -30,6 +37,13 @@ TASKS: Registry["Task"] = Registry(
     members={
         "bilinear": f"{_HERE}.bilinear:Bilinear",
         "quadratic": f"{_HERE}.quadratic:Quadratic",
+        "g3": f"{_HERE}.g3:G3",
+        "escaping_saddles": f"{_HERE}.escaping_saddles:EscapingSaddles",
+        "forsaken": f"{_HERE}.forsaken:Forsaken",
+        "global_forsaken": f"{_HERE}.global_forsaken:GlobalForsaken",
+        "polar": f"{_HERE}.polar:Polar",
+        "almost_bilinear": f"{_HERE}.almost_bilinear:AlmostBilinear",
+        "worst_for_both": f"{_HERE}.worst_for_both:WorstForBoth",
         "dirac_gan": f"{_HERE}.dirac_gan:DiracGAN",
         "finite_sum_bilinear": f"{_HERE}.finite_sum_bilinear:FiniteSumBilinear",
         "four_gaussians": f"{_HERE}.four_gaussians:FourGaussians",

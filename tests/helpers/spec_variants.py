@@ -43,6 +43,8 @@ TASK_VARIANTS = (
     "bilinear[box=5]",
     "quadratic",
     "quadratic[a=-3,b=4,c=-1,start_at=(5,7)]",
+    *("g3", "escaping_saddles", "forsaken", "global_forsaken", "worst_for_both"),
+    *("polar", "polar[a=1,start_at=(0.5,0)]", "almost_bilinear[epsilon=0.1]"),
     "dirac_gan",
     "dirac_gan[loss=nonsaturating,r1=0.3]",
     "dirac_gan[loss=wasserstein,clip=1,start_at=(1,1)]",
