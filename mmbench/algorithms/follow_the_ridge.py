@@ -40,7 +40,7 @@ class FollowTheRidge(Algorithm):
         inner iteration; 2 gradients in games that are not zero-sum.
     Differs from the source: the authors' code for GANs has RMSProp, adapts δ, and takes
         a finite difference for g_yx ∇ₓ f.
-    Source: Wang, Zhang and Ba 2020, Algorithm 1 and section 5.
+    Source: Wang, Zhang and Ba 2020, Algorithm 1.
     """
 
     step_size: StepSize = 0.1

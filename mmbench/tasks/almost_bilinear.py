@@ -25,7 +25,7 @@ class AlmostBilinear(FormulaTask):
         start_at: first point (x, y); none draws a standard normal one.
 
     Solutions: none that a method should find; (0, 0) is stationary and unstable.
-    Source: Hsieh, Mertikopoulos and Cevher 2021, example 5.1.
+    Source: Hsieh, Mertikopoulos and Cevher 2021.
     """
 
     epsilon: Scale = 0.01

@@ -29,7 +29,7 @@ class EscapingSaddles(FormulaTask):
 
     Solutions: (−2 − √2, 2 + √2), the only local Nash equilibrium. Stationary are also
         (0, 0), which is stable, and (−2 + √2, 2 − √2), a saddle.
-    Source: Adolphs, Daneshmand, Lucchi and Hofmann 2019, section 6.1.
+    Source: Adolphs, Daneshmand, Lucchi and Hofmann 2019.
     """
 
     start_at: tuple[Coordinate, Coordinate] | None = None
@@ -39,7 +39,6 @@ class EscapingSaddles(FormulaTask):
         year=2019,
         title="Local Saddle Point Optimization: A Curvature Exploitation Approach",
         link="https://arxiv.org/abs/1805.05751",
-        place="section 6.1",
     )
     points = {
         "nash": ((-2 - ROOT, 2 + ROOT),),

@@ -27,7 +27,7 @@ class Forsaken(FormulaTask):
 
     Solutions: (0.0780, 0.4119) is stationary and stable; it is no local Nash
         equilibrium, since f_yy = 0.374 there.
-    Source: Hsieh, Mertikopoulos and Cevher 2021, example 5.2.
+    Source: Hsieh, Mertikopoulos and Cevher 2021.
     """
 
     start_at: tuple[Coordinate, Coordinate] | None = None

@@ -26,12 +26,12 @@ class G3(FormulaTask):
             start at (5, 7), (6, 5) and (7, 5).
 
     Solutions: (0, 0), local minimax and no Nash equilibrium.
-    Source: Wang, Zhang and Ba 2020, section 5.1.
+    Source: Wang, Zhang and Ba 2020.
     """
 
     start_at: tuple[Coordinate, Coordinate] | None = None
 
-    source = WANG_2020.at("section 5.1")
+    source = WANG_2020
     points = {"minimax": ((0.0, 0.0),), "stationary": ((0.0, 0.0),)}
     declared = "minimax"
 

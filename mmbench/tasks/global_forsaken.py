@@ -24,7 +24,7 @@ class GlobalForsaken(FormulaTask):
         start_at: first point (x, y); none draws a uniform one on the square.
 
     Solutions: (0, 0), a local Nash equilibrium and the only stationary point.
-    Source: Pethick, Latafat, Patrinos, Fercoq and Cevher 2022, example 5.
+    Source: Pethick, Latafat, Patrinos, Fercoq and Cevher 2022.
     """
 
     start_at: tuple[Coordinate, Coordinate] | None = None

@@ -30,7 +30,7 @@ class Polar(FormulaTask):
         start_at: first point (x, y); none draws a standard normal one.
 
     Solutions: (0, 0), the only stationary point, stable.
-    Source: Pethick, Latafat, Patrinos, Fercoq and Cevher 2022, example 3.
+    Source: Pethick, Latafat, Patrinos, Fercoq and Cevher 2022.
     """
 
     a: Scale = 1 / 3

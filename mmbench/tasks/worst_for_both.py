@@ -24,7 +24,7 @@ class WorstForBoth(FormulaTask):
         start_at: first point (x, y); none draws a standard normal one.
 
     Solutions: none; (0, 0) is stationary, and a method that goes there is wrong.
-    Source: Letcher 2021, section 4.
+    Source: Letcher 2021.
     """
 
     start_at: tuple[Coordinate, Coordinate] | None = None
