@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mmbench.algorithms._acceptance import Every as Every
     from mmbench.algorithms._directions import Adam as Adam
     from mmbench.algorithms._directions import Direction as Direction
+    from mmbench.algorithms._directions import Momentum as Momentum
     from mmbench.algorithms._directions import Plain as Plain
     from mmbench.algorithms._directions import RMSProp as RMSProp
     from mmbench.algorithms._schedules import Cosine as Cosine
@@ -57,6 +58,7 @@ DIRECTIONS: Registry["Direction"] = Registry(
         "plain": f"{_HERE}._directions:Plain",
         "adam": f"{_HERE}._directions:Adam",
         "rmsprop": f"{_HERE}._directions:RMSProp",
+        "momentum": f"{_HERE}._directions:Momentum",
     },
 )
 

@@ -8,14 +8,14 @@ differentiated, which unrolling needs.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.core.description import Description
-from mmbench.core.domains import Decay, Positive
+from mmbench.core.domains import Decay, Domain, Positive
 from mmbench.core.oracle import Oracle, Size
 from mmbench.core.vectors import Joint, Vector
 
@@ -145,6 +145,51 @@ class RMSProp(Direction):
         second = self.beta * state.second + (1 - self.beta) * gradient * gradient
         root = second.clamp_min(SMALLEST_SQUARE).sqrt()
         return gradient / (root + self.epsilon), Square(second)
+
+
+class Velocity(NamedTuple):
+    """The sum of past gradients; its imaginary part is () where momentum is real."""
+
+    real: Vector
+    imaginary: Vector | tuple
+
+
+@dataclass(frozen=True, kw_only=True)
+class Momentum(Direction):
+    """Momentum: past gradients count on, with a factor that may be negative or complex.
+
+        m⁺ = β e^(iφ) m + g,   d = Re m⁺
+
+    With φ = 0 this is the heavy ball. A negative β lets alternating steps converge on
+    bilinear games, and a complex one simultaneous steps, which no real β does.
+
+    Args:
+        beta: β, above −1 and below 1.
+        phase: φ, from 0 to π, where π is the sign of β turned round.
+
+    Source: Polyak 1964; negative: Gidel, Askari Hemmat, Pezeshki, Le Priol, Huang,
+        Lacoste-Julien and Mitliagkas 2019; complex: Lorraine, Acuna, Vicol and Duvenaud
+        2022.
+    """
+
+    beta: Annotated[float, Domain(low=-1, high=1, open_low=True, open_high=True)] = -0.5
+    phase: Annotated[float, Domain(low=0, high=math.pi)] = 0.0
+
+    def init(self, gradient: Vector) -> Velocity:
+        """Return the first moments, given any tensor of the gradient's shape."""
+        zeros = torch.zeros_like(gradient)
+        return Velocity(zeros, zeros.clone() if self.phase else ())
+
+    def step(self, gradient: Vector, state: Velocity) -> tuple[Vector, Velocity]:
+        """Return the direction and the new moments."""
+        if isinstance(state.imaginary, tuple):
+            real = self.beta * state.real + gradient
+            return real, Velocity(real, ())
+        along = self.beta * math.cos(self.phase)
+        across = self.beta * math.sin(self.phase)
+        real = along * state.real - across * state.imaginary + gradient
+        imaginary = across * state.real + along * state.imaginary
+        return real, Velocity(real, imaginary)
 
 
 Directions = Direction | tuple[Direction, Direction]

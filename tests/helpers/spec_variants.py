@@ -20,6 +20,8 @@ ALGORITHM_VARIANTS = (
     "alone[player=y,direction=adam]",
     "one_sided_cgd",
     "one_sided_cgd[player=x,step_size=(0.2,0.1)]",
+    "gda[direction=momentum[beta=0.7,phase=1.5]]",
+    "alternating_gda[direction=momentum]",
     "consensus[gamma=1,direction=rmsprop]",
     "sga[is_aligned=false,weight=0.5]",
     "lola[shaping=own]",

@@ -1,5 +1,6 @@
 """The linear map of one step on a quadratic game, as a matrix."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,27 +12,50 @@ from mmbench.core.oracle_state import OracleState
 from mmbench.tasks.base import Task
 from mmbench.testing.tools import PLACEMENT
 
-MEMORY = "previous"  # the field of the state of optimistic methods
+# Fields of states that a step maps linearly: of optimistic methods, of momentum.
+MEMORY = ("previous", "real", "imaginary")
 
 
 def step_matrix(algorithm: Algorithm, task: Task) -> np.ndarray:
     """Return the matrix of one step on (z, memory); each basis vector is a run."""
     game = task.build(PLACEMENT)
     probe = torch.zeros(1, game.dim, dtype=PLACEMENT.dtype)
-    remembers = MEMORY in getattr(
-        algorithm.init(Oracle(OracleState(game, (0,))), probe), "_fields", ()
-    )
-    basis = torch.eye(game.dim * (2 if remembers else 1), dtype=PLACEMENT.dtype)
+    remembered = memories(algorithm.init(Oracle(OracleState(game, (0,))), probe))
+    sizes = [game.dim, *(len(member[0]) for member in remembered)]
+    basis = torch.eye(sum(sizes), dtype=PLACEMENT.dtype)
     oracle = Oracle(OracleState(game, tuple(range(len(basis)))))
-    z = basis[:, : game.dim]
+    z, *given = (part.contiguous() for part in basis.split(sizes, dim=1))
     state: Any = algorithm.init(oracle, z)
-    if remembers:
+    if remembered:
         # The first step follows a rule of its own.
         _, state = algorithm.step(oracle, z, state)
-        state = state._replace(**{MEMORY: basis[:, game.dim :]})
+        state = with_memories(state, iter(given))
     moved, state = algorithm.step(oracle, z, state)
-    columns = [moved, getattr(state, MEMORY)] if remembers else [moved]
-    return torch.cat(columns, dim=1).T.numpy()
+    return torch.cat((moved, *memories(state)), dim=1).T.numpy()
+
+
+def memories(state: Any) -> list[torch.Tensor]:
+    """Return the tensors of a state that a step maps linearly, in order."""
+    found: list[torch.Tensor] = []
+    names = getattr(state, "_fields", ())
+    for i, member in enumerate(state if isinstance(state, tuple) else ()):
+        is_memory = names and names[i] in MEMORY and isinstance(member, torch.Tensor)
+        found += [member] if is_memory else memories(member)
+    return found
+
+
+def with_memories(state: Any, given: Iterator[torch.Tensor]) -> Any:
+    """Return a state with other tensors in the places that `memories` reads."""
+    if not isinstance(state, tuple):
+        return state
+    names = getattr(state, "_fields", ())
+    members = [
+        next(given)
+        if names and names[i] in MEMORY and isinstance(member, torch.Tensor)
+        else with_memories(member, given)
+        for i, member in enumerate(state)
+    ]
+    return type(state)(*members) if names else tuple(members)
 
 
 def dirac_matrix(

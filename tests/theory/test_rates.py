@@ -249,3 +249,51 @@ def test_dirac(words: str, game: str, expected: float, tolerance: float) -> None
     """Around its equilibrium the DiracGAN has the published radii."""
     matrix = dirac_matrix(ALGORITHMS.build(words), TASKS.build(game))
     assert radius(matrix) == pytest.approx(expected, abs=tolerance)
+
+
+# Radii of (z, moments) on xy by hand; see Gidel et al. 2019, sections 4 and 5.
+MOMENTUM = [
+    ("alternating_gda[step_size=0.5,direction=momentum[beta=-0.5]]", 0.9625437),
+    ("alternating_gda[step_size=1,direction=momentum[beta=-0.5]]", 1.0),
+    ("alternating_gda[step_size=0.5,direction=momentum[beta=0.5]]", 1.2693),
+    ("gda[step_size=0.5,direction=momentum[beta=0]]", math.sqrt(1.25)),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), MOMENTUM)
+def test_momentum_has_the_known_radii(words: str, expected: float) -> None:
+    """Negative momentum damps alternating steps; positive momentum drives them out."""
+    found = radius(step_matrix(ALGORITHMS.build(words), TASKS.build("bilinear")))
+    assert found == pytest.approx(expected, abs=1e-6 if expected != 1.2693 else 5e-5)
+
+
+def test_no_real_momentum_lets_simultaneous_steps_converge() -> None:
+    """At η = 0.5 every real β is above 1, and a complex one reaches 0.920136."""
+
+    def at(beta: float, phase: float = 0.0) -> float:
+        words = f"gda[step_size=0.5,direction=momentum[beta={beta},phase={phase}]]"
+        return radius(step_matrix(ALGORITHMS.build(words), TASKS.build("bilinear")))
+
+    least = min(at(beta) for beta in np.linspace(-0.999, 0.999, 112))
+    assert 1 < least < 1.01
+    assert at(0.72, 1.1780972450961724) == pytest.approx(0.9201361526873857, rel=1e-9)
+
+
+@pytest.mark.parametrize("omega", [0.0, 0.5, 1.0, 2.0])
+def test_generalised_optimism_has_its_roots(omega: float) -> None:
+    """λ² = λ (1 − iη(1 + ω)) + iη ω on xy."""
+    eta = 0.3
+    words = f"omd[step_size={eta},optimism={omega}]"
+    found = radius(step_matrix(ALGORITHMS.build(words), TASKS.build("bilinear")))
+    trace = 1 - 1j * eta * (1 + omega)
+    roots = np.roots([1, -trace, -1j * eta * omega])
+    assert found == pytest.approx(float(np.abs(roots).max()), rel=1e-12)
+
+
+@pytest.mark.parametrize("ratio", [0.25, 0.5, 1.0])
+def test_extragradient_with_two_step_sizes(ratio: float) -> None:
+    """The multiplier on xy is 1 − iρη − ρη²."""
+    words = f"extragradient[step_size=0.4,ratio={ratio}]"
+    found = radius(step_matrix(ALGORITHMS.build(words), TASKS.build("bilinear")))
+    expected = abs(1 - 1j * ratio * 0.4 - ratio * 0.16)
+    assert found == pytest.approx(expected, rel=1e-13)
