@@ -69,7 +69,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
         pytest.param(
             interrupt, ("--workers", "2", "--timeout", "8"), 130, marks=pytest.mark.slow
         ),
-        (kill_worker, ("--workers", "2", "--timeout", "8"), 1),
+        pytest.param(
+            kill_worker, ("--workers", "2", "--timeout", "8"), 1, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_the_same_command_finishes_the_work(

@@ -1083,6 +1083,7 @@ def test_hooks_count_by_their_order() -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
+@pytest.mark.slow
 def test_modules_behind_a_set_depend_on_no_order(tmp_path: Path) -> None:
     """Functions of two modules in one set, in processes with other hashes."""
     for name in ("one", "two"):

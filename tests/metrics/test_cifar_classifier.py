@@ -26,6 +26,7 @@ def noise(count, seed=0):
     return torch.randint(256, shape, generator=generator, dtype=torch.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_cifar10(), reason="MMBENCH_DATA names no CIFAR10")
 def test_accuracy_is_as_stated():
     """The confusion matrix and accuracy in the file are those on the test images."""

@@ -138,7 +138,10 @@ HANGING = (
 )
 
 
-@pytest.mark.parametrize("deed", HANGING)
+@pytest.mark.parametrize(
+    "deed",
+    [HANGING[0], pytest.param(HANGING[1], marks=pytest.mark.slow), HANGING[2]],
+)
 def test_a_hanging_cell_is_ended(ill, deed: str) -> None:
     """Within two seconds of its limit, with all that it had recorded."""
     with closing(Supervisor(Limits())) as supervisor:
