@@ -16,6 +16,8 @@ import pandas as pd
 import pytest
 
 from mmbench.algorithms import ALGORITHMS
+from mmbench.algorithms.base import needs_of
+from mmbench.core.capability import Capability
 from mmbench.core.oracle_state import COUNTED
 from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.run_cell import run_cell
@@ -31,6 +33,7 @@ GAMES = (
     "bilinear[dim=2,smallest=0.5,largest=1.5]",
     "four_gaussians[hidden=4,noise=2,batch=8]",
 )
+FINITE_SUM = ("finite_sum_bilinear[terms=4,batch=2]",)  # for methods that need one
 # The default of each, and the options that have code of their own.
 VARIANTS = {
     "gda": ("gda", "gda[step_size=(0.01,0.02),direction=(adam,rmsprop)]"),
@@ -57,6 +60,15 @@ VARIANTS = {
     ),
     "accept_reject_search": ("accept_reject_search[ascents=20]",),
     "alone": ("alone", "alone[player=x,direction=adam,step_size=0.01]"),
+    "consensus": ("consensus", "consensus[gamma=0.5,direction=rmsprop,step_size=0.01]"),
+    "sga": ("sga", "sga[is_aligned=false,weight=0.3]"),
+    "lola": ("lola", "lola[shaping=own,alpha=(0.2,0.1)]", "lola[shaping=both]"),
+    "follow_the_ridge": ("follow_the_ridge[damping=0.1,iterations=3]",),
+    "runge_kutta": (
+        "runge_kutta",
+        "runge_kutta[order=2,penalty=0.07,minibatch=fresh]",
+    ),
+    "svre": ("svre[snapshot=0.3,restart=0.5]",),
     "lookahead": ("lookahead", "lookahead[base=extragradient,slow_from=first_return]"),
     "averaged": ("averaged", "averaged[weights=linear]"),
     "scheduled": ("scheduled", "scheduled[schedule=cosine[steps=16]]"),
@@ -67,7 +79,7 @@ VARIANTS = {
 }
 # Bilinear draws in double precision; the networks' weights and data are drawn in single
 # precision, whose last bit depends on the processor's vector instructions.
-RELATIVE = {"bilinear": 1e-9, "four_gaussians": 1e-6}
+RELATIVE = {"bilinear": 1e-9, "finite_sum_bilinear": 1e-9, "four_gaussians": 1e-6}
 ABSOLUTE = 1e-12
 
 
@@ -91,15 +103,25 @@ def computed(words: str, game: str) -> pd.DataFrame:
     return frame[["task", "algorithm", "seed", "step", *COUNTED, "status", *entries]]
 
 
+def games_of(name: str) -> tuple[str, ...]:
+    """Return the games that an algorithm is run on."""
+    needs = needs_of(ALGORITHMS.build(name))
+    return FINITE_SUM if Capability.FINITE_SUM in needs else GAMES
+
+
 def table(name: str) -> pd.DataFrame:
     """All short cells of an algorithm."""
-    frames = [computed(words, game) for words in VARIANTS[name] for game in GAMES]
+    frames = [
+        computed(words, game) for words in VARIANTS[name] for game in games_of(name)
+    ]
     return pd.concat(frames, ignore_index=True)
 
 
 def versions(name: str) -> dict[str, Any]:
     """Versions of all that may move the numbers."""
-    tasks = {game.partition("[")[0]: TASKS.build(game).version for game in GAMES}
+    tasks = {
+        game.partition("[")[0]: TASKS.build(game).version for game in games_of(name)
+    }
     return {"engine": ENGINE_VERSION, name: ALGORITHMS[name].version, **tasks}
 
 

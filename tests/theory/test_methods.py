@@ -8,6 +8,7 @@ from step_matrices import radius, step_matrix
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.acgd import ACGDState
+from mmbench.algorithms.base import needs_of
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 from mmbench.tasks import TASKS
@@ -238,9 +239,14 @@ def test_box_projection() -> None:
     far = torch.tensor([[9.0, -7.0], [4.0, 5.0], [-5.5, 0.5]], dtype=torch.float64)
     expected = torch.tensor([[5.0, -5.0], [4.0, 5.0], [-5.0, 0.5]], dtype=torch.float64)
     assert torch.equal(game.project(far), expected)
+    options = {"accept_reject_search": "[ascents=20]"}
+    options |= dict.fromkeys(
+        ("lookahead", "averaged", "scheduled"), "[base=gda[step_size=2]]"
+    )
     for name in ALGORITHMS:
-        options = "[ascents=20]" if name == "accept_reject_search" else "[step_size=2]"
-        algorithm = ALGORITHMS.build(name + options)
+        algorithm = ALGORITHMS.build(name + options.get(name, "[step_size=2]"))
+        if not needs_of(algorithm) <= task.gives:
+            continue
         game = Asked(task, PLACEMENT)
         oracle, z = Oracle(OracleState(game, (0, 1, 2))), expected
         state = algorithm.init(oracle, z)
