@@ -1,6 +1,6 @@
 """One-sided CGD: one player moves as in CGD and the other stays fixed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, final
 
 from mmbench.algorithms._competitive import (
@@ -11,7 +11,6 @@ from mmbench.algorithms._competitive import (
 )
 from mmbench.algorithms._directions import step_size_pair
 from mmbench.algorithms.base import Algorithm, Iterate
-from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, Positive, StepSize
 from mmbench.core.literature import SCHAEFER_2020
@@ -23,8 +22,10 @@ from mmbench.core.oracle import Oracle
 class OneSidedCGD(Algorithm):
     """Competitive gradient descent of one player while the other stays fixed.
 
-        Δy =  ηᵧ (I + ηₓηᵧ f_yx f_xy)⁻¹ (f_y − ηₓ f_yx f_x)        (player = y)
-        Δx = −ηₓ (I + ηₓηᵧ f_xy f_yx)⁻¹ (f_x + ηᵧ f_xy f_y)        (player = x)
+        Δy = −ηᵧ (I − ηₓηᵧ g_yx f_xy)⁻¹ (∇ᵧ g − ηₓ g_yx ∇ₓ f)        (player = y)
+        Δx = −ηₓ (I − ηₓηᵧ f_xy g_yx)⁻¹ (∇ₓ f − ηᵧ f_xy ∇ᵧ g)        (player = x)
+
+    f and g are the losses of x and y, g = −f in a zero-sum game.
 
     It solves no game but measures one: the player anticipates an answer of the other
     that never comes, so that what it gains is robust against such an answer.
@@ -33,12 +34,13 @@ class OneSidedCGD(Algorithm):
         player: player that moves.
         step_size: η, a number or a pair (x, y), in units of z per unit of F; the step
             size of the fixed player is that of the anticipated answer.
-        tolerance: residual of the conjugate gradients relative to the right-hand side.
-        iterations: largest number of conjugate-gradient iterations in a step.
+        tolerance: residual of the solver relative to the right-hand side: conjugate
+            gradients in zero-sum games, GMRES in others.
+        iterations: largest number of solver iterations in a step.
 
     State: number of inner iterations.
     Cost: 1 gradient of each player and 1 Hessian product for each step, and 2 for each
-        inner iteration.
+        inner iteration; 2 gradients in games that are not zero-sum.
     Source: Schäfer, Zheng and Anandkumar 2020, Section 4.
     """
 
@@ -48,12 +50,12 @@ class OneSidedCGD(Algorithm):
     iterations: Count = 1000
 
     source = SCHAEFER_2020.at("Section 4")
-    needs = frozenset({Capability.ZERO_SUM})
 
     @property
     def cost(self) -> Cost:
         """The oracle calls that one step makes."""
-        return Cost(grad_x=1, grad_y=1, hvps=1, hvps_per_iteration=2)
+        cost = Cost(grad_x=1, grad_y=1, hvps=1, hvps_per_iteration=2)
+        return replace(cost, general_sum=replace(cost, grad_x=2, grad_y=2))
 
     def init(self, oracle: Oracle, z: Iterate) -> SolverState:
         """Return the state before the first step."""
@@ -64,13 +66,13 @@ class OneSidedCGD(Algorithm):
     ) -> tuple[Iterate, SolverState]:
         """Make one step of every run."""
         sizes = step_size_pair(self.step_size)
-        f = oracle.linearise(z)
+        at, limits = oracle.linearise(z, cross=True), (self.tolerance, self.iterations)
         x, y = oracle.split(z)
         if self.player == "x":
-            dx, iterations = move_of_x(f, sizes, self.tolerance, self.iterations)
+            dx, iterations = move_of_x(oracle, at, sizes, *limits)
             x = x + dx
         else:
-            dy, iterations = move_of_y(f, sizes, self.tolerance, self.iterations)
+            dy, iterations = move_of_y(oracle, at, sizes, *limits)
             y = y + dy
         z = oracle.project(oracle.join(x, y))
         return z, SolverState(state.iterations + iterations)

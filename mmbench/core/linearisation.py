@@ -19,10 +19,11 @@ class Linearisation:
     player, charged to the runs where the mask `on` is True; the others receive zeros.
 
     `through_x` and `through_y` serve every game. In games that are not zero-sum,
-    `through_cross_x`, `through_cross_y` and `jacobian` need the cross gradients, those
-    of a loss in the other player's variables; in zero-sum games these are the negatives
-    of the other player's own gradient and cost nothing. `xy`, `yx`, `xx` and `yy` are
-    products with the blocks of the Hessian of f, for zero-sum games only.
+    `through_cross_x`, `through_cross_y`, `mixed_x`, `mixed_y` and `jacobian` need the
+    cross gradients, those of a loss in the other player's variables; in zero-sum games
+    these are the negatives of the other player's own gradient and cost nothing. `xy`,
+    `yx`, `xx` and `yy` are products with the blocks of the Hessian of f, for zero-sum
+    games only.
 
     Args:
         charge: called for each product, with the mask of the runs that pay for it.
@@ -123,6 +124,20 @@ class Linearisation:
         cross = self._asked(self._cross_y, "through_cross_y")
         at_x, at_y = self._reverse(cross, v, (self._x, self._y), on)
         return at_x, at_y
+
+    def mixed_x(self, v: PartY, *, on: Mask | None = None) -> PartX:
+        """Return (∂grad_x/∂y) v, shape (runs, dim_x); one product."""
+        if self._zero_sum:
+            return self.xy(v, on=on)
+        cross = self._asked(self._cross_x, "mixed_x")
+        return self._reverse(cross, v, (self._x,), on)[0]
+
+    def mixed_y(self, v: PartX, *, on: Mask | None = None) -> PartY:
+        """Return (∂grad_y/∂x) v, shape (runs, dim_y); one product."""
+        if self._zero_sum:
+            return -self.yx(v, on=on)
+        cross = self._asked(self._cross_y, "mixed_y")
+        return self._reverse(cross, v, (self._y,), on)[0]
 
     def jacobian(
         self, v_x: PartX, v_y: PartY, *, on: Mask | None = None

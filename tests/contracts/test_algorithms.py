@@ -11,6 +11,7 @@ from mmbench.testing.algorithms import playable_tasks
 
 # A game without data and one with them are enough for options.
 SMALL = ("bilinear", "four_gaussians[hidden=4,noise=2,batch=8]")
+GENERAL_SUM = ("polar", "dirac_gan[loss=nonsaturating]")
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -28,6 +29,14 @@ def test_variant_keeps_its_contract(words: str) -> None:
     tasks = [TASKS.build(words) for words in SMALL]
     fitting = [task for task in tasks if needs_of(algorithm) <= task.gives]
     check_algorithm(algorithm, fitting)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in ALGORITHMS if ALGORITHMS.build(name).cost.general_sum]
+)
+def test_general_sum_games_are_played_as_declared(name: str) -> None:
+    """Methods that cost more where the losses differ, on two such games."""
+    check_algorithm(ALGORITHMS.build(name), [TASKS.build(w) for w in GENERAL_SUM])
 
 
 def test_every_algorithm_has_a_variant() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from products import Product
 
 from mmbench.core.conjugate_gradient import conjugate_gradient
 
@@ -18,17 +19,6 @@ def systems() -> tuple[torch.Tensor, torch.Tensor]:
     values = torch.stack([torch.logspace(0, i / 2, SIZE) for i in range(RUNS)]).double()
     a = basis @ torch.diag_embed(values) @ basis.mT
     return a, torch.randn(RUNS, SIZE, generator=random, dtype=torch.float64)
-
-
-class Product:
-    """The product A v, which counts how often each run asked for it."""
-
-    def __init__(self, a: torch.Tensor) -> None:
-        self.a, self.asked = a, torch.zeros(len(a), dtype=torch.int64)
-
-    def __call__(self, v: torch.Tensor, on: torch.Tensor) -> torch.Tensor:
-        self.asked += on
-        return (self.a @ v[:, :, None])[:, :, 0]
 
 
 def test_solves_like_a_dense_solver(systems: tuple) -> None:

@@ -205,12 +205,13 @@ def test_metrics_of_a_cell() -> None:
             "known Nash",
         ),
         (
-            {"tasks": ("dirac_gan[loss=nonsaturating]",), "algorithms": ("cgd",)},
-            "cgd needs a zero-sum game; dirac_gan[loss=nonsaturating] is not one.",
+            {"tasks": ("dirac_gan",), "algorithms": ("svre",)},
+            "svre needs a game whose losses are means of finitely many terms; "
+            "dirac_gan is not one.",
         ),
         (
-            {"tasks": ("digits01",), "algorithms": ("acgd",)},
-            "acgd needs a zero-sum game",
+            {"tasks": ("digits01",), "metrics": ("gap",)},
+            "gap needs a game whose restricted gap",
         ),
         ({"metrics": ("worst[of=gap]",)}, "needs the column 'gap'"),
         ({"metrics": ("forgetting",)}, "needs the column 'modes'"),

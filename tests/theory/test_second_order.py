@@ -13,6 +13,7 @@ from step_matrices import radius, step_matrix
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.tasks import TASKS
+from mmbench.testing.tools import start_runs
 
 ETA, PAIR = 0.1, (0.1, 0.05)
 Matrix = np.ndarray
@@ -79,6 +80,27 @@ def ridge(b: Blocks) -> Matrix:
     return b.identity - moves
 
 
+def competitive(b: Blocks) -> Matrix:
+    """Both moves solve [[I, ηₓ f_xy], [ηᵧ g_yx, I]] Δz = −η F."""
+    system, n = b.identity.copy(), len(b.grad_x)
+    system[:n, n:], system[n:, :n] = PAIR[0] * b.f_xy, PAIR[1] * b.g_yx
+    return b.identity - np.linalg.solve(system, b.row * b.jacobian)
+
+
+def competitive_x(b: Blocks) -> Matrix:
+    """The move of x in a competitive step."""
+    moved = competitive(b)
+    moved[len(b.grad_x) :] = b.identity[len(b.grad_x) :]
+    return moved
+
+
+def competitive_y(b: Blocks) -> Matrix:
+    """The move of y in a competitive step."""
+    moved = competitive(b)
+    moved[: len(b.grad_x)] = b.identity[: len(b.grad_x)]
+    return moved
+
+
 def heun(b: Blocks) -> Matrix:
     """The series of exp(−hJ) up to the square."""
     j = b.row * b.jacobian
@@ -105,6 +127,10 @@ METHODS: dict[str, Callable[[Blocks], Matrix]] = {
     "lola[shaping=own]": own,
     "lola[alpha=(0.2,0.4),shaping=both]": both,
     "follow_the_ridge[tolerance=1e-15]": ridge,
+    "cgd[tolerance=1e-15]": competitive,
+    "cgd[tolerance=1e-15,solve=y]": competitive,
+    "one_sided_cgd[tolerance=1e-15,player=x]": competitive_x,
+    "one_sided_cgd[tolerance=1e-15]": competitive_y,
     "runge_kutta[order=2]": heun,
     "runge_kutta": runge_kutta,
     "runge_kutta[order=2,penalty=0.07]": ode_gan,
@@ -126,6 +152,31 @@ def test_a_step_is_its_formula(words: str, is_zero_sum: bool) -> None:
         measured = step_matrix(ALGORITHMS.build(with_pair(words)), task)
         expected = METHODS[words](Blocks(task))
         assert measured == pytest.approx(expected, rel=1e-9, abs=1e-10), seed
+
+
+@pytest.mark.parametrize("is_zero_sum", [True, False])
+def test_acgd_steps_are_its_formula(is_zero_sum: bool) -> None:
+    """Steps that solve for either player, with a step size for each entry of z."""
+    beta, epsilon = 0.9, 1e-5
+    words = f"acgd[step_size={PAIR},beta={beta},tolerance=1e-15,floor=1e-300]"
+    task = TwoLosses(seed=4, is_zero_sum=is_zero_sum)
+    b, n = Blocks(task), task.dim_x
+    acgd = ALGORITHMS.build(words.replace(" ", ""))
+    oracle, z = start_runs(task)
+    plain, second, state = z.numpy().T.copy(), 0.0, acgd.init(oracle, z)
+    for t in range(1, 5):
+        z, state = acgd.step(oracle, z, state)
+        field = b.jacobian @ plain
+        second = beta * second + (1 - beta) * field**2
+        sizes = b.row * (1 - beta**t) ** 0.5 / (np.sqrt(second) + epsilon)
+        for run in range(plain.shape[1]):
+            a = sizes[:, run : run + 1]
+            system = b.identity.copy()
+            system[:n, n:], system[n:, :n] = a[:n] * b.f_xy, a[n:] * b.g_yx
+            move = np.linalg.solve(system, a * field[:, run : run + 1])
+            plain[:, run] -= move[:, 0]
+        measured = z.numpy().T
+        assert measured == pytest.approx(plain, rel=1e-9, abs=1e-10), t
 
 
 # Spectral radii on xy at η, and on x² + 10xy + y² at (ηₓ, ηᵧ).
