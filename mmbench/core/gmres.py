@@ -75,7 +75,7 @@ def gmres(
         length = min(MAX_BASIS, b.shape[1], limit - made)
         is_checked = limit > MAX_UNCHECKED_ITERATIONS
         cycle = _cycle(product, r, on, goal, length, is_checked=is_checked)
-        x, made, iterations = x + cycle.move, made + length, iterations + cycle.count
+        x, made, iterations = x + cycle.move, made + length, iterations + cycle.made
         before, residual = residual, torch.where(on, cycle.residual, residual)
         on = cycle.on
         if made + 1 >= limit or (is_checked and not bool(on.any())):
@@ -93,13 +93,13 @@ class _Cycle(NamedTuple):
     Args:
         move: change of the solution.
         residual: norm of the residual after it.
-        count: iterations of each run.
+        made: iterations of each run.
         on: runs that have not stopped.
     """
 
     move: Float[Tensor, "runs n"]
     residual: Float[Tensor, " runs"]
-    count: Int[Tensor, " runs"]
+    made: Int[Tensor, " runs"]
     on: Bool[Tensor, " runs"]
 
 
