@@ -21,6 +21,7 @@ class Capability(StrEnum):
     FINITE_SUM = "a game whose losses are means of finitely many terms"
     SIMPLEX = "a game of mixed strategies, on which entropic steps are possible"
     SAMPLES = "a game whose generator can be sampled"
+    ONE_POINT = "a game whose generator makes one point of the plane"
     MODES = "a game whose samples lie near known modes"
     DIGITS = "a game that generates digits"
     IMAGES = "a game that generates images"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mmbench.metrics.frechet_distance import FrechetDistance as FrechetDistance
     from mmbench.metrics.frechet_infinity import FrechetInfinity as FrechetInfinity
     from mmbench.metrics.gap import Gap as Gap
+    from mmbench.metrics.generated_point import GeneratedPoint as GeneratedPoint
     from mmbench.metrics.kernel_distance import KernelDistance as KernelDistance
     from mmbench.metrics.losses import Losses as Losses
     from mmbench.metrics.mode_coverage import ModeCoverage as ModeCoverage
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mmbench.metrics.sliced_wasserstein import (
         SlicedWasserstein as SlicedWasserstein,
     )
+    from mmbench.metrics.stay import Stay as Stay
     from mmbench.metrics.worst import Worst as Worst
 
 _HERE = "mmbench.metrics"
@@ -48,6 +50,8 @@ METRICS: Registry["Metric"] = Registry(
         "gap": f"{_HERE}.gap:Gap",
         "worst": f"{_HERE}.worst:Worst",
         "rate": f"{_HERE}.rate:Rate",
+        "generated_point": f"{_HERE}.generated_point:GeneratedPoint",
+        "stay": f"{_HERE}.stay:Stay",
         "mode_coverage": f"{_HERE}.mode_coverage:ModeCoverage",
         "sliced_wasserstein": f"{_HERE}.sliced_wasserstein:SlicedWasserstein",
         "digit_coverage": f"{_HERE}.digit_coverage:DigitCoverage",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mmbench.tasks.four_gaussians import FourGaussians as FourGaussians
     from mmbench.tasks.g3 import G3 as G3
     from mmbench.tasks.global_forsaken import GlobalForsaken as GlobalForsaken
+    from mmbench.tasks.icr_projection import ICRProjection as ICRProjection
     from mmbench.tasks.mnist01 import MNIST01 as MNIST01
     from mmbench.tasks.mnist_icr import MNISTICR as MNISTICR
     from mmbench.tasks.polar import Polar as Polar
@@ -46,6 +47,7 @@ TASKS: Registry["Task"] = Registry(
         "worst_for_both": f"{_HERE}.worst_for_both:WorstForBoth",
         "dirac_gan": f"{_HERE}.dirac_gan:DiracGAN",
         "finite_sum_bilinear": f"{_HERE}.finite_sum_bilinear:FiniteSumBilinear",
+        "icr_projection": f"{_HERE}.icr_projection:ICRProjection",
         "four_gaussians": f"{_HERE}.four_gaussians:FourGaussians",
         "digits01": f"{_HERE}.digits01:Digits01",
         "mnist01": f"{_HERE}.mnist01:MNIST01",

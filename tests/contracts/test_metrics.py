@@ -20,6 +20,8 @@ FITTING = [
     ("gap[radius=2]", "bilinear[box=5]"),
     ("worst", "bilinear"),
     ("rate", "bilinear"),
+    ("generated_point", "icr_projection"),
+    ("stay", "icr_projection"),
     ("mode_coverage[samples=300]", GAUSSIANS),
     ("sliced_wasserstein[samples=300]", GAUSSIANS),
     ("digit_coverage[samples=20]", DIGITS),

@@ -52,6 +52,8 @@ TASK_VARIANTS = (
     "dirac_gan[loss=wasserstein,clip=1,start_at=(1,1)]",
     "finite_sum_bilinear[terms=5]",
     "finite_sum_bilinear[terms=6,batch=4,linear=none]",
+    "icr_projection",
+    "icr_projection[scaling=(100,1),deviation=1]",
     "four_gaussians[hidden=8,noise=4,batch=16]",
     "four_gaussians[hidden=8,noise=4,batch=16,loss=nonsaturating,weights=uniform]",
     "four_gaussians[hidden=8,noise=4,batch=16,loss=wasserstein,clip=0.5]",
