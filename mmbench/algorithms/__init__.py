@@ -33,9 +33,12 @@ if TYPE_CHECKING:
     from mmbench.algorithms.base import Algorithm as Algorithm
     from mmbench.algorithms.cgd import CGD as CGD
     from mmbench.algorithms.consensus import Consensus as Consensus
+    from mmbench.algorithms.eag import EAG as EAG
     from mmbench.algorithms.extragradient import Extragradient as Extragradient
+    from mmbench.algorithms.feg import FEG as FEG
     from mmbench.algorithms.follow_the_ridge import FollowTheRidge as FollowTheRidge
     from mmbench.algorithms.gda import GDA as GDA
+    from mmbench.algorithms.halpern import Halpern as Halpern
     from mmbench.algorithms.lola import LOLA as LOLA
     from mmbench.algorithms.lookahead import Lookahead as Lookahead
     from mmbench.algorithms.omd import OMD as OMD
@@ -104,9 +107,12 @@ ALGORITHMS: Registry["Algorithm"] = Registry(
         "follow_the_ridge": f"{_HERE}.follow_the_ridge:FollowTheRidge",
         "runge_kutta": f"{_HERE}.runge_kutta:RungeKutta",
         "svre": f"{_HERE}.svre:SVRE",
+        "eag": f"{_HERE}.eag:EAG",
+        "feg": f"{_HERE}.feg:FEG",
         "lookahead": f"{_HERE}.lookahead:Lookahead",
         "averaged": f"{_HERE}.averaged:Averaged",
         "scheduled": f"{_HERE}.scheduled:Scheduled",
+        "halpern": f"{_HERE}.halpern:Halpern",
     },
 )
 

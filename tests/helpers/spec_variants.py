@@ -30,6 +30,10 @@ ALGORITHM_VARIANTS = (
     "runge_kutta[order=2,minibatch=fresh]",
     "runge_kutta[penalty=0.07]",
     "svre[snapshot=0.5,restart=0.5,direction=adam]",
+    "eag[lipschitz_step=0.618,step_size=(0.2,0.1)]",
+    "eag[minibatch=fresh,direction=adam]",
+    "feg[comonotonicity=-0.2]",
+    "feg[comonotonicity=0.3,minibatch=fresh,direction=rmsprop]",
     "lookahead[k=2,slow_from=first_return]",
     "lookahead[base=lookahead[base=extragradient[direction=adam],k=2],k=4]",
     "lookahead[base=cgd]",  # inner counters in nested states
@@ -37,6 +41,8 @@ ALGORITHM_VARIANTS = (
     "averaged[weights=linear,base=lookahead[k=2]]",
     "scheduled[schedule=cosine[steps=4],base=cgd[step_size=(0.2,0.1)]]",
     "scheduled[base=lookahead[base=gda[direction=adam]]]",
+    "halpern[base=extragradient[direction=adam]]",
+    "halpern[base=lookahead[base=cgd,k=2]]",
 )
 
 TASK_VARIANTS = (

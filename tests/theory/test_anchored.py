@@ -1,0 +1,169 @@
+"""Anchored methods keep the bounds of their theorems, and follow hand recursions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from quadratic_games import TwoLosses
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
+from mmbench.tasks import TASKS
+from mmbench.tasks.base import Task
+from mmbench.testing.tools import PLACEMENT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monotone(TwoLosses):
+    """A random convex-concave quadratic game whose Jacobian has the norm 1.
+
+    Args:
+        curvature: weight of the players' own second derivatives, which are singular.
+    """
+
+    dim_x: int = 3
+    dim_y: int = 4
+    is_zero_sum: bool = True
+    curvature: float = 0.1
+
+    def matrices(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return P and Q = -P in float64."""
+        random = torch.Generator().manual_seed(self.seed)
+        size, n = self.dim_x + self.dim_y, self.dim_x
+        a, b = torch.randn(2, size, size, generator=random, dtype=torch.float64)
+        a[:, :2] = 0
+        p = b + b.T
+        p[:n, :n] = self.curvature * a[:n, :n] @ a[:n, :n].T
+        p[n:, n:] = -self.curvature * a[n:, n:] @ a[n:, n:].T
+        jacobian = torch.cat((p[:n], -p[n:]))
+        assert torch.linalg.eigvalsh(jacobian + jacobian.T)[0] > -1e-9
+        p = p / torch.linalg.matrix_norm(jacobian, ord=2)
+        return p, -p
+
+
+def path(words: str, task: Task, starts: list[list[float]], steps: int) -> np.ndarray:
+    """Return the iterates from some starts, shape (steps + 1, starts, dim)."""
+    game, algorithm = task.build(PLACEMENT), ALGORITHMS.build(words)
+    z = torch.tensor(starts, dtype=PLACEMENT.dtype)
+    oracle = Oracle(OracleState(game, tuple(range(len(z)))))
+    state, zs = algorithm.init(oracle, z), [z]
+    for _ in range(steps):
+        oracle.resample()
+        z, state = algorithm.step(oracle, z, state)
+        zs.append(z)
+    return torch.stack(zs).numpy()
+
+
+# ---- on xy: with w = x + iy, F is multiplication by -i ----
+
+
+def rotated(eta: float, steps: int, start: complex) -> np.ndarray:
+    """EAG with a constant step size on xy, in complex numbers."""
+    zs = [start]
+    for k in range(steps):
+        drawn = zs[-1] + (start - zs[-1]) / (k + 2)
+        zs.append(drawn + 1j * eta * (drawn + 1j * eta * zs[-1]))
+    return np.array(zs)
+
+
+def test_eag_on_xy() -> None:
+    """k ‖F‖ tends to ‖z₀‖/η, and k ‖F(z at k + 1)‖ is as published.
+
+    From (1, 0.7) at η = 0.3 it is 3.97, 4.06 and 4.07 at k = 1e2, 1e3 and 1e4.
+    """
+    expected = rotated(0.3, 10_001, 1 + 0.7j)
+    found = path("eag[step_size=0.3]", TASKS.build("bilinear"), [[1, 0.7]], 60)[:, 0]
+    assert found @ [1, 1j] == pytest.approx(expected[:61], rel=0, abs=1e-13)
+    for k, value in ((100, 3.97), (1000, 4.06), (10_000, 4.07)):
+        assert k * abs(expected[k + 1]) == pytest.approx(value, abs=5e-3)
+    assert 1e4 * abs(expected[-1]) == pytest.approx(abs(1 + 0.7j) / 0.3, rel=5e-4)
+
+
+def test_feg_is_exactly_its_bound_on_xy() -> None:
+    """On L xy at η = 1/L, z is (0, 1/(2l + 1)) at step 4l + 2, as in the authors'
+    Example 2.
+    """
+    game = TASKS.build("bilinear[smallest=2,largest=2,dim=1]")
+    found = path("feg[step_size=0.5]", game, [[1, 0]], 42)[:, 0]
+    for step in range(2, 43, 4):
+        assert found[step] == pytest.approx([0, 2 / step], abs=1e-14)
+
+
+# ---- bounds of ‖F(z)‖² at step k, over ‖z₀ - z*‖² = 1, where L = 1 ----
+
+K = np.arange(1, 61)
+
+
+def last_share(first: float) -> float:
+    """The limit of EAG-V's step size times the Lipschitz constant."""
+    alpha = first
+    for k in range(100_000):
+        alpha *= 1 - alpha**2 / ((1 - alpha**2) * (k + 1) * (k + 3))
+    return alpha
+
+
+def test_varying_step_has_the_published_limit_and_constant() -> None:
+    """From 0.618 the step size falls to about 0.437, which makes the constant 27."""
+    limit = last_share(0.618)
+    assert limit == pytest.approx(0.437, abs=1e-3)
+    assert 4 * (1 + 0.618 * limit) / limit**2 == pytest.approx(27, abs=0.5)
+
+
+def eag_bound(alpha: float) -> np.ndarray:
+    """Return the bound of EAG-C, which is 260/(k + 1)² at α = 1/8."""
+    return 4 * (1 + alpha + alpha**2) / (alpha**2 * (1 + alpha)) / (K + 1) ** 2
+
+
+BOUNDS = [
+    ("eag[step_size=0.125]", eag_bound(0.125)),
+    (
+        "eag[step_size=0.618,lipschitz_step=0.618]",
+        4 * (1 + 0.618 * 0.437) / 0.437**2 / ((K + 1) * (K + 2)),
+    ),
+    ("feg[step_size=1]", 4 / K**2),
+]
+
+
+@pytest.mark.parametrize(("words", "bound"), BOUNDS, ids=["EAG-C", "EAG-V", "FEG"])
+def test_bounds_hold_on_monotone_games(words: str, bound: np.ndarray) -> None:
+    """‖F(z)‖² is below the theorem's bound at every step, on two games."""
+    for seed, curvature in ((0, 0.0), (1, 0.3)):
+        task = Monotone(seed=seed, curvature=curvature)
+        starts = np.random.default_rng(seed).standard_normal((16, 7))
+        starts /= np.linalg.norm(starts, axis=1, keepdims=True)
+        zs = path(words, task, starts.tolist(), len(K))[1:]
+        squares = ((zs @ task.jacobian().numpy().T) ** 2).sum(2).max(1)
+        assert (squares <= bound).all()
+        assert squares[-1] > bound[-1] / 100
+
+
+def test_bound_holds_where_the_field_is_not_monotone() -> None:
+    """With ρ = -0.3 and L = 1, ‖F‖² is below 4/((1 + 2ρ) k)²; extragradient diverges.
+
+    On f = a xy + b x²/2 - b y²/2 with b = ρ and a² = 1 - ρ², F is 1-Lipschitz and
+    exactly ρ-comonotone.
+    """
+    rho = -0.3
+    words = f"quadratic[a={rho / 2},b={np.sqrt(1 - rho**2)},c={-rho / 2}]"
+    task, start = TASKS.build(words), [[0.6, 0.8]]
+    zs = path(f"feg[step_size=1,comonotonicity={rho}]", task, start, len(K))[1:, 0]
+    squares = (zs**2).sum(1)  # F keeps lengths
+    assert (squares <= 4 / ((1 + 2 * rho) * K) ** 2).all()
+    assert squares[-1] * K[-1] ** 2 > 1
+    diverged = path("extragradient[step_size=1]", task, start, len(K))[-1, 0]
+    assert np.linalg.norm(diverged) > 1e3
+
+
+def test_halpern_is_exactly_its_bound() -> None:
+    """‖z - T(z)‖ is 2 ‖z₀ - z*‖/(k + 1) at even k, and never more.
+
+    On x²/2 - y²/2 F is the identity, and a step of GDA with η = 2 changes z's sign.
+    """
+    task = TASKS.build("quadratic[a=0.5,b=0,c=-0.5]")
+    words = "halpern[base=gda[step_size=2]]"
+    zs = path(words, task, [[0.6, 0.8]], len(K))[1:, 0]
+    residuals = 2 * np.linalg.norm(zs, axis=1)
+    assert (residuals <= 2 / (K + 1) + 1e-14).all()
+    assert residuals[1::2] == pytest.approx(2 / (K[1::2] + 1), rel=1e-12)
