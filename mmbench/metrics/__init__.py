@@ -24,16 +24,22 @@ if TYPE_CHECKING:
     from mmbench.metrics.forgetting import Forgetting as Forgetting
     from mmbench.metrics.frechet_distance import FrechetDistance as FrechetDistance
     from mmbench.metrics.frechet_infinity import FrechetInfinity as FrechetInfinity
+    from mmbench.metrics.gain_alone import GainAlone as GainAlone
     from mmbench.metrics.gap import Gap as Gap
     from mmbench.metrics.generated_point import GeneratedPoint as GeneratedPoint
+    from mmbench.metrics.gradient_norms import GradientNorms as GradientNorms
     from mmbench.metrics.kernel_distance import KernelDistance as KernelDistance
     from mmbench.metrics.losses import Losses as Losses
     from mmbench.metrics.mode_coverage import ModeCoverage as ModeCoverage
+    from mmbench.metrics.path_angle import PathAngle as PathAngle
+    from mmbench.metrics.point_class import PointClass as PointClass
     from mmbench.metrics.precision_recall import PrecisionRecall as PrecisionRecall
     from mmbench.metrics.rate import Rate as Rate
+    from mmbench.metrics.rotation_share import RotationShare as RotationShare
     from mmbench.metrics.sliced_wasserstein import (
         SlicedWasserstein as SlicedWasserstein,
     )
+    from mmbench.metrics.spectrum import Spectrum as Spectrum
     from mmbench.metrics.stay import Stay as Stay
     from mmbench.metrics.worst import Worst as Worst
 
@@ -52,6 +58,12 @@ METRICS: Registry["Metric"] = Registry(
         "rate": f"{_HERE}.rate:Rate",
         "generated_point": f"{_HERE}.generated_point:GeneratedPoint",
         "stay": f"{_HERE}.stay:Stay",
+        "gradient_norms": f"{_HERE}.gradient_norms:GradientNorms",
+        "point_class": f"{_HERE}.point_class:PointClass",
+        "spectrum": f"{_HERE}.spectrum:Spectrum",
+        "rotation_share": f"{_HERE}.rotation_share:RotationShare",
+        "path_angle": f"{_HERE}.path_angle:PathAngle",
+        "gain_alone": f"{_HERE}.gain_alone:GainAlone",
         "mode_coverage": f"{_HERE}.mode_coverage:ModeCoverage",
         "sliced_wasserstein": f"{_HERE}.sliced_wasserstein:SlicedWasserstein",
         "digit_coverage": f"{_HERE}.digit_coverage:DigitCoverage",

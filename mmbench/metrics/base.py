@@ -11,12 +11,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float64, UInt8
 from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.description import Description
 from mmbench.core.game import Game
+from mmbench.core.linearisation import Linearisation
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 
@@ -71,14 +72,47 @@ class Point:
         oracle.resample()
         return oracle.field(self.z)
 
+    @cached_property
+    def linearisation(self) -> Linearisation:
+        """The gradients with their graphs, on the minibatch or the terms of `field`."""
+        return self.oracle_with_data().linearise(self.z, cross=True)
+
+    @cached_property
+    def jacobian(self) -> Float64[Tensor, "runs dim dim"]:
+        """The Jacobian J of the field F, on the CPU; a reverse pass for each row."""
+        game, found = self.game, self.linearisation
+        rows = []
+        for through, dim in (
+            (found.through_x, game.dim_x),
+            (found.through_y, game.dim_y),
+        ):
+            for i in range(dim):
+                basis = self.z.new_zeros(len(self.z), dim)
+                basis[:, i] = 1
+                rows.append(torch.cat(through(basis), dim=1))
+        return torch.stack(rows, dim=1).cpu().double()
+
     def oracle(self) -> Oracle:
         """Return an oracle at the beginning of the evaluation stream.
 
         The game's memory is that of a run that starts at z. So a value depends on z
         alone, and is the same during a run and for a stored iterate afterwards.
         """
+        return Oracle(self._oracle_state())
+
+    def oracle_with_data(self) -> Oracle:
+        """Return an oracle with a minibatch, or with all terms of a finite sum."""
+        state = self._oracle_state()
+        if self.game.terms:
+            rows = torch.arange(len(self.z), device=self.z.device)
+            state.sample = state.all_terms(rows)
+        else:
+            state.resample()
+        return Oracle(state)
+
+    def _oracle_state(self) -> OracleState:
         memory = self.game.memory(self.z)
-        return Oracle(OracleState(self.game, self.seeds, "evaluation", memory))
+        return OracleState(self.game, self.seeds, "evaluation", memory)
 
     def samples(self, count: int) -> Tensor:
         """Return samples of the generator, drawn once for each count.
