@@ -22,6 +22,8 @@ from mmbench.core.status import Status
 # An olive and a violet replace its yellow and pale pink, which vanish on white.
 _PALETTE = sns.color_palette("colorblind").as_hex()
 COLOURS = (*(_PALETTE[at] for at in (0, 1, 2, 3, 4, 9, 5, 7)), "#999933", "#7d5bbe")
+# From light to dark, for values of a heat map.
+SHADES = sns.light_palette(COLOURS[0], as_cmap=True)
 # The numbers of colours, markers and dashes are coprime: colours repeat after ten
 # labels, but the first 770 labels have different styles.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

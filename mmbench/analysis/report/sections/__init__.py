@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from mmbench.analysis.report.sections import (
     convergence,
+    games,
     methods,
     modes,
     outcomes,
@@ -16,6 +17,7 @@ from mmbench.analysis.results import Results
 
 SECTIONS: dict[str, Callable[[Results], Section | None]] = {
     "summary": summary.section,
+    "games": games.section,
     "convergence": convergence.section,
     "outcomes": outcomes.section,
     "modes": modes.section,
@@ -29,6 +31,7 @@ FILES = (
     "results.csv",
     "leaderboard.csv",
     "comparisons.csv",
+    "games.csv",
     "curves.csv",
     "outcomes.csv",
     "methods.csv",

@@ -1,0 +1,69 @@
+"""Tests of the section of methods and games."""
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from report_results import HOSTILE, only
+
+from mmbench.analysis import stats
+from mmbench.analysis.report.sections import SECTIONS
+from mmbench.analysis.results import Results, target_of, tasks_of
+
+
+def test_every_method_and_game_has_its_share_and_cost(
+    results: Results, drawn: list[Axes]
+) -> None:
+    """Shares, intervals and costs are those of the runs, and so are the texts."""
+    section = SECTIONS["games"](results)
+    assert section
+    table = section.files["games.csv"]
+    games = [task for task in tasks_of(results) if target_of(results, task)]
+    assert list(dict.fromkeys(table["task"])) == games
+    frame = results.frame[results.frame["task"].isin(games)]
+    assert len(table) == frame["key"].nunique()
+    runs = frame.drop_duplicates(["key", "seed"])
+    for row in table.to_dict("records"):
+        ended = runs[(runs["task"] == row["task"]) & (runs["label"] == row["label"])]
+        converged = (ended["status"] == "converged").sum()
+        assert row["converged"] == converged
+        assert row["success"] == converged / len(ended)
+        if np.isfinite(row["success_low"]):
+            ends = stats.wilson(int(converged), len(ended))
+            assert [row["success_low"], row["success_high"]] == pytest.approx(
+                [float(end) for end in ends]
+            )
+    success, cost = drawn
+    shares = [text.get_text().partition("\n")[0] for text in success.texts]
+    assert sorted(shares) == sorted(
+        f"{100 * share:.0f} %" for share in table["success"]
+    )
+    assert len(cost.texts) == len(success.patches) == len(table)
+    failed = table[table["label"] == HOSTILE]
+    assert (failed["success"] == 0).all()
+    assert np.isinf(failed["to_target"]).all()
+
+
+def test_methods_are_in_the_order_of_their_success(
+    results: Results, drawn: list[Axes]
+) -> None:
+    """A method that reaches the target in two runs of three comes first."""
+    frame = results.frame.copy()
+    won = (
+        (frame["label"] == "EG") & (frame["task"] == "quadratic") & (frame["seed"] < 2)
+    )
+    frame.loc[won, ["status", "stopped_at"]] = "converged", 8
+    section = SECTIONS["games"](results._replace(frame=frame))
+    assert section
+    rows = [text.get_text() for text in drawn[0].get_yticklabels()]
+    assert rows[0] == "EG"
+    table = section.files["games.csv"].set_index(["task", "label"])
+    row = table.loc["quadratic", "EG"]
+    assert (row["converged"], row["runs"]) == (2, 3)
+    of_runs = frame[won & (frame["step"] >= 8)].groupby("seed")["grad_x"].min()
+    assert row["to_target"] == 2 * of_runs.max()  # both players' gradients
+    assert "67 %\n21–94" in {text.get_text() for text in drawn[0].texts}
+
+
+def test_few_games_have_no_section(results: Results) -> None:
+    """The leaderboard of two games shows as much."""
+    assert SECTIONS["games"](only(results, task="bilinear")) is None
