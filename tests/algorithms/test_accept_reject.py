@@ -147,13 +147,18 @@ class SingleRun:
     ("options", "game"),
     [
         ("rule=text,k=3", NET),
-        ("rule=text,k=3", DROPPING),
+        pytest.param("rule=text,k=3", DROPPING, marks=pytest.mark.slow),
         ("rule=text,k=1,acceptance=constant[p=0]", GENERAL),
-        ("rule=text,k=2,acceptance=every[r=5]", NET),
         ("rule=text,k=2,reference=reestimate", DROPPING),
-        ("rule=notebook,k=3,acceptance=every[r=4]", NET),
-        ("rule=notebook,k=1,acceptance=constant[p=0]", DROPPING),
         ("rule=notebook,k=2", GENERAL),
+        *(
+            pytest.param(*pair, marks=pytest.mark.slow)
+            for pair in (
+                ("rule=text,k=2,acceptance=every[r=5]", NET),
+                ("rule=notebook,k=3,acceptance=every[r=4]", NET),
+                ("rule=notebook,k=1,acceptance=constant[p=0]", DROPPING),
+            )
+        ),
     ],
 )
 def test_batched_runs_equal_single_runs(options: str, game: str) -> None:

@@ -109,6 +109,7 @@ def test_cells_of_other_versions_may_be_refused() -> None:
     assert "2 already there" in run("--same-environment").stdout
 
 
+@pytest.mark.slow
 def test_the_table_shows_which_cells_a_limit_ended(folder: Path) -> None:
     """A cell that takes too long keeps what it recorded; a longer limit reruns it."""
     (folder / "naps.py").write_text(

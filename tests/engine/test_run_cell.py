@@ -457,7 +457,14 @@ def test_an_interrupted_cell_goes_on_bit_for_bit(algorithm: str) -> None:
         ("digits01[hidden=8,batch=16]", "alternating_gda[k=3]"),  # dropout
     ],
 )
-@pytest.mark.parametrize("killed_at", [[1], [12], [3, 3, 3]])
+@pytest.mark.parametrize(
+    "killed_at",
+    [
+        pytest.param([1], marks=pytest.mark.slow),
+        pytest.param([12], marks=pytest.mark.slow),
+        [3, 3, 3],
+    ],
+)
 def test_games_of_each_kind_go_on(
     task: str, algorithm: str, killed_at: list[int]
 ) -> None:

@@ -184,7 +184,7 @@ def test_a_suite_is_the_same_as_in_process(
 @pytest.mark.parametrize(
     ("keep", "name"),
     [
-        ("none", "Plain"),
+        pytest.param("none", "Plain", marks=pytest.mark.slow),
         ("last", "Partly"),
         ("all", "Nothing"),
         pytest.param("all", "Plain", marks=pytest.mark.slow),
@@ -241,6 +241,7 @@ def test_a_killed_worker_is_no_loss(
     assert here.footer(planned[1].key)["outcomes"] == {"finished": 3}
 
 
+@pytest.mark.slow
 def test_limits_hold_on_workers(assert_as_in_process: Callable, outside: Path) -> None:
     """A cell that hangs ends after its time, as in process; the others finish."""
     planned = cells(grid("gda", f"hangs = {outside}:Hanging"))

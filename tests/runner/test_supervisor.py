@@ -197,10 +197,15 @@ def test_a_cell_that_eats_memory_is_ended(ill) -> None:
     ("deed", "how"),
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "signal SIGKILL"),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "signal SIGSEGV"),
-        ("os._exit(3)", "exit code 3"),
         ("os._exit(0)", "exit code 0"),
-        ("os.kill(os.getpid(), 40)", "signal 40"),
+        *(
+            pytest.param(*pair, marks=pytest.mark.slow)
+            for pair in (
+                ("os.kill(os.getpid(), signal.SIGSEGV)", "signal SIGSEGV"),
+                ("os._exit(3)", "exit code 3"),
+                ("os.kill(os.getpid(), 40)", "signal 40"),
+            )
+        ),
         # A fork holds the pipe of the answers.
         ("os.fork() or time.sleep(1000); os._exit(3)", "exit code 3"),
     ],

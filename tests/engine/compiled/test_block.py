@@ -111,6 +111,15 @@ def must_match(one: Trajectory, other: Trajectory) -> None:
         np.testing.assert_allclose(values, other.arrays[name], rtol=1e-5, atol=1e-7)
 
 
+# Of each kind of step one, with a network; the others are slow tests.
+NETWORKS = ("gda", "acgd", "accept_reject", "unrolled", "lookahead")
+
+
+def slow(*values: str) -> Any:
+    """Return the parameters of a slow test."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 IGNORED = [
     ("gda", ("none", "none")),
     ("alternating_gda", ("y", "y")),
@@ -124,11 +133,9 @@ IGNORED = [
     ("words", "task"),
     [
         *product(ALGORITHMS, ["bilinear"]),
-        *product(ALGORITHMS, [SMALL]),
-        *(
-            pytest.param(words, SMALL, marks=pytest.mark.slow)
-            for words in ALGORITHM_VARIANTS
-        ),
+        *product(NETWORKS, [SMALL]),
+        *(slow(words, SMALL) for words in ALGORITHMS if words not in NETWORKS),
+        *(slow(words, SMALL) for words in ALGORITHM_VARIANTS),
     ],
 )
 def test_a_compiled_cell_is_the_same(words: str, task: str) -> None:
@@ -156,10 +163,10 @@ def test_a_compiled_loss_may_ignore_a_player(
 
 
 LOOPED = [
-    (words, task)
+    (words, task) if task != PLANES[0] or words in ALGORITHMS else slow(words, task)
     for words, task in (
         *product([*ALGORITHMS, *ALGORITHM_VARIANTS], PLANES[:1]),
-        *product(["extragradient", "omd[direction=adam]", "cgd"], PLANES[1:]),
+        *product(["extragradient", "cgd"], PLANES[1:]),
     )
     if words.partition("[")[0] not in UNLOOPED
     and ALGORITHMS.coerce(words).needs <= TASKS.build(task).gives
@@ -310,7 +317,7 @@ def test_a_compiler_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    "task", [pytest.param("bilinear[dim=2]", marks=pytest.mark.slow), SMALL]
+    "task", ["bilinear[dim=2]", pytest.param(SMALL, marks=pytest.mark.slow)]
 )
 def test_machine_code_gives_the_same(task: str) -> None:
     """torch's compiler gives the same, on a game without data and on one with them."""

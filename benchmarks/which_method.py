@@ -1,0 +1,152 @@
+"""Tune the step sizes of every method on every game, and write the suite to compare.
+
+    python benchmarks/which_method.py --out reports/games/suite.toml
+    mmbench run reports/games/suite.toml --store reports/games/store
+    mmbench report reports/games/suite.toml --store reports/games/store \\
+        --out reports/games
+
+Every method has the same budget: the same pairs of step sizes are tried on the same
+starts, which the comparison does not use, and each run may spend as many
+gradient-equivalents as those of the other methods. The pair with the least distance
+from the solution is kept: the median over starts, at the end of the budget. All other
+parameters are the defaults, or those of `METHODS`.
+"""
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.algorithms.base import needs_of
+from mmbench.core.placement import Placement
+from mmbench.engine.step_size_map import step_map
+from mmbench.tasks import TASKS
+
+# Of all runs, in gradient-equivalents; a step of GDA costs 2.
+BUDGET = 4000
+SEEDS, FIRST_TUNING_SEED, TUNING_SEEDS = 100, 10_000, 5
+STEP_SIZES = np.geomspace(0.003, 3, 10)
+# Distances below this fraction of that of the start count as equal.
+CLOSE = 1e-4
+
+GAMES = {
+    "bilinear": "bilinear",
+    "ill-conditioned bilinear": "bilinear[dim=10,smallest=0.1]",
+    "ICR quadratic": "quadratic",
+    "g1": "quadratic[a=-3,b=4,c=-1]",
+    "g2": "quadratic[a=3,b=4,c=1]",
+    "g3": "g3",
+    "escaping saddles": "escaping_saddles",
+    "Forsaken": "forsaken",
+    "global Forsaken": "global_forsaken",
+    "DiracGAN": "dirac_gan",
+    "DiracGAN, non-saturating": "dirac_gan[loss=nonsaturating]",
+    "DiracGAN with R1": "dirac_gan[r1=1]",
+    "finite sum": "finite_sum_bilinear",
+}
+
+METHODS = {
+    "GDA": "gda",
+    "alternating GDA": "alternating_gda",
+    "negative momentum": "alternating_gda[direction=momentum[beta=-0.5]]",
+    "OMD": "omd",
+    "extragradient": "extragradient",
+    "past extragradient": "past_extragradient",
+    "EG+": "extragradient[ratio=0.5]",
+    "Runge-Kutta": "runge_kutta",
+    "lookahead": "lookahead[base=gda]",
+    "unrolled": "unrolled[k=5]",
+    "accept-reject": "accept_reject[k=5]",
+    "CGD": "cgd",
+    "LOLA": "lola",
+    "SGA": "sga",
+    "consensus": "consensus",
+    "follow-the-ridge": "follow_the_ridge",
+    "SVRE": "svre",
+}
+
+
+def main() -> None:
+    """Tune all methods on all games and write a suite."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tuned", type=Path, help="file of what is tuned already")
+    given = parser.parse_args()
+    memory = given.tuned or given.out.with_suffix(".json")
+    tuned = json.loads(memory.read_text()) if memory.exists() else {}
+    grids = []
+    for game in GAMES.values():
+        task = TASKS.build(game)
+        for label, words in METHODS.items():
+            method = ALGORITHMS.build(words)
+            if not needs_of(method) <= task.gives:
+                continue
+            where = f"{words} on {game}"
+            if where not in tuned:
+                tuned[where] = tune(words, game)
+                memory.write_text(json.dumps(tuned, indent=1, ensure_ascii=False))
+            pair, _ = tuned[where]
+            grids.append(grid(label, words, game, pair))
+    head = 'name = "games"\ntitle = "Which method for which game"\n'
+    given.out.write_text("\n".join([head, *grids]), encoding="utf-8")
+
+
+def steps_of(words: str, game: str) -> int:
+    """Return the number of steps that the budget pays."""
+    zero_sum = TASKS.build(game).build(Placement()).zero_sum
+    cost = ALGORITHMS.build(words).cost.within(zero_sum=zero_sum)
+    # In the plane an inner solver needs one or two iterations.
+    iteration = (
+        2 * cost.hvps_per_iteration
+        + cost.grads_x_per_iteration
+        + cost.grads_y_per_iteration
+        + cost.values_per_iteration / 2
+    )
+    return max(1, int(BUDGET / (cost.gradient_equivalents + iteration)))
+
+
+def tune(words: str, game: str) -> tuple[tuple[float, float], float]:
+    """Return the best pair of step sizes, and the relative distance that it reaches."""
+    maps = [
+        step_map(
+            game,
+            words,
+            STEP_SIZES,
+            STEP_SIZES,
+            steps=steps_of(words, game),
+            seed=FIRST_TUNING_SEED + number,
+            placement=Placement(compiled=True),
+        )
+        for number in range(TUNING_SEEDS)
+    ]
+    distances = np.stack([one["distance"].to_numpy(float) for one in maps])
+    distances = np.nan_to_num(distances, nan=math.inf).clip(CLOSE)
+    median, mean = np.median(distances, 0), np.log(distances).mean(0)
+    # Among equal pairs, that with equal step sizes of moderate length.
+    pairs = maps[0][["step_size_x", "step_size_y"]].to_numpy()
+    logs = np.log(pairs)
+    odd = np.abs(logs[:, 0] - logs[:, 1]) + np.abs(logs.mean(1) - math.log(0.1)) / 10
+    best = np.lexsort((odd, mean, median))[0]
+    x, y = (float(f"{size:.3g}") for size in pairs[best])
+    return (x, y), float(median[best])
+
+
+def grid(label: str, words: str, game: str, pair: tuple[float, float]) -> str:
+    """Return a grid of the suite: one method on one game."""
+    name, _, rest = words.partition("[")
+    options = f"step_size=({pair[0]:g},{pair[1]:g})" + (f",{rest}" if rest else "]")
+    return (
+        "[[grid]]\n"
+        f'tasks = ["{game}"]\n'
+        f'algorithms = ["{label} = {name}[{options}"]\n'
+        f"seeds = {SEEDS}\nsteps = {steps_of(words, game)}\n"
+    )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
