@@ -11,6 +11,8 @@ UNWATCHED = {
     "cifar10": _LATE,
     "icr_projection": "it has no target: what counts is how a run moves",
 }
+_CYCLES = "it has no solution, and methods are to stay away from its stationary point"
+UNWATCHED |= dict.fromkeys(("almost_bilinear", "worst_for_both"), _CYCLES)
 _ADAM = {"step_size": "0.01", "direction": "adam[beta1=0.5]", "k": "2"}
 
 # Settings of single tasks, in place of those of all.

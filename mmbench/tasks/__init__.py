@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mmbench.tasks.mnist_icr import MNISTICR as MNISTICR
     from mmbench.tasks.polar import Polar as Polar
     from mmbench.tasks.quadratic import Quadratic as Quadratic
+    from mmbench.tasks.random_quadratic import RandomQuadratic as RandomQuadratic
     from mmbench.tasks.worst_for_both import WorstForBoth as WorstForBoth
 
 _HERE = "mmbench.tasks"
@@ -38,6 +39,7 @@ TASKS: Registry["Task"] = Registry(
     members={
         "bilinear": f"{_HERE}.bilinear:Bilinear",
         "quadratic": f"{_HERE}.quadratic:Quadratic",
+        "random_quadratic": f"{_HERE}.random_quadratic:RandomQuadratic",
         "g3": f"{_HERE}.g3:G3",
         "escaping_saddles": f"{_HERE}.escaping_saddles:EscapingSaddles",
         "forsaken": f"{_HERE}.forsaken:Forsaken",

@@ -1,25 +1,22 @@
 """The bilinear game x'Ay with a chosen spectrum, in d dimensions or on a box."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import pad
 
 from mmbench.core.capability import Capability
-from mmbench.core.domains import Bound, Coordinate, Count, Positive, Seed
+from mmbench.core.domains import Bound, Coordinate, Count, NonNegative, Positive, Seed
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.literature import DASKALAKIS_2018
 from mmbench.core.placement import Placement
+from mmbench.tasks._noise import Noise, NoisyGame
 from mmbench.tasks._plane import plane_start
+from mmbench.tasks._products import Matrix, random_rotation
 from mmbench.tasks.base import SOLVED_METRICS, SOLVED_TARGET, Target, Task
-
-# Rows are padded to a multiple of this length; otherwise the bits of a run would depend
-# on its position among the runs.
-ROW_MULTIPLE = 4
 
 
 @final
@@ -42,11 +39,16 @@ class Bilinear(Task):
             0 leaves the players free.
         start_at: first point (x, y) in the plane; none draws a point for each run,
             standard normal, or uniform on the box.
+        noise: standard deviation of the normal noise in every entry of a minibatch's
+            gradients. Extragradient with a fresh minibatch then stays at a mean square
+            distance of S (1 + η²)/(1 − η²) on xy, where S is the variance of the whole
+            noise; it does not shrink with η, unless the second step is smaller.
 
     Solutions: (0, 0) is the Nash equilibrium; on a box in the plane x = 0 with any y is
         minimax.
     Source: Daskalakis, Ilyas, Syrgkanis and Zeng 2018; the box: Mangoubi, Sachdeva and
-        Vishnoi 2020, Figure 3 of their blog.
+        Vishnoi 2020, Figure 3 of their blog; the noise: Hsieh, Iutzeler, Malick and
+        Mertikopoulos 2020.
     """
 
     dim: Count = 1
@@ -56,6 +58,7 @@ class Bilinear(Task):
     instance: Seed = 0
     box: Bound = 0.0
     start_at: tuple[Coordinate, Coordinate] | None = None
+    noise: NonNegative = field(default=0.0, metadata={"identity": "unless default"})
 
     version = 3
     source = DASKALAKIS_2018
@@ -118,7 +121,7 @@ class Bilinear(Task):
         return plane_start(self.start_at, 2 * self.dim, game, generator)
 
 
-class BilinearGame(Game):
+class BilinearGame(NoisyGame):
     """The game x'Ay, where A is a number in the plane.
 
     Args:
@@ -130,33 +133,32 @@ class BilinearGame(Game):
         self.dim_x = self.dim_y = task.dim
         self.device, self.dtype = placement.device, placement.dtype
         self._box, self._scale = task.box, task.largest
-        self._padding = -task.dim % ROW_MULTIPLE
-        a = pad(spectral_matrix(task), (0, self._padding, 0, self._padding))
-        self._a = a.to(placement.device, placement.dtype)
+        self._a = Matrix(spectral_matrix(task), placement)
+        self._add_noise(task.noise)
 
     def losses(
-        self, x: Tensor, y: Tensor, sample: None, *, train: bool = True
+        self, x: Tensor, y: Tensor, sample: Noise | None, *, train: bool = True
     ) -> tuple[Tensor, Tensor]:
         """Return x'Ay and its negative, each of shape (runs,).
 
         Args:
             x: first player, shape (runs, dim_x).
             y: second player, shape (runs, dim_y).
-            sample: no minibatch.
+            sample: the noise of each run, if there is any.
             train: no effect.
         """
-        f = (x * self._times(y, self._a)).sum(1)
+        f = self._noisy((x * self._forth(y)).sum(1), x, y, sample)
         return f, -f
 
-    def _times(self, v: Tensor, a: Tensor) -> Tensor:
-        """Return the product of a matrix with the vector of each run."""
-        if self.dim_x == 1:
-            return v if self._scale == 1 else self._scale * v
-        # One product serves all runs: its rounding may depend on their number, but that
-        # is always the width of a chunk.
-        if not self._padding:
-            return v @ a.T
-        return (pad(v, (0, self._padding)) @ a.T)[:, : self.dim_x]
+    def _forth(self, y: Tensor) -> Tensor:
+        """Return Ay."""
+        if self.dim_x > 1:
+            return self._a.times(y)
+        return y if self._scale == 1 else self._scale * y
+
+    def _back(self, x: Tensor) -> Tensor:
+        """Return A'x."""
+        return self._a.transposed_times(x) if self.dim_x > 1 else self._forth(x)
 
     def project(self, z: Float[Tensor, "runs dim"]) -> Float[Tensor, "runs dim"]:
         """Return the nearest point of the box."""
@@ -189,7 +191,7 @@ class BilinearGame(Game):
             radius: radius of the balls around (0, 0); without effect on a box.
         """
         x, y = z[:, : self.dim_x], z[:, self.dim_x :]
-        back, forth = self._times(x, self._a.T), self._times(y, self._a)
+        back, forth = self._back(x), self._forth(y)
         if self._box:
             return self._box * (back.abs().sum(1) + forth.abs().sum(1))
         return radius * (back.norm(dim=1) + forth.norm(dim=1))
@@ -205,10 +207,5 @@ def spectral_matrix(task: Bilinear) -> Float[Tensor, "dim dim"]:
         low, high = ends.tolist()
         values = torch.linspace(low, high, task.dim, dtype=torch.float64).exp()
     generator = torch.Generator().manual_seed(task.instance)
-    left, right = (
-        torch.linalg.qr(
-            torch.randn(task.dim, task.dim, generator=generator, dtype=torch.float64)
-        ).Q
-        for _ in range(2)
-    )
+    left, right = (random_rotation(task.dim, generator) for _ in range(2))
     return left @ torch.diag(values) @ right.T

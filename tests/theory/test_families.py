@@ -1,0 +1,186 @@
+"""Families of games: their instances are what they are said to be, and rates follow."""
+
+import numpy as np
+import pytest
+import torch
+from step_matrices import radius, step_matrix
+from torch.autograd.functional import hessian
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.core.game import Game
+from mmbench.core.oracle import Oracle
+from mmbench.core.oracle_state import OracleState
+from mmbench.core.vectors import Joint
+from mmbench.metrics.rate import estimate_rate
+from mmbench.tasks import TASKS
+from mmbench.testing.tools import PLACEMENT
+
+
+def jacobian(game: Game, z: torch.Tensor | None = None) -> np.ndarray:
+    """Return the Jacobian of the field, from second derivatives of the losses."""
+    split = game.dim_x
+
+    def loss(at: torch.Tensor, player: int) -> torch.Tensor:
+        sample = game.all_terms() if game.terms else None
+        if sample is not None:
+            sample = type(sample)(*(member[None] for member in sample))
+        return game.losses(at[None, :split], at[None, split:], sample)[player][0]
+
+    z = torch.zeros(game.dim, dtype=torch.float64) if z is None else z
+    of_x, of_y = (hessian(lambda at, p=p: loss(at, p), z) for p in (0, 1))
+    return torch.cat((of_x[:split], of_y[split:])).numpy()
+
+
+QUADRATICS = [
+    "dim=1",
+    "dim=3,rotation=0",
+    "dim=4,conditioning=100,rotation=0.9,instance=3",
+    "dim=5,conditioning=1,rotation=0.2,noise=0.1",
+]
+
+
+@pytest.mark.parametrize("words", QUADRATICS)
+def test_random_quadratics_have_what_their_fields_state(words: str) -> None:
+    """The conditioning, the share of rotation and the Lipschitz constant."""
+    task = TASKS.build(f"random_quadratic[{words}]")
+    j = jacobian(task.build(PLACEMENT))
+    symmetric, other = (j + j.T) / 2, (j - j.T) / 2
+    eigenvalues = np.linalg.eigvalsh(symmetric)
+    np.testing.assert_allclose(
+        eigenvalues[-1] / eigenvalues[0], task.conditioning, rtol=1e-12
+    )
+    assert eigenvalues[0] > 0
+    share = np.linalg.norm(other) ** 2 / np.linalg.norm(j) ** 2
+    assert share == pytest.approx(task.rotation, abs=1e-14)
+    assert np.linalg.norm(j, 2) == pytest.approx(1, rel=1e-12)
+
+
+def test_instances_of_random_quadratics_differ_and_repeat() -> None:
+    """An instance is one game, with other eigenvalues than another instance."""
+    one, again, other = (
+        jacobian(TASKS.build(f"random_quadratic[instance={i}]").build(PLACEMENT))
+        for i in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one, again)
+    spectra = (np.linalg.eigvalsh(j + j.T) for j in (one, other))
+    assert not np.allclose(*spectra)
+
+
+def test_a_general_sum_instance_couples_the_players_by_two_matrices() -> None:
+    """Its own parts are positive definite, and the couplings have one norm."""
+    task = TASKS.build("random_quadratic[dim=4,zero_sum=false]")
+    j = jacobian(task.build(PLACEMENT))
+    upper, lower = j[:4, 4:], j[4:, :4]
+    assert np.linalg.norm(upper + lower.T) > 0.1
+    assert np.linalg.norm(upper) == pytest.approx(np.linalg.norm(lower), rel=1e-12)
+    for own in (j[:4, :4], j[4:, 4:]):
+        assert np.linalg.eigvalsh(own)[0] > 0
+
+
+def companion(j: np.ndarray, eta: float) -> np.ndarray:
+    """Return the matrix of an optimistic step on (z, the last field)."""
+    one = np.eye(len(j))
+    return np.block([[one - 2 * eta * j, eta * one], [j, 0 * one]])
+
+
+METHODS = {
+    "gda": lambda j, eta: np.eye(len(j)) - eta * j,
+    "extragradient": lambda j, eta: np.eye(len(j)) - eta * j + eta**2 * j @ j,
+    "omd": companion,
+    "runge_kutta": lambda j, eta: sum(
+        np.linalg.matrix_power(-eta * j, n) / np.prod(np.arange(1, n + 1.0))
+        for n in range(5)
+    ),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("rotation", [0.1, 0.9])
+def test_radius_on_random_quadratics(method: str, rotation: float) -> None:
+    """One step has the spectral radius of a polynomial in the Jacobian."""
+    task = TASKS.build(f"random_quadratic[dim=4,rotation={rotation},instance=7]")
+    found = radius(step_matrix(ALGORITHMS.build(f"{method}[step_size=0.4]"), task))
+    expected = radius(METHODS[method](jacobian(task.build(PLACEMENT)), 0.4))
+    assert found == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    "method", ["gda", pytest.param("extragradient", marks=pytest.mark.slow)]
+)
+def test_fitted_rate_on_random_quadratics(method: str) -> None:
+    """The rate fitted to a run is the spectral radius, to what a fit can tell."""
+    words = "random_quadratic[dim=2,rotation=0.3,conditioning=4,instance=2]"
+    task = TASKS.build(words)
+    z = torch.ones(1, 4, dtype=torch.float64)
+    distances = track(f"{method}[step_size=0.5]", words, z, 150)[:, 0]
+    fitted = estimate_rate(np.arange(len(distances)), distances.numpy())
+    expected = radius(METHODS[method](jacobian(task.build(PLACEMENT)), 0.5))
+    assert fitted == pytest.approx(expected, rel=5e-3)
+
+
+def track(words: str, game: str, z: Joint, steps: int) -> torch.Tensor:
+    """Return the distance of each run after each step, shape (steps, runs)."""
+    algorithm, built = ALGORITHMS.build(words), TASKS.build(game).build(PLACEMENT)
+    oracle = Oracle(OracleState(built, tuple(range(len(z)))))
+    state, distances = algorithm.init(oracle, z), []
+    for _ in range(steps):
+        oracle.resample()
+        z, state = algorithm.step(oracle, z, state)
+        distances.append(built.distance(z, "declared"))
+    return torch.stack(distances)
+
+
+VARIANCE = 2.0  # of the whole noise of bilinear[noise=1]
+
+
+def noisy(gamma: float, eta: float, z: Joint, steps: int) -> torch.Tensor:
+    """Return squared distances on noisy xy, exploring with γ and updating with η."""
+    words = f"extragradient[step_size={gamma},ratio={eta / gamma},minibatch=fresh]"
+    return track(words, "bilinear[noise=1]", z, steps) ** 2
+
+
+def test_noise_of_a_step_of_extragradient() -> None:
+    """A step from (0, 0) has the mean square η² S (1 + γ²): two independent noises."""
+    z = torch.zeros(4000, 2, dtype=torch.float64)
+    mean = float(noisy(0.9, 0.3, z, 1).mean())
+    # The square of two normal numbers has its mean as standard deviation.
+    assert mean == pytest.approx(0.3**2 * VARIANCE * (1 + 0.9**2), rel=0.06)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("gamma", "eta"), [(0.1, 0.1), (0.3, 0.3), (0.5, 0.1), (0.5, 0.02)]
+)
+def test_noise_keeps_extragradient_away(gamma: float, eta: float) -> None:
+    """The stationary mean square is η² S (1 + γ²)/(2γη − γ²η² − η²).
+
+    For γ = η this is S (1 + η²)/(1 − η²), which tends to S as η does to 0, while a
+    smaller η brings it to 0.
+    """
+    expected = eta**2 * VARIANCE * (1 + gamma**2)
+    expected /= 2 * gamma * eta - gamma**2 * eta**2 - eta**2
+    if gamma == eta:
+        exact = VARIANCE * (1 + eta**2) / (1 - eta**2)
+        assert expected == pytest.approx(exact, rel=1e-12)
+    random = torch.Generator().manual_seed(0)
+    z = torch.randn(1000, 2, generator=random, dtype=torch.float64)
+    squares = noisy(gamma, eta, (expected / 2) ** 0.5 * z, 200)
+    # 1000 runs are independent: the mean is off by at most 3 percent, typically less.
+    assert float(squares[50:].mean()) == pytest.approx(expected, rel=0.08)
+
+
+def test_noise_is_the_same_in_both_precisions_and_absent_from_the_field() -> None:
+    """Metrics of the field see the expected game."""
+    task = TASKS.build("bilinear[dim=2,noise=0.5]")
+    drawn = [
+        task.build(PLACEMENT._replace(dtype=dtype))
+        .draw(torch.Generator().manual_seed(1), 3)
+        .added
+        for dtype in (torch.float32, torch.float64)
+    ]
+    assert torch.equal(drawn[0], drawn[1].float())
+    oracle = Oracle(OracleState(task.build(PLACEMENT), (0,)))
+    z = torch.zeros(1, 4, dtype=torch.float64)
+    oracle.resample()
+    assert oracle.field(z).norm() > 0.1
+    assert not oracle.full_field(z).any()
