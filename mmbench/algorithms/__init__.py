@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from mmbench.algorithms.halpern import Halpern as Halpern
     from mmbench.algorithms.lola import LOLA as LOLA
     from mmbench.algorithms.lookahead import Lookahead as Lookahead
+    from mmbench.algorithms.mirror_descent import MirrorDescent as MirrorDescent
+    from mmbench.algorithms.mirror_prox import MirrorProx as MirrorProx
     from mmbench.algorithms.omd import OMD as OMD
     from mmbench.algorithms.one_sided_cgd import OneSidedCGD as OneSidedCGD
     from mmbench.algorithms.past_extragradient import (
@@ -109,6 +111,8 @@ ALGORITHMS: Registry["Algorithm"] = Registry(
         "svre": f"{_HERE}.svre:SVRE",
         "eag": f"{_HERE}.eag:EAG",
         "feg": f"{_HERE}.feg:FEG",
+        "mirror_descent": f"{_HERE}.mirror_descent:MirrorDescent",
+        "mirror_prox": f"{_HERE}.mirror_prox:MirrorProx",
         "lookahead": f"{_HERE}.lookahead:Lookahead",
         "averaged": f"{_HERE}.averaged:Averaged",
         "scheduled": f"{_HERE}.scheduled:Scheduled",

@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from mmbench.tasks.g3 import G3 as G3
     from mmbench.tasks.global_forsaken import GlobalForsaken as GlobalForsaken
     from mmbench.tasks.icr_projection import ICRProjection as ICRProjection
+    from mmbench.tasks.kuhn_poker import KuhnPoker as KuhnPoker
+    from mmbench.tasks.matrix_game import MatrixGame as MatrixGame
     from mmbench.tasks.mnist01 import MNIST01 as MNIST01
     from mmbench.tasks.mnist_icr import MNISTICR as MNISTICR
     from mmbench.tasks.polar import Polar as Polar
     from mmbench.tasks.quadratic import Quadratic as Quadratic
     from mmbench.tasks.random_quadratic import RandomQuadratic as RandomQuadratic
+    from mmbench.tasks.ratio_game import RatioGame as RatioGame
     from mmbench.tasks.worst_for_both import WorstForBoth as WorstForBoth
 
 _HERE = "mmbench.tasks"
@@ -50,6 +53,9 @@ TASKS: Registry["Task"] = Registry(
         "dirac_gan": f"{_HERE}.dirac_gan:DiracGAN",
         "finite_sum_bilinear": f"{_HERE}.finite_sum_bilinear:FiniteSumBilinear",
         "icr_projection": f"{_HERE}.icr_projection:ICRProjection",
+        "matrix_game": f"{_HERE}.matrix_game:MatrixGame",
+        "ratio_game": f"{_HERE}.ratio_game:RatioGame",
+        "kuhn_poker": f"{_HERE}.kuhn_poker:KuhnPoker",
         "four_gaussians": f"{_HERE}.four_gaussians:FourGaussians",
         "digits01": f"{_HERE}.digits01:Digits01",
         "mnist01": f"{_HERE}.mnist01:MNIST01",

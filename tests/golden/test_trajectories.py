@@ -34,6 +34,7 @@ GAMES = (
     "four_gaussians[hidden=4,noise=2,batch=8]",
 )
 FINITE_SUM = ("finite_sum_bilinear[terms=4,batch=2]",)  # for methods that need one
+MIXED = ("matrix_game[matrix=random,size=3]", "kuhn_poker")  # for entropic steps
 # The default of each, and the options that have code of their own.
 VARIANTS = {
     "gda": ("gda", "gda[step_size=(0.01,0.02),direction=(adam,rmsprop)]"),
@@ -72,6 +73,8 @@ VARIANTS = {
     "eag": ("eag", "eag[lipschitz_step=0.618,minibatch=fresh]"),
     "feg": ("feg", "feg[comonotonicity=-0.2,direction=adam,step_size=0.01]"),
     "halpern": ("halpern", "halpern[base=extragradient[minibatch=fresh]]"),
+    "mirror_descent": ("mirror_descent", "mirror_descent[optimism=1]"),
+    "mirror_prox": ("mirror_prox[result=ahead]",),
     "lookahead": ("lookahead", "lookahead[base=extragradient,slow_from=first_return]"),
     "averaged": ("averaged", "averaged[weights=linear]"),
     "scheduled": ("scheduled", "scheduled[schedule=cosine[steps=16]]"),
@@ -82,7 +85,13 @@ VARIANTS = {
 }
 # Bilinear draws in double precision; the networks' weights and data are drawn in single
 # precision, whose last bit depends on the processor's vector instructions.
-RELATIVE = {"bilinear": 1e-9, "finite_sum_bilinear": 1e-9, "four_gaussians": 1e-6}
+RELATIVE = {
+    "bilinear": 1e-9,
+    "finite_sum_bilinear": 1e-9,
+    "matrix_game": 1e-9,
+    "kuhn_poker": 1e-9,
+    "four_gaussians": 1e-6,
+}
 ABSOLUTE = 1e-12
 
 
@@ -109,6 +118,8 @@ def computed(words: str, game: str) -> pd.DataFrame:
 def games_of(name: str) -> tuple[str, ...]:
     """Return the games that an algorithm is run on."""
     needs = needs_of(ALGORITHMS.build(name))
+    if Capability.SIMPLEX in needs:
+        return MIXED
     return FINITE_SUM if Capability.FINITE_SUM in needs else GAMES
 
 

@@ -34,6 +34,8 @@ ALGORITHM_VARIANTS = (
     "eag[minibatch=fresh,direction=adam]",
     "feg[comonotonicity=-0.2]",
     "feg[comonotonicity=0.3,minibatch=fresh,direction=rmsprop]",
+    "mirror_descent[optimism=1]",
+    "mirror_prox[result=ahead]",
     "lookahead[k=2,slow_from=first_return]",
     "lookahead[base=lookahead[base=extragradient[direction=adam],k=2],k=4]",
     "lookahead[base=cgd]",  # inner counters in nested states
@@ -63,6 +65,8 @@ TASK_VARIANTS = (
     "finite_sum_bilinear[terms=6,batch=4,linear=none]",
     "icr_projection",
     "icr_projection[scaling=(100,1),deviation=1]",
+    *("matrix_game", "matrix_game[matrix=random,size=5,start_at=uniform]"),
+    *("ratio_game", "ratio_game[equilibrium=interior]", "kuhn_poker"),
     "four_gaussians[hidden=8,noise=4,batch=16]",
     "four_gaussians[hidden=8,noise=4,batch=16,loss=nonsaturating,weights=uniform]",
     "four_gaussians[hidden=8,noise=4,batch=16,loss=wasserstein,clip=0.5]",
