@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from playable import playable
 from spec_variants import ALGORITHM_VARIANTS, TASK_VARIANTS
 
 from mmbench.algorithms import ALGORITHMS
@@ -55,7 +56,7 @@ def assert_devices_agree(task: str, algorithm: str) -> None:
 def test_methods(algorithm: str) -> None:
     """Each method on a game without data and on one with them."""
     for task in ("quadratic", "four_gaussians[hidden=8,noise=4,batch=16]"):
-        assert_devices_agree(task, algorithm)
+        assert_devices_agree(playable(algorithm, task), algorithm)
 
 
 @pytest.mark.parametrize("task", TASK_VARIANTS)

@@ -18,10 +18,11 @@ class Gap(IterateMetric):
 
         max over |y'| ≤ R of f(x, y') − min over |x'| ≤ R of f(x', y)
 
-    The ball lies around the solution; on a box the players deviate within the box. The
-    column `gap` is in units of the payoff f; it is zero at a saddle point, and lower is
-    better. Without a restriction the gap of a bilinear game is infinite everywhere
-    except at the solution.
+    The ball lies around the solution; on a box the players deviate within the box, and
+    among all mixed strategies where these are played, whatever R. The column `gap` is
+    in units of the payoff f; it is zero at a saddle point, and lower is better. Without
+    a restriction the gap of a bilinear game is infinite everywhere except at the
+    solution.
 
     Args:
         radius: R, in units of z.

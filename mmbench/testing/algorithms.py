@@ -42,7 +42,7 @@ SMALL_TASKS = (
     "finite_sum_bilinear[terms=6]",
 )
 # For methods that can play none of these.
-SMALL_MIXED_TASKS = ("matrix_game", "kuhn_poker")
+SMALL_MIXED_TASKS = ("kuhn_poker",)
 # Fields of a state that count the iterations of an inner solver.
 INNER_COUNTERS = ("iterations", "ascents")
 PER_ITERATION = tuple(

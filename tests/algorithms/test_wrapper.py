@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from playable import playable
 
 import mmbench
 from mmbench.algorithms import ALGORITHMS, SCHEDULES
@@ -193,8 +194,8 @@ def test_every_method_with_a_step_size_can_be_scheduled(name: str) -> None:
         with pytest.raises(MisfitError, match="must be a method with a step_size"):
             ALGORITHMS.build(f"scheduled[base={name}]")
         return
-    plain, _ = iterates(name, 4)
-    constant, _ = iterates(f"scheduled[base={name},schedule=cosine[end=1]]", 4)
+    game, words = playable(name, XY), f"scheduled[base={name},schedule=cosine[end=1]]"
+    (plain, _), (constant, _) = (iterates(one, 4, game) for one in (name, words))
     for one, other in zip(plain, constant, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 

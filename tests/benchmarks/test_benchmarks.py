@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playable import playable
 from torch import Tensor
 
 from mmbench.algorithms import ALGORITHMS
@@ -133,11 +134,12 @@ def test_versions_are_set_by_hand(watched: ModuleType, prefix: str) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_small_cells_run(watched: ModuleType, algorithm: str) -> None:
     """Each algorithm is timed and measured without an error."""
+    game = playable(algorithm, "bilinear").partition("[")[0]
     benchmark = watched.speed.Cells()
-    benchmark.setup(algorithm, "bilinear", 2)
+    benchmark.setup(algorithm, game, 2)
     benchmark.cell = replace(benchmark.cell, steps=2)
-    benchmark.time_cell(algorithm, "bilinear", 2)
-    benchmark.peakmem_cell(algorithm, "bilinear", 2)
+    benchmark.time_cell(algorithm, game, 2)
+    benchmark.peakmem_cell(algorithm, game, 2)
 
 
 def test_misfits_are_skipped(watched: ModuleType) -> None:
@@ -179,7 +181,10 @@ def test_tracks_are_finite_and_not_negative(
     for cls in (quality.Solved, quality.Generating):
         for task in cls.params[1]:
             benchmark = cls()
-            benchmark.setup(algorithm, task)
+            try:
+                benchmark.setup(algorithm, task)
+            except NotImplementedError:  # a misfit
+                continue
             for name in (one for one in dir(cls) if one.startswith("track_")):
                 value = getattr(benchmark, name)(algorithm, task)
                 assert math.isfinite(value), (task, name)

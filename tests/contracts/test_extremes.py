@@ -5,6 +5,7 @@ import typing
 from typing import Annotated, Any, Literal
 
 import pytest
+from playable import playable
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.description import field_types
@@ -95,4 +96,4 @@ def test_extremes_of_algorithms_are_refused_or_run(name: str, values: dict) -> N
         algorithm = cls(**values)
     except MmbenchError:
         return
-    assert run_one_step(TASKS.build("bilinear"), algorithm) == ""
+    assert run_one_step(TASKS.build(playable(name, "bilinear")), algorithm) == ""

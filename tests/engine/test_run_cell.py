@@ -10,6 +10,7 @@ import pytest
 import torch
 from ignoring_games import DIM_X, Ignoring
 from images import fake_cifar10
+from playable import playable
 from scripted_runs import SMALL, Scripted, make_cell, trajectory_of
 from spec_variants import ALGORITHM_VARIANTS
 
@@ -180,7 +181,7 @@ def test_a_seed_alone_is_the_seed_in_a_batch(game: str) -> None:
 def test_other_runs_change_no_bit_in_single_precision(name: str) -> None:
     """A run has the same bits in any batch in the default precision too."""
     words = f"{name}[ascents=5]" if name == "accept_reject_search" else name
-    game = "four_gaussians[hidden=16,noise=4,batch=16]"
+    game = playable(words, "four_gaussians[hidden=16,noise=4,batch=16]")
     options = {"steps": 5, "records": 5, "dtype": "float32"}
     together = trajectory_of(game, words, seeds=5, **options)
     assert together.reason == ""
@@ -444,7 +445,7 @@ def test_an_interrupted_cell_goes_on_bit_for_bit(algorithm: str) -> None:
     """State, random streams and counts continue from a checkpoint."""
     if algorithm == "accept_reject_search":  # 500 ascents a step
         algorithm = "accept_reject_search[ascents=20]"
-    one = short_cell(GAME, algorithm)
+    one = short_cell(playable(algorithm, GAME), algorithm)
     assert_same(run_interrupted(one, [5, 4]), run_cell(one))
 
 
