@@ -33,14 +33,22 @@ if TYPE_CHECKING:
     from mmbench.algorithms.base import Algorithm as Algorithm
     from mmbench.algorithms.cgd import CGD as CGD
     from mmbench.algorithms.consensus import Consensus as Consensus
+    from mmbench.algorithms.discretisation_drift import (
+        DiscretisationDrift as DiscretisationDrift,
+    )
     from mmbench.algorithms.eag import EAG as EAG
     from mmbench.algorithms.extragradient import Extragradient as Extragradient
     from mmbench.algorithms.feg import FEG as FEG
     from mmbench.algorithms.follow_the_ridge import FollowTheRidge as FollowTheRidge
     from mmbench.algorithms.gda import GDA as GDA
+    from mmbench.algorithms.gradient_regularised import (
+        GradientRegularised as GradientRegularised,
+    )
     from mmbench.algorithms.halpern import Halpern as Halpern
+    from mmbench.algorithms.hamiltonian import Hamiltonian as Hamiltonian
     from mmbench.algorithms.lola import LOLA as LOLA
     from mmbench.algorithms.lookahead import Lookahead as Lookahead
+    from mmbench.algorithms.lss import LSS as LSS
     from mmbench.algorithms.mirror_descent import MirrorDescent as MirrorDescent
     from mmbench.algorithms.mirror_prox import MirrorProx as MirrorProx
     from mmbench.algorithms.omd import OMD as OMD
@@ -51,6 +59,7 @@ if TYPE_CHECKING:
     from mmbench.algorithms.runge_kutta import RungeKutta as RungeKutta
     from mmbench.algorithms.scheduled import Scheduled as Scheduled
     from mmbench.algorithms.sga import SGA as SGA
+    from mmbench.algorithms.stackelberg import Stackelberg as Stackelberg
     from mmbench.algorithms.svre import SVRE as SVRE
     from mmbench.algorithms.unrolled import Unrolled as Unrolled
 
@@ -104,8 +113,13 @@ ALGORITHMS: Registry["Algorithm"] = Registry(
         "alone": f"{_HERE}.alone:Alone",
         "one_sided_cgd": f"{_HERE}.one_sided_cgd:OneSidedCGD",
         "consensus": f"{_HERE}.consensus:Consensus",
+        "hamiltonian": f"{_HERE}.hamiltonian:Hamiltonian",
+        "gradient_regularised": f"{_HERE}.gradient_regularised:GradientRegularised",
         "sga": f"{_HERE}.sga:SGA",
         "lola": f"{_HERE}.lola:LOLA",
+        "discretisation_drift": f"{_HERE}.discretisation_drift:DiscretisationDrift",
+        "lss": f"{_HERE}.lss:LSS",
+        "stackelberg": f"{_HERE}.stackelberg:Stackelberg",
         "follow_the_ridge": f"{_HERE}.follow_the_ridge:FollowTheRidge",
         "runge_kutta": f"{_HERE}.runge_kutta:RungeKutta",
         "svre": f"{_HERE}.svre:SVRE",

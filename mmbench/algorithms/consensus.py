@@ -1,9 +1,10 @@
 """Consensus optimisation."""
 
-from dataclasses import dataclass
-from typing import Any, final
+from dataclasses import dataclass, field
+from typing import Any, Literal, final
 
 from mmbench.algorithms._directions import Directions, Plain, init_joint, step_joint
+from mmbench.algorithms._hamiltonian import field_and_descent
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import NonNegative, StepSize
@@ -19,7 +20,8 @@ class Consensus(Algorithm):
         z⁺ = z − η (F + γ Jᵀ F)
 
     J is the Jacobian of F, so that Jᵀ F is the gradient of ½‖F‖². On minibatches that
-    gradient is biased, since one minibatch stands in both factors.
+    gradient is biased where one minibatch stands in both factors. `hamiltonian` leaves
+    out F.
 
     Args:
         step_size: η, a number or a pair (x, y), in units of z per unit of F.
@@ -27,9 +29,13 @@ class Consensus(Algorithm):
             mixture of eight Gaussians.
         direction: how the sum becomes a direction; one for both, or a pair (x, y). The
             authors use RMSProp.
+        minibatch: whether both factors are of the "same" minibatch, or the second is of
+            a "fresh" one, so that the gradient is unbiased (Loizou, Berard,
+            Jolicoeur-Martineau, Vincent, Lacoste-Julien and Mitliagkas 2020).
 
     State: moments of the directions.
-    Cost: 1 gradient of each player and 2 Hessian products for each step.
+    Cost: 1 gradient of each player and 2 Hessian products for each step; with a fresh
+        minibatch 2 and 4.
     Poor use: a large γ makes every stationary point attractive, also points that are
         worst for a player.
     Source: Mescheder, Nowozin and Geiger 2017, Algorithm 1.
@@ -38,6 +44,9 @@ class Consensus(Algorithm):
     step_size: StepSize = 0.1
     gamma: NonNegative = 0.1
     direction: Directions = Plain()
+    minibatch: Literal["same", "fresh"] = field(
+        default="same", metadata={"identity": "unless default"}
+    )
 
     source = Source(
         authors="Mescheder, Nowozin and Geiger",
@@ -49,7 +58,8 @@ class Consensus(Algorithm):
     @property
     def cost(self) -> Cost:
         """The oracle calls that one step makes."""
-        return Cost(grad_x=1, grad_y=1, hvps=2)
+        count = 2 if self.minibatch == "fresh" else 1
+        return Cost(grad_x=count, grad_y=count, hvps=2 * count, minibatches=count)
 
     def init(self, oracle: Oracle, z: Iterate) -> Any:
         """Return the first moments of the directions."""
@@ -57,10 +67,6 @@ class Consensus(Algorithm):
 
     def step(self, oracle: Oracle, z: Iterate, state: Any) -> tuple[Iterate, Any]:
         """Make one step of every run."""
-        at = oracle.linearise(z)
-        field = oracle.join(at.grad_x, at.grad_y)
-        descent = oracle.join(*at.transposed(at.grad_x, at.grad_y))
-        d, state = step_joint(
-            self.direction, oracle, field + self.gamma * descent, state
-        )
+        f, descent = field_and_descent(oracle, z, self.minibatch)
+        d, state = step_joint(self.direction, oracle, f + self.gamma * descent, state)
         return oracle.project(z - oracle.scale(self.step_size, d)), state

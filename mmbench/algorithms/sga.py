@@ -1,6 +1,6 @@
 """SGA: symplectic gradient adjustment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 from mmbench.algorithms._directions import Directions, Plain, init_joint, step_joint
@@ -17,10 +17,12 @@ from mmbench.core.vectors import dot
 class SGA(Algorithm):
     """Symplectic gradient adjustment: add what turns a rotation towards its centre.
 
-        z⁺ = z − η (F + λ Aᵀ F),   A = (J − Jᵀ)/2
+        z⁺ = z − η (κ F + λ Aᵀ F),   A = (J − Jᵀ)/2
 
     J is the Jacobian of F and A its antisymmetric part. In a zero-sum game Aᵀ F is
-    (f_xy f_y, f_yx f_x), and the step is that of `lola` with α = λ.
+    (f_xy f_y, f_yx f_x), and the step is that of `lola` with α = λ. Without alignment
+    and with κ = 0 the method is crossing-the-curl, which follows (Jᵀ − J) F = 2 Aᵀ F
+    (Gemp and Mahadevan 2018).
 
     Args:
         step_size: η, a number or a pair (x, y), in units of z per unit of F.
@@ -29,6 +31,7 @@ class SGA(Algorithm):
             adjustment points to stable points and away from unstable ones; else λ is
             positive.
         epsilon: ε, in units of the product before it.
+        field_weight: κ, weight of F.
         direction: how the sum becomes a direction; one for both, or a pair (x, y). The
             authors use RMSProp.
 
@@ -45,6 +48,9 @@ class SGA(Algorithm):
     is_aligned: bool = True
     epsilon: Positive = 0.1
     direction: Directions = Plain()
+    field_weight: NonNegative = field(
+        default=1.0, metadata={"identity": "unless default"}
+    )
 
     source = Source(
         authors="Balduzzi, Racanière, Martens, Foerster, Tuyls and Graepel",
@@ -73,13 +79,13 @@ class SGA(Algorithm):
             mixed_x = at.through_cross_x(at.grad_y)[0]
             mixed_y = at.through_cross_y(at.grad_x)[1]
             adjustment = oracle.join(of_y[0] - mixed_x, of_x[1] - mixed_y) / 2
-        field = oracle.join(at.grad_x, at.grad_y)
+        f = oracle.join(at.grad_x, at.grad_y)
         weight: Any = self.weight
         if self.is_aligned:
             descent = oracle.join(of_x[0] + of_y[0], of_x[1] + of_y[1])
-            aligned = dot(field, descent) * dot(adjustment, descent) / z.shape[1]
+            aligned = dot(f, descent) * dot(adjustment, descent) / z.shape[1]
             weight = weight * (aligned + self.epsilon).sign()[:, None]
         d, state = step_joint(
-            self.direction, oracle, field + weight * adjustment, state
+            self.direction, oracle, self.field_weight * f + weight * adjustment, state
         )
         return oracle.project(z - oracle.scale(self.step_size, d)), state

@@ -35,6 +35,13 @@ PETHICK_2022 = Source(
     "nonconvex-nonconcave minimax problems",
     link="https://arxiv.org/abs/2302.09831",
 )
+LOIZOU_2020 = Source(
+    authors="Loizou, Berard, Jolicoeur-Martineau, Vincent, Lacoste-Julien and "
+    "Mitliagkas",
+    year=2020,
+    title="Stochastic Hamiltonian Gradient Methods for Smooth Games",
+    link="https://arxiv.org/abs/2007.04202",
+)
 WANG_2020 = Source(
     authors="Wang, Zhang and Ba",
     year=2020,

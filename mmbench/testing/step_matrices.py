@@ -12,8 +12,8 @@ from mmbench.core.oracle_state import OracleState
 from mmbench.tasks.base import Task
 from mmbench.testing.tools import PLACEMENT
 
-# Fields of states that a step maps linearly: of optimistic methods, of momentum.
-MEMORY = ("previous", "real", "imaginary")
+# Fields of states that a step maps linearly, of optimistic methods, momentum and LSS.
+MEMORY = ("previous", "real", "imaginary", "solution")
 
 
 def step_matrix(

@@ -11,15 +11,15 @@ from mmbench.testing.algorithms import playable_tasks
 
 # A game without data and one with them are enough for options.
 SMALL = ("bilinear", "four_gaussians[hidden=4,noise=2,batch=8]")
+# Few inner steps suffice to see that each is counted.
+FEW = {"accept_reject_search": "[ascents=5]", "stackelberg": "[iterations=4]"}
 GENERAL_SUM = ("polar", "dirac_gan[loss=nonsaturating]")
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_algorithm_keeps_its_contract(name: str) -> None:
     """Shapes, cost, company, frozen dead runs and fixed points, on six games."""
-    # Few steps of ascent suffice to see that each is counted.
-    words = f"{name}[ascents=5]" if name == "accept_reject_search" else name
-    check_algorithm(ALGORITHMS.build(words))
+    check_algorithm(ALGORITHMS.build(f"{name}{FEW.get(name, '')}"))
 
 
 @pytest.mark.parametrize("words", ALGORITHM_VARIANTS)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from quadratic_games import TwoLosses
 from step_matrices import radius, step_matrix
 
@@ -101,6 +102,37 @@ def competitive_y(b: Blocks) -> Matrix:
     return moved
 
 
+def hamiltonian(b: Blocks) -> Matrix:
+    """I − η JᵀJ."""
+    return b.identity - b.row * (b.jacobian.T @ b.jacobian)
+
+
+def crossing(b: Blocks) -> Matrix:
+    """I − η (Jᵀ − J) J."""
+    return b.identity - b.row * ((b.jacobian.T - b.jacobian) @ b.jacobian)
+
+
+def drift(b: Blocks) -> Matrix:
+    """The terms of the drift with the multipliers c = (0.5, −2) and s = (−1, 0.7)."""
+    x = -1 * b.f_xx @ b.grad_x + 0.5 * b.f_xy @ b.grad_y
+    y = 0.7 * b.g_yy @ b.grad_y - 2 * b.g_yx @ b.grad_x
+    return b.identity - b.row * (b.jacobian + b.row / 2 * np.vstack((x, y)))
+
+
+def stackelberg(b: Blocks) -> Matrix:
+    """The total derivative of x's loss, with δ = 0.3."""
+    n = len(b.grad_y)
+    answer = np.linalg.solve(b.g_yy + 0.3 * np.eye(n), b.cross_x)
+    return b.identity - b.row * np.vstack((b.grad_x - b.g_xy @ answer, b.grad_y))
+
+
+def regularised(b: Blocks) -> Matrix:
+    """The gradient of ρ ‖∇ᵧ g‖² in x, with ρ = 0.4."""
+    penalty = np.zeros_like(b.jacobian)
+    penalty[: len(b.grad_x)] = 2 * 0.4 * b.g_yx.T @ b.grad_y
+    return b.identity - b.row * (b.jacobian + penalty)
+
+
 def heun(b: Blocks) -> Matrix:
     """The series of exp(−hJ) up to the square."""
     j = b.row * b.jacobian
@@ -127,6 +159,13 @@ METHODS: dict[str, Callable[[Blocks], Matrix]] = {
     "lola[shaping=own]": own,
     "lola[alpha=(0.2,0.4),shaping=both]": both,
     "follow_the_ridge[tolerance=1e-15]": ridge,
+    "consensus[gamma=0.3,minibatch=fresh]": consensus,
+    "hamiltonian": hamiltonian,
+    "hamiltonian[minibatch=fresh]": hamiltonian,
+    "sga[weight=2,is_aligned=false,field_weight=0]": crossing,
+    "gradient_regularised[penalty=0.4]": regularised,
+    "discretisation_drift[interaction=(0.5,-2),own=(-1,0.7)]": drift,
+    "stackelberg[damping=0.3,tolerance=1e-15]": stackelberg,
     "cgd[tolerance=1e-15]": competitive,
     "cgd[tolerance=1e-15,solve=y]": competitive,
     "one_sided_cgd[tolerance=1e-15,player=x]": competitive_x,
@@ -179,6 +218,74 @@ def test_acgd_steps_are_its_formula(is_zero_sum: bool) -> None:
         assert measured == pytest.approx(plain, rel=1e-9, abs=1e-10), t
 
 
+@pytest.mark.parametrize("is_zero_sum", [True, False])
+def test_symplectic_surgery_is_its_formula(is_zero_sum: bool) -> None:
+    """Steps of z and v, with a damping that depends on ‖F‖."""
+    task = TwoLosses(seed=5, is_zero_sum=is_zero_sum)
+    b, rate, damping = Blocks(task), 0.02, 0.5
+    lss = ALGORITHMS.build(
+        with_pair(f"lss[solution_step_size={rate},damping={damping}]")
+    )
+    oracle, z = start_runs(task)
+    plain, v, state = z.numpy().T.copy(), np.zeros(z.shape[::-1]), lss.init(oracle, z)
+    for _ in range(4):
+        z, state = lss.step(oracle, z, state)
+        field, j = b.jacobian @ plain, b.jacobian
+        of_norm = damping * (1 - np.exp(-(field**2).sum(0)))
+        plain = plain - b.row * (field + j.T @ v) / 2
+        v = v - rate * (j.T @ (j @ v - field) + of_norm * v)
+    for measured, expected in ((z, plain), (state.solution, v)):
+        torch.testing.assert_close(
+            measured.T, torch.tensor(expected), rtol=1e-9, atol=1e-10
+        )
+
+
+@pytest.mark.parametrize(
+    ("game", "sizes", "expected"),
+    [
+        ("bilinear", "0.2", 1),
+        ("quadratic", "(0.09,0.01)", 1.02),
+        ("quadratic", "(0.03,0.03)", 1.06),
+        ("quadratic", "(0.01,0.09)", 1.18),
+        ("quadratic[a=1,b=10,c=-1]", "(0.09,0.01)", 0.98),
+    ],
+)
+def test_symplectic_surgery_leaves_no_rotation(
+    game: str, sizes: str, expected: float
+) -> None:
+    """Once v = J⁻¹F the step is I − η (J + Jᵀ)/2, which is the identity on xy.
+
+    It leaves (0, 0) of x² + 10xy + y², where y could gain alone, at each step size of
+    GDA that is attracted, and stays at the equilibrium of x² + 10xy − y².
+    """
+    lss, task = ALGORITHMS.build(f"lss[step_size={sizes}]"), TASKS.build(game)
+    matrix = step_matrix(lss, task)  # of (z, v), and v = z where F is linear
+    settled = matrix[:2, :2] + matrix[:2, 2:]
+    assert radius(settled) == pytest.approx(expected, rel=1e-12)
+    assert np.isreal(np.linalg.eigvals(settled)).all()
+    slow = ALGORITHMS.build("lss[step_size=0.0001,solution_step_size=0.01]")
+    whole = radius(step_matrix(slow, task))
+    assert (
+        whole == pytest.approx(1, abs=1e-12)
+        if expected == 1
+        else ((whole - 1) * (expected - 1) > 0)
+    )
+
+
+@pytest.mark.parametrize("is_zero_sum", [True, False])
+def test_drift_regularisers_have_known_special_cases(is_zero_sum: bool) -> None:
+    """Without any drift it is Heun's method, without the interaction's LookAhead."""
+    task = TwoLosses(seed=6, is_zero_sum=is_zero_sum)
+    for words, other in (
+        ("discretisation_drift[own=-1]", "runge_kutta[order=2]"),
+        ("discretisation_drift", "lola[shaping=own,alpha=0.05]"),
+        ("discretisation_drift[interaction=0]", "gda"),
+    ):
+        ours = step_matrix(ALGORITHMS.build(words), task)
+        theirs = step_matrix(ALGORITHMS.build(other), task)
+        assert ours == pytest.approx(theirs, rel=1e-10, abs=1e-11), words
+
+
 # Spectral radii on xy at η, and on x² + 10xy + y² at (ηₓ, ηᵧ).
 # Source: closed forms |1 − η(λ + γ|λ|²)| with λ = ±i on xy; the others by hand.
 RADII = [
@@ -189,6 +296,19 @@ RADII = [
     ("sga[step_size=0.5,is_aligned=false]", "bilinear", 0.7071),
     ("consensus[step_size=0.2,gamma=0.1]", "bilinear", 1.0002),
     ("consensus[step_size=0.2,gamma=1]", "bilinear", 0.8246),
+    ("hamiltonian[step_size=0.2]", "bilinear", 0.8),
+    ("hamiltonian[step_size=0.01]", "quadratic", 0.44),
+    ("hamiltonian[step_size=0.01]", "quadratic[a=3,b=4,c=1]", 0.9978),
+    ("gradient_regularised[step_size=0.2]", "bilinear", 0.9165),
+    ("gradient_regularised[step_size=0.2,penalty=0.1]", "bilinear", 1.0000),
+    ("gradient_regularised[step_size=0.2,penalty=0.05]", "bilinear", 1.0100),
+    ("discretisation_drift[step_size=0.5]", "bilinear", 1.0078),
+    ("discretisation_drift[step_size=0.5,interaction=-2]", "bilinear", 0.9014),
+    ("stackelberg[step_size=(0.09,0.01)]", "quadratic", 5.32),
+    ("stackelberg[step_size=(0.03,0.03)]", "quadratic", 2.44),
+    ("stackelberg[step_size=(0.01,0.09)]", "quadratic", 1.48),
+    ("stackelberg[step_size=0.05]", "quadratic[a=-3,b=4,c=-1]", 0.900),
+    ("stackelberg[step_size=0.05]", "quadratic[a=3,b=4,c=1]", 1.100),
     ("runge_kutta[step_size=1]", "bilinear", 0.9939),
     ("runge_kutta[step_size=1,order=2]", "bilinear", 1.1180),
     ("lola[step_size=(0.09,0.01)]", "quadratic", 0.8684),
@@ -235,8 +355,7 @@ def test_alignment_turns_away_from_an_unstable_point() -> None:
 
 def test_the_ridge_is_followed_on_a_singular_game() -> None:
     """On xy g_yy is zero, the correction is zero and the step is GDA's."""
-    ridge_step = step_matrix(
-        ALGORITHMS.build("follow_the_ridge"), TASKS.build("bilinear")
-    )
     gda = step_matrix(ALGORITHMS.build("gda"), TASKS.build("bilinear"))
-    assert np.array_equal(ridge_step, gda)
+    for words in ("follow_the_ridge", "stackelberg"):
+        step = step_matrix(ALGORITHMS.build(words), TASKS.build("bilinear"))
+        assert np.array_equal(step, gda)

@@ -38,7 +38,8 @@ COMPILED = PLACEMENT._replace(compiled=True)
 # What a step of these does next depends on numbers of the runs.
 UNTRACED = ("accept_reject_search",)
 # So few inner iterations are made without asking whether any run needs them.
-SHORT = dict.fromkeys(("acgd", "cgd", "one_sided_cgd"), "iterations=4")
+INNER = ("acgd", "cgd", "follow_the_ridge", "one_sided_cgd", "stackelberg")
+SHORT = dict.fromkeys(INNER, "iterations=4")
 SHORT |= {"accept_reject_search": "ascents=20"}
 # These draw numbers of their own, or take turns: no loop.
 UNLOOPED = ("accept_reject", "acgd", *UNTRACED)
@@ -169,6 +170,7 @@ LOOPED = [
         *product(["extragradient", "cgd"], PLANES[1:]),
     )
     if words.partition("[")[0] not in UNLOOPED
+    and "base=cgd" not in words  # with many inner iterations
     and ALGORITHMS.coerce(words).needs <= TASKS.build(task).gives
 ]
 
