@@ -12,7 +12,8 @@ from mmbench.testing.algorithms import playable_tasks
 # A game without data and one with them are enough for options.
 SMALL = ("bilinear", "four_gaussians[hidden=4,noise=2,batch=8]")
 # Few inner steps suffice to see that each is counted.
-FEW = {"accept_reject_search": "[ascents=5]", "stackelberg": "[iterations=4]"}
+FEW = dict.fromkeys(("follow_the_ridge", "stackelberg"), "[iterations=4]")
+FEW |= {"accept_reject_search": "[ascents=5]"}
 GENERAL_SUM = ("polar", "dirac_gan[loss=nonsaturating]")
 
 
