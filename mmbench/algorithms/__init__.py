@@ -56,6 +56,10 @@ if TYPE_CHECKING:
     from mmbench.algorithms.past_extragradient import (
         PastExtragradient as PastExtragradient,
     )
+    from mmbench.algorithms.proximal_point import ProximalPoint as ProximalPoint
+    from mmbench.algorithms.reflected_gradient import (
+        ReflectedGradient as ReflectedGradient,
+    )
     from mmbench.algorithms.runge_kutta import RungeKutta as RungeKutta
     from mmbench.algorithms.scheduled import Scheduled as Scheduled
     from mmbench.algorithms.sga import SGA as SGA
@@ -123,6 +127,8 @@ ALGORITHMS: Registry["Algorithm"] = Registry(
         "follow_the_ridge": f"{_HERE}.follow_the_ridge:FollowTheRidge",
         "runge_kutta": f"{_HERE}.runge_kutta:RungeKutta",
         "svre": f"{_HERE}.svre:SVRE",
+        "reflected_gradient": f"{_HERE}.reflected_gradient:ReflectedGradient",
+        "proximal_point": f"{_HERE}.proximal_point:ProximalPoint",
         "eag": f"{_HERE}.eag:EAG",
         "feg": f"{_HERE}.feg:FEG",
         "mirror_descent": f"{_HERE}.mirror_descent:MirrorDescent",

@@ -75,6 +75,11 @@ VARIANTS = {
         "runge_kutta[order=2,penalty=0.07,minibatch=fresh]",
     ),
     "svre": ("svre[snapshot=0.3,restart=0.5]",),
+    "reflected_gradient": ("reflected_gradient",),
+    "proximal_point": (
+        "proximal_point[tolerance=1e-10]",
+        "proximal_point[solver=fixed_point,tolerance=1e-10]",
+    ),
     "eag": ("eag", "eag[lipschitz_step=0.618,minibatch=fresh]"),
     "feg": ("feg", "feg[comonotonicity=-0.2,direction=adam,step_size=0.01]"),
     "halpern": ("halpern", "halpern[base=extragradient[minibatch=fresh]]"),

@@ -35,6 +35,11 @@ ALGORITHM_VARIANTS = (
     "runge_kutta[order=2,minibatch=fresh]",
     "runge_kutta[penalty=0.07]",
     "svre[snapshot=0.5,restart=0.5,direction=adam]",
+    "reflected_gradient[direction=rmsprop,step_size=0.01]",
+    "proximal_point[step_size=(0.2,0.1),newton_steps=1]",
+    "proximal_point[solver=fixed_point]",
+    "proximal_point[solver=fixed_point,iterations=2]",  # no check between iterations
+    "halpern[base=proximal_point]",
     "eag[lipschitz_step=0.618,step_size=(0.2,0.1)]",
     "eag[minibatch=fresh,direction=adam]",
     "feg[comonotonicity=-0.2]",

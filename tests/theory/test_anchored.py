@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from quadratic_games import TwoLosses
+from step_matrices import radius, step_matrix
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.oracle import Oracle
@@ -154,6 +155,92 @@ def test_bound_holds_where_the_field_is_not_monotone() -> None:
     assert squares[-1] * K[-1] ** 2 > 1
     diverged = path("extragradient[step_size=1]", task, start, len(K))[-1, 0]
     assert np.linalg.norm(diverged) > 1e3
+
+
+def test_anchored_proximal_point_keeps_its_bound() -> None:
+    """‖z - T(z)‖ ≤ 2 ‖z₀ - z*‖/(k + 1) for T = (I + ηJ)⁻¹, at a large step size."""
+    task = Monotone(seed=3)
+    start = np.random.default_rng(3).standard_normal((4, 7))
+    start /= np.linalg.norm(start, axis=1, keepdims=True)
+    words = "halpern[base=proximal_point[step_size=5,newton_steps=1,tolerance=1e-12]]"
+    zs = path(words, task, start.tolist(), 30)
+    resolvent = np.linalg.inv(np.eye(7) + 5 * task.jacobian().numpy())
+    k = np.arange(31)[:, None]
+    residuals = np.linalg.norm(zs - zs @ resolvent.T, axis=2)
+    assert (residuals <= 2 / (k + 1)).all()
+    recursion = start / (k[1:, None] + 1) + (1 - 1 / (k[1:, None] + 1)) * (
+        zs[:-1] @ resolvent.T
+    )
+    assert zs[1:] == pytest.approx(recursion, rel=0, abs=1e-11)
+
+
+# ---- proximal point and reflected gradient ----
+
+
+@pytest.mark.parametrize("is_zero_sum", [True, False])
+@pytest.mark.parametrize(
+    ("words", "pair"),
+    [("newton,newton_steps=1", (2.0, 0.5)), ("fixed_point", (0.05, 0.03))],
+    ids=["newton", "fixed_point"],
+)
+def test_proximal_point_is_the_resolvent(
+    words: str, pair: tuple[float, float], is_zero_sum: bool
+) -> None:
+    """The matrix of a step is (I + ηJ)⁻¹, with a step size of each player."""
+    task = TwoLosses(seed=1, is_zero_sum=is_zero_sum)
+    step_size = f"({pair[0]},{pair[1]})"
+    words = f"proximal_point[solver={words},step_size={step_size},tolerance=1e-14]"
+    found = step_matrix(ALGORITHMS.build(words), task)
+    row = np.r_[np.full(2, pair[0]), np.full(3, pair[1])][:, None]
+    expected = np.linalg.inv(np.eye(5) + row * task.jacobian().numpy())
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-10)
+
+
+def test_proximal_point_on_xy_is_cgd() -> None:
+    """Its radius there is 1/√(1 + η²)."""
+    words = "proximal_point[step_size=1.5,tolerance=1e-14]"
+    found = radius(step_matrix(ALGORITHMS.build(words), TASKS.build("bilinear")))
+    assert found == pytest.approx(1 / np.sqrt(1 + 1.5**2), rel=1e-12)
+
+
+def test_proximal_point_solves_a_nonlinear_equation() -> None:
+    """Both inner loops end where z⁺ = z − η F(z⁺), on the DiracGAN."""
+    task = TASKS.build("dirac_gan")
+    oracle = Oracle(OracleState(task.build(PLACEMENT), (0,)))
+    for solver in ("newton,newton_steps=5", "fixed_point"):
+        words = f"proximal_point[solver={solver},step_size=0.5,tolerance=1e-14]"
+        z, moved = path(words, task, [[1.0, 2.0]], 1)
+        field = oracle.field(torch.tensor(moved)).numpy()
+        assert moved == pytest.approx(z - 0.5 * field, rel=0, abs=1e-12)
+
+
+def test_one_fixed_point_iteration_is_gda_and_two_are_extragradient() -> None:
+    """The methods are the first approximations of the proximal point."""
+    task, start = TASKS.build("quadratic"), [[1.0, -0.5]]
+    for count, other in ((1, "gda"), (2, "extragradient")):
+        words = f"proximal_point[solver=fixed_point,iterations={count}]"
+        ours, theirs = path(words, task, start, 5), path(other, task, start, 5)
+        assert np.array_equal(ours, theirs)
+
+
+def test_reflected_gradient_is_its_formula() -> None:
+    """The matrix of a step on (z, z⁻) is that of its rule."""
+    task = TwoLosses(seed=2)
+    found = step_matrix(ALGORITHMS.build("reflected_gradient[step_size=0.2]"), task)
+    identity, jacobian = np.eye(5), 0.2 * task.jacobian().numpy()
+    expected = np.block(
+        [[identity - 2 * jacobian, jacobian], [identity, np.zeros((5, 5))]]
+    )
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_reflected_points_are_those_of_optimistic_descent() -> None:
+    """Without constraints, 2z - z⁻ moves as OMD does, after its first step."""
+    task, start = TASKS.build("quadratic"), [[1.0, -0.5]]
+    zs = path("reflected_gradient[step_size=0.03]", task, start, 12)[:, 0]
+    reflected = 2 * zs[1:] - zs[:-1]
+    expected = path("omd[step_size=0.03,first=zero]", task, start, 12)[1:, 0]
+    assert reflected == pytest.approx(expected, rel=0, abs=1e-12)
 
 
 def test_halpern_is_exactly_its_bound() -> None:
