@@ -22,11 +22,15 @@ class SearchState(NamedTuple):
         reference: value that f must fall below.
         rejections: number of rejections in a row.
         ascents: number of steps of ascent.
+        time: number of steps.
+        rejected: number of rejected proposals.
     """
 
     reference: Float[Tensor, " runs"]
     rejections: Int[Tensor, " runs"]
     ascents: Int[Tensor, " runs"]
+    time: Int[Tensor, " runs"]
+    rejected: Int[Tensor, " runs"]
 
 
 @final
@@ -50,7 +54,8 @@ class AcceptRejectSearch(Algorithm):
         patience: number of rejections in a row that end a run.
         ascents: largest number of steps of ascent that answer a proposal.
 
-    State: value of the last accepted pair, rejections in a row, steps of ascent.
+    State: value of the last accepted pair, rejections in a row, steps of ascent, number
+        of steps and of rejections.
     Cost: 1 value and 1 gradient of y for each step, and 1 gradient of y for each
         further step of ascent.
     Source: Mangoubi, Sachdeva and Vishnoi 2020; defaults of the low-dimensional code of
@@ -73,7 +78,8 @@ class AcceptRejectSearch(Algorithm):
     def init(self, oracle: Oracle, z: Iterate) -> SearchState:
         """Return a state whose reference any first proposal passes."""
         none = torch.zeros(len(z), dtype=torch.int64, device=z.device)
-        return SearchState(torch.full_like(z[:, 0], torch.inf), none, none)
+        reference = torch.full_like(z[:, 0], torch.inf)
+        return SearchState(reference, none, none, none, none)
 
     def step(
         self, oracle: Oracle, z: Iterate, state: SearchState
@@ -89,6 +95,8 @@ class AcceptRejectSearch(Algorithm):
             torch.where(accept, value, state.reference),
             torch.where(accept, 0, state.rejections + 1),
             state.ascents + ascents,
+            state.time + 1,
+            state.rejected + ~accept,
         )
 
     def _ascend(

@@ -324,7 +324,7 @@ class Chunk:
             self._recording.keep_iterates(self.step, self.z[:runs])
         z = self._answer()
         z = self._noise.measured(z) if self._noise else z
-        columns = self._batch.measure(z, self._cell.metrics)
+        columns = self._batch.measure(z, self._cell.metrics, self.state)
         counts = {
             name: counted[:runs].cpu().numpy().copy()
             for name, counted in self._oracle_state.counts.items()

@@ -71,13 +71,20 @@ class RunBatch:
         rows = rows.to(self.game.device, self.game.dtype)
         return torch.cat((rows, rows[-1:].expand(len(self.seeds) - len(rows), -1)))
 
-    def measure(self, z: Joint, metrics: Sequence[Metric]) -> dict[str, np.ndarray]:
+    def measure(
+        self, z: Joint, metrics: Sequence[Metric], state: Any = ()
+    ) -> dict[str, np.ndarray]:
         """Return columns of metrics at z, shape (runs,), without the padding.
+
+        Args:
+            z: iterates of all runs.
+            metrics: what is measured.
+            state: state of the method, for metrics that read it.
 
         Raises:
             DescriptionError: when a metric writes into z or gives another shape.
         """
-        point = Point(self.game, z, self.seeds, self.start)
+        point = Point(self.game, z, self.seeds, self.start, state)
         columns: dict[str, np.ndarray] = {}
         for metric in metrics:
             if isinstance(metric, IterateMetric):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mmbench.metrics.gap import Gap as Gap
     from mmbench.metrics.generated_point import GeneratedPoint as GeneratedPoint
     from mmbench.metrics.gradient_norms import GradientNorms as GradientNorms
+    from mmbench.metrics.inner_iterations import InnerIterations as InnerIterations
     from mmbench.metrics.kernel_distance import KernelDistance as KernelDistance
     from mmbench.metrics.losses import Losses as Losses
     from mmbench.metrics.mode_coverage import ModeCoverage as ModeCoverage
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mmbench.metrics.point_class import PointClass as PointClass
     from mmbench.metrics.precision_recall import PrecisionRecall as PrecisionRecall
     from mmbench.metrics.rate import Rate as Rate
+    from mmbench.metrics.rejected_share import RejectedShare as RejectedShare
     from mmbench.metrics.rotation_share import RotationShare as RotationShare
     from mmbench.metrics.sliced_wasserstein import (
         SlicedWasserstein as SlicedWasserstein,
@@ -64,6 +66,8 @@ METRICS: Registry["Metric"] = Registry(
         "rotation_share": f"{_HERE}.rotation_share:RotationShare",
         "path_angle": f"{_HERE}.path_angle:PathAngle",
         "gain_alone": f"{_HERE}.gain_alone:GainAlone",
+        "inner_iterations": f"{_HERE}.inner_iterations:InnerIterations",
+        "rejected_share": f"{_HERE}.rejected_share:RejectedShare",
         "mode_coverage": f"{_HERE}.mode_coverage:ModeCoverage",
         "sliced_wasserstein": f"{_HERE}.sliced_wasserstein:SlicedWasserstein",
         "digit_coverage": f"{_HERE}.digit_coverage:DigitCoverage",

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -46,6 +46,7 @@ class Point:
         z: iterates, shape (runs, dim).
         seeds: seed of each run.
         start: iterates at step 0, shape (runs, dim); None for z itself.
+        state: state of the method, for metrics that read it.
     """
 
     def __init__(
@@ -54,8 +55,9 @@ class Point:
         z: Float[Tensor, "runs dim"],
         seeds: tuple[int, ...],
         start: Float[Tensor, "runs dim"] | None = None,
+        state: Any = (),
     ) -> None:
-        self.game, self.z, self.seeds = game, z, seeds
+        self.game, self.z, self.seeds, self.state = game, z, seeds, state
         self.start = z if start is None else start
         self._samples: dict[int, Tensor] = {}
         self._images: dict[int, tuple[Tensor, Tensor]] = {}
@@ -170,7 +172,11 @@ class Metric(Description, ABC):
 
     Attributes:
         version: increased whenever the numbers change.
+        reads_state: whether it reads the method's state, which is not kept, so that it
+            is measured during a run alone.
     """
+
+    reads_state: ClassVar[bool] = False
 
     @property
     def needs(self) -> frozenset[Capability]:

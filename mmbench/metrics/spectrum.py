@@ -15,7 +15,7 @@ from mmbench.metrics._jacobian import EXACT_DIM, finite_runs, scaling
 from mmbench.metrics.base import Column, IterateMetric, Point
 
 FOUND = 6  # eigenvalues of each kind in a large game
-MAX_RESTARTS = 1000
+MAX_RESTARTS = 300
 NONE = complex(np.nan, np.nan)
 ROUNDING_FACTOR = 1e3  # of Arnoldi's tolerance to the rounding of a product
 
@@ -37,9 +37,9 @@ class Spectrum(IterateMetric):
                            below 1, and it is then their rate
 
     J is exact up to 500 variables. In larger games Arnoldi iterations on products with
-    J find the six eigenvalues at each end, and `spectrum_rotation` is the largest of
-    these, a lower bound; values are NaN where none was found. On games with data J is
-    that of one minibatch for each run.
+    J find six eigenvalues at each end, and `spectrum_rotation` is the largest of these,
+    a lower bound; values are NaN where none was found. On games with data J is that of
+    one minibatch for each run.
 
     Args:
         step_size: Λ, a number or a pair (ηₓ, ηᵧ).
@@ -89,8 +89,8 @@ def _summarise(found: Complex128[Tensor, "runs found"]) -> dict[str, Tensor]:
 def arnoldi(at: Point, scale: Float64[Tensor, " dim"]) -> Complex128[Tensor, "1 found"]:
     """Return the eigenvalues of ΛJ of one run that Arnoldi iterations find.
 
-    They are those with the smallest and the largest real parts and those farthest from
-    1; a NaN where none was found.
+    They are those with the smallest and the largest real parts, those with the largest
+    imaginary ones and those farthest from 1; a NaN where none was found.
 
     Args:
         at: one run.
@@ -123,6 +123,6 @@ def arnoldi(at: Point, scale: Float64[Tensor, " dim"]) -> Complex128[Tensor, "1 
             return np.asarray(error.eigenvalues)
 
     start = at.oracle().normal(game.dim)[0].cpu().double().numpy()
-    far = find("LM", lambda v: v - product(v))
-    found = np.concatenate((find("SR", product), find("LR", product), 1 - far))
+    ends = [find(which, product) for which in ("SR", "LR", "LI")]
+    found = np.concatenate((*ends, 1 - find("LM", lambda v: v - product(v))))
     return torch.from_numpy(found if len(found) else np.array([NONE]))[None]

@@ -255,8 +255,8 @@ def _remeasured_result(
     """Return a stored cell with the metrics it lacks, from its kept iterates.
 
     None where the cell has to run: it is damaged or incomplete, has no iterates, was
-    judged by a column of a metric that it lacks, or its method gives another result
-    than its iterates.
+    judged by a column of a metric that it lacks, its method gives another result than
+    its iterates, or a metric reads the method's state.
     """
     footer, answer = stored.footer, type(cell.algorithm).answer
     if not is_complete(cell, footer) or "iterates" not in footer["files"]:
@@ -264,7 +264,8 @@ def _remeasured_result(
     missing = _missing_metrics(cell, footer)
     target, changed = cell.task.target, _columns_of(missing)
     is_judged_by = target and {name for name, _ in target.bounds} & changed
-    if is_judged_by or answer is not Algorithm.answer:
+    reads_state = any(metric.reads_state for metric in missing)
+    if is_judged_by or reads_state or answer is not Algorithm.answer:
         return None
     try:
         iterates, arrays = stored.iterates(), stored.arrays()

@@ -1,6 +1,6 @@
 """The contract of algorithms."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from mmbench.algorithms.base import Algorithm, needs_of
 from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
+from mmbench.core.counters import INNER_ITERATIONS, counters
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import DATA
 from mmbench.engine.compiled.oracles import RecordingState
@@ -43,8 +44,6 @@ SMALL_TASKS = (
 )
 # For methods that can play none of these.
 SMALL_MIXED_TASKS = ("kuhn_poker",)
-# Fields of a state that count the iterations of an inner solver.
-INNER_COUNTERS = ("iterations", "ascents")
 PER_ITERATION = tuple(
     field.name for field in fields(Cost) if field.name.endswith("per_iteration")
 )
@@ -163,10 +162,10 @@ def _inner(before: Any, after: Any, cost: Cost) -> tuple[Tensor, Tensor]:
     """Return the inner iterations of a step, and its passes over all terms, by run."""
     found = []
     for names, is_used in (
-        (INNER_COUNTERS, any(getattr(cost, name) for name in PER_ITERATION)),
+        (INNER_ITERATIONS, any(getattr(cost, name) for name in PER_ITERATION)),
         (("passes",), bool(cost.passes)),
     ):
-        totals = [list(_counters(state, names)) for state in (before, after)]
+        totals = [counters(state, names) for state in (before, after)]
         require(
             all(totals) or not is_used,
             f"a state must count inner iterations or passes in a field {names[0]!r}, "
@@ -176,15 +175,6 @@ def _inner(before: Any, after: Any, cost: Cost) -> tuple[Tensor, Tensor]:
         first, last = (sum(some if is_used else none) for some in totals)
         found.append(torch.as_tensor(last - first))
     return found[0], found[1]
-
-
-def _counters(state: Any, names: Sequence[str]) -> Iterator[Tensor]:
-    """Yield the counters of a state by these names, those of nested ones too."""
-    fields_of = getattr(state, "_fields", ())
-    counted = [name for name in names if name in fields_of][:1]
-    yield from (getattr(state, name) for name in counted)
-    for part in state if isinstance(state, tuple) else ():
-        yield from _counters(part, names)
 
 
 def check_independence(algorithm: Algorithm, task: Task, steps: int = 8) -> None:

@@ -31,6 +31,8 @@ FITTING = [
     ("path_angle", "quadratic"),
     ("gain_alone[steps=3]", "bilinear[box=5]"),
     ("gain_alone[steps=3]", GAUSSIANS),
+    ("inner_iterations", "bilinear"),
+    ("rejected_share", "bilinear"),
     ("mode_coverage[samples=300]", GAUSSIANS),
     ("sliced_wasserstein[samples=300]", GAUSSIANS),
     ("digit_coverage[samples=20]", DIGITS),

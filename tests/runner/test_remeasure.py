@@ -257,6 +257,18 @@ def test_without_iterates_the_cell_runs_again(tmp_path: Path) -> None:
     assert store.frame(one.key)["field_norm"].notna().all()
 
 
+def test_what_reads_the_state_of_the_method_runs_again(tmp_path: Path) -> None:
+    """The iterates of all records are kept, and states are not."""
+    store, grid = Store(tmp_path), {"seeds": 2, "steps": 6, "records": 3}
+    grid |= {"tasks": ("bilinear",), "algorithms": ("cgd",), "keep": "all"}
+    for metrics in (("distance",), ("distance", "inner_iterations")):
+        asked = Suite(name="test", grids=(Grid(metrics=metrics, **grid),))
+        (one,) = plan(asked)
+        execute([one], store)
+    frame = store.frame(one.key)
+    assert frame["inner_iterations"].tolist() == frame["step"].tolist()
+
+
 def test_what_is_measured_later_is_what_was_to_be_seen_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,7 +177,7 @@ def test_a_correct_algorithm_passes() -> None:
         (LaterNaNInState(), "must have no NaN in its state"),
         (WritesStateInPlace(), "must not change its state in place"),
         (LeavesSolution(), "must stay at the solution"),
-        (Uncounted(), "must count inner iterations in a field 'iterations'"),
+        (Uncounted(), "must count inner iterations or passes in a field 'iterations'"),
     ],
 )
 def test_wrong_algorithms_are_caught(wrong: Algorithm, sentence: str) -> None:
