@@ -35,6 +35,7 @@ VERBS = (
     "report",
     "replay",
     "verify",
+    "check",
     "store",
     "features",
 )

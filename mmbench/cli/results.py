@@ -55,15 +55,6 @@ def _field(value: object) -> str:
     return re.sub(r"[\\|<>&`]|(?<=\])\(", r"\\\g<0>", " ".join(shown.split()))
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; a pipe or a device just takes it."""
-    if path.exists() and not path.is_file():
-        path.write_bytes(content)
-    else:
-        remove_leftovers([path])
-        write_atomically(path, [content])
-
-
 FORMATS: dict[str, Callable[["pd.DataFrame"], bytes]] = {
     "csv": _csv,
     "json": _json,
@@ -79,8 +70,12 @@ _SUFFIXES = {
 }
 
 
-def _format_of(out: Path | None) -> str:
+def format_of(out: Path | None, hint: str = "") -> str:
     """Return the format that the name of a file means.
+
+    Args:
+        out: the file; None where there is none.
+        hint: what to do about a name that means none, with a space before it.
 
     Raises:
         MmbenchError: when it means none that is written.
@@ -88,11 +83,33 @@ def _format_of(out: Path | None) -> str:
     suffix = out.suffix.lower() if out else ""
     if suffix not in _SUFFIXES:
         known = ", ".join(filter(None, _SUFFIXES))
-        raise MmbenchError(
-            f"--out must end in one of {known}; got {str(out)!r}. Give --format for a "
-            "file of another name."
-        )
+        raise MmbenchError(f"--out must end in one of {known}; got {str(out)!r}.{hint}")
     return _SUFFIXES[suffix]
+
+
+def write_table(frame: "pd.DataFrame", form: str, out: Path) -> None:
+    """Write a table to a file whole or not at all; a pipe or a device just takes it.
+
+    Args:
+        frame: the table.
+        form: one of `FORMATS`.
+        out: the file.
+
+    Raises:
+        MmbenchError: when the file cannot be written.
+    """
+    content, path = FORMATS[form](frame), out.resolve()
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+        else:
+            remove_leftovers([path])
+            write_atomically(path, [content])
+    except OSError as error:
+        raise MmbenchError(
+            f"--out must be a file that can be written; {out} gave "
+            f"{type(error).__name__}: {error.strerror}."
+        ) from error
 
 
 @click.command("results", short_help="Print the tidy table of stored results.")
@@ -112,7 +129,7 @@ def command(
 
     The table has one row for each cell, seed and recorded step.
     """
-    form = form or _format_of(out)
+    form = form or format_of(out, " Give --format for a file of another name.")
     if form == "parquet" and not out and sys.stdout.isatty():
         raise MmbenchError(
             "--format parquet must go to a file or a pipe, as it is not text; got a "
@@ -121,16 +138,9 @@ def command(
     from mmbench.analysis.export import make_printable
 
     frame = make_printable(load_selected(selection, store).frame)
-    content = FORMATS[form](frame)
     if out is None:
-        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.write(FORMATS[form](frame))
         sys.stdout.flush()
         return
-    try:
-        _write(out.resolve(), content)
-    except OSError as error:
-        raise MmbenchError(
-            f"--out must be a file that can be written; {out} gave "
-            f"{type(error).__name__}: {error.strerror}."
-        ) from error
+    write_table(frame, form, out)
     print_stderr(f"{len(frame):,} rows in {out}")

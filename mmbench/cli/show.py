@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,16 +12,14 @@ from typing import Any
 import click
 
 from mmbench.cli._console import columns_of, wrap_line
-from mmbench.cli._registries import FAMILIES
+from mmbench.cli._registries import registry_of
 from mmbench.cli._selection import explain_external_errors
-from mmbench.core.errors import DescriptionError, UnknownNameError, near_names
 from mmbench.core.printable import printable
 from mmbench.suites import SUITES
 from mmbench.suites.base import Suite, grid_fields
 
 MAX_WIDTH = 100  # columns of text on a wide terminal
 PIPE_WIDTH = 88
-_KEY = re.compile(r"(?=.*\d)[0-9a-f]{4,24}")  # or its beginning
 SHA256_DIGITS = 12  # on the page; --json has all
 
 
@@ -67,51 +64,10 @@ def _facts(name: str) -> dict[str, Any]:
         from mmbench.cli._selection import named_suite
 
         return _suite_facts(named_suite(name))
-    from mmbench.core.registry import explain_file
     from mmbench.core.spec import parse
 
     reference = parse(name)
-    families = [
-        registry
-        for registry in FAMILIES.values()
-        if registry is not SUITES and reference.name in registry
-    ]
-    if families:
-        return _member_facts(families[0], reference)
-    if ":" in reference.name:
-        return _member_facts(_external_registry(reference.name), reference)
-    if reference.name.endswith(".py"):
-        raise DescriptionError(explain_file(reference.name))
-    raise _unknown(reference.name)
-
-
-def _unknown(name: str) -> DescriptionError:
-    """Return the error for a name of no family, with what may have been meant."""
-    if _KEY.fullmatch(name):
-        return DescriptionError(
-            f"NAME must be of a task, algorithm, metric or suite; {name!r} reads like "
-            f"the key of a stored cell. `mmbench store ls` lists the cells, and "
-            f"`mmbench replay {name}` computes one again."
-        )
-    known = [member for registry in FAMILIES.values() for member in registry]
-    near = near_names(name, known)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UnknownNameError(
-        f"NAME must be of a task, algorithm, metric or suite; got {name!r}.{hint} "
-        "`mmbench list` shows all names."
-    )
-
-
-def _external_registry(name: str) -> Any:
-    """Return the registry that an external class could be a member of."""
-    from mmbench.core.external import load_external
-
-    cls = load_external(name)
-    for registry in FAMILIES.values():
-        if isinstance(cls, type) and issubclass(cls, registry.base_class):
-            return registry
-    bases = ", ".join(registry.base_class.__name__ for registry in FAMILIES.values())
-    raise DescriptionError(f"{name} must be a subclass of one of {bases}; it is not.")
+    return _member_facts(registry_of(reference.name), reference)
 
 
 def _suite_facts(suite: Suite) -> dict[str, Any]:

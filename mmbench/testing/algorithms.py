@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmbench.algorithms.base import Algorithm, needs_of
 from mmbench.core.capability import Capability
+from mmbench.core.checkpoint import CheckpointSlot
 from mmbench.core.cost import Cost
 from mmbench.core.counters import INNER_ITERATIONS, counters
 from mmbench.core.oracle import Oracle
@@ -210,6 +211,66 @@ def check_independence(algorithm: Algorithm, task: Task, steps: int = 8) -> None
         require(
             frozen, f"{who} must leave a run that broke down alone; its {name} goes on"
         )
+
+
+class _Interruption(BaseException):
+    """The end of a process, which the engine does not catch."""
+
+
+class _InterruptedSlot(CheckpointSlot):
+    """A place of checkpoints in memory, written at every step, which interrupts once.
+
+    Args:
+        at: number of the write that is followed by the interruption.
+
+    Attributes:
+        is_discarded: whether the engine found the checkpoint unusable.
+    """
+
+    interval_seconds = 0.0
+
+    def __init__(self, at: int) -> None:
+        self._content: bytes | None = None
+        self._left = at
+        self.is_discarded = False
+
+    def read(self) -> bytes | None:
+        """Return the checkpoint that was written last."""
+        return self._content
+
+    def write(self, content: bytes) -> None:
+        """Replace the checkpoint, and interrupt if it is time."""
+        self._content = content
+        self._left -= 1
+        if self._left == 0:
+            raise _Interruption
+
+    def remove(self) -> None:
+        """Delete the checkpoint, which only an unusable one asks for."""
+        self._content, self.is_discarded = None, True
+
+
+def check_replay(algorithm: Algorithm, task: Task, steps: int = 8) -> None:
+    """Check that a seed gives the same numbers again, and after an interruption.
+
+    All must be bit-identical: two runs from one seed, and one that is interrupted
+    half-way and goes on from its checkpoint.
+    """
+    who = f"{algorithm} on {task}"
+    first = run_short_cell(algorithm, task, SEEDS, steps)
+    require(not first.reason, f"{who} must run; {first.reason}")
+    again = run_short_cell(algorithm, task, SEEDS, steps)
+    require_equal_runs(
+        first, again, SEEDS, f"{who} must give a seed the same numbers each time"
+    )
+    slot = _InterruptedSlot(at=steps // 2 + 1)
+    try:
+        resumed = run_short_cell(algorithm, task, SEEDS, steps, slot)
+    except _Interruption:
+        resumed = run_short_cell(algorithm, task, SEEDS, steps, slot)
+    sentence = f"{who} must go on from a checkpoint as if it had never stopped"
+    require(not slot.is_discarded, f"{sentence}; its checkpoint was not usable")
+    require_equal_runs(first, resumed, SEEDS, sentence)
 
 
 def check_fixed_point(algorithm: Algorithm, task: Task, steps: int = 3) -> None:

@@ -48,5 +48,26 @@ def check_metric(metric: Metric, task: Task) -> None:
         require(same, f"{who} must permute {name} as the runs are permuted")
 
 
+def check_repetition(metric: IterateMetric, task: Task) -> None:
+    """Check that a metric measures the same of the same iterates each time.
+
+    Args:
+        metric: metric to check.
+        task: task that the metric fits.
+
+    Raises:
+        AssertionError: one sentence about what does not hold.
+    """
+    first, again = (
+        _arrays(
+            metric.measure(Point(task.build(PLACEMENT), start_runs(task)[1], SEEDS))
+        )
+        for _ in range(2)
+    )
+    for name, values in first.items():
+        same = np.array_equal(values, again[name], equal_nan=True)
+        require(same, f"{metric} on {task} must give the same {name} each time")
+
+
 def _arrays(measured: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: values.numpy() for name, values in measured.items()}

@@ -114,13 +114,17 @@ def check_losses(task: Task) -> None:
     )
 
 
-def check_field(task: Task, tolerance: float = 1e-6) -> None:
+def check_field(task: Task, tolerance: float = 1e-6) -> float:
     """Check gradients against central differences of the losses in three directions.
 
     Args:
         task: task to check.
         tolerance: most difference of a slope, relative to one plus its size.
+
+    Returns:
+        Largest difference of a slope, relative to one plus its size.
     """
+    largest = 0.0
     oracle, z = start_runs(task)
     oracle.resample()
     random = torch.Generator().manual_seed(0)
@@ -143,6 +147,8 @@ def check_field(task: Task, tolerance: float = 1e-6) -> None:
                 f"{task} must have the gradients of its losses; player "
                 f"{'xy'[player]} is off by {error:.1e}",
             )
+            largest = max(largest, error)
+    return largest
 
 
 def _check_solution(task: Task, game: Game) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
+from mmbench.core.checkpoint import CheckpointSlot
 from mmbench.core.domains import Count, Positive
 from mmbench.core.game import Game
 from mmbench.core.oracle import Oracle
@@ -151,7 +152,11 @@ class FarStart(Task):
 
 
 def run_short_cell(
-    algorithm: Algorithm, task: Task, seeds: Sequence[int], steps: int
+    algorithm: Algorithm,
+    task: Task,
+    seeds: Sequence[int],
+    steps: int,
+    slot: CheckpointSlot | None = None,
 ) -> Trajectory:
     """Run a short cell in float64, with entries of the iterate at every step."""
     cell = Cell(
@@ -163,7 +168,7 @@ def run_short_cell(
         dtype="float64",
         metrics=metrics_for(task, [IterateEntries()]),
     )
-    return run_cell(cell, PLACEMENT)
+    return run_cell(cell, PLACEMENT, slot=slot)
 
 
 def require_equal_runs(

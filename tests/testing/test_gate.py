@@ -1,0 +1,203 @@
+"""The gate finds planted faults, and compares methods with independent predictions."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mmbench.algorithms import ALGORITHMS, GDA
+from mmbench.core.cost import Cost
+from mmbench.core.oracle import Oracle
+from mmbench.engine.chunk import Chunk
+from mmbench.metrics import METRICS
+from mmbench.metrics.field_norm import FieldNorm
+from mmbench.tasks import TASKS
+from mmbench.testing.algorithms import check_replay
+from mmbench.testing.gate import run_gate
+from mmbench.testing.metrics import check_repetition
+from mmbench.testing.theory import (
+    PREDICTIONS,
+    TOLERANCE,
+    Comparison,
+    Planar,
+    compare_with_theory,
+)
+
+# Methods of which a step is neither linear nor has a linear special case.
+WITHOUT_PREDICTION = {"accept_reject_search"}
+VARIANTS = (
+    "alternating_gda[k=3,first=y]",
+    "omd[optimism=0.4,first=zero]",
+    "extragradient[ratio=0.5,minibatch=fresh]",
+    "unrolled[k=1]",
+    "cgd[solve=y]",
+    "one_sided_cgd[player=x]",
+    "alone[player=x]",
+    "lola[shaping=both,alpha=(0.2,0.1)]",
+    "runge_kutta[order=2]",
+    "lookahead[base=cgd,k=3]",
+    "averaged[base=omd]",
+    "halpern[base=extragradient]",
+    "eag[lipschitz_step=0.6]",
+    "feg[comonotonicity=-0.2]",
+)
+
+
+def test_predictions_are_of_algorithms() -> None:
+    """No prediction is registered under a name that is none."""
+    assert set(PREDICTIONS) <= set(ALGORITHMS)
+
+
+@pytest.mark.parametrize("words", [*PREDICTIONS, *VARIANTS])
+def test_methods_have_their_predicted_radii(words: str) -> None:
+    """The largest relative error over the linear games is below 1e-9."""
+    found = compare_with_theory(ALGORITHMS.build(words))
+    assert found is not None
+    assert found.radii in {3, 8}
+    assert found.error <= TOLERANCE, found
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *WITHOUT_PREDICTION,
+        "gda[direction=adam]",
+        "alternating_gda[first=both]",
+        "accept_reject[rule=notebook]",
+        "follow_the_ridge[damping=0.1]",
+        "runge_kutta[penalty=0.1]",
+        "lookahead[base=omd]",
+        "lookahead[base=sga]",
+        "scheduled[base=omd]",
+    ],
+)
+def test_other_options_have_no_prediction(words: str) -> None:
+    """A formula is not used for options that it does not cover."""
+    assert compare_with_theory(ALGORITHMS.build(words)) is None
+
+
+def test_multipliers_are_roots_of_the_step_of_gda() -> None:
+    """μ are the eigenvalues of diag(p, q) J, here by numpy."""
+    game = Planar(2.0, 10.0, 3.0, 0.09, 0.01)
+    steps = np.diag([game.p, game.q])
+    expected = np.linalg.eigvals(steps @ [[game.a, game.b], [-game.b, -game.c]])
+    assert sorted(game.mu, key=lambda one: one.imag) == pytest.approx(
+        sorted(expected, key=lambda one: one.imag), rel=1e-14
+    )
+
+
+def test_a_wrong_step_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative error of 1e-7 in a move of GDA is above the tolerance."""
+    step = GDA.step
+
+    def slightly_longer(self: GDA, oracle: Any, z: Any, state: Any) -> Any:
+        moved, state = step(self, oracle, z, state)
+        return z + (1 + 1e-7) * (moved - z), state
+
+    monkeypatch.setattr(GDA, "step", slightly_longer)
+    found = compare_with_theory(GDA())
+    assert found is not None
+    assert TOLERANCE < found.error < 1e-7
+
+
+def test_a_departure_from_theory_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative error above 1e-9 is one failed check, which names game and steps."""
+    monkeypatch.setattr("mmbench.testing.algorithms.SMALL_TASKS", ("bilinear",))
+    departed = Comparison(8, 2e-9, "g1 at (0.05, 0.04)", "", "")
+    monkeypatch.setattr("mmbench.testing.gate.compare_with_theory", lambda _: departed)
+    failed = [one for one in run_gate(GDA()) if one.result == "failed"]
+    assert [one.check for one in failed] == ["theory"]
+    assert "the largest relative error is 2.0e-09 at g1" in failed[0].details
+
+
+@dataclass(frozen=True, kw_only=True)
+class Priced(GDA):
+    """GDA that declares too low a cost."""
+
+    @property
+    def cost(self) -> Cost:
+        """One gradient too few."""
+        return Cost(grad_x=1, grad_y=0)
+
+
+def test_each_check_has_its_own_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong cost leaves the others as they are; an external class has no theory."""
+    monkeypatch.setattr("mmbench.testing.algorithms.SMALL_TASKS", ("bilinear",))
+    found = {one.check: one for one in run_gate(Priced())}
+    assert {name: one.result for name, one in found.items()} == {
+        "contract": "passed",
+        "counted = declared": "failed",
+        "neighbours ignored": "passed",
+        "replay equal": "passed",
+        "theory": "not checked",
+    }
+    assert "must use the grad_y it declares" in found["counted = declared"].details
+    assert found["theory"].details == "no prediction is registered"
+
+
+class Fickle(GDA):
+    """GDA that draws from torch's own generator."""
+
+    def step(self, oracle: Any, z: Any, state: Any) -> Any:
+        """Add noise."""
+        z, state = super().step(oracle, z, state)
+        return z + 1e-9 * torch.randn_like(z), state
+
+
+def test_runs_that_are_not_repeated_are_found() -> None:
+    """Noise that no seed fixes is found."""
+    with pytest.raises(AssertionError, match="the same numbers each time"):
+        check_replay(Fickle(), TASKS.build("bilinear"))
+
+
+def test_what_a_checkpoint_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two whole runs agree; the one that goes on from a checkpoint has lost a bit."""
+    restore = Chunk.restore
+
+    def forgetful(self: Chunk, saved: dict[str, Any]) -> None:
+        restore(self, saved | {"z": saved["z"].float().double()})
+
+    monkeypatch.setattr(Chunk, "restore", forgetful)
+    with pytest.raises(AssertionError, match="as if it had never stopped"):
+        check_replay(GDA(), TASKS.build("bilinear"))
+
+
+class Drifting(FieldNorm):
+    """A norm that grows at every measurement."""
+
+    measured = 0
+
+    def measure(self, at: Any) -> Any:
+        """Add what was measured before."""
+        Drifting.measured += 1
+        found = super().measure(at)
+        return {name: values + Drifting.measured for name, values in found.items()}
+
+
+def test_a_metric_that_is_not_repeated_is_found() -> None:
+    """Two measurements of the same iterates must have the same bits."""
+    with pytest.raises(AssertionError, match="the same field_norm each time"):
+        check_repetition(Drifting(), TASKS.build("bilinear"))
+
+
+def test_tasks_and_metrics_have_their_findings() -> None:
+    """A task's gradients have an error; a metric of other games is left out."""
+    found = {one.check: one for one in run_gate(TASKS.build("g3"))}
+    assert all(one.result == "passed" for one in found.values()), found
+    assert 0 < found["gradients"].figure < 1e-6
+    assert [one.result for one in run_gate(METRICS.build("worst"))] == ["passed"]
+    (left_out,) = run_gate(METRICS.build("class_histogram"))
+    assert left_out.result == "not checked"
+    assert "fits none of the small games" in left_out.details
+
+
+def test_a_task_with_wrong_gradients_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The failure names the player whose gradient is off."""
+    task = replace(TASKS.build("quadratic"), a=2.0)
+    field = Oracle.field
+    monkeypatch.setattr(Oracle, "field", lambda self, z: 1.001 * field(self, z))
+    found = {one.check: one for one in run_gate(task)}
+    assert found["gradients"].result == "failed"
+    assert "player x is off by" in found["gradients"].details
