@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mmbench.metrics.kernel_distance import KernelDistance as KernelDistance
     from mmbench.metrics.losses import Losses as Losses
     from mmbench.metrics.mode_coverage import ModeCoverage as ModeCoverage
+    from mmbench.metrics.mode_logits import ModeLogits as ModeLogits
     from mmbench.metrics.path_angle import PathAngle as PathAngle
     from mmbench.metrics.point_class import PointClass as PointClass
     from mmbench.metrics.precision_recall import PrecisionRecall as PrecisionRecall
@@ -69,6 +70,7 @@ METRICS: Registry["Metric"] = Registry(
         "inner_iterations": f"{_HERE}.inner_iterations:InnerIterations",
         "rejected_share": f"{_HERE}.rejected_share:RejectedShare",
         "mode_coverage": f"{_HERE}.mode_coverage:ModeCoverage",
+        "mode_logits": f"{_HERE}.mode_logits:ModeLogits",
         "sliced_wasserstein": f"{_HERE}.sliced_wasserstein:SlicedWasserstein",
         "digit_coverage": f"{_HERE}.digit_coverage:DigitCoverage",
         "frechet_distance": f"{_HERE}.frechet_distance:FrechetDistance",

@@ -56,7 +56,7 @@ class FourGaussians(GANTask):
     def gives(self) -> frozenset[Capability]:
         """The capabilities of the game beyond its losses."""
         zero_sum = is_zero_sum(self.loss, Regulariser())
-        given = {Capability.SAMPLES, Capability.MODES}
+        given = {Capability.SAMPLES, Capability.MODES, Capability.LOGITS}
         return frozenset(given | ({Capability.ZERO_SUM} if zero_sum else set()))
 
     @property

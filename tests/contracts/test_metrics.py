@@ -34,6 +34,7 @@ FITTING = [
     ("inner_iterations", "bilinear"),
     ("rejected_share", "bilinear"),
     ("mode_coverage[samples=300]", GAUSSIANS),
+    ("mode_logits", GAUSSIANS),
     ("sliced_wasserstein[samples=300]", GAUSSIANS),
     ("digit_coverage[samples=20]", DIGITS),
     ("frechet_distance[features=digitscnn,count=20]", DIGITS),
