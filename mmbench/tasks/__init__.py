@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mmbench.tasks.global_forsaken import GlobalForsaken as GlobalForsaken
     from mmbench.tasks.icr_projection import ICRProjection as ICRProjection
     from mmbench.tasks.kuhn_poker import KuhnPoker as KuhnPoker
+    from mmbench.tasks.lagrangian import Lagrangian as Lagrangian
     from mmbench.tasks.matrix_game import MatrixGame as MatrixGame
     from mmbench.tasks.mnist01 import MNIST01 as MNIST01
     from mmbench.tasks.mnist_icr import MNISTICR as MNISTICR
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from mmbench.tasks.quadratic import Quadratic as Quadratic
     from mmbench.tasks.random_quadratic import RandomQuadratic as RandomQuadratic
     from mmbench.tasks.ratio_game import RatioGame as RatioGame
+    from mmbench.tasks.robust_least_squares import (
+        RobustLeastSquares as RobustLeastSquares,
+    )
     from mmbench.tasks.worst_for_both import WorstForBoth as WorstForBoth
 
 _HERE = "mmbench.tasks"
@@ -43,6 +47,8 @@ TASKS: Registry["Task"] = Registry(
         "bilinear": f"{_HERE}.bilinear:Bilinear",
         "quadratic": f"{_HERE}.quadratic:Quadratic",
         "random_quadratic": f"{_HERE}.random_quadratic:RandomQuadratic",
+        "lagrangian": f"{_HERE}.lagrangian:Lagrangian",
+        "robust_least_squares": f"{_HERE}.robust_least_squares:RobustLeastSquares",
         "g3": f"{_HERE}.g3:G3",
         "escaping_saddles": f"{_HERE}.escaping_saddles:EscapingSaddles",
         "forsaken": f"{_HERE}.forsaken:Forsaken",

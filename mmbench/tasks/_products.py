@@ -1,6 +1,5 @@
 """Products of one matrix with the vectors of all runs."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
@@ -47,9 +46,3 @@ def _product(v: Tensor, padded: Tensor, length: int) -> Tensor:
     missing = padded.shape[1] - v.shape[1]
     product = (pad(v, (0, missing)) if missing else v) @ padded.T
     return product if product.shape[1] == length else product[:, :length]
-
-
-def random_rotation(dim: int, generator: torch.Generator) -> Float[Tensor, "dim dim"]:
-    """Draw an orthogonal matrix in float64, on the CPU."""
-    normal = torch.randn(dim, dim, generator=generator, dtype=torch.float64)
-    return torch.linalg.qr(normal).Q

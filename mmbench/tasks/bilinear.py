@@ -15,7 +15,8 @@ from mmbench.core.literature import DASKALAKIS_2018
 from mmbench.core.placement import Placement
 from mmbench.tasks._noise import Noise, NoisyGame
 from mmbench.tasks._plane import plane_start
-from mmbench.tasks._products import Matrix, random_rotation
+from mmbench.tasks._products import Matrix
+from mmbench.tasks._random_matrices import random_rotation
 from mmbench.tasks.base import SOLVED_METRICS, SOLVED_TARGET, Target, Task
 
 

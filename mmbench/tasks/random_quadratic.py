@@ -10,21 +10,23 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, Domain, NonNegative, Seed
-from mmbench.core.game import Game
 from mmbench.core.placement import Placement
 from mmbench.core.source import Source
 from mmbench.tasks._noise import Noise, NoisyGame
-from mmbench.tasks._plane import plane_start
-from mmbench.tasks._products import Matrix, random_rotation
-from mmbench.tasks.base import SOLVED_METRICS, SOLVED_TARGET, Target, Task
+from mmbench.tasks._products import Matrix
+from mmbench.tasks._random_matrices import (
+    Conditioning,
+    random_positive,
+    random_spectrum,
+)
+from mmbench.tasks._solved import SolvedTask
 
-Conditioning = Annotated[float, Domain(low=1, high=1e9)]
 Share = Annotated[float, Domain(low=0, high=1, open_high=True)]
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class RandomQuadratic(Task):
+class RandomQuadratic(SolvedTask):
     """Random quadratic: a family of strongly convex, strongly concave games.
 
         f(x, y) = ½ x'Px + x'Ay − ½ y'Qy
@@ -73,23 +75,9 @@ class RandomQuadratic(Task):
         given |= {Capability.ZERO_SUM} if self.zero_sum else set()
         return frozenset(given | ({Capability.PLANE} if self.dim == 1 else set()))
 
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The specs of the metrics measured when none are chosen."""
-        return SOLVED_METRICS
-
-    @property
-    def target(self) -> Target:
-        """The bounds that a run must reach."""
-        return SOLVED_TARGET
-
     def build(self, placement: Placement) -> "RandomQuadraticGame":
         """Build the game."""
         return RandomQuadraticGame(self, placement)
-
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
-        """Draw a standard normal point."""
-        return plane_start(None, game.dim, game, generator)
 
 
 class RandomQuadraticGame(NoisyGame):
@@ -150,14 +138,8 @@ def random_blocks(task: RandomQuadratic) -> tuple[Tensor, Tensor, Tensor, Tensor
     The Jacobian of the field is ((P, A), (−B', Q)), and B is A in a zero-sum game.
     """
     dim, random = task.dim, torch.Generator().manual_seed(task.instance)
-    drawn = torch.rand(2 * dim, generator=random, dtype=torch.float64)
-    drawn[0], drawn[-1] = 0, 1
-    eigenvalues = task.conditioning**drawn
-    turns = (random_rotation(dim, random) for _ in range(2))
-    p, q = (
-        turn @ torch.diag(values) @ turn.T
-        for turn, values in zip(turns, eigenvalues.split(dim), strict=True)
-    )
+    eigenvalues = random_spectrum(2 * dim, task.conditioning, random)
+    p, q = (random_positive(part, random) for part in eigenvalues.split(dim))
     a, b = torch.randn(2, dim, dim, generator=random, dtype=torch.float64)
     norm = eigenvalues.norm() * math.sqrt(task.rotation / (1 - task.rotation) / 2)
     a, b = (norm / matrix.norm() * matrix for matrix in (a, b))

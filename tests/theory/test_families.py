@@ -1,8 +1,11 @@
 """Families of games: their instances are what they are said to be, and rates follow."""
 
+import cvxpy as cp
+import dsp
 import numpy as np
 import pytest
 import torch
+from saddle_points import saddle_point
 from step_matrices import radius, step_matrix
 from torch.autograd.functional import hessian
 
@@ -184,3 +187,78 @@ def test_noise_is_the_same_in_both_precisions_and_absent_from_the_field() -> Non
     oracle.resample()
     assert oracle.field(z).norm() > 0.1
     assert not oracle.full_field(z).any()
+
+
+# ---- convex-concave programs, solved by another package ----
+
+
+def quadratic_parts(game: Game) -> tuple[np.ndarray, np.ndarray]:
+    """Return a symmetric matrix H and a vector g with f(z) = z'Hz/2 + g'z + c."""
+    split = game.dim_x
+
+    def f(z: torch.Tensor) -> torch.Tensor:
+        return game.losses(z[None, :split], z[None, split:], None)[0][0]
+
+    zero = torch.zeros(game.dim, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(f(zero), zero)
+    return hessian(f, zero.detach()).numpy(), gradient.numpy()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "lagrangian[dim=4,constraints=3]",
+        "lagrangian[dim=4,constraints=6,kind=inequality,instance=2]",
+        "robust_least_squares[rows=6,columns=3,penalty=1.5]",
+    ],
+)
+def test_the_solution_is_that_of_a_conic_solver(words: str) -> None:
+    """DSP-CVXPY finds the declared saddle point, from the second derivatives of f."""
+    task = TASKS.build(words)
+    game = task.build(PLACEMENT)
+    h, g = quadratic_parts(game)
+    n = game.dim_x
+    of_y = -h[n:, n:] if h[n:, n:].any() else None
+
+    def objective(x: cp.Variable, y: cp.Variable) -> cp.Expression:
+        parts = cp.quad_form(x, cp.psd_wrap(h[:n, :n])) / 2 + g[:n] @ x + g[n:] @ y
+        parts += dsp.inner(x, h[:n, n:] @ y)
+        return parts if of_y is None else parts - cp.quad_form(y, cp.psd_wrap(of_y)) / 2
+
+    positive = getattr(task, "kind", "") == "inequality"
+
+    def allowed(y: cp.Variable) -> list:
+        return [y >= 0] if positive else []
+
+    found = saddle_point(objective, game.dim_x, game.dim_y, allowed)
+    z = torch.from_numpy(found)[None]
+    assert float(game.distance(z, "declared")) < 1e-4  # what the solver can do
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "lagrangian[dim=30,constraints=20]",
+        "lagrangian[dim=30,constraints=40,kind=inequality]",
+        "robust_least_squares[conditioning=1000]",
+    ],
+)
+def test_the_field_is_zero_at_the_solution(words: str) -> None:
+    """Also on larger instances: a projected step of the field does not move it."""
+    game = TASKS.build(words).build(PLACEMENT)
+    z = game._solution[None]
+    field = Oracle(OracleState(game, (0,))).field(z)
+    assert float((z - game.project(z - field)).norm()) < 1e-12
+    assert float(game.distance(z, "nash")) == 0
+    moved = game.project(z + 0.1)
+    assert float(game.distance(moved, "nash")) > 0.05
+
+
+def test_an_instance_of_an_inequality_has_both_kinds_of_constraints() -> None:
+    """Half of them hold with equality and positive multipliers, the others do not."""
+    words = "lagrangian[dim=6,constraints=5,kind=inequality]"
+    game = TASKS.build(words).build(PLACEMENT)
+    x, y = game._solution[None].split([6, 5], dim=1)
+    slack = Oracle(OracleState(game, (0,))).field(torch.cat((x, y), 1))[0, 6:]
+    assert (y[0] > 0.4).tolist() == [True, True, True, False, False]
+    assert (slack > 0.4).tolist() == [False, False, False, True, True]
