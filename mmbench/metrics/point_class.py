@@ -14,7 +14,7 @@ from mmbench.metrics._jacobian import EXACT_DIM, finite_runs, scaling
 from mmbench.metrics.base import Column, IterateMetric, Point
 
 # An eigenvalue is taken for zero if it is below this times the norm of J, and for ΛJ
-# times the smaller entry of Λ as well.
+# times the smaller step as well.
 ZERO = 1e-6
 
 
@@ -122,9 +122,10 @@ def is_stable(
     jacobian: Float64[Tensor, "runs dim dim"], dim_x: int, ratio: float
 ) -> Bool[Tensor, " runs"]:
     """Return where the eigenvalues of ΛJ have positive real parts, Λ = diag(1, τ)."""
-    scale = scaling((1.0, ratio), dim_x, jacobian.shape[1] - dim_x)
+    steps = (1.0, ratio) if ratio < 1 else (1 / ratio, 1.0)  # a multiple of Λ
+    scale = scaling(steps, dim_x, jacobian.shape[1] - dim_x)
     least = torch.linalg.eigvals(scale[:, None] * jacobian).real.amin(1)
-    return least > ZERO * min(1.0, ratio) * torch.linalg.matrix_norm(jacobian)
+    return least > ZERO * min(steps) * torch.linalg.matrix_norm(jacobian)
 
 
 def _is_definite(

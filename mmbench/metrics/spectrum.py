@@ -16,6 +16,7 @@ from mmbench.metrics.base import Column, IterateMetric, Point
 
 FOUND = 6  # eigenvalues of each kind in a large game
 MAX_RESTARTS = 300
+ROUNDING = 1e-12  # a real part of smaller size, relative to the imaginary one, is zero
 NONE = complex(np.nan, np.nan)
 ROUNDING_FACTOR = 1e3  # of Arnoldi's tolerance to the rounding of a product
 
@@ -77,7 +78,9 @@ class Spectrum(IterateMetric):
 
 def _summarise(found: Complex128[Tensor, "runs found"]) -> dict[str, Tensor]:
     """Return the values of each column, given eigenvalues."""
-    rotation = (found.imag / found.real).abs().where(found.imag != 0, 0.0)
+    real, imaginary = found.real.abs(), found.imag.abs()
+    rotation = imaginary / real.where(real > ROUNDING * imaginary, 0.0)
+    rotation = rotation.where(imaginary != 0, 0.0)
     return {
         "spectrum_min_real": found.real.amin(1),
         "spectrum_max_real": found.real.amax(1),

@@ -8,11 +8,13 @@ import torch
 from measuring import measure
 from quadratic_games import TwoLosses
 
+from mmbench.algorithms import ALGORITHMS
 from mmbench.core.game import Game
 from mmbench.metrics import spectrum
 from mmbench.metrics._jacobian import scaling
 from mmbench.metrics.base import Point
 from mmbench.tasks import TASKS
+from mmbench.testing.step_matrices import dirac_matrix, radius, step_matrix
 from mmbench.testing.tools import PLACEMENT
 
 ROOT = math.sqrt(2)
@@ -49,6 +51,17 @@ def test_the_radius_is_the_rate_of_simultaneous_steps(
     words = f"spectrum[step_size=({step_x},{step_y})]"
     *_, radius = at("quadratic", 0, 0, words=words)
     assert radius == pytest.approx(rate, abs=1e-10)
+
+
+@pytest.mark.parametrize("game", ["dirac_gan", "quadratic[a=1,b=3,c=-2]"])
+def test_the_radius_is_that_of_the_method(game: str) -> None:
+    """The matrix of a step of `gda` has the same spectral radius."""
+    for steps in ("0.3", "(0.1,0.7)"):
+        *_, radius_ = at(game, 0, 0, words=f"spectrum[step_size={steps}]")
+        gda = ALGORITHMS.build(f"gda[step_size={steps}]")
+        task = TASKS.build(game)
+        matrix = (dirac_matrix if game == "dirac_gan" else step_matrix)(gda, task)
+        assert radius_ == pytest.approx(radius(matrix), abs=1e-9)
 
 
 def test_eigenvalues_of_the_plane_have_closed_forms() -> None:
