@@ -32,11 +32,12 @@ class PointClass(IterateMetric):
                        positive real part, so that the flow ż = −ΛF(z) is attracted
 
     The mean of a column over runs is a share of runs. The columns only describe, for it
-    depends on the solution concept what is a success: a Nash equilibrium is minimax and
-    stable for every τ; a minimax point is stable where τ is large enough; a stable
-    point need be neither. A run that ends `finished` at no stationary point cycles or
-    is on its way. Whether the steps of a method are stable depends on the method: for
-    simultaneous ones see `spectrum_radius`.
+    depends on the solution concept what is a success. In zero-sum games a Nash
+    equilibrium is minimax and stable for every τ; a minimax point is stable where τ is
+    large enough; a stable point need be neither. A run that ends `finished` at no
+    stationary point cycles, and `rate[of=field_norm]` is then about 1, or is on its
+    way. Whether the steps of a method are stable depends on the method: of simultaneous
+    gradient steps `spectrum_radius` tells.
 
     In games that are not zero-sum `is_minimax` is NaN, for it would take third
     derivatives. All columns are NaN where J is not finite. The kinds are those of
