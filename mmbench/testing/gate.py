@@ -33,9 +33,13 @@ METRIC_TASKS = (
     "four_gaussians[hidden=8,noise=4,batch=16]",
     "digits01[hidden=8,batch=16]",
 )
-# Specs that stand for a name when all are checked: 500 steps of ascent that answer each
-# proposal take minutes, and a few show as well that each is counted.
-SHORT_SPECS = {"accept_reject_search": "accept_reject_search[ascents=5]"}
+# Specs that stand for names when all are checked. Few inner iterations suffice to see
+# that each is counted; the defaults take minutes.
+SHORT_SPECS = {
+    "accept_reject_search": "accept_reject_search[ascents=5]",
+    "follow_the_ridge": "follow_the_ridge[iterations=4]",
+    "stackelberg": "stackelberg[iterations=4]",
+}
 # What a task is measured by when its own metrics need many images.
 FEW_IMAGES = ("losses[minibatches=1]",)
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 
 from mmbench.algorithms import ALGORITHMS
@@ -168,20 +169,61 @@ def _sga(method: Any, game: Planar) -> Multipliers:
     return _shaped(method.weight, method.weight, game)
 
 
+def _hamiltonian(_method: Any, game: Planar) -> Multipliers:
+    a, b, c, p, q = game
+    mixed = b * (a + c)
+    return eigenvalues_of(
+        (1 - p * (a * a + b * b), -p * mixed), (-q * mixed, 1 - q * (b * b + c * c))
+    )
+
+
+def _gradient_regularised(method: Any, game: Planar) -> Multipliers:
+    return _shaped(0.0, 2 * method.penalty, game)
+
+
+def _discretisation_drift(method: Any, game: Planar) -> Multipliers:
+    a, b, c, p, q = game
+    (s_x, s_y), (c_x, c_y) = _pair(method.own), _pair(method.interaction)
+    in_x = p / 2 * (s_x * a * a - c_x * b * b), p / 2 * b * (s_x * a - c_x * c)
+    in_y = q / 2 * b * (s_y * c - c_y * a), q / 2 * (s_y * c * c - c_y * b * b)
+    return eigenvalues_of(
+        (1 - p * (a + in_x[0]), -p * (b + in_x[1])),
+        (q * (b - in_y[0]), 1 + q * (c - in_y[1])),
+    )
+
+
 def _lola(method: Any, game: Planar) -> Multipliers:
     of_x, of_y = (game.p, game.q) if method.alpha is None else _pair(method.alpha)
     factor = 2 if method.shaping == "both" else 1
     return _shaped(factor * of_x, factor * of_y, game)
 
 
-def _follow_the_ridge(method: Any, game: Planar) -> Multipliers | None:
+def _ridge(method: Any, game: Planar) -> Multipliers | None:
+    """Return the multipliers of follow-the-ridge and of Stackelberg gradients.
+
+    The first step is triangular in x and the distance y + (b/c) x from the ridge, the
+    second in x and y. Where c is zero, both are GDA's.
+    """
     a, b, c, p, q = game
     if method.damping:
         return None
     if c == 0:
         return _gda(method, game)
-    # In the distance y + (b/c) x from the ridge the step is triangular.
     return 1 - p * (a - b * b / c), 1 + q * c
+
+
+def _lss(method: Any, game: Planar) -> Multipliers | None:
+    if method.damping:
+        return None
+    a, b, c, p, q = game
+    jacobian, half = np.array([[a, b], [-b, -c]]), np.diag([p, q]) / 2
+    square, identity = method.solution_step_size * jacobian.T @ jacobian, np.eye(2)
+    of_z = identity - half @ jacobian, -half @ jacobian.T
+    return list(np.linalg.eigvals(np.block([[*of_z], [square, identity - square]])))
+
+
+def _proximal(method: Any, game: Planar) -> Multipliers | None:
+    return [1 / (1 + mu) for mu in game.mu] if method.solver == "newton" else None
 
 
 def _runge_kutta(method: Any, game: Planar) -> Multipliers | None:
@@ -255,7 +297,7 @@ def _of_base(
     prediction = PREDICTIONS.get(name_of(type(method.base)))
     if prediction is None or not prediction.is_of_one_step:
         return None
-    if without_memory and prediction.multipliers is _optimistic:
+    if without_memory and prediction.multipliers in {_optimistic, _lss}:
         return None
     return prediction.multipliers(method.base, game)
 
@@ -332,8 +374,17 @@ PREDICTIONS: dict[str, Prediction] = {
         case=(("is_aligned", False),),
         words="without alignment, which is not linear",
     ),
+    "hamiltonian": Prediction(_hamiltonian, "Balduzzi et al. 2018"),
+    "gradient_regularised": Prediction(
+        _gradient_regularised, "Nagarajan and Kolter 2017"
+    ),
+    "discretisation_drift": Prediction(_discretisation_drift, "Rosca et al. 2021"),
+    "lss": Prediction(_lss, "Mazumdar, Jordan and Sastry 2019"),
+    "stackelberg": Prediction(_ridge, "Fiez, Chasnov and Ratliff 2020"),
+    "reflected_gradient": Prediction(_optimistic, "Malitsky 2015"),
+    "proximal_point": Prediction(_proximal, "Rockafellar 1976"),
     "lola": Prediction(_lola, "Schäfer and Anandkumar 2019"),
-    "follow_the_ridge": Prediction(_follow_the_ridge, "Wang, Zhang and Ba 2020"),
+    "follow_the_ridge": Prediction(_ridge, "Wang, Zhang and Ba 2020"),
     "runge_kutta": Prediction(_runge_kutta, "Qin et al. 2020"),
     "svre": Prediction(
         _extragradient,

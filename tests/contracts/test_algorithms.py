@@ -8,19 +8,17 @@ from mmbench.algorithms.base import needs_of
 from mmbench.tasks import TASKS
 from mmbench.testing import check_algorithm
 from mmbench.testing.algorithms import playable_tasks
+from mmbench.testing.gate import SHORT_SPECS
 
 # A game without data and one with them are enough for options.
 SMALL = ("bilinear", "four_gaussians[hidden=4,noise=2,batch=8]")
-# Few inner steps suffice to see that each is counted.
-FEW = dict.fromkeys(("follow_the_ridge", "stackelberg"), "[iterations=4]")
-FEW |= {"accept_reject_search": "[ascents=5]"}
 GENERAL_SUM = ("polar", "dirac_gan[loss=nonsaturating]")
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_algorithm_keeps_its_contract(name: str) -> None:
     """Shapes, cost, company, frozen dead runs and fixed points, on six games."""
-    check_algorithm(ALGORITHMS.build(f"{name}{FEW.get(name, '')}"))
+    check_algorithm(ALGORITHMS.build(SHORT_SPECS.get(name, name)))
 
 
 @pytest.mark.parametrize("words", ALGORITHM_VARIANTS)

@@ -26,7 +26,7 @@ from mmbench.testing.theory import (
 )
 
 # Methods of which a step is neither linear nor has a linear special case.
-WITHOUT_PREDICTION = {"accept_reject_search"}
+WITHOUT_PREDICTION = {"accept_reject_search", "mirror_descent", "mirror_prox"}
 VARIANTS = (
     "alternating_gda[k=3,first=y]",
     "omd[optimism=0.4,first=zero]",
@@ -42,6 +42,9 @@ VARIANTS = (
     "halpern[base=extragradient]",
     "eag[lipschitz_step=0.6]",
     "feg[comonotonicity=-0.2]",
+    "halpern[base=proximal_point]",
+    "discretisation_drift[own=(1,-0.5),interaction=(0.3,-1)]",
+    "gradient_regularised[penalty=0.2]",
 )
 
 
