@@ -30,5 +30,7 @@ def test_two_minibatches_give_an_unbiased_direction(
     moves = descent if gamma is None else oracle.join(at_x, at_y) + gamma * descent
     expected = z[0] - ETA * moves[0]
     torch.testing.assert_close(moved.mean(0), expected, rtol=1e-12, atol=1e-14)
+    pairs = moved.view(N, N, -1)  # neither minibatch is preferred
+    torch.testing.assert_close(pairs, pairs.transpose(0, 1), rtol=1e-12, atol=1e-14)
     _, biased = step_of_all_pairs(words.format("same"), N, "1")
     assert (biased.mean(0) - expected).norm() > 0.1

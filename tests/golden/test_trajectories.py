@@ -64,7 +64,10 @@ VARIANTS = {
     "consensus": ("consensus", "consensus[gamma=0.5,direction=rmsprop,step_size=0.01]"),
     "hamiltonian": ("hamiltonian", "hamiltonian[minibatch=fresh,step_size=0.01]"),
     "gradient_regularised": ("gradient_regularised",),
-    "discretisation_drift": ("discretisation_drift[own=(-1,0.5)]",),
+    "discretisation_drift": (
+        "discretisation_drift[own=(-1,0.5)]",
+        "discretisation_drift[first=x]",
+    ),
     "lss": ("lss[damping=0.1,step_size=0.05,solution_step_size=0.1]",),
     "stackelberg": ("stackelberg[damping=0.1,iterations=3]",),
     "sga": ("sga", "sga[is_aligned=false,weight=0.3]"),

@@ -28,7 +28,7 @@ ALGORITHM_VARIANTS = (
     "sga[is_aligned=false,weight=0.5,field_weight=0]",
     "lola[shaping=own]",
     "lola[shaping=both,alpha=(0.2,0.1),direction=adam]",
-    "discretisation_drift[own=(-1,1),interaction=0.5,step_size=(0.1,0.05)]",
+    "discretisation_drift[own=(-1,1),interaction=0.5,step_size=(0.1,0.05),first=y]",
     "lss[damping=0.1,step_size=(0.1,0.05)]",
     "stackelberg[damping=0.1,iterations=3,direction=(plain,adam)]",
     "follow_the_ridge[damping=0.1,iterations=3,step_size=(0.1,0.05)]",

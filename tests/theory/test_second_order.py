@@ -119,6 +119,18 @@ def drift(b: Blocks) -> Matrix:
     return b.identity - b.row * (b.jacobian + b.row / 2 * np.vstack((x, y)))
 
 
+def drift_in_turn(b: Blocks) -> Matrix:
+    """As `drift`, where x steps first; y's interaction has the factor 1 − 2ηₓ/ηᵧ."""
+    n = len(b.grad_x)
+    x = b.grad_x + PAIR[0] / 2 * (-1 * b.f_xx @ b.grad_x + 0.5 * b.f_xy @ b.grad_y)
+    factor = -2 * (1 - 2 * PAIR[0] / PAIR[1])
+    y = b.grad_y + PAIR[1] / 2 * (0.7 * b.g_yy @ b.grad_y + factor * b.g_yx @ b.grad_x)
+    of_x, of_y = b.identity.copy(), b.identity.copy()
+    of_x[:n] -= PAIR[0] * x
+    of_y[n:] -= PAIR[1] * y
+    return of_y @ of_x
+
+
 def stackelberg(b: Blocks) -> Matrix:
     """The total derivative of x's loss, with δ = 0.3."""
     n = len(b.grad_y)
@@ -165,6 +177,7 @@ METHODS: dict[str, Callable[[Blocks], Matrix]] = {
     "sga[weight=2,is_aligned=false,field_weight=0]": crossing,
     "gradient_regularised[penalty=0.4]": regularised,
     "discretisation_drift[interaction=(0.5,-2),own=(-1,0.7)]": drift,
+    "discretisation_drift[interaction=(0.5,-2),own=(-1,0.7),first=x]": drift_in_turn,
     "stackelberg[damping=0.3,tolerance=1e-15]": stackelberg,
     "cgd[tolerance=1e-15]": competitive,
     "cgd[tolerance=1e-15,solve=y]": competitive,
@@ -284,6 +297,23 @@ def test_drift_regularisers_have_known_special_cases(is_zero_sum: bool) -> None:
         ours = step_matrix(ALGORITHMS.build(words), task)
         theirs = step_matrix(ALGORITHMS.build(other), task)
         assert ours == pytest.approx(theirs, rel=1e-10, abs=1e-11), words
+
+
+@pytest.mark.parametrize("first", ["both", "x", "y"])
+@pytest.mark.parametrize("is_zero_sum", [True, False])
+def test_without_drift_a_step_follows_the_flow(first: str, is_zero_sum: bool) -> None:
+    """It departs from exp(−ηJ) by the third power of η, that of GDA by the second."""
+    task = TwoLosses(seed=7, is_zero_sum=is_zero_sum)
+    values, vectors = np.linalg.eig(Blocks(task).jacobian)
+    departures = []
+    for eta in (1e-3, 5e-4):
+        flow = (vectors * np.exp(-eta * values)) @ np.linalg.inv(vectors)
+        for own in ("-1", "0,interaction=0"):
+            words = f"discretisation_drift[step_size={eta},first={first},own={own}]"
+            step = step_matrix(ALGORITHMS.build(words), task)
+            departures.append(np.linalg.norm(step - flow))
+    assert departures[0] / departures[2] == pytest.approx(8, rel=0.02)
+    assert departures[1] / departures[3] == pytest.approx(4, rel=0.02)
 
 
 # Spectral radii on xy at η, and on x² + 10xy + y² at (ηₓ, ηᵧ).
