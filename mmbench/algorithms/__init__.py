@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mmbench.algorithms._directions import Plain as Plain
     from mmbench.algorithms._directions import RMSProp as RMSProp
     from mmbench.algorithms._schedules import Cosine as Cosine
+    from mmbench.algorithms._schedules import Power as Power
     from mmbench.algorithms._schedules import Rsqrt as Rsqrt
     from mmbench.algorithms._schedules import Schedule as Schedule
     from mmbench.algorithms.accept_reject import AcceptReject as AcceptReject
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     from mmbench.algorithms.alternating_gda import AlternatingGDA as AlternatingGDA
     from mmbench.algorithms.averaged import Averaged as Averaged
     from mmbench.algorithms.base import Algorithm as Algorithm
+    from mmbench.algorithms.bcseg import BCSEG as BCSEG
     from mmbench.algorithms.cgd import CGD as CGD
     from mmbench.algorithms.consensus import Consensus as Consensus
+    from mmbench.algorithms.curvature_eg import CurvatureEG as CurvatureEG
     from mmbench.algorithms.discretisation_drift import (
         DiscretisationDrift as DiscretisationDrift,
     )
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
     from mmbench.algorithms.runge_kutta import RungeKutta as RungeKutta
     from mmbench.algorithms.scheduled import Scheduled as Scheduled
     from mmbench.algorithms.sga import SGA as SGA
+    from mmbench.algorithms.smoothed_gda import SmoothedGDA as SmoothedGDA
     from mmbench.algorithms.stackelberg import Stackelberg as Stackelberg
     from mmbench.algorithms.svre import SVRE as SVRE
     from mmbench.algorithms.unrolled import Unrolled as Unrolled
@@ -96,6 +100,7 @@ SCHEDULES: Registry["Schedule"] = Registry(
     members={
         "rsqrt": f"{_HERE}._schedules:Rsqrt",
         "cosine": f"{_HERE}._schedules:Cosine",
+        "power": f"{_HERE}._schedules:Power",
     },
 )
 
@@ -131,6 +136,9 @@ ALGORITHMS: Registry["Algorithm"] = Registry(
         "proximal_point": f"{_HERE}.proximal_point:ProximalPoint",
         "eag": f"{_HERE}.eag:EAG",
         "feg": f"{_HERE}.feg:FEG",
+        "smoothed_gda": f"{_HERE}.smoothed_gda:SmoothedGDA",
+        "curvature_eg": f"{_HERE}.curvature_eg:CurvatureEG",
+        "bcseg": f"{_HERE}.bcseg:BCSEG",
         "mirror_descent": f"{_HERE}.mirror_descent:MirrorDescent",
         "mirror_prox": f"{_HERE}.mirror_prox:MirrorProx",
         "lookahead": f"{_HERE}.lookahead:Lookahead",

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.core.description import Description
-from mmbench.core.domains import Fraction, Steps
+from mmbench.core.domains import Fraction, NonNegative, Positive, Steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,23 @@ class Rsqrt(Schedule):
     def factor(self, time: Float[Tensor, "runs 1"]) -> Float[Tensor, "runs 1"]:
         """Return the factors of a step."""
         return 1 / (1 + time).sqrt()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Power(Schedule):
+    """A power of the step's number: s(t) = (1 + t/b)⁻ʳ.
+
+    Args:
+        exponent: r.
+        offset: b, number of steps after which the factor falls notably.
+    """
+
+    exponent: NonNegative = 1.0
+    offset: Positive = 1.0
+
+    def factor(self, time: Float[Tensor, "runs 1"]) -> Float[Tensor, "runs 1"]:
+        """Return the factors of a step."""
+        return (1 + time / self.offset) ** -self.exponent
 
 
 @dataclass(frozen=True, kw_only=True)

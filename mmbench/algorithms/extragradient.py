@@ -1,9 +1,14 @@
 """The extragradient method."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, final
+from typing import Annotated, Any, Literal, NamedTuple, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from mmbench.algorithms._directions import Directions, Plain, init_joint, step_joint
+from mmbench.algorithms._schedules import Schedule
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Domain, StepSize
@@ -11,6 +16,13 @@ from mmbench.core.oracle import Oracle
 from mmbench.core.source import Source
 
 Ratio = Annotated[float, Domain(low=0, high=1, open_low=True)]
+
+
+class TimedState(NamedTuple):
+    """Moments of the directions, number of steps."""
+
+    moments: Any
+    time: Float[Tensor, "runs 1"]
 
 
 @final
@@ -26,9 +38,10 @@ class Extragradient(Algorithm):
     updates the moments at both half-steps; `direction=adam` adds ε where Adam's paper
     and torch do.
 
-    With ρ < 1 this is EG+ of Diakonikolas, Daskalakis and Jordan 2021, who take 1/2,
-    and the method of Hsieh, Iutzeler, Malick and Mertikopoulos 2020 with two step
-    sizes, which explores with η and updates with ρ η.
+    With ρ < 1 this is EG+ of Diakonikolas, Daskalakis and Jordan 2021, who take 1/2.
+    With ρ s(t) in the place of ρ and fresh minibatches it is DSEG of Hsieh, Iutzeler,
+    Malick and Mertikopoulos 2020, which explores aggressively and updates
+    conservatively: on noisy games the last iterate converges where s falls to 0.
 
     Args:
         step_size: η, a number or a pair (x, y), in units of z per unit of F.
@@ -36,8 +49,10 @@ class Extragradient(Algorithm):
         minibatch: whether the second half-step uses the "same" minibatch as the first
             or a "fresh" one; on noisy games convergence depends on it.
         ratio: ρ, the second step size relative to the first.
+        decay: s(t), a factor of ρ at step t, counted from 0; none is 1. DSEG has
+            `power`, whose η may fall as well by `scheduled`, but more slowly.
 
-    State: moments of the directions.
+    State: moments of the directions; with a decay, number of steps.
     Cost: 2 gradients of each player for each step.
     Source: Korpelevich 1976; ExtraAdam: Gidel et al. 2019.
     """
@@ -46,6 +61,9 @@ class Extragradient(Algorithm):
     direction: Directions = Plain()
     minibatch: Literal["same", "fresh"] = "same"
     ratio: Ratio = field(default=1.0, metadata={"identity": "unless default"})
+    decay: Schedule | None = field(
+        default=None, metadata={"identity": "unless default"}
+    )
 
     source = Source(
         authors="Korpelevich",
@@ -62,15 +80,30 @@ class Extragradient(Algorithm):
 
     def init(self, oracle: Oracle, z: Iterate) -> Any:
         """Return the first moments of the directions."""
-        return init_joint(self.direction, oracle, z)
+        moments = init_joint(self.direction, oracle, z)
+        return (
+            moments
+            if self.decay is None
+            else TimedState(moments, torch.zeros_like(z[:, :1]))
+        )
 
     def step(self, oracle: Oracle, z: Iterate, state: Any) -> tuple[Iterate, Any]:
         """Make one step of every run."""
+        if self.decay is not None:
+            ratio = self.ratio * self.decay.factor(state.time)
+            z, moments = self._step(oracle, z, state.moments, ratio)
+            return z, TimedState(moments, state.time + 1)
+        return self._step(oracle, z, state, self.ratio)
+
+    def _step(
+        self, oracle: Oracle, z: Iterate, state: Any, ratio: Any
+    ) -> tuple[Iterate, Any]:
+        """Make one step with a ratio, given the moments of the directions."""
         d, state = step_joint(self.direction, oracle, oracle.field(z), state)
         ahead = oracle.project(z - oracle.scale(self.step_size, d))
         if self.minibatch == "fresh":
             oracle.resample()
         d, state = step_joint(self.direction, oracle, oracle.field(ahead), state)
-        if self.ratio != 1:
-            d = self.ratio * d
+        if self.decay is not None or self.ratio != 1:
+            d = ratio * d
         return oracle.project(z - oracle.scale(self.step_size, d)), state

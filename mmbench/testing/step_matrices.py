@@ -12,8 +12,9 @@ from mmbench.core.oracle_state import OracleState
 from mmbench.tasks.base import Task
 from mmbench.testing.tools import PLACEMENT
 
-# Fields of states that a step maps linearly, of optimistic methods, momentum and LSS.
-MEMORY = ("previous", "real", "imaginary", "solution")
+# Fields of states that a step maps linearly, of optimistic methods, momentum, LSS and
+# smoothed GDA.
+MEMORY = ("previous", "real", "imaginary", "solution", "centre")
 
 
 def step_matrix(

@@ -40,6 +40,10 @@ ALGORITHM_VARIANTS = (
     "proximal_point[solver=fixed_point]",
     "proximal_point[solver=fixed_point,iterations=2]",  # no check between iterations
     "halpern[base=proximal_point]",
+    "smoothed_gda[penalty=(1,2),direction=(adam,plain)]",
+    "curvature_eg[power=3,relaxation=1.5]",
+    "bcseg[ratio=0.5,decay=rsqrt,step_size=(0.2,0.1)]",
+    "extragradient[decay=power[exponent=0.7,offset=5],minibatch=fresh]",
     "eag[lipschitz_step=0.618,step_size=(0.2,0.1)]",
     "eag[minibatch=fresh,direction=adam]",
     "feg[comonotonicity=-0.2]",

@@ -254,3 +254,148 @@ def test_halpern_is_exactly_its_bound() -> None:
     residuals = 2 * np.linalg.norm(zs, axis=1)
     assert (residuals <= 2 / (K + 1) + 1e-14).all()
     assert residuals[1::2] == pytest.approx(2 / (K[1::2] + 1), rel=1e-12)
+
+
+# ---- smoothed GDA ----
+
+
+def test_smoothed_gda_is_its_formula() -> None:
+    """The matrix of a step on (z, averages) is the product of its three updates."""
+    task = TwoLosses(seed=4)
+    words = "smoothed_gda[step_size=(0.1,0.2),penalty=(1.5,0.7),averaging=(0.3,0.4)]"
+    found = step_matrix(ALGORITHMS.build(words), task)
+    jacobian, of_x = task.jacobian().numpy(), np.diag([1.0, 1, 0, 0, 0])
+    identity, of_y = np.eye(5), np.eye(5) - of_x
+    none, penalty = np.zeros((5, 5)), 1.5 * of_x + 0.7 * of_y
+    average = 0.3 * of_x + 0.4 * of_y
+
+    def move(player: np.ndarray, step_size: float) -> np.ndarray:
+        slope = np.hstack((jacobian + penalty, -penalty))
+        return np.eye(10) - step_size * np.vstack((player @ slope, np.zeros((5, 10))))
+
+    averaging = np.block([[identity, none], [average, identity - average]])
+    expected = averaging @ move(of_y, 0.2) @ move(of_x, 0.1)
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_smoothing_lets_alternating_steps_converge_on_xy() -> None:
+    """Alternating GDA circles there; a penalty on x alone damps it."""
+    task = TASKS.build("bilinear")
+    plain = ALGORITHMS.build("smoothed_gda[penalty=(0,0),step_size=0.5]")
+    assert np.abs(np.linalg.eigvals(step_matrix(plain, task)))[:2].max() <= 1 + 1e-12
+    smoothed = ALGORITHMS.build("smoothed_gda[step_size=0.5]")
+    assert radius(step_matrix(smoothed, task)) < 0.95
+
+
+# ---- CurvatureEG+ ----
+
+
+def curvature_steps(task: Task, z: np.ndarray, steps: int) -> np.ndarray:
+    """CurvatureEG+ as in the authors' code, with the exact norm of the Jacobian."""
+    oracle = Oracle(OracleState(task.build(PLACEMENT), (0,)))
+
+    def field(point: np.ndarray) -> np.ndarray:
+        return oracle.field(torch.tensor(point[None])).numpy()[0]
+
+    zs = [z]
+    for _ in range(steps):
+        h = 1e-6 * np.eye(2)
+        jacobian = [(field(z + e) - field(z - e)) / 2e-6 for e in h]
+        gamma, at_z = 0.99 / np.linalg.norm(jacobian, ord=2), field(z)
+        ahead = z - gamma * at_z
+        while gamma * np.linalg.norm(field(ahead) - at_z) > 0.99 * np.linalg.norm(
+            ahead - z
+        ):
+            gamma /= 2
+            ahead = z - gamma * at_z
+        change = (ahead - gamma * field(ahead)) - (z - gamma * at_z)
+        alpha = -0.495 + (ahead - z) @ change / (change @ change)
+        z = z + alpha * change
+        zs.append(z)
+    return np.array(zs)
+
+
+@pytest.mark.parametrize(
+    ("game", "start"), [("forsaken", [0.7, 1.0]), ("polar[a=1]", [0.9, 0.4])]
+)
+def test_curvature_eg_follows_the_authors_code(game: str, start: list[float]) -> None:
+    """With many power iterations its steps are those with the exact norm."""
+    task = TASKS.build(game)
+    found = path("curvature_eg[power=40]", task, [start], 4)[:, 0]
+    expected = curvature_steps(task, np.array(start), 4)
+    assert found == pytest.approx(expected, rel=0, abs=1e-7)
+
+
+def test_curvature_eg_escapes_the_cycle() -> None:
+    """It reaches (0, 0) where extragradient with a small step stays on a cycle."""
+    task, start = TASKS.build("global_forsaken"), [[1.0, 1.0]]
+    assert np.linalg.norm(path("curvature_eg[shift=-0.25]", task, start, 40)[-1]) < 1e-3
+    small = path("extragradient[step_size=0.05]", task, start, 60)[-1]
+    assert np.linalg.norm(small) > 1
+
+
+# ---- two step sizes, and the correction of the look-ahead's bias ----
+
+
+def test_ratio_follows_its_decay() -> None:
+    """On xy a step multiplies w = x + iy by 1 + i ηρ s(t) (1 + iη)."""
+    words = "extragradient[step_size=0.5,ratio=0.8,decay=power[exponent=0.7,offset=3]]"
+    found = path(words, TASKS.build("bilinear"), [[1.0, 0.5]], 6)[:, 0] @ [1, 1j]
+    expected = [1 + 0.5j]
+    for t in range(6):
+        share = 0.8 * (1 + t / 3) ** -0.7
+        expected.append(expected[-1] * (1 + 0.5j * share * (1 + 0.5j)))
+    assert found == pytest.approx(np.array(expected), abs=1e-14)
+
+
+def test_decay_brings_noise_to_zero() -> None:
+    """With a constant look-ahead and a falling update, E‖z‖² falls on noisy xy.
+
+    It follows E⁺ = (1 − 2 γη + γ²η² + η²) E + η² S (1 + γ²), which with η = 1/t is
+    what the mean over 1000 runs estimates.
+    """
+    words = "extragradient[step_size=0.5,ratio=1,minibatch=fresh,decay=power[offset=4]]"
+    zs = path(words, TASKS.build("bilinear[noise=1]"), [[0.0, 0.0]] * 1000, 12)
+    mean = 0.0
+    for t in range(12):
+        eta = 0.5 / (1 + t / 4)
+        mean *= 1 - 2 * 0.5 * eta + 0.25 * eta**2 + eta**2
+        mean += eta**2 * 2.0 * (1 + 0.25)
+    assert (zs[-1] ** 2).sum(1).mean() == pytest.approx(mean, rel=0.1)
+
+
+def test_without_noise_the_correction_dies_out() -> None:
+    """z̃ − (z − ηF(z)) is multiplied by 1 − α at each step; with α = 1 there is none."""
+    task, algorithm = TASKS.build("forsaken"), ALGORITHMS.build("bcseg[ratio=0.25]")
+    z = torch.tensor([[0.9, 0.4]], dtype=torch.float64)
+    oracle = Oracle(OracleState(task.build(PLACEMENT), (0,)))
+    state, expected = algorithm.init(oracle, z), 0.1 * oracle.field(z)
+    for t in range(6):
+        before = z
+        z, state = algorithm.step(oracle, z, state)
+        error = state.ahead - (before - 0.1 * oracle.field(before))
+        expected = (1 - 0.25 / (1 + t / 100)) * expected
+        torch.testing.assert_close(error, expected, rtol=1e-9, atol=1e-13)
+
+
+def test_correction_averages_the_noise_of_the_look_ahead() -> None:
+    """On noisy xy, BCSEG+ is a linear recursion in z, z⁻ and z̃⁻ and both noises.
+
+    From (0, 0), E‖z‖² follows from its matrices; the mean over 1000 runs estimates it.
+    """
+    words = "bcseg[step_size=0.5,ratio=0.5,decay=power[offset=10]]"
+    zs = path(words, TASKS.build("bilinear[noise=1]"), [[0.0, 0.0]] * 1000, 12)
+    covariance = np.zeros((3, 3), dtype=complex)  # of (z, z⁻, z̃⁻) as complex numbers
+    for t in range(12):
+        alpha = 0.5 / (1 + t / 10)
+        step = 1 + 0.5j  # I − ηF
+        ahead = np.array([step, -(1 - alpha) * step, 1 - alpha])
+        update = np.array([[1, 0, 0], [1, 0, 0], ahead])
+        update[0] = update[0] + 0.5j * alpha * ahead
+        first = -0.5 * alpha * np.array([0.5j * alpha, 0, 1])  # of the look-ahead
+        second = np.array([-0.5 * alpha, 0, 0])
+        covariance = update @ covariance @ update.conj().T
+        covariance += 2 * np.outer(first, first.conj())
+        covariance += 2 * np.outer(second, second.conj())
+    mean = covariance[0, 0].real
+    assert (zs[-1] ** 2).sum(1).mean() == pytest.approx(mean, rel=0.1)
