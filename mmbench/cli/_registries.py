@@ -9,7 +9,7 @@ from mmbench.core.errors import DescriptionError, UnknownNameError, near_names
 from mmbench.core.registry import LazyMapping, Registry
 from mmbench.metrics import METRICS
 from mmbench.suites import SUITES
-from mmbench.tasks import TASKS
+from mmbench.tasks import LOSSES, REGULARISERS, TASKS
 
 _KEY = re.compile(r"(?=.*\d)[0-9a-f]{4,24}")  # or its beginning
 
@@ -19,6 +19,8 @@ FAMILIES: dict[str, LazyMapping[Any]] = {
     "directions": DIRECTIONS,
     "acceptances": ACCEPTANCES,
     "schedules": SCHEDULES,
+    "losses": LOSSES,
+    "regularisers": REGULARISERS,
     "metrics": METRICS,
     "suites": SUITES,
 }

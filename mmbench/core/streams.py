@@ -6,7 +6,7 @@ are paired across algorithms, and a run is the same in a batch of any size.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -115,11 +115,16 @@ def _stack(drawn: Sequence[Any], device: torch.device) -> Any:
     first = drawn[0]
     if isinstance(first, Tensor):
         return torch.stack(list(drawn), dim=1).to(device)
-    return type(first)(*(_stack(field, device) for field in zip(*drawn, strict=True)))
+    return _like(first, (_stack(field, device) for field in zip(*drawn, strict=True)))
 
 
 def _item(stacked: Any, index: int) -> Any:
     """Return one value of a stacked chunk."""
     if isinstance(stacked, Tensor):
         return stacked[index]
-    return type(stacked)(*(_item(field, index) for field in stacked))
+    return _like(stacked, (_item(field, index) for field in stacked))
+
+
+def _like(pattern: Any, fields: Iterable[Any]) -> Any:
+    """Return fields as a tuple of the pattern's type, NamedTuple or not."""
+    return tuple(fields) if type(pattern) is tuple else type(pattern)(*fields)

@@ -10,6 +10,20 @@ from mmbench.core.registry import Registry
 
 # For type checkers and editors; nothing is imported before it is used.
 if TYPE_CHECKING:
+    from mmbench.tasks._gan_losses import FGAN as FGAN
+    from mmbench.tasks._gan_losses import LSGAN as LSGAN
+    from mmbench.tasks._gan_losses import MMD as MMD
+    from mmbench.tasks._gan_losses import Hinge as Hinge
+    from mmbench.tasks._gan_losses import Loss as Loss
+    from mmbench.tasks._gan_losses import Sliced as Sliced
+    from mmbench.tasks._regularisers import GP as GP
+    from mmbench.tasks._regularisers import L2 as L2
+    from mmbench.tasks._regularisers import R1 as R1
+    from mmbench.tasks._regularisers import R2 as R2
+    from mmbench.tasks._regularisers import Clip as Clip
+    from mmbench.tasks._regularisers import Noise as Noise
+    from mmbench.tasks._regularisers import Regulariser as Regulariser
+    from mmbench.tasks._regularisers import Spectral as Spectral
     from mmbench.tasks.almost_bilinear import AlmostBilinear as AlmostBilinear
     from mmbench.tasks.base import Target as Target
     from mmbench.tasks.base import Task as Task
@@ -40,9 +54,36 @@ if TYPE_CHECKING:
 
 _HERE = "mmbench.tasks"
 
+LOSSES: Registry["Loss"] = Registry(
+    kind="loss",
+    base=f"{_HERE}._gan_losses:Loss",
+    members={
+        "lsgan": f"{_HERE}._gan_losses:LSGAN",
+        "hinge": f"{_HERE}._gan_losses:Hinge",
+        "fgan": f"{_HERE}._gan_losses:FGAN",
+        "mmd": f"{_HERE}._gan_losses:MMD",
+        "sliced": f"{_HERE}._gan_losses:Sliced",
+    },
+)
+
+REGULARISERS: Registry["Regulariser"] = Registry(
+    kind="regulariser",
+    base=f"{_HERE}._regularisers:Regulariser",
+    members={
+        "l2": f"{_HERE}._regularisers:L2",
+        "gp": f"{_HERE}._regularisers:GP",
+        "r1": f"{_HERE}._regularisers:R1",
+        "r2": f"{_HERE}._regularisers:R2",
+        "spectral": f"{_HERE}._regularisers:Spectral",
+        "clip": f"{_HERE}._regularisers:Clip",
+        "noise": f"{_HERE}._regularisers:Noise",
+    },
+)
+
 TASKS: Registry["Task"] = Registry(
     kind="task",
     base=f"{_HERE}.base:Task",
+    nested=(LOSSES, REGULARISERS),
     members={
         "bilinear": f"{_HERE}.bilinear:Bilinear",
         "quadratic": f"{_HERE}.quadratic:Quadratic",
@@ -71,8 +112,12 @@ TASKS: Registry["Task"] = Registry(
 )
 
 _NAMES = (
+    *LOSSES.members.values(),
+    *REGULARISERS.members.values(),
     *TASKS.members.values(),
     f"{_HERE}.base:Task",
     f"{_HERE}.base:Target",
+    f"{_HERE}._gan_losses:Loss",
+    f"{_HERE}._regularisers:Regulariser",
 )
 __getattr__, __dir__ = lazy_names(__name__, _NAMES)

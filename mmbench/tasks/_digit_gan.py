@@ -4,9 +4,9 @@ from functools import cached_property
 
 from mmbench.core.capability import Capability
 from mmbench.core.literature import MANGOUBI_2020
-from mmbench.tasks._gan import Regulariser
 from mmbench.tasks._image_gan import ImageGame, ImageTask
 from mmbench.tasks._layers import Initialisation
+from mmbench.tasks._regularisers import Regularisers, clipping
 from mmbench.tasks.base import Target
 
 DIGITS = (0, 1)
@@ -36,9 +36,9 @@ class DigitTask(ImageTask):
     game_class = DigitGame
 
     @property
-    def regulariser(self) -> Regulariser:
-        """The bound on the discriminator's weights."""
-        return Regulariser(clip=self.clip)
+    def all_regularisers(self) -> Regularisers:
+        """The regularisers, and the bound on the discriminator's weights."""
+        return (*clipping(self.clip), *self.regularisers)
 
     @property
     def gives(self) -> frozenset[Capability]:

@@ -1,50 +1,30 @@
 """The GAN game: the networks of a generator x and of a discriminator y."""
 
+import math
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import softplus
 
+from mmbench.core.capability import Capability
+from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.core.vectors import aligned_size
+from mmbench.tasks._gan_losses import GANLoss, loss_of
 from mmbench.tasks._layers import Initialisation
 from mmbench.tasks._networks import Network
-from mmbench.tasks.base import Task, clip_y
-
-Loss = Literal["saturating", "nonsaturating", "wasserstein"]
+from mmbench.tasks._regularisers import Judgement, Regulariser, Regularisers
+from mmbench.tasks.base import Task
 
 # The number of noise vectors that batch statistics are taken from when a generator is
 # evaluated, and of the images that are made at once.
 POPULATION = 1024
-
-
-class Regulariser(NamedTuple):
-    """Constraints and penalties on the discriminator, beyond its loss.
-
-    Args:
-        l2: λ of λ Σ y² (no ½), subtracted from f.
-        penalty: λ of λ E (‖∂D(s)/∂s‖ − 1)² at points s between real and generated ones,
-            subtracted from f.
-        shared: whether the penalty is part of both players' loss; otherwise the
-            generator's leaves it out and the game is not zero-sum.
-        between: distribution of the share u of the real point in s = u real +
-            (1 − u) fake: "uniform" on [0, 1], or standard "normal".
-        clip: largest absolute entry of y; 0 leaves y free.
-
-    Source: Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville 2017, for the penalty.
-    """
-
-    l2: float = 0.0
-    penalty: float = 0.0
-    shared: bool = True
-    between: Literal["uniform", "normal"] = "uniform"
-    clip: float = 0.0
 
 
 class Batch(NamedTuple):
@@ -55,8 +35,7 @@ class Batch(NamedTuple):
         noise: inputs of the generator, shape (runs, batch, noise_size).
         real_masks: dropout masks for real points, shape (runs, batch, mask_width).
         fake_masks: dropout masks for generated points, of the same shape.
-        shares: shares of the real points in the mixtures of the penalty, shape (runs,
-            batch), or (runs, 0) without a penalty.
+        drawn: random numbers of the loss, and of each regulariser in turn.
         vectors: singular vectors for the discriminator's spectral normalisation, shape
             (runs, length) each; empty without it.
     """
@@ -65,53 +44,57 @@ class Batch(NamedTuple):
     noise: Tensor
     real_masks: Tensor
     fake_masks: Tensor
-    shares: Tensor
+    drawn: tuple[tuple[Tensor, ...], ...] = ()
     vectors: tuple[Tensor, ...] = ()
 
 
 class GANGame(Game):
     """A GAN, in which a generator plays against a discriminator.
 
-    With logits D(s), the discriminator minimises the cross-entropy
-
-        loss_y = E softplus(−D(real)) + E softplus(D(fake)) = −f
-
-    and the generator minimises f ("saturating"), or E softplus(−D(fake))
-    ("nonsaturating"). With "wasserstein", f = E D(real) − E D(fake).
+    The discriminator maximises f, the payoff of the loss less the penalties of the
+    regularisers. The generator minimises f, or the loss's own generator loss.
 
     A subclass defines how real data are drawn (`draw_real`) and, where minibatches
     store them in another form, what the discriminator reads (`unpack`).
 
     Args:
         generator: network from noise of shape (noise_size,) to samples.
-        discriminator: network from samples to one logit.
-        loss: losses of the players, as above.
+        discriminator: network from samples to one logit; its last layer is widened for
+            losses that need more outputs.
+        loss: losses of the players.
         batch_size: real points in a minibatch, and as many generated ones.
-        regulariser: constraints and penalties on the discriminator.
+        regularisers: penalties and constraints on the discriminator.
         placement: device and dtype of the tensors.
 
-    Source: Goodfellow et al. 2014; Arjovsky, Chintala and Bottou 2017, for
-        "wasserstein".
+    Source: Goodfellow et al. 2014.
     """
 
     def __init__(
         self,
         generator: Network,
         discriminator: Network,
-        loss: Loss,
+        loss: GANLoss,
         batch_size: int,
-        regulariser: Regulariser,
+        regularisers: Sequence[Regulariser],
         placement: Placement,
     ) -> None:
+        self.loss, self.batch_size = loss_of(loss), batch_size
+        self.regularisers = tuple(regularisers)
+        if self.loss.outputs != 1:
+            discriminator = discriminator.with_outputs(self.loss.outputs)
+        for regulariser in self.regularisers:
+            discriminator = regulariser.network(discriminator)
         self.generator, self.discriminator = generator, discriminator
-        self.loss, self.batch_size, self.regulariser = loss, batch_size, regulariser
-        self.zero_sum = is_zero_sum(loss, regulariser)
+        self.zero_sum = is_zero_sum(loss, self.regularisers)
         self.dim_x, self.dim_y = generator.layout.size, discriminator.layout.size
         self.device, self.dtype = placement.device, placement.dtype
         self.noise_size = generator.input_shape[0]
         masks = 2 * discriminator.mask_width
         # The 16 allows for the numbers that real points are drawn with.
         self.sample_size = batch_size * (self.noise_size + masks + 16)
+        self.sample_size += self.loss.numbers(discriminator.features)
+        entries = batch_size * math.prod(discriminator.input_shape)
+        self.sample_size += sum(one.numbers(entries) for one in self.regularisers)
         # Images are large, and batch statistics need a population; other samples are
         # made all at once.
         self._in_parts = generator.has_batch_norm or len(generator.output_shape) > 1
@@ -156,22 +139,18 @@ class GANGame(Game):
         shape = (count, self.batch_size)
         noise = torch.randn(*shape, self.noise_size, generator=generator)
         real_masks, fake_masks = (self._masks(generator, shape) for _ in range(2))
-        shares = self._shares(generator, shape)
-        return Batch(real, noise.to(self.dtype), real_masks, fake_masks, shares)
+        features = self.discriminator.features
+        points = (*shape, *self.discriminator.input_shape)
+        drawn = [self.loss.draw(generator, count, features)]
+        drawn += [one.draw(generator, points) for one in self.regularisers]
+        drawn = [tuple(part.to(self.dtype) for part in parts) for parts in drawn]
+        return Batch(real, noise.to(self.dtype), real_masks, fake_masks, tuple(drawn))
 
     def _masks(self, generator: torch.Generator, shape: tuple[int, int]) -> Tensor:
         """Draw dropout masks: 0, or the inverse of the share of units that stay."""
         width, dropped = self.discriminator.mask_width, self.discriminator.dropout
         drawn = torch.rand(*shape, width, generator=generator)
         return drawn.ge_(dropped).mul_(1 / (1 - dropped)).to(self.dtype)
-
-    def _shares(self, generator: torch.Generator, shape: tuple[int, int]) -> Tensor:
-        """Draw the shares of the real points in the mixtures of the penalty."""
-        if not self.regulariser.penalty:
-            return torch.zeros(shape[0], 0, dtype=self.dtype)
-        uniform = self.regulariser.between == "uniform"
-        draw = torch.rand if uniform else torch.randn
-        return draw(*shape, generator=generator).to(self.dtype)
 
     # ---- memory of spectral normalisation ----
 
@@ -206,24 +185,27 @@ class GANGame(Game):
         dropout = train and self.discriminator.mask_width > 0
         fake = self.generator(x, sample.noise)
         real = self.unpack(sample.real)
+        of_loss, *of_each = sample.drawn
+        regularisers = list(zip(self.regularisers, of_each, strict=True))
+        for one, drawn in regularisers:
+            real, fake = one.show(real, fake, drawn)
         # Two calls, so that a gradient of the generator touches the fake half only.
         on_fake = self._judge(y, fake, sample, sample.fake_masks if dropout else None)
         on_real = self._judge(y, real, sample, sample.real_masks if dropout else None)
-        if self.loss == "wasserstein":
-            f = on_real.mean(1) - on_fake.mean(1)
-        else:
-            f = -softplus(-on_real).mean(1) - softplus(on_fake).mean(1)
-        if self.regulariser.l2:
-            f = f - self.regulariser.l2 * (y * y).sum(1)
-        loss_y = -f
-        if self.regulariser.penalty:
-            near = fake if self.regulariser.shared else fake.detach()
-            penalty = self.regulariser.penalty * self._steepness(y, real, near, sample)
-            loss_y = loss_y + penalty
-            f = f - penalty if self.regulariser.shared else f
-        if self.loss == "nonsaturating":
-            return softplus(-on_fake).mean(1), loss_y
-        return f, loss_y
+        f = self.loss.payoff(on_real, on_fake)
+        at = Judgement(y, real, fake, partial(self._logits, y, vectors=sample.vectors))
+        apart = at._replace(fake=fake.detach())
+        unshared = []
+        for one, drawn in regularisers:
+            penalty = one.penalty(at if one.is_shared else apart, drawn)
+            if penalty is not None and one.is_shared:
+                f = f - penalty
+            elif penalty is not None:
+                unshared.append(penalty)
+        loss_y = sum(unshared, -f)
+        if self.loss.is_zero_sum:
+            return f, loss_y
+        return self.loss.generator_loss(on_real, on_fake, of_loss), loss_y
 
     def _judge(
         self,
@@ -231,29 +213,31 @@ class GANGame(Game):
         points: Float[Tensor, "runs batch *point"],
         sample: Batch,
         masks: Float[Tensor, "runs batch units"] | None,
-    ) -> Float[Tensor, "runs batch"]:
-        """Compute the discriminator's logits; without masks, dropout is off."""
-        logits = self.discriminator(y, points, masks, vectors=sample.vectors)
-        return logits[:, :, 0]
+    ) -> Float[Tensor, "runs batch *columns"]:
+        """Compute what the loss reads; without masks, dropout is off."""
+        judged = self.discriminator(
+            y,
+            points,
+            masks,
+            vectors=sample.vectors,
+            with_features=self.loss.reads_features,
+        )
+        return judged[:, :, 0] if judged.shape[2] == 1 else judged
 
-    def _steepness(
-        self, y: Tensor, real: Tensor, fake: Tensor, sample: Batch
-    ) -> Float[Tensor, " runs"]:
-        """Return the mean of (‖∂D(s)/∂s‖ − 1)² over points between real and fake."""
-        share = sample.shares.view(*sample.shares.shape, *[1] * (real.ndim - 2))
-        with torch.enable_grad():  # also where only the loss's value is asked for
-            between = share * real + (1 - share) * fake
-            if not between.requires_grad:
-                between = between.requires_grad_()
-            logits = self._judge(y, between, sample, None)
-            slope = torch.autograd.grad(logits.sum(), between, create_graph=True)[0]
-            # 1e-12 as in the authors' code: the root has no derivative at zero.
-            length = (slope.flatten(2).square().sum(2) + 1e-12).sqrt()
-            return (length - 1).square().mean(1)
+    def _logits(
+        self,
+        y: Float[Tensor, "runs dim_y"],
+        points: Float[Tensor, "runs batch *point"],
+        vectors: tuple[Tensor, ...],
+    ) -> Float[Tensor, "runs batch"]:
+        """Compute the discriminator's logits without dropout."""
+        return self.discriminator(y, points, vectors=vectors)[:, :, 0]
 
     def project(self, z: Float[Tensor, "runs dim"]) -> Float[Tensor, "runs dim"]:
-        """Clip the entries of y to the largest absolute value allowed."""
-        return clip_y(z, self.dim_x, self.regulariser.clip)
+        """Return the nearest point that the regularisers allow."""
+        for regulariser in self.regularisers:
+            z = regulariser.project(z, self.dim_x)
+        return z
 
     # ---- evaluation of the players ----
 
@@ -326,18 +310,58 @@ class GANGame(Game):
         shape = (*images.shape[:2], *self.discriminator.input_shape)
         points = images.to(self.device, self.dtype).reshape(shape)
         points = points.expand(len(z), *shape[1:])
-        empty: Any = torch.zeros(0)
-        sample = Batch(empty, empty, empty, empty, empty, self.memory(z))
+        vectors = self.memory(z)
         with torch.no_grad():
             parts = [
-                self._judge(y, part, sample, None)
+                self._logits(y, part, vectors)
                 for part in points.split(POPULATION, dim=1)
             ]
         return torch.cat(parts, dim=1)
 
 
 class GANTask(Task):
-    """A task of a GAN; it adds no fields to the description."""
+    """A task of a GAN.
+
+    It adds no fields to the description; subclasses declare the fields named here.
+
+    Attributes:
+        loss: losses of the players.
+        batch: real points in a minibatch, and as many generated ones.
+        regularisers: penalties and constraints on the discriminator.
+    """
+
+    loss: GANLoss
+    batch: int
+    regularisers: Regularisers
+
+    @property
+    def all_regularisers(self) -> Regularisers:
+        """The regularisers, and those that other fields of the task stand for."""
+        return self.regularisers
+
+    @property
+    def gives(self) -> frozenset[Capability]:
+        """The capabilities of the game beyond its losses."""
+        given = {Capability.SAMPLES}
+        if is_zero_sum(self.loss, self.all_regularisers):
+            given.add(Capability.ZERO_SUM)
+        if loss_of(self.loss).outputs == 1:
+            given.add(Capability.LOGITS)
+        return frozenset(given)
+
+    def check(self) -> None:
+        """Raise `DescriptionError` when the loss does not fit the other fields."""
+        loss, name = loss_of(self.loss), type(self).__name__
+        if self.batch < loss.fewest:
+            raise DescriptionError(
+                f"{name}.batch must be at least {loss.fewest} with {loss}; got "
+                f"{self.batch}."
+            )
+        unfit = next((one for one in self.all_regularisers if one.needs_logit), None)
+        if loss.outputs != 1 and unfit:
+            raise DescriptionError(
+                f"{name}.loss must have one output with {unfit}; got {loss}."
+            )
 
     @property
     @abstractmethod
@@ -350,7 +374,6 @@ class GANTask(Task):
         return game.start(self.initialisation, generator)
 
 
-def is_zero_sum(loss: Loss, regulariser: Regulariser) -> bool:
+def is_zero_sum(loss: GANLoss, regularisers: Sequence[Regulariser]) -> bool:
     """Return whether the players' losses add up to zero."""
-    unshared = regulariser.penalty > 0 and not regulariser.shared
-    return loss != "nonsaturating" and not unshared
+    return loss_of(loss).is_zero_sum and all(one.is_shared for one in regularisers)

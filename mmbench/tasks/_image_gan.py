@@ -1,7 +1,7 @@
 """The GAN on images, which stay on the device as bytes."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -13,8 +13,10 @@ from mmbench.core.capability import Capability
 from mmbench.core.errors import DescriptionError
 from mmbench.core.placement import Placement
 from mmbench.tasks._digit_data import Split, scale_pixels
-from mmbench.tasks._gan import GANGame, GANTask, Loss, Regulariser, is_zero_sum
+from mmbench.tasks._gan import GANGame, GANTask
+from mmbench.tasks._gan_losses import GANLoss
 from mmbench.tasks._networks import Network
+from mmbench.tasks._regularisers import Regulariser
 
 SHEET_IMAGES = 100  # images of each run that a page shows, ten by ten
 
@@ -41,7 +43,7 @@ class ImageGame(GANGame):
         discriminator: network from such images to one logit.
         loss: losses of the players, as in `GANGame`.
         batch_size: real images in a minibatch, and as many generated ones.
-        regulariser: constraints and penalties on the discriminator.
+        regularisers: penalties and constraints on the discriminator.
         data: real images.
         placement: device and dtype of the tensors.
     """
@@ -50,14 +52,14 @@ class ImageGame(GANGame):
         self,
         generator: Network,
         discriminator: Network,
-        loss: Loss,
+        loss: GANLoss,
         batch_size: int,
-        regulariser: Regulariser,
+        regularisers: Sequence[Regulariser],
         data: ImageData,
         placement: Placement,
     ) -> None:
         super().__init__(
-            generator, discriminator, loss, batch_size, regulariser, placement
+            generator, discriminator, loss, batch_size, regularisers, placement
         )
         self.top, self.dataset = data.top, data.dataset
         self._images = data.split._asdict()
@@ -113,21 +115,12 @@ class ImageTask(GANTask):
     It adds no fields to the description; subclasses declare the fields named here.
 
     Attributes:
-        loss: losses of the players, as in `GANGame`.
-        batch: real images in a minibatch, and as many generated ones.
         image_capability: capability that states the shape of the images.
         game_class: class of the game.
     """
 
-    loss: Loss
-    batch: int
     image_capability: ClassVar[Capability]
     game_class: ClassVar[type[ImageGame]] = ImageGame
-
-    @property
-    def regulariser(self) -> Regulariser:
-        """The constraints and penalties on the discriminator."""
-        return Regulariser()
 
     @property
     @abstractmethod
@@ -148,11 +141,7 @@ class ImageTask(GANTask):
     @property
     def gives(self) -> frozenset[Capability]:
         """The capabilities of the game beyond its losses."""
-        given = {Capability.SAMPLES, Capability.IMAGES, Capability.LOGITS}
-        given.add(self.image_capability)
-        if is_zero_sum(self.loss, self.regulariser):
-            given.add(Capability.ZERO_SUM)
-        return frozenset(given)
+        return super().gives | {Capability.IMAGES, self.image_capability}
 
     def prepare(self, data_dir: Path | None) -> None:
         """Fetch and check the images; called before any cell is computed."""
@@ -164,7 +153,7 @@ class ImageTask(GANTask):
             *self.players,
             self.loss,
             self.batch,
-            self.regulariser,
+            self.all_regularisers,
             self.load(placement.data_dir),
             placement,
         )
@@ -188,6 +177,7 @@ class ConvolutionalTask(ImageTask):
 
     def check(self) -> None:
         """Raise `DescriptionError` when fields do not fit the data or the networks."""
+        super().check()
         name, most = type(self).__name__, self.all_images["train"]
         if self.images > most:
             raise DescriptionError(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -96,6 +96,7 @@ class Network:
         *,
         moments: Sequence[Moments] | None = None,
         vectors: Sequence[Float[Tensor, "runs _"]] = (),
+        with_features: bool = False,
     ) -> Float[Tensor, "runs batch *output"]:
         """Compute the outputs of each run's network.
 
@@ -108,8 +109,9 @@ class Network:
                 those of each batch.
             vectors: singular vectors as `power_iteration` returns them, where weights
                 are normalised.
+            with_features: whether the inputs of the last layer follow its outputs.
         """
-        return self._run(flat, inputs, masks, moments, vectors, None)
+        return self._run(flat, inputs, masks, moments, vectors, None, with_features)
 
     def moments(
         self, flat: Float[Tensor, "runs size"], inputs: Float[Tensor, "runs batch *i"]
@@ -133,14 +135,16 @@ class Network:
         moments: Sequence[Moments] | None,
         vectors: Sequence[Tensor],
         seen: list[Moments] | None,
+        with_features: bool = False,
     ) -> Tensor:
         """Compute the outputs, and append the moments of batches to `seen`."""
         tensors = self.layout.split(flat)
         if self.normalised:
             tensors = self._divided(tensors, vectors)
-        used, norms = 0, 0
+        used, norms, features = 0, 0, signal
         for i, layer in enumerate(self.layers):
             own = {name: tensors[f"{i}.{name}"] for name in layer.shapes}
+            features = signal
             if isinstance(layer, Dropout):
                 if masks is not None and layer.share:
                     width = math.prod(self._shapes[i])
@@ -154,7 +158,26 @@ class Network:
             else:
                 assert isinstance(layer, SimpleLayer)
                 signal = layer(own, signal)
-        return signal
+        return torch.cat((signal, features), dim=2) if with_features else signal
+
+    # ---- the last layer ----
+
+    @property
+    def features(self) -> int:
+        """The number of inputs of the last layer."""
+        return math.prod(self._shapes[-2])
+
+    def with_outputs(self, count: int) -> "Network":
+        """Return the network with another number of outputs.
+
+        Args:
+            count: number of outputs; the last layer must be linear.
+        """
+        last = self.layers[-1]
+        assert isinstance(last, Linear)
+        return replace(self, layers=(*self.layers[:-1], replace(last, outputs=count)))
+
+    # ---- parameters at the start ----
 
     def start(
         self, initialisation: Initialisation, generator: torch.Generator

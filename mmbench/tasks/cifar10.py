@@ -1,6 +1,6 @@
 """A GAN on the colour images of CIFAR10, with the networks of three papers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, final
 
@@ -10,10 +10,18 @@ from mmbench.core.errors import DescriptionError
 from mmbench.core.literature import SCHAEFER_2020
 from mmbench.tasks import _image_networks
 from mmbench.tasks._cifar10_data import CIFAR10_TOP, cifar10_split
-from mmbench.tasks._gan import Loss, Regulariser
+from mmbench.tasks._gan_losses import GANLoss
 from mmbench.tasks._image_gan import ConvolutionalTask, ImageData
 from mmbench.tasks._layers import Initialisation
 from mmbench.tasks._networks import Network
+from mmbench.tasks._regularisers import (
+    GP,
+    L2,
+    UNLESS_DEFAULT,
+    Regulariser,
+    Regularisers,
+    clipping,
+)
 
 NETWORKS = {
     "icr": _image_networks.icr,
@@ -38,7 +46,8 @@ class CIFAR10(ConvolutionalTask):
 
     Args:
         networks: pair of networks.
-        loss: "wasserstein", "saturating" (both zero-sum) or "nonsaturating".
+        loss: "wasserstein", "saturating" (both zero-sum), "nonsaturating" or a
+            description such as `fgan[divergence=kl]`.
         l2: λ of λ Σ y² (no ½), subtracted from f.
         penalty: weight of the gradient penalty, subtracted from f.
         shared: whether the penalty is part of the generator's loss too, which keeps the
@@ -57,6 +66,8 @@ class CIFAR10(ConvolutionalTask):
         deviation: standard deviation of the initial weights of convolutions of "icr";
             0.005 in one of its scripts.
         images: number of training images, the first ones; 0 means all.
+        regularisers: penalties and constraints on the discriminator, such as
+            `(r1[weight=1],spectral)`.
 
     Differs from the source: minibatches are drawn with replacement. Spectral
         normalisation takes one power iteration at each step, not at each forward pass.
@@ -67,7 +78,7 @@ class CIFAR10(ConvolutionalTask):
     """
 
     networks: Literal["icr", "wgan_gp", "mangoubi"] = "icr"
-    loss: Loss = "wasserstein"
+    loss: GANLoss = "wasserstein"
     l2: NonNegative = 0.0
     penalty: NonNegative = 0.0
     shared: bool = True
@@ -79,6 +90,7 @@ class CIFAR10(ConvolutionalTask):
     channels: Count = 64
     deviation: Scale = 0.01
     images: Natural = 0
+    regularisers: Regularisers = field(default=(), metadata=UNLESS_DEFAULT)
 
     source = SCHAEFER_2020.at("Appendix A.4")
     image_capability = Capability.COLOUR_32
@@ -98,9 +110,16 @@ class CIFAR10(ConvolutionalTask):
         return self.networks != "mangoubi"
 
     @property
-    def regulariser(self) -> Regulariser:
-        """The constraints and penalties on the discriminator."""
-        return Regulariser(self.l2, self.penalty, self.shared, self.between, self.clip)
+    def all_regularisers(self) -> Regularisers:
+        """The regularisers, and those that other fields stand for."""
+        own: list[Regulariser] = []
+        if self.l2:
+            own.append(L2(weight=self.l2))
+        if self.penalty:
+            own.append(
+                GP(weight=self.penalty, between=self.between, shared=self.shared)
+            )
+        return (*own, *clipping(self.clip), *self.regularisers)
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """A GAN on the zeros and ones of the small digits that come with scikit-learn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
@@ -8,9 +8,10 @@ from mmbench.core.capability import Capability
 from mmbench.core.domains import Bound, Count, Decay
 from mmbench.tasks._digit_data import DIGITS_TOP, digits_split
 from mmbench.tasks._digit_gan import DIGITS, DigitTask
-from mmbench.tasks._gan import Loss
+from mmbench.tasks._gan_losses import GANLoss
 from mmbench.tasks._image_gan import ImageData
 from mmbench.tasks._networks import Network, mlp
+from mmbench.tasks._regularisers import UNLESS_DEFAULT, Regularisers
 
 
 @final
@@ -26,12 +27,15 @@ class Digits01(DigitTask):
     biases zero.
 
     Args:
-        loss: "nonsaturating", "saturating" or "wasserstein".
+        loss: "nonsaturating", "saturating", "wasserstein" or a description such as
+            `fgan[divergence=kl]`.
         hidden: width of each hidden layer.
         noise: length of the generator's input.
         batch: real images in a minibatch, and as many generated ones.
         dropout: share of units dropped in the discriminator.
         clip: largest absolute weight of the discriminator; 0 leaves it free.
+        regularisers: penalties and constraints on the discriminator, such as
+            `(r1[weight=1],spectral)`.
 
     Differs from the source: data and networks are smaller, so that a run takes seconds;
         everything else is as in mnist01.
@@ -39,12 +43,13 @@ class Digits01(DigitTask):
         Kaynak 1998 (UCI), for the data.
     """
 
-    loss: Loss = "nonsaturating"
+    loss: GANLoss = "nonsaturating"
     hidden: Count = 64
     noise: Count = 16
     batch: Count = 128
     dropout: Decay = 0.3
     clip: Bound = 0.0
+    regularisers: Regularisers = field(default=(), metadata=UNLESS_DEFAULT)
 
     version = 2
     image_capability = Capability.GREY_8

@@ -1,7 +1,7 @@
 """A GAN on a ring of four modes, between which simultaneous training cycles."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, final
 
 import torch
@@ -12,9 +12,11 @@ from mmbench.core.capability import Capability
 from mmbench.core.domains import Bound, Count, Scale
 from mmbench.core.literature import MANGOUBI_2020
 from mmbench.core.placement import Placement
-from mmbench.tasks._gan import GANGame, GANTask, Loss, Regulariser, is_zero_sum
+from mmbench.tasks._gan import GANGame, GANTask
+from mmbench.tasks._gan_losses import GANLoss
 from mmbench.tasks._layers import Initialisation
 from mmbench.tasks._networks import mlp
+from mmbench.tasks._regularisers import UNLESS_DEFAULT, Regularisers, clipping
 from mmbench.tasks.base import Target
 
 
@@ -31,33 +33,39 @@ class FourGaussians(GANTask):
         weights: weights of the modes: "released" is 2/5, 1/5, 1/5, 1/5, as in the
             authors' code (its five angles hold the first mode twice); "uniform" is 1/4
             each, as in their text.
-        loss: "saturating" (the authors' and zero-sum), "nonsaturating" or
-            "wasserstein".
+        loss: "saturating" (the authors' and zero-sum), "nonsaturating", "wasserstein"
+            or a description such as `fgan[divergence=kl]`.
         hidden: width of each hidden layer.
         noise: length of the generator's input.
         batch: real points in a minibatch, and as many generated ones.
         clip: largest absolute weight of the discriminator; 0 leaves it free.
         gain: factor of the orthogonal initial weights.
+        regularisers: penalties and constraints on the discriminator, such as
+            `(r1[weight=1],spectral)`.
 
     Source: Mangoubi, Sachdeva and Vishnoi 2020, and their notebook.
     """
 
     weights: Literal["released", "uniform"] = "released"
-    loss: Loss = "saturating"
+    loss: GANLoss = "saturating"
     hidden: Count = 128
     noise: Count = 256
     batch: Count = 512
     clip: Bound = 0.0
     gain: Scale = 0.8
+    regularisers: Regularisers = field(default=(), metadata=UNLESS_DEFAULT)
 
     source = MANGOUBI_2020
 
     @property
     def gives(self) -> frozenset[Capability]:
         """The capabilities of the game beyond its losses."""
-        zero_sum = is_zero_sum(self.loss, Regulariser())
-        given = {Capability.SAMPLES, Capability.MODES, Capability.LOGITS}
-        return frozenset(given | ({Capability.ZERO_SUM} if zero_sum else set()))
+        return super().gives | {Capability.MODES}
+
+    @property
+    def all_regularisers(self) -> Regularisers:
+        """The regularisers, and the bound on the discriminator's weights."""
+        return (*clipping(self.clip), *self.regularisers)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -106,7 +114,7 @@ class FourGaussiansGame(GANGame):
             mlp((2, task.hidden, task.hidden, 1)),
             task.loss,
             task.batch,
-            Regulariser(clip=task.clip),
+            task.all_regularisers,
             placement,
         )
         shares = (2, 1, 1, 1) if task.weights == "released" else (1, 1, 1, 1)

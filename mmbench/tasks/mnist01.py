@@ -1,6 +1,6 @@
 """A GAN on the zeros and ones of MNIST."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
@@ -8,9 +8,10 @@ from mmbench.core.capability import Capability
 from mmbench.core.domains import Bound, Count, Decay
 from mmbench.tasks._digit_data import MNIST_TOP, mnist_split
 from mmbench.tasks._digit_gan import DIGITS, DigitTask
-from mmbench.tasks._gan import Loss
+from mmbench.tasks._gan_losses import GANLoss
 from mmbench.tasks._image_gan import ImageData
 from mmbench.tasks._networks import Network, mlp
+from mmbench.tasks._regularisers import UNLESS_DEFAULT, Regularisers
 
 
 @final
@@ -28,11 +29,14 @@ class MNIST01(DigitTask):
     are the authors'.
 
     Args:
-        loss: "nonsaturating" (the authors'), "saturating" or "wasserstein".
+        loss: "nonsaturating" (the authors'), "saturating", "wasserstein" or a
+            description such as `fgan[divergence=kl]`.
         noise: length of the generator's input.
         batch: real images in a minibatch, and as many generated ones.
         dropout: share of units dropped in the discriminator.
         clip: largest absolute weight of the discriminator; 0 leaves it free.
+        regularisers: penalties and constraints on the discriminator, such as
+            `(r1[weight=1],spectral)`.
 
     Differs from the source: the discriminator's loss is the sum of its means over real
         and over generated images, twice the mean over both that the authors take. Adam
@@ -40,11 +44,12 @@ class MNIST01(DigitTask):
     Source: Mangoubi, Sachdeva and Vishnoi 2020, and their notebook.
     """
 
-    loss: Loss = "nonsaturating"
+    loss: GANLoss = "nonsaturating"
     noise: Count = 100
     batch: Count = 128
     dropout: Decay = 0.3
     clip: Bound = 0.0
+    regularisers: Regularisers = field(default=(), metadata=UNLESS_DEFAULT)
 
     image_capability = Capability.GREY_28
     real_images = {"train": 12_665, "test": 2115}

@@ -1,6 +1,6 @@
 """A GAN on MNIST whose discriminator overtrains when it is trained alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
@@ -9,10 +9,11 @@ from mmbench.core.domains import Count, Natural, Scale
 from mmbench.core.literature import SCHAEFER_2020
 from mmbench.tasks import _image_networks
 from mmbench.tasks._digit_data import MNIST_TOP, mnist_split
-from mmbench.tasks._gan import Loss
+from mmbench.tasks._gan_losses import GANLoss
 from mmbench.tasks._image_gan import ConvolutionalTask, ImageData
 from mmbench.tasks._layers import Initialisation
 from mmbench.tasks._networks import Network
+from mmbench.tasks._regularisers import UNLESS_DEFAULT, Regularisers
 
 DRIFT_IMAGES = 500  # of the paper's Figure 4, and the default of the metric
 
@@ -31,7 +32,8 @@ class MNISTICR(ConvolutionalTask):
 
     Args:
         loss: "nonsaturating" (the authors' for gradient descent), "saturating" (zero
-            sum, the authors' for competitive gradient descent) or "wasserstein".
+            sum, the authors' for competitive gradient descent), "wasserstein" or a
+            description such as `fgan[divergence=kl]`.
         noise: length of the generator's input.
         batch: real images in a minibatch, and as many generated ones.
         channels: channels of the discriminator's first convolution; those of the other
@@ -40,17 +42,20 @@ class MNISTICR(ConvolutionalTask):
             normal; 0.005 in the authors' script of the checkpoint, 0.01 in another. The
             other parameters are torch's.
         images: number of training images, the first ones; 0 means all 60 000.
+        regularisers: penalties and constraints on the discriminator, such as
+            `(r1[weight=1],spectral)`.
 
     Differs from the source: minibatches are drawn with replacement.
     Source: Schäfer, Zheng and Anandkumar 2020, Appendix A.2, and their code.
     """
 
-    loss: Loss = "nonsaturating"
+    loss: GANLoss = "nonsaturating"
     noise: Count = 96
     batch: Count = 128
     channels: Count = 32
     deviation: Scale = 0.005
     images: Natural = 0
+    regularisers: Regularisers = field(default=(), metadata=UNLESS_DEFAULT)
 
     source = SCHAEFER_2020.at("Appendix A.2")
     image_capability = Capability.GREY_28
@@ -61,7 +66,9 @@ class MNISTICR(ConvolutionalTask):
         """The specs of the metrics measured when none are chosen."""
         few = self.real_images["train"] < DRIFT_IMAGES
         drift = f"drift[images={self.images}]" if few else "drift"
-        return ("losses", drift, "classifier_score[features=mnistcnn,count=1000]")
+        drifts = (drift,) if Capability.LOGITS in self.gives else ()
+        score = "classifier_score[features=mnistcnn,count=1000]"
+        return ("losses", *drifts, score)
 
     @property
     def players(self) -> tuple[Network, Network]:
