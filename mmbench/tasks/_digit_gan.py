@@ -1,12 +1,13 @@
 """The GAN on images of the digits 0 and 1 of any data set."""
 
+from collections.abc import Iterable
 from functools import cached_property
 
 from mmbench.core.capability import Capability
 from mmbench.core.literature import MANGOUBI_2020
 from mmbench.tasks._image_gan import ImageGame, ImageTask
 from mmbench.tasks._layers import Initialisation
-from mmbench.tasks._regularisers import Regularisers, clipping
+from mmbench.tasks._regularisers import Regulariser, clipping
 from mmbench.tasks.base import Target
 
 DIGITS = (0, 1)
@@ -36,7 +37,7 @@ class DigitTask(ImageTask):
     game_class = DigitGame
 
     @property
-    def all_regularisers(self) -> Regularisers:
+    def all_regularisers(self) -> Iterable[Regulariser]:
         """The regularisers, and the bound on the discriminator's weights."""
         return (*clipping(self.clip), *self.regularisers)
 

@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -75,7 +75,7 @@ class GANGame(Game):
         discriminator: Network,
         loss: GANLoss,
         batch_size: int,
-        regularisers: Sequence[Regulariser],
+        regularisers: Iterable[Regulariser],
         placement: Placement,
     ) -> None:
         self.loss, self.batch_size = loss_of(loss), batch_size
@@ -335,7 +335,7 @@ class GANTask(Task):
     regularisers: Regularisers
 
     @property
-    def all_regularisers(self) -> Regularisers:
+    def all_regularisers(self) -> Iterable[Regulariser]:
         """The regularisers, and those that other fields of the task stand for."""
         return self.regularisers
 
@@ -374,6 +374,6 @@ class GANTask(Task):
         return game.start(self.initialisation, generator)
 
 
-def is_zero_sum(loss: GANLoss, regularisers: Sequence[Regulariser]) -> bool:
+def is_zero_sum(loss: GANLoss, regularisers: Iterable[Regulariser]) -> bool:
     """Return whether the players' losses add up to zero."""
     return loss_of(loss).is_zero_sum and all(one.is_shared for one in regularisers)

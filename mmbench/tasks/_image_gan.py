@@ -1,7 +1,7 @@
 """The GAN on images, which stay on the device as bytes."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -54,7 +54,7 @@ class ImageGame(GANGame):
         discriminator: Network,
         loss: GANLoss,
         batch_size: int,
-        regularisers: Sequence[Regulariser],
+        regularisers: Iterable[Regulariser],
         data: ImageData,
         placement: Placement,
     ) -> None:

@@ -1,5 +1,6 @@
 """A GAN on the colour images of CIFAR10, with the networks of three papers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, final
@@ -110,7 +111,7 @@ class CIFAR10(ConvolutionalTask):
         return self.networks != "mangoubi"
 
     @property
-    def all_regularisers(self) -> Regularisers:
+    def all_regularisers(self) -> Iterable[Regulariser]:
         """The regularisers, and those that other fields stand for."""
         own: list[Regulariser] = []
         if self.l2:

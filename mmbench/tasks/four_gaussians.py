@@ -1,6 +1,7 @@
 """A GAN on a ring of four modes, between which simultaneous training cycles."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, final
 
@@ -16,7 +17,12 @@ from mmbench.tasks._gan import GANGame, GANTask
 from mmbench.tasks._gan_losses import GANLoss
 from mmbench.tasks._layers import Initialisation
 from mmbench.tasks._networks import mlp
-from mmbench.tasks._regularisers import UNLESS_DEFAULT, Regularisers, clipping
+from mmbench.tasks._regularisers import (
+    UNLESS_DEFAULT,
+    Regulariser,
+    Regularisers,
+    clipping,
+)
 from mmbench.tasks.base import Target
 
 
@@ -63,7 +69,7 @@ class FourGaussians(GANTask):
         return super().gives | {Capability.MODES}
 
     @property
-    def all_regularisers(self) -> Regularisers:
+    def all_regularisers(self) -> Iterable[Regulariser]:
         """The regularisers, and the bound on the discriminator's weights."""
         return (*clipping(self.clip), *self.regularisers)
 

@@ -15,7 +15,7 @@ from mmbench.core.domains import Domain
 from mmbench.core.source import Source
 from mmbench.metrics import METRICS
 from mmbench.suites import SUITES
-from mmbench.tasks import TASKS
+from mmbench.tasks import LOSSES, REGULARISERS, TASKS
 
 PACKAGE = Path(mmbench.__file__).parent
 FAMILIES = {
@@ -26,9 +26,11 @@ FAMILIES = {
 }
 SMALL = "_small"  # a suite's small form lies in its file
 NO_MEMBERS = ("__init__", "base", "toml")  # suites/toml.py reads files of users
+# Families whose members are values of fields.
+PARTS = (DIRECTIONS, ACCEPTANCES, SCHEDULES, LOSSES, REGULARISERS)
 CLASSES = [
     (registry, name)
-    for registry in (ALGORITHMS, TASKS, METRICS, DIRECTIONS, ACCEPTANCES, SCHEDULES)
+    for registry in (ALGORITHMS, TASKS, METRICS, *PARTS)
     for name in registry
 ]
 EVERY = pytest.mark.parametrize(
@@ -52,9 +54,7 @@ def test_keys_are_file_names(folder: str) -> None:
         assert reference.partition(":")[0] == f"mmbench.{folder}.{file}"
 
 
-@pytest.mark.parametrize(
-    "registry", [ALGORITHMS, TASKS, METRICS, DIRECTIONS, ACCEPTANCES, SCHEDULES]
-)
+@pytest.mark.parametrize("registry", [ALGORITHMS, TASKS, METRICS, *PARTS])
 def test_members_are_final_frozen_and_named(registry) -> None:
     """Concrete classes are final frozen dataclasses, one level below their base."""
     for name, cls in registry.items():

@@ -37,11 +37,20 @@ from mmbench.core.description import (
 from mmbench.core.domains import Count, Positive, StepSize
 from mmbench.core.errors import DescriptionError
 from mmbench.metrics import METRICS
-from mmbench.tasks import TASKS
+from mmbench.tasks import LOSSES, REGULARISERS, TASKS
 from mmbench.tasks.bilinear import Bilinear
 from mmbench.tasks.quadratic import Quadratic
 
-FAMILIES = (ALGORITHMS, TASKS, METRICS, DIRECTIONS, ACCEPTANCES, SCHEDULES)
+FAMILIES = (
+    ALGORITHMS,
+    TASKS,
+    METRICS,
+    DIRECTIONS,
+    ACCEPTANCES,
+    SCHEDULES,
+    LOSSES,
+    REGULARISERS,
+)
 ANY = st.sampled_from(FAMILIES).flatmap(
     lambda family: st.tuples(st.just(family), descriptions(family))
 )

@@ -22,7 +22,7 @@ from mmbench.metrics import METRICS
 from mmbench.runner.plan import plan
 from mmbench.suites import SUITES
 from mmbench.suites.base import Grid, Suite
-from mmbench.tasks import TASKS
+from mmbench.tasks import LOSSES, REGULARISERS, TASKS
 
 EXTERNAL = '''
 from dataclasses import dataclass
@@ -64,10 +64,12 @@ def test_tasks(spec: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "family", [METRICS, DIRECTIONS, ACCEPTANCES, SCHEDULES], ids=str
+    "family",
+    [METRICS, DIRECTIONS, ACCEPTANCES, SCHEDULES, LOSSES, REGULARISERS],
+    ids=str,
 )
 def test_other_families(family: Any) -> None:
-    """Every metric, direction and acceptance law is read back, with its defaults."""
+    """Every metric and every part of other descriptions is read back."""
     for name in family:
         assert_round_trip(family.build(name))
 

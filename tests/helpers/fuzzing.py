@@ -29,9 +29,18 @@ from mmbench.runner.plan import plan
 from mmbench.suites import SUITES
 from mmbench.suites.base import Grid, Suite
 from mmbench.suites.toml import load_suite
-from mmbench.tasks import TASKS
+from mmbench.tasks import LOSSES, REGULARISERS, TASKS
 
-FAMILIES = (TASKS, ALGORITHMS, METRICS, DIRECTIONS, ACCEPTANCES, SCHEDULES)
+FAMILIES = (
+    TASKS,
+    LOSSES,
+    REGULARISERS,
+    ALGORITHMS,
+    METRICS,
+    DIRECTIONS,
+    ACCEPTANCES,
+    SCHEDULES,
+)
 TASK_WORDS = ("bilinear", "quadratic[a=-3]", "dirac_gan[loss=wasserstein,clip=1]")
 
 # ---- checks ----

@@ -87,6 +87,10 @@ TASK_VARIANTS = (
     "four_gaussians[hidden=8,noise=4,batch=16]",
     "four_gaussians[hidden=8,noise=4,batch=16,loss=nonsaturating,weights=uniform]",
     "four_gaussians[hidden=8,noise=4,batch=16,loss=wasserstein,clip=0.5]",
+    "four_gaussians[hidden=8,noise=4,batch=16,loss=mmd[features=3],"
+    "regularisers=(l2,spectral,noise,clip)]",
+    "four_gaussians[hidden=8,noise=4,batch=16,loss=sliced[directions=4],"
+    "regularisers=(r1,r2,gp[centre=0,shared=false])]",
     "digits01[hidden=8,batch=16]",
     "digits01[hidden=8,batch=16,loss=saturating,dropout=0]",
     "digits01[hidden=8,batch=16,loss=wasserstein,clip=0.1]",

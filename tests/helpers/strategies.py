@@ -40,6 +40,8 @@ def fitting(annotation: Any, families: Registry) -> st.SearchStrategy[Any]:
         return st.sampled_from(arguments)
     if origin in (types.UnionType, typing.Union):
         return st.one_of([fitting(one, families) for one in arguments])
+    if origin is tuple and arguments[1:] == (...,):
+        return st.lists(fitting(arguments[0], families), max_size=2).map(tuple)
     if origin is tuple:
         return st.tuples(*[fitting(one, families) for one in arguments])
     if annotation is type(None):
