@@ -34,7 +34,8 @@ class MirrorDescent(Algorithm):
     multiplicative weights: on zero-sum games the averages converge at the rate 1/√t
     where η is chosen for the horizon, while the iterates leave an interior equilibrium
     for the boundary. With ω = 1 it is optimistic multiplicative weights, whose last
-    iterates converge. Its Euclidean form is `omd`.
+    iterates converge to an equilibrium that is unique, for small η. The Euclidean form
+    is `omd`.
 
     Args:
         step_size: η, a number or a pair (x, y), in units of 1 per unit of F.

@@ -26,9 +26,10 @@ class MirrorProx(Algorithm):
         z̃ ∝ z exp(−η F(z))
         z⁺ ∝ z exp(−η F(z̃))
 
-    On each simplex the entries are divided by their sum. On a matrix game with payoffs
-    up to L and n actions in all simplices, the uniform average of z̃ from the uniform
-    start has, after t steps with η ≤ 1/L, a gap of at most Σ log nᵢ / (η t).
+    On each simplex the entries are divided by their sum. In a matrix game with payoffs
+    from −L to L and n and m actions, steps η ≤ 1/L from the uniform start give the
+    average of t points z̃ a gap of at most (log n + log m)/(η t). The Euclidean form is
+    `extragradient`.
 
     Args:
         step_size: η, a number or a pair (x, y), in units of 1 per unit of F.

@@ -35,7 +35,8 @@ class MatrixGame(SimplexTask):
         size: actions of each player of a random game.
         instance: seed of a random game; the same for all runs of a cell.
         start_at: "random" draws the first strategies of each run uniformly from the
-            simplices; "uniform" gives all actions the same probability.
+            simplices; "uniform" gives all actions the same probability, which is the
+            equilibrium of the named games.
 
     Solutions: in the named games all actions have the same probability, at the value 0.
         A random game has a single equilibrium with probability one, which is not
