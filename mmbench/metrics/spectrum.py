@@ -40,7 +40,8 @@ class Spectrum(IterateMetric):
     J is exact up to 500 variables. In larger games Arnoldi iterations on products with
     J find six eigenvalues at each end, and `spectrum_rotation` is the largest of these,
     a lower bound; values are NaN where none was found. On games with data J is that of
-    one minibatch for each run.
+    one minibatch for each run. Networks always have some λ = 0: those of variables on
+    which no loss depends, such as padding.
 
     Args:
         step_size: Λ, a number or a pair (ηₓ, ηᵧ).
