@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mmbench.tasks.forsaken import Forsaken as Forsaken
     from mmbench.tasks.four_gaussians import FourGaussians as FourGaussians
     from mmbench.tasks.g3 import G3 as G3
+    from mmbench.tasks.gaussian_mixture import GaussianMixture as GaussianMixture
     from mmbench.tasks.global_forsaken import GlobalForsaken as GlobalForsaken
     from mmbench.tasks.icr_projection import ICRProjection as ICRProjection
     from mmbench.tasks.kuhn_poker import KuhnPoker as KuhnPoker
@@ -104,6 +105,7 @@ TASKS: Registry["Task"] = Registry(
         "ratio_game": f"{_HERE}.ratio_game:RatioGame",
         "kuhn_poker": f"{_HERE}.kuhn_poker:KuhnPoker",
         "four_gaussians": f"{_HERE}.four_gaussians:FourGaussians",
+        "gaussian_mixture": f"{_HERE}.gaussian_mixture:GaussianMixture",
         "digits01": f"{_HERE}.digits01:Digits01",
         "mnist01": f"{_HERE}.mnist01:MNIST01",
         "mnist_icr": f"{_HERE}.mnist_icr:MNISTICR",

@@ -91,6 +91,7 @@ TASK_VARIANTS = (
     "regularisers=(l2,spectral,noise,clip)]",
     "four_gaussians[hidden=8,noise=4,batch=16,loss=sliced[directions=4],"
     "regularisers=(r1,r2,gp[centre=0,shared=false])]",
+    "gaussian_mixture[hidden=8,noise=4,batch=16,layout=grid,loss=hinge]",
     "digits01[hidden=8,batch=16]",
     "digits01[hidden=8,batch=16,loss=saturating,dropout=0]",
     "digits01[hidden=8,batch=16,loss=wasserstein,clip=0.1]",
