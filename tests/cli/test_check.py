@@ -1,8 +1,16 @@
 """`mmbench check`: findings, exit codes, and the table of them."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from command_line import Cli
+
+from mmbench.algorithms import ALGORITHMS
+from mmbench.cli.check import _findings, _members
+from mmbench.core.errors import DataError
+from mmbench.metrics import METRICS
+from mmbench.tasks import Bilinear
 
 CHECKS = [
     "contract",
@@ -68,3 +76,24 @@ def test_lines_fit_eighty_columns(cli: Cli) -> None:
     lines = cli("check", "quadratic", "frechet_infinity").stdout.splitlines()
     assert all(len(line) <= 80 for line in lines)
     assert "  gradients           passed" in "\n".join(lines)
+
+
+def test_a_family_stands_for_its_members() -> None:
+    """Methods with long inner loops are checked with short ones."""
+    named = [spec for _, spec, _ in _members(["algorithms", "metrics"])]
+    assert named[:2] == ["gda", "alternating_gda"]
+    assert "accept_reject_search[ascents=5]" in named
+    assert len(named) == len(ALGORITHMS) + len(METRICS)
+
+
+def test_a_task_without_its_data(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused where it was named, and left out where all are checked."""
+
+    def prepare(task: Bilinear, data_dir: Path | None) -> None:
+        raise DataError("The file is missing.")
+
+    monkeypatch.setattr(Bilinear, "prepare", prepare)
+    result = cli("check", "bilinear")
+    assert (result.exit_code, result.stderr) == (2, "Error: The file is missing.\n")
+    (finding,) = _findings(Bilinear(), None, skip=True)
+    assert (finding.result, finding.details) == ("not checked", "The file is missing.")

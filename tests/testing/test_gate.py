@@ -81,6 +81,41 @@ def test_other_options_have_no_prediction(words: str) -> None:
     assert compare_with_theory(ALGORITHMS.build(words)) is None
 
 
+XY = Planar(0, 1, 0, 0.5, 0.5)
+ICR = [Planar(2, 10, 2, *pair) for pair in ((0.09, 0.01), (0.03, 0.03), (0.01, 0.09))]
+# On xy at 0.5, and on x² + 10xy + y² at three pairs of step sizes, as two independent
+# studies have found.
+PUBLISHED = {
+    "gda": (1.1180339887, 0.9624967532, 1.0423051377, 1.1164228590),
+    "alternating_gda": (1.0, 0.91455, 0.99820, 1.07536),
+    "extragradient": (0.9013878189, 0.87911, 0.95972, 1.05853),
+    "omd": (0.7071067812, 0.87403, 0.95104, 1.05824),
+    "proximal_point": (0.8944271910, 0.89572, 0.95941, 1.03896),
+    "cgd": (0.8944271910, 0.8759791376, 0.9561006434, 1.0300084617),
+    "lola": (0.9014, 0.8684, 0.9561, 1.0364),
+    "unrolled[k=1]": (0.8660, 0.8629, 0.9492, 1.0248),
+    "sga[weight=0.1]": (1.0735, 0.8245, 0.7568, 0.6400),
+    "consensus[gamma=1]": (0.7071, 8.70, 3.28, 8.34),
+    "runge_kutta": (0.9999, 0.9231, 1.0000, 1.0833),
+    "lookahead[k=6]": (0.9019, 0.9098, 0.9541, 1.0167),  # a base step
+    "follow_the_ridge": (1.1180, 5.32, 2.44, 1.48),
+}
+
+
+@pytest.mark.parametrize("words", PUBLISHED)
+def test_predictions_are_the_published_numbers(words: str) -> None:
+    """To all the digits that are given."""
+    method: Any = ALGORITHMS.build(words)
+    prediction = PREDICTIONS[words.partition("[")[0]]
+    for game, published in zip((XY, *ICR), PUBLISHED[words], strict=True):
+        found = prediction.multipliers(method, game)
+        assert found is not None
+        per_step = 1 / method.k if words.startswith("lookahead") else 1
+        digits = len(f"{published}".partition(".")[2])
+        radius = max(map(abs, found)) ** per_step
+        assert radius == pytest.approx(published, abs=0.6 * 10.0**-digits)
+
+
 def test_multipliers_are_roots_of_the_step_of_gda() -> None:
     """μ are the eigenvalues of diag(p, q) J, here by numpy."""
     game = Planar(2.0, 10.0, 3.0, 0.09, 0.01)
