@@ -12,8 +12,8 @@ from mmbench.core.oracle_state import OracleState
 from mmbench.tasks.base import Task
 from mmbench.testing.tools import PLACEMENT
 
-# Fields of states that a step maps linearly, of optimistic methods, momentum, LSS and
-# smoothed GDA.
+# Fields of states that a step maps linearly: of optimistic methods, of momentum, of LSS
+# and of smoothed GDA.
 MEMORY = ("previous", "real", "imaginary", "solution", "centre")
 
 
@@ -29,8 +29,8 @@ def step_matrix(
     Args:
         algorithm: method whose steps are linear on the game.
         task: task of a quadratic game.
-        steps: number of steps whose product is taken, from the first state; above 1
-            only for methods without a memory.
+        steps: number of steps; above 1, the matrix is that of z after these steps from
+            the first state, without memory.
         prepare: changes the state before the first step.
 
     Returns:
@@ -38,7 +38,8 @@ def step_matrix(
     """
     game = task.build(PLACEMENT)
     probe = torch.zeros(1, game.dim, dtype=PLACEMENT.dtype)
-    remembered = memories(algorithm.init(Oracle(OracleState(game, (0,))), probe))
+    first = algorithm.init(Oracle(OracleState(game, (0,))), probe)
+    remembered = memories(first) if steps == 1 else []
     sizes = [game.dim, *(len(member[0]) for member in remembered)]
     basis = torch.eye(sum(sizes), dtype=PLACEMENT.dtype)
     oracle = Oracle(OracleState(game, tuple(range(len(basis)))))
@@ -52,7 +53,8 @@ def step_matrix(
     for _ in range(steps):
         oracle.resample()
         z, state = algorithm.step(oracle, z, state)
-    return torch.cat((z, *memories(state)), dim=1).T.numpy()
+    remembered = memories(state) if steps == 1 else []
+    return torch.cat((z, *remembered), dim=1).T.numpy()
 
 
 def memories(state: Any) -> list[torch.Tensor]:

@@ -105,7 +105,9 @@ def _optimistic(method: Any, game: Planar) -> Multipliers:
     ]
 
 
-def _extragradient(method: Any, game: Planar) -> Multipliers:
+def _extragradient(method: Any, game: Planar) -> Multipliers | None:
+    if getattr(method, "decay", None) is not None:
+        return None
     ratio = getattr(method, "ratio", 1.0)
     return [1 - ratio * mu * (1 - mu) for mu in game.mu]
 
@@ -181,7 +183,9 @@ def _gradient_regularised(method: Any, game: Planar) -> Multipliers:
     return _shaped(0.0, 2 * method.penalty, game)
 
 
-def _discretisation_drift(method: Any, game: Planar) -> Multipliers:
+def _discretisation_drift(method: Any, game: Planar) -> Multipliers | None:
+    if method.first != "both":
+        return None
     a, b, c, p, q = game
     (s_x, s_y), (c_x, c_y) = _pair(method.own), _pair(method.interaction)
     in_x = p / 2 * (s_x * a * a - c_x * b * b), p / 2 * b * (s_x * a - c_x * c)
@@ -251,6 +255,31 @@ def _scheduled(method: Any, game: Planar) -> Multipliers | None:
     return [math.prod((1 - s * mu for s in factors), start=1 + 0j) for mu in game.mu]
 
 
+def _smoothed(method: Any, game: Planar) -> Multipliers:
+    (a, b, c, p, q), identity = game, np.eye(4)
+    (hold_x, hold_y), (beta_x, beta_y) = method.penalty, method.averaging
+    x, y, u, v = identity  # rows that pick an entry of (x, y, u, v)
+    x_next = x - p * (a * x + b * y + hold_x * (x - u))
+    y_next = y + q * (b * x_next + c * y - hold_y * (y - v))
+    u_next, v_next = u + beta_x * (x_next - u), v + beta_y * (y_next - v)
+    return list(np.linalg.eigvals(np.stack((x_next, y_next, u_next, v_next))))
+
+
+def _bcseg(method: Any, game: Planar) -> Multipliers | None:
+    decay = method.decay
+    if name_of(type(decay)) != "power":
+        return None
+    found = []
+    for mu in game.mu:
+        m = before = ahead = 1 + 0j  # after no step
+        for t in range(ANCHORED_STEPS):
+            alpha = method.ratio * (1 + t / decay.offset) ** -decay.exponent
+            ahead = (1 - mu) * m + (1 - alpha) * (ahead - before + mu * before)
+            before, m = m, m - alpha * mu * ahead
+        found.append(m)
+    return found
+
+
 def _eag(method: Any, game: Planar) -> Multipliers:
     found = []
     for mu in game.mu:
@@ -297,7 +326,7 @@ def _of_base(
     prediction = PREDICTIONS.get(name_of(type(method.base)))
     if prediction is None or not prediction.is_of_one_step:
         return None
-    if without_memory and prediction.multipliers in {_optimistic, _lss}:
+    if without_memory and prediction.multipliers in {_optimistic, _lss, _smoothed}:
         return None
     return prediction.multipliers(method.base, game)
 
@@ -390,6 +419,13 @@ PREDICTIONS: dict[str, Prediction] = {
         _extragradient,
         "Korpelevich 1976",
         words="on a sum of one term, where it is extragradient",
+    ),
+    "smoothed_gda": Prediction(_smoothed, "Zhang et al. 2020"),
+    "bcseg": Prediction(
+        _bcseg,
+        "Pethick et al. 2023",
+        words=f"{ANCHORED_STEPS} steps",
+        steps=ANCHORED_STEPS,
     ),
     "eag": Prediction(
         _eag,
@@ -515,7 +551,7 @@ def compare_with_theory(algorithm: Algorithm) -> Comparison | None:
                     prepare=prediction.prepare,
                 )
             )
-            error = abs(measured - predicted) / predicted
+            error = float(abs(measured - predicted) / predicted)
             compared.append((error, f"{game.title} at ({p:g}, {q:g})"))
     if not compared:
         return None

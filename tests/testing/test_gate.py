@@ -26,7 +26,12 @@ from mmbench.testing.theory import (
 )
 
 # Methods of which a step is neither linear nor has a linear special case.
-WITHOUT_PREDICTION = {"accept_reject_search", "mirror_descent", "mirror_prox"}
+WITHOUT_PREDICTION = {
+    "accept_reject_search",
+    "curvature_eg",
+    "mirror_descent",
+    "mirror_prox",
+}
 VARIANTS = (
     "alternating_gda[k=3,first=y]",
     "omd[optimism=0.4,first=zero]",
@@ -43,6 +48,8 @@ VARIANTS = (
     "eag[lipschitz_step=0.6]",
     "feg[comonotonicity=-0.2]",
     "halpern[base=proximal_point]",
+    "smoothed_gda[penalty=(0.7,0.4),averaging=(0.2,0.9)]",
+    "bcseg[ratio=0.3]",
     "discretisation_drift[own=(1,-0.5),interaction=(0.3,-1)]",
     "gradient_regularised[penalty=0.2]",
 )
@@ -72,6 +79,8 @@ def test_methods_have_their_predicted_radii(words: str) -> None:
         "follow_the_ridge[damping=0.1]",
         "runge_kutta[penalty=0.1]",
         "lookahead[base=omd]",
+        "extragradient[decay=power]",
+        "discretisation_drift[first=x]",
         "lookahead[base=sga]",
         "scheduled[base=omd]",
     ],
