@@ -28,7 +28,7 @@ from mmbench.tasks import TASKS
 
 # Of all runs, in gradient-equivalents; a step of GDA costs 2.
 BUDGET = 4000
-SEEDS, FIRST_TUNING_SEED, TUNING_SEEDS = 100, 10_000, 5
+SEEDS, FIRST_TUNING_SEED, TUNING_SEEDS = 100, 10_000, 3
 STEP_SIZES = np.geomspace(0.003, 3, 10)
 # Distances below this fraction of that of the start count as equal.
 CLOSE = 1e-4

@@ -44,6 +44,7 @@ def test_page_has_all_sections(page: str) -> None:
     found = Page(page)
     assert found.anchors == [
         "leaderboard",
+        "games",
         "convergence",
         "outcomes",
         "samples",
