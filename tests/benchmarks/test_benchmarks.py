@@ -143,10 +143,10 @@ def test_small_cells_run(watched: ModuleType, algorithm: str) -> None:
 
 
 def test_misfits_are_skipped(watched: ModuleType) -> None:
-    """A method that needs a zero-sum game is not timed on another; asv shows n/a."""
+    """A method that needs a finite sum is not timed on another game; asv shows n/a."""
     game = watched.cells.Game("dirac_gan[loss=nonsaturating]", 1)
-    with pytest.raises(NotImplementedError, match="zero-sum"):
-        watched.cells.fitting("cgd", game, 1, {}, "float32")
+    with pytest.raises(NotImplementedError, match="finitely many"):
+        watched.cells.fitting("svre", game, 1, {}, "float32")
 
 
 class Failing(GDA):

@@ -21,7 +21,11 @@ def test_cost_in_gradient_equivalents() -> None:
     [
         ("gda", "1 ∇x + 1 ∇y"),
         ("extragradient", "2 ∇x + 2 ∇y"),
-        ("cgd", "1 ∇x + 1 ∇y + 2 HVP + 2 HVP per inner iteration"),
+        (
+            "cgd",
+            "1 ∇x + 1 ∇y + 2 HVP + 2 HVP per inner iteration; in general-sum games "
+            "2 ∇x + 2 ∇y + 2 HVP + 2 HVP per inner iteration",
+        ),
         ("accept_reject[k=3]", "1 ∇x + 3 ∇y + 1 value"),
         ("accept_reject_search", "1 ∇y + 1 ∇y per inner iteration + 1 value"),
     ],
