@@ -27,7 +27,7 @@ from mmbench.engine.step_size_map import step_map
 from mmbench.tasks import TASKS
 
 # Of all runs, in gradient-equivalents; a step of GDA costs 2.
-BUDGET = 4000
+BUDGET = 2000
 SEEDS, FIRST_TUNING_SEED, TUNING_SEEDS = 100, 10_000, 3
 STEP_SIZES = np.geomspace(0.003, 3, 10)
 # Distances below this fraction of that of the start count as equal.
@@ -36,9 +36,8 @@ CLOSE = 1e-4
 GAMES = {
     "bilinear": "bilinear",
     "ill-conditioned bilinear": "bilinear[dim=10,smallest=0.1]",
+    "random quadratic": "random_quadratic",
     "ICR quadratic": "quadratic",
-    "g1": "quadratic[a=-3,b=4,c=-1]",
-    "g2": "quadratic[a=3,b=4,c=1]",
     "g3": "g3",
     "escaping saddles": "escaping_saddles",
     "Forsaken": "forsaken",
@@ -46,7 +45,6 @@ GAMES = {
     "DiracGAN": "dirac_gan",
     "DiracGAN, non-saturating": "dirac_gan[loss=nonsaturating]",
     "DiracGAN with R1": "dirac_gan[r1=1]",
-    "finite sum": "finite_sum_bilinear",
 }
 
 METHODS = {
@@ -55,8 +53,11 @@ METHODS = {
     "negative momentum": "alternating_gda[direction=momentum[beta=-0.5]]",
     "OMD": "omd",
     "extragradient": "extragradient",
-    "past extragradient": "past_extragradient",
     "EG+": "extragradient[ratio=0.5]",
+    "EAG": "eag",
+    "FEG": "feg",
+    "Halpern": "halpern",
+    "proximal point": "proximal_point",
     "Runge-Kutta": "runge_kutta",
     "lookahead": "lookahead[base=gda]",
     "unrolled": "unrolled[k=5]",
@@ -65,8 +66,11 @@ METHODS = {
     "LOLA": "lola",
     "SGA": "sga",
     "consensus": "consensus",
+    "Hamiltonian descent": "hamiltonian",
+    "discretisation drift": "discretisation_drift",
     "follow-the-ridge": "follow_the_ridge",
-    "SVRE": "svre",
+    "Stackelberg": "stackelberg",
+    "LSS": "lss",
 }
 
 
