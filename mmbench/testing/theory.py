@@ -516,6 +516,65 @@ class Comparison(NamedTuple):
     words: str
 
 
+class Radius(NamedTuple):
+    """The spectral radius of a method's steps on a game, measured and predicted.
+
+    Args:
+        game: the game.
+        pair: step sizes of x and y.
+        predicted: from the formula.
+        measured: from the matrix of the steps that the method makes.
+    """
+
+    game: LinearGame
+    pair: tuple[float, float]
+    predicted: float
+    measured: float
+
+    @property
+    def error(self) -> float:
+        """The difference, relative to the predicted radius."""
+        return float(abs(self.measured - self.predicted) / self.predicted)
+
+
+def radii_of(algorithm: Algorithm) -> list[Radius]:
+    """Measure and predict the spectral radii of a method's steps on all linear games.
+
+    Args:
+        algorithm: method; its own step sizes are not used.
+
+    Returns:
+        One for each game and pair of step sizes; empty where no prediction is
+        registered for the method and its options.
+    """
+    name = name_of(type(algorithm))
+    prediction = PREDICTIONS.get(name)
+    if (
+        prediction is None
+        or type(algorithm) is not ALGORITHMS[name]
+        or any(_is_direction(part) for part in nested(algorithm))
+    ):
+        return []
+    method: Any = _made_exact(replace(algorithm, **dict(prediction.case)))
+    compared = []
+    needs = needs_of(method)
+    for game in (ONE_TERM,) if Capability.FINITE_SUM in needs else GAMES:
+        task = TASKS.build(game.task)
+        for p, q in game.pairs if needs <= task.gives else ():
+            found = prediction.multipliers(method, Planar(*game.second, p, q))
+            if found is None:
+                return []
+            matrix = step_matrix(
+                method.with_step_sizes(p, q),
+                task,
+                steps=method.k if prediction.steps == "k" else prediction.steps,
+                prepare=prediction.prepare,
+            )
+            predicted = float(max(map(abs, found)))
+            compared.append(Radius(game, (p, q), predicted, radius(matrix)))
+    return compared
+
+
 def compare_with_theory(algorithm: Algorithm) -> Comparison | None:
     """Compare the spectral radii of a method's steps with its prediction.
 
@@ -525,39 +584,20 @@ def compare_with_theory(algorithm: Algorithm) -> Comparison | None:
     Returns:
         None where no prediction is registered for the method and its options.
     """
-    name = name_of(type(algorithm))
-    prediction = PREDICTIONS.get(name)
-    if (
-        prediction is None
-        or type(algorithm) is not ALGORITHMS[name]
-        or any(_is_direction(part) for part in nested(algorithm))
-    ):
-        return None
-    method: Any = _made_exact(replace(algorithm, **dict(prediction.case)))
-    compared = []
-    needs = needs_of(method)
-    for game in (ONE_TERM,) if Capability.FINITE_SUM in needs else GAMES:
-        task = TASKS.build(game.task)
-        for p, q in game.pairs if needs <= task.gives else ():
-            found = prediction.multipliers(method, Planar(*game.second, p, q))
-            if found is None:
-                return None
-            predicted = max(map(abs, found))
-            measured = radius(
-                step_matrix(
-                    method.with_step_sizes(p, q),
-                    task,
-                    steps=method.k if prediction.steps == "k" else prediction.steps,
-                    prepare=prediction.prepare,
-                )
-            )
-            error = float(abs(measured - predicted) / predicted)
-            compared.append((error, f"{game.title} at ({p:g}, {q:g})"))
+    compared = radii_of(algorithm)
     if not compared:
         return None
     # A measured NaN is the worst there is.
-    error, worst = max(compared, key=lambda one: (math.isnan(one[0]), one[0]))
-    return Comparison(len(compared), error, worst, prediction.source, prediction.words)
+    worst = max(compared, key=lambda one: (math.isnan(one.error), one.error))
+    p, q = worst.pair
+    prediction = PREDICTIONS[name_of(type(algorithm))]
+    return Comparison(
+        len(compared),
+        worst.error,
+        f"{worst.game.title} at ({p:g}, {q:g})",
+        prediction.source,
+        prediction.words,
+    )
 
 
 def _is_direction(part: Any) -> bool:
