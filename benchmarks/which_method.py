@@ -45,6 +45,8 @@ GAMES = {
     "DiracGAN": "dirac_gan",
     "DiracGAN, non-saturating": "dirac_gan[loss=nonsaturating]",
     "DiracGAN with R1": "dirac_gan[r1=1]",
+    "Polar": "polar",
+    "rock-paper-scissors": "matrix_game[matrix=rock_paper_scissors]",
 }
 
 METHODS = {
@@ -54,6 +56,7 @@ METHODS = {
     "OMD": "omd",
     "extragradient": "extragradient",
     "EG+": "extragradient[ratio=0.5]",
+    "reflected gradient": "reflected_gradient",
     "EAG": "eag",
     "FEG": "feg",
     "Halpern": "halpern",
@@ -71,6 +74,9 @@ METHODS = {
     "follow-the-ridge": "follow_the_ridge",
     "Stackelberg": "stackelberg",
     "LSS": "lss",
+    "smoothed GDA": "smoothed_gda",
+    "mirror descent": "mirror_descent",
+    "mirror-prox": "mirror_prox",
 }
 
 
