@@ -80,8 +80,8 @@ VARIANTS = {
     "svre": ("svre[snapshot=0.3,restart=0.5]",),
     "reflected_gradient": ("reflected_gradient",),
     "proximal_point": (
-        "proximal_point[tolerance=1e-10]",
-        "proximal_point[solver=fixed_point,tolerance=1e-10]",
+        "proximal_point[iterations=3]",
+        "proximal_point[solver=fixed_point,iterations=9]",
     ),
     "smoothed_gda": ("smoothed_gda", "smoothed_gda[penalty=(1,2)]"),
     "curvature_eg": ("curvature_eg[power=3]",),

@@ -36,10 +36,10 @@ ALGORITHM_VARIANTS = (
     "runge_kutta[penalty=0.07]",
     "svre[snapshot=0.5,restart=0.5,direction=adam]",
     "reflected_gradient[direction=rmsprop,step_size=0.01]",
-    "proximal_point[step_size=(0.2,0.1),newton_steps=1]",
-    "proximal_point[solver=fixed_point]",
+    "proximal_point[step_size=(0.2,0.1),newton_steps=1,iterations=9]",
+    "proximal_point[solver=fixed_point,iterations=9]",
     "proximal_point[solver=fixed_point,iterations=2]",  # no check between iterations
-    "halpern[base=proximal_point]",
+    "halpern[base=proximal_point[iterations=2]]",
     "smoothed_gda[penalty=(1,2),direction=(adam,plain)]",
     "curvature_eg[power=3,relaxation=1.5]",
     "bcseg[ratio=0.5,decay=rsqrt,step_size=(0.2,0.1)]",
