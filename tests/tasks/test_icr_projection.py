@@ -8,9 +8,10 @@ import torch
 from scipy.optimize import minimize
 from torch.autograd.functional import hessian
 
+from mmbench.algorithms import ALGORITHMS
 from mmbench.tasks import TASKS
 from mmbench.tasks.icr_projection import ICRProjectionGame
-from mmbench.testing.tools import PLACEMENT
+from mmbench.testing.tools import PLACEMENT, start_runs
 
 TARGET = np.array([2.0, 2.0])
 
@@ -117,6 +118,17 @@ def test_mixed_derivatives_have_rank_two() -> None:
         values = np.linalg.svd(mixed, compute_uv=False)
         assert values[1] > 1e-6 * values[0]
         assert values[2] < 1e-14 * values[0]
+
+
+def test_competitive_steps_need_at_most_three_inner_iterations() -> None:
+    """The identity plus a matrix of rank two has three eigenvalues at most."""
+    task, cgd = TASKS.build("icr_projection"), ALGORITHMS.build("cgd[step_size=0.2]")
+    oracle, z = start_runs(task)
+    state = cgd.init(oracle, z)
+    for _ in range(5):
+        before = state.iterations
+        z, state = cgd.step(oracle, z, state)
+        assert int((state.iterations - before).max()) <= 3
 
 
 def test_starts_have_the_stated_deviation() -> None:
