@@ -167,7 +167,9 @@ def _shaped(of_x: float, of_y: float, game: Planar) -> Multipliers:
     )
 
 
-def _sga(method: Any, game: Planar) -> Multipliers:
+def _sga(method: Any, game: Planar) -> Multipliers | None:
+    if method.field_weight != 1:
+        return None
     return _shaped(method.weight, method.weight, game)
 
 
@@ -188,12 +190,17 @@ def _discretisation_drift(method: Any, game: Planar) -> Multipliers | None:
         return None
     a, b, c, p, q = game
     (s_x, s_y), (c_x, c_y) = _pair(method.own), _pair(method.interaction)
+    c_x *= 1 - 2 * q / p if method.first == "y" else 1
+    c_y *= 1 - 2 * p / q if method.first == "x" else 1
     in_x = p / 2 * (s_x * a * a - c_x * b * b), p / 2 * b * (s_x * a - c_x * c)
     in_y = q / 2 * b * (s_y * c - c_y * a), q / 2 * (s_y * c * c - c_y * b * b)
-    return eigenvalues_of(
-        (1 - p * (a + in_x[0]), -p * (b + in_x[1])),
-        (q * (b - in_y[0]), 1 + q * (c - in_y[1])),
-    )
+    of_x = 1 - p * (a + in_x[0]), -p * (b + in_x[1])
+    of_y = q * (b - in_y[0]), 1 + q * (c - in_y[1])
+    if method.first == "x":
+        of_y = of_y[0] * of_x[0], of_y[0] * of_x[1] + of_y[1]
+    elif method.first == "y":
+        of_x = of_x[0] + of_x[1] * of_y[0], of_x[1] * of_y[1]
+    return eigenvalues_of(of_x, of_y)
 
 
 def _lola(method: Any, game: Planar) -> Multipliers:

@@ -51,6 +51,8 @@ VARIANTS = (
     "smoothed_gda[penalty=(0.7,0.4),averaging=(0.2,0.9)]",
     "bcseg[ratio=0.3]",
     "discretisation_drift[own=(1,-0.5),interaction=(0.3,-1)]",
+    "discretisation_drift[own=(1,-0.5),interaction=(0.3,-1),first=x]",
+    "discretisation_drift[own=(1,-0.5),interaction=(0.3,-1),first=y]",
     "gradient_regularised[penalty=0.2]",
 )
 
