@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mmbench.tasks.base import Task as Task
     from mmbench.tasks.bilinear import Bilinear as Bilinear
     from mmbench.tasks.cifar10 import CIFAR10 as CIFAR10
+    from mmbench.tasks.covariance_gan import CovarianceGAN as CovarianceGAN
     from mmbench.tasks.digits01 import Digits01 as Digits01
     from mmbench.tasks.dirac_gan import DiracGAN as DiracGAN
     from mmbench.tasks.escaping_saddles import EscapingSaddles as EscapingSaddles
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from mmbench.tasks.matrix_game import MatrixGame as MatrixGame
     from mmbench.tasks.mnist01 import MNIST01 as MNIST01
     from mmbench.tasks.mnist_icr import MNISTICR as MNISTICR
+    from mmbench.tasks.nonstationary_minimax import (
+        NonstationaryMinimax as NonstationaryMinimax,
+    )
     from mmbench.tasks.polar import Polar as Polar
     from mmbench.tasks.quadratic import Quadratic as Quadratic
     from mmbench.tasks.random_quadratic import RandomQuadratic as RandomQuadratic
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from mmbench.tasks.robust_least_squares import (
         RobustLeastSquares as RobustLeastSquares,
     )
+    from mmbench.tasks.robust_regression import RobustRegression as RobustRegression
     from mmbench.tasks.worst_for_both import WorstForBoth as WorstForBoth
 
 _HERE = "mmbench.tasks"
@@ -91,6 +96,7 @@ TASKS: Registry["Task"] = Registry(
         "random_quadratic": f"{_HERE}.random_quadratic:RandomQuadratic",
         "lagrangian": f"{_HERE}.lagrangian:Lagrangian",
         "robust_least_squares": f"{_HERE}.robust_least_squares:RobustLeastSquares",
+        "robust_regression": f"{_HERE}.robust_regression:RobustRegression",
         "g3": f"{_HERE}.g3:G3",
         "escaping_saddles": f"{_HERE}.escaping_saddles:EscapingSaddles",
         "forsaken": f"{_HERE}.forsaken:Forsaken",
@@ -98,7 +104,11 @@ TASKS: Registry["Task"] = Registry(
         "polar": f"{_HERE}.polar:Polar",
         "almost_bilinear": f"{_HERE}.almost_bilinear:AlmostBilinear",
         "worst_for_both": f"{_HERE}.worst_for_both:WorstForBoth",
+        "nonstationary_minimax": (
+            f"{_HERE}.nonstationary_minimax:NonstationaryMinimax"
+        ),
         "dirac_gan": f"{_HERE}.dirac_gan:DiracGAN",
+        "covariance_gan": f"{_HERE}.covariance_gan:CovarianceGAN",
         "finite_sum_bilinear": f"{_HERE}.finite_sum_bilinear:FiniteSumBilinear",
         "icr_projection": f"{_HERE}.icr_projection:ICRProjection",
         "matrix_game": f"{_HERE}.matrix_game:MatrixGame",

@@ -74,7 +74,8 @@ class FormulaTask(PlaneTask):
 
     Attributes:
         points: "nash", "minimax" or "stationary" to the points of that kind; a strict
-            local Nash equilibrium is one of each.
+            local Nash equilibrium is one of each. Declared solutions of another kind,
+            as "global_minimax", have no metric of their own.
         declared: the concept whose points are the declared solutions; None where the
             game has no solution that a method should find.
         zero_sum: whether the second loss is the negative of the first.
@@ -98,7 +99,8 @@ class FormulaTask(PlaneTask):
     @property
     def gives(self) -> frozenset[Capability]:
         """The capabilities of the game beyond its losses."""
-        given = {Capability.PLANE, *(KNOWN[concept] for concept in self.points)}
+        given = {KNOWN[concept] for concept in self.points if concept in KNOWN}
+        given |= {Capability.PLANE}
         given |= {Capability.SOLUTION} if self.declared else set()
         return frozenset(given | ({Capability.ZERO_SUM} if self.zero_sum else set()))
 

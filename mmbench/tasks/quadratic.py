@@ -20,7 +20,16 @@ class Quadratic(PlaneTask):
         f(x, y) = a x² + b x y + c y²
 
     With (a, b, c) = (1, 10, 1), y alone diverges from any start, and simultaneous steps
-    (0.09, 0.01) converge to (0, 0): implicit competitive regularization.
+    (0.09, 0.01) converge to (0, 0): implicit competitive regularization. Other games of
+    the literature, at whose (0, 0) concepts and methods disagree:
+
+        a      b    c     (0, 0) is
+        -3     4    -1    g₁ of Wang et al. 2020: minimax, GDA unstable
+        3      4    1     g₂ of Wang et al. 2020: not minimax, GDA stable
+        -2     4    -1    minimax; GDA stable from ηᵧ/ηₓ > 2 on
+        -1/8   3/5  -1/2  Daskalakis and Panageas 2018: minimax, GDA stable
+        1/2    4    1/2   Daskalakis and Panageas 2018: OGDA stable, GDA unstable
+        1/2    10   -1/2  Balduzzi et al. 2018: Nash, with strong rotation
 
     Args:
         a: coefficient of x², half of the second derivative in x.
@@ -28,8 +37,10 @@ class Quadratic(PlaneTask):
         c: coefficient of y², half of the second derivative in y.
         start_at: first point (x, y); none draws a standard normal one.
 
-    Solutions: (0, 0) is stationary; by default it is neither a Nash equilibrium nor
-        minimax, so that reaching it describes a method and is no success in general.
+    Solutions: (0, 0) is stationary, the only such point unless 4ac = b². It is a Nash
+        equilibrium for a ≥ 0 ≥ c, and local minimax for c < 0 < a − b²/4c. By default
+        it is neither, so that reaching it describes a method and is no success in
+        general.
     Source: Schäfer, Zheng and Anandkumar 2020, equation 3.
     """
 
@@ -43,7 +54,17 @@ class Quadratic(PlaneTask):
     @property
     def gives(self) -> frozenset[Capability]:
         """The capabilities of the game beyond its losses."""
-        return frozenset({Capability.ZERO_SUM, Capability.SOLUTION, Capability.PLANE})
+        given = {Capability.ZERO_SUM, Capability.SOLUTION, Capability.PLANE}
+        if 4 * self.a * self.c != self.b**2:
+            given |= {Capability.STATIONARY}
+            given |= {Capability.NASH} if self.a >= 0 >= self.c else set()
+            given |= {Capability.MINIMAX} if self._is_minimax else set()
+        return frozenset(given)
+
+    @property
+    def _is_minimax(self) -> bool:
+        """Whether (0, 0) is strictly local minimax."""
+        return self.c < 0 < self.a - self.b**2 / (4 * self.c)
 
     def build(self, placement: Placement) -> "QuadraticGame":
         """Build the game."""

@@ -39,6 +39,8 @@ def test_known_points_are_of_their_kind(name: str) -> None:
     task = TASKS.build(name)
     game = task.build(PLACEMENT)
     for concept, points in task.points.items():
+        if concept == "global_minimax":  # which need not be stationary
+            continue
         z = torch.tensor(points, dtype=torch.float64)
         oracle = Oracle(OracleState(game, tuple(range(len(z)))))
         assert oracle.field(z).abs().max() < 1e-7, concept

@@ -16,6 +16,7 @@ from mmbench.core.oracle_state import OracleState
 from mmbench.core.vectors import Joint
 from mmbench.metrics.rate import estimate_rate
 from mmbench.tasks import TASKS
+from mmbench.tasks._random_matrices import random_rotation
 from mmbench.testing.tools import PLACEMENT
 
 
@@ -214,8 +215,7 @@ def quadratic_parts(game: Game) -> tuple[np.ndarray, np.ndarray]:
 )
 def test_the_solution_is_that_of_a_conic_solver(words: str) -> None:
     """DSP-CVXPY finds the declared saddle point, from the second derivatives of f."""
-    task = TASKS.build(words)
-    game = task.build(PLACEMENT)
+    game = TASKS.build(words).build(PLACEMENT)
     h, g = quadratic_parts(game)
     n = game.dim_x
     of_y = -h[n:, n:] if h[n:, n:].any() else None
@@ -225,19 +225,39 @@ def test_the_solution_is_that_of_a_conic_solver(words: str) -> None:
         parts += dsp.inner(x, h[:n, n:] @ y)
         return parts if of_y is None else parts - cp.quad_form(y, cp.psd_wrap(of_y)) / 2
 
-    positive = getattr(task, "kind", "") == "inequality"
-
     def allowed(y: cp.Variable) -> list:
-        return [y >= 0] if positive else []
+        return [y >= 0] if "inequality" in words else []
 
-    found = saddle_point(objective, game.dim_x, game.dim_y, allowed)
+    found = saddle_point(objective, n, game.dim_y, allowed)
     z = torch.from_numpy(found)[None]
     assert float(game.distance(z, "declared")) < 1e-4  # what the solver can do
+
+
+@pytest.mark.filterwarnings("ignore:Gy is non-positive")  # y >= 0 is asked for anyway
+def test_robust_regression_is_solved_as_by_a_conic_solver() -> None:
+    """DSP-CVXPY finds the weights and coefficients, from the data alone."""
+    task = TASKS.build("robust_regression[rows=8,columns=2,divergence=0.2,error=1]")
+    game = task.build(PLACEMENT)
+    a, b = game._a._entries[:8, :2].numpy(), game._b.numpy()
+
+    def objective(x: cp.Variable, y: cp.Variable) -> cp.Expression:
+        fit = dsp.saddle_inner(cp.square(a @ x - b), y) / 2
+        ridge = task.ridge / 2 * cp.sum_squares(x - game._c.numpy())
+        return fit + ridge - task.divergence / 16 * cp.sum_squares(8 * y - 1)
+
+    found = saddle_point(objective, 2, 8, lambda y: [y >= 0, cp.sum(y) == 1])
+    assert (game._solution[2:] == 0).any(), "some data must have no weight"
+    assert (game._solution[2:] > 0).sum() > 1
+    distance = game.distance(torch.from_numpy(found)[None], "declared")
+    assert float(distance) < 1e-4  # what the solver can do
 
 
 @pytest.mark.parametrize(
     "words",
     [
+        "robust_regression[divergence=0.01,instance=1]",
+        "robust_regression[rows=60,columns=20,divergence=0.1,error=3]",
+        "robust_regression[divergence=100]",
         "lagrangian[dim=30,constraints=20]",
         "lagrangian[dim=30,constraints=40,kind=inequality]",
         "robust_least_squares[conditioning=1000]",
@@ -262,3 +282,46 @@ def test_an_instance_of_an_inequality_has_both_kinds_of_constraints() -> None:
     slack = Oracle(OracleState(game, (0,))).field(torch.cat((x, y), 1))[0, 6:]
     assert (y[0] > 0.4).tolist() == [True, True, True, False, False]
     assert (slack > 0.4).tolist() == [False, False, False, True, True]
+
+
+# ---- the covariance game ----
+
+
+def test_the_covariance_game_rotates_with_the_known_frequencies() -> None:
+    """Around Σ^½ Q its flow has √(2(σᵢ + σⱼ)) for i ≤ j, and rests in the others."""
+    game = TASKS.build("covariance_gan[dim=3,conditioning=9]").build(PLACEMENT)
+    rotation = random_rotation(3, torch.Generator().manual_seed(0))
+    v = (game._root @ rotation).flatten()
+    j = jacobian(game, torch.cat((v, torch.zeros(9, dtype=torch.float64))))
+    assert abs(j[:9, :9]).max() < 1e-14
+    sigma = np.linalg.eigvalsh(game._covariance)
+    pairs = [sigma[i] + sigma[k] for i in range(3) for k in range(i, 3)]
+    expected = np.sort([0, 0, 0, *np.sqrt(2 * np.array(pairs))])
+    found = np.sort(np.linalg.svd(j[:9, 9:], compute_uv=False))
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_all_square_roots_of_the_covariance_are_solutions() -> None:
+    """Up to a rotation of the noise; and the field vanishes there for every W = −W'."""
+    game = TASKS.build("covariance_gan[dim=3,batch=5]").build(PLACEMENT)
+    random = torch.Generator().manual_seed(1)
+    v = game._root @ random_rotation(3, random)
+    w = torch.randn(3, 3, generator=random, dtype=torch.float64)
+    z = torch.cat((v.flatten(), (w - w.T).flatten()))[None]
+    assert float(game.distance(z, "nash")) < 1e-14
+    assert float(Oracle(OracleState(game, (0,))).full_field(z).abs().max()) < 1e-14
+    moved = z + 0.1 * torch.cat((torch.zeros(9), (w + w.T).flatten()))
+    expected = 0.1 * float((w + w.T).norm())
+    assert float(game.distance(moved, "declared")) == pytest.approx(expected)
+    far = torch.cat((v.flatten() + 1e-3, z[0, 9:]))[None]
+    assert 0 < float(game.distance(far, "declared")) <= 3e-3
+
+
+def test_minibatches_of_the_covariance_game_have_the_moments_of_the_data() -> None:
+    """Their mean is Σ, to what 4000 points can tell."""
+    task = TASKS.build("covariance_gan[dim=2,batch=400]")
+    game = task.build(PLACEMENT)
+    points = game.draw(torch.Generator().manual_seed(0), 10).real.flatten(0, 1)
+    torch.testing.assert_close(
+        points.T @ points / 4000, game._covariance, atol=0.07, rtol=0
+    )

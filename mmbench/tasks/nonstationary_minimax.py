@@ -1,0 +1,62 @@
+"""The game of Jin et al. whose global minimax points are not stationary."""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mmbench.core.domains import Coordinate
+from mmbench.core.game import Game
+from mmbench.core.source import Source
+from mmbench.tasks._plane import FormulaTask
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class NonstationaryMinimax(FormulaTask):
+    """Nonstationary minimax: the best point for x is not where the field vanishes.
+
+        f(x, y) = xy/5 − cos y,   |x| ≤ 1, |y| ≤ 2π
+
+    For every x ≠ 0, y can gain more than f(0, ±π) = 1, by its choice among two
+    maximisers; at (0, ±π) the derivative in x is ±π/5. Methods that look for a point
+    where the field vanishes miss them.
+
+    Args:
+        start_at: first point (x, y); none draws a uniform one in the box.
+
+    Solutions: (0, π) and (0, −π), global minimax. Stationary is (0, 0) alone, where y
+        could gain in both directions.
+    Source: Jin, Netrapalli and Jordan 2020.
+    """
+
+    start_at: tuple[Coordinate, Coordinate] | None = None
+
+    source = Source(
+        authors="Jin, Netrapalli and Jordan",
+        year=2020,
+        title="What is Local Optimality in Nonconvex-Nonconcave Minimax Optimization?",
+        link="https://arxiv.org/abs/1902.00618",
+    )
+    points = {
+        "global_minimax": ((0.0, math.pi), (0.0, -math.pi)),
+        "stationary": ((0.0, 0.0),),
+    }
+    declared = "global_minimax"
+    box = (1.0, 2 * math.pi)
+
+    def formula(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return f, shape (runs,)."""
+        return x * y / 5 - torch.cos(y)
+
+    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
+        """Return the declared first point, or draw one in the box."""
+        if self.start_at:
+            return super().start(game, generator)
+        drawn = torch.rand(2, generator=generator, dtype=torch.float64)
+        return ((2 * drawn - 1) * torch.tensor(self.box, dtype=drawn.dtype)).to(
+            game.dtype
+        )
