@@ -38,7 +38,7 @@ METRIC_TASKS = (
 SHORT_SPECS = {
     "accept_reject_search": "accept_reject_search[ascents=5]",
     "follow_the_ridge": "follow_the_ridge[iterations=4]",
-    "proximal_point": "proximal_point[iterations=4]",
+    "proximal_point": "proximal_point[iterations=2]",
     "stackelberg": "stackelberg[iterations=4]",
 }
 # What a task is measured by when its own metrics need many images.
