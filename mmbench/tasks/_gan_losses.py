@@ -167,7 +167,7 @@ class LSGAN(Loss):
         b: label of real points.
         c: label that x wants for generated points.
 
-    Source: Mao, Li, Xie, Lau, Wang and Smolley 2017, section 3.
+    Source: Mao, Li, Xie, Lau, Wang and Smolley 2017.
     """
 
     a: Coordinate = 0.0
