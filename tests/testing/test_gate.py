@@ -74,7 +74,7 @@ def test_methods_have_their_predicted_radii(words: str) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        *WITHOUT_PREDICTION,
+        *sorted(WITHOUT_PREDICTION),
         "gda[direction=adam]",
         "alternating_gda[first=both]",
         "accept_reject[rule=notebook]",
