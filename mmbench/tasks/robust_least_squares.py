@@ -31,7 +31,7 @@ class RobustLeastSquares(SolvedTask):
 
     Args:
         rows: number of equations, the length of y.
-        columns: length of x; at most `rows`.
+        unknowns: length of x; at most `rows`.
         conditioning: κ, that of A'A.
         penalty: λ, price of a change of the right-hand side.
         error: standard deviation of the errors in b.
@@ -43,7 +43,7 @@ class RobustLeastSquares(SolvedTask):
     """
 
     rows: Count = 20
-    columns: Count = 5
+    unknowns: Count = 5
     conditioning: Conditioning = 10.0
     penalty: Annotated[float, Domain(low=1, high=1e6, open_low=True)] = 3.0
     error: NonNegative = 0.1
@@ -59,10 +59,10 @@ class RobustLeastSquares(SolvedTask):
 
     def check(self) -> None:
         """Raise `DescriptionError` when A has more columns than rows."""
-        if self.columns > self.rows:
+        if self.unknowns > self.rows:
             raise DescriptionError(
-                f"RobustLeastSquares.columns must be at most rows={self.rows}; got "
-                f"{self.columns}."
+                f"RobustLeastSquares.unknowns must be at most rows={self.rows}; got "
+                f"{self.unknowns}."
             )
 
     def build(self, placement: Placement) -> "RobustLeastSquaresGame":
@@ -80,15 +80,15 @@ class RobustLeastSquaresGame(SolvedGame):
 
     def __init__(self, task: RobustLeastSquares, placement: Placement) -> None:
         random = torch.Generator().manual_seed(task.instance)
-        left = random_rotation(task.rows, random)[:, : task.columns]
-        right = random_rotation(task.columns, random)
-        spectrum = random_spectrum(task.columns, task.conditioning, random)
+        left = random_rotation(task.rows, random)[:, : task.unknowns]
+        right = random_rotation(task.unknowns, random)
+        spectrum = random_spectrum(task.unknowns, task.conditioning, random)
         singular = (spectrum / task.conditioning).sqrt()
         a = left @ torch.diag(singular) @ right.T
         drawn = torch.randn(
-            task.columns + task.rows, generator=random, dtype=torch.float64
+            task.unknowns + task.rows, generator=random, dtype=torch.float64
         )
-        b = a @ drawn[: task.columns] + task.error * drawn[task.columns :]
+        b = a @ drawn[: task.unknowns] + task.error * drawn[task.unknowns :]
         x = right @ ((left.T @ b) / singular)
         self._penalty = task.penalty
         super().__init__(placement, x, b + (b - a @ x) / (task.penalty - 1))
@@ -100,7 +100,7 @@ class RobustLeastSquaresGame(SolvedGame):
         """Return f and its negative, each of shape (runs,).
 
         Args:
-            x: coefficients, shape (runs, columns).
+            x: coefficients, shape (runs, unknowns).
             y: right-hand side, shape (runs, rows).
             sample: no minibatch.
             train: no effect.

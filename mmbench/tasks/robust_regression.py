@@ -30,7 +30,7 @@ class RobustRegression(SolvedTask):
 
     Args:
         rows: n, number of data and length of y.
-        columns: length of x.
+        unknowns: length of x.
         ridge: μ, strength of the ridge penalty.
         divergence: λ, price of the divergence; a small one leaves most data without
             weight.
@@ -43,7 +43,7 @@ class RobustRegression(SolvedTask):
     """
 
     rows: Count = 20
-    columns: Count = 5
+    unknowns: Count = 5
     ridge: Scale = 0.1
     divergence: Scale = 1.0
     error: Scale = 0.3
@@ -62,7 +62,7 @@ class RobustRegression(SolvedTask):
 
     def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
         """Draw normal coefficients, and weights uniformly from the simplex."""
-        x = torch.randn(self.columns, generator=generator, dtype=torch.float64)
+        x = torch.randn(self.unknowns, generator=generator, dtype=torch.float64)
         y = torch.empty(self.rows, dtype=torch.float64).exponential_(
             generator=generator
         )
@@ -80,10 +80,10 @@ class RobustRegressionGame(SolvedGame):
     def __init__(self, task: RobustRegression, placement: Placement) -> None:
         self._ridge, self._divergence = task.ridge, task.divergence
         random = torch.Generator().manual_seed(task.instance)
-        shape = task.rows, task.columns + 1
+        shape = task.rows, task.unknowns + 1
         drawn = torch.randn(shape, generator=random, dtype=torch.float64)
         a, residual = drawn[:, :-1], task.error * drawn[:, -1] ** 3
-        x = torch.randn(task.columns, generator=random, dtype=torch.float64)
+        x = torch.randn(task.unknowns, generator=random, dtype=torch.float64)
         losses = residual**2 / (2 * task.divergence)
         y = project_on_simplex((1 + losses) / task.rows)
         super().__init__(placement, x, y)
@@ -97,7 +97,7 @@ class RobustRegressionGame(SolvedGame):
         """Return f and its negative, each of shape (runs,).
 
         Args:
-            x: coefficients, shape (runs, columns).
+            x: coefficients, shape (runs, unknowns).
             y: weights of the data, shape (runs, rows).
             sample: no minibatch.
             train: no effect.

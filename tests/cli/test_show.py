@@ -25,8 +25,8 @@ def test_show_tells_parameters_cost_and_source(cli: Cli) -> None:
 
 def test_show_answers_for_parameters(cli: Cli) -> None:
     assert "6 ∇y" in cli("show", "alternating_gda[k=6]").stdout
-    assert json.loads(cli("show", "cgd", "--json").stdout)["needs"] == [
-        "a zero-sum game"
+    assert json.loads(cli("show", "svre", "--json").stdout)["needs"] == [
+        "a game whose losses are means of finitely many terms"
     ]
 
 

@@ -210,7 +210,7 @@ def quadratic_parts(game: Game) -> tuple[np.ndarray, np.ndarray]:
     [
         "lagrangian[dim=4,constraints=3]",
         "lagrangian[dim=4,constraints=6,kind=inequality,instance=2]",
-        "robust_least_squares[rows=6,columns=3,penalty=1.5]",
+        "robust_least_squares[rows=6,unknowns=3,penalty=1.5]",
     ],
 )
 def test_the_solution_is_that_of_a_conic_solver(words: str) -> None:
@@ -236,7 +236,7 @@ def test_the_solution_is_that_of_a_conic_solver(words: str) -> None:
 @pytest.mark.filterwarnings("ignore:Gy is non-positive")  # y >= 0 is asked for anyway
 def test_robust_regression_is_solved_as_by_a_conic_solver() -> None:
     """DSP-CVXPY finds the weights and coefficients, from the data alone."""
-    task = TASKS.build("robust_regression[rows=8,columns=2,divergence=0.2,error=1]")
+    task = TASKS.build("robust_regression[rows=8,unknowns=2,divergence=0.2,error=1]")
     game = task.build(PLACEMENT)
     a, b = game._a._entries[:8, :2].numpy(), game._b.numpy()
 
@@ -256,7 +256,7 @@ def test_robust_regression_is_solved_as_by_a_conic_solver() -> None:
     "words",
     [
         "robust_regression[divergence=0.01,instance=1]",
-        "robust_regression[rows=60,columns=20,divergence=0.1,error=3]",
+        "robust_regression[rows=60,unknowns=20,divergence=0.1,error=3]",
         "robust_regression[divergence=100]",
         "lagrangian[dim=30,constraints=20]",
         "lagrangian[dim=30,constraints=40,kind=inequality]",

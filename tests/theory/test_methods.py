@@ -241,8 +241,9 @@ def test_box_projection() -> None:
     assert torch.equal(game.project(far), expected)
     options = {"accept_reject_search": "[ascents=20]"}
     options |= dict.fromkeys(
-        ("lookahead", "averaged", "scheduled"), "[base=gda[step_size=2]]"
+        ("lookahead", "averaged", "scheduled", "halpern"), "[base=gda[step_size=2]]"
     )
+    options |= {"curvature_eg": ""}
     for name in ALGORITHMS:
         algorithm = ALGORITHMS.build(name + options.get(name, "[step_size=2]"))
         if not needs_of(algorithm) <= task.gives:
@@ -253,5 +254,5 @@ def test_box_projection() -> None:
         for _ in range(4):
             z, state = algorithm.step(oracle, z, state)
             assert z.abs().max() <= 5, name
-        # Unrolled steps of y are not projected, as its text says.
-        assert game.farthest <= 5 or name == "unrolled", name
+        # Unrolled steps of y and reflected points are not projected, as texts say.
+        assert game.farthest <= 5 or name in {"unrolled", "reflected_gradient"}, name
