@@ -70,10 +70,7 @@ class AcceptRejectSearch(Algorithm):
 
     source = MANGOUBI_2020.at("low-dimensional version")
 
-    @property
-    def cost(self) -> Cost:
-        """The oracle calls that one step makes."""
-        return Cost(grad_y=1, values=1, grads_y_per_iteration=1)
+    cost = Cost(grad_y=1, values=1, grads_y_per_iteration=1)
 
     def init(self, oracle: Oracle, z: Iterate) -> SearchState:
         """Return a state whose reference any first proposal passes."""

@@ -12,8 +12,8 @@ from mmbench.algorithms._directions import (
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, StepSize
+from mmbench.core.literature import BAILEY_2020
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 @final
@@ -46,13 +46,7 @@ class AlternatingGDA(Algorithm):
     k: Count = 1
     first: Literal["x", "y", "both"] = "x"
 
-    source = Source(
-        authors="Bailey, Gidel and Piliouras",
-        year=2020,
-        title="Finite Regret and Cycles with Fixed Step-Size via Alternating "
-        "Gradient Descent-Ascent",
-        link="https://arxiv.org/abs/1907.04392",
-    )
+    source = BAILEY_2020
 
     @property
     def cost(self) -> Cost:

@@ -9,8 +9,8 @@ from torch import Tensor
 from mmbench.algorithms._wrapper import Wrapper, count_from_zero
 from mmbench.algorithms.base import Iterate
 from mmbench.core.domains import Decay
+from mmbench.core.literature import BRUCK_1977
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 from mmbench.core.vectors import Joint
 
 
@@ -51,12 +51,7 @@ class Averaged(Wrapper):
     weights: Literal["uniform", "linear", "exponential"] = "uniform"
     decay: Decay = 0.999
 
-    source = Source(
-        authors="Bruck",
-        year=1977,
-        title="On the weak convergence of an ergodic iteration for the solution of "
-        "variational inequalities for monotone operators in Hilbert space",
-    )
+    source = BRUCK_1977
 
     def init(self, oracle: Oracle, z: Iterate) -> AverageState:
         """Return the state before the first step."""

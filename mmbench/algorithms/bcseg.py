@@ -12,8 +12,8 @@ from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.algorithms.extragradient import Ratio
 from mmbench.core.cost import Cost
 from mmbench.core.domains import StepSize
+from mmbench.core.literature import PETHICK_2023
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 from mmbench.core.vectors import Joint
 
 
@@ -59,18 +59,8 @@ class BCSEG(Algorithm):
     ratio: Ratio = 1.0
     decay: Schedule = Power(offset=100.0)
 
-    source = Source(
-        authors="Pethick, Fercoq, Latafat, Patrinos and Cevher",
-        year=2023,
-        title="Solving stochastic weak Minty variational inequalities without "
-        "increasing batch size",
-        link="https://openreview.net/forum?id=ejR4E1jaH9k",
-    )
-
-    @property
-    def cost(self) -> Cost:
-        """The oracle calls that one step makes."""
-        return Cost(grad_x=3, grad_y=3, minibatches=2)
+    source = PETHICK_2023
+    cost = Cost(grad_x=3, grad_y=3, minibatches=2)
 
     def init(self, oracle: Oracle, z: Iterate) -> BCSEGState:
         """Return the state before the first step."""

@@ -13,8 +13,8 @@ from mmbench.algorithms._directions import step_size_pair
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, Positive, StepSize
+from mmbench.core.literature import SCHAEFER_2019
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 @final
@@ -53,12 +53,7 @@ class CGD(Algorithm):
     tolerance: Positive = 1e-6  # of the authors' script
     iterations: Count = 1000
 
-    source = Source(
-        authors="Schäfer and Anandkumar",
-        year=2019,
-        title="Competitive Gradient Descent",
-        link="https://arxiv.org/abs/1905.12103",
-    )
+    source = SCHAEFER_2019
 
     @property
     def cost(self) -> Cost:

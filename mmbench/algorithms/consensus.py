@@ -8,8 +8,8 @@ from mmbench.algorithms._hamiltonian import field_and_descent
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import NonNegative, StepSize
+from mmbench.core.literature import MESCHEDER_2017
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 @final
@@ -48,12 +48,7 @@ class Consensus(Algorithm):
         default="same", metadata={"identity": "unless default"}
     )
 
-    source = Source(
-        authors="Mescheder, Nowozin and Geiger",
-        year=2017,
-        title="The Numerics of GANs",
-        link="https://arxiv.org/abs/1705.10461",
-    )
+    source = MESCHEDER_2017
 
     @property
     def cost(self) -> Cost:

@@ -7,8 +7,8 @@ from mmbench.algorithms._directions import step_size_pair
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Finite, StepSize
+from mmbench.core.literature import ROSCA_2021
 from mmbench.core.oracle import Oracle, Size
-from mmbench.core.source import Source
 
 # A number for both players, or a pair (x, y).
 Multiplier = Finite | tuple[Finite, Finite]
@@ -54,12 +54,7 @@ class DiscretisationDrift(Algorithm):
     own: Multiplier = 0.0
     first: Literal["both", "x", "y"] = "both"
 
-    source = Source(
-        authors="Rosca, Wu, Dherin and Barrett",
-        year=2021,
-        title="Discretization Drift in Two-Player Games",
-        link="https://arxiv.org/abs/2105.13922",
-    )
+    source = ROSCA_2021
 
     @property
     def cost(self) -> Cost:

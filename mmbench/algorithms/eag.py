@@ -8,8 +8,8 @@ from mmbench.algorithms._directions import Directions, Plain, step_joint
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Domain, StepSize
+from mmbench.core.literature import YOON_2021
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 @final
@@ -46,13 +46,7 @@ class EAG(Algorithm):
     direction: Directions = Plain()
     minibatch: Literal["same", "fresh"] = "same"
 
-    source = Source(
-        authors="Yoon and Ryu",
-        year=2021,
-        title="Accelerated Algorithms for Smooth Convex-Concave Minimax Problems with "
-        "O(1/k²) Rate on Squared Gradient Norm",
-        link="https://arxiv.org/abs/2102.07922",
-    )
+    source = YOON_2021
 
     @property
     def cost(self) -> Cost:

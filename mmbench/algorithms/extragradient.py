@@ -12,8 +12,8 @@ from mmbench.algorithms._schedules import Schedule
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Domain, StepSize
+from mmbench.core.literature import KORPELEVICH_1976
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 Ratio = Annotated[float, Domain(low=0, high=1, open_low=True)]
 
@@ -65,11 +65,7 @@ class Extragradient(Algorithm):
         default=None, metadata={"identity": "unless default"}
     )
 
-    source = Source(
-        authors="Korpelevich",
-        year=1976,
-        title="The extragradient method for finding saddle points and other problems",
-    )
+    source = KORPELEVICH_1976
 
     @property
     def cost(self) -> Cost:

@@ -8,8 +8,8 @@ from mmbench.algorithms._directions import Directions, Plain, step_joint
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Domain, StepSize
+from mmbench.core.literature import LEE_2021
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 @final
@@ -43,13 +43,7 @@ class FEG(Algorithm):
     direction: Directions = Plain()
     minibatch: Literal["same", "fresh"] = "same"
 
-    source = Source(
-        authors="Lee and Kim",
-        year=2021,
-        title="Fast Extra Gradient Methods for Smooth Structured Nonconvex-Nonconcave "
-        "Minimax Problems",
-        link="https://arxiv.org/abs/2106.02326",
-    )
+    source = LEE_2021
 
     @property
     def cost(self) -> Cost:

@@ -7,8 +7,8 @@ from mmbench.algorithms._directions import Directions, Plain, init_joint, step_j
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import StepSize
+from mmbench.core.literature import ARROW_1958
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 @final
@@ -33,16 +33,8 @@ class GDA(Algorithm):
     step_size: StepSize = 0.1
     direction: Directions = Plain()
 
-    source = Source(
-        authors="Arrow, Hurwicz and Uzawa",
-        year=1958,
-        title="Studies in Linear and Non-Linear Programming",
-    )
-
-    @property
-    def cost(self) -> Cost:
-        """The oracle calls that one step makes."""
-        return Cost(grad_x=1, grad_y=1)
+    source = ARROW_1958
+    cost = Cost(grad_x=1, grad_y=1)
 
     def init(self, oracle: Oracle, z: Iterate) -> Any:
         """Return the first moments of the directions."""

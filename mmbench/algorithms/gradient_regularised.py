@@ -7,8 +7,8 @@ from mmbench.algorithms._directions import Directions, Plain, init_joint, step_j
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import NonNegative, StepSize
+from mmbench.core.literature import NAGARAJAN_2017
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 @final
@@ -41,17 +41,8 @@ class GradientRegularised(Algorithm):
     penalty: NonNegative = 0.5
     direction: Directions = Plain()
 
-    source = Source(
-        authors="Nagarajan and Kolter",
-        year=2017,
-        title="Gradient descent GAN optimization is locally stable",
-        link="https://arxiv.org/abs/1706.04156",
-    )
-
-    @property
-    def cost(self) -> Cost:
-        """The oracle calls that one step makes."""
-        return Cost(grad_x=1, grad_y=1, hvps=1)
+    source = NAGARAJAN_2017
+    cost = Cost(grad_x=1, grad_y=1, hvps=1)
 
     def init(self, oracle: Oracle, z: Iterate) -> Any:
         """Return the first moments of the directions."""

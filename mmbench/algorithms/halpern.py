@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mmbench.algorithms._wrapper import Wrapper, count_from_zero
 from mmbench.algorithms.base import Iterate
+from mmbench.core.literature import HALPERN_1967
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 from mmbench.core.vectors import Joint
 
 
@@ -43,11 +43,7 @@ class Halpern(Wrapper):
     Source: Halpern 1967; min-max: Diakonikolas 2020; the bound: Lieder 2021.
     """
 
-    source = Source(
-        authors="Halpern",
-        year=1967,
-        title="Fixed points of nonexpanding maps",
-    )
+    source = HALPERN_1967
 
     def init(self, oracle: Oracle, z: Iterate) -> HalpernState:
         """Return the state before the first step."""

@@ -13,8 +13,8 @@ from mmbench.algorithms._directions import (
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import StepSize
+from mmbench.core.literature import FOERSTER_2018
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 @final
@@ -51,12 +51,7 @@ class LOLA(Algorithm):
     shaping: Literal["opponent", "own", "both"] = "opponent"
     direction: Directions = Plain()
 
-    source = Source(
-        authors="Foerster, Chen, Al-Shedivat, Whiteson, Abbeel and Mordatch",
-        year=2018,
-        title="Learning with Opponent-Learning Awareness",
-        link="https://arxiv.org/abs/1709.04326",
-    )
+    source = FOERSTER_2018
 
     @property
     def cost(self) -> Cost:

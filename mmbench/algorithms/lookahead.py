@@ -10,8 +10,8 @@ from torch import Tensor
 from mmbench.algorithms._wrapper import Wrapper, count_from_zero
 from mmbench.algorithms.base import Iterate
 from mmbench.core.domains import Count, Fraction
+from mmbench.core.literature import CHAVDAROVA_2021
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 from mmbench.core.vectors import Joint, keep
 
 
@@ -54,12 +54,7 @@ class Lookahead(Wrapper):
     alpha: Fraction = 0.5
     slow_from: Literal["start", "first_return"] = "start"
 
-    source = Source(
-        authors="Chavdarova, Pagliardini, Stich, Fleuret and Jaggi",
-        year=2021,
-        title="Taming GANs with Lookahead-Minmax",
-        link="https://arxiv.org/abs/2006.14567",
-    )
+    source = CHAVDAROVA_2021
 
     def init(self, oracle: Oracle, z: Iterate) -> LookaheadState:
         """Return the state before the first step."""

@@ -10,8 +10,8 @@ from torch import Tensor
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import NonNegative, Positive, StepSize
+from mmbench.core.literature import MAZUMDAR_2019
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 from mmbench.core.vectors import dot
 
 
@@ -57,13 +57,7 @@ class LSS(Algorithm):
     solution_step_size: Positive = 0.01
     damping: NonNegative = 0.0
 
-    source = Source(
-        authors="Mazumdar, Jordan and Sastry",
-        year=2019,
-        title="On Finding Local Nash Equilibria (and Only Local Nash Equilibria) in "
-        "Zero-Sum Games",
-        link="https://arxiv.org/abs/1901.00838",
-    )
+    source = MAZUMDAR_2019
 
     @property
     def cost(self) -> Cost:

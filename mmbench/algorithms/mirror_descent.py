@@ -11,8 +11,8 @@ from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
 from mmbench.core.domains import NonNegative, StepSize
+from mmbench.core.literature import BECK_2003
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 from mmbench.core.vectors import Joint
 
 
@@ -50,18 +50,10 @@ class MirrorDescent(Algorithm):
     step_size: StepSize = 0.1
     optimism: NonNegative = 0.0
 
-    source = Source(
-        authors="Beck and Teboulle",
-        year=2003,
-        title="Mirror descent and nonlinear projected subgradient methods for convex "
-        "optimization",
-    )
+    source = BECK_2003
     needs = frozenset({Capability.SIMPLEX})
 
-    @property
-    def cost(self) -> Cost:
-        """The oracle calls that one step makes."""
-        return Cost(grad_x=1, grad_y=1)
+    cost = Cost(grad_x=1, grad_y=1)
 
     def init(self, oracle: Oracle, z: Iterate) -> MirrorDescentState:
         """Return the state before the first step."""

@@ -7,8 +7,8 @@ from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
 from mmbench.core.domains import StepSize
+from mmbench.core.literature import NEMIROVSKI_2004
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 from mmbench.core.vectors import Joint
 
 
@@ -44,19 +44,10 @@ class MirrorProx(Algorithm):
     step_size: StepSize = 0.1
     result: Literal["iterate", "ahead"] = "iterate"
 
-    source = Source(
-        authors="Nemirovski",
-        year=2004,
-        title="Prox-method with rate of convergence O(1/t) for variational "
-        "inequalities with Lipschitz continuous monotone operators and smooth "
-        "convex-concave saddle point problems",
-    )
+    source = NEMIROVSKI_2004
     needs = frozenset({Capability.SIMPLEX})
 
-    @property
-    def cost(self) -> Cost:
-        """The oracle calls that one step makes."""
-        return Cost(grad_x=2, grad_y=2)
+    cost = Cost(grad_x=2, grad_y=2)
 
     def init(self, oracle: Oracle, z: Iterate) -> MirrorProxState:
         """Return the state before the first step."""

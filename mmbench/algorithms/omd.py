@@ -58,11 +58,7 @@ class OMD(Algorithm):
     optimism: NonNegative = field(default=1.0, metadata={"identity": "unless default"})
 
     source = DASKALAKIS_2018
-
-    @property
-    def cost(self) -> Cost:
-        """The oracle calls that one step makes."""
-        return Cost(grad_x=1, grad_y=1)
+    cost = Cost(grad_x=1, grad_y=1)
 
     def init(self, oracle: Oracle, z: Iterate) -> OMDState:
         """Return the state before the first step."""

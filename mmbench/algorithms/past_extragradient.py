@@ -11,8 +11,8 @@ from mmbench.algorithms._directions import Directions, Plain, init_joint, step_j
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import StepSize
+from mmbench.core.literature import POPOV_1980
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 class PastState(NamedTuple):
@@ -50,16 +50,8 @@ class PastExtragradient(Algorithm):
     step_size: StepSize = 0.1
     direction: Directions = Plain()
 
-    source = Source(
-        authors="Popov",
-        year=1980,
-        title="A modification of the Arrow-Hurwicz method for search of saddle points",
-    )
-
-    @property
-    def cost(self) -> Cost:
-        """The oracle calls that one step makes."""
-        return Cost(grad_x=1, grad_y=1)
+    source = POPOV_1980
+    cost = Cost(grad_x=1, grad_y=1)
 
     def init(self, oracle: Oracle, z: Iterate) -> PastState:
         """Return the state before the first look-ahead."""

@@ -15,8 +15,8 @@ from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, Positive, StepSize
 from mmbench.core.gmres import gmres
 from mmbench.core.linearisation import Linearisation
+from mmbench.core.literature import ROCKAFELLAR_1976
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 from mmbench.core.vectors import Mask, Vector, keep, masked
 
 
@@ -60,11 +60,7 @@ class ProximalPoint(Algorithm):
     iterations: Count = 100
     newton_steps: Count = 2
 
-    source = Source(
-        authors="Rockafellar",
-        year=1976,
-        title="Monotone Operators and the Proximal Point Algorithm",
-    )
+    source = ROCKAFELLAR_1976
 
     @property
     def cost(self) -> Cost:

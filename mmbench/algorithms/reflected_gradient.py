@@ -10,8 +10,8 @@ from mmbench.algorithms._directions import Directions, Plain, init_joint, step_j
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import StepSize
+from mmbench.core.literature import MALITSKY_2015
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 class ReflectedState(NamedTuple):
@@ -51,18 +51,8 @@ class ReflectedGradient(Algorithm):
     step_size: StepSize = 0.1
     direction: Directions = Plain()
 
-    source = Source(
-        authors="Malitsky",
-        year=2015,
-        title="Projected Reflected Gradient Methods for Monotone Variational "
-        "Inequalities",
-        link="https://arxiv.org/abs/1502.04968",
-    )
-
-    @property
-    def cost(self) -> Cost:
-        """The oracle calls that one step makes."""
-        return Cost(grad_x=1, grad_y=1)
+    source = MALITSKY_2015
+    cost = Cost(grad_x=1, grad_y=1)
 
     def init(self, oracle: Oracle, z: Iterate) -> ReflectedState:
         """Return the state before the first step."""

@@ -6,8 +6,8 @@ from typing import Literal, final
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import NonNegative, StepSize
+from mmbench.core.literature import QIN_2020
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 @final
@@ -42,13 +42,7 @@ class RungeKutta(Algorithm):
     penalty: NonNegative = 0.0
     minibatch: Literal["same", "fresh"] = "same"
 
-    source = Source(
-        authors="Qin, Wu, Springenberg, Brock, Donahue, Lillicrap and Kohli",
-        year=2020,
-        title="Training Generative Adversarial Networks by Solving Ordinary "
-        "Differential Equations",
-        link="https://arxiv.org/abs/2010.15040",
-    )
+    source = QIN_2020
 
     @property
     def cost(self) -> Cost:

@@ -11,8 +11,8 @@ from mmbench.algorithms._schedules import Rsqrt, Schedule
 from mmbench.algorithms._wrapper import Wrapper, count_from_zero
 from mmbench.algorithms.base import Iterate
 from mmbench.core.errors import MisfitError
+from mmbench.core.literature import ROBBINS_1951
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 class ScheduledState(NamedTuple):
@@ -40,11 +40,7 @@ class Scheduled(Wrapper):
 
     schedule: Schedule = Rsqrt()
 
-    source = Source(
-        authors="Robbins and Monro",
-        year=1951,
-        title="A Stochastic Approximation Method",
-    )
+    source = ROBBINS_1951
 
     def check(self) -> None:
         """Raise when the base method has no step size."""

@@ -7,8 +7,8 @@ from mmbench.algorithms._directions import Directions, Plain, init_joint, step_j
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import NonNegative, Positive, StepSize
+from mmbench.core.literature import BALDUZZI_2018
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 from mmbench.core.vectors import dot
 
 
@@ -52,12 +52,7 @@ class SGA(Algorithm):
         default=1.0, metadata={"identity": "unless default"}
     )
 
-    source = Source(
-        authors="Balduzzi, Racanière, Martens, Foerster, Tuyls and Graepel",
-        year=2018,
-        title="The Mechanics of n-Player Differentiable Games",
-        link="https://arxiv.org/abs/1802.05642",
-    )
+    source = BALDUZZI_2018
 
     @property
     def cost(self) -> Cost:

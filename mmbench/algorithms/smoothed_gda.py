@@ -7,8 +7,8 @@ from mmbench.algorithms._directions import Directions, Plain, init_players, move
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Fraction, NonNegative, StepSize
+from mmbench.core.literature import ZHANG_2020
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 from mmbench.core.vectors import Joint
 
 
@@ -51,18 +51,8 @@ class SmoothedGDA(Algorithm):
     averaging: tuple[Fraction, Fraction] = (0.5, 0.5)
     direction: Directions = Plain()
 
-    source = Source(
-        authors="Zhang, Xiao, Sun and Luo",
-        year=2020,
-        title="A Single-Loop Smoothed Gradient Descent-Ascent Algorithm for "
-        "Nonconvex-Concave Min-Max Problems",
-        link="https://arxiv.org/abs/2010.15768",
-    )
-
-    @property
-    def cost(self) -> Cost:
-        """The oracle calls that one step makes."""
-        return Cost(grad_x=1, grad_y=1, minibatches=2)
+    source = ZHANG_2020
+    cost = Cost(grad_x=1, grad_y=1, minibatches=2)
 
     def init(self, oracle: Oracle, z: Iterate) -> SmoothedState:
         """Return the state before the first step."""

@@ -12,8 +12,8 @@ from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, NonNegative, Positive, StepSize
 from mmbench.core.gmres import gmres
+from mmbench.core.literature import FIEZ_2020
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 class StackelbergState(NamedTuple):
@@ -66,13 +66,7 @@ class Stackelberg(Algorithm):
     iterations: Count = 32
     direction: Directions = Plain()
 
-    source = Source(
-        authors="Fiez, Chasnov and Ratliff",
-        year=2020,
-        title="Implicit Learning Dynamics in Stackelberg Games: Equilibria "
-        "Characterization, Convergence Analysis, and Empirical Study",
-        link="https://proceedings.mlr.press/v119/fiez20a.html",
-    )
+    source = FIEZ_2020
 
     @property
     def cost(self) -> Cost:

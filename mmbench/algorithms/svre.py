@@ -12,8 +12,8 @@ from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Fraction, StepSize
+from mmbench.core.literature import CHAVDAROVA_2019
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 from mmbench.core.vectors import Joint, Mask, keep
 
 
@@ -69,12 +69,7 @@ class SVRE(Algorithm):
     snapshot: Fraction = 0.01
     restart: Fraction = 0.0
 
-    source = Source(
-        authors="Chavdarova, Gidel, Fleuret and Lacoste-Julien",
-        year=2019,
-        title="Reducing Noise in GAN Training with Variance Reduced Extragradient",
-        link="https://arxiv.org/abs/1904.08598",
-    )
+    source = CHAVDAROVA_2019
     needs = frozenset({Capability.FINITE_SUM})
 
     @property

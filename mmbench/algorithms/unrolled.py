@@ -14,8 +14,8 @@ from mmbench.algorithms._directions import (
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, StepSize
+from mmbench.core.literature import METZ_2017
 from mmbench.core.oracle import Oracle
-from mmbench.core.source import Source
 
 
 @final
@@ -45,12 +45,7 @@ class Unrolled(Algorithm):
     direction: Directions = Plain()
     k: Count = 5
 
-    source = Source(
-        authors="Metz, Poole, Pfau and Sohl-Dickstein",
-        year=2017,
-        title="Unrolled Generative Adversarial Networks",
-        link="https://arxiv.org/abs/1611.02163",
-    )
+    source = METZ_2017
 
     @property
     def cost(self) -> Cost:

@@ -1,4 +1,4 @@
-"""Publications that several algorithms and tasks cite."""
+"""Publications that algorithms and tasks cite, each named once."""
 
 from mmbench.core.source import Source
 
@@ -47,4 +47,169 @@ WANG_2020 = Source(
     year=2020,
     title="On Solving Minimax Optimization Locally: A Follow-the-Ridge Approach",
     link="https://arxiv.org/abs/1910.07512",
+)
+BAILEY_2020 = Source(
+    authors="Bailey, Gidel and Piliouras",
+    year=2020,
+    title="Finite Regret and Cycles with Fixed Step-Size via Alternating "
+    "Gradient Descent-Ascent",
+    link="https://arxiv.org/abs/1907.04392",
+)
+BRUCK_1977 = Source(
+    authors="Bruck",
+    year=1977,
+    title="On the weak convergence of an ergodic iteration for the solution of "
+    "variational inequalities for monotone operators in Hilbert space",
+)
+PETHICK_2023 = Source(
+    authors="Pethick, Fercoq, Latafat, Patrinos and Cevher",
+    year=2023,
+    title="Solving stochastic weak Minty variational inequalities without "
+    "increasing batch size",
+    link="https://openreview.net/forum?id=ejR4E1jaH9k",
+)
+SCHAEFER_2019 = Source(
+    authors="Schäfer and Anandkumar",
+    year=2019,
+    title="Competitive Gradient Descent",
+    link="https://arxiv.org/abs/1905.12103",
+)
+MESCHEDER_2017 = Source(
+    authors="Mescheder, Nowozin and Geiger",
+    year=2017,
+    title="The Numerics of GANs",
+    link="https://arxiv.org/abs/1705.10461",
+)
+ROSCA_2021 = Source(
+    authors="Rosca, Wu, Dherin and Barrett",
+    year=2021,
+    title="Discretization Drift in Two-Player Games",
+    link="https://arxiv.org/abs/2105.13922",
+)
+YOON_2021 = Source(
+    authors="Yoon and Ryu",
+    year=2021,
+    title="Accelerated Algorithms for Smooth Convex-Concave Minimax Problems with "
+    "O(1/k²) Rate on Squared Gradient Norm",
+    link="https://arxiv.org/abs/2102.07922",
+)
+KORPELEVICH_1976 = Source(
+    authors="Korpelevich",
+    year=1976,
+    title="The extragradient method for finding saddle points and other problems",
+)
+LEE_2021 = Source(
+    authors="Lee and Kim",
+    year=2021,
+    title="Fast Extra Gradient Methods for Smooth Structured Nonconvex-Nonconcave "
+    "Minimax Problems",
+    link="https://arxiv.org/abs/2106.02326",
+)
+ARROW_1958 = Source(
+    authors="Arrow, Hurwicz and Uzawa",
+    year=1958,
+    title="Studies in Linear and Non-Linear Programming",
+)
+NAGARAJAN_2017 = Source(
+    authors="Nagarajan and Kolter",
+    year=2017,
+    title="Gradient descent GAN optimization is locally stable",
+    link="https://arxiv.org/abs/1706.04156",
+)
+HALPERN_1967 = Source(
+    authors="Halpern",
+    year=1967,
+    title="Fixed points of nonexpanding maps",
+)
+FOERSTER_2018 = Source(
+    authors="Foerster, Chen, Al-Shedivat, Whiteson, Abbeel and Mordatch",
+    year=2018,
+    title="Learning with Opponent-Learning Awareness",
+    link="https://arxiv.org/abs/1709.04326",
+)
+CHAVDAROVA_2021 = Source(
+    authors="Chavdarova, Pagliardini, Stich, Fleuret and Jaggi",
+    year=2021,
+    title="Taming GANs with Lookahead-Minmax",
+    link="https://arxiv.org/abs/2006.14567",
+)
+MAZUMDAR_2019 = Source(
+    authors="Mazumdar, Jordan and Sastry",
+    year=2019,
+    title="On Finding Local Nash Equilibria (and Only Local Nash Equilibria) in "
+    "Zero-Sum Games",
+    link="https://arxiv.org/abs/1901.00838",
+)
+BECK_2003 = Source(
+    authors="Beck and Teboulle",
+    year=2003,
+    title="Mirror descent and nonlinear projected subgradient methods for convex "
+    "optimization",
+)
+NEMIROVSKI_2004 = Source(
+    authors="Nemirovski",
+    year=2004,
+    title="Prox-method with rate of convergence O(1/t) for variational "
+    "inequalities with Lipschitz continuous monotone operators and smooth "
+    "convex-concave saddle point problems",
+)
+POPOV_1980 = Source(
+    authors="Popov",
+    year=1980,
+    title="A modification of the Arrow-Hurwicz method for search of saddle points",
+)
+ROCKAFELLAR_1976 = Source(
+    authors="Rockafellar",
+    year=1976,
+    title="Monotone Operators and the Proximal Point Algorithm",
+)
+MALITSKY_2015 = Source(
+    authors="Malitsky",
+    year=2015,
+    title="Projected Reflected Gradient Methods for Monotone Variational Inequalities",
+    link="https://arxiv.org/abs/1502.04968",
+)
+QIN_2020 = Source(
+    authors="Qin, Wu, Springenberg, Brock, Donahue, Lillicrap and Kohli",
+    year=2020,
+    title="Training Generative Adversarial Networks by Solving Ordinary "
+    "Differential Equations",
+    link="https://arxiv.org/abs/2010.15040",
+)
+ROBBINS_1951 = Source(
+    authors="Robbins and Monro",
+    year=1951,
+    title="A Stochastic Approximation Method",
+)
+BALDUZZI_2018 = Source(
+    authors="Balduzzi, Racanière, Martens, Foerster, Tuyls and Graepel",
+    year=2018,
+    title="The Mechanics of n-Player Differentiable Games",
+    link="https://arxiv.org/abs/1802.05642",
+)
+ZHANG_2020 = Source(
+    authors="Zhang, Xiao, Sun and Luo",
+    year=2020,
+    title="A Single-Loop Smoothed Gradient Descent-Ascent Algorithm for "
+    "Nonconvex-Concave Min-Max Problems",
+    link="https://arxiv.org/abs/2010.15768",
+)
+FIEZ_2020 = Source(
+    authors="Fiez, Chasnov and Ratliff",
+    year=2020,
+    title="Implicit Learning Dynamics in Stackelberg Games: Equilibria "
+    "Characterization, Convergence Analysis, and Empirical Study",
+    link="https://proceedings.mlr.press/v119/fiez20a.html",
+)
+CHAVDAROVA_2019 = Source(
+    authors="Chavdarova, Gidel, Fleuret and Lacoste-Julien",
+    year=2019,
+    title="Reducing Noise in GAN Training with Variance Reduced Extragradient",
+    link="https://arxiv.org/abs/1904.08598",
+)
+METZ_2017 = Source(
+    authors="Metz, Poole, Pfau and Sohl-Dickstein",
+    year=2017,
+    title="Unrolled Generative Adversarial Networks",
+    link="https://arxiv.org/abs/1611.02163",
 )
