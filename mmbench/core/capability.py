@@ -23,6 +23,7 @@ class Capability(StrEnum):
     SAMPLES = "a game whose generator can be sampled"
     ONE_POINT = "a game whose generator makes one point of the plane"
     MODES = "a game whose samples lie near known modes"
+    CLASSIFIER = "a game that trains a classifier against perturbed images"
     DIGITS = "a game that generates digits"
     IMAGES = "a game that generates images"
     GREY_8 = "a game whose images are grey, 8 x 8"

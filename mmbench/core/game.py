@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -243,6 +243,40 @@ class GameWithDigits(Protocol):
         """The share of the digit 1 in the data."""
 
 
+class LabelledImages(NamedTuple):
+    """Images as a classifier reads them, with their classes.
+
+    Args:
+        images: flattened images, pixels from 0 to 1.
+        labels: class of each image.
+    """
+
+    images: Float[Tensor, "count size"]
+    labels: Int64[Tensor, " count"]
+
+
+@runtime_checkable
+class GameWithClassifier(Protocol):
+    """A game whose x classifies images, as `Capability.CLASSIFIER` promises.
+
+    Attributes:
+        radius: largest change of a pixel.
+    """
+
+    radius: float
+
+    def held_out(self) -> LabelledImages:
+        """Return images that the players do not see."""
+
+    def box(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the smallest and the largest allowed change of each pixel."""
+
+    def classify(
+        self, x: Float[Tensor, "runs dim_x"], images: Float[Tensor, "runs count size"]
+    ) -> Float[Tensor, "runs count classes"]:
+        """Return the logits of each run's classifier, for its own images."""
+
+
 def with_modes(game: Game) -> GameWithModes:
     """Return the game after checking that it has modes.
 
@@ -268,4 +302,18 @@ def with_digits(game: Game) -> GameWithDigits:
     raise MisfitError(
         f"{type(game).__name__} must have share_of_ones, since its task gives "
         "Capability.DIGITS; got a game without it."
+    )
+
+
+def with_classifier(game: Game) -> GameWithClassifier:
+    """Return the game after checking that it has a classifier.
+
+    Raises:
+        MisfitError: when it has not.
+    """
+    if isinstance(game, GameWithClassifier):
+        return game
+    raise MisfitError(
+        f"{type(game).__name__} must have radius, held_out, box and classify, since "
+        "its task gives Capability.CLASSIFIER; got a game without them."
     )

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mmbench.metrics.precision_recall import PrecisionRecall as PrecisionRecall
     from mmbench.metrics.rate import Rate as Rate
     from mmbench.metrics.rejected_share import RejectedShare as RejectedShare
+    from mmbench.metrics.robust_accuracy import RobustAccuracy as RobustAccuracy
     from mmbench.metrics.rotation_share import RotationShare as RotationShare
     from mmbench.metrics.sliced_wasserstein import (
         SlicedWasserstein as SlicedWasserstein,
@@ -69,6 +70,7 @@ METRICS: Registry["Metric"] = Registry(
         "gain_alone": f"{_HERE}.gain_alone:GainAlone",
         "inner_iterations": f"{_HERE}.inner_iterations:InnerIterations",
         "rejected_share": f"{_HERE}.rejected_share:RejectedShare",
+        "robust_accuracy": f"{_HERE}.robust_accuracy:RobustAccuracy",
         "mode_coverage": f"{_HERE}.mode_coverage:ModeCoverage",
         "mode_logits": f"{_HERE}.mode_logits:ModeLogits",
         "sliced_wasserstein": f"{_HERE}.sliced_wasserstein:SlicedWasserstein",

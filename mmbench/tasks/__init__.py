@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mmbench.tasks._regularisers import Noise as Noise
     from mmbench.tasks._regularisers import Regulariser as Regulariser
     from mmbench.tasks._regularisers import Spectral as Spectral
+    from mmbench.tasks.adversarial_training import (
+        AdversarialTraining as AdversarialTraining,
+    )
     from mmbench.tasks.almost_bilinear import AlmostBilinear as AlmostBilinear
     from mmbench.tasks.base import Target as Target
     from mmbench.tasks.base import Task as Task
@@ -114,6 +117,7 @@ TASKS: Registry["Task"] = Registry(
         "matrix_game": f"{_HERE}.matrix_game:MatrixGame",
         "ratio_game": f"{_HERE}.ratio_game:RatioGame",
         "kuhn_poker": f"{_HERE}.kuhn_poker:KuhnPoker",
+        "adversarial_training": f"{_HERE}.adversarial_training:AdversarialTraining",
         "four_gaussians": f"{_HERE}.four_gaussians:FourGaussians",
         "gaussian_mixture": f"{_HERE}.gaussian_mixture:GaussianMixture",
         "digits01": f"{_HERE}.digits01:Digits01",

@@ -33,6 +33,7 @@ FITTING = [
     ("gain_alone[steps=3]", GAUSSIANS),
     ("inner_iterations", "bilinear"),
     ("rejected_share", "bilinear"),
+    ("robust_accuracy[steps=2]", "adversarial_training[hidden=4,images=10]"),
     ("mode_coverage[samples=300]", GAUSSIANS),
     ("mode_logits", GAUSSIANS),
     ("sliced_wasserstein[samples=300]", GAUSSIANS),

@@ -89,6 +89,7 @@ TASK_VARIANTS = (
     "icr_projection[scaling=(100,1),deviation=1]",
     *("matrix_game", "matrix_game[matrix=random,size=5,start_at=uniform]"),
     *("ratio_game", "ratio_game[equilibrium=interior]", "kuhn_poker"),
+    "adversarial_training[hidden=4,images=10]",
     "four_gaussians[hidden=8,noise=4,batch=16]",
     "four_gaussians[hidden=8,noise=4,batch=16,loss=nonsaturating,weights=uniform]",
     "four_gaussians[hidden=8,noise=4,batch=16,loss=wasserstein,clip=0.5]",
