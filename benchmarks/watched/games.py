@@ -12,6 +12,7 @@ UNWATCHED = {
     "mnist01": "two minutes for each algorithm; digits01 is the same game, smaller",
     "mnist_icr": _LATE,
     "cifar10": _LATE,
+    "conditional_digits": _LATE,
     "adversarial_training": "it has no target",
     "icr_projection": "it has no target: what counts is how a run moves",
 }

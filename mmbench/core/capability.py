@@ -25,6 +25,7 @@ class Capability(StrEnum):
     MODES = "a game whose samples lie near known modes"
     CLASSIFIER = "a game that trains a classifier against perturbed images"
     DIGITS = "a game that generates digits"
+    CLASSES = "a game whose generator makes images of a class that is asked for"
     IMAGES = "a game that generates images"
     GREY_8 = "a game whose images are grey, 8 x 8"
     GREY_28 = "a game whose images are grey, 28 x 28"

@@ -243,6 +243,17 @@ class GameWithDigits(Protocol):
         """The share of the digit 1 in the data."""
 
 
+@runtime_checkable
+class GameWithClasses(Protocol):
+    """A game that generates images of chosen classes, as `Capability.CLASSES` promises.
+
+    Its real images have the same classes.
+    """
+
+    def generated_classes(self, count: int) -> Int64[Tensor, " count"]:
+        """Return the class asked for in each of `count` samples of `generate`."""
+
+
 class LabelledImages(NamedTuple):
     """Images as a classifier reads them, with their classes.
 
@@ -316,4 +327,18 @@ def with_classifier(game: Game) -> GameWithClassifier:
     raise MisfitError(
         f"{type(game).__name__} must have radius, held_out, box and classify, since "
         "its task gives Capability.CLASSIFIER; got a game without them."
+    )
+
+
+def with_classes(game: Game) -> GameWithClasses:
+    """Return the game after checking that it generates images of chosen classes.
+
+    Raises:
+        MisfitError: when it does not.
+    """
+    if isinstance(game, GameWithClasses):
+        return game
+    raise MisfitError(
+        f"{type(game).__name__} must have generated_classes, since its task gives "
+        "Capability.CLASSES; got a game without it."
     )

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mmbench.metrics.base import Point as Point
     from mmbench.metrics.base import TrajectoryMetric as TrajectoryMetric
     from mmbench.metrics.class_histogram import ClassHistogram as ClassHistogram
+    from mmbench.metrics.classification_accuracy_score import (
+        ClassificationAccuracyScore as ClassificationAccuracyScore,
+    )
     from mmbench.metrics.classifier_score import ClassifierScore as ClassifierScore
     from mmbench.metrics.digit_coverage import DigitCoverage as DigitCoverage
     from mmbench.metrics.distance import Distance as Distance
@@ -81,6 +84,9 @@ METRICS: Registry["Metric"] = Registry(
         "classifier_score": f"{_HERE}.classifier_score:ClassifierScore",
         "precision_recall": f"{_HERE}.precision_recall:PrecisionRecall",
         "class_histogram": f"{_HERE}.class_histogram:ClassHistogram",
+        "classification_accuracy_score": (
+            f"{_HERE}.classification_accuracy_score:ClassificationAccuracyScore"
+        ),
         "forgetting": f"{_HERE}.forgetting:Forgetting",
     },
 )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mmbench.tasks.base import Task as Task
     from mmbench.tasks.bilinear import Bilinear as Bilinear
     from mmbench.tasks.cifar10 import CIFAR10 as CIFAR10
+    from mmbench.tasks.conditional_digits import ConditionalDigits as ConditionalDigits
     from mmbench.tasks.covariance_gan import CovarianceGAN as CovarianceGAN
     from mmbench.tasks.digits01 import Digits01 as Digits01
     from mmbench.tasks.dirac_gan import DiracGAN as DiracGAN
@@ -121,6 +122,7 @@ TASKS: Registry["Task"] = Registry(
         "four_gaussians": f"{_HERE}.four_gaussians:FourGaussians",
         "gaussian_mixture": f"{_HERE}.gaussian_mixture:GaussianMixture",
         "digits01": f"{_HERE}.digits01:Digits01",
+        "conditional_digits": f"{_HERE}.conditional_digits:ConditionalDigits",
         "mnist01": f"{_HERE}.mnist01:MNIST01",
         "mnist_icr": f"{_HERE}.mnist_icr:MNISTICR",
         "cifar10": f"{_HERE}.cifar10:CIFAR10",

@@ -93,7 +93,7 @@ class GANGame(Game):
         # The 16 allows for the numbers that real points are drawn with.
         self.sample_size = batch_size * (self.noise_size + masks + 16)
         self.sample_size += self.loss.numbers(discriminator.features)
-        entries = batch_size * math.prod(discriminator.input_shape)
+        entries = batch_size * math.prod(generator.output_shape)
         self.sample_size += sum(one.numbers(entries) for one in self.regularisers)
         # Images are large, and batch statistics need a population; other samples are
         # made all at once.
@@ -133,6 +133,19 @@ class GANGame(Game):
         """Return the discriminator's inputs for real points as they are stored."""
         return real
 
+    def conditioned(
+        self, inputs: Float[Tensor, "runs batch *input"], sample: Batch
+    ) -> Float[Tensor, "runs batch *conditioned"]:
+        """Return a network's inputs with what it is told about the minibatch's points.
+
+        Here that is nothing. Regularisers change and penalise the inputs without it.
+
+        Args:
+            inputs: noise for the generator, or points for the discriminator.
+            sample: minibatch.
+        """
+        return inputs
+
     def draw(self, generator: torch.Generator, count: int) -> Batch:
         """Draw `count` consecutive minibatches of one run, on the CPU."""
         real = self.draw_real(generator, count)
@@ -140,7 +153,7 @@ class GANGame(Game):
         noise = torch.randn(*shape, self.noise_size, generator=generator)
         real_masks, fake_masks = (self._masks(generator, shape) for _ in range(2))
         features = self.discriminator.features
-        points = (*shape, *self.discriminator.input_shape)
+        points = (*shape, *self.generator.output_shape)
         drawn = [self.loss.draw(generator, count, features)]
         drawn += [one.draw(generator, points) for one in self.regularisers]
         drawn = [tuple(part.to(self.dtype) for part in parts) for parts in drawn]
@@ -183,7 +196,7 @@ class GANGame(Game):
     ) -> tuple[Float[Tensor, " runs"], Float[Tensor, " runs"]]:
         """Return the loss of the generator and that of the discriminator."""
         dropout = train and self.discriminator.mask_width > 0
-        fake = self.generator(x, sample.noise)
+        fake = self.generator(x, self.conditioned(sample.noise, sample))
         real = self.unpack(sample.real)
         of_loss, *of_each = sample.drawn
         regularisers = list(zip(self.regularisers, of_each, strict=True))
@@ -193,7 +206,7 @@ class GANGame(Game):
         on_fake = self._judge(y, fake, sample, sample.fake_masks if dropout else None)
         on_real = self._judge(y, real, sample, sample.real_masks if dropout else None)
         f = self.loss.payoff(on_real, on_fake)
-        at = Judgement(y, real, fake, partial(self._logits, y, vectors=sample.vectors))
+        at = Judgement(y, real, fake, partial(self._penalised_logits, y, sample))
         apart = at._replace(fake=fake.detach())
         unshared = []
         for one, drawn in regularisers:
@@ -217,12 +230,21 @@ class GANGame(Game):
         """Compute what the loss reads; without masks, dropout is off."""
         judged = self.discriminator(
             y,
-            points,
+            self.conditioned(points, sample),
             masks,
             vectors=sample.vectors,
             with_features=self.loss.reads_features,
         )
         return judged[:, :, 0] if judged.shape[2] == 1 else judged
+
+    def _penalised_logits(
+        self,
+        y: Float[Tensor, "runs dim_y"],
+        sample: Batch,
+        points: Float[Tensor, "runs batch *point"],
+    ) -> Float[Tensor, "runs batch"]:
+        """Compute the logits that regularisers penalise, without dropout."""
+        return self._logits(y, self.conditioned(points, sample), sample.vectors)
 
     def _logits(
         self,

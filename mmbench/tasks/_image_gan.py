@@ -66,7 +66,7 @@ class ImageGame(GANGame):
         pixels = data.split.train.pixels
         *channels, height, width = pixels.shape[1:]
         self.image_shape = (channels[0] if channels else 1, height, width)
-        self.pixels = pixels.reshape(-1, *discriminator.input_shape).to(self.device)
+        self.pixels = pixels.reshape(-1, *generator.output_shape).to(self.device)
 
     def draw_real(
         self, generator: torch.Generator, count: int

@@ -45,6 +45,10 @@ FITTING = [
     ("classifier_score[features=digitscnn,count=20,splits=2]", DIGITS),
     ("precision_recall[features=digitscnn,count=20]", DIGITS),
     ("class_histogram[features=digitscnn,count=20]", DIGITS),
+    (
+        "classification_accuracy_score[count=20]",
+        "conditional_digits[hidden=8,batch=16]",
+    ),
     ("forgetting", GAUSSIANS),
     ("losses", "quadratic"),
     ("losses[minibatches=2]", GAUSSIANS),

@@ -1,9 +1,9 @@
-"""Checks of what a game with modes, digits or a classifier must have."""
+"""Checks of what a game with modes, digits, classes or a classifier must have."""
 
 import pytest
 
 from mmbench.core.errors import MisfitError
-from mmbench.core.game import with_classifier, with_digits, with_modes
+from mmbench.core.game import with_classes, with_classifier, with_digits, with_modes
 from mmbench.tasks import TASKS
 from mmbench.testing.tools import PLACEMENT
 
@@ -13,6 +13,7 @@ from mmbench.testing.tools import PLACEMENT
     [
         (with_modes, "four_gaussians", "modes, mode_weights, deviation and draw_real"),
         (with_digits, "digits01", "share_of_ones"),
+        (with_classes, "conditional_digits", "generated_classes"),
         (with_classifier, "adversarial_training", "radius, held_out, box and classify"),
     ],
 )
