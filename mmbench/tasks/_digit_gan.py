@@ -1,6 +1,6 @@
 """The GAN on images of the digits 0 and 1 of any data set."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from functools import cached_property
 
 from mmbench.core.capability import Capability
@@ -37,9 +37,10 @@ class DigitTask(ImageTask):
     game_class = DigitGame
 
     @property
-    def all_regularisers(self) -> Iterable[Regulariser]:
+    def all_regularisers(self) -> Iterator[Regulariser]:
         """The regularisers, and the bound on the discriminator's weights."""
-        return (*clipping(self.clip), *self.regularisers)
+        yield from clipping(self.clip)
+        yield from self.regularisers
 
     @property
     def gives(self) -> frozenset[Capability]:

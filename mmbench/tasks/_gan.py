@@ -357,9 +357,9 @@ class GANTask(Task):
     regularisers: Regularisers
 
     @property
-    def all_regularisers(self) -> Iterable[Regulariser]:
+    def all_regularisers(self) -> Iterator[Regulariser]:
         """The regularisers, and those that other fields of the task stand for."""
-        return self.regularisers
+        yield from self.regularisers
 
     @property
     def gives(self) -> frozenset[Capability]:

@@ -1,6 +1,6 @@
 """The GAN on a mixture of narrow Gaussians in the plane, whatever its modes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -57,9 +57,10 @@ class MixtureTask(GANTask):
         return super().gives | {Capability.MODES}
 
     @property
-    def all_regularisers(self) -> Iterable[Regulariser]:
+    def all_regularisers(self) -> Iterator[Regulariser]:
         """The regularisers, and the bound on the discriminator's weights."""
-        return (*clipping(self.clip), *self.regularisers)
+        yield from clipping(self.clip)
+        yield from self.regularisers
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Regularisers of a GAN's discriminator: penalties, constraints and noise."""
 
 from abc import ABC
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -297,6 +297,7 @@ class Noise(Regulariser):
         return real + self.deviation * at_real, fake + self.deviation * at_fake
 
 
-def clipping(bound: float) -> Iterable[Clip]:
+def clipping(bound: float) -> Iterator[Clip]:
     """Return the regulariser of a task's field `clip`; none for 0."""
-    return (Clip(bound=bound),) if bound else ()
+    if bound:
+        yield Clip(bound=bound)

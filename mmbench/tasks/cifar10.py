@@ -1,6 +1,6 @@
 """A GAN on the colour images of CIFAR10, with the networks of three papers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, final
@@ -111,16 +111,14 @@ class CIFAR10(ConvolutionalTask):
         return self.networks != "mangoubi"
 
     @property
-    def all_regularisers(self) -> Iterable[Regulariser]:
+    def all_regularisers(self) -> Iterator[Regulariser]:
         """The regularisers, and those that other fields stand for."""
-        own: list[Regulariser] = []
         if self.l2:
-            own.append(L2(weight=self.l2))
+            yield L2(weight=self.l2)
         if self.penalty:
-            own.append(
-                GP(weight=self.penalty, between=self.between, shared=self.shared)
-            )
-        return (*own, *clipping(self.clip), *self.regularisers)
+            yield GP(weight=self.penalty, between=self.between, shared=self.shared)
+        yield from clipping(self.clip)
+        yield from self.regularisers
 
     @property
     def metrics(self) -> tuple[str, ...]:
