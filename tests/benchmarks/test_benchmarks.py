@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from playable import playable
+from spec_variants import slow
 from torch import Tensor
 
 from mmbench.algorithms import ALGORITHMS
@@ -18,6 +19,8 @@ from mmbench.algorithms.gda import GDA
 from mmbench.core.oracle import Oracle
 from mmbench.tasks import TASKS
 
+# One of each kind; the tracks of the others are slow tests.
+FEW = ("gda", "cgd", "accept_reject_search", "svre", "mirror_prox")
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "watched"
 
 
@@ -166,7 +169,9 @@ def test_an_error_is_not_a_gain_in_speed(watched: ModuleType) -> None:
         watched.quality.compute_entry(cell)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    "algorithm", [*FEW, *slow(name for name in ALGORITHMS if name not in FEW)]
+)
 def test_tracks_are_finite_and_not_negative(
     watched: ModuleType, algorithm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from ignoring_games import DIM_X, Ignoring
 from images import fake_cifar10
 from playable import playable
 from scripted_runs import SMALL, Scripted, make_cell, trajectory_of
-from spec_variants import ALGORITHM_VARIANTS
+from spec_variants import ALGORITHM_VARIANTS, slow
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm
@@ -36,8 +36,8 @@ from mmbench.testing.algorithms import SMALL_TASKS
 from mmbench.testing.tools import PLACEMENT, IterateEntries, require_equal_runs
 
 IGNORED = [
-    (spec, losses)
-    for spec in ALGORITHM_VARIANTS
+    pytest.param(spec, losses, marks=[] if number % 4 == 0 else [pytest.mark.slow])
+    for number, spec in enumerate(ALGORITHM_VARIANTS)
     for losses in (("y", "y"), ("none", "none"), ("y", "negative"))
     if ALGORITHMS.build(spec).needs <= Ignoring(loss_y=losses[1]).gives
 ]
@@ -440,7 +440,7 @@ def assert_same(one: Trajectory, other: Trajectory) -> None:
 GAME = "four_gaussians[hidden=4,noise=2,batch=8]"
 
 
-@pytest.mark.parametrize("algorithm", [*ALGORITHMS, *ALGORITHM_VARIANTS])
+@pytest.mark.parametrize("algorithm", [*ALGORITHMS, *slow(ALGORITHM_VARIANTS)])
 def test_an_interrupted_cell_goes_on_bit_for_bit(algorithm: str) -> None:
     """State, random streams and counts continue from a checkpoint."""
     if algorithm == "accept_reject_search":  # 500 ascents a step

@@ -1,5 +1,27 @@
 """Specs of algorithms and tasks with options, for the contracts."""
 
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+
+def slow(words: Iterable[str]) -> list[Any]:
+    """Return specs as parameters of slow tests."""
+    return [pytest.param(one, marks=pytest.mark.slow) for one in words]
+
+
+def first_of_each(words: Iterable[str]) -> list[Any]:
+    """Return specs as parameters, of which all but the first of each name are slow."""
+    seen: set[str] = set()
+    found = []
+    for one in words:
+        name = one.partition("[")[0]
+        found += slow([one]) if name in seen else [one]
+        seen.add(name)
+    return found
+
+
 ALGORITHM_VARIANTS = (
     "gda[direction=adam]",
     "gda[direction=(adam[beta1=0],rmsprop),step_size=(0.01,0.02)]",

@@ -11,8 +11,9 @@ from ignoring_games import Ignoring
 from spec_variants import ALGORITHM_VARIANTS
 
 from mmbench.algorithms import ALGORITHMS
-from mmbench.algorithms.base import Algorithm
+from mmbench.algorithms.base import Algorithm, needs_of
 from mmbench.algorithms.gda import GDA
+from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
 from mmbench.core.errors import DescriptionError
 from mmbench.core.oracle import Oracle
@@ -36,9 +37,12 @@ SMALL = "four_gaussians[hidden=4,noise=2,batch=8]"
 COMPILED = PLACEMENT._replace(compiled=True)
 
 # What a step of these does next depends on numbers of the runs.
-UNTRACED = ("accept_reject_search",)
+UNTRACED = ("accept_reject_search", "curvature_eg")
 # So few inner iterations are made without asking whether any run needs them.
-INNER = ("acgd", "cgd", "follow_the_ridge", "one_sided_cgd", "stackelberg")
+INNER = (
+    *("acgd", "cgd", "follow_the_ridge", "one_sided_cgd", "proximal_point"),
+    "stackelberg",
+)
 SHORT = dict.fromkeys(INNER, "iterations=4")
 SHORT |= {"accept_reject_search": "ascents=20"}
 # These draw numbers of their own, or take turns: no loop.
@@ -121,6 +125,18 @@ def slow(*values: str) -> Any:
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
+# The second is for methods that need a finite sum.
+GAMES = ("bilinear", "finite_sum_bilinear[terms=5]")
+
+
+def fits(words: str, game: str) -> bool:
+    """Return whether a method is compiled on a game."""
+    needs, gives = needs_of(ALGORITHMS.build(words)), TASKS.build(game).gives
+    if game == GAMES[1]:
+        return Capability.FINITE_SUM in needs
+    return needs <= gives
+
+
 IGNORED = [
     ("gda", ("none", "none")),
     ("alternating_gda", ("y", "y")),
@@ -133,10 +149,17 @@ IGNORED = [
 @pytest.mark.parametrize(
     ("words", "task"),
     [
-        *product(ALGORITHMS, ["bilinear"]),
+        *(
+            (words, game)
+            for words, game in product(ALGORITHMS, GAMES)
+            if fits(words, game)
+        ),
         *product(NETWORKS, [SMALL]),
-        *(slow(words, SMALL) for words in ALGORITHMS if words not in NETWORKS),
-        *(slow(words, SMALL) for words in ALGORITHM_VARIANTS),
+        *(
+            slow(words, SMALL)
+            for words in (*ALGORITHMS, *ALGORITHM_VARIANTS)
+            if words not in NETWORKS and fits(words, SMALL)
+        ),
     ],
 )
 def test_a_compiled_cell_is_the_same(words: str, task: str) -> None:
