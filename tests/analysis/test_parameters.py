@@ -51,13 +51,14 @@ def footer_of(spec: str) -> dict:
 
 def test_defaults_are_included_and_sorted() -> None:
     parameters = parameters_of(footer_of("extragradient[step_size=(0.1,0.3)]"))
-    assert list(parameters) == ["direction", "minibatch", "ratio", "step_size"]
+    assert list(parameters) == ["decay", "direction", "minibatch", "ratio", "step_size"]
     assert to_json(parameters) == (
-        '{"direction": {"class": "plain"}, "minibatch": "same", '
+        '{"decay": null, "direction": {"class": "plain"}, "minibatch": "same", '
         '"ratio": 1.0, "step_size": [0.1, 0.3]}'
     )
     assert format_spec("extragradient", parameters) == (
-        "extragradient[direction=plain,minibatch=same,ratio=1,step_size=(0.1,0.3)]"
+        "extragradient[decay=none,direction=plain,minibatch=same,ratio=1,"
+        "step_size=(0.1,0.3)]"
     )
 
 
