@@ -116,7 +116,7 @@ class ACGD(Algorithm):
             warm_x = -solved.x
             dx = root_x * warm_x
             dy = -a_y * (at.grad_y + at.mixed_y(dx))
-            warm_y = dy / root_y
+            warm_y = _divided(dy, root_y)
         else:
             solved = solve(
                 lambda v, on: (
@@ -128,8 +128,13 @@ class ACGD(Algorithm):
             warm_y = -solved.x
             dy = root_y * warm_y
             dx = -a_x * (at.grad_x + at.mixed_x(dy))
-            warm_x = dx / root_x
+            warm_x = _divided(dx, root_x)
         z = oracle.project(z + oracle.join(dx, dy))
         warm = oracle.join(warm_x, warm_y)
         iterations = state.iterations + solved.iterations
         return z, ACGDState(second, warm, time, iterations)
+
+
+def _divided(step: Tensor, root: Tensor) -> Tensor:
+    """Return the scaled coordinates of a step; 0 where its step size is 0."""
+    return torch.where(root > 0, step / root, 0.0)

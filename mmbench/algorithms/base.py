@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.cost import Cost
-from mmbench.core.description import Description, nested
+from mmbench.core.description import Description, field_types, fit, nested
 from mmbench.core.errors import MisfitError
 from mmbench.core.oracle import Oracle, Size
 from mmbench.core.source import Source
@@ -69,12 +69,20 @@ class Algorithm(Description, ABC):
             at_y: step size of y, as of x.
 
         Raises:
-            MisfitError: when it has no `step_size`.
+            MisfitError: when it has no `step_size`, or one for both players alone.
         """
         if getattr(self, "step_size", None) is None:
             raise MisfitError(f"{self} must have a step_size; it has none.")
+        sizes: Any = at_x, at_y
+        if not fit((0.1, 0.1), field_types(type(self))["step_size"])[1]:
+            if at_x is not at_y and not (isinstance(at_x, float) and at_x == at_y):
+                raise MisfitError(
+                    f"{type(self).__name__}.step_size must allow a pair (x, y) for "
+                    "step sizes that differ; it is one number."
+                )
+            sizes = at_x
         other = object.__new__(type(self))  # columns are no values of a field
-        vars(other).update(vars(self) | {"step_size": (at_x, at_y)})
+        vars(other).update(vars(self) | {"step_size": sizes})
         return other
 
     def init(self, oracle: Oracle, z: Iterate) -> State:

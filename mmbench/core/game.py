@@ -29,6 +29,7 @@ class Game(ABC):
         sample_size: random numbers in a minibatch, which determine how many minibatches
             are drawn at once.
         terms: terms of a finite sum, of which a minibatch is a part; 0 for other games.
+        shows_terms: whether methods may ask for all terms, as metrics may.
         device: device of its tensors.
         dtype: dtype of its floats.
         image_shape: channels, height and width of the images that it generates.
@@ -41,6 +42,7 @@ class Game(ABC):
     batch_size: int = 0
     sample_size: int = 0
     terms: int = 0
+    shows_terms: bool = True
     device: torch.device = torch.device("cpu")
     dtype: torch.dtype = torch.float32
     image_shape: tuple[int, int, int] = (0, 0, 0)

@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mmbench.core.capability import Capability
 from mmbench.core.code_patches import protected
-from mmbench.core.errors import DescriptionError
+from mmbench.core.errors import DescriptionError, MisfitError
 from mmbench.core.linearisation import Linearisation
 from mmbench.core.oracle_state import OracleState
 from mmbench.core.user_code import defined_at, describe_value
@@ -95,8 +96,13 @@ class Oracle:
 
     def _row(self, at_x: Size, at_y: Size) -> Float[Tensor, "rows dim"]:
         game = self._game
-        if isinstance(at_x, Tensor) and isinstance(at_y, Tensor):
-            columns = at_x.expand(-1, game.dim_x), at_y.expand(-1, game.dim_y)
+        if isinstance(at_x, Tensor) or isinstance(at_y, Tensor):
+            like = at_x if isinstance(at_x, Tensor) else at_y
+            column_x, column_y = (
+                at if isinstance(at, Tensor) else torch.full_like(like, at)
+                for at in (at_x, at_y)
+            )
+            columns = column_x.expand(-1, game.dim_x), column_y.expand(-1, game.dim_y)
             return torch.cat(columns, dim=1)
         values = float(at_x), float(at_y)
         if values not in self._rows:
@@ -225,17 +231,25 @@ class Oracle:
         Args:
             z: one point for each run.
             on: mask of the runs that ask; None means all.
+
+        Raises:
+            MisfitError: when the game is no finite sum.
         """
         x, y = self._leaves(z)
         game, state = self._game, self._state
+        if not game.terms or not game.shows_terms:
+            raise MisfitError(
+                f"Oracle.full_field needs {Capability.FINITE_SUM}; "
+                f"{type(game).__name__} is not one."
+            )
         minibatches = -(-game.terms // game.batch_size)
         for name in ("grad_x", "grad_y"):
             state.charge(name, minibatches, on)
         state.charge("samples", game.terms, on)
         asking = state.alive if on is None else on & state.alive
-        rows = asking.nonzero()[:, 0]
         field = torch.zeros_like(z)
-        if len(rows):
+        if bool(asking.any()):  # which a trace of the step refuses to decide
+            rows = asking.nonzero()[:, 0]
             x, y = (part[rows].detach().requires_grad_() for part in (x, y))
             sample = state.all_terms(rows)
             field[rows] = self.join(

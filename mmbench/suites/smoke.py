@@ -1,10 +1,10 @@
-"""Smoke: every algorithm on small games, in seconds; for tests and first tries."""
+"""Smoke: nine algorithms on small games, in seconds; for tests and first tries."""
 
 from mmbench.suites.base import Grid, Suite
 
 SMOKE = Suite(
     name="smoke",
-    title="Every algorithm on two toy games and one tiny GAN, in seconds",
+    title="Nine algorithms on two toy games and one tiny GAN, in seconds",
     grids=(
         Grid(
             tasks=("bilinear", "dirac_gan"),

@@ -207,10 +207,9 @@ class GANGame(Game):
         on_real = self._judge(y, real, sample, sample.real_masks if dropout else None)
         f = self.loss.payoff(on_real, on_fake)
         at = Judgement(y, real, fake, partial(self._penalised_logits, y, sample))
-        apart = at._replace(fake=fake.detach())
         unshared = []
         for one, drawn in regularisers:
-            penalty = one.penalty(at if one.is_shared else apart, drawn)
+            penalty = one.penalty(at, drawn)
             if penalty is not None and one.is_shared:
                 f = f - penalty
             elif penalty is not None:

@@ -20,9 +20,11 @@ class NoisyGame(Game):
 
     A minibatch is a vector n, and its f is that of the game plus n'z, so that all
     oracle calls that share a minibatch see the same noise. The expected game counts
-    as the only term of a finite sum, and metrics of the field measure it; methods
-    cannot, since the task does not give `Capability.FINITE_SUM`.
+    as the only term of a finite sum, and metrics of the field measure it; methods may
+    not.
     """
+
+    shows_terms = False
 
     _noise: float = 0.0
 

@@ -31,8 +31,8 @@ class FiniteSumBilinear(Task):
     Args:
         terms: n, the number of terms and the length of each player.
         batch: terms in a minibatch.
-        linear: standard deviation of the entries of aᵢ and bᵢ, times √n; 0 leaves them
-            out.
+        linear: standard deviation of the entries of aᵢ and bᵢ, times √n; none
+            leaves them out.
         instance: seed of aᵢ and bᵢ; the same for all runs of a cell.
 
     Solutions: x = −Σᵢ bᵢ, y = −Σᵢ aᵢ is the Nash equilibrium.

@@ -25,7 +25,8 @@ class G3(FormulaTask):
         start_at: first point (x, y); none draws a standard normal one. The authors
             start at (5, 7), (6, 5) and (7, 5).
 
-    Solutions: (0, 0), local minimax and no Nash equilibrium.
+    Solutions: (0, 0), local minimax and no Nash equilibrium. Further stationary points,
+        all farther than 8 from it, are not among the known ones.
     Source: Wang, Zhang and Ba 2020.
     """
 

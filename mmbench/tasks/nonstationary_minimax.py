@@ -28,8 +28,9 @@ class NonstationaryMinimax(FormulaTask):
     Args:
         start_at: first point (x, y); none draws a uniform one in the box.
 
-    Solutions: (0, π) and (0, −π), global minimax. Stationary is (0, 0) alone, where y
-        could gain in both directions.
+    Solutions: (0, π) and (0, −π), global minimax. In the interior (0, 0) alone is
+        stationary, where y could gain in both directions; on the edges |x| = 1 there
+        are points where no player gains by a small step.
     Source: Jin, Netrapalli and Jordan 2020.
     """
 

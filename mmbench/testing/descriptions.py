@@ -4,11 +4,15 @@ import pickle
 from dataclasses import replace
 
 from mmbench.core.description import Description, digest
+from mmbench.core.errors import DescriptionError
+from mmbench.engine.declarations import check_declarations
 from mmbench.testing.tools import require
 
 
 def check_description(description: Description) -> None:
     """Check that a description is frozen, hashable and picklable, and has one digest.
+
+    Its declared properties are checked as before a run.
 
     Args:
         description: an algorithm, a task or a metric.
@@ -29,3 +33,7 @@ def check_description(description: Description) -> None:
     require(copy == description, f"{description} must equal its pickled copy")
     require(digest(copy) == digest(description), f"{description} must keep its digest")
     require(cls.version >= 1, f"{description} must have a version of at least 1")
+    try:
+        check_declarations(description)
+    except DescriptionError as error:
+        raise AssertionError(str(error)) from error

@@ -5,11 +5,15 @@ import torch
 from term_pairs import step_of_all_pairs
 
 from mmbench.algorithms import ALGORITHMS
+from mmbench.core.errors import MisfitError
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 from mmbench.core.vectors import Joint
+from mmbench.engine.cell import Cell
+from mmbench.engine.run_cell import run_cell
+from mmbench.metrics import METRICS
 from mmbench.tasks import TASKS
-from mmbench.testing.tools import PLACEMENT, start_runs
+from mmbench.testing.tools import PLACEMENT, require_equal_runs, start_runs
 
 PURE = "finite_sum_bilinear[terms={n},linear=none]"
 
@@ -91,3 +95,28 @@ def test_snapshots_come_as_often_as_told() -> None:
     restarted = (state.steps == 1)[:, 0]
     assert restarted.any()
     assert torch.equal(state.mean[restarted], z[restarted])
+
+
+def test_a_pass_is_made_in_compiled_cells_too() -> None:
+    """Snapshots that are taken after the first step are those of eager cells."""
+    words = "svre[snapshot=0.3,step_size=0.3]"
+    one = Cell(
+        task=TASKS.build("finite_sum_bilinear[terms=5]"),
+        algorithm=ALGORITHMS.build(words),
+        metrics=(METRICS.build("distance"),),
+        seeds=(0, 1),
+        steps=40,
+        records=4,
+    )
+    eager = run_cell(one, PLACEMENT)
+    other = run_cell(one, PLACEMENT._replace(compiled=True))
+    require_equal_runs(eager, other, range(2), "compiled runs must be the same")
+
+
+def test_only_finite_sums_have_a_full_field() -> None:
+    """Noise is no sum that a method may see through, nor has xy any terms."""
+    for words in ("bilinear", "bilinear[noise=1]"):
+        game = TASKS.build(words).build(PLACEMENT)
+        oracle = Oracle(OracleState(game, (0,)))
+        with pytest.raises(MisfitError, match="full_field needs a game whose losses"):
+            oracle.full_field(torch.ones(1, 2, dtype=PLACEMENT.dtype))

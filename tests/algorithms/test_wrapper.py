@@ -1,16 +1,22 @@
 """Methods around a method: lookahead, averages and schedules."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from playable import playable
+from torch import Tensor
 
 import mmbench
 from mmbench.algorithms import ALGORITHMS, SCHEDULES
+from mmbench.algorithms.base import Algorithm
+from mmbench.core.cost import Cost
 from mmbench.core.errors import MisfitError
+from mmbench.core.oracle import Oracle
 from mmbench.core.vectors import Joint
 from mmbench.engine.cell import Cell
 from mmbench.engine.run_cell import run_cell
@@ -210,3 +216,45 @@ def test_step_maps_reach_into_wrappers() -> None:
         zs, _ = iterates(words, 20)
         expected = zs[-1][0].norm() / zs[0][0].norm()
         assert row.distance == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_steps_of_length_zero_change_nothing() -> None:
+    """ACGD stays where it is when the schedule has ended, without NaN."""
+    words = "scheduled[base=acgd[step_size=0.1],schedule=cosine[steps=3]]"
+    frame = mmbench.run(
+        ["bilinear"], [words], ["distance"], seeds=2, steps=9, records=9
+    )
+    assert set(frame["status"]) == {"finished"}
+    late = frame[frame["step"] >= 4].groupby("seed")["distance"].nunique()
+    assert (late == 1).all()
+
+
+def test_a_method_of_one_number_can_be_scheduled() -> None:
+    """Its step size is one column for both players; a pair is refused."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class One(Algorithm):
+        """GDA with one number as its step size."""
+
+        step_size: float = 0.1
+
+        cost = Cost(grad_x=1, grad_y=1)
+
+        def step(self, oracle: Oracle, z: Tensor, state: Any) -> tuple[Tensor, Any]:
+            """Make one step of every run."""
+            return z - self.step_size * oracle.field(z), state
+
+    column = torch.full((2, 1), 0.2)
+    assert One().with_step_sizes(column, column).step_size is column
+    assert One().with_step_sizes(0.2, 0.2).step_size == 0.2
+    with pytest.raises(MisfitError, match="must allow a pair"):
+        One().with_step_sizes(0.2, 0.1)
+
+
+def test_alternating_steps_of_drift_regularisers_can_be_scheduled() -> None:
+    """One player's step size is a column while the other's is zero."""
+    words = "scheduled[base=discretisation_drift[first=x]]"
+    frame = mmbench.run(
+        ["bilinear"], [words], ["distance"], seeds=2, steps=3, records=3
+    )
+    assert set(frame["status"]) == {"finished"}

@@ -37,7 +37,7 @@ SMALL = "four_gaussians[hidden=4,noise=2,batch=8]"
 COMPILED = PLACEMENT._replace(compiled=True)
 
 # What a step of these does next depends on numbers of the runs.
-UNTRACED = ("accept_reject_search", "curvature_eg")
+UNTRACED = ("accept_reject_search", "curvature_eg", "svre")
 # So few inner iterations are made without asking whether any run needs them.
 INNER = (
     *("acgd", "cgd", "follow_the_ridge", "one_sided_cgd", "proximal_point"),
