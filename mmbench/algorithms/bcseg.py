@@ -52,6 +52,8 @@ class BCSEG(Algorithm):
 
     State: the iterate before, the last look-ahead, number of steps.
     Cost: 3 gradients of each player and 2 minibatches for each step.
+    Differs from the source: where a game has constraints, both points are projected;
+        the authors' method for constraints is another.
     Source: Pethick, Fercoq, Latafat, Patrinos and Cevher 2023; the authors' code.
     """
 

@@ -96,14 +96,12 @@ class Oracle:
 
     def _row(self, at_x: Size, at_y: Size) -> Float[Tensor, "rows dim"]:
         game = self._game
-        if isinstance(at_x, Tensor) or isinstance(at_y, Tensor):
-            like = at_x if isinstance(at_x, Tensor) else at_y
-            column_x, column_y = (
-                at if isinstance(at, Tensor) else torch.full_like(like, at)
-                for at in (at_x, at_y)
-            )
-            columns = column_x.expand(-1, game.dim_x), column_y.expand(-1, game.dim_y)
-            return torch.cat(columns, dim=1)
+        if isinstance(at_x, Tensor):
+            column = at_y if isinstance(at_y, Tensor) else torch.full_like(at_x, at_y)
+            parts = at_x.expand(-1, game.dim_x), column.expand(-1, game.dim_y)
+            return torch.cat(parts, dim=1)
+        if isinstance(at_y, Tensor):
+            return self._row(torch.full_like(at_y, at_x), at_y)
         values = float(at_x), float(at_y)
         if values not in self._rows:
             # torch has an error where a number overflows the dtype.

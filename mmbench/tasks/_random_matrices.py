@@ -31,8 +31,8 @@ def random_spectrum(
 ) -> Float[Tensor, " count"]:
     """Draw numbers from 1 to `conditioning`, uniform on a logarithmic scale.
 
-    The first is 1 and the last is `conditioning`, if there are two.
+    The last is `conditioning`, and the first is 1 if there are two.
     """
     drawn = torch.rand(count, generator=generator, dtype=torch.float64)
-    drawn[-1], drawn[0] = 1, 0
+    drawn[0], drawn[-1] = 0, 1
     return conditioning**drawn

@@ -13,7 +13,7 @@ from mmbench.core.domains import Bound, Coordinate, NonNegative
 from mmbench.core.placement import Placement
 from mmbench.core.source import Source
 from mmbench.tasks._plane import PlaneGame, PlaneTask
-from mmbench.tasks.base import clip_y
+from mmbench.tasks.base import Target, clip_y
 
 
 @final
@@ -66,10 +66,20 @@ class DiracGAN(PlaneTask):
     @property
     def gives(self) -> frozenset[Capability]:
         """The capabilities of the game beyond its losses."""
-        given = {Capability.SOLUTION, Capability.PLANE}
-        given |= set() if self.penalty else {Capability.NASH}
+        given = {Capability.PLANE}
+        given |= set() if self.penalty else {Capability.SOLUTION, Capability.NASH}
         zero_sum = self.loss != "nonsaturating"
         return frozenset(given | ({Capability.ZERO_SUM} if zero_sum else set()))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Specs of the metrics measured when none are chosen."""
+        return ("field_norm", "losses") if self.penalty else super().metrics
+
+    @property
+    def target(self) -> Target | None:
+        """The bounds that a run must reach; none where there is no equilibrium."""
+        return None if self.penalty else super().target
 
     def build(self, placement: Placement) -> "DiracGame":
         """Build the game."""

@@ -136,8 +136,8 @@ BAD = [
         *RUN[:2],
         "dirac_gan[loss=nonsaturating]",
         "-a",
-        "cgd",
-        message="cgd needs a zero-sum game",
+        "svre",
+        message="svre needs a game whose losses are means",
     ),
     # classes from outside
     refused(*RUN, ":Mine", message="':Mine' must read like path/to/file.py:Class"),

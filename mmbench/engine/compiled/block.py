@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
@@ -29,6 +28,7 @@ from mmbench.engine.compiled.c_loop import Loop
 from mmbench.engine.compiled.c_operations import UnsupportedError
 from mmbench.engine.compiled.step_function import RunState, Sizes, StepFunction
 from mmbench.engine.compiled.tensor_nests import list_tensors, replace_tensors
+from mmbench.engine.compiled.traces import DependentError, trace
 from mmbench.engine.recording import SHOWN
 from mmbench.tasks.base import Task
 
@@ -198,8 +198,7 @@ class Block:
         graphs = []
         for turn in range(self._period):
             unrolled = partial(self._make_masked_steps, turn)
-            graph = make_fx(lambda *given, of=unrolled: of(*given))(*examples)
-            graph.graph.eliminate_dead_code()
+            graph = trace(lambda *given, of=unrolled: of(*given), examples)
             graph.recompile()
             graphs.append(compile_graph(graph, examples))
 
@@ -282,9 +281,9 @@ def _compile_block(
             block.compile()
     except torch.OutOfMemoryError:
         raise
+    except DependentError as error:
+        return str(error)
     except Exception as error:  # a compiler has many ways to fail
-        if "_local_scalar_dense" in str(error):
-            return "what a step does next depends on a number of a run"
         first = str(error).strip().partition("\n")[0]
         return printable(f"{type(error).__name__}: {first}")
     return block

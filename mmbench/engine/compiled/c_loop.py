@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.export import default_decompositions
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from mmbench.engine.compiled.c_compiler import compile_program
 from mmbench.engine.compiled.c_operations import UnsupportedError
 from mmbench.engine.compiled.c_program import write_program
+from mmbench.engine.compiled.traces import trace
 
 # The numbers of runs that a step is traced with: primes, so that no other axis is
 # mistaken for the runs axis; two, to see that a program does not depend on the runs.
@@ -93,6 +93,5 @@ def trace_program(step: Step, examples: Sequence[Tensor], changed: int) -> str:
         tensor + shift if tensor.is_floating_point() else tensor for tensor in examples
     ]
     decompositions: Any = default_decompositions()  # torch declares two types for it
-    graph = make_fx(step, decomposition_table=decompositions)(*shifted)
-    graph.graph.eliminate_dead_code()
+    graph = trace(step, shifted, decomposition_table=decompositions)
     return write_program(graph, shifted, changed)

@@ -1,6 +1,6 @@
 """Compiled steps give the runs, records, endings and charges of eager ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -502,4 +502,25 @@ def test_a_replaced_step_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> No
     cell = cell_of("bilinear", Patched())
     eager, other = run_cell(cell, PLACEMENT), run_cell(cell, COMPILED)
     assert other.backend == "compiled"
+    must_match(eager, other)
+
+
+@pytest.mark.parametrize("choice", ["nonzero", "mask"])
+def test_a_choice_by_the_number_of_rows_is_not_traced(choice: str) -> None:
+    """A trace would keep what the first runs did; the cell is computed eagerly."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Choosing(GDA):
+        """Gradient steps, and others for the runs that are on one side."""
+
+        def step(self, oracle: Oracle, z: Any, state: Any) -> tuple[Any, Any]:
+            """Make one step of every run."""
+            beyond = z[:, 0] < -0.5
+            rows = beyond.nonzero()[:, 0] if choice == "nonzero" else z[beyond]
+            moved = z - 0.1 * oracle.field(z)
+            return (0.5 * moved if len(rows) else moved), state
+
+    cell = replace(cell_of("bilinear", "gda", steps=30), algorithm=Choosing())
+    eager, other = run_cell(cell, PLACEMENT), run_cell(cell, COMPILED)
+    assert other.backend.endswith("a step does next depends on a number of a run")
     must_match(eager, other)
