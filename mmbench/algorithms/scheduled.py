@@ -60,7 +60,7 @@ class Scheduled(Wrapper):
         factor = self.schedule.factor(state.time)
         eta_x, eta_y = step_size_pair(self.step_size)
         at_x = factor * eta_x
-        at_y = at_x if eta_y == eta_x else factor * eta_y
+        at_y = at_x if eta_y is eta_x else factor * eta_y
         sized = self.base.with_step_sizes(at_x, at_y)
         z, base = sized.step(oracle, z, state.base)
         return z, ScheduledState(state.time + 1, base)
