@@ -55,7 +55,7 @@ class Quadratic(PlaneTask):
     def gives(self) -> frozenset[Capability]:
         """The capabilities of the game beyond its losses."""
         given = {Capability.ZERO_SUM, Capability.SOLUTION, Capability.PLANE}
-        if 4 * self.a * self.c != self.b**2:
+        if 4 * self.a * self.c != self.b * self.b:
             given |= {Capability.STATIONARY}
             given |= {Capability.NASH} if self.a >= 0 >= self.c else set()
             given |= {Capability.MINIMAX} if self._is_minimax else set()
@@ -64,7 +64,7 @@ class Quadratic(PlaneTask):
     @property
     def _is_minimax(self) -> bool:
         """Whether (0, 0) is strictly local minimax."""
-        return self.c < 0 < self.a - self.b**2 / (4 * self.c)
+        return self.c < 0 < self.a - self.b * self.b / (4 * self.c)
 
     def build(self, placement: Placement) -> "QuadraticGame":
         """Build the game."""
