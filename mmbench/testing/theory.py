@@ -185,9 +185,7 @@ def _gradient_regularised(method: Any, game: Planar) -> Multipliers:
     return _shaped(0.0, 2 * method.penalty, game)
 
 
-def _discretisation_drift(method: Any, game: Planar) -> Multipliers | None:
-    if method.first != "both":
-        return None
+def _discretisation_drift(method: Any, game: Planar) -> Multipliers:
     a, b, c, p, q = game
     (s_x, s_y), (c_x, c_y) = _pair(method.own), _pair(method.interaction)
     c_x *= 1 - 2 * q / p if method.first == "y" else 1

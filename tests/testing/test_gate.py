@@ -82,7 +82,6 @@ def test_methods_have_their_predicted_radii(words: str) -> None:
         "runge_kutta[penalty=0.1]",
         "lookahead[base=omd]",
         "extragradient[decay=power]",
-        "discretisation_drift[first=x]",
         "lookahead[base=sga]",
         "scheduled[base=omd]",
     ],
