@@ -64,7 +64,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize(
     ("cause_fault", "options", "code"),
     [
-        (kill_main, ("--timeout", "8"), -9),
+        pytest.param(kill_main, ("--timeout", "8"), -9, marks=pytest.mark.slow),
         pytest.param(terminate, ("--timeout", "8"), 130, marks=pytest.mark.slow),
         pytest.param(
             interrupt, ("--workers", "2", "--timeout", "8"), 130, marks=pytest.mark.slow

@@ -71,6 +71,7 @@ def test_the_reduced_field_is_unbiased() -> None:
     assert (moved - moved[0]).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_it_converges_where_extragradient_diverges() -> None:
     """On single terms of three, in the median of 64 runs."""
     seeds, game = tuple(range(64)), PURE.format(n=3)

@@ -118,6 +118,7 @@ def test_averages_are_those_of_the_iterates(weights: str) -> None:
         torch.testing.assert_close(answers[t], mean, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_the_average_of_alternating_steps_converges_where_they_do_not() -> None:
     """Sums of y and x telescope on xy, so that t times the mean stays bounded."""
     words = "averaged[base=alternating_gda[step_size=0.1]]"

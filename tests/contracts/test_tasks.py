@@ -45,9 +45,8 @@ def test_image_task_keeps_its_contract(words: str) -> None:
 
 
 @NEEDS_MNIST
-@pytest.mark.parametrize(
-    "loss", ["nonsaturating", pytest.param("saturating", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["nonsaturating", "saturating"])
 def test_mnist_keeps_its_contract(loss: str) -> None:
     """The task on MNIST keeps the contract where the data set is available."""
     task = TASKS.build(f"mnist01[loss={loss},batch=4]")

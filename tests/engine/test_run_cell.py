@@ -12,7 +12,7 @@ from ignoring_games import DIM_X, Ignoring
 from images import fake_cifar10
 from playable import playable
 from scripted_runs import SMALL, Scripted, make_cell, trajectory_of
-from spec_variants import ALGORITHM_VARIANTS, slow
+from spec_variants import ALGORITHM_VARIANTS, of_each_kind, slow
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm
@@ -177,7 +177,7 @@ def test_a_seed_alone_is_the_seed_in_a_batch(game: str) -> None:
         require_equal_runs(together, some, chosen, f"seeds {chosen} must be the same")
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", of_each_kind(ALGORITHMS))
 def test_other_runs_change_no_bit_in_single_precision(name: str) -> None:
     """A run has the same bits in any batch in the default precision too."""
     words = f"{name}[ascents=5]" if name == "accept_reject_search" else name
@@ -440,7 +440,9 @@ def assert_same(one: Trajectory, other: Trajectory) -> None:
 GAME = "four_gaussians[hidden=4,noise=2,batch=8]"
 
 
-@pytest.mark.parametrize("algorithm", [*ALGORITHMS, *slow(ALGORITHM_VARIANTS)])
+@pytest.mark.parametrize(
+    "algorithm", [*of_each_kind(ALGORITHMS), *slow(ALGORITHM_VARIANTS)]
+)
 def test_an_interrupted_cell_goes_on_bit_for_bit(algorithm: str) -> None:
     """State, random streams and counts continue from a checkpoint."""
     if algorithm == "accept_reject_search":  # 500 ascents a step

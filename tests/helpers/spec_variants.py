@@ -5,10 +5,21 @@ from typing import Any
 
 import pytest
 
+# One method of each kind; tests that cross all methods run the others as slow tests.
+KINDS = (
+    *("gda", "omd", "extragradient", "unrolled", "cgd", "acgd", "accept_reject"),
+    *("lookahead", "svre", "mirror_prox"),
+)
+
 
 def slow(words: Iterable[str]) -> list[Any]:
     """Return specs as parameters of slow tests."""
     return [pytest.param(one, marks=pytest.mark.slow) for one in words]
+
+
+def of_each_kind(words: Iterable[str]) -> list[Any]:
+    """Return specs as parameters, of which those that are not in `KINDS` are slow."""
+    return [one if one in KINDS else slow([one])[0] for one in words]
 
 
 def first_of_each(words: Iterable[str]) -> list[Any]:

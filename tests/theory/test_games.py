@@ -51,7 +51,10 @@ CYCLES = [
 ]
 
 
-@pytest.mark.parametrize(("words", "game", "start", "steps", "least", "most"), CYCLES)
+@pytest.mark.parametrize(
+    ("words", "game", "start", "steps", "least", "most"),
+    [CYCLES[0], *(pytest.param(*one, marks=pytest.mark.slow) for one in CYCLES[1:])],
+)
 def test_cycles_have_the_known_radii(
     words: str, game: str, start: Joint, steps: int, least: float, most: float
 ) -> None:
@@ -61,6 +64,7 @@ def test_cycles_have_the_known_radii(
     assert float(radii.max()) == pytest.approx(most, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_extragradient_ends_on_the_cycle_around_the_forsaken_point() -> None:
     """At distances of 0.922 to 1.912 from the stationary point."""
     task = TASKS.build("forsaken")
@@ -105,6 +109,7 @@ def test_the_polar_trap_opens_at_the_known_step(eta: float, radius: float) -> No
     assert float(z.norm(dim=2)) == pytest.approx(radius, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_the_polar_flow_goes_where_its_formula_says() -> None:
     """Runge-Kutta steps from 0.7 lead to 0, from 0.8 and 2 to the unit circle."""
     start = torch.cat((at(0.7, 0), at(0.8, 0), at(2, 0)))

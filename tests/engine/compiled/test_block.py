@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from ignoring_games import Ignoring
-from spec_variants import ALGORITHM_VARIANTS
+from spec_variants import ALGORITHM_VARIANTS, KINDS
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm, needs_of
@@ -150,7 +150,7 @@ IGNORED = [
     ("words", "task"),
     [
         *(
-            (words, game)
+            (words, game) if words in KINDS else slow(words, game)
             for words, game in product(ALGORITHMS, GAMES)
             if fits(words, game)
         ),
@@ -187,7 +187,7 @@ def test_a_compiled_loss_may_ignore_a_player(
 
 
 LOOPED = [
-    (words, task) if task != PLANES[0] or words in ALGORITHMS else slow(words, task)
+    (words, task) if words in KINDS else slow(words, task)
     for words, task in (
         *product([*ALGORITHMS, *ALGORITHM_VARIANTS], PLANES[:1]),
         *product(["extragradient", "cgd"], PLANES[1:]),
