@@ -16,7 +16,7 @@ from mmbench.core.oracle_state import OracleState
 from mmbench.core.vectors import Joint
 from mmbench.metrics.rate import estimate_rate
 from mmbench.tasks import TASKS
-from mmbench.tasks._random_matrices import random_rotation
+from mmbench.tasks._random_matrices import random_rotation, random_spectrum
 from mmbench.testing.tools import PLACEMENT
 
 
@@ -325,3 +325,11 @@ def test_minibatches_of_the_covariance_game_have_the_moments_of_the_data() -> No
     torch.testing.assert_close(
         points.T @ points / 4000, game._covariance, atol=0.07, rtol=0
     )
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_the_largest_of_a_random_spectrum_is_its_conditioning(count: int) -> None:
+    """So the greatest singular value is the same however many there are."""
+    spectrum = random_spectrum(count, 10.0, torch.Generator().manual_seed(0))
+    assert spectrum[-1] == spectrum.max() == 10
+    assert count == 1 or spectrum[0] == spectrum.min() == 1

@@ -152,6 +152,13 @@ def test_gradient_steps_leave_a_global_minimax_point() -> None:
     assert z[:, 1].tolist() == pytest.approx([y, -y])
 
 
+def test_a_penalty_leaves_no_solution() -> None:
+    """Where there is no equilibrium, none is declared, and no run has converged."""
+    task = TASKS.build("dirac_gan[loss=wasserstein,penalty=0.7]")
+    assert not {Capability.SOLUTION, Capability.NASH} & task.gives
+    assert task.target is None
+
+
 def test_the_penalty_of_wgan_gp_stops_the_generator_away_from_the_data() -> None:
     """From (1, 1) with λ = 10 it rests at x = −10, where y is on the kink at 0."""
     words = "dirac_gan[loss=wasserstein,penalty=10]"
