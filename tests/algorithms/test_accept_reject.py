@@ -148,12 +148,12 @@ class SingleRun:
     [
         ("rule=text,k=3", NET),
         pytest.param("rule=text,k=3", DROPPING, marks=pytest.mark.slow),
-        ("rule=text,k=1,acceptance=constant[p=0]", GENERAL),
         ("rule=text,k=2,reference=reestimate", DROPPING),
         *(
             pytest.param(*pair, marks=pytest.mark.slow)
             for pair in (
                 ("rule=notebook,k=2", GENERAL),
+                ("rule=text,k=1,acceptance=constant[p=0]", GENERAL),
                 ("rule=text,k=2,acceptance=every[r=5]", NET),
                 ("rule=notebook,k=3,acceptance=every[r=4]", NET),
                 ("rule=notebook,k=1,acceptance=constant[p=0]", DROPPING),

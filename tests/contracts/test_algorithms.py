@@ -1,7 +1,7 @@
 """Every algorithm, and every variant of it, keeps what an algorithm must keep."""
 
 import pytest
-from spec_variants import ALGORITHM_VARIANTS, slow
+from spec_variants import ALGORITHM_VARIANTS, of_each_kind, slow
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import needs_of
@@ -33,7 +33,10 @@ def test_variant_keeps_its_contract(words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in ALGORITHMS if ALGORITHMS.build(name).cost.general_sum]
+    "name",
+    of_each_kind(
+        name for name in ALGORITHMS if ALGORITHMS.build(name).cost.general_sum
+    ),
 )
 def test_general_sum_games_are_played_as_declared(name: str) -> None:
     """Methods that cost more where the losses differ, on two such games."""

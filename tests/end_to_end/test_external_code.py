@@ -52,6 +52,7 @@ def test_files_edited_in_a_loop_get_their_own_answers(tmp_path: Path) -> None:
     assert python(tmp_path, script) == ["True"] * 9
 
 
+@pytest.mark.slow
 def test_a_stale_compiled_file_is_refused(tmp_path: Path) -> None:
     """Python imports a stale compiled file; its numbers are not the source's."""
     (tmp_path / "mine.py").write_text(MINE.format(step="0.1"))

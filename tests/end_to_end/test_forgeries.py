@@ -113,6 +113,7 @@ def test_what_nothing_computes_is_not_confirmed(
     assert replay(store, store.require(cell.key)).verdict is Verdict.UNCONFIRMED
 
 
+@pytest.mark.slow
 def test_growth_is_believed_where_it_happens(tmp_path: Path) -> None:
     """A chaotic run departs once rounding has grown, and differs before."""
     (tmp_path / "mine.py").write_text(CHAOTIC)

@@ -140,7 +140,7 @@ HANGING = (
 
 @pytest.mark.parametrize(
     "deed",
-    [HANGING[0], pytest.param(HANGING[1], marks=pytest.mark.slow), HANGING[2]],
+    [HANGING[0], *(pytest.param(one, marks=pytest.mark.slow) for one in HANGING[1:])],
 )
 def test_a_hanging_cell_is_ended(ill, deed: str) -> None:
     """Within two seconds of its limit, with all that it had recorded."""

@@ -117,7 +117,7 @@ def must_match(one: Trajectory, other: Trajectory) -> None:
 
 
 # Of each kind of step one, with a network; the others are slow tests.
-NETWORKS = ("gda", "acgd", "accept_reject", "unrolled", "lookahead")
+NETWORKS = ("gda", "acgd")
 
 
 def slow(*values: str) -> Any:
@@ -190,7 +190,7 @@ LOOPED = [
     (words, task) if words in KINDS else slow(words, task)
     for words, task in (
         *product([*ALGORITHMS, *ALGORITHM_VARIANTS], PLANES[:1]),
-        *product(["extragradient", "cgd"], PLANES[1:]),
+        *product(["cgd"], PLANES[1:]),
     )
     if words.partition("[")[0] not in UNLOOPED
     and "base=cgd" not in words  # with many inner iterations
