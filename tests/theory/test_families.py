@@ -183,7 +183,7 @@ def test_noise_is_the_same_in_both_precisions_and_absent_from_the_field() -> Non
         for dtype in (torch.float32, torch.float64)
     ]
     assert torch.equal(drawn[0], drawn[1].float())
-    oracle = Oracle(OracleState(task.build(PLACEMENT), (0,)))
+    oracle = Oracle(OracleState(task.build(PLACEMENT), (0,), "evaluation"))
     z = torch.zeros(1, 4, dtype=torch.float64)
     oracle.resample()
     assert oracle.field(z).norm() > 0.1
