@@ -15,7 +15,7 @@ SMALL = ("bilinear", "four_gaussians[hidden=4,noise=2,batch=8]")
 GENERAL_SUM = ("polar", "dirac_gan[loss=nonsaturating]")
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("name", of_each_kind(ALGORITHMS))
 def test_algorithm_keeps_its_contract(name: str) -> None:
     """Shapes, cost, company, frozen dead runs and fixed points, on six games."""
     check_algorithm(ALGORITHMS.build(SHORT_SPECS.get(name, name)))

@@ -24,7 +24,11 @@ def test_every_section_is_listed() -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize(
+    "name",
+    [name for name in SECTIONS if name != "convergence"]
+    + [pytest.param("convergence", marks=pytest.mark.slow)],
+)
 def test_section_renders(name: str, view: str, results: Results) -> None:
     """A section renders or is left out, and its rows are as wide as its tables."""
     made = SECTIONS[name](VIEWS[view](results))

@@ -158,6 +158,7 @@ def assert_as_in_process(tmp_path: Path, workers: Workers) -> Callable[..., Stor
 NET = "four_gaussians[hidden=4,noise=2,batch=8]"
 
 
+@pytest.mark.slow
 def test_a_suite_is_the_same_as_in_process(
     assert_as_in_process: Callable, outside: Path
 ) -> None:

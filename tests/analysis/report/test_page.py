@@ -147,6 +147,7 @@ def test_csv_holds_the_tidy_table(
     )
 
 
+@pytest.mark.slow
 def test_same_results_give_the_same_bytes(page: str, report_folder: Path) -> None:
     """Results read again and written to another folder give the same files."""
     assert page
@@ -176,6 +177,7 @@ def test_empty_results_are_an_error(tmp_path: Path) -> None:
         write_report(gather(Store(tmp_path / "empty")), tmp_path, name="no", title="")
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_an_error(
     results: Results, tmp_path: Path
 ) -> None:

@@ -235,6 +235,7 @@ def test_single_precision_loops_too() -> None:
 
 
 @pytest.mark.usefixtures("traced")
+@pytest.mark.slow
 def test_turns_are_taken_where_records_cut_them() -> None:
     """A record after an odd number of steps does not change the turn."""
     cell = cell_of(SMALL, short("acgd"), steps=5, records=5)
