@@ -8,7 +8,7 @@ from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Positive
 from mmbench.core.literature import SCHAEFER_2020
-from mmbench.core.oracle import Oracle
+from mmbench.core.oracle import Oracle, Size
 
 
 @final
@@ -45,6 +45,11 @@ class Alone(Algorithm):
     def init(self, oracle: Oracle, z: Iterate) -> Any:
         """Return the first moments of both players; only one player's change."""
         return init_players(self.direction, oracle, z)
+
+    def with_step_sizes(self, at_x: Size, at_y: Size) -> Algorithm:
+        """Return this method with the step size of its player."""
+        own = at_x if self.player == "x" else at_y
+        return super().with_step_sizes(own, own)
 
     def step(self, oracle: Oracle, z: Iterate, state: Any) -> tuple[Iterate, Any]:
         """Make one step of every run."""
