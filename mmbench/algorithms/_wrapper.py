@@ -40,8 +40,14 @@ class Wrapper(Algorithm):
 
     def with_step_sizes(self, at_x: Size, at_y: Size) -> Algorithm:
         """Return this wrapper around the base method with other step sizes."""
-        other = object.__new__(type(self))
-        base = self.base.with_step_sizes(at_x, at_y)
+        return self._around(self.base.with_step_sizes(at_x, at_y))
+
+    def with_scaled_steps(self, factor: Size) -> Algorithm:
+        """Return this wrapper around the base method with multiplied step sizes."""
+        return self._around(self.base.with_scaled_steps(factor))
+
+    def _around(self, base: Algorithm) -> Algorithm:
+        other = object.__new__(type(self))  # columns are no values of a field
         vars(other).update(vars(self) | {"base": base})
         return other
 

@@ -48,8 +48,7 @@ class Alone(Algorithm):
 
     def with_step_sizes(self, at_x: Size, at_y: Size) -> Algorithm:
         """Return this method with the step size of its player."""
-        own = at_x if self.player == "x" else at_y
-        return super().with_step_sizes(own, own)
+        return self._with_step_size(at_x if self.player == "x" else at_y)
 
     def step(self, oracle: Oracle, z: Iterate, state: Any) -> tuple[Iterate, Any]:
         """Make one step of every run."""

@@ -73,16 +73,33 @@ class Algorithm(Description, ABC):
         """
         if getattr(self, "step_size", None) is None:
             raise MisfitError(f"{self} must have a step_size; it has none.")
-        sizes: Any = at_x, at_y
-        if not fit((0.1, 0.1), field_types(type(self))["step_size"])[1]:
-            if at_x is not at_y and not (isinstance(at_x, float) and at_x == at_y):
-                raise MisfitError(
-                    f"{type(self).__name__}.step_size must allow a pair (x, y) for "
-                    "step sizes that differ; it is one number."
-                )
-            sizes = at_x
+        if not self._has_pair:
+            raise MisfitError(
+                f"{type(self).__name__}.step_size must allow a pair (x, y); it is one "
+                "number."
+            )
+        return self._with_step_size((at_x, at_y))
+
+    def with_scaled_steps(self, factor: Size) -> "Algorithm":
+        """Return this method, which has a `step_size`, with its multiple.
+
+        Args:
+            factor: a number, or a column (runs, 1), one for each run.
+        """
+        size: Any = vars(self)["step_size"]
+        if not self._has_pair:
+            return self._with_step_size(factor * size)
+        at_x, at_y = size if isinstance(size, tuple) else (size, size)
+        return self._with_step_size((factor * at_x, factor * at_y))
+
+    @property
+    def _has_pair(self) -> bool:
+        """Whether the step size may be a pair (x, y)."""
+        return fit((0.1, 0.1), field_types(type(self))["step_size"])[1]
+
+    def _with_step_size(self, step_size: Any) -> "Algorithm":
         other = object.__new__(type(self))  # columns are no values of a field
-        vars(other).update(vars(self) | {"step_size": sizes})
+        vars(other).update(vars(self) | {"step_size": step_size})
         return other
 
     def init(self, oracle: Oracle, z: Iterate) -> State:

@@ -66,32 +66,38 @@ class DiscretisationDrift(Algorithm):
     def step(self, oracle: Oracle, z: Iterate, state: tuple) -> tuple[Iterate, tuple]:
         """Make one step of every run."""
         eta_x, eta_y = step_size_pair(self.step_size)
-        c_x, c_y = step_size_pair(self.interaction)
         if self.first == "both":
-            moves = oracle.scale(self.step_size, self._moves(oracle, z, (c_x, c_y)))
+            moves = oracle.scale(self.step_size, self._moves(oracle, z, (eta_x, eta_y)))
             return oracle.project(z - moves), state
         turns: list[tuple[Size, Size]] = [(eta_x, 0.0), (0.0, eta_y)]
         if self.first == "x":
-            c_y = c_y * (1 - 2 * eta_x / eta_y)
+            rates = eta_x, eta_y - 2 * eta_x
         else:
-            c_x = c_x * (1 - 2 * eta_y / eta_x)
+            rates = eta_x - 2 * eta_y, eta_y
             turns.reverse()
         for sizes in turns:
-            moves = oracle.row(*sizes) * self._moves(oracle, z, (c_x, c_y))
+            moves = oracle.row(*sizes) * self._moves(oracle, z, rates)
             z = oracle.project(z - moves)
         return z, state
 
-    def _moves(self, oracle: Oracle, z: Iterate, c: tuple[Size, Size]) -> Iterate:
-        """Return the gradient of each player's regularised loss."""
+    def _moves(self, oracle: Oracle, z: Iterate, rates: tuple[Size, Size]) -> Iterate:
+        """Return the gradient of each player's regularised loss.
+
+        Args:
+            oracle: oracle of the game.
+            z: current iterates.
+            rates: step size that the interaction of each player is multiplied by.
+        """
         at = oracle.linearise(z, cross=True)
         of_x, of_y = at.through_x(at.grad_x), at.through_y(at.grad_y)
         if oracle.zero_sum:  # f_xy = −g_xy, so both terms come from one product
             mixed_x, mixed_y = -of_y[0], -of_x[1]
         else:
             mixed_x, mixed_y = at.mixed_x(at.grad_y), at.mixed_y(at.grad_x)
-        s_x, s_y = step_size_pair(self.own)
+        eta_x, eta_y = step_size_pair(self.step_size)
+        (s_x, s_y), (c_x, c_y) = map(step_size_pair, (self.own, self.interaction))
         drift = oracle.join(
-            s_x * of_x[0] + c[0] * mixed_x, s_y * of_y[1] + c[1] * mixed_y
+            eta_x * (s_x * of_x[0]) + rates[0] * (c_x * mixed_x),
+            eta_y * (s_y * of_y[1]) + rates[1] * (c_y * mixed_y),
         )
-        field = oracle.join(at.grad_x, at.grad_y)
-        return field + oracle.scale(self.step_size, drift) / 2
+        return oracle.join(at.grad_x, at.grad_y) + drift / 2

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, final
 from jaxtyping import Float
 from torch import Tensor
 
-from mmbench.algorithms._directions import step_size_pair
 from mmbench.algorithms._schedules import Rsqrt, Schedule
 from mmbench.algorithms._wrapper import Wrapper, count_from_zero
 from mmbench.algorithms.base import Iterate
@@ -57,10 +56,6 @@ class Scheduled(Wrapper):
         self, oracle: Oracle, z: Iterate, state: ScheduledState
     ) -> tuple[Iterate, ScheduledState]:
         """Make one step of every run."""
-        factor = self.schedule.factor(state.time)
-        eta_x, eta_y = step_size_pair(self.step_size)
-        at_x = factor * eta_x
-        at_y = at_x if eta_y is eta_x else factor * eta_y
-        sized = self.base.with_step_sizes(at_x, at_y)
+        sized = self.base.with_scaled_steps(self.schedule.factor(state.time))
         z, base = sized.step(oracle, z, state.base)
         return z, ScheduledState(state.time + 1, base)

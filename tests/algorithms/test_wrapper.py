@@ -27,6 +27,11 @@ from mmbench.tasks import TASKS
 from mmbench.testing.tools import PLACEMENT, start_runs
 
 XY = "bilinear"
+# Methods that divide by a step size, or keep a memory of it.
+AT_ZERO = (
+    *("acgd[step_size=0.1]", "one_sided_cgd", "proximal_point", "lss", "omd"),
+    *("discretisation_drift[first=x]", "discretisation_drift[first=y]"),
+)
 
 
 def iterates(words: str, steps: int, game: str = XY) -> tuple[list[Joint], list[Joint]]:
@@ -219,9 +224,10 @@ def test_step_maps_reach_into_wrappers() -> None:
         assert row.distance == pytest.approx(float(expected), rel=1e-4)
 
 
-def test_steps_of_length_zero_change_nothing() -> None:
-    """ACGD stays where it is when the schedule has ended, without NaN."""
-    words = "scheduled[base=acgd[step_size=0.1],schedule=cosine[steps=3]]"
+@pytest.mark.parametrize("base", AT_ZERO)
+def test_steps_of_length_zero_change_nothing(base: str) -> None:
+    """A method stays where it is when the schedule has ended, without NaN."""
+    words = f"scheduled[base={base},schedule=cosine[steps=3]]"
     frame = mmbench.run(
         ["bilinear"], [words], ["distance"], seeds=2, steps=9, records=9
     )
@@ -231,7 +237,7 @@ def test_steps_of_length_zero_change_nothing() -> None:
 
 
 def test_a_method_of_one_number_can_be_scheduled() -> None:
-    """Its step size is one column for both players; a pair is refused."""
+    """Its step size is one column for both players; step sizes by player are not."""
 
     @dataclass(frozen=True, kw_only=True)
     class One(Algorithm):
@@ -245,11 +251,10 @@ def test_a_method_of_one_number_can_be_scheduled() -> None:
             """Make one step of every run."""
             return z - self.step_size * oracle.field(z), state
 
-    column = torch.full((2, 1), 0.2)
-    assert One().with_step_sizes(column, column).step_size is column
-    assert One().with_step_sizes(0.2, 0.2).step_size == 0.2
+    column = torch.full((2, 1), 0.5)
+    torch.testing.assert_close(One().with_scaled_steps(column).step_size, 0.1 * column)
     with pytest.raises(MisfitError, match="must allow a pair"):
-        One().with_step_sizes(0.2, 0.1)
+        One().with_step_sizes(0.2, 0.2)
 
 
 def test_alternating_steps_of_drift_regularisers_can_be_scheduled() -> None:
