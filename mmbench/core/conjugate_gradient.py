@@ -29,6 +29,24 @@ class Solution(NamedTuple):
     indefinite: Bool[Tensor, " runs"]
 
 
+def first_residual(
+    product: Callable[[Tensor, Tensor], Tensor],
+    b: Float[Tensor, "runs n"],
+    start: Float[Tensor, "runs n"] | None,
+) -> tuple[Float[Tensor, "runs n"], Float[Tensor, "runs n"]]:
+    """Return the first guess and its residual, for one product if it is not zero.
+
+    Args:
+        product: maps (v, on) to A v for the runs where the mask `on` is True.
+        b: right-hand sides.
+        start: first guess; None means zero.
+    """
+    if start is None:
+        return torch.zeros_like(b), b
+    every = torch.ones(len(b), dtype=torch.bool, device=b.device)
+    return start, b - product(start, every)
+
+
 def conjugate_gradient(
     product: Callable[[Tensor, Tensor], Tensor],
     b: Float[Tensor, "runs n"],
@@ -59,10 +77,7 @@ def conjugate_gradient(
     """
     goal = torch.clamp(tolerance * b.norm(dim=1), min=floor)
     every = torch.ones_like(goal, dtype=torch.bool)
-    if start is None:
-        x, r = torch.zeros_like(b), b
-    else:
-        x, r = start, b - product(start, every)
+    x, r = first_residual(product, b, start)
     p, rr = r, dot(r, r)
     iterations = torch.zeros_like(goal, dtype=torch.int64)
     on, indefinite = every, ~every

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from mmbench.core.capability import Capability
 from mmbench.core.code_patches import protected
 from mmbench.core.errors import MisfitError
 
@@ -298,10 +299,8 @@ def with_modes(game: Game) -> GameWithModes:
     """
     if isinstance(game, GameWithModes):
         return game
-    raise MisfitError(
-        f"{type(game).__name__} must have modes, mode_weights, deviation and "
-        "draw_real, since its task gives Capability.MODES; got a game without them."
-    )
+    members = "modes, mode_weights, deviation and draw_real"
+    raise _without(game, members, Capability.MODES)
 
 
 def with_digits(game: Game) -> GameWithDigits:
@@ -312,10 +311,7 @@ def with_digits(game: Game) -> GameWithDigits:
     """
     if isinstance(game, GameWithDigits):
         return game
-    raise MisfitError(
-        f"{type(game).__name__} must have share_of_ones, since its task gives "
-        "Capability.DIGITS; got a game without it."
-    )
+    raise _without(game, "share_of_ones", Capability.DIGITS)
 
 
 def with_classifier(game: Game) -> GameWithClassifier:
@@ -326,10 +322,8 @@ def with_classifier(game: Game) -> GameWithClassifier:
     """
     if isinstance(game, GameWithClassifier):
         return game
-    raise MisfitError(
-        f"{type(game).__name__} must have radius, held_out, box and classify, since "
-        "its task gives Capability.CLASSIFIER; got a game without them."
-    )
+    members = "radius, held_out, box and classify"
+    raise _without(game, members, Capability.CLASSIFIER)
 
 
 def with_classes(game: Game) -> GameWithClasses:
@@ -340,7 +334,12 @@ def with_classes(game: Game) -> GameWithClasses:
     """
     if isinstance(game, GameWithClasses):
         return game
-    raise MisfitError(
-        f"{type(game).__name__} must have generated_classes, since its task gives "
-        "Capability.CLASSES; got a game without it."
+    raise _without(game, "generated_classes", Capability.CLASSES)
+
+
+def _without(game: Game, members: str, capability: Capability) -> MisfitError:
+    """Return the error of a game that has not what its task promises."""
+    return MisfitError(
+        f"{type(game).__name__} must have {members}, since its task gives "
+        f"Capability.{capability.name}; it does not."
     )

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mmbench.core.conjugate_gradient import MAX_UNCHECKED_ITERATIONS
+from mmbench.core.conjugate_gradient import MAX_UNCHECKED_ITERATIONS, first_residual
 from mmbench.core.vectors import dot, masked
 
 # Iterations after which the basis, a vector for each, is dropped and built anew.
@@ -65,10 +65,7 @@ def gmres(
     """
     goal = torch.clamp(tolerance * b.norm(dim=1), min=floor)
     on = torch.ones_like(goal, dtype=torch.bool)
-    if start is None:
-        x, r = torch.zeros_like(b), b
-    else:
-        x, r = start, b - product(start, on)
+    x, r = first_residual(product, b, start)
     residual, made = r.norm(dim=1), 0
     iterations = torch.zeros_like(goal, dtype=torch.int64)
     while True:

@@ -235,7 +235,7 @@ class Oracle:
         """
         x, y = self._leaves(z)
         game, state = self._game, self._state
-        if not game.terms or not (game.shows_terms or state.measures):
+        if not game.terms or not game.shows_terms:
             raise MisfitError(
                 f"Oracle.full_field needs {Capability.FINITE_SUM}; "
                 f"{type(game).__name__} is not one."

@@ -58,7 +58,6 @@ class OracleState:
         memory: tuple = (),
     ) -> None:
         self.game, self.seeds, self.memory = game, seeds, memory
-        self.measures = purpose == "evaluation"  # asked by metrics, not by methods
         self.sample: Any = None
         self.alive: Mask = torch.ones(len(seeds), dtype=torch.bool, device=game.device)
         self._stream = Stream(

@@ -68,11 +68,7 @@ class Point:
 
         That of a finite sum is the one over all its terms.
         """
-        oracle = self.oracle()
-        if self.game.terms:
-            return oracle.full_field(self.z)
-        oracle.resample()
-        return oracle.field(self.z)
+        return self.oracle_with_data().field(self.z)
 
     @cached_property
     def linearisation(self) -> Linearisation:

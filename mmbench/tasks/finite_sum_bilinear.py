@@ -14,12 +14,12 @@ from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.placement import Placement
 from mmbench.core.source import Source
-from mmbench.tasks.base import SOLVED_METRICS, SOLVED_TARGET, Target, Task
+from mmbench.tasks._solved import SolvedGame, SolvedTask
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class FiniteSumBilinear(Task):
+class FiniteSumBilinear(SolvedTask):
     """Finite-sum bilinear game: each minibatch shows some coordinates of a rotation.
 
         f(x, y) = (1/n) Σᵢ (xᵢ yᵢ + aᵢ' x + bᵢ' y)
@@ -64,19 +64,8 @@ class FiniteSumBilinear(Task):
     @property
     def gives(self) -> frozenset[Capability]:
         """The capabilities of the game beyond its losses."""
-        solved = {Capability.ZERO_SUM, Capability.SOLUTION, Capability.NASH}
         plane = {Capability.PLANE} if self.terms == 1 else set()
-        return frozenset(solved | plane | {Capability.FINITE_SUM})
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The specs of the metrics measured when none are chosen."""
-        return SOLVED_METRICS
-
-    @property
-    def target(self) -> Target:
-        """The bounds that a run must reach."""
-        return SOLVED_TARGET
+        return super().gives | plane | {Capability.FINITE_SUM}
 
     def build(self, placement: Placement) -> "FiniteSumBilinearGame":
         """Build the game."""
@@ -94,7 +83,7 @@ class Terms(NamedTuple):
     which: Int[Tensor, "*runs batch"]
 
 
-class FiniteSumBilinearGame(Game):
+class FiniteSumBilinearGame(SolvedGame):
     """The mean of terms xᵢ yᵢ + aᵢ' x + bᵢ' y.
 
     Args:
@@ -103,14 +92,13 @@ class FiniteSumBilinearGame(Game):
     """
 
     def __init__(self, task: FiniteSumBilinear, placement: Placement) -> None:
-        self.dim_x = self.dim_y = self.terms = task.terms
+        self.terms = task.terms
         self.batch_size = self.sample_size = task.batch
-        self.device, self.dtype = placement.device, placement.dtype
         shape = 2, task.terms, task.terms
         random = torch.Generator().manual_seed(task.instance)
         drawn = torch.randn(shape, generator=random, dtype=torch.float64)
         a, b = (task.linear or 0) / math.sqrt(task.terms) * drawn
-        self._solution = -torch.cat((b.sum(0), a.sum(0))).to(self.device, self.dtype)
+        super().__init__(placement, -b.sum(0), -a.sum(0))
         self._a, self._b = a.to(self.device, self.dtype), b.to(self.device, self.dtype)
         self._is_linear = task.linear is not None
 
@@ -139,9 +127,3 @@ class FiniteSumBilinearGame(Game):
     def all_terms(self) -> Terms:
         """Return all terms as one minibatch."""
         return Terms(torch.arange(self.terms, device=self.device))
-
-    def distance(
-        self, z: Float[Tensor, "runs dim"], concept: str
-    ) -> Float[Tensor, " runs"]:
-        """Return the distance of each run to the equilibrium, for every concept."""
-        return (z - self._solution).norm(dim=1)

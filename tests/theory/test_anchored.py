@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from quadratic_games import TwoLosses
-from step_matrices import radius, step_matrix
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
+from mmbench.testing.step_matrices import radius, step_matrix
 from mmbench.testing.tools import PLACEMENT
 
 

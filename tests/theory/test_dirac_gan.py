@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from step_matrices import dirac_matrix, radius
 
 import mmbench
 from mmbench.algorithms import ALGORITHMS
 from mmbench.tasks import TASKS
+from mmbench.testing.step_matrices import dirac_matrix, radius
 
 START = "start_at=(1,1)"
 

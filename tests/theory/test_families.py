@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from saddle_points import saddle_point
-from step_matrices import radius, step_matrix
 from torch.autograd.functional import hessian
 
 from mmbench.algorithms import ALGORITHMS
@@ -14,9 +13,11 @@ from mmbench.core.game import Game
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 from mmbench.core.vectors import Joint
+from mmbench.metrics.base import Point
 from mmbench.metrics.rate import estimate_rate
 from mmbench.tasks import TASKS
 from mmbench.tasks._random_matrices import random_rotation, random_spectrum
+from mmbench.testing.step_matrices import radius, step_matrix
 from mmbench.testing.tools import PLACEMENT
 
 
@@ -183,11 +184,11 @@ def test_noise_is_the_same_in_both_precisions_and_absent_from_the_field() -> Non
         for dtype in (torch.float32, torch.float64)
     ]
     assert torch.equal(drawn[0], drawn[1].float())
-    oracle = Oracle(OracleState(task.build(PLACEMENT), (0,), "evaluation"))
-    z = torch.zeros(1, 4, dtype=torch.float64)
+    game, z = task.build(PLACEMENT), torch.zeros(1, 4, dtype=torch.float64)
+    oracle = Oracle(OracleState(game, (0,)))
     oracle.resample()
     assert oracle.field(z).norm() > 0.1
-    assert not oracle.full_field(z).any()
+    assert not Point(game, z, (0,)).field.any()
 
 
 # ---- convex-concave programs, solved by another package ----

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from step_matrices import radius, step_matrix
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.capability import Capability
@@ -12,6 +11,7 @@ from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 from mmbench.core.vectors import Joint
 from mmbench.tasks import TASKS
+from mmbench.testing.step_matrices import radius, step_matrix
 from mmbench.testing.tools import PLACEMENT
 
 

@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import pytest
 import torch
-from step_matrices import radius, step_matrix
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.acgd import ACGDState
@@ -13,6 +12,7 @@ from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 from mmbench.tasks import TASKS
 from mmbench.tasks.bilinear import BilinearGame
+from mmbench.testing.step_matrices import radius, step_matrix
 from mmbench.testing.tools import PLACEMENT, start_runs
 
 XY = "bilinear"

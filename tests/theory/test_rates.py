@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from step_matrices import dirac_matrix, radius, step_matrix
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.tasks import TASKS
+from mmbench.testing.step_matrices import dirac_matrix, radius, step_matrix
 
 STEPS = (0.01, 0.1, 0.2, 0.3, 0.45, 0.7, 0.9, 1.0, 1.5)
 EXACT = "tolerance=1e-15"

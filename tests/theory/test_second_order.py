@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from quadratic_games import TwoLosses
-from step_matrices import radius, step_matrix
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.tasks import TASKS
+from mmbench.testing.step_matrices import radius, step_matrix
 from mmbench.testing.tools import start_runs
 
 ETA, PAIR = 0.1, (0.1, 0.05)
