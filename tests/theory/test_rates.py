@@ -113,6 +113,9 @@ def test_optimistic_closed_form_is_the_published_one(eta: float) -> None:
         ("extragradient", 1.0),
         ("alternating_gda", 2.0),
         ("unrolled[k=1]", 2 / math.sqrt(3)),
+        ("runge_kutta", 2 * math.sqrt(2)),
+        ("consensus[gamma=0.5]", 0.8),  # 2γ/(1 + γ²)
+        ("sga[is_aligned=false,weight=0.5]", 0.8),
     ],
 )
 def test_edge_of_stability(words: str, edge: float) -> None:
@@ -297,3 +300,48 @@ def test_extragradient_with_two_step_sizes(ratio: float) -> None:
     found = radius(step_matrix(ALGORITHMS.build(words), TASKS.build("bilinear")))
     expected = abs(1 - 1j * ratio * 0.4 - ratio * 0.16)
     assert found == pytest.approx(expected, rel=1e-13)
+
+
+@pytest.mark.parametrize(("weight", "edge"), [(0.1, 22 / 202), (1.0, 2 / 101)])
+def test_adjustment_extends_the_steps_of_a_weak_attractor(
+    weight: float, edge: float
+) -> None:
+    """On x²/2 + 10xy − y²/2 it does with λ = 0.1, and gains nothing with λ = 1."""
+    task = TASKS.build("quadratic[a=0.5,b=10,c=-0.5]")
+    words = f"sga[is_aligned=false,weight={weight}"
+    inside, outside = (
+        radius(step_matrix(ALGORITHMS.build(f"{words},step_size={eta!r}]"), task))
+        for eta in (0.999 * edge, 1.001 * edge)
+    )
+    assert inside < 1 < outside
+
+
+def test_common_scaling_of_the_icr_step_sizes() -> None:
+    """(0.09, 0.01) may be scaled by up to 1.85185; published radii at 1.85, 1.855."""
+    task = TASKS.build("quadratic")
+    for scale, expected in ((1.85, 0.99985), (1.855, 1.00025)):
+        method = ALGORITHMS.build("gda").with_step_sizes(0.09 * scale, 0.01 * scale)
+        assert radius(step_matrix(method, task)) == pytest.approx(expected, abs=5e-6)
+
+
+def jury(a: float, b: float, c: float, p: float, q: float) -> dict[str, bool]:
+    """Return by method whether (0, 0) is stable, by the conditions of Jury."""
+    trace, determinant = p * a - q * c, p * q * (b * b - a * c)
+    s = a / q - c / p
+    return {
+        "gda": 0 < determinant < trace and 4 - 2 * trace + determinant > 0,
+        "proximal_point": s > -(b * b - a * c),
+        "cgd": s > -(b * b + a * c),
+    }
+
+
+@pytest.mark.parametrize("name", ["gda", "proximal_point", "cgd"])
+def test_stable_step_sizes_are_those_of_the_jury_conditions(name: str) -> None:
+    """On x² + 10xy + y², at pairs of step sizes from 10⁻⁴ to 0.4."""
+    task = TASKS.build("quadratic")
+    pairs = np.random.default_rng(0).uniform(1e-4, 0.4, (100, 2))
+    tolerance = "" if name == "gda" else f"[{EXACT}]"
+    for p, q in pairs.tolist():
+        method = ALGORITHMS.build(name + tolerance).with_step_sizes(p, q)
+        is_stable = radius(step_matrix(method, task)) < 1
+        assert is_stable is jury(*ICR, p, q)[name], (p, q)
