@@ -337,9 +337,12 @@ def jury(a: float, b: float, c: float, p: float, q: float) -> dict[str, bool]:
 
 @pytest.mark.parametrize("name", ["gda", "proximal_point", "cgd"])
 def test_stable_step_sizes_are_those_of_the_jury_conditions(name: str) -> None:
-    """On x² + 10xy + y², at pairs of step sizes from 10⁻⁴ to 0.4."""
+    """On x² + 10xy + y², at pairs around the edges 1/q − 1/p = 48, −48 and −52."""
     task = TASKS.build("quadratic")
-    pairs = np.random.default_rng(0).uniform(1e-4, 0.4, (100, 2))
+    random = np.random.default_rng(0)
+    x_sizes = np.exp(random.uniform(np.log(1e-3), np.log(0.4), 100))
+    differences = random.uniform(np.maximum(-60, 2.5 - 1 / x_sizes), 60)
+    pairs = np.stack((x_sizes, 1 / (differences + 1 / x_sizes)), axis=1)
     tolerance = "" if name == "gda" else f"[{EXACT}]"
     for p, q in pairs.tolist():
         method = ALGORITHMS.build(name + tolerance).with_step_sizes(p, q)
