@@ -15,6 +15,9 @@ parameters are the defaults, or those of `METHODS`.
 import argparse
 import json
 import math
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -85,22 +88,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tuned", type=Path, help="file of what is tuned already")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     given = parser.parse_args()
     memory = given.tuned or given.out.with_suffix(".json")
+    memory.parent.mkdir(parents=True, exist_ok=True)
     tuned = json.loads(memory.read_text()) if memory.exists() else {}
-    grids = []
-    for game in GAMES.values():
-        task = TASKS.build(game)
-        for label, words in METHODS.items():
-            method = ALGORITHMS.build(words)
-            if not needs_of(method) <= task.gives:
-                continue
-            where = f"{words} on {game}"
-            if where not in tuned:
-                tuned[where] = tune(words, game)
-                memory.write_text(json.dumps(tuned, indent=1, ensure_ascii=False))
-            pair, _ = tuned[where]
-            grids.append(grid(label, words, game, pair))
+    pairs = [
+        (label, words, game)
+        for game in GAMES.values()
+        for label, words in METHODS.items()
+        if needs_of(ALGORITHMS.build(words)) <= TASKS.build(game).gives
+    ]
+    with ProcessPoolExecutor(
+        given.workers, get_context("spawn"), torch.set_num_threads, (1,)
+    ) as pool:
+        trials = {
+            pool.submit(tune, words, game): f"{words} on {game}"
+            for _, words, game in pairs
+            if f"{words} on {game}" not in tuned
+        }
+        for trial in as_completed(trials):
+            tuned[trials[trial]] = trial.result()
+            memory.write_text(json.dumps(tuned, indent=1, ensure_ascii=False))
+    grids = [
+        grid(label, words, game, tuned[f"{words} on {game}"][0])
+        for label, words, game in pairs
+    ]
     head = 'name = "games"\ntitle = "Which method for which game"\n'
     given.out.write_text("\n".join([head, *grids]), encoding="utf-8")
 
@@ -158,5 +171,4 @@ def grid(label: str, words: str, game: str, pair: tuple[float, float]) -> str:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     main()
