@@ -142,7 +142,7 @@ def tune(words: str, game: str) -> tuple[tuple[float, float], float]:
             STEP_SIZES,
             steps=steps_of(words, game),
             seed=FIRST_TUNING_SEED + number,
-            placement=Placement(compiled=True),
+            placement=Placement(),  # which takes less time than compiling
         )
         for number in range(TUNING_SEEDS)
     ]

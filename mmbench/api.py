@@ -14,6 +14,7 @@ from mmbench.core.placement import Placement, pick_device
 from mmbench.core.printable import shorten
 from mmbench.engine.cell import Cell
 from mmbench.runner.execute import execute
+from mmbench.runner.limits import Workers
 from mmbench.runner.plan import plan
 from mmbench.store.folder import Store, StoredResult
 from mmbench.suites.base import Grid, Suite
@@ -37,6 +38,7 @@ def run(
     keep: str = "none",
     data_dir: Path | str | None = None,
     same_environment: bool = False,
+    workers: int | None = None,
 ) -> pd.DataFrame:
     """Run every algorithm on every task and return the tidy table.
 
@@ -61,6 +63,8 @@ def run(
         data_dir: folder of data files; None means MMBENCH_DATA, then a download.
         same_environment: whether to compute stored cells again that other versions of
             mmbench or torch took part in.
+        workers: the most processes that compute; with 1, this process does; None means
+            one for each core, or GPU, where the work is worth it.
 
     Returns:
         One row for each cell, seed and recorded step; see `load`.
@@ -89,15 +93,16 @@ def run(
         data_dir=None if data_dir is None else _path("data_dir", data_dir),
         compiled=compiled,
     )
+    processes = _workers(workers)
     if kept is not None:
-        execute(cells, kept, placement)
+        execute(cells, kept, placement, workers=processes)
         return gather(kept, [(cell.key, cell.label) for cell in cells]).frame
     results: dict[str, StoredResult] = {}
 
     def collect(cell: Cell, result: StoredResult) -> None:
         results[cell.key] = result
 
-    execute(cells, None, placement, on_result=collect)
+    execute(cells, None, placement, on_result=collect, workers=processes)
     return tidy(results)
 
 
@@ -117,6 +122,21 @@ def _check_list(name: str, given: Any) -> None:
                 f"{name} must hold descriptions, not classes; got {one.__name__}. "
                 f"Write {one.__name__}()."
             )
+
+
+def _workers(given: Any) -> Workers:
+    """Return the workers of a number of them, or of None.
+
+    Raises:
+        DescriptionError: when it is neither.
+    """
+    is_whole = isinstance(given, int) and not isinstance(given, bool)
+    if given is not None and not (is_whole and given >= 1):
+        raise DescriptionError(
+            f"workers must be a whole number of at least 1, or None; got "
+            f"{shorten(given)}."
+        )
+    return Workers(given or 0)
 
 
 def _path(name: str, given: Any) -> Path:

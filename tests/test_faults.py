@@ -45,7 +45,9 @@ def terminate(command: Command) -> None:
 
 def kill_worker(command: Command) -> None:
     """Kill one of two workers; the other goes on with its cell."""
-    assert fault_trials.kill_process(command, "spawn_main", random.Random(0))
+    assert fault_trials.kill_process(
+        command, "mmbench.runner.guardian", random.Random(0)
+    )
 
 
 @pytest.fixture(scope="module")

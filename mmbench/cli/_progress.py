@@ -84,7 +84,7 @@ class RunProgress(Observer):
         done: number of them that are finished.
         again: number of those that were only measured again.
         runs: number of runs of the finished cells.
-        work: the cell in progress, if this process computes one.
+        works: cells in progress by key, the one that began first at the front.
     """
 
     def __init__(self, display: "Display") -> None:
@@ -92,7 +92,7 @@ class RunProgress(Observer):
         self.begun = False
         self.waiting: Sequence[Cell] = ()
         self.done = self.again = self.runs = 0
-        self.work: Work | None = None
+        self.works: dict[str, Work] = {}
         self._left: dict[str, Cell] = {}
         self._forecast = Forecast()
 
@@ -110,16 +110,28 @@ class RunProgress(Observer):
         """Print a note about the store."""
         print_stderr(f"Note: {sentence}")
 
-    def on_start(self, cell: Cell) -> None:
-        """Called when this process begins a cell."""
-        self.work = Work(cell)
-        self.display.begin(self.work)
+    @property
+    def work(self) -> Work | None:
+        """The cell in progress that began first."""
+        return next(iter(self.works.values()), None)
 
-    def on_progress(self, run_steps: int, recording: Recording | None = None) -> None:
-        """Called when runs have made more steps, counted over all runs."""
-        if self.work:
-            self.work.advance(run_steps, recording)
-            self.display.advance(self, self.work)
+    @property
+    def runs_done(self) -> float:
+        """The number of runs made, with the shares of those in progress."""
+        parts = (work.share * len(work.cell.seeds) for work in self.works.values())
+        return self.runs + sum(parts)
+
+    def on_start(self, cell: Cell) -> None:
+        """Called when the computation of a cell starts."""
+        self.works[cell.key] = Work(cell)
+        self.display.begin(self)
+
+    def on_progress(
+        self, cell: Cell, run_steps: int, recording: Recording | None = None
+    ) -> None:
+        """Called when runs of a cell have made more steps, counted over all runs."""
+        self.works[cell.key].advance(run_steps, recording)
+        self.display.advance(self, self.works[cell.key])
 
     def on_stored_by_another_process(self, cell: Cell) -> None:
         """Called when another process has computed and stored a waiting cell."""
@@ -136,15 +148,16 @@ class RunProgress(Observer):
         result = f"{pluralize(len(cell.seeds), 'run')}, {format_outcomes(outcomes)}"
         if trajectory.reason:
             result += f" ({shorten_reason(trajectory.reason)})"
-        if self.work and self.work.cell.key == cell.key:  # computed in this process
-            self._forecast.learn(cell, self.work.elapsed, 1 - self.work.resumed)
-            result += f", {format_duration(self.work.elapsed)}"
+        if work := self.works.get(cell.key):
+            self._forecast.learn(cell, work.elapsed, 1 - work.resumed)
+            result += f", {format_duration(work.elapsed)}"
         self._finish(cell, result, notable=bool(trajectory.reason))
 
     def _finish(self, cell: Cell, result: str, *, notable: bool = True) -> None:
         self.done += 1
         self.runs += len(cell.seeds)
         self._left.pop(cell.key, None)
+        self.works.pop(cell.key, None)
         line = f"[{self.done}/{len(self.waiting)}] {cell_title(cell)}: {result}"
         self.display.finish(self, line, notable=notable)
 
@@ -154,13 +167,10 @@ class RunProgress(Observer):
 
         A plus follows while some task has not been timed yet.
         """
-        work = self.work
-        if not work:
+        if not self.works:
             return ""
-        rest = [cell for key, cell in self._left.items() if key != work.cell.key]
-        left, sure = self._forecast.left(
-            work.cell, work.share, work.elapsed, rest, work.resumed
-        )
+        rest = [cell for key, cell in self._left.items() if key not in self.works]
+        left, sure = self._forecast.left(tuple(self.works.values()), rest)
         return f"{format_clock(left)}{'' if sure else '+'} left" if left else ""
 
 
@@ -170,11 +180,11 @@ class Display(Protocol):
     def start(self, progress: RunProgress) -> None:
         """Called once, when it is known which cells must be computed."""
 
-    def begin(self, work: Work) -> None:
+    def begin(self, progress: RunProgress) -> None:
         """Called when a cell begins."""
 
     def advance(self, progress: RunProgress, work: Work) -> None:
-        """Called when the cell in progress has made more steps."""
+        """Called when a cell in progress has made more steps."""
 
     def finish(self, progress: RunProgress, line: str, *, notable: bool) -> None:
         """Called when a cell is finished.
@@ -194,20 +204,21 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._minutes = 0  # of the cell in progress, at its last line
+        # Key to minutes of each cell in progress, at its last line.
+        self._minutes: dict[str, int] = {}
 
     def start(self, progress: RunProgress) -> None:
         """Show nothing yet."""
 
-    def begin(self, work: Work) -> None:
-        """Count minutes from the beginning of the cell."""
-        self._minutes = 0
+    def begin(self, progress: RunProgress) -> None:
+        """Show nothing yet."""
 
     def advance(self, progress: RunProgress, work: Work) -> None:
         """Print a line about a long cell if a minute has passed since the last one."""
-        if work.elapsed < LINE_SECONDS * (self._minutes + 1):
+        minutes = self._minutes.get(work.cell.key, 0)
+        if work.elapsed < LINE_SECONDS * (minutes + 1):
             return
-        self._minutes = int(work.elapsed / LINE_SECONDS)
+        self._minutes[work.cell.key] = int(work.elapsed / LINE_SECONDS)
         share = f"{100 * work.share:.0f} %"
         facts = (share, work.speed, work.score(LONG_NAME), progress.time_left)
         self._print(f"  {short_title(work.cell)}: {', '.join(filter(None, facts))}")
@@ -252,6 +263,7 @@ class Bar:
             transient=True,
         )
         self._total = 0
+        self._shown = ""  # key of the cell that is shown
 
     def start(self, progress: RunProgress) -> None:
         """Show the bar if there is anything to compute."""
@@ -263,15 +275,29 @@ class Bar:
             "", total=self._total, runs=self._runs(0), **EMPTY
         )
 
-    def begin(self, work: Work) -> None:
-        """Show the title of the cell."""
-        self._progress.update(self._bar, description=short_title(work.cell), **EMPTY)
+    def begin(self, progress: RunProgress) -> None:
+        """Show the title of the cell that is shown, where that is another one."""
+        self._show_title(progress)
+
+    def _show_title(self, progress: RunProgress) -> None:
+        work = progress.work
+        if work and work.cell.key != self._shown:
+            self._shown = work.cell.key
+            title = short_title(work.cell)
+            self._progress.update(self._bar, description=title, **EMPTY)
 
     def advance(self, progress: RunProgress, work: Work) -> None:
-        """Show the speed, the score and the time left."""
+        """Show the speed, the score and the time left.
+
+        Of several cells in progress, those of the one that began first.
+        """
+        self._show_title(progress)
+        if work is not progress.work:
+            self._progress.update(self._bar, completed=progress.runs_done)
+            return
         self._progress.update(
             self._bar,
-            completed=progress.runs + work.share * len(work.cell.seeds),
+            completed=progress.runs_done,
             steps=work.steps,
             speed=work.speed,
             score=work.score(self._name_length),
@@ -281,7 +307,10 @@ class Bar:
     def finish(self, progress: RunProgress, line: str, *, notable: bool) -> None:
         """Count the runs of a finished cell, and print its line if it is notable."""
         self._progress.update(
-            self._bar, completed=progress.runs, runs=self._runs(progress.runs), score=""
+            self._bar,
+            completed=progress.runs_done,
+            runs=self._runs(progress.runs),
+            score="",
         )
         if notable:
             self._progress.console.print(line)

@@ -38,11 +38,10 @@ def resource_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @click.option(
         "--workers",
-        type=Whole(0),
+        type=Whole(1),
         metavar="N",
-        default=0,
-        help="Number of worker processes on this machine.  [default: this process "
-        "computes]",
+        help="Most processes that compute on this machine; with 1, this process does.  "
+        "[default: one for each core, or GPU, where the work is worth it]",
     )
     @click.option(
         "--scheduler",
@@ -65,7 +64,7 @@ def resource_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def wrapped(
-        workers: int,
+        workers: int | None,
         scheduler: str,
         timeout: float | None,
         memory: int | None,
@@ -77,7 +76,9 @@ def resource_options(command: Callable[..., None]) -> Callable[..., None]:
                 "them out."
             )
         command(
-            workers=Workers(workers, scheduler), limits=Limits(timeout, memory), **rest
+            workers=Workers(workers or 0, scheduler),
+            limits=Limits(timeout, memory),
+            **rest,
         )
 
     return wrapped

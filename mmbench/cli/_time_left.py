@@ -95,38 +95,31 @@ class Forecast:
         work, before = self._timed.get(str(cell.task), (0.0, 0.0))
         self._timed[str(cell.task)] = work + share * _gradients(cell), before + spent
 
-    def left(
-        self,
-        cell: Cell,
-        share: float,
-        spent: float,
-        rest: Sequence[Cell],
-        resumed: float = 0.0,
-    ) -> tuple[float, bool]:
+    def left(self, works: Sequence[Work], rest: Sequence[Cell]) -> tuple[float, bool]:
         """Return the estimated seconds left, and whether every task was timed.
 
         Args:
-            cell: the cell in progress.
-            share: share of it that is done.
-            spent: seconds spent on it.
-            rest: cells that follow it.
-            resumed: share of it that comes from a checkpoint.
+            works: cells in progress side by side, at least one.
+            rest: cells that follow them.
         """
         timed = dict(self._timed)
-        if share - resumed > LEAST_SHARE:
-            work, before = timed.get(str(cell.task), (0.0, 0.0))
-            made = (share - resumed) * _gradients(cell)
-            timed[str(cell.task)] = work + made, before + spent
+        for one in works:
+            share = one.share - one.resumed
+            if share > LEAST_SHARE:
+                work, before = timed.get(str(one.cell.task), (0.0, 0.0))
+                made = share * _gradients(one.cell)
+                timed[str(one.cell.task)] = work + made, before + one.elapsed
         timed = {task: (work, took) for task, (work, took) in timed.items() if work > 0}
         if not timed:
             return 0.0, False
         mean = sum(s for _, s in timed.values()) / sum(w for w, _ in timed.values())
         left, sure = 0.0, True
-        for undone, each in [(1 - share, cell), *((1.0, each) for each in rest)]:
+        undone_cells = [(1 - one.share, one.cell) for one in works]
+        for undone, each in [*undone_cells, *((1.0, each) for each in rest)]:
             work, took = timed.get(str(each.task), (0.0, 0.0))
             sure = sure and work > 0
             left += undone * _gradients(each) * (took / work if work else mean)
-        return left, sure
+        return left / len(works), sure
 
 
 def _gradients(cell: Cell) -> float:

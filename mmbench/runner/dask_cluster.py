@@ -1,4 +1,4 @@
-"""Computation of cells on Dask workers, on this machine or on others.
+"""Computation of cells on the workers of a Dask scheduler, on whatever machines.
 
 Only descriptions of cells are sent, as JSON, and keys come back. Workers write what
 they compute into the store themselves, so nothing is lost with the scheduler or with
@@ -9,15 +9,12 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
-import os
-import signal
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import lru_cache
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +24,6 @@ from dask.distributed import (
     Client,
     Future,
     KilledWorker,
-    LocalCluster,
     as_completed,
     get_worker,
 )
@@ -102,12 +98,12 @@ def distribute(
         placement.compiled,
         limits,
     )
-    with _client(workers, placement) as client:
+    with _client(workers) as client:
         absence = _WorkerAbsence(client)
         if not absence.n_workers:
             on_warning(
-                f"The scheduler {_which(workers)} has no workers; they are awaited for "
-                f"{NO_WORKERS_SECONDS} s."
+                f"The scheduler at {workers.scheduler} has no workers; they are "
+                f"awaited for {NO_WORKERS_SECONDS} s."
             )
         while not absence.n_workers:
             absence.check(workers, len(cells))
@@ -208,9 +204,8 @@ def check_reachable(workers: Workers) -> None:
     Raises:
         ClusterError: when it cannot.
     """
-    if workers.scheduler:
-        with _client(workers, Placement()):
-            pass
+    with _client(workers):
+        pass
 
 
 class WorkerSettings(NamedTuple):
@@ -471,80 +466,16 @@ def _outcome(
 
 
 @contextmanager
-def _client(workers: Workers, placement: Placement) -> Iterator[Client]:
-    """Connect to the scheduler, or start a local cluster, for the time of a context."""
+def _client(workers: Workers) -> Iterator[Client]:
+    """Connect to the scheduler for the time of a context."""
     for name in ("distributed", "distributed.client"):  # each has its own level
         logging.getLogger(name).setLevel(logging.CRITICAL)
     settings = {
         "distributed.scheduler.allowed-failures": MAX_WORKER_DEATHS - 1,
         "distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT_SECONDS}s",
     }
-    with dask.config.set(settings):
-        if workers.scheduler:
-            with _existing_scheduler(workers) as client:
-                yield client
-            return
-        with ExitStack() as stack:
-            with _interrupts_blocked():
-                cluster = _local_cluster(
-                    n_workers=workers.processes,
-                    threads_per_worker=1,
-                    processes=True,
-                    dashboard_address="127.0.0.1:0",  # any free port: others may run
-                    silence_logs=logging.CRITICAL,
-                    memory_limit=0,
-                    resources={"GPU": 1} if placement.device.type == "cuda" else None,
-                    env={"OMP_NUM_THREADS": "1"},
-                    death_timeout=NO_WORKERS_SECONDS,
-                )
-                stack.enter_context(cluster)
-            yield stack.enter_context(Client(cluster, set_as_default=False))
-
-
-def _local_cluster(**options: Any) -> LocalCluster:
-    """Start a local cluster.
-
-    Raises:
-        ClusterError: when its workers do not start.
-    """
-    try:
-        return LocalCluster(**options)
-    except Exception as error:  # of Dask, which has many kinds
-        raise ClusterError(
-            f"--workers must be able to start {options['n_workers']} processes; they "
-            f"ended, or did not answer for {NO_WORKERS_SECONDS} s: "
-            f"{type(error).__name__}."
-        ) from error
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Keep Ctrl-C, which is for this process, from processes started in a context.
-
-    A thread or process inherits which signals are blocked.
-    """
-    # The tracker is started first, for it would unblock them. It says nothing when this
-    # process is killed: what it then finds, it removes.
-    with _environment("PYTHONWARNINGS", "ignore"):
-        resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """Set an environment variable for the time of a context."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
+    with dask.config.set(settings), _existing_scheduler(workers) as client:
+        yield client
 
 
 @contextmanager
@@ -607,15 +538,10 @@ def _unreachable(scheduler: str, error: Exception) -> ClusterError:
     )
 
 
-def _which(workers: Workers) -> str:
-    """Return which scheduler it is, for a sentence."""
-    return f"at {workers.scheduler}" if workers.scheduler else "of the local workers"
-
-
 def _lost(
     workers: Workers, missing: int, fault: str = "must stay reachable; it was lost"
 ) -> ClusterError:
     return ClusterError(
-        f"The scheduler {_which(workers)} {fault} with {missing} cells to go. What was "
-        "computed is stored: run the same command again."
+        f"The scheduler at {workers.scheduler} {fault} with {missing} cells to go. "
+        "What was computed is stored: run the same command again."
     )

@@ -1,8 +1,10 @@
 """Execution of cells, one after the other in this process or on workers."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from functools import partial
+from tempfile import TemporaryDirectory
 
 from mmbench.core.placement import Placement
 from mmbench.core.precision import check_precision
@@ -12,6 +14,12 @@ from mmbench.engine.trajectory import Trajectory
 from mmbench.runner.chain import ChainEnds
 from mmbench.runner.compute import compute_and_store, read_result, store_as_error
 from mmbench.runner.limits import Limits, Workers
+from mmbench.runner.local_workers import (
+    Events,
+    LocalWorkers,
+    bound_to_this_process,
+    count_workers,
+)
 from mmbench.runner.lookup import is_stored_by_another_process, satisfies
 from mmbench.runner.relabel import relabel
 from mmbench.runner.supervisor import Supervisor
@@ -33,10 +41,13 @@ class Observer:
     def on_start(self, cell: Cell) -> None:
         """Notify that the computation of a cell starts."""
 
-    def on_progress(self, run_steps: int, recording: Recording | None = None) -> None:
-        """Notify of progress in the cell that started last.
+    def on_progress(
+        self, cell: Cell, run_steps: int, recording: Recording | None = None
+    ) -> None:
+        """Notify of progress in a cell that has started.
 
         Args:
+            cell: the cell.
             run_steps: steps made since the last call, summed over runs.
             recording: what the current chunk of runs has recorded.
         """
@@ -74,7 +85,7 @@ def execute(
         observer: notified of what happens.
         on_result: called with each computed cell's results.
         limits: of each cell; where there are any, cells run in a child process.
-        workers: processes that compute, if not this one.
+        workers: the most processes that compute, or a scheduler.
 
     Returns:
         The cells that were computed.
@@ -96,15 +107,79 @@ def execute(
         task.prepare(placement.data_dir)
     for metric in dict.fromkeys(metric for cell in waiting for metric in cell.metrics):
         metric.prepare()
-    if store and waiting and workers:
+    if store and waiting and workers.scheduler:
         _check_reachable(workers)
         observer.on_plan(cells, waiting)
         _distribute(waiting, store, placement, observer, on_result, limits, workers)
         return waiting
     observer.on_plan(cells, waiting)
-    return _compute_in_rounds(
-        waiting, versions, store, placement, observer, on_result, limits
+    count = count_workers(waiting, placement, workers.processes)
+    if count == 1:
+        return _compute_in_rounds(
+            waiting, versions, store, placement, observer, on_result, limits
+        )
+    with nullcontext(store) if store else _temporary_store() as shared:
+        return _compute_side_by_side(
+            waiting, versions, shared, placement, observer, on_result, limits, count
+        )
+
+
+@contextmanager
+def _temporary_store() -> Iterator[Store]:
+    """Yield a store that is removed at the end, for results that are kept in memory."""
+    with TemporaryDirectory(prefix="mmbench-") as folder:
+        yield Store(folder)
+
+
+def _compute_side_by_side(
+    waiting: Sequence[Cell],
+    versions: Mapping[str, Version],
+    store: Store,
+    placement: Placement,
+    observer: Observer,
+    on_result: Callable[[Cell, StoredResult], None] | None,
+    limits: Limits,
+    count: int,
+) -> list[Cell]:
+    """Compute cells on workers of this machine; arguments as `_compute_in_rounds`.
+
+    Cells that only this process can compute are computed here meanwhile.
+
+    Args:
+        count: the number of workers.
+    """
+    computed: list[Cell] = []
+
+    def on_end(cell: Cell, result: StoredResult, trajectory: Trajectory | None) -> None:
+        computed.append(cell)
+        if on_result:
+            on_result(cell, result)
+        if trajectory:
+            observer.on_end(cell, trajectory)
+        else:
+            observer.on_remeasured(cell)
+
+    events = Events(
+        observer.on_start,
+        observer.on_progress,
+        on_end,
+        observer.on_stored_by_another_process,
     )
+    here = bound_to_this_process(waiting)
+    there = [cell for cell in waiting if cell not in here]
+    if here:
+        observer.on_warning(
+            "Classes that are defined in this session cannot be imported by workers; "
+            f"this process computes their cells, {len(here)} of {len(waiting)}."
+        )
+    workers = LocalWorkers(there, versions, store, placement, limits, count, events)
+    with closing(workers):
+        workers.start()
+        computed += _compute_in_rounds(
+            here, versions, store, placement, observer, on_result, limits
+        )
+        workers.wait()
+    return computed
 
 
 def _compute_in_rounds(
@@ -144,7 +219,7 @@ def _compute_in_rounds(
                     store,
                     placement,
                     on_start=observer.on_start,
-                    on_progress=observer.on_progress,
+                    on_progress=partial(observer.on_progress, cell),
                     ends=ends,
                     supervisor=supervisor,
                     version=version,

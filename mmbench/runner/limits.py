@@ -22,15 +22,14 @@ class Limits(NamedTuple):
 
 
 class Workers(NamedTuple):
-    """The worker processes that compute cells; without any, this process does.
+    """The worker processes that compute cells.
 
     Args:
-        processes: number of worker processes on this machine.
-        scheduler: address of a Dask scheduler or its scheduler file; empty for none.
+        processes: the most worker processes on this machine; with 1, this process
+            computes; 0 means one for each core or GPU, where the work is worth it.
+        scheduler: address of a Dask scheduler or its scheduler file, whose workers
+            compute; empty for none.
     """
 
-    processes: int = 0
+    processes: int = 1
     scheduler: str = ""
-
-    def __bool__(self) -> bool:
-        return self.processes > 0 or bool(self.scheduler)

@@ -115,16 +115,28 @@ class _Child:
             pipe.close()
 
 
+class CancelledError(Exception):
+    """The computation of a cell was cancelled by another thread."""
+
+
 class Supervisor:
     """A child process that computes cells, started again whenever it has ended.
 
     Args:
         limits: limits of each cell.
+        attempts: how many children a cell may end before it is given up; each goes on
+            from the last checkpoint.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, attempts: int = 1) -> None:
         self.limits = limits
+        self._attempts = attempts
         self._child: _Child | None = None
+        self._is_cancelled = False
+
+    def cancel(self) -> None:
+        """Make `run` raise `CancelledError`; for other threads than that of `run`."""
+        self._is_cancelled = True
 
     def close(self) -> None:
         """End the child, with all processes that it may have started."""
@@ -148,16 +160,22 @@ class Supervisor:
             progress: as `run_cell` takes it.
             starts: where the runs start, shape (runs, dim), if not where the task says.
             slot: its checkpoint.
+
+        Raises:
+            CancelledError: when it was cancelled; nothing is left but the checkpoint.
         """
+        request = child_process.make_request(
+            to_json(cell), placement, starts, slot.path if slot else None
+        )
+        attempts = self._attempts
         child = self._ready_child()
         started = time.monotonic()
         recordings: dict[int, Recording] = {}
-        child.send(
-            child_process.make_request(
-                to_json(cell), placement, starts, slot.path if slot else None
-            )
-        )
+        child.send(request)
         while True:
+            if self._is_cancelled:
+                self.close()
+                raise CancelledError
             if passed := self._passed_limit(child, started):
                 self.close()
                 return _ended_early(cell, placement, recordings, *passed)
@@ -166,6 +184,11 @@ class Supervisor:
             except (EOFError, child_process.MessageError) as error:
                 reason = _reason(child, error)
                 self.close()
+                attempts -= 1
+                if attempts:
+                    child = self._ready_child()
+                    child.send(request)
+                    continue
                 return _ended_early(cell, placement, recordings, Status.ERROR, reason)
             if answer is None:
                 continue

@@ -43,9 +43,9 @@ def progress_of(cells: tuple[Cell, ...], screen: Console, kind: type) -> RunProg
     scores = {column.name: np.full(len(cell.seeds), 1.5) for column in cell.columns}
     scores[cell.columns[0].name] = np.array([123.45, np.nan, 120.0])
     recording.add(0, 0.0, {}, scores)
-    progress.on_progress(0, None)
+    progress.on_progress(cell, 0, None)
     progress.work._since -= 1875.0  # seconds ago
-    progress.on_progress(6000 * len(cell.seeds), recording)
+    progress.on_progress(cell, 6000 * len(cell.seeds), recording)
     return progress
 
 
@@ -93,14 +93,14 @@ def test_a_long_cell_has_a_line_a_minute_in_a_log() -> None:
     """A log has no line for each report, and none within a short cell."""
     file = io.StringIO()
     progress = progress_of(cells_of_images(), Console(file=file, width=1000), Lines)
-    progress.on_progress(3, progress.work.recording)
+    progress.on_progress(progress.work.cell, 3, progress.work.recording)
     first, second = file.getvalue().splitlines()
     assert first.startswith("[1/2] bilinear x gda: 997 runs")
     assert re.fullmatch(
         r"  cifar10 x GDA: 6 %, 3\.2 it/s, fd_cifar10cnn_10k 122, .* left", second
     )
     progress.work._since -= 60
-    progress.on_progress(3, progress.work.recording)
+    progress.on_progress(progress.work.cell, 3, progress.work.recording)
     assert len(file.getvalue().splitlines()) == 3
 
 

@@ -29,7 +29,7 @@ def run(*words: str) -> Result:
     ("words", "message"),
     [
         (("--workers", "2", "--scheduler", "tcp://a:1"), "must not be given together"),
-        (("--workers", "-1"), "must be a whole number of at least 0; got '-1'."),
+        (("--workers", "0"), "must be a whole number of at least 1; got '0'."),
         (("--timeout", "0"), "must be a finite number of seconds above 0; got '0'."),
         (
             ("--timeout", "soon"),

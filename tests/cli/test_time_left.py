@@ -1,5 +1,7 @@
 """The estimated time left, and the speed of a cell."""
 
+from typing import NamedTuple
+
 import pytest
 from long_cells import cells_of_images
 
@@ -8,6 +10,15 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.runner.plan import plan
 from mmbench.suites.base import Grid, Suite
+
+
+class WorkSoFar(NamedTuple):
+    """A cell in progress, of which the time is given."""
+
+    cell: Cell
+    share: float
+    elapsed: float
+    resumed: float = 0.0
 
 
 def test_work_from_a_checkpoint_is_not_taken_for_speed() -> None:
@@ -22,7 +33,9 @@ def test_work_from_a_checkpoint_is_not_taken_for_speed() -> None:
     assert (work.share, work.resumed) == (pytest.approx(0.501), 0.5)
     forecast = Forecast()
     forecast.learn(cell, 10.0, 0.5)  # half of it took ten seconds
-    assert forecast.left(cell, 0.5, 0.0, [cell], resumed=0.5) == (10 + 20, True)
+    begun = WorkSoFar(cell, 0.5, 0.0, resumed=0.5)
+    assert forecast.left([begun], [cell]) == (10 + 20, True)
+    assert forecast.left([begun, begun], [cell]) == ((10 + 10 + 20) / 2, True)
 
 
 def test_the_forecast_prices_each_task_by_itself() -> None:
@@ -33,13 +46,14 @@ def test_the_forecast_prices_each_task_by_itself() -> None:
     quick, twice = cells("bilinear", "gda", "extragradient")  # 2 and 4 gradients
     (slow,) = cells("dirac_gan", "gda")
     forecast = Forecast()
-    assert forecast.left(quick, 0.01, 5.0, [twice]) == (0.0, False)
-    assert forecast.left(quick, 0.5, 1.0, [twice]) == (1.0 + 4.0, True)
+    assert forecast.left([WorkSoFar(quick, 0.01, 5.0)], [twice]) == (0.0, False)
+    assert forecast.left([WorkSoFar(quick, 0.5, 1.0)], [twice]) == (1.0 + 4.0, True)
     forecast.learn(quick, 2.0)
-    assert forecast.left(twice, 0.0, 0.0, []) == (4.0, True)
-    assert forecast.left(twice, 0.0, 0.0, [slow]) == (4.0 + 2.0, False)
+    begun = WorkSoFar(twice, 0.0, 0.0)
+    assert forecast.left([begun], []) == (4.0, True)
+    assert forecast.left([begun], [slow]) == (4.0 + 2.0, False)
     forecast.learn(slow, 100.0)
-    assert forecast.left(twice, 0.0, 0.0, [slow]) == (4.0 + 100.0, True)
+    assert forecast.left([begun], [slow]) == (4.0 + 100.0, True)
 
 
 @pytest.mark.parametrize(

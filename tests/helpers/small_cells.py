@@ -37,7 +37,7 @@ class CountingObserver(Observer):
         """Keep the label of a cell that begins."""
         self.begun.append(cell.label)
 
-    def on_progress(self, run_steps: int, recording: Any = None) -> None:
+    def on_progress(self, cell: Cell, run_steps: int, recording: Any = None) -> None:
         """Add the steps that were made."""
         self.run_steps += run_steps
 

@@ -47,8 +47,7 @@ TRIALS = (
     ("workers", "disk full", 2),
     ("workers", "disk read-only", 1),
     ("workers, child", "main", 1),
-    ("workers, child", "worker", 2),
-    ("workers, child", "child", 1),
+    ("workers, child", "worker", 3),
     ("scheduler", "main", 2),
     ("scheduler", "worker", 3),
     ("scheduler", "scheduler", 3),
@@ -162,7 +161,7 @@ def test_the_same_command_finishes_the_work(
             command = fault_trials.start_command(folder, _options(trial, machines))
             if fault_trials.wait_until_computing(command, folder / "store"):
                 time.sleep(delay)
-                _cause_fault(trial.fault, command, machines, chance, change)
+                _cause_fault(trial, command, machines, chance, change)
             code, output = fault_trials.wait_for(command)
             assert code in {1, ENDS.get(trial.fault, 1)}, output
             if _has_had_fault(trial.fault, code, output):
@@ -189,7 +188,7 @@ def _options(trial: Trial, machines: Machines) -> list[str]:
 
 
 def _cause_fault(
-    fault: str,
+    trial: Trial,
     command: Command,
     machines: Machines,
     chance: random.Random,
@@ -198,21 +197,20 @@ def _cause_fault(
     """Cause a fault."""
     if command.process.poll() is not None:
         return
+    fault = trial.fault
     if fault == "main":
         command.process.kill()
     elif fault == "SIGINT":
         os.killpg(command.process.pid, signal.SIGINT)  # as a terminal does
     elif fault == "SIGTERM":
         command.process.terminate()
-    elif fault == "child":
+    elif fault == "child" or (fault == "worker" and trial.way != "scheduler"):
         fault_trials.kill_process(command, "mmbench.runner.guardian", chance)
     elif fault == "scheduler":
         machines().scheduler.kill()
     elif fault == "disk read-only":
         change("ro")
-    elif fault == "worker" and not fault_trials.kill_process(
-        command, "spawn_main", chance
-    ):
+    elif fault == "worker":
         machines().kill_worker(chance)
 
 

@@ -1,0 +1,336 @@
+"""Workers on this machine: cells computed side by side, each in a child process.
+
+A worker is a thread of this process that waits for a child, which computes. This
+process stores what its children return, and calls observers in the calling thread
+alone. The longest cells come first, and those that would be computed alone at the end
+are split by runs.
+"""
+
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, NamedTuple, NoReturn
+
+import torch
+from joblib import cpu_count
+
+from mmbench.core.code_files import is_of_mmbench
+from mmbench.core.description import nested
+from mmbench.core.placement import Placement
+from mmbench.engine.cell import Cell
+from mmbench.engine.recording import Recording
+from mmbench.engine.run_cell import width_of
+from mmbench.engine.trajectory import Trajectory
+from mmbench.runner.compute import compute_and_store, read_result
+from mmbench.runner.limits import Limits
+from mmbench.runner.lookup import is_stored_by_another_process, satisfies
+from mmbench.runner.shards import ends_for, join, split
+from mmbench.runner.supervisor import CancelledError, Supervisor
+from mmbench.store.folder import Store, StoredResult
+from mmbench.store.shards import shard_store
+from mmbench.store.stored_files import Version
+
+# How many child processes a cell may end before it is stored as an error.
+ATTEMPTS = 3
+POLL_SECONDS = 0.5  # between two looks for cells that another process computes
+# A worker loads torch, which takes about this long, before it computes.
+START_SECONDS = 2.0
+# Seconds of a player-gradient of all runs side by side, by the task's width at most:
+# convolutions of one run, small networks of a few runs, games of few numbers.
+SECONDS_PER_GRADIENT = ((1, 0.05), (64, 0.005), (sys.maxsize, 0.0001))
+
+
+def expected_seconds(cell: Cell, placement: Placement) -> float:
+    """Return about how long a cell takes, by rule, without its metrics."""
+    width = width_of(cell, placement)
+    chunks = -(-len(cell.seeds) // width)
+    each = next(seconds for most, seconds in SECONDS_PER_GRADIENT if width <= most)
+    gradients = max(cell.algorithm.cost.gradient_equivalents, 1.0)
+    return cell.steps * chunks * gradients * each
+
+
+def count_workers(cells: Sequence[Cell], placement: Placement, most: int) -> int:
+    """Return how many workers are worth their start.
+
+    Args:
+        cells: the cells to compute.
+        placement: where; a GPU has one worker.
+        most: the most workers; 0 for one on each core, or GPU, that may be used.
+    """
+    if placement.device.type == "cuda":
+        most = min(most or sys.maxsize, torch.cuda.device_count())
+    elif not most:
+        most = cpu_count()
+    seconds = [expected_seconds(cell, placement) for cell in cells]
+    chunks = sum(-(-len(cell.seeds) // width_of(cell, placement)) for cell in cells)
+    worth = int(sum(seconds) / START_SECONDS)
+    return max(1, min(most, chunks, worth))
+
+
+class _Job(NamedTuple):
+    """A cell, or a shard of one, that a worker computes at once.
+
+    Args:
+        cell: what is computed.
+        whole: the cell that it is, or is a shard of.
+    """
+
+    cell: Cell
+    whole: Cell
+
+    @property
+    def is_shard(self) -> bool:
+        """Whether it is a part of a cell."""
+        return self.cell is not self.whole
+
+
+class _Schedule:
+    """The jobs that no worker has begun, the longest first, for several threads.
+
+    Args:
+        jobs: all jobs.
+    """
+
+    def __init__(self, jobs: Sequence[_Job]) -> None:
+        self._waiting = list(jobs)
+        self._unfinished = Counter(job.whole.key for job in jobs)
+        self._begun: set[str] = set()
+        self._not_before: dict[str, float] = {}  # of jobs that were given back
+        self._changed = threading.Condition()
+
+    def take(self) -> _Job | None:
+        """Wait for a job that can be computed, and return it; None when none is left.
+
+        A cell that continues another one waits for its end.
+        """
+        with self._changed:
+            while self._waiting:
+                now = time.monotonic()
+                for job in self._waiting:
+                    after, key = job.whole.after, job.cell.key
+                    is_blocked = after is not None and self._unfinished[after.key]
+                    if not is_blocked and self._not_before.get(key, now) <= now:
+                        self._waiting.remove(job)
+                        return job
+                self._changed.wait(POLL_SECONDS)
+            return None
+
+    def begin(self, job: _Job) -> bool:
+        """Return whether a job is the first of its cell that begins."""
+        with self._changed:
+            is_first = job.whole.key not in self._begun
+            self._begun.add(job.whole.key)
+            return is_first
+
+    def give_back(self, job: _Job) -> None:
+        """Let a job wait that another process computes."""
+        with self._changed:
+            self._waiting.append(job)
+            self._not_before[job.cell.key] = time.monotonic() + POLL_SECONDS
+
+    def finish(self, job: _Job) -> bool:
+        """Return whether a job was the last of its cell."""
+        with self._changed:
+            self._unfinished[job.whole.key] -= 1
+            self._changed.notify_all()
+            return not self._unfinished[job.whole.key]
+
+    def stop(self) -> None:
+        """Have no further job taken."""
+        with self._changed:
+            self._waiting.clear()
+            self._changed.notify_all()
+
+
+class Events(NamedTuple):
+    """What is called in the calling thread while workers compute.
+
+    Args:
+        on_start: with a cell that begins.
+        on_progress: with a cell, its run-steps made and what it has recorded.
+        on_end: with a cell that is stored, its result and its runs; no runs where only
+            metrics were measured.
+        on_stored_by_another_process: with a cell that this process did not compute.
+    """
+
+    on_start: Callable[[Cell], None]
+    on_progress: Callable[[Cell, int, Recording | None], None]
+    on_end: Callable[[Cell, StoredResult, Trajectory | None], None]
+    on_stored_by_another_process: Callable[[Cell], None]
+
+
+class LocalWorkers:
+    """Workers that compute cells and store them.
+
+    Args:
+        cells: the cells; one comes after the one that it continues.
+        versions: key to version of what is stored of each cell.
+        store: where cells go.
+        placement: where games are built; on GPUs, each worker takes one.
+        limits: of each cell, or shard of a cell.
+        count: the number of workers.
+        events: what is called meanwhile.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        versions: Mapping[str, Version],
+        store: Store,
+        placement: Placement,
+        limits: Limits,
+        count: int,
+        events: Events,
+    ) -> None:
+        self._store, self._placement, self._limits = store, placement, limits
+        self._versions, self._events = versions, events
+        self._shards = _split(cells, placement, count)
+        jobs = [_Job(shard, cell) for cell in cells for shard in self._shards[cell.key]]
+        jobs.sort(key=lambda job: -expected_seconds(job.cell, placement))
+        self._schedule = _Schedule(jobs)
+        self._queue: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
+        self._supervisors = [Supervisor(limits, ATTEMPTS) for _ in range(count)]
+        self._threads = [
+            threading.Thread(target=self._work, args=pair, daemon=True)
+            for pair in enumerate(self._supervisors)
+        ]
+
+    def start(self) -> None:
+        """Start the workers."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End the workers and their children, whatever they are at."""
+        self._schedule.stop()
+        for supervisor in self._supervisors:
+            supervisor.cancel()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def wait(self) -> None:
+        """Call events until all cells are stored.
+
+        Raises:
+            BaseException: what a worker has raised.
+        """
+        working = len(self._threads)
+        while working:
+            event = self._queue.get()
+            if event:
+                event()
+            else:
+                working -= 1
+
+    # ---- in the threads of the workers ----
+
+    def _work(self, number: int, supervisor: Supervisor) -> None:
+        placement = self._placement
+        if placement.device.type == "cuda":
+            placement = placement._replace(device=torch.device("cuda", number))
+        try:
+            while (job := self._schedule.take()) is not None:
+                self._compute(job, supervisor, placement)
+        except CancelledError:
+            pass
+        except BaseException as error:
+            self._queue.put(partial(_raise, error))
+        finally:
+            supervisor.close()
+            self._queue.put(None)
+
+    def _compute(self, job: _Job, supervisor: Supervisor, placement: Placement) -> None:
+        """Compute a job and store it; join the shards of a cell after its last one."""
+        cell, whole, events = job.cell, job.whole, self._events
+        version = self._versions.get(whole.key)
+        if is_stored_by_another_process(whole, self._store, version):
+            if self._schedule.finish(job):
+                self._notify(events.on_stored_by_another_process, whole)
+            return
+        store = self._store
+        if job.is_shard:
+            store = shard_store(self._store, whole.key)
+            stored = store.read(cell.key)
+            version = stored.version if stored else None
+        else:
+            stored = None
+        if not (stored and satisfies(cell, store, stored, self._limits)):
+
+            def on_start(_: Cell) -> None:
+                if self._schedule.begin(job):
+                    self._notify(events.on_start, whole)
+
+            done = compute_and_store(
+                cell,
+                store,
+                placement,
+                on_start=on_start,
+                on_progress=partial(self._notify, events.on_progress, whole),
+                ends=ends_for(cell, self._store),
+                supervisor=supervisor,
+                version=version,
+            )
+            if not done:
+                self._schedule.give_back(job)
+                return
+            if not job.is_shard:
+                self._schedule.finish(job)
+                self._notify(events.on_end, whole, done.result, done.trajectory)
+                return
+        if self._schedule.finish(job):
+            join(whole, self._shards[whole.key], self._store)
+            result = read_result(whole, self._store)
+            trajectory = Trajectory.from_frame(result.frame)
+            self._notify(events.on_end, whole, result, trajectory)
+
+    def _notify(self, event: Callable[..., None], *arguments: Any) -> None:
+        """Have an event called in the thread that waits."""
+        self._queue.put(partial(event, *arguments))
+
+
+def _split(
+    cells: Sequence[Cell], placement: Placement, count: int
+) -> dict[str, list[Cell]]:
+    """Return the shards of each cell by key; a cell itself where it is not split.
+
+    A cell is split where it takes more than half of what each worker has to do.
+    """
+    seconds = {cell.key: expected_seconds(cell, placement) for cell in cells}
+    share = sum(seconds.values()) / (2 * count)
+    return {
+        cell.key: split(cell, placement, max(1, round(seconds[cell.key] / share)))
+        for cell in cells
+    }
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
+def bound_to_this_process(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cells that no other process can compute, with those they continue.
+
+    A worker cannot import a class of the main module, whose import would run a script
+    again, nor one that its module does not have under its name.
+    """
+    found: dict[str, Cell] = {}
+    for cell in cells:
+        if any(_is_bound(type(member)) for member in nested(cell)):
+            link: Cell | None = cell
+            while link is not None:
+                found[link.key] = link
+                link = link.after
+    return [cell for cell in cells if cell.key in found]
+
+
+def _is_bound(cls: type) -> bool:
+    """Return whether other processes cannot import a class."""
+    if is_of_mmbench(cls):
+        return False
+    found = getattr(sys.modules.get(cls.__module__), cls.__qualname__, None)
+    return cls.__module__ == "__main__" or not (found is cls or type(found) is cls)
