@@ -63,14 +63,15 @@ def _facts(name: str) -> dict[str, Any]:
     if name in SUITES or name.endswith(".toml"):
         from mmbench.cli._selection import named_suite
 
-        return _suite_facts(named_suite(name))
+        return suite_facts(named_suite(name))
     from mmbench.core.spec import parse
 
     reference = parse(name)
-    return _member_facts(registry_of(reference.name), reference)
+    return member_facts(registry_of(reference.name), reference)
 
 
-def _suite_facts(suite: Suite) -> dict[str, Any]:
+def suite_facts(suite: Suite) -> dict[str, Any]:
+    """Return what there is to show of a suite, as JSON values."""
     return {
         "family": "suite",
         "name": suite.name,
@@ -90,7 +91,8 @@ def _json_value(value: Any) -> Any:
     return [str(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _member_facts(registry: Any, reference: Any) -> dict[str, Any]:
+def member_facts(registry: Any, reference: Any) -> dict[str, Any]:
+    """Return what there is to show of a member of a registry, as JSON values."""
     from mmbench.core.description import reference_of
     from mmbench.core.docstrings import doc_of
 

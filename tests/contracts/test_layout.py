@@ -15,7 +15,16 @@ PACKAGE = TESTS.parent / "mmbench"
 
 # Folders of tests that are about no one module.
 UNMIRRORED = frozenset(
-    {"benchmarks", "contracts", "end_to_end", "golden", "helpers", "slow", "theory"}
+    {
+        "benchmarks",
+        "contracts",
+        "docs",
+        "end_to_end",
+        "golden",
+        "helpers",
+        "slow",
+        "theory",
+    }
 )
 # Tests at the top that are about the whole package.
 WHOLE = frozenset({"test_cuda.py", "test_faults.py", "test_fuzz.py", "test_imports.py"})

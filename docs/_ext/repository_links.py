@@ -1,0 +1,87 @@
+"""Pages of the repository as pages of the site, with links that work in both.
+
+A page in `docs/` is also read in the repository, where its relative links lead to
+files such as `../CONTRIBUTING.md` and `../mmbench/algorithms/gda.py`. Such files have
+pages of their own here, in `docs/generated`, which every build writes anew.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+DOCS = Path(__file__).resolve().parents[1]
+ROOT = DOCS.parent
+GENERATED = DOCS / "generated"
+
+# File of the repository to its page.
+PAGES = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "reports/README.md": "published.md",
+    "reports/asv.md": "asv.md",
+    "reports/speed.md": "speed.md",
+    "reports/speed_gains.md": "speed_gains.md",
+}
+FAMILIES = ("algorithms", "tasks", "metrics", "suites")  # folders of members
+
+_LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)\s#]+)")
+
+
+def page_of(file: Path) -> Path:
+    """Return the page of the site for a file of the repository.
+
+    Raises:
+        ExtensionError: when it has none.
+    """
+    path = file.relative_to(ROOT)
+    if path.as_posix() in PAGES:
+        return GENERATED / PAGES[path.as_posix()]
+    if path.parts[0] == "docs":
+        return file
+    if path.parts[0] == "mmbench" and path.parts[1] in FAMILIES:
+        return GENERATED / path.parts[1] / f"{path.stem}.md"
+    if path.as_posix() == "README.md":
+        return DOCS / "index.md"
+    raise ExtensionError(f"A page links to {path}, which must have a page in the site.")
+
+
+def with_site_links(text: str, file: Path, page: Path) -> str:
+    """Return the text of a repository file with its links as those of its page."""
+
+    def link(found: re.Match[str]) -> str:
+        target = (file.parent / found[1]).resolve()
+        return Path(os.path.relpath(page_of(target), page.parent)).as_posix()
+
+    return _LINK.sub(link, text)
+
+
+def write_if_changed(page: Path, text: str) -> None:
+    """Write a page, unless it has this text: Sphinx reads what is newer again."""
+    if not page.exists() or page.read_text("utf-8") != text:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(text, "utf-8")
+
+
+def write_pages(app: Sphinx) -> None:
+    """Write the pages of files outside `docs`."""
+    for name, page in PAGES.items():
+        file = ROOT / name
+        text = with_site_links(file.read_text("utf-8"), file, GENERATED / page)
+        write_if_changed(GENERATED / page, text)
+
+
+def read_page(app: Sphinx, name: str, source: list[str]) -> None:
+    """Turn the links of a page in `docs` into links of the site."""
+    page = DOCS / f"{name}.md"
+    if page.parent == DOCS:
+        source[0] = with_site_links(source[0], page, page)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Add this extension."""
+    app.connect("builder-inited", write_pages)
+    app.connect("source-read", read_page)
+    return {"parallel_read_safe": True}
