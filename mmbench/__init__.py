@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mmbench.algorithms._directions import Plain as Plain
     from mmbench.algorithms._directions import RMSProp as RMSProp
     from mmbench.algorithms.base import Algorithm as Algorithm
+    from mmbench.analysis import plot as plot
+    from mmbench.analysis.leaderboard import leaderboard as leaderboard
     from mmbench.analysis.results import load as load
     from mmbench.api import run as run
     from mmbench.core.capability import Capability as Capability
@@ -66,7 +68,9 @@ _NAMES = (
     "mmbench.tasks.base:Target",
     "mmbench.tasks.base:Task",
     "mmbench.metrics.base:TrajectoryMetric",
+    "mmbench.analysis.leaderboard:leaderboard",
     "mmbench.analysis.results:load",
+    "mmbench.analysis.plot",
     "mmbench.api:run",
     "mmbench.engine.step_size_map:step_map",
     "mmbench.algorithms",

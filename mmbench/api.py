@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmbench.analysis.results import gather, tidy
+from mmbench.analysis.results import collected, gather, with_origin
 from mmbench.core.description import Description
 from mmbench.core.errors import DescriptionError, check_keywords
 from mmbench.core.placement import Placement, pick_device
@@ -96,14 +96,15 @@ def run(
     processes = _workers(workers)
     if kept is not None:
         execute(cells, kept, placement, workers=processes)
-        return gather(kept, [(cell.key, cell.label) for cell in cells]).frame
-    results: dict[str, StoredResult] = {}
+        results = gather(kept, [(cell.key, cell.label) for cell in cells])
+        return with_origin(results)
+    computed: dict[str, StoredResult] = {}
 
     def collect(cell: Cell, result: StoredResult) -> None:
-        results[cell.key] = result
+        computed[cell.key] = result
 
     execute(cells, None, placement, on_result=collect, workers=processes)
-    return tidy(results)
+    return with_origin(collected(computed))
 
 
 def _check_list(name: str, given: Any) -> None:

@@ -5,8 +5,9 @@ rates differ by at least `MIN_SUCCESS_DIFFERENCE`. On a task without a target, t
 better entry must instead win at least the share `MIN_SHARE_OF_WINS` of the pairs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,10 +18,12 @@ from mmbench.analysis.results import (
     Column,
     Results,
     primary_column,
+    results_of,
     target_of,
     tasks_of,
 )
 from mmbench.core.cost import gradient_equivalents
+from mmbench.core.errors import check_keywords, unknown_name
 from mmbench.core.status import Status
 
 SIGNIFICANCE_LEVEL = 0.05
@@ -120,6 +123,50 @@ def _entry(key: str, rows: pd.DataFrame, column: Column | None) -> Entry:
         and np.array_equal(runs[1:], runs[:-1], equal_nan=True)
         and len(set(last["status"])) == 1,
     )
+
+
+@check_keywords
+def leaderboard(
+    results: pd.DataFrame | Results | Path | str, task: str | None = None
+) -> pd.DataFrame:
+    """Rank the algorithms over all tasks and on each, with 95 % intervals.
+
+    Args:
+        results: the table of `mmbench.run` or `mmbench.load`, or the folder of a store.
+        task: spec of the only task that is ranked; None ranks all.
+
+    Returns:
+        One row for each algorithm over all tasks that declare a target ("scope" is
+        "overall"), and one for each algorithm on each task ("scope" is "task"): its
+        place, one plus the number of algorithms that beat it in a paired test; groups,
+        letters of which two algorithms share one unless a test separates them; label;
+        runs; where there is a target, converged, success with success_low and
+        success_high, and to_target, the median cost to reach it; median of the first
+        metric with median_low and median_high; gradient_equivalents, the median cost;
+        and alike, whether all runs are identical.
+    """
+    overall, by_task = boards(results_of(results))
+    if task is not None and task not in by_task:
+        raise unknown_name("task", task, by_task)
+    if task is not None:
+        overall, by_task = None, {task: by_task[task]}
+    table = table_of(overall, by_task)
+    # Rows that lack a number or truth value turn its column into floats or objects.
+    whole = dict.fromkeys(("tasks", "of", "converged"), "Int64") | {"alike": "boolean"}
+    return table.astype({name: kind for name, kind in whole.items() if name in table})
+
+
+def table_of(overall: Board | None, by_task: Mapping[str, Board]) -> pd.DataFrame:
+    """Join the tables of boards into one."""
+    tables = [board.table.assign(scope="task") for board in by_task.values()]
+    if overall:
+        tables.insert(0, overall.table.assign(scope="overall"))
+    leading = ["scope", "task", "place", "groups", "label"]
+    tables = [table for table in tables if len(table)]
+    if not tables:
+        return pd.DataFrame(columns=leading)
+    table = pd.concat(tables, ignore_index=True)
+    return table[[*leading, *(name for name in table if name not in leading)]]
 
 
 # ---- one task ----

@@ -1,6 +1,7 @@
 """Stored results as one tidy table, and functions that answer questions about it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict
 
@@ -10,8 +11,16 @@ import pyarrow as pa
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.analysis.parameters import parameters_of, spread, to_json
-from mmbench.core.errors import DamagedError, StoreError, check_keywords
-from mmbench.engine.cell import LEADING, TRAILING, Cell
+from mmbench.core.errors import (
+    DamagedError,
+    DescriptionError,
+    MmbenchError,
+    StoreError,
+    check_keywords,
+)
+from mmbench.core.status import Status
+from mmbench.engine.cell import LEADING, RESERVED, TRAILING, Cell
+from mmbench.metrics import METRICS
 from mmbench.runner.in_progress import read_unfinished
 from mmbench.store.folder import Store, StoredResult
 from mmbench.tasks import TASKS
@@ -36,27 +45,37 @@ class Results(NamedTuple):
     Args:
         frame: one row for each cell, run and record, cells in the order asked for.
         footers: key to description and provenance.
-        store: the store that holds the arrays of finished cells.
+        store: the store that holds the arrays of finished cells; None where there is
+            none.
         unfinished: key to arrays of each cell that is known from its checkpoint only.
         wanted: number of cells asked for; those that are not here are missing.
         damaged: one sentence for each cell that was left out because it is damaged.
+        in_memory: key to arrays of finished cells that no store holds.
     """
 
     frame: pd.DataFrame
     footers: dict[str, Footer]
-    store: Store
+    store: Store | None
     unfinished: Mapping[str, Mapping[str, np.ndarray]] = {}
     wanted: int = 0
     damaged: tuple[str, ...] = ()
+    in_memory: Mapping[str, Mapping[str, np.ndarray]] = {}
 
     def arrays(self, key: str) -> Mapping[str, np.ndarray]:
         """Return the paths and sample sheets of a cell; none if they are damaged."""
         if key in self.unfinished:
             return self.unfinished[key]
+        if not self.store:
+            return self.in_memory.get(key, {})
         try:
             return self.store.arrays(key)
         except DamagedError:
             return {}
+
+    @property
+    def place(self) -> str:
+        """Where the results lie, in words."""
+        return f"the store {self.store.folder}" if self.store else "memory"
 
     @property
     def missing(self) -> int:
@@ -77,15 +96,16 @@ class Results(NamedTuple):
         return self._replace(frame=frame, footers=footers, unfinished={})
 
 
-def tidy(results: Mapping[str, StoredResult]) -> pd.DataFrame:
-    """Concatenate the tables of cells; a column that a cell lacks holds NaN.
+def collected(computed: Mapping[str, StoredResult]) -> Results:
+    """Return the results of cells in memory; a column that a cell lacks holds NaN.
 
     Args:
-        results: key to table and footer; parameters and keys become the last columns.
+        computed: key to table, footer and arrays.
     """
-    footers = {key: result.footer for key, result in results.items()}
-    tables = ((key, _to_arrow(result.frame)) for key, result in results.items())
-    return _concatenate(tables, footers)
+    footers = {key: result.footer for key, result in computed.items()}
+    tables = ((key, _to_arrow(result.frame)) for key, result in computed.items())
+    arrays = {key: result.arrays for key, result in computed.items()}
+    return Results(_concatenate(tables, footers), footers, None, in_memory=arrays)
 
 
 def _concatenate(
@@ -289,6 +309,144 @@ def _registry_index(names: list[str], spec: str) -> int:
     return names.index(name) if name in names else len(names)
 
 
+# ---- tables that know where they come from ----
+
+ORIGIN = "mmbench"  # name of the origin in `DataFrame.attrs`
+NEEDED = (*(name for name in LEADING if name != "algorithm"), "key")
+
+
+class Origin(dict[str, Any]):
+    """What a table does not hold of its results: footers, and where the arrays are.
+
+    Tables that are made of a table share its origin. All of it is JSON, so that it is
+    written with a table into Parquet, but the arrays of cells that no store holds.
+    """
+
+    arrays: Mapping[str, Mapping[str, np.ndarray]] = {}
+
+    def __deepcopy__(self, memo: Any) -> "Origin":
+        """Return the same origin; pandas copies it with every table."""
+        return self
+
+    def __repr__(self) -> str:
+        return f"<origin of {len(self['footers'])} cells>"
+
+
+def with_origin(results: Results) -> pd.DataFrame:
+    """Return the table of results, which tells `results_of` what they are."""
+    folder = None if results.store is None else str(results.store.folder.absolute())
+    origin = Origin(store=folder, footers=results.footers)
+    origin.arrays = results.in_memory
+    results.frame.attrs[ORIGIN] = origin
+    return results.frame
+
+
+def results_of(given: "pd.DataFrame | Results | Path | str") -> Results:
+    """Return results that a user gives: as a table, or as the folder of a store.
+
+    Of a table without origin, such as one read from CSV, the targets and the columns
+    are those of the built-in tasks and metrics.
+
+    Args:
+        given: results, the table of `mmbench.run` or `mmbench.load` or a part of it
+            with whole runs, or the folder of a store.
+
+    Raises:
+        StoreError: when the store does not exist or has no cell.
+        DescriptionError: when the table lacks columns or rows.
+    """
+    if isinstance(given, Results):
+        return given
+    if not isinstance(given, pd.DataFrame):
+        results = gather(Store(given))
+        if results.frame.empty:
+            raise StoreError(f"The store {given} must have results; it has none.")
+        return with_unique_labels(results)
+    if missing := [name for name in NEEDED if name not in given]:
+        raise DescriptionError(
+            "The results must be a table of mmbench.run or mmbench.load; this one "
+            f"lacks {', '.join(missing)}."
+        )
+    if given.empty:
+        raise DescriptionError("The results must have at least one row; got none.")
+    frame = given.assign(_cell=pd.factorize(given["key"])[0])
+    frame = frame.sort_values(["_cell", "seed", "step"], kind="stable")
+    frame = frame.drop(columns="_cell").reset_index(drop=True)
+    for key, rows in frame.groupby("key", sort=False):
+        records = rows.groupby("seed")["step"].size()
+        if (records != records.iloc[0]).any() or rows.duplicated(
+            ["seed", "step"]
+        ).any():
+            raise DescriptionError(
+                "The results must have the same records of all runs of a cell, once "
+                f"each; those of {rows['label'].iloc[0]} on {rows['task'].iloc[0]} "
+                f"(cell {key}) differ in number or repeat."
+            )
+    origin = given.attrs.get(ORIGIN, {})
+    footers = origin.get("footers", {})
+    described = {
+        str(key): (footers.get(key) or _describe(rows))
+        | {name: rows[name].iloc[0] for name in ("task", "label")}
+        for key, rows in frame.groupby("key", sort=False)
+    }
+    store = Store(origin["store"]) if origin.get("store") else None
+    arrays = getattr(origin, "arrays", {})
+    return with_unique_labels(Results(frame, described, store, in_memory=arrays))
+
+
+def _describe(rows: pd.DataFrame) -> Footer:
+    """Describe a cell from its rows, as far as built-in tasks and metrics allow."""
+    try:
+        target = str(TASKS.build(rows["task"].iloc[0], external=False).target or "")
+    except MmbenchError:  # the task is an external class
+        has_target = (rows["status"] == Status.CONVERGED).any()
+        target = "the task’s target" if has_target else ""
+    known = _built_in_columns()
+    metrics = rows.drop(columns=[*RESERVED], errors="ignore").select_dtypes("number")
+    numbers = [str(name) for name in metrics if metrics[name].notna().any()]
+    columns = [
+        known.get(name)
+        or Column(name=name, title=name, better="neither", scale="linear")
+        for name in numbers
+    ]
+    return {"columns": columns, "target": target, "cell": {}}
+
+
+@cache
+def _built_in_columns() -> dict[str, Column]:
+    """Return the columns of the built-in metrics with their default parameters."""
+    columns = [column for name in METRICS for column in METRICS.build(name).columns]
+    return {
+        one.name: Column(
+            name=one.name, title=one.title, better=one.better, scale=one.scale
+        )
+        for one in columns
+    }
+
+
+def with_unique_labels(results: Results) -> Results:
+    """Return results in which no task has two cells of the same label.
+
+    A store may hold several cells of one label on one task, with other settings or
+    budgets. The beginning of their keys is added to their labels.
+    """
+    by_label: dict[tuple[str, str], list[str]] = {}
+    for key, footer in results.footers.items():
+        by_label.setdefault((footer["task"], footer["label"]), []).append(key)
+    shared = [key for keys in by_label.values() if len(keys) > 1 for key in keys]
+    if not shared:
+        return results
+    footers = {
+        key: footer | {"label": f"{footer['label']} ({key[:6]})"}
+        if key in shared
+        else footer
+        for key, footer in results.footers.items()
+    }
+    labels = pd.Series({key: footer["label"] for key, footer in footers.items()})
+    frame = results.frame.assign(label=results.frame["key"].map(labels))
+    return results._replace(frame=frame, footers=footers)
+
+
 @check_keywords
 def load(store: Path | str, *, params: bool = False) -> pd.DataFrame:
     """Load everything in a store as one tidy table.
@@ -312,7 +470,8 @@ def load(store: Path | str, *, params: bool = False) -> pd.DataFrame:
     results = gather(Store(store))
     for sentence in results.damaged:
         raise DamagedError(sentence)
-    return spread(results.frame) if params else results.frame
+    frame = spread(results.frame) if params else results.frame
+    return with_origin(results._replace(frame=frame))
 
 
 # ---- questions about results ----
@@ -355,6 +514,13 @@ def primary_column(results: Results, task: str) -> Column | None:
         ),
         None,
     )
+
+
+def is_count(column: Column) -> bool:
+    """Check whether a column counts modes or digits, under any rule."""
+    name = column["name"]
+    # Columns of forgotten modes count events.
+    return name.startswith(("modes", "digits")) and not name.endswith("_forgotten")
 
 
 def target_of(results: Results, task: str) -> str:

@@ -6,7 +6,13 @@ import pandas as pd
 import pytest
 from small_cells import small_cells
 
-from mmbench.analysis.results import Results, gather, load, real_score_of, tidy
+from mmbench.analysis.results import (
+    Results,
+    collected,
+    gather,
+    load,
+    real_score_of,
+)
 from mmbench.core.errors import StoreError
 from mmbench.engine.cell import LEADING, TRAILING
 from mmbench.runner.execute import execute
@@ -55,7 +61,7 @@ def test_missing_cells_are_named(store: Store) -> None:
 
 def test_empty_tables_have_their_columns() -> None:
     """An empty table is no error."""
-    assert tuple(tidy({}).columns) == (*LEADING, *TRAILING)
+    assert tuple(collected({}).frame.columns) == (*LEADING, *TRAILING)
 
 
 def test_load_needs_a_store(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from leases import dead_pid, leave_lease
 from small_cells import CountingObserver, small_cells
 
 import mmbench
-from mmbench.analysis.results import gather, load, tidy
+from mmbench.analysis.results import collected, gather, load
 from mmbench.core.errors import DataError, DeviceError, StoreError
 from mmbench.engine.cell import Cell
 from mmbench.engine.run_cell import run_cell
@@ -47,7 +47,7 @@ def test_results_are_the_same_however_obtained(store: Store) -> None:
     )
     execute(small_cells(), store)
     wanted = [(cell.key, cell.label) for cell in small_cells()]
-    ours, theirs = tidy(results), gather(store, wanted).frame
+    ours, theirs = collected(results).frame, gather(store, wanted).frame
     assert list(ours.columns) == list(theirs.columns)
     for name in ours.columns:
         if name != "cell_seconds":

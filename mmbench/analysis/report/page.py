@@ -8,14 +8,18 @@ from textwrap import dedent
 from typing import Any
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup, escape
 
+from mmbench.analysis import style
 from mmbench.analysis.export import make_printable, to_csv
-from mmbench.analysis.report import style
 from mmbench.analysis.report.sections import FILES, SECTIONS
 from mmbench.analysis.report.sections.base import Section
-from mmbench.analysis.results import Results, labels_of, tasks_of
+from mmbench.analysis.results import (
+    Results,
+    labels_of,
+    tasks_of,
+    with_unique_labels,
+)
 from mmbench.core.errors import StoreError
 from mmbench.core.files import write_together
 from mmbench.core.printable import printable
@@ -42,10 +46,10 @@ def write_report(results: Results, out: Path, *, name: str, title: str) -> Path:
     """
     if results.frame.empty:
         raise StoreError(
-            f"A report must have at least one cell; the store {results.store.folder} "
-            "gave none. Run the suite into this store first."
+            f"A report must have at least one cell; {results.place} gave none. Run the "
+            "suite into this store first."
         )
-    results = _with_unique_labels(_printable_results(results))
+    results = with_unique_labels(_printable_results(results))
     sections = [
         section for make in SECTIONS.values() if (section := make(results)) is not None
     ]
@@ -179,26 +183,3 @@ def _printable(value: Any) -> Any:
     if isinstance(value, list):
         return [_printable(entry) for entry in value]
     return printable(value) if isinstance(value, str) else value
-
-
-def _with_unique_labels(results: Results) -> Results:
-    """Return results in which no task has two cells of the same label.
-
-    A store may hold several cells of one label on one task, with other settings or
-    budgets. The beginning of their keys is added to their labels.
-    """
-    by_label: dict[tuple[str, str], list[str]] = {}
-    for key, footer in results.footers.items():
-        by_label.setdefault((footer["task"], footer["label"]), []).append(key)
-    shared = [key for keys in by_label.values() if len(keys) > 1 for key in keys]
-    if not shared:
-        return results
-    footers = {
-        key: footer | {"label": f"{footer['label']} ({key[:6]})"}
-        if key in shared
-        else footer
-        for key, footer in results.footers.items()
-    }
-    labels = pd.Series({key: footer["label"] for key, footer in footers.items()})
-    frame = results.frame.assign(label=results.frame["key"].map(labels))
-    return results._replace(frame=frame, footers=footers)

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmbench.analysis.report import style
+from mmbench.analysis import style
 from mmbench.analysis.report.page import write_report
 from mmbench.analysis.results import Results
 

@@ -5,7 +5,7 @@ in `SECTIONS` in the folder's `__init__`. The function returns a `Section`, or N
 the results hold nothing that it could show. It must cope with anything that a store can
 hold: failed and unfinished runs, missing values, a single run, and tasks and algorithms
 that are not part of mmbench. The same results must give the same bytes, so figures are
-drawn with `mmbench.analysis.report.style`. For example:
+drawn with `mmbench.analysis.style`. For example:
 
     def section(results: Results) -> Section | None:
         rows = [
@@ -28,11 +28,8 @@ sentences that need no knowledge of the code.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
-
-from mmbench.analysis.results import Column
 
 
 @dataclass(frozen=True)
@@ -146,35 +143,3 @@ class Section:
     details: Sequence[str] = ()
     subsections: Sequence[Subsection] = ()
     files: dict[str, pd.DataFrame] = field(default_factory=dict)
-
-
-def is_count(column: Column) -> bool:
-    """Check whether a column counts modes or digits, under any rule."""
-    name = column["name"]
-    # Columns of forgotten modes count events.
-    return name.startswith(("modes", "digits")) and not name.endswith("_forgotten")
-
-
-def percent(share: float) -> str:
-    """Format a share from 0 to 1 as a percentage."""
-    return "–" if np.isnan(share) else f"{100 * share:.0f} %"
-
-
-def percents(low: float, high: float) -> str:
-    """Format an interval of shares from 0 to 1 as percentages."""
-    return "–" if np.isnan(low) else f"{100 * low:.0f} to {100 * high:.0f}"
-
-
-def number(value: float) -> str:
-    """Format a number with three digits."""
-    if np.isnan(value):
-        return "–"
-    if np.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if value == int(value) and abs(value) < 1e6:
-        return f"{int(value):,}".replace(",", "\u202f").replace("-", "−")
-    if 1e3 <= abs(value) < 1e6:
-        return f"{value:,.0f}".replace(",", "\u202f").replace("-", "−")
-    mantissa, separator, exponent = f"{value:.3g}".partition("e")
-    power = f"e{int(exponent)}" if separator else ""
-    return (mantissa + power).replace("-", "−")

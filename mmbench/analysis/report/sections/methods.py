@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from mmbench.analysis.numbers import number
 from mmbench.analysis.parameters import (
     format_spec,
     format_value,
@@ -17,7 +18,6 @@ from mmbench.analysis.report.sections.base import (
     Subsection,
     Table,
     TableCell,
-    number,
 )
 from mmbench.analysis.results import Footer, Results, describe_starts, tasks_of
 from mmbench.core.errors import MmbenchError

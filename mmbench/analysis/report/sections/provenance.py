@@ -4,12 +4,12 @@ from typing import Any
 
 import pandas as pd
 
+from mmbench.analysis.numbers import number
 from mmbench.analysis.report.sections.base import (
     Section,
     Subsection,
     Table,
     TableCell,
-    number,
 )
 from mmbench.analysis.results import Footer, Results
 

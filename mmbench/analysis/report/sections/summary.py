@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmbench.analysis import stats
+from mmbench.analysis import stats, style
 from mmbench.analysis.leaderboard import (
     DIFFERENT,
     MIN_SHARE_OF_WINS,
@@ -17,16 +17,14 @@ from mmbench.analysis.leaderboard import (
     TIED,
     Board,
     boards,
+    table_of,
 )
-from mmbench.analysis.report import style
+from mmbench.analysis.numbers import number, percent, percents
 from mmbench.analysis.report.sections.base import (
     Section,
     Subsection,
     Table,
     TableCell,
-    number,
-    percent,
-    percents,
 )
 from mmbench.analysis.results import (
     Results,
@@ -87,16 +85,11 @@ def section(results: Results) -> Section | None:
     subsections = [
         _task_subsection(results, task, board) for task, board in by_task.items()
     ]
-    tables = [board.table.assign(scope="task") for board in by_task.values()]
     pairs = [board.pairs.assign(task=task) for task, board in by_task.items()]
     if overall:
         subsections.insert(0, _overall_subsection(results, overall, by_task))
-        tables.insert(0, overall.table.assign(scope="overall"))
         pairs.insert(0, overall.pairs.assign(task="all"))
-    leading = ["scope", "task", "place", "groups", "label"]
-    table = pd.concat([table for table in tables if len(table)], ignore_index=True)
-    table = table[[*leading, *(name for name in table if name not in leading)]]
-    files = {"leaderboard.csv": table}
+    files = {"leaderboard.csv": table_of(overall, by_task)}
     pairs = [table for table in pairs if len(table)]
     if pairs:
         files["comparisons.csv"] = pd.concat(pairs, ignore_index=True)

@@ -4,8 +4,8 @@ import json
 
 from report_results import DIGITS, IMAGES, only, texts_of
 
+from mmbench.analysis.numbers import number
 from mmbench.analysis.report.sections import SECTIONS
-from mmbench.analysis.report.sections.base import number
 from mmbench.analysis.results import Results
 
 

@@ -2,8 +2,8 @@
 
 from report_results import DIGITS, only, texts_of, with_unfinished
 
+from mmbench.analysis.numbers import number
 from mmbench.analysis.report.sections import SECTIONS
-from mmbench.analysis.report.sections.base import number
 from mmbench.analysis.results import Results
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmbench.analysis.report.sections.base import number
+from mmbench.analysis.numbers import number
 
 
 @pytest.mark.parametrize(

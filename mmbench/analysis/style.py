@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -57,6 +57,8 @@ STATUS_COLOURS = {
 # Placeholders that `svg` replaces, so that figures follow the page's colour scheme.
 INK, GRID = "#010203", "#040506"
 GRID_OPACITY = "stroke-opacity: 0.13"
+GRID_GREY = "#dddddd"  # of the grid on white
+DARK = 0.55  # share of `SHADES` beyond which text on it is white
 GREY = "#8a8a8a"  # legible in the light and the dark scheme, for PNGs
 
 PNG_DPI = 192  # twice the 96 CSS pixels of an inch, for dense screens
@@ -139,6 +141,22 @@ def label_styles(labels: Sequence[str]) -> dict[str, LabelStyle]:
         )
         for number, label in enumerate(labels)
     }
+
+
+@contextmanager
+def theme(changes: Mapping[str, Any] = {}) -> Iterator[None]:
+    """Let figures have the style of the report, in black on white.
+
+    Args:
+        changes: settings of matplotlib that replace the style's.
+    """
+    ink = {name: "black" for name, value in _THEME.items() if value == INK}
+    faces = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
+    white = dict.fromkeys(faces, "white")
+    settings = _THEME | ink | white | {"grid.color": GRID_GREY} | dict(changes)
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import xml.etree.ElementTree as ET
 
-from mmbench.analysis.report import style
+from mmbench.analysis import style
 
 
 def test_labels_have_different_styles() -> None:
