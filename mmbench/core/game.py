@@ -119,8 +119,16 @@ class Game(ABC):
         """
         return ()
 
-    def advance(self, z: Float[Tensor, "runs dim"], memory: tuple) -> tuple:
-        """Return the memory after a step that led to z."""
+    def advance(
+        self, z: Float[Tensor, "runs dim"], memory: tuple, sample: Any
+    ) -> tuple:
+        """Return the memory after a step that led to z.
+
+        Args:
+            z: iterates after the step.
+            memory: memory before it.
+            sample: minibatch that the step drew last; None for games without data.
+        """
         return memory
 
     def recall(self, sample: Any, memory: tuple) -> Any:

@@ -133,7 +133,7 @@ class OracleState:
     def advance(self, z: Vector) -> None:
         """Update the game's memory after a step to z, for runs that have not ended."""
         if self.memory:
-            ahead = self.game.advance(z, self.memory)
+            ahead = self.game.advance(z, self.memory, self.sample)
             self.memory = keep(self.alive, ahead, self.memory)
 
     def replace_memory(self, memory: tuple) -> None:

@@ -175,7 +175,7 @@ class GANGame(Game):
         return self.discriminator.first_vectors(z[:, self.dim_x :])
 
     def advance(
-        self, z: Float[Tensor, "runs dim"], memory: tuple[Tensor, ...]
+        self, z: Float[Tensor, "runs dim"], memory: tuple[Tensor, ...], sample: Batch
     ) -> tuple[Tensor, ...]:
         """Return the singular vectors after one power iteration with new weights."""
         return self.discriminator.power_iteration(z[:, self.dim_x :], memory)

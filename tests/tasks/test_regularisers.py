@@ -153,7 +153,7 @@ def test_spectral_norms_are_those_of_numpy() -> None:
     y = z[:, built.dim_x :]
     memory = built.memory(z)
     for _ in range(100):
-        memory = built.advance(z, memory)
+        memory = built.advance(z, memory, None)
     points = torch.randn(len(SEEDS), BATCH, 2, dtype=torch.float64)
     got = built.discriminator(y, points, vectors=memory)[:, :, 0]
     for run in range(len(SEEDS)):

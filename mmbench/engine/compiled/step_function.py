@@ -186,7 +186,8 @@ class StepFunction:
         ending = torch.where(breaking, broken, ending)
         z, state = keep(going, moved, z), keep(going, new_state, state)
         if memory:
-            memory = keep(going, self._game.advance(z, memory), memory)
+            ahead = self._game.advance(z, memory, traced.sample)
+            memory = keep(going, ahead, memory)
         alive = alive & ~breaking
         stopped = algorithm.done(new_state)
         if stopped is not None:
