@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mmbench.metrics.base import Metric as Metric
     from mmbench.metrics.base import Point as Point
     from mmbench.metrics.base import TrajectoryMetric as TrajectoryMetric
+    from mmbench.own import game as game
     from mmbench.suites.base import Grid as Grid
     from mmbench.suites.base import Suite as Suite
     from mmbench.tasks.base import Target as Target
@@ -72,6 +73,7 @@ _NAMES = (
     "mmbench.analysis.results:load",
     "mmbench.analysis.plot",
     "mmbench.api:run",
+    "mmbench.own:game",
     "mmbench.engine.step_size_map:step_map",
     "mmbench.algorithms",
     "mmbench.metrics",

@@ -157,7 +157,7 @@ def _instance_facts(member: Any) -> dict[str, Any]:
         facts["needs"] = sorted(map(str, needs_of(member)))
     if isinstance(member, Task):
         facts["gives"] = sorted(str(capability) for capability in member.gives)
-        facts["metrics"] = list(member.metrics)
+        facts["metrics"] = list(map(str, member.metrics))
         facts["target"] = str(member.target or "")
     if isinstance(member, Metric):
         facts["protocol"] = dict(member.protocol)

@@ -30,4 +30,5 @@ class Capability(StrEnum):
     GREY_8 = "a game whose images are grey, 8 x 8"
     GREY_28 = "a game whose images are grey, 28 x 28"
     COLOUR_32 = "a game whose images have three colours, 32 x 32"
+    PLAYERS = "a game of mmbench.game or mmbench.torch_task"
     LOGITS = "a game with a discriminator"

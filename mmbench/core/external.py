@@ -1,10 +1,12 @@
 """External classes: those of a file or a module that is not part of mmbench."""
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,11 +19,14 @@ from mmbench.core.code_files import (
 )
 from mmbench.core.code_parts import has_edited_data
 from mmbench.core.errors import DescriptionError, UnknownNameError, unknown_name
+from mmbench.core.made import find_made, made_in
 from mmbench.core.user_code import place_of
 
 
 def load_external(name: str) -> Any:
     """Import a class by its reference, which runs the code of its module.
+
+    A variable that holds a task of `mmbench.game` stands for the task's class.
 
     Args:
         name: `package.module:Class` or `path/to/file.py:Class`.
@@ -58,12 +63,16 @@ def load_external(name: str) -> Any:
             f"{location} must be importable; {f'{place},' if place else 'it'} raised "
             f"{type(error).__name__}: {error}."
         ) from error
+    made = find_made(module, attribute)
+    if made is not None:
+        return type(made)
     if not hasattr(module, attribute):
         own = [
             key
             for key, value in vars(module).items()
             if isinstance(value, type) and value.__module__ == module.__name__
         ]
+        own += [variable for variable, _ in made_in(module)]
         raise unknown_name(f"class in {location}", attribute, own)
     return getattr(module, attribute)
 
@@ -98,11 +107,25 @@ def _module_of_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[unique] = module  # dataclasses look up their module here
     try:
-        loader.exec_module(module)
+        with _seeded():
+            loader.exec_module(module)
     except BaseException:
         del sys.modules[unique]
         raise
     return module
+
+
+@contextlib.contextmanager
+def _seeded() -> Iterator[None]:
+    """Have torch's global generator at a fixed seed, and as it was afterwards.
+
+    A module of torch that a file makes then has the same first values in each process.
+    """
+    import torch  # noqa: PLC0415  # takes a second
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 def _unload_edited() -> None:

@@ -1,7 +1,7 @@
 """Games: two players, each with a loss on the joint vector."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -35,6 +35,8 @@ class Game(ABC):
         dtype: dtype of its floats.
         image_shape: channels, height and width of the images that it generates.
         dataset: name of its published data; empty where it has none.
+        one_by_one: why runs of a chunk are computed one after the other; empty where
+            they are computed side by side.
     """
 
     dim_x: int
@@ -48,6 +50,7 @@ class Game(ABC):
     dtype: torch.dtype = torch.float32
     image_shape: tuple[int, int, int] = (0, 0, 0)
     dataset: str = ""
+    one_by_one: str = ""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Have replaced methods of mmbench's games be seen."""
@@ -297,6 +300,34 @@ class GameWithClassifier(Protocol):
         self, x: Float[Tensor, "runs dim_x"], images: Float[Tensor, "runs count size"]
     ) -> Float[Tensor, "runs count classes"]:
         """Return the logits of each run's classifier, for its own images."""
+
+
+@runtime_checkable
+class GameWithPlayers(Protocol):
+    """A game of a user's function, whose players a function of theirs can measure."""
+
+    def evaluate(
+        self,
+        z: Float[Tensor, "runs dim"],
+        seeds: tuple[int, ...],
+        function: Callable[..., Any],
+        *arguments: Any,
+    ) -> list[Any]:
+        """Return what a function says of the players of each run."""
+
+
+def with_players(game: Game) -> GameWithPlayers:
+    """Return the game after checking that functions can measure its players.
+
+    Raises:
+        MisfitError: when they cannot.
+    """
+    if isinstance(game, GameWithPlayers):
+        return game
+    raise MisfitError(
+        "A metric of a function needs a task of mmbench.game or mmbench.torch_task; "
+        f"{type(game).__name__} is of another."
+    )
 
 
 def with_modes(game: Game) -> GameWithModes:

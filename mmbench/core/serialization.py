@@ -26,6 +26,7 @@ from mmbench.core.description import (
 )
 from mmbench.core.errors import CodeError, DescriptionError, unknown_name
 from mmbench.core.external import load_external
+from mmbench.core.made import Made, variable_of
 
 # External class, as `reference_of` names it, to the name that `load_external` takes.
 Locations = Mapping[str, str]
@@ -159,6 +160,7 @@ def _collect_locations(value: Any, locations: dict[str, str]) -> None:
                 location = cls.__module__
             else:
                 location = str(Path(file).resolve())
-            locations[reference] = f"{location}:{cls.__qualname__}"
+            name = variable_of(cls) if issubclass(cls, Made) else cls.__qualname__
+            locations[reference] = f"{location}:{name}"
         for name in value.__dataclass_fields__:
             _collect_locations(getattr(value, name), locations)

@@ -301,16 +301,21 @@ class Chunk:
         """Return compiled steps, if they are wanted and possible."""
         cell, placement, recording = self._cell, self._placement, self._recording
         if self._noise or not placement.compiled:
-            recording.set_backend("eager")
+            recording.set_backend(self._eager())
             return None
         block = compile_block(
             cell.algorithm, cell.task, placement, len(self.seeds), cell.precision
         )
         if isinstance(block, str):
-            recording.set_backend(f"eager, for compiling failed: {block}")
+            recording.set_backend(f"{self._eager()}, for compiling failed: {block}")
             return None
         recording.set_backend("compiled")
         return block
+
+    def _eager(self) -> str:
+        """Return how steps are made that are not compiled."""
+        why = self.game.one_by_one
+        return f"eager, one run after the other ({why})" if why else "eager"
 
     def _product_rounding(self) -> AbstractContextManager[None]:
         """Return the rounding of products within a step; metrics are never rounded."""

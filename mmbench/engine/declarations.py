@@ -172,6 +172,12 @@ def _are_texts(value: Any) -> bool:
     )
 
 
+def _are_specs(value: Any) -> bool:
+    return isinstance(value, tuple | list) and all(
+        isinstance(one, str | Metric) for one in value
+    )
+
+
 def _is_protocol(value: Any) -> bool:
     return isinstance(value, Mapping) and all(
         isinstance(name, str) and type(one) in (str, int, float, bool)
@@ -192,7 +198,7 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "limit": (lambda value: _is_number(value) and value > 0, "a number above 0"),
     "width": (_is_count, "a whole number of at least 1"),
     "gpu_width": (_is_count, "a whole number of at least 1"),
-    "metrics": (_are_texts, 'a tuple of specs, as in ("field_norm",)'),
+    "metrics": (_are_specs, 'a tuple of specs, as in ("field_norm",)'),
     "target": (
         _is_target,
         'None or a mmbench.Target, as in Target("distance", at_most=(("distance", '

@@ -1,11 +1,13 @@
 """Plans: the cells of a suite, in a stable order, each with its key."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.description import Description, text
 from mmbench.core.errors import DescriptionError
+from mmbench.core.made import Made
 from mmbench.core.run_settings import KEEPING
 from mmbench.engine.cell import Cell
 from mmbench.engine.declarations import check_declarations
@@ -58,6 +60,7 @@ def _cells(grid: Grid, earlier: tuple[Cell, ...]) -> list[Cell]:
     chosen = [METRICS.coerce(one) for one in grid.metrics]
     algorithms = [parse_labelled(one) for one in grid.algorithms]
     tasks = [TASKS.coerce(one) for one in grid.tasks]
+    _check_names(tasks)
     for member in (*chosen, *(algorithm for _, algorithm in algorithms), *tasks):
         check_declarations(member)
     cells = []
@@ -76,6 +79,22 @@ def _cells(grid: Grid, earlier: tuple[Cell, ...]) -> list[Cell]:
                 )
             )
     return cells
+
+
+def _check_names(tasks: Sequence[Task]) -> None:
+    """Check that tables can tell the tasks that calls have made by their names.
+
+    Raises:
+        DescriptionError: when two games have one name.
+    """
+    made = dict.fromkeys(task for task in tasks if isinstance(task, Made))
+    names = [text(task) for task in made]
+    for name in names:
+        if names.count(name) > 1:
+            raise DescriptionError(
+                f"Tasks must have different names; two games are named {name}. Give "
+                "one of them another by name=."
+            )
 
 
 def _before(grid: Grid, task: Task, earlier: tuple[Cell, ...]) -> Cell | None:
@@ -109,7 +128,7 @@ def parse_labelled(given: str | Description) -> tuple[str, Algorithm]:
 
 def metrics_for(task: Task, chosen: list[Metric]) -> tuple[Metric, ...]:
     """Return the chosen metrics, else the task's own, and its target's metric."""
-    metrics = chosen or [METRICS.build(spec) for spec in task.metrics]
+    metrics = chosen or [METRICS.coerce(one) for one in task.metrics]
     given = {column.name for metric in metrics for column in metric.columns}
     if task.target and not {name for name, _ in task.target.bounds} <= given:
         metrics = [METRICS.build(task.target.metric), *metrics]

@@ -108,13 +108,17 @@ def _locations(value: Any, external: Sequence[str]) -> dict[str, str]:
     """
     given: dict[str, dict[str, str]] = {}  # name, reference, spec
     for spec in external:
-        cls = load_external(spec)  # a wrong name is refused even where it is not needed
+        named = load_external(spec)  # a wrong name is refused even if it is not needed
         location = spec.rpartition(":")[0]
         file = PurePath(location).name if location.endswith(".py") else None
         module = location.rpartition(".")[2]
-        name = f"{file or f'{module}.py'}:{getattr(cls, '__qualname__', '')}"
-        reference = reference_of(cls) if isinstance(cls, type) else name
-        given.setdefault(name, {})[reference] = spec
+        own = {spec: named}
+        for part in getattr(named, "parts", ()) if isinstance(named, type) else ():
+            own[f"{location}:{type(part).__qualname__}"] = type(part)
+        for place, cls in own.items():
+            name = f"{file or f'{module}.py'}:{getattr(cls, '__qualname__', '')}"
+            reference = reference_of(cls) if isinstance(cls, type) else name
+            given.setdefault(name, {})[reference] = place
     locations = {}
     for reference in _references(value):
         name, is_external, _ = reference.partition("@")

@@ -81,8 +81,8 @@ class Task(Description, ABC):
 
     @property
     @abstractmethod
-    def metrics(self) -> tuple[str, ...]:
-        """Specs of the metrics measured when none are chosen."""
+    def metrics(self) -> tuple[str | Description, ...]:
+        """Metrics measured when none are chosen: specs, or metrics of a user."""
 
     @property
     def target(self) -> Target | None:

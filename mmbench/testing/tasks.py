@@ -65,7 +65,7 @@ def check_task(task: Task, metrics: Sequence[str] = ()) -> None:
         steps=10,
         records=2,
         dtype="float64",
-        metrics=tuple(METRICS.build(spec) for spec in task.metrics),
+        metrics=tuple(METRICS.coerce(one) for one in task.metrics),
     )
     if metrics:
         chosen = tuple(METRICS.build(spec) for spec in metrics)

@@ -13,6 +13,7 @@ from torch import Tensor
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.checkpoint import CheckpointSlot
+from mmbench.core.description import Description
 from mmbench.core.domains import Count, Positive
 from mmbench.core.game import Game
 from mmbench.core.oracle import Oracle
@@ -117,7 +118,7 @@ class FarStart(Task):
         return self.task.gives
 
     @property
-    def metrics(self) -> tuple[str, ...]:
+    def metrics(self) -> tuple[str | Description, ...]:
         """Specs of the metrics measured when none are chosen."""
         return self.task.metrics
 

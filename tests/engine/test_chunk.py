@@ -123,9 +123,7 @@ class CountingGame(Game):
         """Return counts of zero."""
         return (torch.zeros(len(z), dtype=torch.int64),)
 
-    def advance(
-        self, z: torch.Tensor, memory: tuple, sample: torch.Tensor
-    ) -> tuple:
+    def advance(self, z: torch.Tensor, memory: tuple, sample: torch.Tensor) -> tuple:
         """Count one step."""
         return (memory[0] + 1,)
 

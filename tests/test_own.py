@@ -1,0 +1,298 @@
+"""Tasks of a user's function: games as built-in ones are, with their own keys."""
+
+import sys
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import mmbench
+from mmbench.algorithms import ALGORITHMS
+from mmbench.core.description import digest, reference_of, text
+from mmbench.core.errors import DescriptionError, MisfitError, UnknownNameError
+from mmbench.core.external import load_external
+from mmbench.core.placement import Placement
+from mmbench.core.serialization import from_json, to_json
+from mmbench.runner.plan import metrics_for, plan
+from mmbench.suites.base import Grid, Suite
+from mmbench.tasks import TASKS
+from mmbench.tasks.base import Task
+from mmbench.tasks.bilinear import Bilinear, spectral_matrix
+from mmbench.testing import check_task
+from mmbench.testing.tools import run_short_cell
+
+MATRIX = spectral_matrix(Bilinear(dim=10, smallest=0.1))
+
+
+def icr(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The quadratic game of implicit competitive regularization."""
+    return (x * x + 10.0 * x * y + y * y).sum()
+
+
+def product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """A bilinear game."""
+    return (x * (MATRIX.to(x) @ y)).sum()
+
+
+ORIGIN = torch.zeros(1), torch.zeros(1)
+PLANE = mmbench.game(icr, dim_x=1, dim_y=1, solution=ORIGIN)
+BILINEAR = mmbench.game(product, dim_x=10, dim_y=10)
+BOUNDED = mmbench.game(
+    product,
+    dim_x=10,
+    dim_y=10,
+    project=lambda x, y: (x, y.clamp(-1, 1)),
+    name="bounded",
+)
+GENERAL = mmbench.game(
+    lambda x, y: (x @ x + x @ y, y @ y), dim_x=2, dim_y=2, name="general"
+)
+PAIRS = {"quadratic": PLANE, "bilinear[dim=10,smallest=0.1]": BILINEAR}
+
+
+def largest_difference(method: str, builtin: str, own: Task) -> float:
+    """Return the largest relative difference of two runs of ten steps."""
+    algorithm = ALGORITHMS.build(method)
+    one, other = (
+        run_short_cell(algorithm, task, (0, 1), 10)
+        for task in (TASKS.build(builtin), own)
+    )
+    assert not one.reason
+    assert not other.reason
+    for name in one.counts:
+        assert np.array_equal(one.counts[name], other.counts[name])
+    names = [name for name in one.columns if name in other.columns]
+    return max(
+        float(np.max(np.abs(one.columns[k] - other.columns[k])))
+        / (1e-300 + float(np.max(np.abs(one.columns[k]))))
+        for k in names
+    )
+
+
+@pytest.mark.parametrize("builtin", PAIRS)
+@pytest.mark.parametrize("method", ["gda[step_size=0.05]", "extragradient", "cgd"])
+def test_a_function_has_the_runs_of_the_built_in_game(
+    method: str, builtin: str
+) -> None:
+    """Iterates and charges are those of the built-in task, to rounding."""
+    assert largest_difference(method, builtin, PAIRS[builtin]) < 1e-12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("builtin", PAIRS)
+@pytest.mark.parametrize("method", ALGORITHMS)
+def test_every_method_runs_on_a_function(method: str, builtin: str) -> None:
+    """Every method that fits the game has the iterates of the built-in task."""
+    try:
+        assert largest_difference(method, builtin, PAIRS[builtin]) < 1e-9
+    except MisfitError:
+        pytest.skip("the game lacks what the method needs")
+    except DescriptionError as error:
+        assert "must be given" in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("task", [PLANE, BILINEAR], ids=["plane", "bilinear"])
+def test_contract(task: Task) -> None:
+    """A task of a function keeps the contract of tasks."""
+    check_task(task)
+
+
+def test_losses_of_both_players() -> None:
+    """Two losses make a general-sum game."""
+    assert mmbench.Capability.ZERO_SUM not in GENERAL.gives
+    check_task(GENERAL)
+
+
+def test_first_values() -> None:
+    """Runs start at tensors, at noise around them, or where a factory says."""
+
+    def first(**given: Any) -> list[list[float]]:
+        task = mmbench.game(lambda x, y: x.sum() * y.sum(), **given)
+        game = task.build(Placement())
+        seeds = (torch.Generator().manual_seed(seed) for seed in (0, 1, 0))
+        return [task.start(game, seed).tolist() for seed in seeds]
+
+    fixed = first(x=torch.ones(1, 2), y=[3.0])
+    assert fixed == [[1, 1, 3]] * 3
+    near = first(x=torch.ones(1, 2), y=[3.0], spread=0.1)
+    assert near[0] == near[2] != near[1]
+    assert 0 < max(abs(a - b) for a, b in zip(near[0], fixed[0], strict=True)) < 1
+    made = first(x=lambda: torch.rand(2), y=torch.ones(1))
+    assert made[0] == made[2] != made[1]
+    assert made[0][2] == 1
+
+
+# ---- keys ----
+
+FILE = """
+    import torch
+    import mmbench
+
+    A = torch.arange(6.0).reshape(2, 3)
+    POINTS = torch.ones(4, 2)
+
+    def f(x, y, batch):
+        return x @ A.to(x) @ y + batch.mean() * x.sum()
+
+    def size(x, y):
+        return {"size": x.norm()}
+
+    own = mmbench.game(f, dim_x=2, dim_y=3, data=POINTS, batch=2, metrics=[size])
+"""
+
+
+def key_of(folder: Path, content: str) -> str:
+    """Return the key of the task in a file of this content, loaded anew."""
+    (folder / "mine.py").write_text(dedent(content))
+    for name in [name for name in sys.modules if "mmbench_external_mine" in name]:
+        del sys.modules[name]
+    return digest(TASKS.build(f"{folder}/mine.py:own"))
+
+
+def test_the_key_covers_code_tensors_and_data(tmp_path: Path) -> None:
+    """The key is the same when loaded again, and another after each change."""
+    key = key_of(tmp_path, FILE)
+    assert key == key_of(tmp_path, FILE)
+    for old, new in (
+        ("batch.mean()", "batch.sum()"),
+        ("arange(6.0)", "arange(6.0).exp()"),
+        ("torch.ones(4, 2)", "torch.zeros(4, 2)"),
+        ("batch=2", "batch=3"),
+    ):
+        assert key_of(tmp_path, FILE.replace(old, new)) != key
+
+
+def test_a_changed_tensor_changes_the_key() -> None:
+    """The key follows closed-over tensors in place; first values are copies."""
+    weights, start = torch.ones(2), torch.ones(2)
+    task = mmbench.game(lambda x, y: (x * weights * y).sum(), x=start, y=start)
+    key = digest(task)
+    start += 1
+    assert digest(task) == key
+    weights += 1
+    assert digest(task) != key
+
+
+def test_other_processes_find_a_task_by_its_variable(tmp_path: Path) -> None:
+    """A cell with an own task and metric is sent and made again."""
+    key_of(tmp_path, FILE)
+    task = TASKS.build(f"{tmp_path}/mine.py:own")
+    cells = plan(Suite(name="s", grids=(Grid(tasks=(task,), algorithms=("gda",)),)))
+    again = from_json(to_json(cells[0]))
+    assert again == cells[0]
+    assert text(again.task) == "f"
+    with pytest.raises(UnknownNameError, match="Known: own"):
+        load_external(f"{tmp_path}/mine.py:nothing")
+
+
+def test_a_task_without_a_variable_is_not_sent() -> None:
+    """What no other process can make again is refused in one sentence."""
+    task = mmbench.game(icr, dim_x=1, dim_y=1)
+    with pytest.raises(DescriptionError, match="icr must be held by a variable"):
+        to_json(task)
+
+
+def test_two_games_of_one_name_are_refused() -> None:
+    """Tables name a task by its name, which must then mean one game."""
+    other = mmbench.game(icr, dim_x=2, dim_y=2)
+    with pytest.raises(DescriptionError, match="name="):
+        mmbench.run([PLANE, other], ["gda"], seeds=1, steps=1)
+
+
+# ---- messages ----
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"dim_x": 0, "dim_y": 1}, "dim_x must be a whole number"),
+        ({"dim_x": 1}, "y must be given by its length"),
+        ({"dim_x": 1, "dim_y": 1, "x": ORIGIN[0]}, "x must be given by its length"),
+        ({"x": torch.ones(1).long(), "dim_y": 1}, "floating-point"),
+        ({"dim_x": 1, "dim_y": 1, "name": "a b"}, "name must be a word"),
+        ({"dim_x": 1, "dim_y": 1, "target": "x"}, "target must be a column"),
+        ({"dim_x": 1, "dim_y": 1, "metrics": [3]}, "metrics must be specs"),
+        ({"dim_x": 1, "dim_y": 1, "data": []}, "data must be tensors"),
+    ],
+)
+def test_arguments_that_do_not_fit(given: dict[str, Any], message: str) -> None:
+    """Each argument is refused with a sentence that names it."""
+    with pytest.raises(DescriptionError, match=message):
+        mmbench.game(lambda x, y, *rest: (x * y).sum(), **given)
+
+
+def test_functions_that_fail() -> None:
+    """A function that fails names its line, one that returns no loss what it gave."""
+    with pytest.raises(DescriptionError, match=r"test_own.py, line \d+, raised"):
+        mmbench.game(lambda x, y: x @ torch.ones(3), dim_x=2, dim_y=2)
+    with pytest.raises(DescriptionError, match=r"one number for a loss; got shape"):
+        mmbench.game(lambda x, y: x * y, dim_x=2, dim_y=2)
+
+
+def test_closed_over_tensors_of_another_dtype() -> None:
+    """A run in another precision than a closed-over tensor's says what to do."""
+    weights = torch.ones(2)
+    task = mmbench.game(lambda x, y: (x * weights) @ y, dim_x=2, dim_y=2)
+    task.build(Placement())
+    with pytest.raises(DescriptionError, match=r"write \.to\(x\)|own dtype"):
+        mmbench.game(lambda x, y: x @ (weights @ y[:, None]), dim_x=1, dim_y=2).build(
+            Placement(dtype=torch.float64)
+        )
+
+
+# ---- metrics ----
+
+
+def test_metrics_and_target_of_functions() -> None:
+    """Functions of the players are columns; a target may be one of them."""
+
+    def sizes(x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"of_x": x.norm(), "of_y": y.norm()}
+
+    task = mmbench.game(
+        icr,
+        dim_x=1,
+        dim_y=1,
+        metrics=["field_norm", (sizes, "lower")],
+        target=mmbench.Target("sizes", at_most=(("of_x", 100.0),)),
+    )
+    frame = mmbench.run([task], ["gda[step_size=(0.09,0.01)]"], seeds=2, steps=4)
+    assert {"field_norm", "of_x", "of_y"} <= set(frame)
+    columns = {one.name: one for one in metrics_for(task, [])[1].columns}
+    assert columns["of_x"].better == "lower"
+    assert (frame["status"] == "converged").all()
+    with pytest.raises(MisfitError, match=r"a game of mmbench\.game"):
+        mmbench.run(["quadratic"], ["gda"], [metrics_for(task, [])[1]], seeds=1)
+
+
+def test_projection() -> None:
+    """A projection holds runs within bounds, side by side where torch can."""
+    game = BOUNDED.build(Placement())
+    assert game._projects_side_by_side  # type: ignore[attr-defined]
+    z = torch.full((3, 20), 2.0)
+    assert torch.equal(game.project(z)[:, 10:], torch.ones(3, 10))
+    assert torch.equal(game.project(z)[:, :10], z[:, :10])
+    check_task(BOUNDED)
+
+
+def test_runs_one_after_the_other_are_said() -> None:
+    """What torch.vmap cannot batch is computed run by run, and the footer says so."""
+
+    def steep(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x.sum() * y.sum() if float(x.sum()) > 0 else -(x.sum() * y.sum())
+
+    task = mmbench.game(steep, dim_x=2, dim_y=2)
+    assert "torch.vmap cannot batch it" in task.build(Placement()).one_by_one
+    assert task.width == 1
+    ran = run_short_cell(ALGORITHMS.build("gda"), task, (0,), 1)
+    assert ran.backend.startswith("eager, one run after the other (torch.vmap")
+
+
+def test_references_have_the_name(tmp_path: Path) -> None:
+    """A stored class stands with the name of its file and of its function."""
+    key_of(tmp_path, FILE)
+    cls = load_external(f"{tmp_path}/mine.py:own")
+    assert reference_of(cls).startswith("mine.py:f@")
