@@ -331,7 +331,7 @@ class OwnGame(Game):
         if loss.dtype != self.dtype:
             raise self._error(
                 f"return a loss in the dtype of its players, {self.dtype}; got "
-                f"{loss.dtype}. Tensors that it closes over keep their own; write .to(x)"
+                f"{loss.dtype}. Closed-over tensors keep their own; write .to(x)"
             )
         return loss.reshape(())
 
