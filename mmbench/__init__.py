@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mmbench.algorithms._directions import Adam as Adam
     from mmbench.algorithms._directions import Plain as Plain
     from mmbench.algorithms._directions import RMSProp as RMSProp
+    from mmbench.algorithms._torch_optimisers import torch_algorithm as torch_algorithm
     from mmbench.algorithms.base import Algorithm as Algorithm
     from mmbench.analysis import plot as plot
     from mmbench.analysis.leaderboard import leaderboard as leaderboard
@@ -64,6 +65,7 @@ _NAMES = (
     "mmbench.algorithms._directions:Plain",
     "mmbench.metrics.base:Point",
     "mmbench.algorithms._directions:RMSProp",
+    "mmbench.algorithms._torch_optimisers:torch_algorithm",
     "mmbench.core.source:Source",
     "mmbench.suites.base:Suite",
     "mmbench.tasks.base:Target",
