@@ -20,6 +20,7 @@ from mmbench.core.lazy import lazy_names
 if TYPE_CHECKING:
     from mmbench import algorithms as algorithms
     from mmbench import metrics as metrics
+    from mmbench import optim as optim
     from mmbench import suites as suites
     from mmbench import tasks as tasks
     from mmbench import testing as testing
@@ -79,6 +80,7 @@ _NAMES = (
     "mmbench.engine.step_size_map:step_map",
     "mmbench.algorithms",
     "mmbench.metrics",
+    "mmbench.optim",
     "mmbench.suites",
     "mmbench.tasks",
     "mmbench.testing",
