@@ -156,6 +156,18 @@ def leaderboard(
     return table.astype({name: kind for name, kind in whole.items() if name in table})
 
 
+def separated_best(table: pd.DataFrame) -> str | None:
+    """Return the label that beats every other of a board; None where there is none.
+
+    Args:
+        table: the table of a board.
+    """
+    first, rest = table.iloc[0], table.iloc[1:]
+    letters = set(first["groups"].split())
+    shares = [bool(letters & set(groups.split())) for groups in rest["groups"]]
+    return None if any(shares) or not shares else first["label"]
+
+
 def table_of(overall: Board | None, by_task: Mapping[str, Board]) -> pd.DataFrame:
     """Join the tables of boards into one."""
     tables = [board.table.assign(scope="task") for board in by_task.values()]

@@ -33,6 +33,7 @@ VERBS = (
     "run",
     "results",
     "report",
+    "leaderboard",
     "replay",
     "verify",
     "check",

@@ -61,6 +61,27 @@ class Folder(click.Path):
         return super().convert(value, param, ctx)
 
 
+class NamedFile(Folder):
+    """A path of a file whose name has the right ending, or none.
+
+    Args:
+        suffix: the ending of what is written, such as ".zip".
+    """
+
+    def __init__(self, suffix: str) -> None:
+        super().__init__(dir_okay=False)
+        self._suffix = suffix
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Return the path."""
+        path = super().convert(value, param, ctx)
+        if path.suffix.lower() not in ("", self._suffix):
+            self.fail(f"must end in {self._suffix}; got {value!r}.", param, ctx)
+        return path
+
+
 def _got(value: Any) -> str:
     """Return a word as a message shows it, with the whole number that it means."""
     try:

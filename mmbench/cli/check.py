@@ -30,7 +30,8 @@ COLUMNS = ("family", "name", "check", "result", "figure", "details")
 @click.option(
     "--out",
     type=Folder(),
-    help="Write the findings as a table to this file: .csv, .json, .parquet or .md.",
+    help="Write the findings as a table to this file: .csv, .json, .md, .parquet or "
+    ".tex.",
 )
 def command(
     names: tuple[str, ...], everything: bool, data_dir: Path | None, out: Path | None
@@ -51,7 +52,7 @@ def command(
     Exit codes: 0 when all checks passed, 1 when one failed, 2 when a name or a file of
     data is missing.
     """
-    from mmbench.cli.results import format_of, write_table
+    from mmbench.cli.results import FORMATS, format_of, write_content
 
     form = format_of(out)
     specs = list(CHECKED if everything else names)
@@ -69,7 +70,7 @@ def command(
     if out:
         import pandas as pd
 
-        write_table(pd.DataFrame(rows, columns=COLUMNS), form, out)
+        write_content(FORMATS[form](pd.DataFrame(rows, columns=COLUMNS)), out)
     results = Counter(row[3] for row in rows)
     summary = ", ".join(f"{count:,} {result}" for result, count in results.items())
     if results["failed"]:

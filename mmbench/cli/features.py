@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mmbench.cli import print_stdout
-from mmbench.cli._numbers import Folder, Whole
+from mmbench.cli._numbers import Folder, NamedFile, Whole
 from mmbench.cli._resource_options import data_dir_option
 
 
@@ -57,7 +57,7 @@ def listing() -> None:
 @click.argument("dataset", type=click.Choice(["mnist", "digits", "cifar10"]))
 @click.option(
     "--out",
-    type=Folder(),
+    type=NamedFile(".safetensors"),
     required=True,
     help="The safetensors file to write.",
 )

@@ -8,6 +8,9 @@ from mmbench.cli import print_stderr, print_stdout
 from mmbench.cli._load_results import load_selected
 from mmbench.cli._numbers import Folder
 from mmbench.cli._selection import Selection, selection_options, store_option
+from mmbench.core.errors import MmbenchError
+
+FILE_SUFFIXES = (".csv", ".htm", ".html", ".json", ".md", ".pdf", ".tex", ".zip")
 
 
 @click.command("report", short_help="Write a page about stored results.")
@@ -18,14 +21,33 @@ from mmbench.cli._selection import Selection, selection_options, store_option
     type=Folder(),
     default=Path("mmbench-report"),
     show_default=True,
-    help="Folder of the page and its tables.",
+    help="Folder to write into.",
 )
-def command(selection: Selection, store: Path, out: Path) -> None:
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["html", "latex"]),
+    default="html",
+    show_default=True,
+    help="The page, or its tables as files of LaTeX.",
+)
+def command(selection: Selection, store: Path, out: Path, form: str) -> None:
     """Write a page about SUITE, a grid, or everything in the store.
 
     Nothing is computed: the same store gives the same page.
     """
-    write_page(selection, store, out)
+    if out.suffix.lower() in FILE_SUFFIXES and not out.is_dir():
+        raise MmbenchError(
+            f"--out must be a folder; got {str(out)!r}, which is the name of a file."
+        )
+    if form == "html":
+        write_page(selection, store, out)
+        return
+    from mmbench.analysis.report.page import write_tables
+
+    files = write_tables(load_selected(selection, store), out)
+    for file in files:
+        print_stdout(str(file))
 
 
 def write_page(selection: Selection, store: Path, out: Path) -> None:

@@ -49,6 +49,12 @@ def _markdown(frame: "pd.DataFrame") -> bytes:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows).encode()
 
 
+def _latex(frame: "pd.DataFrame") -> bytes:
+    from mmbench.analysis.report.latex import format_frame
+
+    return format_frame(frame).encode()
+
+
 def _field(value: object) -> str:
     shown = f"{value:.6g}" if isinstance(value, float) else str(value)
     # What would end the cell, or begin HTML, code or a link.
@@ -60,6 +66,7 @@ FORMATS: dict[str, Callable[["pd.DataFrame"], bytes]] = {
     "json": _json,
     "parquet": _parquet,
     "markdown": _markdown,
+    "latex": _latex,
 }
 _SUFFIXES = {
     "": "csv",
@@ -67,6 +74,7 @@ _SUFFIXES = {
     ".json": "json",
     ".parquet": "parquet",
     ".md": "markdown",
+    ".tex": "latex",
 }
 
 
@@ -87,18 +95,36 @@ def format_of(out: Path | None, hint: str = "") -> str:
     return _SUFFIXES[suffix]
 
 
-def write_table(frame: "pd.DataFrame", form: str, out: Path) -> None:
-    """Write a table to a file whole or not at all; a pipe or a device just takes it.
+def choose_format(form: str | None, out: Path | None) -> str:
+    """Return the format that was given, or that the name of a file means.
+
+    Raises:
+        MmbenchError: when there is none, or it is not for where it goes.
+    """
+    form = form or format_of(out, " Give --format for a file of another name.")
+    if form == "parquet" and not out and sys.stdout.isatty():
+        raise MmbenchError(
+            "--format parquet must go to a file or a pipe, as it is not text; got a "
+            "terminal. Give --out FILE."
+        )
+    return form
+
+
+def write_content(content: bytes, out: Path | None) -> None:
+    """Write to a file whole or not at all; a pipe or a device just takes it.
 
     Args:
-        frame: the table.
-        form: one of `FORMATS`.
-        out: the file.
+        content: what to write.
+        out: the file; None is stdout.
 
     Raises:
         MmbenchError: when the file cannot be written.
     """
-    content, path = FORMATS[form](frame), out.resolve()
+    if out is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+        return
+    path = out.resolve()
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(content)
@@ -112,16 +138,23 @@ def write_table(frame: "pd.DataFrame", form: str, out: Path) -> None:
         ) from error
 
 
+def format_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options --format, as `form`, and --out."""
+    verb = click.option(
+        "--out", type=Folder(), help="Write to this file, not to stdout."
+    )(verb)
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(list(FORMATS)),
+        help="Format of the table.  [default: by the suffix of --out; csv without one]",
+    )(verb)
+
+
 @click.command("results", short_help="Print the tidy table of stored results.")
 @selection_options
 @store_option
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(list(FORMATS)),
-    help="Format of the table.  [default: by the suffix of --out; csv without one]",
-)
-@click.option("--out", type=Folder(), help="Write to this file, not to stdout.")
+@format_options
 def command(
     selection: Selection, store: Path, form: str | None, out: Path | None
 ) -> None:
@@ -129,18 +162,10 @@ def command(
 
     The table has one row for each cell, seed and recorded step.
     """
-    form = form or format_of(out, " Give --format for a file of another name.")
-    if form == "parquet" and not out and sys.stdout.isatty():
-        raise MmbenchError(
-            "--format parquet must go to a file or a pipe, as it is not text; got a "
-            "terminal. Give --out FILE."
-        )
+    form = choose_format(form, out)
     from mmbench.analysis.export import make_printable
 
     frame = make_printable(load_selected(selection, store).frame)
-    if out is None:
-        sys.stdout.buffer.write(FORMATS[form](frame))
-        sys.stdout.flush()
-        return
-    write_table(frame, form, out)
-    print_stderr(f"{len(frame):,} rows in {out}")
+    write_content(FORMATS[form](frame), out)
+    if out:
+        print_stderr(f"{len(frame):,} rows in {out}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mmbench.cli import WorkError, print_stderr, print_stdout
-from mmbench.cli._numbers import Folder
+from mmbench.cli._numbers import Folder, NamedFile
 from mmbench.cli._selection import Selection, selection_options, store_option
 from mmbench.core.errors import DamagedError, StoreError
 
@@ -221,7 +221,7 @@ def diff(a: Path, b: Path) -> None:
 @store_option
 @click.option(
     "--out",
-    type=Folder(),
+    type=NamedFile(".zip"),
     required=True,
     help="Zip archive to write.",
 )

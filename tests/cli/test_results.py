@@ -41,11 +41,12 @@ def test_json_keeps_small_numbers_and_has_no_nan() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.json", "t.parquet", "t.md"])
+@pytest.mark.parametrize("name", ["t.csv", "t.json", "t.parquet", "t.md", "t.tex"])
 def test_results_go_to_a_file_in_the_format_of_its_name(stored: Cli, name: str) -> None:
     result = stored("results", "--out", name)
     assert (result.exit_code, result.stdout) == (0, "")
     begins = {"t.csv": b"task,", "t.json": b"[{", "t.parquet": b"PAR1", "t.md": b"| ta"}
+    begins["t.tex"] = b"% Needs"
     assert Path(name).read_bytes().startswith(begins[name])
 
 
@@ -134,7 +135,7 @@ def test_results_go_through_links_and_into_devices(stored: Cli) -> None:
     assert Path("/dev/null").is_char_device()
 
 
-@pytest.mark.parametrize("name", ["t.xlsx", "t.tex", "t.txt", "t.csv.gz"])
+@pytest.mark.parametrize("name", ["t.xlsx", "t.latex", "t.txt", "t.csv.gz"])
 def test_an_unknown_suffix_is_refused(stored: Cli, name: str) -> None:
     """One sentence says which are known; nothing is written."""
     done = stored("results", "--out", name)

@@ -1,7 +1,8 @@
 """The page: one static HTML file of all sections, with CSV files next to it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
 from textwrap import dedent
@@ -12,6 +13,7 @@ from markupsafe import Markup, escape
 
 from mmbench.analysis import style
 from mmbench.analysis.export import make_printable, to_csv
+from mmbench.analysis.report import latex
 from mmbench.analysis.report.sections import FILES, SECTIONS
 from mmbench.analysis.report.sections.base import Section
 from mmbench.analysis.results import (
@@ -44,15 +46,8 @@ def write_report(results: Results, out: Path, *, name: str, title: str) -> Path:
     Raises:
         StoreError: if there are no results or the folder cannot be written.
     """
-    if results.frame.empty:
-        raise StoreError(
-            f"A report must have at least one cell; {results.place} gave none. Run the "
-            "suite into this store first."
-        )
-    results = with_unique_labels(_printable_results(results))
-    sections = [
-        section for make in SECTIONS.values() if (section := make(results)) is not None
-    ]
+    results = prepare(results)
+    sections = sections_of(results)
     files = {"results.csv": results.frame}
     for section in sections:
         files |= section.files
@@ -60,18 +55,77 @@ def write_report(results: Results, out: Path, *, name: str, title: str) -> Path:
     target = out / "index.html"
     contents = {out / file: to_csv(table) for file, table in files.items()}
     contents[target] = page.encode()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with _writing_into(out):
         write_together(contents)
         for file in FILES:
             if file not in files and (out / file).is_file():  # of an earlier report
                 (out / file).unlink(missing_ok=True)
+    return target
+
+
+def write_tables(results: Results, out: Path) -> list[Path]:
+    """Write the tables of the page as LaTeX, one file for each subsection.
+
+    Args:
+        results: the results to show.
+        out: folder to write into; it is made if it does not exist.
+
+    Returns:
+        Paths of the files.
+
+    Raises:
+        StoreError: if there are no results or the folder cannot be written.
+    """
+    sections = sections_of(prepare(results))
+    anchors, contents = _anchors(sections), dict[Path, bytes]()
+    for section in sections:
+        names = anchors[section.anchor]
+        if not section.subsections[0].title:
+            names = [section.anchor, *names[1:]]
+        for name, part in zip(names, section.subsections, strict=True):
+            if part.tables:
+                tables = latex.format_subsection(section.title, part, name)
+                contents[out / f"{name}.tex"] = tables.encode()
+    with _writing_into(out):
+        write_together(contents)
+    return list(contents)
+
+
+def prepare(results: Results) -> Results:
+    """Return results with printable text, and labels that differ on each task.
+
+    Raises:
+        StoreError: if there are no results.
+    """
+    if results.frame.empty:
+        raise StoreError(
+            f"A report must have at least one cell; {results.place} gave none. Run the "
+            "suite into this store first."
+        )
+    return with_unique_labels(_printable_results(results))
+
+
+def sections_of(results: Results) -> list[Section]:
+    """Return the sections that have something to show."""
+    made = (make(results) for make in SECTIONS.values())
+    return [section for section in made if section is not None]
+
+
+@contextmanager
+def _writing_into(out: Path) -> Iterator[None]:
+    """Make a folder, and explain what keeps it from being written.
+
+    Raises:
+        StoreError: in the place of an OSError.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise StoreError(
             f"--out must be a folder that can be written; {out} gave "
             f"{type(error).__name__}: {error.strerror}."
         ) from error
-    return target
 
 
 def _render(

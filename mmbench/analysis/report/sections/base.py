@@ -44,6 +44,8 @@ class TableCell:
         code: whether the text is set in a monospaced font.
         tooltip: the text in full, shown when the pointer is on a shortened one.
         svg: a picture in the place of the text, which describes it.
+        best: whether a test separates the text from all others in its column; it is
+            set in bold in LaTeX.
     """
 
     text: str
@@ -53,6 +55,7 @@ class TableCell:
     code: bool = False
     tooltip: str = ""
     svg: Markup = Markup()
+    best: bool = False
 
 
 @dataclass(frozen=True)

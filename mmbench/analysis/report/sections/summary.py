@@ -17,6 +17,7 @@ from mmbench.analysis.leaderboard import (
     TIED,
     Board,
     boards,
+    separated_best,
     table_of,
 )
 from mmbench.analysis.numbers import number, percent, percents
@@ -42,6 +43,11 @@ PROSE = (
     "count as unsuccessful. “Success” is the share of successful runs. The rank of an "
     "algorithm is one plus the number of algorithms that beat it in a paired test; "
     "algorithms that have a letter of “Group” in common do not differ significantly."
+)
+CAPTION = (
+    "Intervals are 95 % confidence intervals. Algorithms with a common letter of "
+    "“Group” do not differ significantly in paired permutation tests with Holm’s "
+    "correction; bold marks one that differs from all others."
 )
 UNFINISHED = "Unfinished cells are not ranked, and this section leaves them out."
 PICTURE = "0 to 100 %"  # heading of a picture of success
@@ -120,11 +126,11 @@ def _overall_subsection(
         for task in tasks
         for row in by_task[task].table.to_dict("records")
     }
-    rows = []
+    rows, best = [], separated_best(board.table)
     for row in board.table.to_dict("records"):
         cells = [
             *_rank_and_label(row),
-            *_success(row),
+            *_success(row, is_best=row["label"] == best),
             _interval(row, styles[row["label"]]),
             TableCell(row["groups"]),
         ]
@@ -167,10 +173,10 @@ def _rank_and_label(row: Row) -> list[TableCell]:
     ]
 
 
-def _success(row: Row) -> list[TableCell]:
+def _success(row: Row, *, is_best: bool) -> list[TableCell]:
     low, high = row["success_low"], row["success_high"]
     return [
-        TableCell(percent(row["success"]), row["success"]),
+        TableCell(percent(row["success"]), row["success"], best=is_best),
         TableCell(percents(low, high), low),
     ]
 
@@ -265,17 +271,21 @@ def _task_subsection(results: Results, task: str, board: Board) -> Subsection:
         )
     else:
         prose += " Neither a target nor a metric ranks the algorithms."
-    rows = []
+    rows, best = [], separated_best(board.table)
     for row in board.table.to_dict("records"):
-        cells = _rank_and_label(row)
+        cells, is_best = _rank_and_label(row), row["label"] == best
         if target:
-            cells += [_count(row), *_success(row)]
+            cells += [_count(row), *_success(row, is_best=is_best)]
         else:
             cells.append(TableCell(str(row["runs"]), row["runs"]))
         if "median" in row:
             low, high = number(row["median_low"]), number(row["median_high"])
             cells += [
-                TableCell(number(row["median"]), row["median"]),
+                TableCell(
+                    number(row["median"]),
+                    row["median"],
+                    best=is_best and not target,
+                ),
                 TableCell(f"{low} to {high}", row["median_low"]),
             ]
         cost = row["gradient_equivalents"]

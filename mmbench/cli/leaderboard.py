@@ -1,0 +1,72 @@
+"""mmbench leaderboard: the ranks of the algorithms, with intervals."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mmbench.cli import print_stderr
+from mmbench.cli._load_results import load_selected
+from mmbench.cli._selection import Selection, selection_options, store_option
+from mmbench.cli.results import (
+    FORMATS,
+    choose_format,
+    format_options,
+    write_content,
+)
+from mmbench.core.errors import MmbenchError
+
+if TYPE_CHECKING:
+    import mmbench.analysis.report.sections.base
+
+
+@click.command("leaderboard", short_help="Print the ranks of the algorithms.")
+@selection_options
+@store_option
+@format_options
+def command(
+    selection: Selection, store: Path, form: str | None, out: Path | None
+) -> None:
+    """Rank the algorithms of SUITE, of a grid, or of everything in the store.
+
+    There is a row for each algorithm over all tasks with a target, and on each task.
+    csv, json and parquet hold all numbers; latex and markdown are tables for readers,
+    in which the number of an algorithm that beats all others is set in bold.
+    """
+    form = choose_format(form, out)
+    from mmbench.analysis.leaderboard import leaderboard
+    from mmbench.analysis.report.latex import format_leaderboard
+    from mmbench.analysis.report.page import prepare
+    from mmbench.analysis.report.sections.summary import section
+
+    results = prepare(load_selected(selection, store))
+    made = section(results)
+    if made is None:
+        raise MmbenchError(
+            f"The store {store} must have a finished cell to rank; it has none yet."
+        )
+    if form == "latex":
+        content = format_leaderboard(made).encode()
+    elif form == "markdown":
+        content = b"\n".join(map(_markdown, made.subsections))
+    else:
+        content = FORMATS[form](leaderboard(results))
+    write_content(content, out)
+    if out:
+        print_stderr(f"Leaderboard: {out}")
+
+
+def _markdown(part: "mmbench.analysis.report.sections.base.Subsection") -> bytes:
+    """Return the first table of a subsection, without pictures, under its title."""
+    import pandas as pd
+
+    table = part.tables[0]
+    shown = [at for at, one in enumerate(table.rows[0]) if not one.svg]
+    names = [table.columns[at].removeprefix("#") for at in shown]
+    rows = [
+        [f"**{row[at].text}**" if row[at].best else row[at].text for at in shown]
+        for row in table.rows
+    ]
+    frame = pd.DataFrame(rows, columns=names)
+    title = f"### {part.title}\n\n".encode() if part.title else b""
+    return title + FORMATS["markdown"](frame)

@@ -1,0 +1,35 @@
+"""`mmbench leaderboard`: ranks in every format."""
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+from command_line import Cli
+
+import mmbench
+
+
+def test_the_leaderboard_in_every_format(stored: Cli) -> None:
+    """Data hold the numbers of `mmbench.leaderboard`, tables those of the page."""
+    expected = mmbench.leaderboard("mmbench-results")
+    read = pd.read_csv(io.StringIO(stored("leaderboard").stdout))
+    assert list(read) == list(expected)
+    assert read["success_high"].tolist() == expected["success_high"].tolist()
+    rows = json.loads(stored("leaderboard", "--format", "json").stdout)
+    assert [row["label"] for row in rows] == list(expected["label"])
+    assert rows[0]["task"] is None
+    tables = stored("leaderboard", "--format", "markdown").stdout
+    assert "### All tasks\n\n| Rank | Algorithm | Success |" in tables
+    result = stored("leaderboard", "--out", "t.tex")
+    assert (result.stdout, result.stderr) == ("", "Leaderboard: t.tex\n")
+    text = Path("t.tex").read_text("utf-8")
+    assert text.count(r"\toprule") == 3
+    assert "1 & gda & 0/2 & 0 \\% & 0 to 66 &" in text
+
+
+def test_an_unknown_suffix_is_refused_before_anything_is_read(cli: Cli) -> None:
+    result = cli("leaderboard", "--out", "t.xlsx")
+    assert result.exit_code == 2
+    assert "--out must end in one of .csv, .json, .parquet, .md, .tex" in result.stderr
+    assert not Path("t.xlsx").exists()
