@@ -125,7 +125,7 @@ def _command(letter: str) -> str:
         return rf"{{\{accent}{{{parts[0]}}}}}"
     name = unicodedata.name(letter, "").split()
     if name[:1] == ["GREEK"] and name[-2:-1] == ["LETTER"]:
-        greek = name[-1].lower().replace("lamda", "lambda")
+        greek = name[-1].lower().replace("lamd", "lambd")
         capital = "CAPITAL" in name
         return rf"$\{greek.capitalize() if capital else greek}$"
     if {"SUPERSCRIPT", "MODIFIER"} & {*name} and parts.isascii():
