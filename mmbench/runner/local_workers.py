@@ -20,6 +20,8 @@ from joblib import cpu_count
 
 from mmbench.core.code_files import is_of_mmbench
 from mmbench.core.description import nested
+from mmbench.core.errors import DescriptionError
+from mmbench.core.made import Made, variable_of
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
@@ -332,5 +334,12 @@ def _is_bound(cls: type) -> bool:
     """Return whether other processes cannot import a class."""
     if is_of_mmbench(cls):
         return False
-    found = getattr(sys.modules.get(cls.__module__), cls.__qualname__, None)
-    return cls.__module__ == "__main__" or not (found is cls or type(found) is cls)
+    if cls.__module__ == "__main__":
+        return True
+    if issubclass(cls, Made):
+        try:
+            variable_of(cls)
+        except DescriptionError:
+            return True
+        return False
+    return getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is not cls

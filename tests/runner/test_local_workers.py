@@ -12,6 +12,7 @@ import pytest
 from small_cells import CountingObserver
 from stores import assert_same_cells
 
+import mmbench
 from mmbench.algorithms.gda import GDA
 from mmbench.core.errors import CodeError
 from mmbench.core.placement import Placement
@@ -206,6 +207,19 @@ def test_classes_of_a_session_stay_in_its_process(
     assert bound_to_this_process([first, rest, other]) == []
     monkeypatch.setattr(Mine, "__module__", "__main__")
     assert bound_to_this_process([first, rest, other]) == [first, rest]
+
+
+def test_games_that_no_variable_holds_stay_in_this_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another process finds a game by the variable of a file that holds it."""
+    held = mmbench.game(lambda x, y: x @ y, dim_x=1, dim_y=1, name="held")
+    (cell,) = plan(
+        Suite(name="test", grids=(Grid(tasks=(held,), algorithms=("gda",)),))
+    )
+    assert bound_to_this_process([cell]) == [cell]
+    monkeypatch.setattr(sys.modules[__name__], "GAME", held, raising=False)
+    assert bound_to_this_process([cell]) == []
 
 
 def test_the_longest_cell_is_split_among_workers(tmp_path: Path) -> None:
