@@ -10,42 +10,30 @@ import re
 from pathlib import Path
 
 from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
 
 DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
 GENERATED = DOCS / "generated"
 
-# File of the repository to its page.
-PAGES = {
-    "CHANGELOG.md": "changelog.md",
-    "CONTRIBUTING.md": "contributing.md",
-    "reports/README.md": "published.md",
-    "reports/asv.md": "asv.md",
-    "reports/speed.md": "speed.md",
-    "reports/speed_gains.md": "speed_gains.md",
-}
+# Files of the repository that are pages of the site.
+PAGES = [
+    ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(ROOT.glob("reports/**/*.md")),
+]
 FAMILIES = ("algorithms", "tasks", "metrics", "suites")  # folders of members
 
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)\s#]+)")
 
 
 def page_of(file: Path) -> Path:
-    """Return the page of the site for a file of the repository.
-
-    Raises:
-        ExtensionError: when it has none.
-    """
+    """Return the page of the site for a file of the repository, or the file itself."""
     path = file.relative_to(ROOT)
-    if path.as_posix() in PAGES:
-        return GENERATED / PAGES[path.as_posix()]
-    if path.parts[0] == "docs":
-        return file
+    if file in PAGES:
+        return GENERATED / path
     if path.parts[0] == "mmbench" and path.parts[1] in FAMILIES:
         return GENERATED / path.parts[1] / f"{path.stem}.md"
-    if path.as_posix() == "README.md":
-        return DOCS / "index.md"
-    raise ExtensionError(f"A page links to {path}, which must have a page in the site.")
+    return DOCS / "index.md" if path.as_posix() == "README.md" else file
 
 
 def with_site_links(text: str, file: Path, page: Path) -> str:
@@ -67,10 +55,9 @@ def write_if_changed(page: Path, text: str) -> None:
 
 def write_pages(app: Sphinx) -> None:
     """Write the pages of files outside `docs`."""
-    for name, page in PAGES.items():
-        file = ROOT / name
-        text = with_site_links(file.read_text("utf-8"), file, GENERATED / page)
-        write_if_changed(GENERATED / page, text)
+    for file in PAGES:
+        page = page_of(file)
+        write_if_changed(page, with_site_links(file.read_text("utf-8"), file, page))
 
 
 def read_page(app: Sphinx, name: str, source: list[str]) -> None:
