@@ -18,13 +18,18 @@ extensions = [
     "sphinx.ext.viewcode",
     "repository_links",
     "catalogue_pages",
-    "docstring_blocks",
+    "gallery",
+    "docstrings",
 ]
-exclude_patterns = ["_build", "_ext"]
+exclude_patterns = ["_build", "_ext", "generated/gallery"]
 nitpicky = True
 # What other packages document; no build depends on their pages.
 nitpick_ignore_regex = [
-    ("py:.*", r"(torch|numpy|np|pandas|pd|jaxtyping|matplotlib)\b.*")
+    (
+        "py:.*",
+        r"(collections|inf|jaxtyping|matplotlib|numpy|np|pandas|pathlib|pd|torch)\b.*",
+    ),
+    ("py:class", r"Axes|DataFrame|ndarray|Tensor"),
 ]
 
 myst_heading_anchors = 3
@@ -39,6 +44,7 @@ python_use_unqualified_type_names = True
 maximum_signature_line_length = 60
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = "mmbench"

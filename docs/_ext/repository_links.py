@@ -57,7 +57,10 @@ def write_pages(app: Sphinx) -> None:
     """Write the pages of files outside `docs`."""
     for file in PAGES:
         page = page_of(file)
-        write_if_changed(page, with_site_links(file.read_text("utf-8"), file, page))
+        text = with_site_links(file.read_text("utf-8"), file, page)
+        if not text.startswith("# "):  # a part of another page
+            text = f"# Table of {file.stem}\n\n{text}"
+        write_if_changed(page, text)
 
 
 def read_page(app: Sphinx, name: str, source: list[str]) -> None:

@@ -50,7 +50,7 @@ class Algorithm(Description, ABC):
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """Capabilities that a game must have: those that algorithms in its fields need.
+        """The capabilities of a game that this algorithm, or one in its fields, needs.
 
         A subclass may state others; what its fields need is asked for in any case.
         """

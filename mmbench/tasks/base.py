@@ -82,7 +82,7 @@ class Task(Description, ABC):
     @property
     @abstractmethod
     def metrics(self) -> tuple[str | Description, ...]:
-        """Metrics measured when none are chosen: specs, or metrics of a user."""
+        """The specs, or metrics of a user, that are measured when none are chosen."""
 
     @property
     def target(self) -> Target | None:

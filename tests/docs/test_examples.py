@@ -1,20 +1,26 @@
 """The examples of the documentation run as they stand there.
 
-A page whose examples take more than a second is a slow test; `tox -e docs` runs all.
+Those of a page take seconds, so that it is a slow test; `tox -e docs` runs all. The
+gallery is run when the site is built, which shows its figures.
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
-from examples import blocks, run_block, run_page
+from examples import blocks, commands, run_block, run_page
+
+from mmbench.cli import main
+from mmbench.core.errors import DescriptionError
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
-FAST = {"own_metric.md"}
 
 
 @pytest.fixture(autouse=True)
@@ -38,12 +44,13 @@ def names() -> dict[str, Any]:
     return {"__name__": "__main__"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, marks=[] if page.name in FAST else [pytest.mark.slow])
+        page
         for page in PAGES
-        if any(not block.reason for block in blocks(page))
+        if page.name != "gallery.md" and not all(one.reason for one in blocks(page))
     ],
     ids=lambda page: page.stem,
 )
@@ -52,12 +59,36 @@ def test_the_examples_of_a_page_run(page: Path, names: dict[str, Any]) -> None:
     assert run_page(page, names)
 
 
-def test_an_example_that_is_not_run_gives_its_reason() -> None:
-    """The comment says why, in words."""
-    for page in PAGES:
-        for block in blocks(page):
-            if "Not run" in block.code:
-                assert len(block.reason.split()) > 1, f"{page}:{block.line}"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_examples_can_be_read(page: Path) -> None:
+    """Python compiles, commands have these options, and what is not run says why."""
+    for block in blocks(page):
+        where = f"{page}:{block.line}"
+        if "Not run" in block.code:
+            assert len(block.reason.split()) > 1, where
+        if block.language == "python":
+            compile(block.code, where, "exec")
+        if block.language in ("sh", "console"):
+            for command in commands(block.code.replace("\n$ ", "\n")):
+                check_options(command, where)
+
+
+def check_options(command: str, where: str) -> None:
+    """Check that a command of mmbench has these options, without running it."""
+    words = shlex.split(command.removeprefix("$ "), comments=True)
+    if words[0] == "mmbench":
+        context = click.Context(main)
+        verb = main.get_command(context, words[1])
+        assert verb, where
+        with suppress(DescriptionError):  # files that an example has made before
+            verb.make_context(words[1], words[2:], parent=context)
+
+
+@pytest.mark.parametrize("command", ["mmbench runn", "mmbench run toy --nothing"])
+def test_a_command_that_is_not_there_is_seen(command: str) -> None:
+    """A wrong verb and a wrong option are errors, also where nothing is run."""
+    with pytest.raises((AssertionError, click.UsageError)):
+        check_options(command, "page:1")
 
 
 @pytest.mark.parametrize(
