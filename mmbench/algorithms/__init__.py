@@ -107,6 +107,7 @@ SCHEDULES: Registry["Schedule"] = Registry(
 ALGORITHMS: Registry["Algorithm"] = Registry(
     kind="algorithm",
     base=f"{_HERE}.base:Algorithm",
+    group=_HERE,
     nested=(DIRECTIONS, ACCEPTANCES, SCHEDULES),
     members={
         "gda": f"{_HERE}.gda:GDA",

@@ -240,15 +240,17 @@ def torch_algorithm(
             "updates must be 'simultaneous' where one object moves both players; got "
             f"{updates!r}."
         )
+    kinds = [type(one).__name__ for one in trial.players.members]
     own = getattr(factory, "__name__", "<lambda>")
     if own == "<lambda>":
-        kinds = dict.fromkeys(type(one).__name__ for one in trial.players.members)
-        own = "_".join(kinds).lower()
+        own = "_".join(dict.fromkeys(kinds)).lower()
+    # Not the docstring of a class, whose arguments are not those of the algorithm.
+    doc = inspect.getdoc(factory) if inspect.isfunction(factory) else None
     return make(
         TorchOptimisers,
         own if name is None else name,
         _calling_module(),
-        inspect.getdoc(factory) if inspect.isfunction(factory) else None,
+        doc or f"Steps of {' and '.join(kinds)}, written for torch.",
         factory=staticmethod(factory),
         updates=updates,
         takes_loss=trial.players.takes_loss,

@@ -1,10 +1,12 @@
 """The registries by the names that the command line has for them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS, SCHEDULES
+from mmbench.core.entry_points import Registrations
 from mmbench.core.errors import DescriptionError, UnknownNameError, near_names
 from mmbench.core.registry import LazyMapping, Registry
 from mmbench.metrics import METRICS
@@ -36,11 +38,28 @@ def summaries(family: str) -> Iterator[tuple[str, str]]:
             yield name, registry[name].title
 
 
+def registrations(family: str) -> Registrations:
+    """Return what installed packages register in a family; imports nothing of them."""
+    registry = FAMILIES[family]
+    return (
+        registry.registered if isinstance(registry, Registry) else Registrations({}, {})
+    )
+
+
+def external_among(specs: Iterable[str]) -> list[str]:
+    """Return the specs that name a class of the user, or of an installed package."""
+    words = {name for family in FAMILIES for name in registrations(family).members}
+    return [
+        spec for spec in specs if ":" in spec or words & set(re.findall(r"\w+", spec))
+    ]
+
+
 def registry_of(name: str) -> Any:
     """Return the registry that a name, or an external class, is a member of.
 
     Args:
-        name: name or reference without parameters, but not of a suite.
+        name: name or reference without parameters, but not of a suite; also one that
+            an installed package registers.
 
     Raises:
         DescriptionError: when there is no such member.
@@ -49,6 +68,9 @@ def registry_of(name: str) -> Any:
 
     for registry in FAMILIES.values():
         if registry is not SUITES and name in registry:
+            return registry
+    for registry in FAMILIES.values():
+        if isinstance(registry, Registry) and name in {*chain(*registry.registered)}:
             return registry
     if ":" in name:
         return _registry_of_external(name)
@@ -78,6 +100,7 @@ def _unknown(name: str) -> DescriptionError:
             f"`mmbench replay {name}` computes one again."
         )
     known = [member for registry in FAMILIES.values() for member in registry]
+    known += [one for family in FAMILIES for one in registrations(family).members]
     near = near_names(name, known)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UnknownNameError(

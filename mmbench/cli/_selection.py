@@ -18,6 +18,7 @@ import click
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.cli._numbers import Folder, Whole
+from mmbench.cli._registries import external_among
 from mmbench.core.description import field_types
 from mmbench.core.domains import Domain
 from mmbench.core.errors import DescriptionError, MmbenchError, unknown_name
@@ -94,7 +95,7 @@ class Selection:
         """
         from mmbench.runner.plan import plan
 
-        if any(".py:" not in spec for spec in self._external_specs()):
+        if any(":" in spec and ".py:" not in spec for spec in self._specs()):
             # Modules are found in the current folder, as with `python -m`.
             sys.path.insert(0, str(Path.cwd()))
         with self.explain_external_errors():
@@ -113,17 +114,16 @@ class Selection:
             DescriptionError: in place of an exception that is not mmbench's own, when
                 the selection has an external class.
         """
-        with explain_external_errors(self._external_specs):
+        with explain_external_errors(lambda: external_among(self._specs())):
             yield
 
-    def _external_specs(self) -> list[str]:
-        """Return the specs of the suite's external classes."""
-        specs = [
+    def _specs(self) -> list[str]:
+        """Return the specs of the suite's tasks, algorithms and metrics."""
+        return [
             str(spec)
             for grid in self.suite.grids
             for spec in (*grid.tasks, *grid.algorithms, *grid.metrics)
         ]
-        return [spec for spec in specs if ":" in spec]
 
     def __str__(self) -> str:
         """Return the arguments of the command line that make this selection."""

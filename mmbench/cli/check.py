@@ -10,7 +10,7 @@ import click
 
 from mmbench.cli import WorkError, print_stdout
 from mmbench.cli._numbers import Folder
-from mmbench.cli._registries import FAMILIES, registry_of
+from mmbench.cli._registries import FAMILIES, external_among, registry_of
 from mmbench.cli._resource_options import data_dir_option
 from mmbench.cli._selection import explain_external_errors
 from mmbench.core.errors import DataError, DescriptionError
@@ -109,7 +109,7 @@ def _misfit(spec: str, kind: str) -> DescriptionError:
 
 def _explaining(spec: str) -> AbstractContextManager[None]:
     """Turn exceptions of a class of the user's own into one sentence."""
-    return explain_external_errors(lambda: [spec] if ":" in spec else [])
+    return explain_external_errors(lambda: external_among([spec]))
 
 
 def _findings(member: Any, data_dir: Path | None, *, skip: bool) -> "Iterator[Finding]":

@@ -7,7 +7,8 @@ import sys
 import click
 
 from mmbench.cli._console import wrap_line
-from mmbench.cli._registries import FAMILIES, summaries
+from mmbench.cli._registries import FAMILIES, registrations, summaries
+from mmbench.core.printable import printable
 
 MIN_SUMMARY = 30  # columns of a summary beside its name
 
@@ -20,20 +21,34 @@ MIN_SUMMARY = 30  # columns of a summary beside its name
 def command(family: str | None, as_json: bool) -> None:
     """List tasks, algorithms, metrics and suites.
 
+    External ones, which installed packages register, come last, with the package.
+
     FAMILY is one of tasks, algorithms, directions, acceptances, metrics and suites.
     Directions and acceptance laws are parameters of algorithms, as in
     "gda[direction=adam]".
     """
-    families = {
-        name: list(summaries(name)) for name in FAMILIES if family in (None, name)
-    }
+    chosen = [name for name in FAMILIES if family in (None, name)]
+    families = {name: list(summaries(name)) for name in chosen}
+    external = {name: registrations(name) for name in chosen}
+    for problem in [
+        each for one in external.values() for each in one.problems.values()
+    ]:
+        click.echo(f"Warning: {printable(problem)}", err=True)
     if as_json:
         document = {
             name: [{"name": member, "summary": line} for member, line in members]
+            + [
+                {"name": member, "summary": one.summary, "package": one.package}
+                for member, one in external[name].members.items()
+            ]
             for name, members in families.items()
         }
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
+    for name, found in external.items():
+        for member, one in found.members.items():
+            line = printable(f"{one.summary} (external, {one.package})").strip()
+            families[name].append((member, line))
     longest = max(len(name) for members in families.values() for name, _ in members)
     # A pipe gets one line for each member, for grep.
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1000

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from mmbench.cli._console import columns_of, wrap_line
-from mmbench.cli._registries import registry_of
+from mmbench.cli._registries import external_among, registry_of
 from mmbench.cli._selection import explain_external_errors
 from mmbench.core.printable import printable
 from mmbench.suites import SUITES
@@ -32,8 +32,7 @@ def command(name: str, as_json: bool) -> None:
     NAME may have parameters, as in "cgd[step_size=0.2]". It may also be a class of your
     own, as in "path/mine.py:Mine", or a suite.toml.
     """
-    external = [name] if ":" in name else []
-    with explain_external_errors(lambda: external):
+    with explain_external_errors(lambda: external_among([name])):
         facts = _printable(_facts(name))
     if as_json:
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))

@@ -4,12 +4,13 @@ import ast
 import importlib
 import importlib.util
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mmbench.core.description import Description, field_types, fit
+from mmbench.core.entry_points import Registrations, find_registrations
 from mmbench.core.errors import DescriptionError, unknown_name
 from mmbench.core.external import load_external
 from mmbench.core.spec import Reference, Word, parse
@@ -60,9 +61,20 @@ class Registry(LazyMapping[type[Described]]):
         base: reference of the family's abstract class, `package.module:Class`.
         members: name to reference of each class, in the order that reports use.
         nested: families of which a member may be the value of a field of this one.
+        group: group of the entry points by which installed packages register names for
+            their own classes; empty where they cannot. These are no members of the
+            mapping, and are looked up when they are asked for.
     """
 
     nested: tuple["Registry[Any]", ...] = ()
+    group: str = ""
+
+    @property
+    def registered(self) -> Registrations:
+        """What installed packages register; imports nothing of them."""
+        if not self.group:
+            return Registrations({}, {})
+        return find_registrations(self.group, self.members)
 
     def summary(self, name: str) -> str:
         """Return the first line of a member's docstring without importing it."""
@@ -78,8 +90,9 @@ class Registry(LazyMapping[type[Described]]):
         """Return the class that a name or a reference stands for.
 
         Args:
-            name: name of a member, or reference of an external class.
-            external: whether a reference is loaded, which runs the class's code.
+            name: name of a member, name that an installed package registers, or
+                reference of an external class.
+            external: whether the last two are loaded, which runs the class's code.
 
         Raises:
             UnknownNameError: when there is no such name; it suggests the nearest.
@@ -87,13 +100,37 @@ class Registry(LazyMapping[type[Described]]):
         """
         if name in self.members:
             return self[name]
-        if ":" not in name or not external:
+        if not external:
             raise self._unknown(name)
+        if ":" not in name:
+            return self._resolve_registered(name)
         cls = load_external(name)
         self._check_class(cls, name)
         return cls
 
-    def _unknown(self, name: str) -> DescriptionError:
+    def _resolve_registered(self, name: str) -> type[Described]:
+        """Return the class for which an installed package registers a name.
+
+        Raises:
+            UnknownNameError: when none does.
+            DescriptionError: when the class cannot be loaded.
+        """
+        members, problems = self.registered
+        if name in problems:
+            raise DescriptionError(problems[name])
+        if name not in members:
+            raise self._unknown(name, members)
+        reference, package, _ = members[name]
+        try:
+            cls = load_external(reference)
+            self._check_class(cls, reference)
+        except DescriptionError as error:
+            raise DescriptionError(
+                f"{name!r}, which {package} registers, must be usable; {error}"
+            ) from error
+        return cls
+
+    def _unknown(self, name: str, more: Iterable[str] = ()) -> DescriptionError:
         """Return the error for an unknown name, with what may have been meant."""
         words = name.split()
         if len(words) > 1 and all(word in self.members for word in words):
@@ -103,7 +140,7 @@ class Registry(LazyMapping[type[Described]]):
             )
         if name.endswith(".py"):
             return DescriptionError(explain_file(name))
-        return unknown_name(self.kind, name, self.members)
+        return unknown_name(self.kind, name, (*self.members, *more))
 
     def build(self, spec: str | Reference, *, external: bool = True) -> Described:
         """Build a description from its spec.

@@ -55,6 +55,7 @@ _HERE = "mmbench.metrics"
 METRICS: Registry["Metric"] = Registry(
     kind="metric",
     base=f"{_HERE}.base:Metric",
+    group=_HERE,
     members={
         "distance": f"{_HERE}.distance:Distance",
         "field_norm": f"{_HERE}.field_norm:FieldNorm",

@@ -93,6 +93,7 @@ REGULARISERS: Registry["Regulariser"] = Registry(
 TASKS: Registry["Task"] = Registry(
     kind="task",
     base=f"{_HERE}.base:Task",
+    group=_HERE,
     nested=(LOSSES, REGULARISERS),
     members={
         "bilinear": f"{_HERE}.bilinear:Bilinear",
