@@ -32,7 +32,7 @@ def run(
     records: int = 40,
     store: Path | str | None = None,
     device: str = "auto",
-    compiled: bool = False,
+    compiled: bool | None = None,
     dtype: str = "float32",
     precision: str = "exact",
     keep: str = "none",
@@ -54,7 +54,8 @@ def run(
         store: folder of the results, from which cells that it has are read; None writes
             nothing.
         device: "auto", "cpu" or "cuda".
-        compiled: whether to compile the steps where possible; saves time in long cells.
+        compiled: whether to compile the steps where possible; None means where that
+            saves more time than it takes, by rule.
         dtype: type of all floats, "float32" or "float64".
         precision: of products within a step: "exact" (as the dtype says), "tf32" or
             "bf16".

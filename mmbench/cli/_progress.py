@@ -151,6 +151,7 @@ class RunProgress(Observer):
         if work := self.works.get(cell.key):
             self._forecast.learn(cell, work.elapsed, 1 - work.resumed)
             result += f", {format_duration(work.elapsed)}"
+            result += f", {trajectory.backend.partition(',')[0] or 'eager'}"
         self._finish(cell, result, notable=bool(trajectory.reason))
 
     def _finish(self, cell: Cell, result: str, *, notable: bool = True) -> None:

@@ -71,10 +71,10 @@ MAX_NAMED_CELLS = 5  # in a message; further cells are only counted
     help="Device that the games are computed on.",
 )
 @click.option(
-    "--compiled",
-    is_flag=True,
-    help="Compile the steps where possible; takes seconds and saves time in long "
-    "cells.",
+    "--compiled/--no-compiled",
+    default=None,
+    help="Compile the steps where possible, or nowhere.  [default: where it saves more "
+    "time than it takes, by rule]",
 )
 @data_dir_option
 @resource_options
@@ -98,7 +98,7 @@ def command(
     selection: Selection,
     store: Path,
     device: str,
-    compiled: bool,
+    compiled: bool | None,
     data_dir: Path | None,
     same_environment: bool,
     strict: bool,

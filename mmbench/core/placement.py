@@ -16,13 +16,14 @@ class Placement(NamedTuple):
         dtype: dtype of its floats.
         data_dir: folder of data files; None means the environment variable
             MMBENCH_DATA, then a download.
-        compiled: whether steps are compiled where they can be.
+        compiled: whether steps are compiled where they can be; None leaves it to a rule
+            of the engine, which asks what compiling would save.
     """
 
     device: torch.device = torch.device("cpu")
     dtype: torch.dtype = torch.float32
     data_dir: Path | None = None
-    compiled: bool = False
+    compiled: bool | None = False
 
 
 def pick_device(name: str) -> torch.device:

@@ -28,12 +28,19 @@ from mmbench.core.vectors import Joint, Mask, keep, largest
 from mmbench.engine.cell import Cell
 from mmbench.engine.compiled.block import Block, compile_block
 from mmbench.engine.compiled.step_function import STATUS_OF_ENDING
+from mmbench.engine.expected_time import expected_seconds_of_chunk
 from mmbench.engine.plane_path import PlanePath
 from mmbench.engine.progress import Progress, ProgressReporter, TrainingClock
 from mmbench.engine.recording import Recording
 from mmbench.engine.rounding_noise import RoundingNoise
 from mmbench.engine.run_batch import RunBatch, count_writes
 from mmbench.metrics.base import Point
+
+# How long steps must take without compiling for a rule to have them compiled: as a loop
+# in C, which takes about a second, or as a graph, which takes up to a minute and saves
+# about a third.
+LOOP_SECONDS = 2.0
+GRAPH_SECONDS = 300.0
 
 
 class Chunk:
@@ -300,12 +307,24 @@ class Chunk:
     def _compile_block(self) -> Block | None:
         """Return compiled steps, if they are wanted and possible."""
         cell, placement, recording = self._cell, self._placement, self._recording
-        if self._noise or not placement.compiled:
+        is_wanted, graphs = bool(placement.compiled), bool(placement.compiled)
+        if placement.compiled is None:
+            # Of a chunk, so that it does not depend on the other runs of the cell.
+            saved = expected_seconds_of_chunk(cell, len(self.seeds))
+            is_wanted, graphs = saved >= LOOP_SECONDS, saved >= GRAPH_SECONDS
+        block: Block | str | None = None
+        if is_wanted and not self._noise:
+            block = compile_block(
+                cell.algorithm,
+                cell.task,
+                placement,
+                len(self.seeds),
+                cell.precision,
+                graphs=graphs,
+            )
+        if block is None:
             recording.set_backend(self._eager())
             return None
-        block = compile_block(
-            cell.algorithm, cell.task, placement, len(self.seeds), cell.precision
-        )
         if isinstance(block, str):
             recording.set_backend(f"{self._eager()}, for compiling failed: {block}")
             return None

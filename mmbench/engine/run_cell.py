@@ -163,7 +163,8 @@ def _circumstances(cell: Cell, placement: Placement, width: int) -> list[Any]:
     device = torch.cuda.get_device_name(placement.device) if cuda else "cpu"
     versions = [version("mmbench"), ENGINE_VERSION, torch.__version__]
     recorded = [cell.keep, *map(digest, cell.metrics)]
-    compiled = ["compiled"] if placement.compiled else []
+    backends = {False: [], True: ["compiled"], None: ["compiled by rule"]}
+    compiled = backends[placement.compiled]
     return [width, device, *versions, *recorded, *compiled]
 
 

@@ -36,6 +36,7 @@ from mmbench.core.placement import Placement
 from mmbench.core.printable import printable
 from mmbench.core.serialization import from_json, to_json
 from mmbench.engine.cell import Cell
+from mmbench.engine.expected_time import expected_seconds
 from mmbench.runner.chain import ChainEnds
 from mmbench.runner.compute import compute_and_store
 from mmbench.runner.limits import NO_WORKERS_SECONDS, Limits, Workers
@@ -50,7 +51,6 @@ WORKER_DIED = f"Its worker died {MAX_WORKER_DEATHS} times."
 CONNECT_TIMEOUT_SECONDS = 30  # time for a scheduler to answer
 # A Dask task and the start of a game take some hundredths of a second.
 MIN_SECONDS_PER_TASK = 1.0  # computation in a Dask task, where there is enough
-SECONDS_PER_STEP = 5e-4  # estimate for a step of a small game of any width
 MAX_CELLS_PER_TASK = 32
 MIN_CELLS_PER_WORKER = 4  # with fewer, cells are split among the workers
 ANSWER_TIMEOUT_SECONDS = 10  # time for a scheduler to answer a question
@@ -215,7 +215,7 @@ class WorkerSettings(NamedTuple):
     same_environment: bool
     device: str
     data_dir: str | None
-    compiled: bool
+    compiled: bool | None
     limits: Limits
 
     @property
@@ -332,8 +332,7 @@ def bundles(cells: Sequence[Cell]) -> list[list[Cell]]:
     tasks: list[list[Cell]] = []
     seconds = 0.0  # of the last Dask task
     for cell in cells:
-        chunks = -(-len(cell.seeds) // cell.task.width)
-        cost = cell.steps * chunks * SECONDS_PER_STEP
+        cost = expected_seconds(cell, cell.task.width)
         is_chained = cell.after is not None or cell.keep != "none"
         is_short = seconds + cost <= MIN_SECONDS_PER_TASK
         if (

@@ -24,6 +24,7 @@ from mmbench.core.errors import DescriptionError
 from mmbench.core.made import Made, variable_of
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
+from mmbench.engine.expected_time import expected_seconds
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import width_of
 from mmbench.engine.trajectory import Trajectory
@@ -41,18 +42,6 @@ ATTEMPTS = 3
 POLL_SECONDS = 0.5  # between two looks for cells that another process computes
 # A worker loads torch, which takes about this long, before it computes.
 START_SECONDS = 2.0
-# Seconds of a player-gradient of all runs side by side, by the task's width at most:
-# convolutions of one run, small networks of a few runs, games of few numbers.
-SECONDS_PER_GRADIENT = ((1, 0.05), (64, 0.005), (sys.maxsize, 0.0001))
-
-
-def expected_seconds(cell: Cell, placement: Placement) -> float:
-    """Return about how long a cell takes, by rule, without its metrics."""
-    width = width_of(cell, placement)
-    chunks = -(-len(cell.seeds) // width)
-    each = next(seconds for most, seconds in SECONDS_PER_GRADIENT if width <= most)
-    gradients = max(cell.algorithm.cost.gradient_equivalents, 1.0)
-    return cell.steps * chunks * gradients * each
 
 
 def count_workers(cells: Sequence[Cell], placement: Placement, most: int) -> int:
@@ -67,7 +56,7 @@ def count_workers(cells: Sequence[Cell], placement: Placement, most: int) -> int
         most = min(most or sys.maxsize, torch.cuda.device_count())
     elif not most:
         most = cpu_count()
-    seconds = [expected_seconds(cell, placement) for cell in cells]
+    seconds = [expected_seconds(cell, width_of(cell, placement)) for cell in cells]
     chunks = sum(-(-len(cell.seeds) // width_of(cell, placement)) for cell in cells)
     worth = int(sum(seconds) / START_SECONDS)
     return max(1, min(most, chunks, worth))
@@ -192,7 +181,9 @@ class LocalWorkers:
         self._versions, self._events = versions, events
         self._shards = _split(cells, placement, count)
         jobs = [_Job(shard, cell) for cell in cells for shard in self._shards[cell.key]]
-        jobs.sort(key=lambda job: -expected_seconds(job.cell, placement))
+        jobs.sort(
+            key=lambda job: -expected_seconds(job.cell, width_of(job.cell, placement))
+        )
         self._schedule = _Schedule(jobs)
         self._queue: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
         self._supervisors = [Supervisor(limits, ATTEMPTS) for _ in range(count)]
@@ -302,7 +293,9 @@ def _split(
 
     A cell is split where it takes more than half of what each worker has to do.
     """
-    seconds = {cell.key: expected_seconds(cell, placement) for cell in cells}
+    seconds = {
+        cell.key: expected_seconds(cell, width_of(cell, placement)) for cell in cells
+    }
     share = sum(seconds.values()) / (2 * count)
     return {
         cell.key: split(cell, placement, max(1, round(seconds[cell.key] / share)))

@@ -132,17 +132,26 @@ class Block:
         runs, path = self._steps(*arguments, step, count)
         return BlockResult(runs, path, self._step.charges[step % self._period])
 
-    def compile(self) -> None:
+    def compile(self, *, graphs: bool = True) -> bool:
         """Compile the steps, as a loop in C if possible, else as a graph.
 
         Whatever the graph's compiler raises is raised: it is the reason why not.
+
+        Args:
+            graphs: whether a graph is compiled where no loop is possible.
+
+        Returns:
+            Whether anything was compiled.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about itself
             try:
                 self._compile_loop()
             except (UnsupportedError, OSError, CalledProcessError):
+                if not graphs:
+                    return False
                 self._compile_graphs()
+        return True
 
     # ---- three ways to make the steps ----
 
@@ -244,7 +253,8 @@ def compile_block(
     precision: str = "exact",
     *,
     swept: bool = False,
-) -> Block | str:
+    graphs: bool = True,
+) -> Block | str | None:
     """Return the compiled block of a method on a game, or the reason why there is none.
 
     The last few blocks are kept, for cells that differ in their seeds or metrics.
@@ -256,11 +266,20 @@ def compile_block(
         runs: the number of runs computed side by side.
         precision: of products within a step, as a cell has it.
         swept: whether every run has step sizes of its own.
+        graphs: whether a graph is compiled where no loop in C is possible; otherwise
+            the result is None there.
     """
     # Equal objects of one external class run other code once it was patched.
     code = digest((algorithm, task))
     return _compile_block(
-        code, algorithm, task, placement, runs, precision, swept=swept
+        code,
+        algorithm,
+        task,
+        placement,
+        runs,
+        precision,
+        swept=swept,
+        graphs=graphs,
     )
 
 
@@ -274,11 +293,12 @@ def _compile_block(
     precision: str,
     *,
     swept: bool,
-) -> Block | str:
+    graphs: bool,
+) -> Block | str | None:
     block = Block(algorithm, task, task.build(placement), runs, swept=swept)
     try:
         with rounding(precision, placement.device):
-            block.compile()
+            is_compiled = block.compile(graphs=graphs)
     except torch.OutOfMemoryError:
         raise
     except DependentError as error:
@@ -286,7 +306,7 @@ def _compile_block(
     except Exception as error:  # a compiler has many ways to fail
         first = str(error).strip().partition("\n")[0]
         return printable(f"{type(error).__name__}: {first}")
-    return block
+    return block if is_compiled else None
 
 
 def clear_blocks() -> None:
