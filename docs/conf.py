@@ -30,10 +30,13 @@ nitpick_ignore_regex = [
         r"(collections|inf|jaxtyping|matplotlib|numpy|np|pandas|pathlib|pd|torch)\b.*",
     ),
     ("py:class", r"Axes|DataFrame|ndarray|Tensor"),
+    ("py:class", r".*\._torch_optimisers\.TorchOptimisers"),  # an Algorithm
 ]
 
 myst_heading_anchors = 3
 myst_enable_extensions = ["deflist", "colon_fence"]
+
+smartquotes = False
 
 # Docstrings have single backticks around code, as Markdown has.
 default_role = "code"

@@ -159,7 +159,7 @@ class TwoPlayer(Optimizer):
 
     @property
     def counts(self) -> dict[str, int]:
-        """What the steps so far have asked: gradients, Hessian products and values."""
+        """The gradients, Hessian products and values of the steps so far."""
         return {name: int(each[0]) for name, each in self._oracle_state.counts.items()}
 
     @property
