@@ -23,9 +23,10 @@ def command(family: str | None, as_json: bool) -> None:
 
     External ones, which installed packages register, come last, with the package.
 
-    FAMILY is one of tasks, algorithms, directions, acceptances, metrics and suites.
-    Directions and acceptance laws are parameters of algorithms, as in
-    "gda[direction=adam]".
+    FAMILY is one of tasks, algorithms, directions, acceptances, schedules, losses,
+    regularisers, metrics and suites. Directions, acceptance laws and schedules are
+    parameters of algorithms, as in "gda[direction=adam]"; losses and regularisers are
+    parameters of GANs.
     """
     chosen = [name for name in FAMILIES if family in (None, name)]
     families = {name: list(summaries(name)) for name in chosen}
