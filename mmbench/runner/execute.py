@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from tempfile import TemporaryDirectory
 
+from mmbench.core.errors import ClusterError
 from mmbench.core.placement import Placement
 from mmbench.core.precision import check_precision
 from mmbench.engine.cell import Cell
@@ -265,9 +266,21 @@ def _lacking_versions(
 
 
 def _check_reachable(workers: Workers) -> None:
-    # Imported here, because Dask takes a second to load.
-    from mmbench.runner.dask_cluster import check_reachable
+    """Check that the scheduler answers.
 
+    Raises:
+        ClusterError: when it does not, or Dask is not installed.
+    """
+    # Imported here, because Dask takes a second to load, and need not be there.
+    try:
+        from mmbench.runner.dask_cluster import check_reachable
+    except ModuleNotFoundError as error:
+        if error.name not in ("dask", "distributed"):
+            raise
+        raise ClusterError(
+            "Workers of a scheduler must have Dask, which is not installed; install "
+            'mmbench with it: pip install "mmbench[cluster]".'
+        ) from error
     check_reachable(workers)
 
 

@@ -1,6 +1,6 @@
 """Provenance of a cell: the machine and the versions that computed it."""
 
-import hashlib
+import contextlib
 import json
 import os
 import platform
@@ -10,12 +10,12 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import torch
 
 PACKAGES = ("mmbench", "torch", "numpy", "pandas", "scipy")
 COMMIT_DIGITS = 12
+COMMIT_FILE = "commit.txt"  # beside the package's modules in a built copy
 NO_COMMIT = "none (not a checkout)"
 CPUINFO = Path("/proc/cpuinfo")
 ENVIRONMENT = ("mmbench", "torch")  # versions that may be required equal
@@ -123,8 +123,7 @@ def _version(package: str) -> str:
 def _commit() -> str:
     """Return the commit of the code in use, with "+" where it has changes.
 
-    It is that of the checkout, of the repository that pip installed from, or of the
-    folder of a clone that pip copied.
+    It is that of the checkout, or of the one that an installed copy was built from.
     """
     here = Path(__file__).parents[1]
     try:
@@ -137,40 +136,22 @@ def _commit() -> str:
 
 
 def _commit_of_copy(here: Path) -> str:
-    """Return the commit that an installed copy was made of, as pip has noted it.
+    """Return the commit that a copy was built from, as `setup.py` or pip noted it.
 
     Args:
         here: folder of the copy.
     """
+    with contextlib.suppress(FileNotFoundError):
+        return (here / COMMIT_FILE).read_text("utf-8").strip() or NO_COMMIT
     try:
         noted = distribution("mmbench").read_text("direct_url.json")
-        origin = json.loads(noted or "{}")
-        url, repository = urlsplit(str(origin.get("url"))), origin.get("vcs_info")
-        commit = repository and str(repository["commit_id"])
-    except (PackageNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return str(json.loads(noted or "{}")["vcs_info"]["commit_id"])[:COMMIT_DIGITS]
+    except (PackageNotFoundError, ValueError, KeyError, TypeError):
         return NO_COMMIT
-    if commit:
-        return commit[:COMMIT_DIGITS]
-    source = Path(unquote(url.path)) / "mmbench"
-    if url.scheme != "file" or not _git(source, "ls-files", "__init__.py"):
-        return NO_COMMIT
-    listing = _git(source, "ls-tree", "-r", "HEAD").splitlines()
-    blobs = (line.split(maxsplit=3) for line in listing)  # mode, type, name, path
-    committed = {path: blob for _, _, blob, path in blobs if path.endswith(".py")}
-    copied = {
-        path.relative_to(here).as_posix(): _blob(path) for path in here.rglob("*.py")
-    }
-    return _head(source) + ("" if copied == committed else "+")
 
 
 def _head(folder: Path) -> str:
     return _git(folder, "rev-parse", f"--short={COMMIT_DIGITS}", "HEAD")
-
-
-def _blob(path: Path) -> str:
-    """Return the name that git gives to the content of a file."""
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # noqa: S324
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -1,8 +1,6 @@
 """Provenance: what a computation depends on, and when two are the same."""
 
-import json
 import os
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -87,26 +85,15 @@ def commit_of(copy: Path, note: str | None, monkeypatch: pytest.MonkeyPatch) -> 
     return module._commit_of_copy(copy)
 
 
-def test_a_copy_of_a_clone_has_the_commit_of_the_clone(
+def test_a_built_copy_has_the_commit_that_was_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plus follows where files of the copy are not those of the commit."""
-    clone, copy = tmp_path / "a clone", tmp_path / "copy"
-    for folder in (clone / "mmbench", copy):
-        (folder / "core").mkdir(parents=True)
-        for name in ("__init__.py", "core/one.py"):
-            (folder / name).write_text(f"# {name}\n")
-    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
-        who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
-        subprocess.run(["git", "-C", clone, *who, *words], check=True)
-    done = subprocess.run(
-        ["git", "-C", clone, "rev-parse", "HEAD"], capture_output=True, check=True
-    )
-    head = done.stdout.decode()[:12]
-    note = json.dumps({"url": clone.as_uri(), "dir_info": {}})
-    assert commit_of(copy, note, monkeypatch) == head
-    (copy / "core/one.py").write_text("# other\n")
-    assert commit_of(copy, note, monkeypatch) == f"{head}+"
+    """What was written when it was built counts more than what pip noted."""
+    note = '{"vcs_info": {"commit_id": "0123456789abcdef"}}'
+    (tmp_path / "commit.txt").write_text("fedcba987654+\n")
+    assert commit_of(tmp_path, note, monkeypatch) == "fedcba987654+"
+    (tmp_path / "commit.txt").write_text("\n")
+    assert commit_of(tmp_path, note, monkeypatch) == module.NO_COMMIT
 
 
 @pytest.mark.parametrize(
