@@ -16,10 +16,11 @@ from small_cells import CountingObserver, small_cells
 
 import mmbench
 from mmbench.analysis.results import collected, gather, load
-from mmbench.core.errors import DataError, DeviceError, StoreError
+from mmbench.core.errors import ClusterError, DataError, DeviceError, StoreError
 from mmbench.engine.cell import Cell
 from mmbench.engine.run_cell import run_cell
 from mmbench.runner.execute import Observer, execute
+from mmbench.runner.limits import Workers
 from mmbench.runner.lookup import is_stored_by_another_process
 from mmbench.store.folder import Store
 from mmbench.tasks.bilinear import Bilinear
@@ -52,6 +53,16 @@ def test_results_are_the_same_however_obtained(store: Store) -> None:
     for name in ours.columns:
         if name != "cell_seconds":
             np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_a_scheduler_needs_dask(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it one sentence says what to install, before anything is computed."""
+    monkeypatch.delitem(sys.modules, "mmbench.runner.dask_cluster", raising=False)
+    monkeypatch.setitem(sys.modules, "dask", None)
+    workers = Workers(scheduler="tcp://localhost:1")
+    with pytest.raises(ClusterError, match=r'pip install "mmbench\[cluster\]"'):
+        execute(small_cells(), store, workers=workers)
+    assert not list(store)
 
 
 def test_an_interruption_loses_no_finished_cell(store: Store) -> None:
