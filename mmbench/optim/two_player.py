@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from mmbench.algorithms import ALGORITHMS
@@ -35,11 +36,11 @@ class TwoPlayer(Optimizer):
     losses of x and of y. It may be evaluated several times in a step. All evaluations
     of a step see the same random numbers of torch, so that noise, dropout and
     minibatches that are drawn in it are the same; where a method asks for a fresh
-    minibatch they are drawn anew, and what the closure does not draw stays. A player
-    that is a module has its buffers restored before each evaluation, so that they move
-    once in a step; those of a player given as parameters move at each evaluation.
-    Values that a method asks for without dropout are those of modules in training mode
-    where no module is given.
+    minibatch they are drawn anew, and what the closure does not draw stays. Buffers of
+    modules, such as statistics of batch normalisation, are restored before each
+    evaluation, so that they move once in a step. Where a method asks for values without
+    dropout, the dropout modules are switched off. The first step evaluates the closure
+    twice more, to find its modules and to check it.
 
     A learning-rate scheduler of torch changes the step sizes, which are the "lr" of the
     two parameter groups.
@@ -69,8 +70,9 @@ class TwoPlayer(Optimizer):
             )
         self._players = _parameters("x", x), _parameters("y", y)
         _check_alike(self._players)
-        modules = [player for player in (x, y) if isinstance(player, nn.Module)]
-        self._game = ClosureGame(*self._players, modules)
+        if type(seed) is not int:
+            raise DescriptionError(f"seed must be a whole number; got {seed!r}.")
+        self._game = ClosureGame(*self._players)
         self._oracle_state = ClosureState(self._game, seed)
         self._oracle: Oracle | None = None
         self._state: Any = None
@@ -104,36 +106,40 @@ class TwoPlayer(Optimizer):
         Returns:
             What the closure returned at its first evaluation, without gradients.
         """
+        if not callable(closure):
+            raise DescriptionError(
+                "step must be given a function that returns the losses; got "
+                f"{describe_value(closure)}. Write step(lambda: loss)."
+            )
         if self.is_done:
             return None
-        self._game.begin(closure)
         try:
             with torch.no_grad():
-                self._make_step()
+                self._make_step(closure)
+            self._game.go_on()
             return self._game.first
         finally:
             self._game.end()
-            self._game.closure = None
 
-    def _make_step(self) -> None:
-        z = flatten(*self._players)
+    def _make_step(self, closure: Closure) -> None:
+        method, z = self._sized(), flatten(*self._players)
         if self._oracle is None:
-            self._begin(z)
+            self._begin(closure, method, z)
         assert self._oracle is not None
-        z, self._state = self._sized().step(self._oracle, z, self._state)
+        self._game.begin(closure)
+        z, self._state = method.step(self._oracle, z, self._state)
         write(z, *self._players)
 
-    def _begin(self, z: Tensor) -> None:
+    def _begin(self, closure: Closure, method: Algorithm, z: Tensor) -> None:
         """Make the oracle and the first state, or what was loaded of them."""
-        zero_sum = self._game.is_zero_sum()
-        if not zero_sum and Capability.ZERO_SUM in needs_of(self.algorithm):
+        self._game.examine(closure, z)
+        if not self._game.zero_sum and Capability.ZERO_SUM in needs_of(self.algorithm):
             raise MisfitError(
                 f"{self.algorithm} needs {Capability.ZERO_SUM}; the closure returns "
                 "two losses."
             )
-        self._game.zero_sum = zero_sum
-        self._oracle = Oracle(self._oracle_state)
-        self._state = self._sized().init(self._oracle, z)
+        oracle = Oracle(self._oracle_state)
+        self._state, self._oracle = method.init(oracle, z), oracle
         if self._loaded:
             self._state = restore_structure(self._state, self._loaded["state"])
             self._oracle_state.restore(self._loaded["oracle"])
@@ -189,20 +195,19 @@ class TwoPlayer(Optimizer):
         It holds the state of the method and of its own random numbers; the random
         numbers of torch are saved by `torch.get_rng_state`.
         """
-        method = {
+        method = self._loaded or {
             "algorithm": str(self.algorithm),
-            "state": self._state,
+            "dims": [self._game.dim_x, self._game.dim_y],
+            "state": None if self._oracle is None else self._state,
             "oracle": self._oracle_state.snapshot(),
         }
-        if self._oracle is None:
-            method["state"] = None
         return super().state_dict() | {_METHOD: _plain(method)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the state of an optimiser of the same method and parameters.
 
         Raises:
-            DescriptionError: when it is of another method.
+            DescriptionError: when it is of others.
         """
         method = state_dict.get(_METHOD)
         if not method or method["algorithm"] != str(self.algorithm):
@@ -210,11 +215,23 @@ class TwoPlayer(Optimizer):
                 f"The state of an optimiser must be of {self.algorithm}; got "
                 f"{method['algorithm'] if method else 'none of two players'}."
             )
+        dims = [self._game.dim_x, self._game.dim_y]
+        if method["dims"] != dims:
+            raise DescriptionError(
+                f"The state of an optimiser must be of players of {dims[0]} and "
+                f"{dims[1]} numbers; got {method['dims'][0]} and {method['dims'][1]}."
+            )
         super().load_state_dict(
             {name: value for name, value in state_dict.items() if name != _METHOD}
         )
         self._oracle, self._state = None, None
-        self._loaded = None if method["state"] is None else method
+        self._loaded = None if method["state"] is None else _plain(method)
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError(
+            "An optimiser of two players cannot be copied or pickled; save its "
+            "state_dict()."
+        )
 
 
 def _plain(value: Any) -> Any:
@@ -237,25 +254,36 @@ def _parameters(name: str, player: Any) -> list[Tensor]:
     found: list[Tensor]
     if isinstance(player, nn.Module):
         found = [one for one in player.parameters() if one.requires_grad]
-    else:
+    elif isinstance(player, Iterable):
         found = [player] if isinstance(player, Tensor) else list(player)
+    else:
+        raise _player_error(name, describe_value(player))
     for one in found:
-        if not isinstance(one, Tensor) or not one.is_leaf or not one.requires_grad:
-            raise DescriptionError(
-                f"{name} must be a module or parameters that require gradients; got "
-                f"{describe_value(one)}"
-                f"{' that does not' if isinstance(one, Tensor) else ''}."
+        if not isinstance(one, Tensor):
+            raise _player_error(name, describe_value(one))
+        if is_lazy(one):
+            raise _player_error(
+                name, "one without a shape. Call its module once before"
             )
+        if not one.is_leaf or not one.requires_grad:
+            kind = "which needs none" if one.is_leaf else "computed from others"
+            raise _player_error(name, f"{describe_value(one)}, {kind}")
     if not found:
         raise DescriptionError(f"{name} must have parameters; it has none.")
     return found
+
+
+def _player_error(name: str, got: str) -> DescriptionError:
+    return DescriptionError(
+        f"{name} must be a module or parameters that require gradients; got {got}."
+    )
 
 
 def _check_alike(players: tuple[list[Tensor], ...]) -> None:
     """Check that all parameters are different, of one dtype and on one device.
 
     Raises:
-        DescriptionError: when they are not.
+        DescriptionError: when they are not, or the dtype is no real one.
     """
     every = [one for player in players for one in player]
     if len(set(map(id, every))) < len(every):
@@ -267,6 +295,11 @@ def _check_alike(players: tuple[list[Tensor], ...]) -> None:
         raise DescriptionError(
             "The parameters of x and y must have one dtype and be on one device; got "
             f"{', '.join(sorted(kinds))}."
+        )
+    if every[0].dtype not in (torch.float32, torch.float64):
+        raise DescriptionError(
+            "The parameters of x and y must be float32, which torch.autocast leaves "
+            f"them, or float64; got {every[0].dtype}."
         )
 
 

@@ -1,14 +1,18 @@
 """Optimisers of two players: the iterates of the engine, on parameters of modules."""
 
+import copy
 import gc
 import runpy
+import weakref
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import softplus
 
 import mmbench
@@ -55,7 +59,11 @@ def fitting() -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize(("task", "name"), fitting())
+FITTING = fitting()
+FAST = [pair for pair in FITTING if isinstance(pair, tuple) and pair[0] == "quadratic"]
+
+
+@pytest.mark.parametrize(("task", "name"), FITTING)
 def test_iterates_and_costs_are_those_of_the_engine(task: str, name: str) -> None:
     """Of every method that can, on a zero-sum and on a general-sum game."""
     described, method = TASKS.build(task), ALGORITHMS.build(name)
@@ -100,6 +108,56 @@ def values(*modules: nn.Module) -> Tensor:
     return torch.cat([p.detach().reshape(-1) for m in modules for p in m.parameters()])
 
 
+class SmallGAN(Game):
+    """The game of `small_gan` on flat vectors, with the minibatch of an attribute."""
+
+    dtype = torch.float64
+
+    def __init__(self) -> None:
+        self.networks = small_gan()
+        self.dim_x, self.dim_y = (
+            sum(p.numel() for p in n.parameters()) for n in self.networks
+        )
+        self.batch = torch.zeros(0)
+
+    def losses(
+        self, x: Tensor, y: Tensor, sample: Any, *, train: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        called = []
+        for network, flat in zip(self.networks, (x[0], y[0]), strict=True):
+            named = dict(network.named_parameters())
+            pieces = flat.split([p.numel() for p in named.values()])
+            values = {
+                k: v.view_as(p) for (k, p), v in zip(named.items(), pieces, strict=True)
+            }
+            called.append(partial(functional_call, network, values))
+        payoff = payoff_on(self.batch, *called)[None]
+        return payoff, -payoff
+
+
+def payoff_on(batch: Tensor, generator: Any, discriminator: Any) -> Tensor:
+    """Return what the generator minimises, on points and noise side by side."""
+    fake = discriminator(generator(batch[:, 2:]))
+    return -softplus(-discriminator(batch[:, :2])).mean() - softplus(fake).mean()
+
+
+@pytest.mark.parametrize("name", dict.fromkeys(name for _, name in FAST))
+def test_iterates_on_two_networks_are_those_of_the_engine(name: str) -> None:
+    """Of every method that can, on a minibatch that is drawn before each step."""
+    game, method, networks = SmallGAN(), ALGORITHMS.build(name), small_gan()
+    opt = mmbench.optim.TwoPlayer(method, *networks, seed=SEED)
+    charges = OracleState(game, (SEED,))
+    oracle, z = Oracle(charges), values(*networks)[None]
+    state = method.init(oracle, z)
+    for _ in range(2):
+        game.batch = torch.randn(4, 5).double()
+        opt.step(lambda: payoff_on(game.batch, *networks))
+        with torch.no_grad():
+            z, state = method.step(oracle, z, state)
+    torch.testing.assert_close(values(*networks), z[0], rtol=1e-12, atol=1e-12)
+    assert not torch.equal(z[0], values(*small_gan()))
+
+
 def test_a_step_of_gda_is_that_of_two_optimisers_of_torch() -> None:
     """With Adam for both players, on the same random numbers."""
     ours, theirs = small_gan(), small_gan()
@@ -141,12 +199,12 @@ def test_a_closure_draws_the_same_until_a_method_asks_for_more() -> None:
     opt.step(closure)
     opt.step(closure)
     # The first evaluation tells that the game is zero-sum.
-    assert drawn == [expected[0]] * 3 + [expected[1]] * 2
+    assert drawn == [expected[0]] * 4 + [expected[1]] * 2
     drawn.clear()
     torch.manual_seed(0)
     fresh = mmbench.optim.Extragradient([x], [y], minibatch="fresh")
     fresh.step(closure)
-    assert drawn == [expected[0]] * 2 + [expected[1]]
+    assert drawn == [expected[0]] * 3 + [expected[1]]
     assert float(torch.rand(())) == expected[2]
 
 
@@ -286,21 +344,30 @@ def test_values_without_dropout() -> None:
         return module(torch.ones(2, 4)).mean() * y.sum()
 
     mmbench.optim.AcceptReject(module, [y], k=1).step(closure)
-    assert modes == [True, True, True, False]
+    assert modes == [True] * 4 + [False]
     assert module[1].training
 
 
-def test_many_steps_keep_no_graphs() -> None:
-    """The number of tensors does not grow."""
+@pytest.mark.parametrize("spec", ["acgd", "accept_reject", "unrolled"])
+def test_a_step_keeps_no_graph(spec: str) -> None:
+    """What the closure returned is gone with it, without a garbage collection."""
     players = small_gan()
-    opt = mmbench.optim.ACGD(*players)
-    sizes = []
-    for _ in range(3):
-        for _ in range(4):
-            opt.step(payoff_of(*players))
-        gc.collect()
-        sizes.append(sum(issubclass(type(one), Tensor) for one in gc.get_objects()))
-    assert sizes[1] == sizes[2]
+    opt = mmbench.optim.TwoPlayer(spec, *players)
+    payoff, returned = payoff_of(*players), []
+
+    def closure() -> Tensor:
+        loss = payoff()
+        returned.append(weakref.ref(loss))
+        return loss
+
+    gc.disable()
+    try:
+        for _ in range(3):
+            opt.step(closure)
+        assert returned
+        assert not any(reference() is not None for reference in returned)
+    finally:
+        gc.enable()
 
 
 def test_the_average_is_the_answer() -> None:
@@ -346,13 +413,31 @@ def test_what_cannot_be_optimised_is_refused() -> None:
         optim.GDA([x], [nn.Parameter(torch.ones(2).double())])
     with pytest.raises(DescriptionError, match="y must have parameters; it has none"):
         optim.GDA([x], nn.ReLU())
-    with pytest.raises(DescriptionError, match="require gradients; got shape"):
+    with pytest.raises(DescriptionError, match="require gradients; got .* needs none"):
         optim.GDA([x], [torch.ones(2)])
+    with pytest.raises(DescriptionError, match="gradients; got .* from others"):
+        optim.GDA([x], [y * 2])
+    with pytest.raises(DescriptionError, match="require gradients; got str"):
+        optim.GDA([x], ["y"])
+    with pytest.raises(DescriptionError, match="require gradients; got float"):
+        optim.GDA(0.1, [y])
+    with pytest.raises(DescriptionError, match="without a shape. Call its module once"):
+        optim.GDA([x], nn.LazyLinear(2))
+    with pytest.raises(DescriptionError, match="float32, .* got torch.float16"):
+        optim.GDA(*([nn.Parameter(torch.ones(2).half())] for _ in range(2)))
+    with pytest.raises(DescriptionError, match="seed must be a whole number; got 'a'"):
+        optim.GDA([x], [y], seed="a")
+    with pytest.raises(DescriptionError, match="Unknown parameter of GDA 'lr'"):
+        optim.GDA([x], [y], lr=0.1)
     opt = optim.GDA([x], [y])
     with pytest.raises(DescriptionError, match="a third one was added"):
         opt.add_param_group({"params": [nn.Parameter(torch.ones(1))]})
     with pytest.raises(DescriptionError, match="one number, .* got shape \\(2,\\)"):
         opt.step(lambda: x * y)
+    with pytest.raises(DescriptionError, match="function that returns the losses; got"):
+        opt.step((x * y).sum())
+    with pytest.raises(DescriptionError, match="same kind at each call; got float"):
+        opt.step(lambda: (x * y).sum().item())
     with pytest.raises(DescriptionError, match="it called backward"):
         opt.step(lambda: (x * y).sum().backward())
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
@@ -360,17 +445,90 @@ def test_what_cannot_be_optimised_is_refused() -> None:
     assert "CGD" in dir(optim)
 
 
-def test_a_module_that_hides_its_parameters_is_refused() -> None:
-    """One whose functions torch does not see, as those of a compiled module."""
+def test_a_closure_that_is_no_function_of_the_parameters_is_refused() -> None:
+    """With a sentence, before a parameter or a buffer moves."""
     x, y = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+    opt = mmbench.optim.GDA([x], [y])
+    norm, drawn = nn.BatchNorm1d(2), iter(range(9))
+    before = x * 2
+    with pytest.raises(DescriptionError, match="used what had been computed from one"):
+        opt.step(lambda: (before * x * y).sum() + 0)
+    with pytest.raises(DescriptionError, match="loss of y must depend on the param"):
+        opt.step(lambda: norm(x * torch.randn(4, 2)).square().sum())
+    with pytest.raises(DescriptionError, match="same at each call .* got 0, then 2"):
+        opt.step(lambda: next(drawn) * (x * y).sum())
+    assert x.tolist() == [1, 1]
+    assert norm.num_batches_tracked == 0
+    assert x.requires_grad
+    assert x.is_leaf
 
-    def closure() -> Tensor:
-        with torch._C.DisableTorchFunction():
-            hidden = x * 2
-        return (hidden * y).sum()
 
-    with pytest.raises(DescriptionError, match="compiled module"):
-        mmbench.optim.GDA([x], [y]).step(closure)
+class Scaled(torch.autograd.Function):
+    """A function with a backward pass of its own, which takes a parameter."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(inputs, weight)
+        return inputs @ weight
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor]:
+        inputs, weight = ctx.saved_tensors
+        return upstream @ weight.T, inputs.T @ upstream
+
+
+@pytest.mark.parametrize("spec", ["gda", "cgd", "unrolled", "accept_reject"])
+def test_closures_may_differentiate_themselves(spec: str) -> None:
+    """By functions of their own, and gradient penalties."""
+    found = []
+    for multiply in (torch.matmul, Scaled.apply):
+        torch.manual_seed(0)
+        x, y = (nn.Parameter(torch.randn(3, 1).double()) for _ in range(2))
+        points = torch.randn(4, 3).double()
+        before = x.detach().clone()
+
+        def closure(x=x, y=y, points=points, multiply=multiply) -> Tensor:
+            inputs = points.clone().requires_grad_()
+            critic = multiply(inputs.sin(), y)
+            (slope,) = torch.autograd.grad(critic.sum(), inputs, create_graph=True)
+            return (critic * multiply(points, x)).mean() - slope.square().mean()
+
+        mmbench.optim.TwoPlayer(spec, [x], [y]).step(closure)
+        found.append(torch.cat((x, y)).detach())
+        assert not torch.equal(x.detach(), before)
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch ignores it as well
+def test_a_compiled_module_is_trained() -> None:
+    """To the iterates of the module itself, by methods of first order."""
+    found = []
+    for compiling in (False, True):
+        networks = small_gan()
+        used = [torch.compile(n, backend="aot_eager") for n in networks]
+        opt = mmbench.optim.Extragradient(*networks)
+        torch.manual_seed(0)
+        for _ in range(3):
+            opt.step(payoff_of(*(used if compiling else networks)))
+        found.append(values(*networks))
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
+
+
+def test_a_loaded_state_can_be_saved_again_before_a_step() -> None:
+    """It is what was loaded, and is of the same method and players."""
+    players = small_gan()
+    opt, other = (mmbench.optim.CGD(*players) for _ in range(2))
+    opt.step(payoff_of(*players))
+    other.load_state_dict(opt.state_dict())
+    saved, again = opt.state_dict(), other.state_dict()
+    assert repr(saved) == repr(again)
+    assert saved["method"]["oracle"]["counts"]["grad_x"].item() == 1
+    smaller = mmbench.optim.CGD(players[0], [nn.Parameter(torch.ones(1).double())])
+    with pytest.raises(DescriptionError, match="of 32 and 1 numbers; got 32 and 21"):
+        smaller.load_state_dict(saved)
+    with pytest.raises(TypeError, match="save its state_dict"):
+        copy.deepcopy(opt)
 
 
 def test_the_example_trains() -> None:
