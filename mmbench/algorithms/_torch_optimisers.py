@@ -240,10 +240,10 @@ def torch_algorithm(
             "updates must be 'simultaneous' where one object moves both players; got "
             f"{updates!r}."
         )
-    kinds = [type(one).__name__ for one in trial.players.members]
+    kinds = list(dict.fromkeys(type(one).__name__ for one in trial.players.members))
     own = getattr(factory, "__name__", "<lambda>")
     if own == "<lambda>":
-        own = "_".join(dict.fromkeys(kinds)).lower()
+        own = "_".join(kinds).lower()
     # Not the docstring of a class, whose arguments are not those of the algorithm.
     doc = inspect.getdoc(factory) if inspect.isfunction(factory) else None
     return make(
