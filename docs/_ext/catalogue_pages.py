@@ -179,9 +179,7 @@ def member_page(
         for one in facts["parameters"]
     )
     lines += ["## In Python", ""]
-    lines += [
-        f"```{{py:class}} {public}.{cls.__name__}({signature and '*, '}{signature})"
-    ]
+    lines += [f"```{{py:class}} {cls.__name__}({signature and '*, '}{signature})"]
     lines += [f":module: {public}", "```", ""]
     return "\n".join(lines)
 

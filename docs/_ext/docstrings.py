@@ -8,9 +8,12 @@ from docutils.nodes import Element
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util.logging import getLogger
 
+import mmbench
 from mmbench.core.description import Description
 
+logger = getLogger(__name__)
 _SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Yields|Examples?):$")
 MADE_BY_MMBENCH = ("Linearisation", "Oracle", "Point", "Results", "Unrolled")
 
@@ -76,9 +79,19 @@ def find_by_name(
     )
 
 
+def find_undocumented(app: Sphinx, env: BuildEnvironment) -> None:
+    """Warn of public names that the reference lacks."""
+    documented = env.get_domain("py").objects
+    for reference in mmbench._NAMES:  # noqa: SLF001
+        name = f"mmbench.{reference.partition(':')[2]}"
+        if ":" in reference and name not in documented:
+            logger.warning("%s must be in docs/reference.md; it is not.", name)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Add this extension; it reads docstrings before napoleon does."""
     app.connect("autodoc-process-docstring", keep_lines, priority=100)
     app.connect("autodoc-process-signature", show_fields)
     app.connect("missing-reference", find_by_name)
+    app.connect("env-check-consistency", find_undocumented)
     return {"parallel_read_safe": True}
