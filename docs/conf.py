@@ -36,7 +36,7 @@ nitpick_ignore_regex = [
 myst_heading_anchors = 3
 myst_enable_extensions = ["deflist", "colon_fence"]
 
-smartquotes = False
+smartquotes_action = "D"  # dashes; quotes are often of code
 
 # Docstrings have single backticks around code, as Markdown has.
 default_role = "code"

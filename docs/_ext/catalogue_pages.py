@@ -213,8 +213,11 @@ def more(facts: dict[str, Any], found: str) -> Iterator[tuple[str, str]]:
             column["better"], f"{column['better']} is better"
         )
         yield f"Column `{column['name']}`", f"{prose(column['title'])}; {better}"
-    for key, value in facts.get("protocol", {}).items():
-        yield f"Protocol: {key}", prose(str(value))
+    if protocol := facts.get("protocol"):
+        yield (
+            "Protocol",
+            prose("; ".join(f"{key} {it}" for key, it in protocol.items())),
+        )
     if found:
         yield "Found by `mmbench check`", found
     yield "Version", f"{facts['version']} of `{facts['class']}`"
@@ -228,9 +231,11 @@ def suite_page(facts: dict[str, Any]) -> str:
         lines += [f"## Grid {number}", ""]
         for key, value in grid.items():
             entries = value if isinstance(value, list) else [value]
-            if entries and entries[0] not in (None, ""):
-                shown = "\n".join(f"  - `{one}`" for one in entries)
-                lines += [f"- {key}", "", shown, ""]
+            if len(entries) > 1:
+                lines += [f"- {key}", "", *(f"  - `{one}`" for one in entries), ""]
+            elif entries and entries[0] not in (None, ""):
+                lines += [f"- {key}: `{entries[0]}`"]
+        lines.append("")
     return "\n".join(lines)
 
 
