@@ -44,5 +44,6 @@ def train(steps: int) -> nn.Module:
 if __name__ == "__main__":
     torch.manual_seed(0)
     trained = train(2000)
-    points = trained(torch.randn(1000, 8))
-    print("mean distance from the centre:", float(points.norm(dim=1).mean()))
+    with torch.no_grad():
+        points = trained(torch.randn(1000, 8))
+    print(f"mean distance from the centre: {points.norm(dim=1).mean():.2f}")

@@ -48,7 +48,8 @@ class ClosureGame(Game):
         self.device, self.dtype = x[0].device, x[0].dtype
         self.first: Any = None
         self._closure: Closure | None = None  # of the current step
-        self._modules: list[nn.Module] = []  # those that the closure calls
+        # Those that the closure calls, where they have buffers or are dropout.
+        self._modules: list[nn.Module] = []
         self._buffers: Buffers = []
         self._kept: list[Tensor] = []  # the buffers' values at the start of the step
         self._moved: list[Tensor] = []  # and after its last evaluation
@@ -110,7 +111,11 @@ class ClosureGame(Game):
         self.begin(closure)
         with _noted_modules() as modules:
             found = self._evaluate(x, y)
-        self._modules = list(modules)
+        self._modules = [
+            module
+            for module in modules
+            if isinstance(module, _DropoutNd) or [*module.buffers(recurse=False)]
+        ]
         self._set_random_states(self._random)
         if x.grad is not None or y.grad is not None:
             raise DescriptionError(

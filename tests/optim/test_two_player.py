@@ -264,6 +264,24 @@ def test_schedulers_of_torch_change_the_step_sizes() -> None:
         without.step(payoff_of(*ours))
 
 
+def test_a_scheduler_is_as_a_schedule_of_mmbench() -> None:
+    """Half a cosine, down to a step size of 0."""
+    ours, theirs = small_gan(), small_gan()
+    opt = mmbench.optim.Extragradient(*ours)
+    rates = torch.optim.lr_scheduler.CosineAnnealingLR(opt, STEPS - 1)
+    spec = f"scheduled[base=extragradient,schedule=cosine[steps={STEPS - 1}]]"
+    scheduled = mmbench.optim.TwoPlayer(spec, *theirs)
+    for network, one in ((ours, opt), (theirs, scheduled)):
+        torch.manual_seed(7)
+        for _ in range(STEPS):
+            before = values(*network)
+            one.step(payoff_of(*network))
+            if one is opt:
+                rates.step()
+        assert torch.equal(values(*network), before)
+    torch.testing.assert_close(values(*ours), values(*theirs), rtol=1e-12, atol=1e-12)
+
+
 class Tied(nn.Module):
     """An embedding that is its own output layer."""
 
@@ -317,7 +335,7 @@ def test_gradients_reach_every_kind_of_module(name: str) -> None:
     moved = {k: v.clone() for k, v in module.named_buffers()}
     module.load_state_dict(buffers, strict=False)
     torch.manual_seed(2)
-    opt = mmbench.optim.GDA(module, [y], step_size=0.5)
+    opt = mmbench.optim.GDA(module.parameters(), [y], step_size=0.5)
     opt.step(closure)
     for parameter, old, gradient in zip(
         module.parameters(), before, expected, strict=True
@@ -328,6 +346,9 @@ def test_gradients_reach_every_kind_of_module(name: str) -> None:
     for key, buffer in module.named_buffers():
         torch.testing.assert_close(buffer, moved[key])
     mmbench.optim.CGD(module, [y], step_size=0.01).step(closure)  # second order
+    mmbench.optim.Extragradient(module, [y]).step(closure)
+    if name == "batch norm":
+        assert module[1].num_batches_tracked == 3
 
 
 def test_values_without_dropout() -> None:
