@@ -34,6 +34,7 @@ VERBS = (
     "results",
     "report",
     "leaderboard",
+    "figure",
     "replay",
     "verify",
     "check",

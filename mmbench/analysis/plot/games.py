@@ -31,12 +31,14 @@ class View(NamedTuple):
     Args:
         column: the column that colours the rectangles.
         title: what it is.
+        short: the title in few words.
         text: returns the text in the rectangle of a row of `games_table`.
         norm: maps the column to `style.SHADES`.
     """
 
     column: str
     title: str
+    short: str
     text: Callable[[Mapping[Any, Any]], str]
     norm: Normalize
 
@@ -124,7 +126,7 @@ def success_view() -> View:
         return f"{share}\n{low:.0f}–{high:.0f}"
 
     title = "Share of runs that reach the target"
-    return View("success", title, text, Normalize(0, 1))
+    return View("success", title, "Share of successful runs", text, Normalize(0, 1))
 
 
 def cost_view(rows: pd.DataFrame) -> View:
@@ -134,6 +136,7 @@ def cost_view(rows: pd.DataFrame) -> View:
     return View(
         "to_target",
         "Cost to the target, gradient-equivalents",
+        "Cost to the target",
         lambda row: "–" if np.isinf(row["to_target"]) else number(row["to_target"]),
         LogNorm(max(low, 1.0), max(high, low + 1, 10.0)),
     )

@@ -1,5 +1,7 @@
 """The leaderboard as dots with intervals."""
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -123,10 +125,10 @@ def draw_board(
         axes.set_xlim(-0.02, 1.02)
         ticks = ["0 %", "25 %", "50 %", "75 %", "100 %"]
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ticks)
-        axes.set_xlabel("success, with 95 % confidence interval")
+        axes.set_xlabel("success and 95 % interval")
     else:
         ends = table[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)
         if column["scale"] == "log" and (ends[np.isfinite(ends)] > 0).all():
             style.set_log_scale(axes, "x")
-        axes.set_xlabel(f"median of {column['title']}, with 95 % interval")
+        axes.set_xlabel(fill(f"median {column['title']} and 95 % interval", 36))
     sns.despine(ax=axes, left=True)

@@ -1,0 +1,91 @@
+"""mmbench figure: a figure of stored results, for a paper."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmbench.cli import print_stdout
+from mmbench.cli._load_results import load_selected
+from mmbench.cli._numbers import Folder
+from mmbench.cli._selection import Selection, selection_options, store_option
+from mmbench.cli.results import write_content
+from mmbench.core.errors import MmbenchError
+
+EXAMPLES = """\b
+Examples:
+  mmbench figure --list
+  mmbench figure convergence --store S --out fig.pdf --against cost --data
+  mmbench figure phase_portrait --store S --only bilinear --width page --out fig.svg
+"""
+
+
+@click.command(
+    "figure", short_help="Write a figure of stored results.", epilog=EXAMPLES
+)
+@click.argument("name", required=False)
+@selection_options
+@store_option
+@click.option("--list", "listing", is_flag=True, help="List the figures.")
+@click.option("--out", type=Folder(), help="File to write: .pdf, .svg or .png.")
+@click.option(
+    "--width",
+    type=click.Choice(["column", "page"]),
+    default="column",
+    show_default=True,
+    help="3.25 or 6.75 inches.",
+)
+@click.option("--only", metavar="TASK", multiple=True, help="Task to show; repeatable.")
+@click.option("--column", "metric", metavar="NAME", help="Column of curves and modes.")
+@click.option(
+    "--against",
+    type=click.Choice(["step", "cost", "seconds"]),
+    default="step",
+    show_default=True,
+    help="What curves are drawn against.",
+)
+@click.option("--data", is_flag=True, help="Write what is shown as .csv beside it.")
+def command(
+    selection: Selection,
+    store: Path,
+    name: str | None,
+    listing: bool,
+    out: Path | None,
+    data: bool,
+    **options: Any,
+) -> None:
+    """Write the figure NAME of SUITE, of a grid, or of everything in the store.
+
+    Letters are 7 to 9 points high at the given width, and fonts are embedded.
+    """
+    from mmbench.analysis.plot.figure import FIGURES, SUFFIXES, describe_figures
+
+    if listing:
+        from mmbench.cli._console import print_table
+
+        print_table(("figure", "shows"), list(describe_figures().items()))
+        return
+    if name is None:
+        raise MmbenchError(
+            f"NAME must be one of {', '.join(FIGURES)}; got none. `mmbench figure "
+            "--list` says what they show."
+        )
+    if out is None or out.suffix.lower() not in SUFFIXES:
+        got = "none" if out is None else repr(str(out))
+        raise MmbenchError(
+            f"--out must be a file that ends in one of {', '.join(SUFFIXES)}; got "
+            f"{got}."
+        )
+    from mmbench.analysis.export import to_csv
+    from mmbench.analysis.plot.figure import make_figure
+    from mmbench.analysis.report.page import prepare
+
+    results = prepare(load_selected(selection, store))
+    options["tasks"] = options.pop("only")
+    content, table = make_figure(results, name, suffix=out.suffix.lower(), **options)
+    write_content(content, out)
+    print_stdout(f"Figure: {out}")
+    if data:
+        beside = out.with_suffix(".csv")
+        write_content(to_csv(table), beside)
+        print_stdout(f"Data: {beside}")
