@@ -35,6 +35,7 @@ VERBS = (
     "report",
     "leaderboard",
     "figure",
+    "cite",
     "replay",
     "verify",
     "check",

@@ -213,3 +213,110 @@ METZ_2017 = Source(
     title="Unrolled Generative Adversarial Networks",
     link="https://arxiv.org/abs/1611.02163",
 )
+SRIVASTAVA_2017 = Source(
+    authors="Srivastava, Valkov, Russell, Gutmann and Sutton",
+    year=2017,
+    title="VEEGAN: Reducing Mode Collapse in GANs Using Implicit Variational Learning",
+    link="https://arxiv.org/abs/1705.07761",
+)
+LIN_2018 = Source(
+    authors="Lin, Khetan, Fanti and Oh",
+    year=2018,
+    title="PacGAN: The Power of Two Samples in Generative Adversarial Networks",
+    link="https://arxiv.org/abs/1712.04086",
+)
+RAVURI_2019 = Source(
+    authors="Ravuri and Vinyals",
+    year=2019,
+    title="Classification Accuracy Score for Conditional Generative Models",
+    link="https://arxiv.org/abs/1905.10887",
+)
+SALIMANS_2016 = Source(
+    authors="Salimans, Goodfellow, Zaremba, Cheung, Radford and Chen",
+    year=2016,
+    title="Improved Techniques for Training GANs",
+    link="https://arxiv.org/abs/1606.03498",
+)
+HEUSEL_2017 = Source(
+    authors="Heusel, Ramsauer, Unterthiner, Nessler and Hochreiter",
+    year=2017,
+    title="GANs Trained by a Two Time-Scale Update Rule Converge to a Local "
+    "Nash Equilibrium",
+    link="https://arxiv.org/abs/1706.08500",
+)
+CHONG_2020 = Source(
+    authors="Chong and Forsyth",
+    year=2020,
+    title="Effectively Unbiased FID and Inception Score and Where to Find Them",
+    link="https://arxiv.org/abs/1911.07023",
+)
+NESTEROV_2007 = Source(
+    authors="Nesterov",
+    year=2007,
+    title="Dual Extrapolation and Its Applications to Solving Variational "
+    "Inequalities and Related Problems",
+)
+BINKOWSKI_2018 = Source(
+    authors="Bińkowski, Sutherland, Arbel and Gretton",
+    year=2018,
+    title="Demystifying MMD GANs",
+    link="https://arxiv.org/abs/1801.01401",
+)
+BERARD_2020 = Source(
+    authors="Berard, Gidel, Almahairi, Vincent and Lacoste-Julien",
+    year=2020,
+    title="A Closer Look at the Optimization Landscapes of Generative "
+    "Adversarial Networks",
+    link="https://arxiv.org/abs/1906.04848",
+)
+JIN_2020 = Source(
+    authors="Jin, Netrapalli and Jordan",
+    year=2020,
+    title="What is Local Optimality in Nonconvex-Nonconcave Minimax Optimization?",
+    link="https://arxiv.org/abs/1902.00618",
+)
+KYNKAANNIEMI_2019 = Source(
+    authors="Kynkäänniemi, Karras, Laine, Lehtinen and Aila",
+    year=2019,
+    title="Improved Precision and Recall Metric for Assessing Generative Models",
+    link="https://arxiv.org/abs/1904.06991",
+)
+NAEEM_2020 = Source(
+    authors="Naeem, Oh, Uh, Choi and Yoo",
+    year=2020,
+    title="Reliable Fidelity and Diversity Metrics for Generative Models",
+    link="https://arxiv.org/abs/2002.09797",
+)
+SEN_1968 = Source(
+    authors="Sen",
+    year=1968,
+    title="Estimates of the Regression Coefficient Based on Kendall's Tau",
+)
+MADRY_2018 = Source(
+    authors="Madry, Makelov, Schmidt, Tsipras and Vladu",
+    year=2018,
+    title="Towards Deep Learning Models Resistant to Adversarial Attacks",
+    link="https://arxiv.org/abs/1706.06083",
+)
+RABIN_2012 = Source(
+    authors="Rabin, Peyré, Delon and Bernot",
+    year=2012,
+    title="Wasserstein Barycenter and Its Application to Texture Mixing",
+)
+LECUN_1998 = Source(
+    authors="LeCun, Bottou, Bengio and Haffner",
+    year=1998,
+    title="Gradient-Based Learning Applied to Document Recognition",
+    link="https://doi.org/10.1109/5.726791",
+)
+ALPAYDIN_1998 = Source(
+    authors="Alpaydin and Kaynak",
+    year=1998,
+    title="Optical Recognition of Handwritten Digits",
+    link="https://doi.org/10.24432/C50P49",
+)
+KRIZHEVSKY_2009 = Source(
+    authors="Krizhevsky",
+    year=2009,
+    title="Learning Multiple Layers of Features from Tiny Images",
+)

@@ -20,6 +20,7 @@ from mmbench.core.game import Game
 from mmbench.core.linearisation import Linearisation
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
+from mmbench.core.source import Source
 
 
 class Column(NamedTuple):
@@ -170,9 +171,11 @@ class Metric(Description, ABC):
         version: increased whenever the numbers change.
         reads_state: whether it reads the method's state, which is not kept, so that it
             is measured during a run alone.
+        sources: publications of the metric, for a bibliography.
     """
 
     reads_state: ClassVar[bool] = False
+    sources: ClassVar[tuple[Source, ...]] = ()
 
     @property
     def needs(self) -> frozenset[Capability]:

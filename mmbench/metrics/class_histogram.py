@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmbench.core.domains import Fraction
 from mmbench.core.game import Game
+from mmbench.core.literature import SRIVASTAVA_2017
 from mmbench.metrics._features import NetworkOutputs
 from mmbench.metrics._image_metric import ReferenceMetric
 from mmbench.metrics.base import Column
@@ -45,6 +46,8 @@ class ClassHistogram(ReferenceMetric):
         Collapse in GANs Using Implicit Variational Learning, who count the classes of
         generated digits.
     """
+
+    sources = (SRIVASTAVA_2017,)
 
     least: Fraction = 0.01  # a tenth of a class's share among ten equal classes
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.game import Game, with_classes
+from mmbench.core.literature import RAVURI_2019
 from mmbench.core.streams import generator
 from mmbench.metrics._image_metric import AtLeastTwo
 from mmbench.metrics.base import Column, IterateMetric, Point
@@ -41,6 +42,8 @@ class ClassificationAccuracyScore(IterateMetric):
     Source: Ravuri and Vinyals 2019, Classification Accuracy Score for Conditional
         Generative Models.
     """
+
+    sources = (RAVURI_2019,)
 
     count: AtLeastTwo = 1000
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from mmbench.core.domains import Count
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
+from mmbench.core.literature import SALIMANS_2016
 from mmbench.metrics._features import NetworkOutputs
 from mmbench.metrics._image_metric import ImageMetric
 from mmbench.metrics.base import Column
@@ -37,6 +38,8 @@ class ClassifierScore(ImageMetric):
     Source: Salimans, Goodfellow, Zaremba, Cheung, Radford and Chen 2016, Improved
         Techniques for Training GANs.
     """
+
+    sources = (SALIMANS_2016,)
 
     splits: Count = 10  # the value of Salimans et al.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count
 from mmbench.core.game import with_digits
+from mmbench.core.literature import MANGOUBI_2020
 from mmbench.metrics._classifier import CONFIDENT, load
 from mmbench.metrics.base import Column, IterateMetric, Point
 
@@ -54,6 +55,8 @@ class DigitCoverage(IterateMetric):
         regression labelled every image 0 or 1 (2022).
     Source: Mangoubi, Sachdeva and Vishnoi 2020, the experiment on digits 0 and 1.
     """
+
+    sources = (MANGOUBI_2020,)
 
     samples: Count = 1000
 

@@ -36,7 +36,7 @@ class Drift(IterateMetric):
 
     images: Count = 500
 
-    source = SCHAEFER_2020.at("Figure 4")
+    sources = (SCHAEFER_2020.at("Figure 4"),)
     needs = frozenset({Capability.IMAGES, Capability.LOGITS})
 
     @property

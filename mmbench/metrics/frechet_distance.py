@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 from mmbench.core.game import Game
+from mmbench.core.literature import HEUSEL_2017
 from mmbench.metrics._features import NetworkOutputs
 from mmbench.metrics._frechet import distance_to_gaussian
 from mmbench.metrics._image_metric import ReferenceMetric
@@ -32,6 +33,8 @@ class FrechetDistance(ReferenceMetric):
     Source: Heusel, Ramsauer, Unterthiner, Nessler and Hochreiter 2017, GANs Trained by
         a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium.
     """
+
+    sources = (HEUSEL_2017,)
 
     @property
     def columns(self) -> tuple[Column, ...]:

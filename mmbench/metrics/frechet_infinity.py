@@ -7,6 +7,7 @@ from typing import Annotated, final
 from mmbench.core.domains import Domain
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
+from mmbench.core.literature import CHONG_2020
 from mmbench.core.streams import generator
 from mmbench.metrics._features import NetworkOutputs
 from mmbench.metrics._frechet import frechet_at_infinity
@@ -40,6 +41,8 @@ class FrechetInfinity(ReferenceMetric):
     Source: Chong and Forsyth 2020, Effectively Unbiased FID and Inception Score and
         Where to Find Them.
     """
+
+    sources = (CHONG_2020,)
 
     sizes: Annotated[int, Domain(low=2)] = 15  # the value of Chong and Forsyth
 

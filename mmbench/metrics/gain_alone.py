@@ -39,7 +39,7 @@ class GainAlone(IterateMetric):
     steps: Count = 100
     step_size: StepSize = 0.01
 
-    source = SCHAEFER_2020.at("Section 3")
+    sources = (SCHAEFER_2020.at("Section 3"),)
 
     @property
     def columns(self) -> tuple[Column, ...]:

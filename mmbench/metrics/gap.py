@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Positive
+from mmbench.core.literature import NESTEROV_2007
 from mmbench.metrics.base import Column, IterateMetric, Point
 
 
@@ -30,6 +31,8 @@ class Gap(IterateMetric):
     Source: Nesterov 2007, Dual Extrapolation and Its Applications to Solving
         Variational Inequalities and Related Problems.
     """
+
+    sources = (NESTEROV_2007,)
 
     radius: Positive = 10.0  # more than twice the norm of nearly all starts
 

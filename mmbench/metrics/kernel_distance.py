@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmbench.core.domains import Count
 from mmbench.core.game import Game
+from mmbench.core.literature import BINKOWSKI_2018
 from mmbench.core.streams import generator
 from mmbench.metrics._features import NetworkOutputs
 from mmbench.metrics._image_metric import AtLeastTwo, ReferenceMetric
@@ -40,6 +41,8 @@ class KernelDistance(ReferenceMetric):
 
     Source: Binkowski, Sutherland, Arbel and Gretton 2018, Demystifying MMD GANs.
     """
+
+    sources = (BINKOWSKI_2018,)
 
     subsets: Count = 100  # both are the common defaults
     subset_size: AtLeastTwo = 1000

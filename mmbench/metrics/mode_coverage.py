@@ -11,6 +11,7 @@ from torch import Tensor
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count
 from mmbench.core.game import with_modes
+from mmbench.core.literature import LIN_2018, SRIVASTAVA_2017
 from mmbench.metrics.base import Column, IterateMetric, Point
 
 HIGH_QUALITY_DEVIATIONS = 3.0  # standard deviations from a mode
@@ -52,6 +53,8 @@ class ModeCoverage(IterateMetric):
         Collapse in GANs Using Implicit Variational Learning; Lin, Khetan, Fanti and Oh
         2018, PacGAN: The Power of Two Samples in Generative Adversarial Networks.
     """
+
+    sources = (SRIVASTAVA_2017, LIN_2018)
 
     samples: Count = 2500
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmbench.core.domains import Domain, Positive
+from mmbench.core.literature import BERARD_2020
 from mmbench.metrics.base import Column, IterateMetric, Point
 
 CLEAR = 0.01  # a cosine of smaller size has no sign
@@ -38,6 +39,8 @@ class PathAngle(IterateMetric):
     Source: Berard, Gidel, Almahairi, Vincent and Lacoste-Julien 2020, A Closer Look at
         the Optimization Landscapes of Generative Adversarial Networks.
     """
+
+    sources = (BERARD_2020,)
 
     reach: Positive = 0.2
     points: Annotated[int, Domain(low=3)] = 41

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmbench.core.domains import Positive
 from mmbench.core.errors import MisfitError
+from mmbench.core.literature import JIN_2020
 from mmbench.metrics._jacobian import EXACT_DIM, finite_runs, scaling
 from mmbench.metrics.base import Column, IterateMetric, Point
 
@@ -51,6 +52,8 @@ class PointClass(IterateMetric):
     Source: Jin, Netrapalli and Jordan 2020, What is Local Optimality in
         Nonconvex-Nonconcave Minimax Optimization?
     """
+
+    sources = (JIN_2020,)
 
     tolerance: Positive = 1e-3
     ratio: Positive = 1.0

@@ -12,6 +12,7 @@ from torch import Tensor
 from mmbench.core.domains import Count, Natural
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
+from mmbench.core.literature import KYNKAANNIEMI_2019, NAEEM_2020
 from mmbench.metrics._features import NetworkOutputs
 from mmbench.metrics._image_metric import ReferenceMetric
 from mmbench.metrics.base import Column
@@ -50,6 +51,8 @@ class PrecisionRecall(ReferenceMetric):
         Recall Metric for Assessing Generative Models; Naeem, Oh, Uh, Choi and Yoo 2020,
         Reliable Fidelity and Diversity Metrics for Generative Models.
     """
+
+    sources = (KYNKAANNIEMI_2019, NAEEM_2020)
 
     real: Natural = 10_000  # equal to the generated images, as in Naeem et al.
     k: Count = 3  # the value of Kynkäänniemi et al.

@@ -6,6 +6,7 @@ from typing import final
 
 import numpy as np
 
+from mmbench.core.literature import SEN_1968
 from mmbench.metrics.base import Column, TrajectoryMetric
 
 # Relative to the first value: past the transient, before rounding shows.
@@ -29,6 +30,8 @@ class Rate(TrajectoryMetric):
 
     Source: Sen 1968, Estimates of the Regression Coefficient Based on Kendall's Tau.
     """
+
+    sources = (SEN_1968,)
 
     of: str = "distance"
 

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count
 from mmbench.core.game import GameWithClassifier, with_classifier
+from mmbench.core.literature import MADRY_2018
 from mmbench.core.streams import generator
 from mmbench.metrics.base import Column, IterateMetric, Point
 
@@ -40,6 +41,8 @@ class RobustAccuracy(IterateMetric):
     Source: Madry, Makelov, Schmidt, Tsipras and Vladu 2018, for projected gradient
         descent as an attack.
     """
+
+    sources = (MADRY_2018,)
 
     steps: Count = 20
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.core.domains import Count
+from mmbench.core.literature import BALDUZZI_2018
 from mmbench.metrics._jacobian import EXACT_DIM
 from mmbench.metrics.base import Column, IterateMetric, Point
 
@@ -34,6 +35,8 @@ class RotationShare(IterateMetric):
         that of Hutchinson 1989, A Stochastic Estimator of the Trace of the Influence
         Matrix for Laplacian Smoothing Splines.
     """
+
+    sources = (BALDUZZI_2018,)
 
     probes: Count = 16
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count
 from mmbench.core.game import with_modes
+from mmbench.core.literature import RABIN_2012
 from mmbench.core.streams import generator
 from mmbench.metrics.base import Column, IterateMetric, Point
 
@@ -33,6 +34,8 @@ class SlicedWasserstein(IterateMetric):
     Source: Rabin, Peyré, Delon and Bernot 2012, Wasserstein Barycenter and Its
         Application to Texture Mixing.
     """
+
+    sources = (RABIN_2012,)
 
     samples: Count = 2500
     directions: Count = 16

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, Domain, Fraction
 from mmbench.core.game import Game, LabelledImages
+from mmbench.core.literature import ALPAYDIN_1998
 from mmbench.core.placement import Placement
 from mmbench.core.source import Source
 from mmbench.tasks._digit_data import DIGITS_TOP, DIGITS_TRAIN, Images, digits_split
@@ -61,6 +62,7 @@ class AdversarialTraining(Task):
         title="Towards Deep Learning Models Resistant to Adversarial Attacks",
         link="https://arxiv.org/abs/1706.06083",
     )
+    data_sources = (ALPAYDIN_1998,)
 
     @property
     def gives(self) -> frozenset[Capability]:

@@ -68,10 +68,12 @@ class Task(Description, ABC):
     Attributes:
         version: number to raise when the numbers of a trajectory change.
         source: publication of the game; every built-in task states it.
+        data_sources: publications of the data that the game draws from.
         limit: absolute value of an entry of z beyond which a run has diverged.
     """
 
     source: ClassVar[Source | None] = None
+    data_sources: ClassVar[tuple[Source, ...]] = ()
     limit: ClassVar[float] = 1e6
 
     @property

@@ -8,7 +8,7 @@ from typing import Literal, final
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Bound, Count, Natural, NonNegative, Scale
 from mmbench.core.errors import DescriptionError
-from mmbench.core.literature import SCHAEFER_2020
+from mmbench.core.literature import KRIZHEVSKY_2009, SCHAEFER_2020
 from mmbench.tasks import _image_networks
 from mmbench.tasks._cifar10_data import CIFAR10_TOP, cifar10_split
 from mmbench.tasks._gan_losses import GANLoss
@@ -94,6 +94,7 @@ class CIFAR10(ConvolutionalTask):
     regularisers: Regularisers = field(default=(), metadata=UNLESS_DEFAULT)
 
     source = SCHAEFER_2020.at("Appendix A.4")
+    data_sources = (KRIZHEVSKY_2009,)
     image_capability = Capability.COLOUR_32
     all_images = {"train": 50_000, "test": 10_000}
 

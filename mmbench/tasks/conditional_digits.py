@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, Decay
+from mmbench.core.literature import ALPAYDIN_1998
 from mmbench.core.source import Source
 from mmbench.tasks._digit_data import DIGITS_TOP, DIGITS_TRAIN, digits_split
 from mmbench.tasks._gan import Batch
@@ -97,6 +98,7 @@ class ConditionalDigits(ImageTask):
         title="Conditional Generative Adversarial Nets",
         link="https://arxiv.org/abs/1411.1784",
     )
+    data_sources = (ALPAYDIN_1998,)
     image_capability = Capability.GREY_8
     game_class = ConditionalDigitGame
     real_images = {"train": DIGITS_TRAIN, "test": 1797 - DIGITS_TRAIN}

@@ -6,6 +6,7 @@ from typing import final
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Bound, Count, Decay
+from mmbench.core.literature import ALPAYDIN_1998
 from mmbench.tasks._digit_data import DIGITS_TOP, digits_split
 from mmbench.tasks._digit_gan import DIGITS, DigitTask
 from mmbench.tasks._gan_losses import GANLoss
@@ -42,6 +43,8 @@ class Digits01(DigitTask):
     Source: Mangoubi, Sachdeva and Vishnoi 2020, for the game on MNIST; Alpaydin and
         Kaynak 1998 (UCI), for the data.
     """
+
+    data_sources = (ALPAYDIN_1998,)
 
     loss: GANLoss = "nonsaturating"
     hidden: Count = 64

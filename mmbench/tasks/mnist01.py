@@ -6,6 +6,7 @@ from typing import final
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Bound, Count, Decay
+from mmbench.core.literature import LECUN_1998
 from mmbench.tasks._digit_data import MNIST_TOP, mnist_split
 from mmbench.tasks._digit_gan import DIGITS, DigitTask
 from mmbench.tasks._gan_losses import GANLoss
@@ -43,6 +44,8 @@ class MNIST01(DigitTask):
         is invariant to the factor; a plain gradient of y is twice as long.
     Source: Mangoubi, Sachdeva and Vishnoi 2020, and their notebook.
     """
+
+    data_sources = (LECUN_1998,)
 
     loss: GANLoss = "nonsaturating"
     noise: Count = 100

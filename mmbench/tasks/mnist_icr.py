@@ -6,7 +6,7 @@ from typing import final
 
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, Natural, Scale
-from mmbench.core.literature import SCHAEFER_2020
+from mmbench.core.literature import LECUN_1998, SCHAEFER_2020
 from mmbench.tasks import _image_networks
 from mmbench.tasks._digit_data import MNIST_TOP, mnist_split
 from mmbench.tasks._gan_losses import GANLoss
@@ -58,6 +58,7 @@ class MNISTICR(ConvolutionalTask):
     regularisers: Regularisers = field(default=(), metadata=UNLESS_DEFAULT)
 
     source = SCHAEFER_2020.at("Appendix A.2")
+    data_sources = (LECUN_1998,)
     image_capability = Capability.GREY_28
     all_images = {"train": 60_000, "test": 10_000}
 
