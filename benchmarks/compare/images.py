@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from benchmarks.compare.measuring import Options, Row, alternate, medians, ratios
-from benchmarks.images import Batched, Plain, seconds
+from benchmarks.images import Batched, PlainLoop, seconds
 from mmbench.core.errors import DataError
 from mmbench.runner.plan import plan
 from mmbench.suites import SUITES
@@ -30,7 +30,7 @@ def steps(options: Options) -> Iterator[Row]:
         except DataError:
             yield row._replace(notes="not measured: MMBENCH_DATA holds no CIFAR10")
             continue
-        plain = Plain(cells[label], device)
+        plain = PlainLoop(cells[label], device)
         arms = {
             "loop": lambda plain=plain: seconds(plain.step, steps, device),
             "mmbench": lambda batched=batched: seconds(batched.step, steps, device),

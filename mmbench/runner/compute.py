@@ -216,7 +216,7 @@ def _circumstances(
         before: environments of the cell that this one continues.
     """
     limits = supervisor.limits if supervisor else Limits()
-    here = {"provenance": provenance(placement.device.type)}
+    here = {"provenance": provenance(str(placement.device))}
     return {
         **here,
         "environments": environments(here | {"environments": before}),
@@ -279,7 +279,7 @@ def _remeasured_result(
         for name, score in footer.get("ideal", {}).items()
         if name not in changed
     } | more.real_scores
-    here = {"provenance": provenance(placement.device.type)}
+    here = {"provenance": provenance(str(placement.device))}
     kept = {
         "ideal": {name: score for name, score in real_scores.items() if name in names},
         "kept": footer.get("kept", "none"),

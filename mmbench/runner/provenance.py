@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils import collect_env
 
 PACKAGES = ("mmbench", "torch", "numpy", "pandas", "scipy")
 COMMIT_DIGITS = 12
@@ -33,6 +34,8 @@ DECISIVE = (
     "device",
     "threads",
 )
+# The driver may compile kernels for a card that torch was not built for.
+DECISIVE_ON_GPU = ("driver", "cuda", "cudnn")
 
 
 @cache
@@ -40,8 +43,9 @@ def provenance(device: str) -> dict[str, str | int]:
     """Return commit, versions, machine and device, as JSON values.
 
     Args:
-        device: "cpu" or "cuda".
+        device: "cpu", "cuda" or a card such as "cuda:1".
     """
+    on_gpu = torch.device(device).type == "cuda"
     found: dict[str, str | int] = {
         "commit": _commit(),
         "python": platform.python_version(),
@@ -50,10 +54,11 @@ def provenance(device: str) -> dict[str, str | int]:
         # The instruction set that torch chose its kernels by, such as AVX2.
         "capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count() or 0,
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
         "threads": 1,  # the engine computes with one, whatever the environment sets
     }
-    return found | {name: _version(name) for name in PACKAGES}
+    versions = {name: _version(name) for name in PACKAGES}
+    return found | versions | (_gpu_versions() if on_gpu else {})
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -63,9 +68,10 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         then: provenance of what is stored.
         now: provenance here.
     """
+    on_gpu = [name for name in DECISIVE_ON_GPU if name in then or name in now]
     return [
         f"{name} {then.get(name, 'unknown')} then, {now.get(name, 'unknown')} now"
-        for name in DECISIVE
+        for name in (*DECISIVE, *on_gpu)
         if name not in then or then[name] != now.get(name)
     ]
 
@@ -111,6 +117,16 @@ def environments(*footers: Mapping[str, Any]) -> list[dict[str, str]]:
         for versions in found
     ]
     return [pair for i, pair in enumerate(pairs) if pair not in pairs[:i]]
+
+
+def _gpu_versions() -> dict[str, str | int]:
+    """Return the versions of the GPU's driver, of CUDA and of cuDNN."""
+    driver = collect_env.get_nvidia_driver_version(collect_env.run)
+    return {
+        "driver": driver or "unknown",
+        "cuda": torch.version.cuda or "unknown",
+        "cudnn": torch.backends.cudnn.version() or "unknown",
+    }
 
 
 def _version(package: str) -> str:

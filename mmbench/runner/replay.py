@@ -154,7 +154,7 @@ def replay(
         doubts.insert(0, f"it ended by a limit ({limit}), and is not computed again")
     if limit or faults:  # what contradicts itself may have steps without end
         return Replay(cell, seeds, 0, [], faults, [], 0.0, doubts, ["all numbers"])
-    here, origin = provenance(placement.device.type), footer.get("provenance", {})
+    here, origin = provenance(str(placement.device)), footer.get("provenance", {})
     # An error may come from any run of a cell, so all of them are needed then.
     has_error = Status.ERROR in footer.get("outcomes", ()) or footer.get("reason")
     mates = cell.seeds if seed is None else _seeds_of_chunk(cell, seed, placement)
@@ -253,7 +253,7 @@ def judge_file(
     # Words may be those of another version, or of code that was not committed.
     words = other_words(cell, stored)
     origin = stored.footer.get("provenance", {})
-    if not same_code(origin, provenance(placement.device.type)):
+    if not same_code(origin, provenance(str(placement.device))):
         return faults, doubts + words
     if wrong := wrong_width(cell, stored):
         faults.append(wrong)

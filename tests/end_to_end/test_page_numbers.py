@@ -62,7 +62,7 @@ def put_cells(store: Store) -> None:
         counts=spent((1, 2, 3, 4)),
         seconds=[[0, 0.25, 1, 3]] * 4,
         width=4,
-        provenance=PROVENANCE | {"processor": "B"},
+        provenance=PROVENANCE | {"processor": "B", "cudnn": 91002},
     )
     put_by_hand(
         store,
@@ -456,6 +456,7 @@ def test_provenance(page: PageReader, folder: Path) -> None:
     assert cells.loc[("bilinear", "A"), "processor"] == "A"
     machines = page.table("provenance", "Machines")
     assert ["processor", "A", "B"] in machines.rows
+    assert ["cudnn", "", "91002"] in machines.rows
 
 
 def test_results_table(folder: Path) -> None:

@@ -8,14 +8,17 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from mmbench.core.json_schema import find_misfit
 from mmbench.runner import provenance as module
 from mmbench.runner.provenance import (
     DECISIVE,
+    DECISIVE_ON_GPU,
     _processor,
     differences,
     provenance,
     same_environment,
 )
+from mmbench.store.schema import Footer
 
 HERE = provenance("cpu")
 
@@ -27,6 +30,27 @@ def test_provenance_has_what_bits_depend_on() -> None:
     assert HERE["torch"] == version("torch")
     assert HERE["device"] == "cpu"
     assert HERE["cores"] == os.cpu_count()
+
+
+def test_a_gpu_cell_has_its_card_and_the_versions_under_torch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The card is the one that computes; a CPU cell has no such versions."""
+    cards = {"cuda:0": "First", "cuda:1": "Second"}
+    monkeypatch.setattr(torch.cuda, "get_device_name", cards.__getitem__)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91002)
+    monkeypatch.setattr(
+        module.collect_env, "get_nvidia_driver_version", lambda run: "570.1"
+    )
+    found = provenance.__wrapped__("cuda:1")
+    versions = {"driver": "570.1", "cuda": "12.8", "cudnn": 91002}
+    assert found == HERE | {"device": "Second"} | versions
+    assert find_misfit(found, Footer.__annotations__["provenance"]) == ""
+    assert not set(DECISIVE_ON_GPU) & set(HERE)
+    later = found | {"cudnn": 91300}
+    assert differences(found, later) == ["cudnn 91002 then, 91300 now"]
+    assert "driver unknown then, 570.1 now" in differences(HERE, found)
 
 
 @pytest.mark.parametrize("name", DECISIVE)
