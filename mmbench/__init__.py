@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from mmbench.metrics.base import Point as Point
     from mmbench.metrics.base import TrajectoryMetric as TrajectoryMetric
     from mmbench.own import game as game
+    from mmbench.own import torch_task as torch_task
     from mmbench.suites.base import Grid as Grid
     from mmbench.suites.base import Suite as Suite
     from mmbench.tasks.base import Target as Target
@@ -77,6 +78,7 @@ _NAMES = (
     "mmbench.analysis.plot",
     "mmbench.api:run",
     "mmbench.own:game",
+    "mmbench.own:torch_task",
     "mmbench.engine.step_size_map:step_map",
     "mmbench.algorithms",
     "mmbench.metrics",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 
 from mmbench.core.description import Description
 from mmbench.core.errors import DescriptionError
@@ -15,8 +16,11 @@ from mmbench.core.printable import shorten
 from mmbench.metrics import METRICS
 from mmbench.metrics._function_metric import FunctionMetric, numbers_of
 from mmbench.metrics.base import Column, Metric
+from mmbench.tasks import LOSSES
+from mmbench.tasks._gan_losses import NAMED, Loss
 from mmbench.tasks._own import OwnGame, OwnTask, Recipe, widths
-from mmbench.tasks._own_data import source_of
+from mmbench.tasks._own_data import Points, Source, source_of
+from mmbench.tasks._own_gan import Normal, OwnGAN, OwnGANTask, named_loss
 from mmbench.tasks._own_players import player_of
 from mmbench.tasks.base import Target, Task
 
@@ -100,6 +104,78 @@ def game(
     return _task(OwnTask, chosen, f.__doc__, recipe, metrics, target, width)
 
 
+def torch_task(
+    G: Any,  # as papers write it
+    D: Any,
+    *,
+    data: Any,
+    noise: Any,
+    batch: int | None = None,
+    loss: Any = "saturating",
+    metrics: Iterable[Any] = (),
+    target: Any = None,
+    sampler: Callable[[Any, Any], torch.Tensor] | None = None,
+    modes: tuple[Any, float] | None = None,
+    dataset: str = "",
+    width: int = 0,
+    name: str = "gan",
+) -> Task:
+    """Return the task of a GAN of two modules, to be run like any other.
+
+        gan = mmbench.torch_task(Generator, Discriminator, data=images, noise=64)
+
+    See `mmbench.game` for first values, random numbers, buffers and keys.
+
+    Args:
+        G: generator: a module, or a class or function that makes one for each run.
+        D: discriminator, likewise.
+        data: real points, as `mmbench.game` takes data; bytes are scaled to -1 to 1.
+        noise: length or shape of the generator's normal noise, or a function
+            (generator, count) -> noise; of a tuple, each entry is an argument of G.
+        batch: real points in a minibatch, and as many of noise; None for the batch size
+            of a loader, else 64.
+        loss: name of a loss of mmbench, as "nonsaturating" or "hinge", or a function
+            (G, D, real, noise) -> f, or (loss of G, loss of D). A named loss reads the
+            first tensor of the data alone.
+        metrics: as `mmbench.game` takes them; functions (G, D), or (G, D, samples).
+        target: as `mmbench.game` takes it.
+        sampler: (G, noise) -> samples, where that is not G(noise).
+        modes: means and deviation of the modes of the data, for metrics of modes.
+        dataset: name of the data set, by which image metrics choose a classifier.
+        width: runs computed side by side; 0 for a rule from the modules.
+        name: name in tables.
+
+    Raises:
+        DescriptionError: when the modules fail on data and noise, or an argument does
+            not fit.
+    """
+    if batch is None and not isinstance(data, DataLoader):
+        batch = 64
+    real = source_of(data, batch)
+    points = real.points
+    if points is not None and points.tensors[0].dtype == torch.uint8:
+        scaled = points.tensors[0].float() / 127.5 - 1
+        real = real._replace(points=Points((scaled, *points.tensors[1:])))
+    count = real.batch or len(points or ())
+    if isinstance(loss, str) and loss not in NAMED:
+        loss = LOSSES.build(loss)
+    function: Any = named_loss(loss) if isinstance(loss, str | Loss) else loss
+    shape = (noise,) if isinstance(noise, int) else noise
+    draw: Any = noise if callable(noise) else Normal(tuple(shape))
+    means = None if modes is None else torch.as_tensor(modes[0], dtype=torch.float32)
+    recipe = Recipe(
+        function=function,
+        x=player_of("G", None, G, None),
+        y=player_of("D", None, D, None),
+        sources=(real, Source(None, draw, count)),
+        sampler=sampler,
+        modes=None if modes is None or means is None else (means, float(modes[1])),
+        dataset=dataset,
+    )
+    doc = getattr(function, "__doc__", None) if callable(loss) else None
+    return _task(OwnGANTask, name, doc, recipe, metrics, target, width)
+
+
 def _name_of(function: Any, default: str) -> str:
     """Return the name of a function; the default for one without a name."""
     name = str(getattr(function, "__name__", default))
@@ -127,6 +203,9 @@ def _task(
         "is_zero_sum": built.zero_sum,
         "is_plane": (built.dim_x, built.dim_y) == (1, 1),
     }
+    if isinstance(built, OwnGAN):
+        attributes["images"] = built.image_shape
+        attributes["has_logit"] = _has_logit(built)
     described = [_metric(one, built, module) for one in metrics]
     attributes["own_metrics"] = tuple(described)
     attributes["parts"] = tuple(
@@ -146,6 +225,17 @@ def _first_game(base: type[OwnTask], recipe: Recipe, name: str) -> OwnGame:
         except DescriptionError:
             pass
         raise
+
+
+def _has_logit(game: OwnGAN) -> bool:
+    """Return whether the discriminator gives one number for each point."""
+    random = torch.Generator().manual_seed(0)
+    z = game.start(random)[None].to(game.device)
+    points = game.draw_real(random, 1)
+    try:
+        return bool(game.logits(z, points).numel())
+    except Exception:  # it may need more than points
+        return False
 
 
 def _target(given: Any) -> Target | None:

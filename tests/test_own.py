@@ -8,17 +8,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn.functional import softplus
+from torch.nn.utils.parametrizations import spectral_norm
 
 import mmbench
 from mmbench.algorithms import ALGORITHMS
+from mmbench.core.checkpoint import pack, unpack
 from mmbench.core.description import digest, reference_of, text
 from mmbench.core.errors import DescriptionError, MisfitError, UnknownNameError
 from mmbench.core.external import load_external
+from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
 from mmbench.core.serialization import from_json, to_json
+from mmbench.engine.cell import Cell
+from mmbench.engine.chunk import Chunk
+from mmbench.engine.recording import Recording
 from mmbench.runner.plan import metrics_for, plan
 from mmbench.suites.base import Grid, Suite
 from mmbench.tasks import TASKS
+from mmbench.tasks._own_data import Points, Source
 from mmbench.tasks.base import Task
 from mmbench.tasks.bilinear import Bilinear, spectral_matrix
 from mmbench.testing import check_task
@@ -296,3 +305,196 @@ def test_references_have_the_name(tmp_path: Path) -> None:
     key_of(tmp_path, FILE)
     cls = load_external(f"{tmp_path}/mine.py:own")
     assert reference_of(cls).startswith("mine.py:f@")
+
+
+# ---- modules, buffers and random numbers ----
+
+
+def draw_points(generator: torch.Generator, count: int) -> Any:
+    """Draw real points and noise."""
+    real = torch.randn(count, 2, generator=generator)
+    return real, torch.randn(count, 3, generator=generator)
+
+
+def gan_loss(G: Any, D: Any, batch: Any) -> torch.Tensor:
+    """Return the saturating loss of a GAN."""
+    real, noise = batch
+    return -softplus(-D(real)).mean() - softplus(D(G(noise))).mean()
+
+
+def generator() -> nn.Module:
+    """Return a generator with batch normalisation and dropout."""
+    layers = nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2)
+    return nn.Sequential(*layers, nn.Linear(8, 2))
+
+
+def discriminator() -> nn.Module:
+    """Return a discriminator with spectral normalisation and dropout."""
+    first = spectral_norm(nn.Linear(2, 8))
+    return nn.Sequential(first, nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 1))
+
+
+NETWORKS = mmbench.game(
+    gan_loss, x=generator, y=discriminator, data=draw_points, batch=8, name="networks"
+)
+
+
+def plain_generator() -> nn.Module:
+    """Return the generator of four_gaussians, narrower."""
+    return nn.Sequential(*_perceptron(64, 2))
+
+
+def plain_discriminator() -> nn.Module:
+    """Return the discriminator of four_gaussians, narrower."""
+    return nn.Sequential(*_perceptron(2, 1))
+
+
+def _perceptron(first: int, last: int) -> list[nn.Module]:
+    hidden = nn.Linear(first, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU()
+    return [*hidden, nn.Linear(16, last)]
+
+
+MODULES = mmbench.torch_task(
+    plain_generator, plain_discriminator, data=torch.randn(50, 2), noise=64, batch=8
+)
+
+
+def test_networks_keep_the_contract() -> None:
+    """Runs of modules with buffers and dropout are independent and reproducible."""
+    game = NETWORKS.build(Placement())
+    assert not game.one_by_one
+    assert len(game.memory(torch.zeros(1, game.dim))) == 5
+    check_task(NETWORKS)
+
+
+def test_dropout_is_of_the_minibatch() -> None:
+    """Masks come from the run's stream, whatever torch's generator is at."""
+    game = NETWORKS.build(Placement())
+    z = torch.stack([NETWORKS.start(game, torch.Generator().manual_seed(3))] * 2)
+    state = OracleState(game, (0, 1), memory=game.memory(z))
+    state.resample()
+    x, y = z[:, : game.dim_x], z[:, game.dim_x :]
+    before = torch.random.get_rng_state()
+    one = game.losses(x, y, state.sample)
+    assert torch.equal(before, torch.random.get_rng_state())
+    torch.manual_seed(99)
+    assert torch.equal(one[0], game.losses(x, y, state.sample)[0])
+    without = game.losses(x, y, state.sample, train=False)
+    assert (one[0] != without[0]).all()
+    for run in range(2):  # the same without the other run
+        alone = OracleState(game, (run,), memory=game.memory(z[:1]))
+        alone.resample()
+        loss = game.losses(x[:1], y[:1], alone.sample)[0]
+        torch.testing.assert_close(loss[0], one[0][run])
+
+
+def test_unknown_random_functions_are_refused() -> None:
+    """A random function that mmbench cannot repeat is named."""
+    with pytest.raises(DescriptionError, match="got poisson"):
+        mmbench.game(lambda x, y: torch.poisson(x.exp()).sum() * y.sum(), 1, 1)
+
+
+def test_two_modules_have_the_losses_of_the_built_in_game() -> None:
+    """Losses and gradients are those of the built-in GAN, to rounding."""
+    placement = Placement(dtype=torch.float64)
+    builtin = TASKS.build("four_gaussians[hidden=16,noise=64,batch=8]")
+    game, own = builtin.build(placement), MODULES.build(placement)
+    z = MODULES.start(own, torch.Generator().manual_seed(1))[None]
+    assert game.dim == own.dim
+    real = torch.randn(1, 8, 2, dtype=torch.float64)
+    drawn = game.draw(torch.Generator().manual_seed(0), 1)._replace(real=real)
+    sample = own.draw(torch.Generator().manual_seed(0), 1)
+    sample = sample._replace(sources=((), (drawn.noise,)))
+    own._recipe = own._recipe._replace(  # type: ignore[attr-defined]
+        sources=(Source(Points((real[0],)), None, 0), own._recipe.sources[1])  # type: ignore[attr-defined]
+    )
+    layouts = game.generator.layout, game.discriminator.layout  # type: ignore[attr-defined]
+    parts = z.split((own.dim_x, own.dim_y), dim=1)
+    # Layers of mmbench have weights of shape (inputs, outputs), those of torch turned.
+    turned = torch.cat(
+        [
+            layout.join(
+                {
+                    name: tensor[0].mT if tensor.ndim == 3 else tensor[0]
+                    for name, tensor in zip(
+                        layout.shapes, form.split(part).values(), strict=True
+                    )
+                }
+            )
+            for layout, form, part in zip(layouts, own.forms, parts, strict=True)  # type: ignore[attr-defined]
+        ]
+    )[None]
+    found = []
+    for one, batch, at in ((game, drawn, turned), (own, sample, z)):
+        leaf = at.clone().requires_grad_()
+        x, y = leaf[:, : one.dim_x], leaf[:, one.dim_x :]
+        loss = one.losses(x, y, batch)[0]
+        (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+        found.append((loss.detach(), gradient.sort().values))
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_two_modules_keep_the_contract() -> None:
+    """A GAN of modules can be sampled and judged."""
+    assert mmbench.Capability.SAMPLES in MODULES.gives
+    assert mmbench.Capability.LOGITS in MODULES.gives
+    check_task(MODULES)
+
+
+class DCGenerator(nn.Module):
+    """A small DCGAN's generator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.ConvTranspose2d(4, 8, 4), nn.BatchNorm2d(8), nn.ReLU(True),
+            nn.ConvTranspose2d(8, 1, 4, 2, 1), nn.Tanh(),
+        )  # fmt: skip
+
+    def forward(self, noise: torch.Tensor) -> torch.Tensor:
+        """Return images."""
+        return self.body(noise[:, :, None, None])
+
+
+def dc_discriminator() -> nn.Module:
+    """Return a small DCGAN's discriminator."""
+    return nn.Sequential(
+        spectral_norm(nn.Conv2d(1, 8, 4, 2, 1)), nn.LeakyReLU(0.2, True),
+        nn.BatchNorm2d(8), nn.Dropout2d(0.1), nn.Conv2d(8, 1, 4), nn.Flatten(),
+    )  # fmt: skip
+
+
+DCGAN = mmbench.torch_task(
+    DCGenerator,
+    dc_discriminator,
+    data=torch.randint(0, 256, (20, 1, 8, 8)).byte(),
+    noise=4,
+    batch=4,
+    loss="nonsaturating",
+    name="dcgan",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["extragradient[direction=adam]", "acgd"])
+def test_a_dcgan_goes_on_after_a_checkpoint(method: str) -> None:
+    """Convolutional modules run, and go on from a snapshot with the same bits."""
+    assert DCGAN.width == 1
+    assert mmbench.Capability.GREY_8 in DCGAN.gives
+    algorithm = ALGORITHMS.build(method)
+    cell = Cell(task=DCGAN, algorithm=algorithm, seeds=(0,), steps=4, records=4)
+
+    def chunk() -> Chunk:
+        return Chunk(cell, Placement(), 1, Recording(cell, (0,)), None)
+
+    whole, first, second = chunk(), chunk(), chunk()
+    for _ in range(4):
+        whole._make_step()
+    for _ in range(2):
+        first._make_step()
+    second.restore(unpack(pack(first.snapshot())))
+    for _ in range(2):
+        second._make_step()
+    assert torch.equal(whole.z, second.z)
+    assert whole.z.isfinite().all()
+    assert whole.game.sheet(whole.z, (0,)).shape == (1, 100, 8, 8)

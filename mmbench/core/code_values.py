@@ -227,6 +227,9 @@ class Walk:
             reduce = copyreg.dispatch_table.get(cls)
             reduced = reduce(value) if reduce else value.__reduce_ex__(4)
         except Exception as error:  # of an external class, or of what has no content
+            if torch and isinstance(value, torch.nn.Module):  # it is parametrised
+                self._visit_all("module", (cls, *cls.__bases__, vars(value)), where)
+                return
             if self._lenient:
                 self._add(f"instance {cls.__module__}:{cls.__qualname__}")
                 return

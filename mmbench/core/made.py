@@ -83,18 +83,12 @@ def made_in(module: Any) -> Iterator[tuple[str, Made]]:
 def variable_of(cls: type) -> str:
     """Return the name by which another process finds a made class in its module.
 
-    Raises:
-        DescriptionError: when no variable holds it.
+    Returns:
+        The name; empty where no variable of the module holds it.
     """
     module = sys.modules.get(cls.__module__)
-    for name, value in made_in(module) if module else ():
-        if type(value) is cls:
-            return name
-    raise DescriptionError(
-        f"{cls.__qualname__} must be held by a variable at the top level of a file, "
-        "where another process finds it; it was made within a function or has no "
-        f"variable. Write {cls.__qualname__} = ... at the top level."
-    )
+    held = made_in(module) if module else ()
+    return next((name for name, value in held if type(value) is cls), "")
 
 
 def find_made(module: Any, name: str) -> Made | None:

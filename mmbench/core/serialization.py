@@ -123,9 +123,15 @@ def _class_of(reference: str, locations: Locations) -> type[Description]:
     if not (isinstance(cls, type) and issubclass(cls, Description)):
         raise DescriptionError(f"{reference!r} must name a description; it does not.")
     if reference_of(cls) != reference:
+        hint = ""
+        if issubclass(cls, Made):
+            hint = (
+                " First values that differ from process to process are made the same "
+                "by torch.manual_seed, or by a function or class that makes them."
+            )
         raise CodeError(
             f"{locations.get(reference, 'The class')} must be the one that was used, "
-            f"{reference}; it is now {reference_of(cls)}."
+            f"{reference}; it is now {reference_of(cls)}.{hint}"
         )
     return cls
 
@@ -144,6 +150,22 @@ def _own_class(reference: str) -> Any:
         ) from None
 
 
+def _name_in_module(cls: type) -> str:
+    """Return the name by which a class is found in its module.
+
+    Raises:
+        DescriptionError: when a call made it and no variable holds it.
+    """
+    name = variable_of(cls) if issubclass(cls, Made) else cls.__qualname__
+    if not name:
+        raise DescriptionError(
+            f"{cls.__qualname__} must be held by a variable at the top level of a file "
+            "for another process to find it; it was made within a function or has no "
+            f"variable. Write {cls.__qualname__} = ... at the top level."
+        )
+    return name
+
+
 def _collect_locations(value: Any, locations: dict[str, str]) -> None:
     """Add the locations of the external classes in a description, nested or not."""
     if isinstance(value, tuple):
@@ -160,7 +182,7 @@ def _collect_locations(value: Any, locations: dict[str, str]) -> None:
                 location = cls.__module__
             else:
                 location = str(Path(file).resolve())
-            name = variable_of(cls) if issubclass(cls, Made) else cls.__qualname__
+            name = _name_in_module(cls)
             locations[reference] = f"{location}:{name}"
         for name in value.__dataclass_fields__:
             _collect_locations(getattr(value, name), locations)

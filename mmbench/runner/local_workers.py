@@ -20,7 +20,6 @@ from joblib import cpu_count
 
 from mmbench.core.code_files import is_of_mmbench
 from mmbench.core.description import nested
-from mmbench.core.errors import DescriptionError
 from mmbench.core.made import Made, variable_of
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
@@ -330,9 +329,5 @@ def _is_bound(cls: type) -> bool:
     if cls.__module__ == "__main__":
         return True
     if issubclass(cls, Made):
-        try:
-            variable_of(cls)
-        except DescriptionError:
-            return True
-        return False
+        return not variable_of(cls)
     return getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is not cls

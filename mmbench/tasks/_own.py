@@ -7,6 +7,7 @@ side by side by `torch.vmap`; else one after the other.
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.utils._pytree import tree_map
 
 from mmbench.core.capability import Capability
@@ -74,6 +76,9 @@ class Recipe(NamedTuple):
         sources: what the function is given besides the players.
         project: (x, y) -> the nearest allowed (x, y), of one run; None for no bounds.
         solution: x and y at the solution; None where none is known.
+        sampler: (generator module, noise) -> samples; None calls the module.
+        modes: means and deviation of the modes of the data; None where none are known.
+        dataset: name of the data set; empty where it has none.
     """
 
     function: Callable[..., Any]
@@ -82,6 +87,9 @@ class Recipe(NamedTuple):
     sources: tuple[Source, ...] = ()
     project: Callable[[Any, Any], Any] | None = None
     solution: tuple[Any, Any] | None = None
+    sampler: Callable[[Any, Any], Tensor] | None = None
+    modes: tuple[Tensor, float] | None = None
+    dataset: str = ""
 
 
 class _Table(nn.Module):
@@ -125,6 +133,11 @@ class OwnGame(Game):
             module
             for module in self._table.modules()
             if isinstance(module, _NormBase) and module.track_running_stats
+        ]
+        # Within a step the singular vectors are fixed, so that losses have gradients;
+        # they go on in `advance`.
+        self._spectral = [
+            module for module in self._table.modules() if type(module) is _SpectralNorm
         ]
         self._calls: tuple[RandomCall, ...] = ()
         self._buffers: dict[str, Tensor] = {}
@@ -182,10 +195,7 @@ class OwnGame(Game):
         singular vectors of spectral normalisation, depend on the parameters: they are
         what a few evaluations at z make of them.
         """
-        first = tuple(
-            buffer.expand(len(z), *buffer.shape).clone()
-            for buffer in self._buffers.values()
-        )
+        first = self._first_memory(len(z))
         statistics = self._statistics()
         if self._buffers.keys() <= statistics:
             return first
@@ -200,10 +210,14 @@ class OwnGame(Game):
 
     def _statistics(self) -> set[str]:
         """Return the names of the buffers of batch normalisation."""
+        return self._names_in(self._batch_norms)
+
+    def _names_in(self, modules: Sequence[nn.Module]) -> set[str]:
+        """Return the names of the buffers of modules."""
         names = {id(module): name for name, module in self._table.named_modules()}
         return {
             f"{names[id(module)]}.{name}"
-            for module in self._batch_norms
+            for module in modules
             for name, _ in module.named_buffers(recurse=False)
         }
 
@@ -230,8 +244,9 @@ class OwnGame(Game):
             return memory
         assert sample is not None
         x, y = z[:, : self.dim_x], z[:, self.dim_x :]
-        with torch.no_grad():
-            return self._play(x, y, sample._replace(memory=memory))[2]
+        sample = sample._replace(memory=memory)
+        with torch.no_grad(), _training(self._spectral):
+            return self._play(x, y, sample)[2]
 
     def recall(self, sample: OwnBatch, memory: tuple[Tensor, ...]) -> OwnBatch:
         """Return the minibatch with the buffers of the modules."""
@@ -372,6 +387,10 @@ class OwnGame(Game):
         """Call the function once, and find its random operations and its buffers."""
         before = {name: buffer.clone() for name, buffer in self._table.named_buffers()}
         self._buffers = dict(before)
+        for module in self._spectral:
+            module.eval()
+            # torch.vmap has no rule for the operations with `out=` in torch's method.
+            vars(module)["_power_method"] = partial(_iterate_power, module)
         x, y = (self._tensors_of(value) for value in self._table.players.values())
         random = torch.Generator().manual_seed(0)
         drawn = [
@@ -391,7 +410,7 @@ class OwnGame(Game):
         )
         numbers = RandomNumbers(None)
         try:
-            with numbers, torch.enable_grad():
+            with numbers, torch.enable_grad(), _training(self._spectral):
                 result, after = self._call(
                     self._recipe.function, x, y, points, tuple(before.values())
                 )
@@ -403,10 +422,12 @@ class OwnGame(Game):
         for loss in (result,) if self.zero_sum else result:
             self._scalar(loss)
         self._calls = tuple(numbers.calls)
+        # Singular vectors that have settled do not move, but do for other weights.
+        kept = self._names_in(self._spectral)
         self._buffers = {
             name: buffer
             for (name, buffer), new in zip(before.items(), after, strict=True)
-            if not torch.equal(buffer, new)
+            if name in kept or not torch.equal(buffer, new)
         }
 
     def _failure(self, error: Exception) -> DescriptionError:
@@ -529,37 +550,54 @@ class OwnGame(Game):
         statistics = self._statistics() & self._buffers.keys()
         settling = SETTLING if self._buffers.keys() - statistics else 0
         passes = -(-POPULATION // self.batch_size) if statistics else 0
-        memories = [
-            self._estimated_one(z[run : run + 1], seed, settling, passes)
-            for run, seed in enumerate(seeds)
-        ]
+        memory = self._settled(z, seeds, settling, passes)
+        memories = [tuple(one[run] for one in memory) for run in range(len(z))]
         self._estimate = seeds, z.clone(), memories
         return memories
 
-    def _estimated_one(
-        self, z: Float[Tensor, "1 dim"], seed: int, settling: int, passes: int
+    def _settled(
+        self,
+        z: Float[Tensor, "runs dim"],
+        seeds: tuple[int, ...],
+        settling: int,
+        passes: int,
     ) -> tuple[Tensor, ...]:
-        random = generator(seed, "evaluation/buffers")
-        memory = tuple(buffer[None].clone() for buffer in self._buffers.values())
+        """Return buffers after evaluations at z; statistics are means over the last.
+
+        Args:
+            z: iterates.
+            seeds: seed of each run.
+            settling: evaluations before statistics are taken.
+            passes: evaluations from which statistics are taken.
+        """
+        randoms = [generator(seed, "evaluation/buffers") for seed in seeds]
+
+        def advanced(memory: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            batches = [tuple(self._evaluation_batch(random)) for random in randoms]
+            batch = OwnBatch(*tree_map(lambda *each: torch.cat(each), *batches))
+            return self.advance(z, memory, batch)
+
+        first = memory = self._first_memory(len(z))
         for _ in range(settling):
-            memory = self.advance(z, memory, self._evaluation_batch(random))
-        if passes:
-            statistics, momenta = self._statistics(), {}
-            memory = tuple(
-                buffer[None].clone() if name in statistics else settled
-                for (name, buffer), settled in zip(
-                    self._buffers.items(), memory, strict=True
-                )
-            )
-            for module in self._batch_norms:
-                momenta[module], module.momentum = module.momentum, None
-            try:  # without momentum, statistics are means over all evaluations
-                for _ in range(passes):
-                    memory = self.advance(z, memory, self._evaluation_batch(random))
-            finally:
-                for module, momentum in momenta.items():
-                    module.momentum = momentum
-        return tuple(buffer[0] for buffer in memory)
+            memory = advanced(memory)
+        if not passes:
+            return memory
+        statistics = self._statistics()
+        memory = tuple(
+            new if name in statistics else settled
+            for name, new, settled in zip(self._buffers, first, memory, strict=True)
+        )
+        with _means(self._batch_norms):
+            for _ in range(passes):
+                memory = advanced(memory)
+        return memory
+
+    def _first_memory(self, runs: int) -> tuple[Tensor, ...]:
+        """Return the buffers of a new module, for each run."""
+        return tuple(
+            buffer.expand(runs, *buffer.shape).clone()
+            for buffer in self._buffers.values()
+        )
 
     # ---- bounds and solutions ----
 
@@ -616,6 +654,49 @@ class OwnGame(Game):
 def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:
     """Return tensors as a player that is no module has them; of a module, by name."""
     return tensors[""] if isinstance(value, Tensor) else tensors
+
+
+@torch.no_grad()
+def _iterate_power(module: _SpectralNorm, weight: Tensor, count: int) -> None:
+    """Make power iterations for the singular vectors of a weight matrix."""
+    u, v = module._u, module._v  # noqa: SLF001  # torch has no other names
+    for _ in range(count):
+        u = nn.functional.normalize(weight @ v, dim=0, eps=module.eps)
+        v = nn.functional.normalize(weight.mT @ u, dim=0, eps=module.eps)
+    module._u.copy_(u)  # noqa: SLF001
+    module._v.copy_(v)  # noqa: SLF001
+
+
+@contextlib.contextmanager
+def _training(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Have modules in training mode, and as they were afterwards."""
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.train()
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.train(mode)
+
+
+@contextlib.contextmanager
+def _means(modules: Sequence[_NormBase]) -> Iterator[None]:
+    """Have running statistics be means over all calls of the context."""
+    momenta = [module.momentum for module in modules]
+    calls = dict.fromkeys(modules, 0)
+
+    def count(module: _NormBase, _: Any) -> None:
+        calls[module] += 1
+        module.momentum = 1 / calls[module]
+
+    hooks = [module.register_forward_pre_hook(count) for module in modules]
+    try:
+        yield
+    finally:
+        for module, momentum, hook in zip(modules, momenta, hooks, strict=True):
+            module.momentum = momentum
+            hook.remove()
 
 
 @contextlib.contextmanager
