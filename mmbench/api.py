@@ -1,11 +1,14 @@
 """The Python interface: run a grid and return its table."""
 
 import os
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from tqdm.auto import tqdm
 
 from mmbench.analysis.results import collected, gather, with_origin
 from mmbench.core.description import Description
@@ -13,11 +16,16 @@ from mmbench.core.errors import DescriptionError, check_keywords
 from mmbench.core.placement import Placement, pick_device
 from mmbench.core.printable import shorten
 from mmbench.engine.cell import Cell
-from mmbench.runner.execute import execute
+from mmbench.engine.recording import Recording
+from mmbench.runner.execute import Observer, execute
+from mmbench.runner.in_progress import result_so_far
 from mmbench.runner.limits import Workers
 from mmbench.runner.plan import plan
 from mmbench.store.folder import Store, StoredResult
 from mmbench.suites.base import Grid, Suite
+
+# Called with a label, a step, and the table until then.
+OnRecord = Callable[[str, int, pd.DataFrame], Any]
 
 
 @check_keywords
@@ -39,6 +47,8 @@ def run(
     data_dir: Path | str | None = None,
     same_environment: bool = False,
     workers: int | None = None,
+    progress: bool | None = None,
+    on_record: OnRecord | None = None,
 ) -> pd.DataFrame:
     """Run every algorithm on every task and return the tidy table.
 
@@ -66,6 +76,11 @@ def run(
             mmbench or torch took part in.
         workers: the most processes that compute; with 1, this process does; None means
             one for each core, or GPU, where the work is worth it.
+        progress: whether a bar is shown; None shows it in notebooks and on terminals.
+        on_record: called at each record with the label, the step, and the table of the
+            runs computed together until then, which `mmbench.plot` draws; this process
+            then computes all. Making the table takes milliseconds, and longer the more
+            records and runs it has. An exception that it raises ends the run.
 
     Returns:
         One row for each cell, seed and recorded step; see `load`.
@@ -95,8 +110,21 @@ def run(
         compiled=compiled,
     )
     processes = _workers(workers)
+    if on_record is not None:
+        if not callable(on_record):
+            raise DescriptionError(
+                f"on_record must be a function; got {shorten(on_record)}."
+            )
+        processes = Workers(1)
+    if progress not in (None, True, False):
+        raise DescriptionError(
+            f"progress must be true, false or None; got {shorten(progress)}."
+        )
+    is_watched = "ipykernel" in sys.modules or sys.stderr.isatty()
+    watcher = _Watcher(is_watched if progress is None else progress, on_record)
     if kept is not None:
-        execute(cells, kept, placement, workers=processes)
+        with watcher.watching():
+            execute(cells, kept, placement, watcher, workers=processes)
         results = gather(kept, [(cell.key, cell.label) for cell in cells])
         return with_origin(results)
     computed: dict[str, StoredResult] = {}
@@ -104,8 +132,70 @@ def run(
     def collect(cell: Cell, result: StoredResult) -> None:
         computed[cell.key] = result
 
-    execute(cells, None, placement, on_result=collect, workers=processes)
+    with watcher.watching():
+        execute(cells, None, placement, watcher, collect, workers=processes)
     return with_origin(collected(computed))
+
+
+class _Stopped(BaseException):  # it is no error of a cell
+    """An exception of the user's function, which passes through a cell like Ctrl-C."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _Watcher(Observer):
+    """A progress bar of the runs, and calls of the user's function at records.
+
+    Args:
+        is_shown: whether the bar is shown.
+        on_record: the user's function.
+    """
+
+    def __init__(self, is_shown: bool, on_record: OnRecord | None) -> None:
+        self._is_shown, self._on_record = is_shown, on_record
+        self._bar: Any = None
+        self._recorded: tuple[Any, int] = (None, 0)
+
+    def on_plan(self, cells: Sequence[Cell], waiting: Sequence[Cell]) -> None:
+        """Show the bar if there is anything to compute."""
+        if self._is_shown and waiting:
+            total = sum(len(cell.seeds) * cell.steps for cell in waiting)
+            self._bar = tqdm(total=total, unit=" steps", unit_scale=True)
+
+    def on_start(self, cell: Cell) -> None:
+        """Show the label of the cell."""
+        if self._bar is not None:
+            self._bar.set_description(cell.label)
+
+    def on_progress(
+        self, cell: Cell, run_steps: int, recording: Recording | None = None
+    ) -> None:
+        """Move the bar, and call the function if there is a new record."""
+        if self._bar is not None:
+            self._bar.update(run_steps)
+        if not self._on_record or not recording or not recording.steps:
+            return
+        recorded = recording, len(recording.steps)
+        if recorded != self._recorded:
+            self._recorded = recorded
+            so_far = collected({cell.key: result_so_far(cell, recording)})
+            try:
+                self._on_record(cell.label, recording.steps[-1], with_origin(so_far))
+            except Exception as error:
+                raise _Stopped(error) from error
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """End the bar at the end, and raise what the user's function raised."""
+        try:
+            yield
+        except _Stopped as stopped:
+            raise stopped.error from None
+        finally:
+            if self._bar is not None:
+                self._bar.close()
 
 
 def _check_list(name: str, given: Any) -> None:

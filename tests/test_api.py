@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mmbench
@@ -214,3 +215,44 @@ def test_numbers_of_numpy_are_numbers() -> None:
     with_numpy = inspect.unwrap(mmbench.run)(["bilinear"], ["gda"], **numbers)
     plain = mmbench.run(["bilinear"], ["gda"], **SMALL)
     assert set(with_numpy["key"]) == set(plain["key"])
+
+
+def test_a_function_is_called_at_each_record() -> None:
+    """It gets the table until then, which is drawn like any other."""
+    seen: list[tuple[str, int, int]] = []
+
+    def on_record(label: str, step: int, frame: pd.DataFrame) -> None:
+        seen.append((label, step, len(frame)))
+        assert set(frame["status"]) == {"running"}
+        if step == 4:
+            ax = mmbench.plot.convergence(frame)
+            assert ax.get_ylabel() == "distance to the solutions"
+
+    whole = run(["bilinear"], ["mine = gda"], **SMALL, on_record=on_record)
+    steps = sorted(set(whole["step"]))
+    assert seen == [("mine", step, 2 * at) for at, step in enumerate(steps, 1)]
+
+
+def test_an_exception_of_the_function_ends_the_run() -> None:
+    """It is the user's, and no error of the cell."""
+
+    def stop(*_: Any) -> None:
+        raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        run(["bilinear"], ["gda"], **SMALL, on_record=stop)
+
+
+def test_the_bar_is_shown_when_it_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run(["bilinear"], ["gda"], **SMALL)
+    assert capsys.readouterr().err == ""
+    run(["bilinear"], ["gda"], **SMALL, progress=True)
+    assert "8.00/8.00" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [{"progress": "yes"}, {"on_record": 3}])
+def test_wrong_watching_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(MmbenchError, match=f"{next(iter(wrong))} must be"):
+        run(["bilinear"], ["gda"], **SMALL, **wrong)

@@ -14,7 +14,7 @@ from mmbench.engine.saved_cell import unpack_cell
 from mmbench.engine.trajectory import join_recordings
 from mmbench.metrics.base import IterateMetric, Metric
 from mmbench.runner.footer import describe_cell
-from mmbench.store.folder import Store
+from mmbench.store.folder import Store, StoredResult
 
 
 class UnfinishedResult(NamedTuple):
@@ -81,6 +81,27 @@ def read_unfinished(cell: Cell, store: Store) -> UnfinishedResult | None:
         },
     }
     return UnfinishedResult(trajectory.frame(shown_cell), footer, arrays)
+
+
+def result_so_far(cell: Cell, recording: Recording) -> StoredResult:
+    """Return what a chunk in progress has recorded, in the form of a stored cell.
+
+    Args:
+        cell: the cell in progress.
+        recording: what has been recorded of its current chunk, one record at least.
+    """
+    metrics = _recorded_metrics(cell, [recording])
+    shown = replace(cell, seeds=recording.seeds, metrics=metrics)
+    runs = len(recording.seeds)
+    joined = join_recordings(shown, [recording], runs)
+    trajectory = replace(
+        joined,
+        status=[Status.RUNNING] * runs,
+        stopped_at=np.full(runs, joined.steps[-1]),
+    )
+    columns = [column._asdict() for column in shown.columns]
+    footer = describe_cell(cell) | {"columns": columns, "ideal": {}}
+    return StoredResult(trajectory.frame(shown), footer, {}, {})
 
 
 def _recorded_metrics(
