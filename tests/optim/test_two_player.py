@@ -61,6 +61,7 @@ def fitting() -> list[Any]:
 
 FITTING = fitting()
 FAST = [pair for pair in FITTING if isinstance(pair, tuple) and pair[0] == "quadratic"]
+INNER = ("follow_the_ridge", "stackelberg", "proximal_point")  # solve to the end
 
 
 @pytest.mark.parametrize(("task", "name"), FITTING)
@@ -141,7 +142,13 @@ def payoff_on(batch: Tensor, generator: Any, discriminator: Any) -> Tensor:
     return -softplus(-discriminator(batch[:, :2])).mean() - softplus(fake).mean()
 
 
-@pytest.mark.parametrize("name", dict.fromkeys(name for _, name in FAST))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in INNER else [])
+        for _, name in FAST
+    ],
+)
 def test_iterates_on_two_networks_are_those_of_the_engine(name: str) -> None:
     """Of every method that can, on a minibatch that is drawn before each step."""
     game, method, networks = SmallGAN(), ALGORITHMS.build(name), small_gan()
@@ -555,5 +562,5 @@ def test_a_loaded_state_can_be_saved_again_before_a_step() -> None:
 def test_the_example_trains() -> None:
     """Its generator learns where the data are, in a few steps."""
     torch.manual_seed(0)
-    generator = runpy.run_path(str(EXAMPLE))["train"](20)
+    generator = runpy.run_path(str(EXAMPLE))["train"](5)
     assert torch.isfinite(generator(torch.randn(5, 8))).all()
