@@ -160,12 +160,11 @@ def tune(words: str, game: str) -> tuple[tuple[float, float], float]:
 
 def grid(label: str, words: str, game: str, pair: tuple[float, float]) -> str:
     """Return a grid of the suite: one method on one game."""
-    name, _, rest = words.partition("[")
-    options = f"step_size=({pair[0]:g},{pair[1]:g})" + (f",{rest}" if rest else "]")
+    sized = ALGORITHMS.build(words).with_step_sizes(*pair)
     return (
         "[[grid]]\n"
         f'tasks = ["{game}"]\n'
-        f'algorithms = ["{label} = {name}[{options}"]\n'
+        f'algorithms = ["{label} = {sized}"]\n'
         f"seeds = {SEEDS}\nsteps = {steps_of(words, game)}\n"
     )
 
