@@ -1,9 +1,11 @@
 """Tune the step sizes of every method on every game, and write the suite to compare.
 
     python benchmarks/which_method.py --out reports/games/suite.toml
-    mmbench run reports/games/suite.toml --store reports/games/store
-    mmbench report reports/games/suite.toml --store reports/games/store \\
-        --out reports/games
+    mmbench run reports/games/suite.toml --store STORE
+    python benchmarks/which_method.py --out reports/games/suite.toml --publish STORE
+
+The last line writes, beside the suite, the end of each run (`runs.parquet`, with the
+provenance of each cell as metadata), both figures and the table that they show.
 
 Every method has the same budget: the same pairs of step sizes are tried on the same
 starts, which the comparison does not use, and each run may spend as many
@@ -21,12 +23,18 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import torch
+from icr_projection import collect
 
+import mmbench
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import needs_of
+from mmbench.analysis.plot.games import games_table, games_with_target
+from mmbench.analysis.results import results_of
 from mmbench.core.placement import Placement
 from mmbench.engine.step_size_map import step_map
+from mmbench.store.folder import Store
 from mmbench.tasks import TASKS
 
 # Of all runs, in gradient-equivalents; a step of GDA costs 2.
@@ -35,6 +43,8 @@ SEEDS, FIRST_TUNING_SEED, TUNING_SEEDS = 100, 10_000, 3
 STEP_SIZES = np.geomspace(0.003, 3, 10)
 # Distances below this fraction of that of the start count as equal.
 CLOSE = 1e-4
+# Columns that are the same in all rows, or that say how fast this machine is.
+UNPUBLISHED = ("algorithm", "cell_seconds", "reason", "worst", "rate", "gap")
 
 GAMES = {
     "bilinear": "bilinear",
@@ -89,7 +99,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tuned", type=Path, help="file of what is tuned already")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--publish", type=Path, help="store of the suite's runs")
     given = parser.parse_args()
+    if given.publish:
+        publish(given.publish, given.out.parent)
+        return
     memory = given.tuned or given.out.with_suffix(".json")
     memory.parent.mkdir(parents=True, exist_ok=True)
     tuned = json.loads(memory.read_text()) if memory.exists() else {}
@@ -116,6 +130,20 @@ def main() -> None:
     ]
     head = 'name = "games"\ntitle = "Which method for which game"\n'
     given.out.write_text("\n".join([head, *grids]), encoding="utf-8")
+
+
+def publish(store: Path, folder: Path) -> None:
+    """Write the ends of all runs, and what is shown of them."""
+    runs = collect(Store(store))
+    kept = [name for name in runs.column_names if name not in UNPUBLISHED]
+    pq.write_table(runs.select(kept), folder / "runs.parquet", compression="zstd")
+    results = results_of(store).finished
+    games_table(results, games_with_target(results)).to_csv(
+        folder / "games.csv", index=False
+    )
+    for what in ("success", "cost"):
+        axes = mmbench.plot.games(store, what)
+        axes.figure.savefig(folder / f"{what}.svg", metadata={"Date": None})
 
 
 def steps_of(words: str, game: str) -> int:
