@@ -30,7 +30,7 @@ own = mmbench.torch_task(
 
 if __name__ == "__main__":
     adam = "direction=adam[beta1=0.5],step_size=0.001"
-    methods = ("gda", "agda", "extragradient", "ogda", "cgd")
+    methods = ("gda", "alternating_gda", "extragradient", "omd", "cgd")
     names = [f"{method}[step_size=0.05]" for method in methods]
     names += [f"gda[{adam}]", f"extragradient[{adam}]", "acgd[step_size=0.001]"]
     frame = mmbench.run([own], names, seeds=8, steps=500, store="own-gan")
