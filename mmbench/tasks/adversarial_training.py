@@ -11,9 +11,8 @@ from torch.nn.functional import cross_entropy
 from mmbench.core.capability import Capability
 from mmbench.core.domains import Count, Domain, Fraction
 from mmbench.core.game import Game, LabelledImages
-from mmbench.core.literature import ALPAYDIN_1998
+from mmbench.core.literature import ALPAYDIN_1998, MADRY_2018
 from mmbench.core.placement import Placement
-from mmbench.core.source import Source
 from mmbench.tasks._digit_data import DIGITS_TOP, DIGITS_TRAIN, Images, digits_split
 from mmbench.tasks._layers import Initialisation
 from mmbench.tasks._networks import mlp
@@ -56,12 +55,7 @@ class AdversarialTraining(Task):
     images: Annotated[int, Domain(low=1, high=DIGITS_TRAIN)] = 200
     radius: Fraction = 0.1
 
-    source = Source(
-        authors="Madry, Makelov, Schmidt, Tsipras and Vladu",
-        year=2018,
-        title="Towards Deep Learning Models Resistant to Adversarial Attacks",
-        link="https://arxiv.org/abs/1706.06083",
-    )
+    source = MADRY_2018
     data_sources = (ALPAYDIN_1998,)
 
     @property

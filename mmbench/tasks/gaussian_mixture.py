@@ -7,7 +7,7 @@ from typing import Literal, final
 import torch
 
 from mmbench.core.domains import Bound, Count, Scale
-from mmbench.core.source import Source
+from mmbench.core.literature import SRIVASTAVA_2017
 from mmbench.tasks._gan_losses import GANLoss
 from mmbench.tasks._mixture_gan import Mixture, MixtureTask
 from mmbench.tasks._regularisers import Regularisers
@@ -49,13 +49,7 @@ class GaussianMixture(MixtureTask):
     clip: Bound = 0.0
     gain: Scale = 0.8
 
-    source = Source(
-        authors="Srivastava, Valkov, Russell, Gutmann and Sutton",
-        year=2017,
-        title="VEEGAN: Reducing Mode Collapse in GANs using Implicit Variational "
-        "Learning",
-        link="https://arxiv.org/abs/1705.07761",
-    )
+    source = SRIVASTAVA_2017
 
     @property
     def mixture(self) -> Mixture:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmbench.core.domains import Coordinate
 from mmbench.core.game import Game
-from mmbench.core.source import Source
+from mmbench.core.literature import JIN_2020
 from mmbench.tasks._plane import FormulaTask
 
 
@@ -36,12 +36,7 @@ class NonstationaryMinimax(FormulaTask):
 
     start_at: tuple[Coordinate, Coordinate] | None = None
 
-    source = Source(
-        authors="Jin, Netrapalli and Jordan",
-        year=2020,
-        title="What is Local Optimality in Nonconvex-Nonconcave Minimax Optimization?",
-        link="https://arxiv.org/abs/1902.00618",
-    )
+    source = JIN_2020
     points = {
         "global_minimax": ((0.0, math.pi), (0.0, -math.pi)),
         "stationary": ((0.0, 0.0),),
