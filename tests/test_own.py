@@ -498,3 +498,13 @@ def test_a_dcgan_goes_on_after_a_checkpoint(method: str) -> None:
     assert torch.equal(whole.z, second.z)
     assert whole.z.isfinite().all()
     assert whole.game.sheet(whole.z, (0,)).shape == (1, 100, 8, 8)
+
+
+def test_a_solution_may_be_lists_and_must_have_the_players_shapes() -> None:
+    """Of numbers, as one writes them."""
+    described = mmbench.game(icr, dim_x=1, dim_y=1, solution=([0], [0.0]), name="lists")
+    game = described.build(Placement())
+    assert game.distance(torch.tensor([[3.0, 4.0]]), "declared").tolist() == [5.0]
+    for wrong in (([0, 0], [0]), (0, 0, 0), "origin", ()):
+        with pytest.raises(DescriptionError, match="solution must be a pair, values"):
+            mmbench.game(icr, dim_x=1, dim_y=1, solution=wrong)

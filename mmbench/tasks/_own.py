@@ -24,7 +24,7 @@ from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.made import Made
 from mmbench.core.placement import Placement
-from mmbench.core.printable import printable
+from mmbench.core.printable import printable, shorten
 from mmbench.core.streams import generator
 from mmbench.core.user_code import place_of
 from mmbench.tasks._own_data import Source
@@ -153,8 +153,26 @@ class OwnGame(Game):
             self._probe_side_by_side()
         self._estimate: tuple[Any, ...] = ()
         self._solution: Tensor | None = None
-        if recipe.solution:
-            self._solution = self._join(*recipe.solution)
+        if recipe.solution is not None:
+            self._solution = self._joined_solution(recipe.solution)
+
+    def _joined_solution(self, given: Any) -> Float[Tensor, " dim"]:
+        """Return the solution as one point of the game.
+
+        Raises:
+            DescriptionError: when it is no values of both players.
+        """
+        try:
+            x, y = (
+                one if isinstance(one, dict | nn.Module) else torch.as_tensor(one)
+                for one in given
+            )
+            return self._join(x, y)
+        except Exception as error:
+            raise DescriptionError(
+                "solution must be a pair, values of x and of y of the shapes that they "
+                f"start with; got {shorten(given)}."
+            ) from error
 
     def _join(self, x: Any, y: Any) -> Float[Tensor, " dim"]:
         """Return values of both players as one point of the game."""
@@ -767,20 +785,20 @@ class OwnTask(Made, Task):
         """The capabilities of the game beyond its losses."""
         given = {Capability.PLAYERS}
         given |= {Capability.ZERO_SUM} if self.is_zero_sum else set()
-        given |= {Capability.SOLUTION} if self.recipe.solution else set()
+        given |= {Capability.SOLUTION} if self.recipe.solution is not None else set()
         given |= {Capability.PLANE} if self.is_plane else set()
         return frozenset(given)
 
     @property
     def metrics(self) -> tuple[str | Description, ...]:
         """The metrics measured when none are chosen."""
-        default = SOLVED_METRICS if self.recipe.solution else ("field_norm", "losses")
+        default = SOLVED_METRICS if self.recipe.solution is not None else ("field_norm", "losses")
         return self.own_metrics or default
 
     @property
     def target(self) -> Target | None:
         """The bounds that a run must reach."""
-        solved = SOLVED_TARGET if self.recipe.solution else None
+        solved = SOLVED_TARGET if self.recipe.solution is not None else None
         return self.own_target or solved
 
     @property
