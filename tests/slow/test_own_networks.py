@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from images import has_cifar10
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "own_networks.py"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+EXAMPLE = EXAMPLES / "own_networks.py"
 METHODS = (
     "adam = gda[direction=adam,step_size=0.0002]",
     "eg = extragradient[direction=adam,step_size=0.0002]",
@@ -37,3 +38,14 @@ def test_networks_run_and_run_again_to_the_same_bits(tmp_path: Path, name: str) 
     assert "3     6         6" in printed  # cells, runs, finished
     again = mmbench(tmp_path, "verify", "s", "--outside", task)
     assert "3 bit-identical" in again
+
+
+def test_a_script_compares_eight_methods_on_a_gan_of_its_own(tmp_path: Path) -> None:
+    """From the script to a report."""
+    script = [sys.executable, str(EXAMPLES / "own_gan.py")]
+    printed = subprocess.run(
+        script, cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.count("gda") >= 3
+    mmbench(tmp_path, "report", "--store", "own-gan", "--out", "page")
+    assert (tmp_path / "page" / "index.html").exists()
