@@ -6,6 +6,9 @@ other modules are imported here and nowhere else, so that a comparison can cross
 
 # ruff: noqa: F401  # imported for the other files
 
+from contextlib import suppress
+from typing import Any
+
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.capability import Capability
 from mmbench.core.description import field_types, text
@@ -21,7 +24,7 @@ try:
     from mmbench.analysis import stats
     from mmbench.analysis.leaderboard import Entry, entries_of
     from mmbench.analysis.report.page import write_report
-    from mmbench.analysis.results import Results, gather, tidy
+    from mmbench.analysis.results import Results, gather
     from mmbench.core.placement import Placement
     from mmbench.engine.cell import Cell
     from mmbench.engine.run_cell import run_cell
@@ -46,6 +49,18 @@ except ImportError:  # 0.1.0
     from mmbench.store import Store
 
     ON_RESULT, COST_TO_TARGET = "fresh", "to_target"
+
+try:
+    from mmbench.analysis.results import collected
+except ImportError:  # before a table in memory had its arrays
+    with suppress(ImportError):
+        from mmbench.analysis.results import tidy
+else:
+
+    def tidy(results: Any) -> Any:
+        """Return the tidy table of cells in memory."""
+        return collected(results).frame
+
 
 try:
     import mmbench.analysis.parameters

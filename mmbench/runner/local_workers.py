@@ -99,15 +99,21 @@ class _Schedule:
         """
         with self._changed:
             while self._waiting:
-                now = time.monotonic()
-                for job in self._waiting:
-                    after, key = job.whole.after, job.cell.key
-                    is_blocked = after is not None and self._unfinished[after.key]
-                    if not is_blocked and self._not_before.get(key, now) <= now:
-                        self._waiting.remove(job)
-                        return job
+                if job := self._next():
+                    return job
                 self._changed.wait(POLL_SECONDS)
             return None
+
+    def _next(self) -> _Job | None:
+        """Remove and return a job that can be computed now; None where none can."""
+        now = time.monotonic()
+        for job in self._waiting:
+            after = job.whole.after
+            is_blocked = after is not None and self._unfinished[after.key]
+            if not is_blocked and self._not_before.get(job.cell.key, now) <= now:
+                self._waiting.remove(job)
+                return job
+        return None
 
     def begin(self, job: _Job) -> bool:
         """Return whether a job is the first of its cell that begins."""
@@ -123,11 +129,18 @@ class _Schedule:
             self._not_before[job.cell.key] = time.monotonic() + POLL_SECONDS
 
     def finish(self, job: _Job) -> bool:
-        """Return whether a job was the last of its cell."""
+        """Return whether a job was the last of its cell, which then must be ended."""
         with self._changed:
-            self._unfinished[job.whole.key] -= 1
+            is_last = self._unfinished[job.whole.key] == 1
+            if not is_last:
+                self._unfinished[job.whole.key] -= 1
+            return is_last
+
+    def end(self, cell: Cell) -> None:
+        """Let cells begin that continue this one, which is stored now."""
+        with self._changed:
+            self._unfinished[cell.key] = 0
             self._changed.notify_all()
-            return not self._unfinished[job.whole.key]
 
     def stop(self) -> None:
         """Have no further job taken."""
@@ -242,6 +255,7 @@ class LocalWorkers:
         version = self._versions.get(whole.key)
         if is_stored_by_another_process(whole, self._store, version):
             if self._schedule.finish(job):
+                self._schedule.end(whole)
                 self._notify(events.on_stored_by_another_process, whole)
             return
         store = self._store
@@ -271,11 +285,12 @@ class LocalWorkers:
                 self._schedule.give_back(job)
                 return
             if not job.is_shard:
-                self._schedule.finish(job)
+                self._schedule.end(whole)
                 self._notify(events.on_end, whole, done.result, done.trajectory)
                 return
         if self._schedule.finish(job):
             join(whole, self._shards[whole.key], self._store)
+            self._schedule.end(whole)
             result = read_result(whole, self._store)
             trajectory = Trajectory.from_frame(result.frame)
             self._notify(events.on_end, whole, result, trajectory)

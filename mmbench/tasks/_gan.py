@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -175,7 +175,7 @@ class GANGame(Game):
         return self.discriminator.first_vectors(z[:, self.dim_x :])
 
     def advance(
-        self, z: Float[Tensor, "runs dim"], memory: tuple[Tensor, ...], sample: Batch
+        self, z: Float[Tensor, "runs dim"], memory: tuple[Tensor, ...], sample: Any
     ) -> tuple[Tensor, ...]:
         """Return the singular vectors after one power iteration with new weights."""
         return self.discriminator.power_iteration(z[:, self.dim_x :], memory)

@@ -792,7 +792,11 @@ class OwnTask(Made, Task):
     @property
     def metrics(self) -> tuple[str | Description, ...]:
         """The metrics measured when none are chosen."""
-        default = SOLVED_METRICS if self.recipe.solution is not None else ("field_norm", "losses")
+        default = (
+            SOLVED_METRICS
+            if self.recipe.solution is not None
+            else ("field_norm", "losses")
+        )
         return self.own_metrics or default
 
     @property

@@ -148,7 +148,9 @@ class SingleRun:
     [
         ("rule=text,k=3", NET),
         pytest.param("rule=text,k=3", DROPPING, marks=pytest.mark.slow),
-        ("rule=text,k=2,reference=reestimate", DROPPING),
+        pytest.param(
+            "rule=text,k=2,reference=reestimate", DROPPING, marks=pytest.mark.slow
+        ),
         *(
             pytest.param(*pair, marks=pytest.mark.slow)
             for pair in (

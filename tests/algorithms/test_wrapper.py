@@ -199,7 +199,15 @@ def test_a_cosine_falls_from_one_to_its_end() -> None:
     assert schedule.factor(time)[:, 0].tolist() == pytest.approx(expected, abs=1e-15)
 
 
-@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow)
+        if name == "accept_reject_search"  # hundreds of ascents in a step
+        else name
+        for name in sorted(ALGORITHMS)
+    ],
+)
 def test_every_method_with_a_step_size_can_be_scheduled(name: str) -> None:
     """A schedule that stays at 1 changes no step, whatever the method."""
     if getattr(ALGORITHMS.build(name), "step_size", None) is None:

@@ -114,7 +114,7 @@ def verbs_on_stores(cli: Cli) -> Iterator[tuple[str, ...]]:
 
 
 @pytest.mark.usefixtures("terminal")
-@pytest.mark.parametrize("width", [80, 40])
+@pytest.mark.parametrize("width", [pytest.param(80, marks=pytest.mark.slow), 40])
 def test_no_line_is_wider_than_the_terminal(
     cli: Cli, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,7 @@ def test_training_writes_what_it_reports(tmp_path):
     assert first.confusion.sum(1).tolist() == data.test.labels.bincount().tolist()
 
 
+@pytest.mark.slow
 def test_training_learns(tmp_path):
     """Twenty epochs reach an accuracy far above chance, 0.1."""
     data = digits_split()

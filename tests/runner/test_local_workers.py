@@ -237,6 +237,27 @@ def test_the_longest_cell_is_split_among_workers(tmp_path: Path) -> None:
     assert len(job.cell.seeds) == 16
 
 
+def test_a_cell_waits_until_the_one_before_is_stored(tmp_path: Path) -> None:
+    """Its last shard may have been computed, and not yet be joined with the others."""
+    nothing = Events(*[lambda *_: None] * 4)
+    planned = cells(
+        grid("first = gda", task=NET, seeds=32, keep="last"),
+        grid("rest = omd", task=NET, seeds=32, after="first"),
+    )
+    workers = LocalWorkers(
+        planned, {}, Store(tmp_path), Placement(), Limits(), 2, nothing
+    )
+    schedule = workers._schedule
+    shards = [schedule.take() for _ in range(2)]
+    assert [job.whole.label for job in shards if job] == ["first", "first"]
+    assert [schedule.finish(job) for job in shards if job] == [False, True]
+    assert schedule._next() is None
+    schedule.end(planned[0])
+    job = schedule._next()
+    assert job is not None
+    assert job.whole.label == "rest"
+
+
 SCRIPT = """
 from dataclasses import dataclass
 

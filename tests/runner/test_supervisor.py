@@ -197,7 +197,7 @@ def test_a_cell_that_eats_memory_is_ended(ill) -> None:
     ("deed", "how"),
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "signal SIGKILL"),
-        ("os._exit(0)", "exit code 0"),
+        pytest.param("os._exit(0)", "exit code 0", marks=pytest.mark.slow),
         *(
             pytest.param(*pair, marks=pytest.mark.slow)
             for pair in (

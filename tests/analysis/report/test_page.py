@@ -340,6 +340,7 @@ def test_headings_without_letters_have_addresses() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_former_page(results: Results, tmp_path: Path) -> None:
     """Page and tables change together or not at all."""
     few = only(results, label="GDA", task="bilinear")

@@ -303,7 +303,9 @@ def test_a_state_that_changes_its_type_makes_no_loop(
     assert made.length == block.GRAPH_STEPS
 
 
-@pytest.mark.parametrize("command", ["no-such-compiler", "false"])
+@pytest.mark.parametrize(
+    "command", ["no-such-compiler", pytest.param("false", marks=pytest.mark.slow)]
+)
 def test_without_a_c_compiler_there_are_graphs(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
