@@ -121,9 +121,12 @@ def _installed_paths(search_path: tuple[str, ...]) -> frozenset[Path]:
 
 
 def file_of(module: Any) -> Path | None:
-    """Return the file of an external module; None for any other."""
+    """Return the file of an external module; None for any other.
+
+    A program that is read from standard input has none.
+    """
     file = getattr(module, "__file__", None)
-    if not isinstance(file, str) or is_installed_name(file):
+    if not isinstance(file, str) or file == "<stdin>" or is_installed_name(file):
         return None
     return Path(file).resolve().parent / Path(file).name  # a link goes by its own name
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -108,3 +109,8 @@ def test_which_files_are_external() -> None:
 
 class CodeFileOfTests:
     """A class of a file that is not installed."""
+
+
+def test_a_program_from_standard_input_has_no_file() -> None:
+    """Python gives its main module a name that is none of a file."""
+    assert file_of(SimpleNamespace(__file__="<stdin>", __name__="__main__")) is None
