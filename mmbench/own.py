@@ -190,12 +190,12 @@ def _task(
     metrics: Iterable[Any],
     target: Any,
     width: int,
-    **attributes: Any,
 ) -> OwnTask:
     """Return a task of a new class, after a first call of its function."""
-    module = sys._getframe(2).f_globals["__name__"]  # noqa: SLF001  # who calls us
+    caller = sys._getframe(2).f_globals  # noqa: SLF001  # who calls us
+    module = caller.get("__name__", "__main__")  # `exec` may give none
     built = _first_game(base, recipe, name)
-    attributes |= {
+    attributes: dict[str, Any] = {
         "recipe": recipe,
         "own_width": width,
         "own_target": _target(target),

@@ -508,3 +508,85 @@ def test_a_solution_may_be_lists_and_must_have_the_players_shapes() -> None:
     for wrong in (([0, 0], [0]), (0, 0, 0), "origin", ()):
         with pytest.raises(DescriptionError, match="solution must be a pair, values"):
             mmbench.game(icr, dim_x=1, dim_y=1, solution=wrong)
+
+
+class Tempered(nn.Module):
+    """A module with a parameter of no axis, as a learned temperature is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.tensor(2.0))
+        self.weight = nn.Parameter(torch.ones(2))
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        return self.weight @ y / self.temperature
+
+
+def test_parameters_may_have_no_axis() -> None:
+    """Beside others, on one vector."""
+    task = mmbench.game(lambda x, y: x(y), x=Tempered, y=torch.ones(2), name="tempered")
+    game = task.build(Placement())
+    assert not game.one_by_one
+    z = task.start(game, torch.Generator())[None].expand(2, -1)
+    losses, _ = game.losses(z[:, : game.dim_x], z[:, game.dim_x :], None)
+    assert losses.tolist() == [1.0, 1.0]
+
+
+class Counting(nn.Module):
+    """A module that counts its calls in an attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.calls = nn.Parameter(torch.ones(2)), 0
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return self.weight @ y * self.calls
+
+
+class Largest(nn.Module):
+    """A module with a buffer that is exchanged, at first for an equal one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2))
+        self.register_buffer("largest", torch.tensor(3.0))
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        self.largest = torch.maximum(self.largest, self.weight.detach().abs().max())
+        return self.weight @ y / self.largest
+
+
+def _halving(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    x.data.mul_(0.5)
+    return x @ y
+
+
+def test_functions_that_are_none_are_refused() -> None:
+    """Those that draw by NumPy, keep a count, or write into their players."""
+    drawing = np.random.default_rng(0)
+    with pytest.raises(DescriptionError, match="return the same at each call"):
+        mmbench.game(lambda x, y: x @ y + drawing.normal(), dim_x=2, dim_y=2)
+    with pytest.raises(DescriptionError, match="in buffers of a module"):
+        mmbench.game(lambda x, y: x(y), x=Counting, y=torch.ones(2))
+    with pytest.raises(DescriptionError, match="leave its players as they are"):
+        mmbench.game(_halving, dim_x=2, dim_y=2)
+
+
+def test_a_buffer_that_is_exchanged_for_an_equal_one_is_the_runs() -> None:
+    """It changes later, with the parameters."""
+    task = mmbench.game(lambda x, y: x(y), x=Largest, y=torch.ones(2), name="largest")
+    game = task.build(Placement())
+    assert len(game.memory(torch.ones(1, game.dim))) == 1
+    far = torch.full((2, game.dim), 9.0)
+    state = OracleState(game, (0, 1), memory=game.memory(far * 0 + 1))
+    state.resample()
+    state.advance(far)
+    assert state.memory[0].tolist() == [9.0, 9.0]
+
+
+def test_a_program_without_a_name_has_games() -> None:
+    """As `exec` runs one."""
+    names: dict[str, Any] = {"mmbench": mmbench}
+    exec("task = mmbench.game(lambda x, y: x @ y, dim_x=1, dim_y=1)", names)
+    assert type(names["task"]).__module__ in ("__main__", "builtins")

@@ -47,7 +47,7 @@ class Layout:
         # of full size for each slice.
         slices = flat.split(self.sizes, dim=1)
         return {
-            name: piece[:, : math.prod(shape)].unflatten(1, shape)
+            name: _shaped(piece[:, : math.prod(shape)], shape)
             for (name, shape), piece in zip(self.shapes.items(), slices, strict=True)
         }
 
@@ -58,6 +58,11 @@ class Layout:
             padding = tensors[name].new_zeros(size - math.prod(shape))
             pieces += [tensors[name].reshape(-1), padding]
         return torch.cat(pieces)
+
+
+def _shaped(flat: Vector, shape: tuple[int, ...]) -> Tensor:
+    """Return a view of another shape; torch has none of one number by `unflatten`."""
+    return flat.unflatten(1, shape) if shape else flat[:, 0]
 
 
 def aligned_size(size: int) -> int:

@@ -40,6 +40,7 @@ from mmbench.metrics.base import Point
 # in C, which takes about a second, or as a graph, which takes up to a minute and saves
 # about a third.
 LOOP_SECONDS = 2.0
+LOOP_NUMBERS = 64  # of a run, in games that may become a loop
 GRAPH_SECONDS = 300.0
 
 
@@ -309,9 +310,7 @@ class Chunk:
         cell, placement, recording = self._cell, self._placement, self._recording
         is_wanted, graphs = bool(placement.compiled), bool(placement.compiled)
         if placement.compiled is None:
-            # Of a chunk, so that it does not depend on the other runs of the cell.
-            saved = expected_seconds_of_chunk(cell, len(self.seeds))
-            is_wanted, graphs = saved >= LOOP_SECONDS, saved >= GRAPH_SECONDS
+            is_wanted, graphs = self._is_worth_compiling()
         block: Block | str | None = None
         if is_wanted and not self._noise:
             block = compile_block(
@@ -330,6 +329,21 @@ class Chunk:
             return None
         recording.set_backend("compiled")
         return block
+
+    def _is_worth_compiling(self) -> tuple[bool, bool]:
+        """Return whether compiling saves time by rule, and whether graphs do.
+
+        By the time of a chunk, so that it does not depend on other runs of the cell.
+        Only games of few numbers without data may become a loop in C; to trace others,
+        for nothing, may take minutes, as it does for convolutions.
+        """
+        game, width = self.game, len(self.seeds)
+        seconds = expected_seconds_of_chunk(self._cell, width)
+        is_side_by_side = width > 1 and not game.one_by_one
+        is_small = game.dim <= LOOP_NUMBERS and not game.batch_size
+        graphs = is_side_by_side and seconds >= GRAPH_SECONDS
+        loops = is_side_by_side and is_small and seconds >= LOOP_SECONDS
+        return loops or graphs, graphs
 
     def _eager(self) -> str:
         """Return how steps are made that are not compiled."""

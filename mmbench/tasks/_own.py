@@ -5,7 +5,7 @@ side by side by `torch.vmap`; else one after the other.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -90,6 +90,15 @@ class Recipe(NamedTuple):
     sampler: Callable[[Any, Any], Tensor] | None = None
     modes: tuple[Tensor, float] | None = None
     dataset: str = ""
+
+
+def _clones(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def _count_writes(tensor: Tensor) -> int:
+    """Return how often a tensor has been written in place, as torch counts it."""
+    return tensor._version  # noqa: SLF001  # torch has no public name for it
 
 
 class _Table(nn.Module):
@@ -384,11 +393,24 @@ class OwnGame(Game):
         Returns:
             What it returns, and the buffers after the call.
         """
-        chosen = {"x": x, "y": y}
-        replaced: dict[str, Tensor] = {
+        buffers = {
             name: buffer.clone()
             for name, buffer in zip(self._buffers, memory, strict=True)
         }
+        result, replaced = self._call_with(function, x, y, points, buffers)
+        return result, tuple(replaced[name].detach() for name in self._buffers)
+
+    def _call_with(
+        self,
+        function: Callable[..., Any],
+        x: dict[str, Tensor],
+        y: dict[str, Tensor],
+        points: tuple[Any, ...],
+        buffers: dict[str, Tensor],
+    ) -> tuple[Any, dict[str, Tensor]]:
+        """Return what a function returns, and all tensors after the call, by name."""
+        chosen = {"x": x, "y": y}
+        replaced = dict(buffers)
         players = []
         for name, value in self._table.players.items():
             if isinstance(value, nn.Module):
@@ -397,7 +419,7 @@ class OwnGame(Game):
             else:
                 players.append(_plain(value, chosen[name]))
         result = functional_call(self._table, replaced, (function, *players, *points))
-        return result, tuple(replaced[name].detach() for name in self._buffers)
+        return result, replaced
 
     # ---- probes ----
 
@@ -409,8 +431,12 @@ class OwnGame(Game):
             module.eval()
             # torch.vmap has no rule for the operations with `out=` in torch's method.
             vars(module)["_power_method"] = partial(_iterate_power, module)
-        x, y = (self._tensors_of(value) for value in self._table.players.values())
         random = torch.Generator().manual_seed(0)
+        z = self.start(random)[None].to(self.device)
+        x, y = (
+            {name: one[0].clone().requires_grad_() for name, one in player.items()}
+            for player in self._split(z[:, : self.dim_x], z[:, self.dim_x :])
+        )
         drawn = [
             source.sample(random, 1, self.dtype) for source in self._recipe.sources
         ]
@@ -426,27 +452,64 @@ class OwnGame(Game):
             )
             for source, sampled in zip(self._recipe.sources, drawn, strict=True)
         )
-        numbers = RandomNumbers(None)
+        first = [tensor.detach().clone() for tensor in (*x.values(), *y.values())]
+        results, states = [], []
         try:
-            with numbers, torch.enable_grad(), _training(self._spectral):
-                result, after = self._call(
-                    self._recipe.function, x, y, points, tuple(before.values())
-                )
+            for _ in range(2):
+                numbers, buffers = RandomNumbers(None), _clones(before)
+                with numbers, torch.enable_grad(), _training(self._spectral):
+                    result, after = self._call_with(
+                        self._recipe.function, x, y, points, dict(buffers)
+                    )
+                results.append(result)
+                states.append((buffers, after))
         except DescriptionError:
             raise
         except Exception as error:
             raise self._failure(error) from error
-        self.zero_sum = not isinstance(result, tuple | list)
-        for loss in (result,) if self.zero_sum else result:
-            self._scalar(loss)
+        pair = zip((*x.values(), *y.values()), first, strict=True)
+        if not all(torch.equal(now.detach(), then) for now, then in pair):
+            raise self._error(
+                "leave its players as they are; it wrote into one of them. Give bounds "
+                "by project="
+            )
+        self.zero_sum = not isinstance(results[0], tuple | list)
+        once, again = (
+            [self._scalar(loss) for loss in ((one,) if self.zero_sum else one)]
+            for one in results
+        )
+        self._check_equal(once, again)
         self._calls = tuple(numbers.calls)
-        # Singular vectors that have settled do not move, but do for other weights.
+        # Those that were written or exchanged, be it to what they were; and singular
+        # vectors, which move for other weights where they have settled.
         kept = self._names_in(self._spectral)
+        buffers, after = states[0]
         self._buffers = {
-            name: buffer
-            for (name, buffer), new in zip(before.items(), after, strict=True)
-            if name in kept or not torch.equal(buffer, new)
+            name: before[name]
+            for name, buffer in buffers.items()
+            if name in kept
+            or after[name] is not buffer
+            or _count_writes(buffer)
+            or not torch.equal(before[name], buffer)  # batch norm's are not counted
         }
+
+    def _check_equal(self, once: list[Tensor], again: list[Tensor]) -> None:
+        """Check that two calls have given the same losses.
+
+        Raises:
+            DescriptionError: when they have not.
+        """
+        tolerance = _TOLERANCE.get(self.dtype, 1e-3)
+        for one, other in zip(once, again, strict=True):
+            if not torch.allclose(
+                one, other, rtol=tolerance, atol=tolerance, equal_nan=True
+            ):
+                raise self._error(
+                    "return the same at each call with the same players and random "
+                    f"numbers of torch; got {float(one.detach()):.6g}, then "
+                    f"{float(other.detach()):.6g}. Draw by torch, and keep what "
+                    "changes in buffers of a module"
+                )
 
     def _failure(self, error: Exception) -> DescriptionError:
         place = place_of(error)
@@ -457,12 +520,6 @@ class OwnGame(Game):
             "Tensors that it closes over keep their dtype and device: write .to(x), or "
             "give them as data."
         )
-
-    def _tensors_of(self, value: Any) -> dict[str, Tensor]:
-        return {
-            name: tensor.to(self.device, self.dtype).clone().requires_grad_()
-            for name, tensor in parameters(value).items()
-        }
 
     def _probe_side_by_side(self) -> None:
         """Find whether runs side by side have the numbers of runs one by one."""

@@ -56,3 +56,13 @@ def test_the_rule_leaves_short_cells_as_they_are() -> None:
     """Those of all tests and examples, whose stored bits stay."""
     for cell in small_cells():
         assert run_cell(cell, Placement(compiled=None)).backend == "eager"
+
+
+def test_only_games_that_may_be_loops_are_traced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By rule, networks and runs one after the other stay as they are."""
+    monkeypatch.setattr(chunk, "LOOP_SECONDS", 0.0)
+    monkeypatch.setattr(chunk, "compile_block", lambda *_, **__: pytest.fail("traced"))
+    net = cell_of("gda", "four_gaussians[hidden=4,noise=2,batch=8]", steps=2)
+    assert run_cell(net, Placement(compiled=None)).backend == "eager"
