@@ -1,7 +1,6 @@
 """Tasks of what a user has: a function, tensors, modules and data."""
 
 import inspect
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from mmbench.core.description import Description
 from mmbench.core.errors import DescriptionError
-from mmbench.core.made import make
+from mmbench.core.made import calling_module, make
 from mmbench.core.placement import Placement
 from mmbench.core.printable import shorten
 from mmbench.metrics import METRICS
@@ -192,8 +191,7 @@ def _task(
     width: int,
 ) -> OwnTask:
     """Return a task of a new class, after a first call of its function."""
-    caller = sys._getframe(2).f_globals  # noqa: SLF001  # who calls us
-    module = caller.get("__name__", "__main__")  # `exec` may give none
+    module = calling_module()
     built = _first_game(base, recipe, name)
     attributes: dict[str, Any] = {
         "recipe": recipe,

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import inspect
 import io
-import sys
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from mmbench.core.counted_loss import (
     loss_of_run,
 )
 from mmbench.core.errors import DescriptionError, check_keywords
-from mmbench.core.made import Made, make
+from mmbench.core.made import Made, calling_module, make
 from mmbench.core.oracle import Oracle
 from mmbench.core.printable import shorten
 from mmbench.core.user_code import describe_error
@@ -249,29 +248,13 @@ def torch_algorithm(
     return make(
         TorchOptimisers,
         own if name is None else name,
-        _calling_module(),
+        calling_module(),
         doc or f"Steps of {' and '.join(kinds)}, written for torch.",
         factory=staticmethod(factory),
         updates=updates,
         takes_loss=trial.players.takes_loss,
         gradients=trial.gradients,
         has_products=trial.has_products,
-    )
-
-
-def _calling_module() -> str:
-    """Return the name of the module that called mmbench."""
-    frame: Any = sys._getframe(1)  # noqa: SLF001  # the module of who calls us
-    while _is_between(frame):
-        frame = frame.f_back
-    return str(frame.f_globals.get("__name__"))
-
-
-def _is_between(frame: Any) -> bool:
-    """Return whether a frame is of mmbench, or of a check of its arguments."""
-    package = str(frame.f_globals.get("__name__")).partition(".")[0]
-    return (
-        package in ("mmbench", "jaxtyping") or "@beartype" in frame.f_code.co_filename
     )
 
 

@@ -63,6 +63,22 @@ def make(
     return cast(Base, made())
 
 
+def calling_module() -> str:
+    """Return the name of the module that called mmbench."""
+    frame: Any = sys._getframe(1)  # noqa: SLF001  # the module of who calls us
+    while _is_between(frame):
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", "__main__"))  # `exec` may give none
+
+
+def _is_between(frame: Any) -> bool:
+    """Return whether a frame is of mmbench, or of a check of its arguments."""
+    package = str(frame.f_globals.get("__name__")).partition(".")[0]
+    return (
+        package in ("mmbench", "jaxtyping") or "@beartype" in frame.f_code.co_filename
+    )
+
+
 def made_in(module: Any) -> Iterator[tuple[str, Made]]:
     """Yield what variables of a module hold, each with the name of its variable.
 

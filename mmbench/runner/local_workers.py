@@ -55,7 +55,7 @@ def count_workers(cells: Sequence[Cell], placement: Placement, most: int) -> int
         most = min(most or sys.maxsize, torch.cuda.device_count())
     elif not most:
         most = cpu_count()
-    seconds = [expected_seconds(cell, width_of(cell, placement)) for cell in cells]
+    seconds = [_seconds_of(cell, placement) for cell in cells]
     chunks = sum(-(-len(cell.seeds) // width_of(cell, placement)) for cell in cells)
     worth = int(sum(seconds) / START_SECONDS)
     return max(1, min(most, chunks, worth))
@@ -193,9 +193,7 @@ class LocalWorkers:
         self._versions, self._events = versions, events
         self._shards = _split(cells, placement, count)
         jobs = [_Job(shard, cell) for cell in cells for shard in self._shards[cell.key]]
-        jobs.sort(
-            key=lambda job: -expected_seconds(job.cell, width_of(job.cell, placement))
-        )
+        jobs.sort(key=lambda job: -_seconds_of(job.cell, placement))
         self._schedule = _Schedule(jobs)
         self._queue: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
         self._supervisors = [Supervisor(limits, ATTEMPTS) for _ in range(count)]
@@ -307,14 +305,16 @@ def _split(
 
     A cell is split where it takes more than half of what each worker has to do.
     """
-    seconds = {
-        cell.key: expected_seconds(cell, width_of(cell, placement)) for cell in cells
-    }
+    seconds = {cell.key: _seconds_of(cell, placement) for cell in cells}
     share = sum(seconds.values()) / (2 * count)
     return {
         cell.key: split(cell, placement, max(1, round(seconds[cell.key] / share)))
         for cell in cells
     }
+
+
+def _seconds_of(cell: Cell, placement: Placement) -> float:
+    return expected_seconds(cell, width_of(cell, placement))
 
 
 def _raise(error: BaseException) -> NoReturn:

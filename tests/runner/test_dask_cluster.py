@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from dask.distributed import Client, LocalCluster
+from outside import PLAIN
 from stores import assert_same_cells
 
 from mmbench.core.errors import ClusterError
@@ -31,28 +32,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-OUTSIDE = """
-    import os, signal, time
-    from dataclasses import dataclass
-    from pathlib import Path
-    import torch
-    from mmbench import Algorithm, Cost
-
-    @dataclass(frozen=True, kw_only=True)
-    class Plain(Algorithm):
-        cost = Cost(grad_x=1, grad_y=1)
-        size: float = 0.1
-
-        def init(self, oracle, z):
-            return (torch.zeros(len(z), dtype=torch.int64),)
-
-        def step(self, oracle, z, state):
-            self.before(oracle, int(state[0].max()))
-            return z - self.size * oracle.field(z), (state[0] + 1,)
-
-        def before(self, oracle, step):
-            pass
-
+OUTSIDE = (
+    PLAIN
+    + """
     def die():
         time.sleep(1)  # Dask does not restart a worker that dies while it starts
         os.kill(os.getpid(), signal.SIGKILL)
@@ -90,6 +72,7 @@ OUTSIDE = """
             if step == 5:
                 time.sleep(1000)
 """
+)
 
 
 @pytest.fixture(scope="module")

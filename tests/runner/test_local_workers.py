@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+from outside import PLAIN
 from small_cells import CountingObserver
 from stores import assert_same_cells
 
@@ -30,45 +31,27 @@ from mmbench.runner.plan import plan
 from mmbench.store.folder import Store
 from mmbench.suites.base import Grid, Suite
 
-OUTSIDE = """
-    import os, signal
-    from dataclasses import dataclass
-    from pathlib import Path
-    import torch
-    from mmbench import Algorithm, Cost
-
-    @dataclass(frozen=True, kw_only=True)
-    class Plain(Algorithm):
-        cost = Cost(grad_x=1, grad_y=1)
-        size: float = 0.1
-
-        def init(self, oracle, z):
-            return (torch.zeros(len(z), dtype=torch.int64),)
-
-        def step(self, oracle, z, state):
-            self.before(int(state[0].max()))
-            return z - self.size * oracle.field(z), (state[0] + 1,)
-
-        def before(self, step):
-            pass
-
+OUTSIDE = (
+    PLAIN
+    + """
     class Mortal(Plain):
         # Ends its process once.
-        def before(self, step):
+        def before(self, oracle, step):
             died = Path(__file__).with_name("died")
             if step == 3 and not died.exists():
                 died.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
 
     class Killer(Plain):
-        def before(self, step):
+        def before(self, oracle, step):
             os.kill(os.getpid(), signal.SIGKILL)
 
     class Failing(Plain):
-        def before(self, step):
+        def before(self, oracle, step):
             if step == 5:
                 raise ValueError("no more")
 """
+)
 NET = "four_gaussians[hidden=4,noise=2,batch=8]"
 
 
