@@ -47,6 +47,17 @@ def test_light(what: str) -> None:
     assert not loaded & HEAVY
 
 
+def test_stores_are_read_without_torch() -> None:
+    """A second or two of each verb that lists, checks or copies stored cells."""
+    code = "import sys, mmbench.store.folder; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "mmbench.store.folder" in loaded
+    assert not loaded & {"torch", "pandas"}
+
+
 def test_the_control_is_heavy() -> None:
     """The test above could fail: what it looks for appears when a name is used."""
     code = "import sys, mmbench; mmbench.Algorithm; print(*sys.modules)"

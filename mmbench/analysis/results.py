@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.analysis.parameters import parameters_of, spread, to_json
+from mmbench.core.columns import LEADING, RESERVED, TRAILING
 from mmbench.core.errors import (
     DamagedError,
     DescriptionError,
@@ -19,10 +20,11 @@ from mmbench.core.errors import (
     check_keywords,
 )
 from mmbench.core.status import Status
-from mmbench.engine.cell import LEADING, RESERVED, TRAILING, Cell
+from mmbench.engine.cell import Cell
 from mmbench.metrics import METRICS
 from mmbench.runner.in_progress import read_unfinished
 from mmbench.store.folder import Store, StoredResult
+from mmbench.store.schema import to_frame
 from mmbench.tasks import TASKS
 
 TABLES_PER_BLOCK = 500  # small tables that are concatenated at once
@@ -146,7 +148,7 @@ def _concatenate(
     column_sets = dict.fromkeys(columns[key] for key in keys)
     names = dict.fromkeys(name for column_set in column_sets for name in column_set)
     metrics = [name for name in names if name not in (*LEADING, *TRAILING)]
-    frame = whole.select([*LEADING, *metrics, "key"]).to_pandas()
+    frame = to_frame(whole.select([*LEADING, *metrics, "key"]))
     texts = {key: to_json(parameters_of(footers[key])) for key in keys}
     parameters = frame["key"].map(texts).astype(frame["key"].dtype)
     frame.insert(len(frame.columns) - 1, "parameters", parameters)
@@ -154,7 +156,8 @@ def _concatenate(
 
 
 def _concatenate_arrow(tables: list[pa.Table]) -> pa.Table:
-    return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+    whole = pa.concat_tables(tables, promote_options="permissive")
+    return whole.unify_dictionaries().combine_chunks()
 
 
 def _to_arrow(frame: pd.DataFrame) -> pa.Table:

@@ -7,7 +7,6 @@ front tells whether the bytes are those that were written. Nothing is pickled.
 
 import hashlib
 import json
-from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -21,29 +20,6 @@ from mmbench.core.json_schema import parse_json
 # Keys of the JSON that stand for a leaf; the value is the leaf's number.
 _TENSOR, _ARRAY = "tensor of mmbench", "array of mmbench"
 _DIGEST_BYTES = 32  # of SHA-256
-INTERVAL_SECONDS = 60.0  # to compute a minute of work again costs little
-
-
-class CheckpointSlot(ABC):
-    """A place to keep one checkpoint of one cell, such as a file.
-
-    Attributes:
-        interval_seconds: time between two checkpoints.
-    """
-
-    interval_seconds: float = INTERVAL_SECONDS
-
-    @abstractmethod
-    def read(self) -> bytes | None:
-        """Return the checkpoint that was written last; None where there is none."""
-
-    @abstractmethod
-    def write(self, content: bytes) -> None:
-        """Replace the checkpoint."""
-
-    @abstractmethod
-    def remove(self) -> None:
-        """Delete the checkpoint, if there is one."""
 
 
 def pack(value: Any) -> bytes:

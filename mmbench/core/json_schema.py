@@ -9,7 +9,7 @@ versions of mmbench add some.
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import NoneType, UnionType
 from typing import (
@@ -27,6 +27,7 @@ from typing import (
 
 MAX_DEPTH = 200  # of nested values; a chain of cells nests once for each of them
 _SHOWN_CHARACTERS = 40  # of a value that does not fit
+_SURROGATE = re.compile(r"\\u[dD]")  # the escape of one, and of some other letters
 
 
 class Range(NamedTuple):
@@ -58,10 +59,20 @@ def parse_json(document: bytes | str) -> Any:
     text = document if isinstance(document, str) else bytes(document).decode()
     try:
         value = json.loads(text, object_pairs_hook=_unique)
-        _check_nesting(value, MAX_DEPTH)
+        if _may_misfit(text):
+            _check_nesting(value, MAX_DEPTH)
     except RecursionError:
         raise _too_deep() from None
     return value
+
+
+def _may_misfit(text: str) -> bool:
+    """Return whether a document may nest too deep or hold half a surrogate.
+
+    Most have too few brackets for the one and no escape of a surrogate for the other.
+    """
+    brackets = text.count("{") + text.count("[")
+    return brackets > MAX_DEPTH or not text.isascii() or bool(_SURROGATE.search(text))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -90,107 +101,183 @@ def _too_deep() -> ValueError:
     return ValueError(f"it nests deeper than {MAX_DEPTH} levels")
 
 
-def find_misfit(value: Any, schema: Any, path: str = "it") -> str:
+class Misfit(NamedTuple):
+    """A value that does not fit.
+
+    Args:
+        path: where it stands below the value that was checked, such as ".inner[0]".
+        sentence: what it must be, and what it is.
+    """
+
+    path: str
+    sentence: str
+
+    def below(self, path: str) -> "Misfit":
+        """Return the same, seen from a value that holds the one that was checked."""
+        return self._replace(path=path + self.path)
+
+
+Check = Callable[[Any], Misfit | None]  # None where the value fits
+
+
+def find_misfit(value: Any, schema: Any) -> str:
     """Return where a value does not fit a schema, in words; empty where it does.
 
     Args:
         value: JSON values, or with tensors or arrays as leaves.
         schema: see the module.
-        path: what the value is called.
     """
-    if schema is Any:
+    found = _check_of(schema)(value)
+    if found is None:
         return ""
-    if is_typeddict(schema):
-        return _misfit_of_entries(value, schema, path)
-    origin, inner = get_origin(schema), get_args(schema)
-    if origin is Annotated:
-        return find_misfit(value, inner[0], path) or _misfit_of_range(
-            value, inner[1], path
-        )
-    if origin in (Union, UnionType):
-        found = [find_misfit(value, one, path) for one in inner]
-        return "" if "" in found else found[0]
-    if origin is Literal:
-        fits = isinstance(value, str) and value in inner
-        return "" if fits else _sentence(path, f"one of {', '.join(inner)}", value)
-    if origin is list:
-        return _misfit_of_list(value, inner[0], path)
-    if origin is tuple:
-        if not isinstance(value, list) or len(value) != len(inner):
-            return _sentence(path, f"a list of {len(inner)}", value)
-        pairs = zip(value, inner, strict=True)
-        return _first(
-            find_misfit(one, kind, f"{path}[{i}]")
-            for i, (one, kind) in enumerate(pairs)
-        )
-    if origin is dict:
-        if not isinstance(value, dict):
-            return _sentence(path, "a JSON object", value)
-        return _first(
-            find_misfit(entry, inner[1], _join(path, name))
-            for name, entry in value.items()
-        )
-    return _misfit_of_scalar(value, schema, path)
-
-
-def _misfit_of_scalar(value: Any, schema: type, path: str) -> str:
-    kinds, name = _SCALARS.get(schema, (schema, f"of the type {schema.__name__}"))
-    fits = isinstance(value, kinds) and (schema is bool or not isinstance(value, bool))
-    return "" if fits else _sentence(path, name, value)
-
-
-def _misfit_of_range(value: Any, limits: "Range | re.Pattern[str]", path: str) -> str:
-    if isinstance(limits, re.Pattern):
-        fits = bool(limits.fullmatch(value))
-        return "" if fits else _sentence(path, f"as {limits.pattern}", value)
-    if limits.least <= value <= limits.most:
-        return ""
-    return _sentence(path, f"from {limits.least} to {limits.most}", value)
-
-
-def _misfit_of_list(value: Any, schema: Any, path: str) -> str:
-    if not isinstance(value, list):
-        return _sentence(path, "a list", value)
-    return _first(
-        find_misfit(one, schema, f"{path}[{i}]") for i, one in enumerate(value)
-    )
-
-
-def _misfit_of_entries(value: Any, schema: Any, path: str) -> str:
-    if not isinstance(value, Mapping):
-        return _sentence(path, "a JSON object", value)
-    required, entries = _entries(schema)
-    if missing := sorted(required - set(value)):
-        return f"{path} must have the entry {missing[0]}"
-    return _first(
-        find_misfit(value[name], kind, _join(path, name))
-        for name, kind in entries.items()
-        if name in value
-    )
+    path = found.path[1:] if found.path.startswith(".") else f"it{found.path}"
+    return f"{path} {found.sentence}"
 
 
 @cache
-def _entries(schema: Any) -> tuple[frozenset[str], dict[str, Any]]:
-    """Return the required names of a TypedDict, and the schemas of all names."""
+def _check_of(schema: Any) -> Check:
+    """Return the function that checks values against a schema, made once for each."""
+    if schema is Any:
+        return lambda _: None
+    if is_typeddict(schema):
+        return _check_of_entries(schema)
+    origin, inner = get_origin(schema), get_args(schema)
+    if origin is Annotated:
+        return _check_of_annotated(*inner)
+    if origin in (Union, UnionType):
+        return _check_of_union(inner)
+    if origin is Literal:
+        return _check_of_literal(inner)
+    if origin is list:
+        return _check_of_list(inner[0])
+    if origin is tuple:
+        return _check_of_tuple(inner)
+    if origin is dict:
+        return _check_of_dict(inner[1])
+    return _check_of_scalar(schema)
+
+
+def _check_of_scalar(schema: type) -> Check:
+    kinds, name = _SCALARS.get(schema, (schema, f"of the type {schema.__name__}"))
+    is_bool = schema is bool
+
+    def check(value: Any) -> Misfit | None:
+        fits = isinstance(value, kinds) and (is_bool or not isinstance(value, bool))
+        return None if fits else _misfit(name, value)
+
+    return check
+
+
+def _check_of_annotated(schema: Any, limits: "Range | re.Pattern[str]") -> Check:
+    check_type = _check_of(schema)
+    if isinstance(limits, re.Pattern):
+        matches, pattern = limits.fullmatch, limits.pattern
+
+        def check_text(value: Any) -> Misfit | None:
+            if found := check_type(value):
+                return found
+            return None if matches(value) else _misfit(f"as {pattern}", value)
+
+        return check_text
+    least, most = limits
+
+    def check_number(value: Any) -> Misfit | None:
+        if found := check_type(value):
+            return found
+        if least <= value <= most:
+            return None
+        return _misfit(f"from {least} to {most}", value)
+
+    return check_number
+
+
+def _check_of_union(schemas: tuple[Any, ...]) -> Check:
+    def check(value: Any) -> Misfit | None:
+        found = [_check_of(one)(value) for one in schemas]
+        return None if None in found else found[0]
+
+    return check
+
+
+def _check_of_literal(choices: tuple[str, ...]) -> Check:
+    def check(value: Any) -> Misfit | None:
+        fits = isinstance(value, str) and value in choices
+        return None if fits else _misfit(f"one of {', '.join(choices)}", value)
+
+    return check
+
+
+def _check_of_list(schema: Any) -> Check:
+    def check(value: Any) -> Misfit | None:
+        if not isinstance(value, list):
+            return _misfit("a list", value)
+        check_entry = _check_of(schema)
+        for at, entry in enumerate(value):
+            if found := check_entry(entry):
+                return found.below(f"[{at}]")
+        return None
+
+    return check
+
+
+def _check_of_tuple(schemas: tuple[Any, ...]) -> Check:
+    def check(value: Any) -> Misfit | None:
+        if not isinstance(value, list) or len(value) != len(schemas):
+            return _misfit(f"a list of {len(schemas)}", value)
+        for at, (entry, schema) in enumerate(zip(value, schemas, strict=True)):
+            if found := _check_of(schema)(entry):
+                return found.below(f"[{at}]")
+        return None
+
+    return check
+
+
+def _check_of_dict(schema: Any) -> Check:
+    def check(value: Any) -> Misfit | None:
+        if not isinstance(value, dict):
+            return _misfit("a JSON object", value)
+        check_entry = _check_of(schema)
+        for name, entry in value.items():
+            if found := check_entry(entry):
+                return found.below(f".{name}")
+        return None
+
+    return check
+
+
+def _check_of_entries(schema: Any) -> Check:
+    def check(value: Any) -> Misfit | None:
+        if not isinstance(value, Mapping):
+            return _misfit("a JSON object", value)
+        required, entries = _entries(schema)
+        if not required <= value.keys():
+            missing = sorted(required - set(value))
+            return Misfit("", f"must have the entry {missing[0]}")
+        for name, check_entry in entries.items():
+            if name in value and (found := check_entry(value[name])):
+                return found.below(f".{name}")
+        return None
+
+    return check
+
+
+@cache
+def _entries(schema: Any) -> tuple[frozenset[str], dict[str, Check]]:
+    """Return the required names of a TypedDict, and the checks of all names.
+
+    A schema may hold itself, so its entries are looked at when the first value comes.
+    """
     required, entries = set(), {}
     for name, hint in get_type_hints(schema, include_extras=True).items():
         is_optional = get_origin(hint) is NotRequired
-        entries[name] = get_args(hint)[0] if is_optional else hint
+        entries[name] = _check_of(get_args(hint)[0] if is_optional else hint)
         if not is_optional:
             required.add(name)
     return frozenset(required), entries
 
 
-def _first(misfits: Any) -> str:
-    return next(filter(None, misfits), "")
-
-
-def _join(path: str, name: str) -> str:
-    return name if path == "it" else f"{path}.{name}"
-
-
-def _sentence(path: str, expected: str, value: Any) -> str:
-    return f"{path} must be {expected}; got {_shown(value)}"
+def _misfit(expected: str, value: Any) -> Misfit:
+    return Misfit("", f"must be {expected}; got {_shown(value)}")
 
 
 def _shown(value: Any) -> str:

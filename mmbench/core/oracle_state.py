@@ -12,12 +12,11 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mmbench.core.code_patches import protected
+from mmbench.core.columns import COUNTED
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.streams import MAX_NUMBERS_PER_CHUNK, Stream, chunk_length
 from mmbench.core.vectors import Mask, Vector, keep, take
-
-COUNTED = ("grad_x", "grad_y", "hvps", "values", "samples")
 
 # An algorithm is taken to draw no more than this many times the numbers of a point, or
 # of a chunk, at once.

@@ -5,9 +5,9 @@ from functools import cached_property
 
 from mmbench.algorithms.base import Algorithm, needs_of
 from mmbench.core.capability import Capability
+from mmbench.core.columns import RESERVED
 from mmbench.core.description import digest
 from mmbench.core.errors import DescriptionError, MisfitError
-from mmbench.core.oracle_state import COUNTED
 from mmbench.core.run_settings import RunSettings
 from mmbench.core.schedule import MAX_ROWS, schedule
 from mmbench.metrics.base import Column, Metric, TrajectoryMetric
@@ -15,23 +15,6 @@ from mmbench.tasks.base import Task
 
 # Increased when the engine changes the numbers of a trajectory.
 ENGINE_VERSION = 1
-
-
-# Columns of the tidy table before and after the metrics.
-LEADING = (
-    "task",
-    "algorithm",
-    "label",
-    "seed",
-    "step",
-    *COUNTED,
-    "cell_seconds",
-    "status",
-    "stopped_at",
-    "reason",
-)
-TRAILING = ("parameters", "key")
-RESERVED = (*LEADING, *TRAILING)
 
 
 @dataclass(frozen=True, kw_only=True)

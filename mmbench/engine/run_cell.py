@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmbench.core.checkpoint import CheckpointSlot, pack
+from mmbench.core.checkpoint import pack
+from mmbench.core.checkpoint_slot import CheckpointSlot
 from mmbench.core.code_guard import CodeGuard
 from mmbench.core.description import digest, made_anew
 from mmbench.core.errors import CodeError

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.checkpoint import unpack
+from mmbench.core.columns import COUNTED
 from mmbench.core.description import digest
 from mmbench.core.json_schema import Count, Range, find_misfit
-from mmbench.core.oracle_state import COUNTED
 from mmbench.core.run_settings import Keep
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell

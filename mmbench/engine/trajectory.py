@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmbench.core.columns import COUNTED, LEADING
 from mmbench.core.description import name_of, text
-from mmbench.core.oracle_state import COUNTED
 from mmbench.core.status import Status
 from mmbench.core.user_code import describe_error
-from mmbench.engine.cell import LEADING, Cell
+from mmbench.engine.cell import Cell
 from mmbench.engine.recording import SHOWN, Recording, summarise
 from mmbench.metrics.base import IterateMetric, TrajectoryMetric
 

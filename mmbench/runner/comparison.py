@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mmbench.core.oracle_state import COUNTED
+from mmbench.core.columns import COUNTED
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import SHOWN

@@ -35,7 +35,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmbench.core.oracle_state import COUNTED
+from mmbench.core.columns import COUNTED
 from mmbench.engine.cell import Cell
 from mmbench.engine.trajectory import Trajectory
 from mmbench.metrics.base import Column, IterateMetric, Point

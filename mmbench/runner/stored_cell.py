@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from mmbench.algorithms.base import Algorithm
+from mmbench.core.columns import LEADING
 from mmbench.core.description import canonical, name_of, reference_of
 from mmbench.core.errors import DescriptionError, StoreError
 from mmbench.core.external import load_external
 from mmbench.core.serialization import from_canonical
 from mmbench.core.status import Status
-from mmbench.engine.cell import LEADING, Cell
+from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.trajectory import Trajectory
 from mmbench.metrics import METRICS

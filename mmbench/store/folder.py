@@ -13,13 +13,12 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from safetensors.numpy import save
 
-from mmbench.core.checkpoint import INTERVAL_SECONDS, CheckpointSlot, unpack
+from mmbench.core.checkpoint_slot import INTERVAL_SECONDS, CheckpointSlot
 from mmbench.core.errors import StoreError
 from mmbench.core.files import read_file, write_atomically
 from mmbench.store.lease import leased
@@ -31,6 +30,9 @@ from mmbench.store.stored_files import (
     version_of,
 )
 
+if TYPE_CHECKING:  # it takes long to import
+    import pandas as pd
+
 KEY = re.compile(r"[0-9a-f]{24}")  # as `digest` writes it
 INTERVAL_VARIABLE = "MMBENCH_CHECKPOINT"  # seconds between two checkpoints
 
@@ -38,7 +40,7 @@ INTERVAL_VARIABLE = "MMBENCH_CHECKPOINT"  # seconds between two checkpoints
 class StoredResult(NamedTuple):
     """The results of a cell, as `Store.put` takes them."""
 
-    frame: pd.DataFrame
+    frame: "pd.DataFrame"
     footer: dict[str, Any]
     arrays: dict[str, Any]
     iterates: dict[str, Any]
@@ -99,7 +101,7 @@ class Store:
     def put(
         self,
         key: str,
-        frame: pd.DataFrame,
+        frame: "pd.DataFrame",
         footer: dict[str, Any],
         arrays: dict[str, np.ndarray],
         iterates: dict[str, np.ndarray] | None = None,
@@ -169,7 +171,7 @@ class Store:
         )
 
     def replace_table(
-        self, stored: StoredFiles, frame: pd.DataFrame, footer: dict[str, Any]
+        self, stored: StoredFiles, frame: "pd.DataFrame", footer: dict[str, Any]
     ) -> None:
         """Write a cell's table anew, which keeps its companion files.
 
@@ -270,7 +272,7 @@ class Store:
         """Return the footer of a stored cell; see `StoredFiles`."""
         return self.require(key).footer
 
-    def frame(self, key: str) -> pd.DataFrame:
+    def frame(self, key: str) -> "pd.DataFrame":
         """Return the tidy table of a stored cell; see `StoredFiles`."""
         return self.require(key).frame
 
@@ -354,6 +356,8 @@ class CheckpointFile(CheckpointSlot):
 
     def describe(self) -> str:
         """Return a sentence on what the checkpoint holds, after a space, or nothing."""
+        from mmbench.core.checkpoint import unpack  # torch, which few verbs need
+
         saved = unpack(self.read() or b"")
         chunk = saved.get("chunk") if isinstance(saved, dict) else None
         if not isinstance(chunk, dict) or not isinstance(chunk.get("step"), int):

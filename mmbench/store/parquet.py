@@ -8,15 +8,17 @@ every Parquet reader reads it.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmbench.core.errors import DamagedError, StoreError
 from mmbench.core.json_schema import parse_json
-from mmbench.store.schema import misfit_of_columns, misfit_of_footer
+from mmbench.store.schema import misfit_of_columns, misfit_of_footer, open_table
+
+if TYPE_CHECKING:  # it takes long to import
+    import pandas as pd
 
 SCHEMA = 3
 FOOTER = b"mmbench"  # Parquet metadata key of the footer
@@ -25,7 +27,7 @@ _MARK = b"mmbench:sha256:"  # stands before the digest's digits
 _DIGITS = 64  # of a SHA-256 in hexadecimal
 
 
-def encode_table(frame: pd.DataFrame, footer: dict[str, Any]) -> bytes:
+def encode_table(frame: "pd.DataFrame", footer: dict[str, Any]) -> bytes:
     """Return a table and its footer as a Parquet file with a digest of its bytes.
 
     Args:
@@ -50,12 +52,15 @@ def embed_digest(content: bytes) -> bytes:
     return content[:at] + digest + content[at + _DIGITS :]
 
 
-def checked_footer(path: Path, content: bytes) -> dict[str, Any]:
-    """Check the bytes of a table, of which none is decoded, and return its footer.
+def checked_footer(path: Path, content: bytes) -> tuple[pq.ParquetFile, dict[str, Any]]:
+    """Check the bytes of a table, of which none is decoded.
 
     Args:
         path: the file's path, for its name and for messages.
         content: the file's bytes.
+
+    Returns:
+        The table to be read, and its footer.
 
     Raises:
         DamagedError: when the bytes are not as written, do not fit their schema, or are
@@ -68,7 +73,7 @@ def checked_footer(path: Path, content: bytes) -> dict[str, Any]:
             f"{path} must hold what mmbench wrote; its bytes have another digest."
         )
     try:
-        file = pq.ParquetFile(pa.BufferReader(content))
+        file = open_table(content)
         footer = parse_json((file.metadata.metadata or {})[FOOTER])
         schema = int(footer["schema"])
     except (
@@ -99,7 +104,7 @@ def checked_footer(path: Path, content: bytes) -> dict[str, Any]:
         )
     if found := misfit_of_columns(file, footer):
         raise DamagedError(f"{path} must fit the schema of a table: {found}.")
-    return dict(footer)
+    return file, dict(footer)
 
 
 def _is_intact(content: bytes) -> bool | None:

@@ -7,19 +7,23 @@ here. Whether the numbers are those of the cell is not known here.
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import prod
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mmbench.core.columns import COUNTED
 from mmbench.core.json_schema import Count, Range, find_misfit, parse_json
-from mmbench.core.oracle_state import COUNTED
 from mmbench.core.run_settings import Keep
 from mmbench.core.schedule import MAX_ROWS, most_records, schedule
 from mmbench.core.status import Status
+
+if TYPE_CHECKING:  # it takes long to import
+    import pandas as pd
 
 Positive = Annotated[int, Range(1, 2**63 - 1)]
 Sha256 = Annotated[str, re.compile(r"[0-9a-f]{64}")]
@@ -121,8 +125,8 @@ def misfit_of_footer(footer: Any) -> str:
     if found := find_misfit(footer, Footer):
         return found
     for name in ("cell", "description"):
-        if found := _misfit_of_classes(footer.get(name), name):
-            return found
+        if found := _misfit_of_classes(footer.get(name)):
+            return f"{name}{found}"
     if unknown := sorted(set(footer["files"]) - set(Files.__annotations__)):
         return f"files must be arrays or iterates; got {unknown[0]!r}"
     if unknown := sorted(set(footer["outcomes"]) - _ENDINGS):
@@ -141,17 +145,21 @@ def misfit_of_footer(footer: Any) -> str:
 _ENDINGS = set(Status) - {Status.RUNNING}
 
 
-def _misfit_of_classes(value: Any, path: str) -> str:
+def _misfit_of_classes(value: Any) -> str:
     """Return which description nested in a value names its class by no text."""
     if isinstance(value, list):
-        entries = [(f"{path}[{i}]", entry) for i, entry in enumerate(value)]
+        entries: Any = enumerate(value)
+        shown = "[{}]"
     elif isinstance(value, dict):
         if not isinstance(value.get("class", ""), str):
-            return f"{path}.class must be text"
-        entries = [(f"{path}.{name}", entry) for name, entry in value.items()]
+            return ".class must be text"
+        entries, shown = value.items(), ".{}"
     else:
         return ""
-    return next(filter(None, (_misfit_of_classes(v, p) for p, v in entries)), "")
+    for name, entry in entries:
+        if isinstance(entry, list | dict) and (found := _misfit_of_classes(entry)):
+            return shown.format(name) + found
+    return ""
 
 
 # ---- the table ----
@@ -159,6 +167,8 @@ def _misfit_of_classes(value: Any, path: str) -> str:
 TEXTS = ("task", "algorithm", "label", "status", "reason")
 _WHOLE = ("seed", "step", *COUNTED, "stopped_at")
 _SECONDS = "cell_seconds"
+_NOT_METRICS = (*TEXTS, *_WHOLE, _SECONDS)
+_FLOAT64 = pa.float64()
 _MAX_VALUES = 64 * MAX_ROWS  # of a table: few bytes may unpack to many equal numbers
 _WHOLE_RUNS = {Status.FINISHED, Status.CONVERGED}  # which have all records
 _MAX_TEXT_BYTES = 2**30  # of a column of texts, decoded
@@ -174,14 +184,9 @@ def misfit_of_columns(file: pq.ParquetFile, footer: Mapping[str, Any]) -> str:
         footer: a footer that fits its schema.
     """
     schema = file.schema_arrow
-    if len(set(schema.names)) < len(schema.names):
-        return "its columns must have different names"
-    for name in (*TEXTS, *_WHOLE, _SECONDS):
-        if name not in schema.names:
-            return f"it must have the column {name}"
-    for column in schema:
-        if not _kind_of(column.name)(column.type):
-            return f"its column {column.name} must not be of {column.type}"
+    names = schema.names
+    if found := _misfit_of_types(tuple(names), tuple(schema.types)):
+        return found
     rows, runs = file.metadata.num_rows, footer["runs"]
     steps = footer["cell"]["steps"]
     records = rows // runs
@@ -190,10 +195,24 @@ def misfit_of_columns(file: pq.ParquetFile, footer: Mapping[str, Any]) -> str:
         return f"it must have one row for each of {runs} runs and record; it has {rows}"
     if rows > MAX_ROWS:
         return f"it must have at most {MAX_ROWS} rows; it has {rows}"
-    if rows * len(schema.names) > _MAX_VALUES:
-        return f"it must have fewer than {len(schema.names)} columns of {rows} rows"
+    if rows * len(names) > _MAX_VALUES:
+        return f"it must have fewer than {len(names)} columns of {rows} rows"
     if "records" in footer["cell"] and runs * min(steps, planned) > MAX_ROWS:
         return f"it must be of a cell of at most {MAX_ROWS} rows"
+    return ""
+
+
+@lru_cache(maxsize=64)
+def _misfit_of_types(names: tuple[str, ...], types: tuple[pa.DataType, ...]) -> str:
+    """Return which column lacks or has another type, in words, or nothing."""
+    if len(set(names)) < len(names):
+        return "its columns must have different names"
+    for name in (*TEXTS, *_WHOLE, _SECONDS):
+        if name not in names:
+            return f"it must have the column {name}"
+    for name, kind in zip(names, types, strict=True):
+        if not _kind_of(name)(kind):
+            return f"its column {name} must not be of {kind}"
     return ""
 
 
@@ -209,6 +228,8 @@ def _kind_of(name: str) -> Callable[[pa.DataType], bool]:
 
 
 def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
@@ -220,30 +241,64 @@ def _is_number(kind: pa.DataType) -> bool:
     )
 
 
-def decode(content: bytes) -> pa.Table:
+def open_table(content: bytes) -> pq.ParquetFile:
+    """Return a table to be read, of which nothing but the metadata is decoded.
+
+    Raises:
+        OSError, pa.ArrowException: when it cannot be read.
+    """
+    buffer = pa.BufferReader(content)
+    try:
+        # Dictionaries keep a long text that stands in all rows from being copied to
+        # each.
+        return pq.ParquetFile(buffer, read_dictionary=TEXTS)
+    except KeyError:  # it lacks one of them, which `misfit_of_columns` names
+        return pq.ParquetFile(buffer)
+
+
+def decode(file: pq.ParquetFile) -> pa.Table:
     """Read a table whose columns fit, without the metadata that its writer added.
+
+    Args:
+        file: the table, as `open_table` returns it.
+
+    Returns:
+        Columns of one chunk each. Texts are dictionaries; metrics are of float64.
 
     Raises:
         ValueError: when a column of texts would take more memory than it may.
         OSError, pa.ArrowException: when the table cannot be read.
     """
-    # Dictionaries keep a long text that stands in all rows from being copied to each.
-    file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=TEXTS)
     # A table is small: starting threads costs more than they save.
-    table = file.read(use_threads=False).replace_schema_metadata().combine_chunks()
+    table = file.read(use_threads=False).replace_schema_metadata()
+    if any(column.num_chunks != 1 for column in table.columns):
+        table = table.unify_dictionaries().combine_chunks()
     for name in TEXTS:
-        at = table.column_names.index(name)
-        column = table.column(at).unify_dictionaries().combine_chunks()
-        longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
-        if longest * len(column) > _MAX_TEXT_BYTES:
-            raise ValueError(f"its column {name} must hold short texts")
-        table = table.set_column(at, name, column.cast(pa.large_string()))
-    for at, name in enumerate(table.column_names):
+        dictionary = table.column(name).chunk(0).dictionary
+        # What all entries take is quick to tell; the longest is seldom asked for.
+        if dictionary.nbytes * len(table) > _MAX_TEXT_BYTES:
+            longest = pc.max(pc.binary_length(dictionary)).as_py()
+            if longest * len(table) > _MAX_TEXT_BYTES:
+                raise ValueError(f"its column {name} must hold short texts")
+    for at, (name, kind) in enumerate(zip(*_names_and_types(table), strict=True)):
         # A metric of a whole run may count, or answer yes or no.
-        if name not in (*TEXTS, *_WHOLE) and not pa.types.is_float64(table[name].type):
-            values = table[name].cast(pa.float64(), safe=False)
+        if name not in _NOT_METRICS and kind != _FLOAT64:
+            values = table.column(at).cast(_FLOAT64, safe=False)
             table = table.set_column(at, name, values)
     return table
+
+
+def to_frame(table: pa.Table) -> "pd.DataFrame":
+    """Return a table with dictionaries of texts as a data frame with texts."""
+    for at, (name, kind) in enumerate(zip(*_names_and_types(table), strict=True)):
+        if pa.types.is_dictionary(kind):
+            texts = table.column(at).cast(pa.large_string())
+            table = table.set_column(at, name, texts)
+    return table.to_pandas()
+
+
+def _names_and_types(table: pa.Table) -> tuple[list[str], list[pa.DataType]]:
+    return table.schema.names, table.schema.types
 
 
 def misfit_of_rows(table: pa.Table, footer: Mapping[str, Any]) -> str:
@@ -253,27 +308,27 @@ def misfit_of_rows(table: pa.Table, footer: Mapping[str, Any]) -> str:
         table: as `decode` returns it.
         footer: its footer.
     """
-    for name in (*TEXTS, *_WHOLE, _SECONDS):
-        if table.column(name).null_count:
+    columns = {name: table.column(name).chunk(0) for name in _NOT_METRICS}
+    for name, column in columns.items():
+        if column.null_count:
             return f"its column {name} must have no gap"
+    numbers = {name: columns[name].to_numpy() for name in (*_WHOLE, _SECONDS)}
     shape = footer["runs"], -1
-    seeds, steps = (
-        table.column(name).to_numpy().reshape(shape) for name in ("seed", "step")
-    )
+    seeds, steps = numbers["seed"].reshape(shape), numbers["step"].reshape(shape)
     if (
         (seeds != seeds[:, :1]).any()
-        or len(np.unique(seeds[:, 0])) < len(seeds)
+        or len(set(seeds[:, 0].tolist())) < len(seeds)
         or (steps != steps[:1]).any()
-        or (np.diff(steps[0]) <= 0).any()
+        or (steps[0, 1:] <= steps[0, :-1]).any()
     ):
         return "its table has not one row for each run and record"
-    for name in (*_WHOLE, _SECONDS):
-        if not (table.column(name).to_numpy() >= 0).all():
+    for name, values in numbers.items():
+        if not values.min() >= 0:  # nor is NaN
             return f"its column {name} must hold no number below 0"
-    statuses = set(table.column("status").unique().to_pylist())
+    statuses = set(columns["status"].unique().to_pylist())
     if unknown := sorted(statuses - _ENDINGS):
         return f"its column status must hold statuses; got {unknown[0]!r}"
-    if (table.column("stopped_at").to_numpy() > footer["cell"]["steps"]).any():
+    if numbers["stopped_at"].max() > footer["cell"]["steps"]:
         return "its column stopped_at must hold steps of the cell"
     return _misfit_of_records(steps[0].tolist(), statuses, footer)
 

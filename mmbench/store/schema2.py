@@ -18,6 +18,8 @@ from mmbench.store.schema import (
     misfit_of_columns,
     misfit_of_footer,
     misfit_of_rows,
+    open_table,
+    to_frame,
 )
 
 OLD_SCHEMA = 2
@@ -50,7 +52,7 @@ def read_cell(folder: Path, key: str) -> StoredResult:
         file, footer = _open(content)
         footer = _DEFAULTS | footer | {"files": {}}
         found = misfit_of_footer(footer) or misfit_of_columns(file, footer)
-        decoded = decode(content) if not found else None
+        decoded = decode(file) if not found else None
         companions = {
             kind: load(read_file(path)) if path.exists() else {}
             for kind, path in _companions(folder, key).items()
@@ -69,7 +71,7 @@ def read_cell(folder: Path, key: str) -> StoredResult:
             f"{table} must be a cell that an older mmbench wrote; its files do not fit "
             "its name or each other. Delete them and import the others."
         )
-    return StoredResult(decoded.to_pandas(), footer, **companions)
+    return StoredResult(to_frame(decoded), footer, **companions)
 
 
 def remove_companions(folder: Path, key: str) -> None:
@@ -84,5 +86,5 @@ def _companions(folder: Path, key: str) -> dict[str, Path]:
 
 def _open(content: bytes) -> tuple[pq.ParquetFile, dict[str, Any]]:
     """Return a table to be read, and its footer."""
-    file = pq.ParquetFile(pa.BufferReader(content))
+    file = open_table(content)
     return file, parse_json((file.metadata.metadata or {})[FOOTER])

@@ -13,10 +13,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from safetensors import SafetensorError
 from safetensors.numpy import load
@@ -29,7 +28,11 @@ from mmbench.store.schema import (
     decode,
     misfit_of_rows,
     misfit_of_tensors,
+    to_frame,
 )
+
+if TYPE_CHECKING:  # it takes long to import
+    import pandas as pd
 
 # Kinds of companion files, as the footer calls them, and how their names end.
 COMPANIONS = {"arrays": "safetensors", "iterates": "iterates.safetensors"}
@@ -78,7 +81,7 @@ class StoredFiles:
         if unreadable:
             return
         try:
-            self._footer = checked_footer(path, content)
+            self._table, self._footer = checked_footer(path, content)
         except DamagedError as error:
             self._damage = str(error)
         self.is_readable = not self._damage
@@ -112,14 +115,14 @@ class StoredFiles:
 
     @cached_property
     def table(self) -> pa.Table:
-        """The table, decoded.
+        """The table, decoded; its texts are dictionaries.
 
         Raises:
             DamagedError: when its file is not as it was written.
         """
         self._check_readable()
         try:
-            table = decode(self.content)
+            table = decode(self._table)
             found = misfit_of_rows(table, self._footer)
         except (OSError, pa.ArrowException, ValueError) as error:
             raise DamagedError(
@@ -131,13 +134,13 @@ class StoredFiles:
         return table
 
     @property
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """The table as a data frame.
 
         Raises:
             DamagedError: when its file is not as it was written.
         """
-        return self.table.to_pandas()
+        return to_frame(self.table)
 
     @property
     def companions(self) -> dict[str, Path]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmbench.algorithms.base import Algorithm, needs_of
 from mmbench.core.capability import Capability
-from mmbench.core.checkpoint import CheckpointSlot
+from mmbench.core.checkpoint_slot import CheckpointSlot
 from mmbench.core.cost import Cost
 from mmbench.core.counters import INNER_ITERATIONS, counters
 from mmbench.core.oracle import Oracle

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
-from mmbench.core.checkpoint import CheckpointSlot
+from mmbench.core.checkpoint_slot import CheckpointSlot
+from mmbench.core.columns import COUNTED
 from mmbench.core.description import Description
 from mmbench.core.domains import Count, Positive
 from mmbench.core.game import Game
 from mmbench.core.oracle import Oracle
-from mmbench.core.oracle_state import COUNTED, OracleState
+from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.engine.cell import Cell

@@ -13,8 +13,8 @@ from mmbench.analysis.results import (
     load,
     real_score_of,
 )
+from mmbench.core.columns import LEADING, TRAILING
 from mmbench.core.errors import StoreError
-from mmbench.engine.cell import LEADING, TRAILING
 from mmbench.runner.execute import execute
 from mmbench.store.folder import Store
 

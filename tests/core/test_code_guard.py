@@ -10,7 +10,7 @@ import pytest
 from own_algorithms import own_algorithm
 from scripted_runs import make_cell
 
-from mmbench.core.checkpoint import CheckpointSlot
+from mmbench.core.checkpoint_slot import CheckpointSlot
 from mmbench.core.errors import CodeError
 from mmbench.core.external import load_external
 from mmbench.core.oracle import Oracle

@@ -10,11 +10,12 @@ from torch.autograd import forward_ad
 from torch.autograd.functional import hessian, jacobian
 
 from mmbench.algorithms import DIRECTIONS
+from mmbench.core.columns import COUNTED
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.linearisation import Linearisation
 from mmbench.core.oracle import Oracle
-from mmbench.core.oracle_state import COUNTED, OracleState
+from mmbench.core.oracle_state import OracleState
 from mmbench.tasks import TASKS
 from mmbench.tasks.finite_sum_bilinear import Terms
 from mmbench.testing.tools import PLACEMENT, SEEDS, start_runs

@@ -10,8 +10,8 @@ from scripted_runs import SMALL, Clock, Scripted, make_cell, trajectory_of
 
 from mmbench.core.capability import Capability
 from mmbench.core.code_guard import CodeGuard
+from mmbench.core.columns import COUNTED
 from mmbench.core.game import Game
-from mmbench.core.oracle_state import COUNTED
 from mmbench.core.status import Status
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import run_cell

@@ -17,11 +17,11 @@ from spec_variants import ALGORITHM_VARIANTS, of_each_kind, slow
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm
 from mmbench.algorithms.gda import GDA
-from mmbench.core.checkpoint import CheckpointSlot
+from mmbench.core.checkpoint_slot import CheckpointSlot
+from mmbench.core.columns import COUNTED
 from mmbench.core.cost import Cost
 from mmbench.core.errors import CodeError
 from mmbench.core.oracle import Oracle
-from mmbench.core.oracle_state import COUNTED
 from mmbench.core.source import Source
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mmbench.algorithms import ALGORITHMS
-from mmbench.core.checkpoint import CheckpointSlot, pack, unpack
+from mmbench.core.checkpoint import pack, unpack
+from mmbench.core.checkpoint_slot import CheckpointSlot
 from mmbench.engine.cell import Cell
 from mmbench.engine.run_cell import run_cell
 from mmbench.engine.saved_cell import unpack_cell

@@ -3,7 +3,8 @@
 import numpy as np
 from recordings import bilinear_cell, recording_of
 
-from mmbench.engine.cell import LEADING, Cell
+from mmbench.core.columns import LEADING
+from mmbench.engine.cell import Cell
 from mmbench.engine.trajectory import Trajectory, join_recordings
 
 

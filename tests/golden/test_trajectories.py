@@ -18,7 +18,7 @@ import pytest
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import needs_of
 from mmbench.core.capability import Capability
-from mmbench.core.oracle_state import COUNTED
+from mmbench.core.columns import COUNTED
 from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.run_cell import run_cell
 from mmbench.runner.plan import metrics_for

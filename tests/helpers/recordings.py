@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmbench.core.oracle_state import COUNTED
+from mmbench.core.columns import COUNTED
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.metrics.base import IterateMetric

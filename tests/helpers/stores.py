@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmbench.core.oracle_state import COUNTED
+from mmbench.core.columns import COUNTED
 from mmbench.store.folder import Store
 
 KEY, OTHER, PLAIN = "0123456789abcdef01234567", "f" * 24, "00" * 12

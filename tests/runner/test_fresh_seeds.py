@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from edited_stores import small_grid
 
-from mmbench.core.oracle_state import COUNTED
+from mmbench.core.columns import COUNTED
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.trajectory import Trajectory

@@ -6,9 +6,10 @@ from typing import Any
 from jaxtyping import Int
 from torch import Tensor
 
+from mmbench.core.columns import COUNTED
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
-from mmbench.core.oracle_state import COUNTED, Draw, OracleState
+from mmbench.core.oracle_state import Draw, OracleState
 from mmbench.core.vectors import Mask
 
 Turn = tuple[int, int]  # the turn, from 0, and the number of turns

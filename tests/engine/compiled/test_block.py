@@ -14,10 +14,10 @@ from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm, needs_of
 from mmbench.algorithms.gda import GDA
 from mmbench.core.capability import Capability
+from mmbench.core.columns import COUNTED
 from mmbench.core.cost import Cost
 from mmbench.core.errors import DescriptionError
 from mmbench.core.oracle import Oracle
-from mmbench.core.oracle_state import COUNTED
 from mmbench.core.placement import Placement
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
