@@ -96,9 +96,21 @@ def is_installed_name(file: str) -> bool:
 
 @cache
 def _is_installed(file: str, search_path: tuple[str, ...]) -> bool:
-    path = Path(file).resolve()
+    path = _resolve(file)
+    is_listed = path in _installed_paths(search_path)
+    return is_listed or _is_in_installed(path.parent, search_path)
+
+
+@cache
+def _is_in_installed(folder: Path, search_path: tuple[str, ...]) -> bool:
     installed = _installed_paths(search_path)
-    return any(place in installed for place in (path, *path.parents))
+    return any(place in installed for place in (folder, *folder.parents))
+
+
+@cache
+def _resolve(file: str) -> Path:
+    """Return a file without links; thousands are asked for each search path."""
+    return Path(file).resolve()
 
 
 @cache

@@ -26,6 +26,7 @@ from mmbench.core.code_files import (
     imported_by,
     is_external_file,
     loaded_modules,
+    parse_source,
     version_of_package,
 )
 from mmbench.core.code_patches import function_in
@@ -180,9 +181,9 @@ def edited_error(path: Path, what: str) -> CodeError:
     )
 
 
-# What the file of an external module stated when it was first seen, by name: the spec
-# of the module, which is another one after a reload, and the digest of the file.
-_sources: dict[str, tuple[Any, str]] = {}
+# What the file of an external module held when it was first seen, by name: the spec
+# of the module, which is another one after a reload, and the bytes of the file.
+_sources: dict[str, tuple[Any, bytes]] = {}
 # What the data files of classes held when the classes were made, by class.
 _data: "WeakKeyDictionary[type, dict[Path, str]]" = WeakKeyDictionary()
 
@@ -197,8 +198,10 @@ def remember_files(cls: type) -> None:
         return
     _sources.pop(cls.__module__, None)
     for name, module in list(sys.modules.items()):
-        path = file_of(module) if isinstance(module, types.ModuleType) else None
-        if path is not None and not _is_remembered(name, module):
+        if not isinstance(module, types.ModuleType) or _is_remembered(name, module):
+            continue
+        path = file_of(module)
+        if path is not None:
             with suppress(OSError):
                 _remember_source(module, CodeFile.of_module(name, path))
     if "data_files" in vars(cls):
@@ -212,10 +215,10 @@ def _is_remembered(name: str, module: types.ModuleType) -> bool:
     return name in _sources and _sources[name][0] is module.__spec__
 
 
-def _remember_source(module: types.ModuleType, file: CodeFile) -> str:
-    """Return the digest of what a module's file stated when it was first seen."""
+def _remember_source(module: types.ModuleType, file: CodeFile) -> bytes:
+    """Return what a module's file held when it was first seen."""
     if not _is_remembered(file.module, module):
-        _sources[file.module] = module.__spec__, file.source.digest
+        _sources[file.module] = module.__spec__, file.content
     return _sources[file.module][1]
 
 
@@ -230,7 +233,8 @@ def _check_loaded(file: CodeFile) -> None:
     module = sys.modules.get(file.module)
     if module is None or file.is_recorded or not is_plain(module):
         return
-    if _remember_source(module, file) != file.source.digest:
+    first = _remember_source(module, file)
+    if first != file.content and parse_source(first).digest != file.source.digest:
         raise edited_error(file.path, "what was loaded")
     for name, value in file.source.constants.items():
         found = vars(module).get(name, value)
