@@ -1,6 +1,7 @@
 """Progress of `mmbench run`: a bar on a terminal, otherwise a line for each cell."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -83,6 +84,7 @@ class RunProgress(Observer):
         waiting: cells that must be computed.
         done: number of them that are finished.
         again: number of those that were only measured again.
+        taken: key to the number of runs that stored cells of other seeds had.
         runs: number of runs of the finished cells.
         works: cells in progress by key, the one that began first at the front.
     """
@@ -92,6 +94,7 @@ class RunProgress(Observer):
         self.begun = False
         self.waiting: Sequence[Cell] = ()
         self.done = self.again = self.runs = 0
+        self.taken: Counter[str] = Counter()
         self.works: dict[str, Work] = {}
         self._left: dict[str, Cell] = {}
         self._forecast = Forecast()
@@ -133,6 +136,10 @@ class RunProgress(Observer):
         self.works[cell.key].advance(run_steps, recording)
         self.display.advance(self, self.works[cell.key])
 
+    def on_taken(self, cell: Cell, runs: int) -> None:
+        """Called when runs of a cell are taken from stored cells of other seeds."""
+        self.taken[cell.key] += runs
+
     def on_stored_by_another_process(self, cell: Cell) -> None:
         """Called when another process has computed and stored a waiting cell."""
         self._finish(cell, STORED_BY_ANOTHER)
@@ -146,6 +153,8 @@ class RunProgress(Observer):
         """Called when a cell has ended and is stored."""
         outcomes = {status: trajectory.status.count(status) for status in Status}
         result = f"{pluralize(len(cell.seeds), 'run')}, {format_outcomes(outcomes)}"
+        if taken := self.taken[cell.key]:
+            result += f", {taken:,} from the store"
         if trajectory.reason:
             result += f" ({shorten_reason(trajectory.reason)})"
         if work := self.works.get(cell.key):

@@ -112,7 +112,7 @@ def command(
     --seeds and --steps change its grids. The same command again computes only what is
     still missing.
     """
-    from mmbench.cli._console import format_duration
+    from mmbench.cli._console import format_duration, pluralize
 
     started = time.perf_counter()
     inputs = collect_inputs(selection.suite, store)
@@ -150,9 +150,14 @@ def command(
             raise
         raise WorkError(str(error)) from error  # exit code 1
     took = format_duration(time.perf_counter() - started)
-    done = f"{len(progress.waiting) - progress.again} computed in {took}"
+    runs = progress.taken  # by cell, from stored cells of other seeds
+    whole = sum(runs[cell.key] == len(cell.seeds) for cell in progress.waiting)
+    computed = len(progress.waiting) - progress.again - whole
+    done = f"{computed} computed in {took}"
     if progress.again:
         done += f", {progress.again} measured again"
+    if runs:
+        done += f", {pluralize(runs.total(), 'run')} taken from the store"
     footers = [kept.footer(cell.key) for cell in cells]
     outcomes = [(footer["task"], footer["outcomes"]) for footer in footers]
     _summarise(selection, store, outcomes, done, len(cells) - len(progress.waiting))

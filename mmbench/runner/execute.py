@@ -14,6 +14,12 @@ from mmbench.engine.recording import Recording
 from mmbench.engine.trajectory import Trajectory
 from mmbench.runner.chain import ChainEnds
 from mmbench.runner.compute import compute_and_store, read_result, store_as_error
+from mmbench.runner.divided import (
+    ShardEvents,
+    compute_divided,
+    find_divisions,
+    missing_parts,
+)
 from mmbench.runner.limits import Limits, Workers
 from mmbench.runner.local_workers import (
     Events,
@@ -23,6 +29,7 @@ from mmbench.runner.local_workers import (
 )
 from mmbench.runner.lookup import is_stored_by_another_process, satisfies
 from mmbench.runner.relabel import relabel
+from mmbench.runner.stored_runs import Division
 from mmbench.runner.supervisor import Supervisor
 from mmbench.store.folder import Store, StoredResult
 from mmbench.store.stored_files import Version
@@ -59,6 +66,9 @@ class Observer:
     def on_remeasured(self, cell: Cell) -> None:
         """Notify that a stored cell has got further metrics without running again."""
 
+    def on_taken(self, cell: Cell, runs: int) -> None:
+        """Notify that runs of a cell that has started are taken from stored cells."""
+
     def on_stored_by_another_process(self, cell: Cell) -> None:
         """Notify that another process has computed and stored a waiting cell."""
 
@@ -77,7 +87,8 @@ def execute(
     Data are fetched and the store is tried before any computation starts. A cell is
     computed again when it is stored with an error, lacks a column that is asked for,
     or has damaged files, which are quarantined. A cell that another process computes
-    is left to that process and waited for.
+    is left to that process and waited for. Runs that the store has in cells of other
+    seeds are taken from there.
 
     Args:
         cells: the cells wanted.
@@ -113,15 +124,26 @@ def execute(
         observer.on_plan(cells, waiting)
         _distribute(waiting, store, placement, observer, on_result, limits, workers)
         return waiting
+    absent = [cell for cell in waiting if versions.get(cell.key) is None]
+    divisions = find_divisions(absent, store, placement) if store else {}
     observer.on_plan(cells, waiting)
-    count = count_workers(waiting, placement, workers.processes)
+    undone = missing_parts(waiting, divisions)
+    count = count_workers(undone, placement, workers.processes)
     if count == 1:
         return _compute_in_rounds(
-            waiting, versions, store, placement, observer, on_result, limits
+            waiting, versions, divisions, store, placement, observer, on_result, limits
         )
     with nullcontext(store) if store else _temporary_store() as shared:
         return _compute_side_by_side(
-            waiting, versions, shared, placement, observer, on_result, limits, count
+            waiting,
+            versions,
+            divisions,
+            shared,
+            placement,
+            observer,
+            on_result,
+            limits,
+            count,
         )
 
 
@@ -135,6 +157,7 @@ def _temporary_store() -> Iterator[Store]:
 def _compute_side_by_side(
     waiting: Sequence[Cell],
     versions: Mapping[str, Version],
+    divisions: Mapping[str, Division],
     store: Store,
     placement: Placement,
     observer: Observer,
@@ -163,6 +186,7 @@ def _compute_side_by_side(
     events = Events(
         observer.on_start,
         observer.on_progress,
+        observer.on_taken,
         on_end,
         observer.on_stored_by_another_process,
     )
@@ -173,11 +197,13 @@ def _compute_side_by_side(
             "Classes that are defined in this session cannot be imported by workers; "
             f"this process computes their cells, {len(here)} of {len(waiting)}."
         )
-    workers = LocalWorkers(there, versions, store, placement, limits, count, events)
+    workers = LocalWorkers(
+        there, versions, divisions, store, placement, limits, count, events
+    )
     with closing(workers):
         workers.start()
         computed += _compute_in_rounds(
-            here, versions, store, placement, observer, on_result, limits
+            here, versions, divisions, store, placement, observer, on_result, limits
         )
         workers.wait()
     return computed
@@ -186,6 +212,7 @@ def _compute_side_by_side(
 def _compute_in_rounds(
     waiting: Sequence[Cell],
     versions: Mapping[str, Version],
+    divisions: Mapping[str, Division],
     store: Store | None,
     placement: Placement,
     observer: Observer,
@@ -200,6 +227,7 @@ def _compute_in_rounds(
     Args:
         waiting: the cells to compute.
         versions: key to version of what is stored of each cell.
+        divisions: key to division of each cell of which the store has some runs.
         store, placement, observer, on_result, limits: as `execute` takes them.
     """
     computed = []
@@ -214,17 +242,28 @@ def _compute_in_rounds(
                     del unfinished[key]
                     observer.on_stored_by_another_process(cell)
                     continue
-                is_blocked = cell.after is not None and cell.after.key in unfinished
-                done = not is_blocked and compute_and_store(
-                    cell,
-                    store,
-                    placement,
-                    on_start=observer.on_start,
-                    on_progress=partial(observer.on_progress, cell),
-                    ends=ends,
-                    supervisor=supervisor,
-                    version=version,
-                )
+                if cell.after is not None and cell.after.key in unfinished:
+                    continue
+                if store and (division := divisions.get(key)):
+                    events = ShardEvents(
+                        partial(observer.on_start, cell),
+                        partial(observer.on_progress, cell),
+                        partial(observer.on_taken, cell),
+                    )
+                    done = compute_divided(
+                        cell, division, store, placement, events, limits, supervisor
+                    )
+                else:
+                    done = compute_and_store(
+                        cell,
+                        store,
+                        placement,
+                        on_start=observer.on_start,
+                        on_progress=partial(observer.on_progress, cell),
+                        ends=ends,
+                        supervisor=supervisor,
+                        version=version,
+                    )
                 if not done:
                     continue
                 del unfinished[key]

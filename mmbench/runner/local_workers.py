@@ -27,13 +27,19 @@ from mmbench.engine.expected_time import expected_seconds
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import width_of
 from mmbench.engine.trajectory import Trajectory
-from mmbench.runner.compute import compute_and_store, read_result
+from mmbench.runner.compute import compute_and_store
+from mmbench.runner.divided import (
+    ShardEvents,
+    compute_shard,
+    joined_result,
+    missing_parts,
+)
 from mmbench.runner.limits import Limits
-from mmbench.runner.lookup import is_stored_by_another_process, satisfies
+from mmbench.runner.lookup import is_stored_by_another_process
 from mmbench.runner.shards import ends_for, join, split
+from mmbench.runner.stored_runs import Division, Shard
 from mmbench.runner.supervisor import CancelledError, Supervisor
 from mmbench.store.folder import Store, StoredResult
-from mmbench.store.shards import shard_store
 from mmbench.store.stored_files import Version
 
 # How many child processes a cell may end before it is stored as an error.
@@ -67,10 +73,12 @@ class _Job(NamedTuple):
     Args:
         cell: what is computed.
         whole: the cell that it is, or is a shard of.
+        source: of a shard, the stored cell that has its runs, as `Shard` has it.
     """
 
     cell: Cell
     whole: Cell
+    source: str = ""
 
     @property
     def is_shard(self) -> bool:
@@ -155,6 +163,7 @@ class Events(NamedTuple):
     Args:
         on_start: with a cell that begins.
         on_progress: with a cell, its run-steps made and what it has recorded.
+        on_taken: with a cell and the number of its runs that stored cells have.
         on_end: with a cell that is stored, its result and its runs; no runs where only
             metrics were measured.
         on_stored_by_another_process: with a cell that this process did not compute.
@@ -162,6 +171,7 @@ class Events(NamedTuple):
 
     on_start: Callable[[Cell], None]
     on_progress: Callable[[Cell, int, Recording | None], None]
+    on_taken: Callable[[Cell, int], None]
     on_end: Callable[[Cell, StoredResult, Trajectory | None], None]
     on_stored_by_another_process: Callable[[Cell], None]
 
@@ -172,6 +182,7 @@ class LocalWorkers:
     Args:
         cells: the cells; one comes after the one that it continues.
         versions: key to version of what is stored of each cell.
+        divisions: key to division of each cell of which the store has some runs.
         store: where cells go.
         placement: where games are built; on GPUs, each worker takes one.
         limits: of each cell, or shard of a cell.
@@ -183,6 +194,7 @@ class LocalWorkers:
         self,
         cells: Sequence[Cell],
         versions: Mapping[str, Version],
+        divisions: Mapping[str, Division],
         store: Store,
         placement: Placement,
         limits: Limits,
@@ -191,9 +203,15 @@ class LocalWorkers:
     ) -> None:
         self._store, self._placement, self._limits = store, placement, limits
         self._versions, self._events = versions, events
-        self._shards = _split(cells, placement, count)
-        jobs = [_Job(shard, cell) for cell in cells for shard in self._shards[cell.key]]
-        jobs.sort(key=lambda job: -_seconds_of(job.cell, placement))
+        self._divisions = divisions
+        self._shards = _split(cells, divisions, placement, count)
+        jobs = [
+            _Job(shard.cell, cell, shard.source)
+            for cell in cells
+            for shard in self._shards[cell.key]
+        ]
+        # What is stored takes no time, unless it is found to be damaged.
+        jobs.sort(key=lambda job: (not job.source, -_seconds_of(job.cell, placement)))
         self._schedule = _Schedule(jobs)
         self._queue: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
         self._supervisors = [Supervisor(limits, ATTEMPTS) for _ in range(count)]
@@ -256,42 +274,48 @@ class LocalWorkers:
                 self._schedule.end(whole)
                 self._notify(events.on_stored_by_another_process, whole)
             return
-        store = self._store
+        on_progress = partial(self._notify, events.on_progress, whole)
+
+        def on_start() -> None:
+            if self._schedule.begin(job):
+                self._notify(events.on_start, whole)
+
         if job.is_shard:
-            store = shard_store(self._store, whole.key)
-            stored = store.read(cell.key)
-            version = stored.version if stored else None
-        else:
-            stored = None
-        if not (stored and satisfies(cell, store, stored, self._limits)):
-
-            def on_start(_: Cell) -> None:
-                if self._schedule.begin(job):
-                    self._notify(events.on_start, whole)
-
-            done = compute_and_store(
-                cell,
-                store,
+            if division := self._divisions.get(whole.key):
+                placement = placement._replace(compiled=division.compiled)
+            on_taken = partial(self._notify, events.on_taken, whole)
+            is_done = compute_shard(
+                Shard(cell, job.source),
+                whole,
+                self._store,
                 placement,
-                on_start=on_start,
-                on_progress=partial(self._notify, events.on_progress, whole),
-                ends=ends_for(cell, self._store),
-                supervisor=supervisor,
-                version=version,
+                ShardEvents(on_start, on_progress, on_taken),
+                self._limits,
+                supervisor,
             )
-            if not done:
+            if not is_done:
                 self._schedule.give_back(job)
-                return
-            if not job.is_shard:
+            elif self._schedule.finish(job):
+                shards = [shard.cell for shard in self._shards[whole.key]]
+                join(whole, shards, self._store)
                 self._schedule.end(whole)
-                self._notify(events.on_end, whole, done.result, done.trajectory)
-                return
-        if self._schedule.finish(job):
-            join(whole, self._shards[whole.key], self._store)
+                self._notify(events.on_end, whole, *joined_result(whole, self._store))
+            return
+        done = compute_and_store(
+            cell,
+            self._store,
+            placement,
+            on_start=lambda _: on_start(),
+            on_progress=on_progress,
+            ends=ends_for(cell, self._store),
+            supervisor=supervisor,
+            version=version,
+        )
+        if done:
             self._schedule.end(whole)
-            result = read_result(whole, self._store)
-            trajectory = Trajectory.from_frame(result.frame)
-            self._notify(events.on_end, whole, result, trajectory)
+            self._notify(events.on_end, whole, *done)
+        else:
+            self._schedule.give_back(job)
 
     def _notify(self, event: Callable[..., None], *arguments: Any) -> None:
         """Have an event called in the thread that waits."""
@@ -299,18 +323,36 @@ class LocalWorkers:
 
 
 def _split(
-    cells: Sequence[Cell], placement: Placement, count: int
-) -> dict[str, list[Cell]]:
+    cells: Sequence[Cell],
+    divisions: Mapping[str, Division],
+    placement: Placement,
+    count: int,
+) -> dict[str, list[Shard]]:
     """Return the shards of each cell by key; a cell itself where it is not split.
 
-    A cell is split where it takes more than half of what each worker has to do.
+    A cell, or a part of one, is split where it takes more than half of what each worker
+    has to do.
     """
-    seconds = {cell.key: _seconds_of(cell, placement) for cell in cells}
-    share = sum(seconds.values()) / (2 * count)
-    return {
-        cell.key: split(cell, placement, max(1, round(seconds[cell.key] / share)))
-        for cell in cells
-    }
+    undone = missing_parts(cells, divisions)
+    share = sum(_seconds_of(part, placement) for part in undone) / (2 * count)
+
+    def parts(cell: Cell) -> list[Shard]:
+        most = max(1, round(_seconds_of(cell, placement) / share))
+        return [Shard(part) for part in split(cell, placement, most)]
+
+    shards = {}
+    for cell in cells:
+        division = divisions.get(cell.key)
+        shards[cell.key] = (
+            parts(cell)
+            if division is None
+            else [
+                part
+                for shard in division.shards
+                for part in ([shard] if shard.source else parts(shard.cell))
+            ]
+        )
+    return shards
 
 
 def _seconds_of(cell: Cell, placement: Placement) -> float:

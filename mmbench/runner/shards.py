@@ -5,14 +5,15 @@ computed together, so that the split changes no number. Shards lie in a folder
 `parts/<key>` of the store until all are there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from mmbench.core.errors import StoreError
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
-from mmbench.engine.recording import Recording
+from mmbench.engine.recording import SHOWN, Recording
 from mmbench.engine.run_cell import width_of
 from mmbench.engine.trajectory import Trajectory, join_recordings
 from mmbench.runner.chain import ChainEnds, stored_end
@@ -35,6 +36,8 @@ def split(cell: Cell, placement: Placement, max_shards: int) -> list[Cell]:
     width = width_of(cell, placement)
     chunks = -(-len(cell.seeds) // width)
     runs = width * -(-chunks // max_shards)
+    if runs >= len(cell.seeds):
+        return [cell]
     starts = range(0, len(cell.seeds), runs)
     return [replace(cell, seeds=cell.seeds[start : start + runs]) for start in starts]
 
@@ -71,7 +74,7 @@ def join(cell: Cell, shards: list[Cell], store: Store) -> None:
         trajectory = join_recordings(
             cell,
             [
-                _recording(shard, files)
+                recording_of(shard, files)
                 for shard, files in zip(shards, stored, strict=True)
             ],
             footers[0]["width"],
@@ -90,13 +93,26 @@ def join(cell: Cell, shards: list[Cell], store: Store) -> None:
     remove_shards(store, cell.key)
 
 
-def _recording(shard: Cell, stored: StoredFiles) -> Recording:
-    """Return what was recorded of a shard, as if it were a chunk."""
-    found, iterates = Trajectory.from_frame(stored.frame), stored.iterates()
+def recording_of(shard: Cell, stored: StoredFiles) -> Recording:
+    """Return what was recorded of the runs of a shard, as if they were a chunk.
+
+    Args:
+        shard: the shard.
+        stored: the files of a cell that has its runs.
+
+    Raises:
+        StoreError: when they are damaged or not in its order.
+    """
+    frame, iterates = stored.frame, stored.iterates()
+    seeds = list(stored.footer["cell"]["seeds"])
+    found = Trajectory.from_frame(frame[frame["seed"].isin(shard.seeds)])
+    if found.seeds != shard.seeds:
+        raise StoreError(f"{stored.key} must have the runs of {shard}; it does not.")
+    chosen = np.isin(seeds, shard.seeds)
     kept: list[tuple[int, np.ndarray]] = []
     if iterates and shard.keep != "none":
         kept = [
-            (int(step), z)
+            (int(step), z[chosen])
             for step, z in zip(iterates["steps"], iterates["z"], strict=True)
         ]
     records = range(len(found.steps))
@@ -108,11 +124,33 @@ def _recording(shard: Cell, stored: StoredFiles) -> Recording:
         "status": found.status,
         "stopped_at": found.stopped_at,
         "reason": found.reason,
-        "arrays": stored.arrays(),
+        "arrays": _shown(shard, seeds, stored),
         "kept": kept if shard.keep == "all" else kept[-1:],
         "backend": stored.footer.get("backend", ""),
     }
     return Recording.from_snapshot(shard, saved)
+
+
+def _shown(
+    shard: Cell, seeds: Sequence[int], stored: StoredFiles
+) -> dict[str, np.ndarray]:
+    """Return the arrays of a shard's first runs, if the stored cell has these.
+
+    Args:
+        shard: the shard.
+        seeds: of the stored cell.
+        stored: its files.
+    """
+    if shard.seeds == tuple(seeds):
+        return stored.arrays()
+    shown, kept = shard.seeds[:SHOWN], seeds[:SHOWN]
+    if not set(shown) <= set(kept):
+        return {}
+    rows = [kept.index(seed) for seed in shown]
+    return {
+        name: array if name == "path_steps" else array[rows]
+        for name, array in stored.arrays().items()
+    }
 
 
 def _record(columns: Mapping[str, np.ndarray], record: int) -> dict[str, np.ndarray]:
