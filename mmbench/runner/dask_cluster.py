@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -39,9 +39,11 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.expected_time import expected_seconds
 from mmbench.runner.chain import ChainEnds
 from mmbench.runner.compute import compute_and_store
+from mmbench.runner.divided import ShardEvents, compute_divided
 from mmbench.runner.limits import NO_WORKERS_SECONDS, Limits, Workers
 from mmbench.runner.lookup import is_stored, is_stored_by_another_process, satisfies
 from mmbench.runner.shards import ends_for, join, split
+from mmbench.runner.stored_runs import Division, Shard, divide, take_runs
 from mmbench.runner.supervisor import Supervisor
 from mmbench.store.folder import Store
 from mmbench.store.shards import shard_store
@@ -70,6 +72,7 @@ def distribute(
     placement: Placement,
     workers: Workers,
     limits: Limits,
+    candidates: Mapping[str, Sequence[str]],
     on_stored: Callable[[Cell], None],
     on_failed: Callable[[Cell, str], None],
     on_warning: Callable[[str], None],
@@ -82,6 +85,8 @@ def distribute(
         placement: where games are built; on GPUs, each worker takes one.
         workers: the workers.
         limits: of each cell.
+        candidates: stored cells that may have runs of a cell, by its key, as
+            `find_candidates` returns them.
         on_stored: called with each cell that is stored.
         on_failed: called with each cell that no worker could finish, and why.
         on_warning: called with what the user should know while waiting.
@@ -116,8 +121,10 @@ def distribute(
         def submit(
             bundle: Sequence[Cell], before: Sequence[Future], max_shards: int
         ) -> Future:
+            own = {one.key: candidates.get(one.key, ()) for one in bundle}
+            chosen = settings._replace(candidates=own)
             try:
-                return _submit(client, settings, placement, bundle, before, max_shards)
+                return _submit(client, chosen, placement, bundle, before, max_shards)
             except Exception as error:
                 if client.status == "running":
                     raise
@@ -217,6 +224,16 @@ class WorkerSettings(NamedTuple):
     data_dir: str | None
     compiled: bool | None
     limits: Limits
+    candidates: Mapping[str, Sequence[str]] = {}
+
+    @property
+    def placement(self) -> Placement:
+        """Where the worker computes."""
+        return Placement(
+            device=_own_device(self.device),
+            data_dir=None if self.data_dir is None else Path(self.data_dir),
+            compiled=self.compiled,
+        )
 
     @property
     def store(self) -> Store:
@@ -256,7 +273,14 @@ def compute_shard(
     if is_stored(cell, store, settings.limits):  # by another command
         return {}
     try:
-        _compute(settings, shard, shard_store(store, cell.key), ends_for(shard, store))
+        parts = shard_store(store, cell.key)
+        if division := _divide(settings, cell):
+            settings = settings._replace(compiled=division.compiled)
+            if parts.read(shard.key) is None:
+                for one in division.shards:
+                    if one.source and set(shard.seeds) <= set(one.cell.seeds):
+                        take_runs(Shard(shard, one.source), store, parts)
+        _compute(settings, shard, parts, ends_for(shard, store))
     except CodeError:
         raise
     except MmbenchError as error:
@@ -286,28 +310,40 @@ def _compute(
     settings: WorkerSettings, cell: Cell, store: Store, ends: ChainEnds
 ) -> None:
     """Compute a cell or a shard, unless it is stored or another command computes it."""
-    limits = settings.limits
-    placement = Placement(
-        device=_own_device(settings.device),
-        data_dir=None if settings.data_dir is None else Path(settings.data_dir),
-        compiled=settings.compiled,
-    )
+    limits, placement = settings.limits, settings.placement
     with _one_cell_at_a_time:
+        supervisor = _supervisor(limits) if limits else None
         stored = store.read(cell.key)
         if satisfies(cell, store, stored, limits):
             return
         version = stored.version if stored else None
-        while not compute_and_store(
-            cell,
-            store,
-            placement,
-            ends=ends,
-            supervisor=_supervisor(limits) if limits else None,
-            version=version,
+        division = None if stored else _divide(settings, cell)
+        while not (
+            compute_divided(
+                cell, division, store, placement, _NO_EVENTS, limits, supervisor
+            )
+            if division
+            else compute_and_store(
+                cell,
+                store,
+                placement,
+                ends=ends,
+                supervisor=supervisor,
+                version=version,
+            )
         ):
             if is_stored_by_another_process(cell, store, version):
                 return
             time.sleep(POLL_SECONDS)
+
+
+def _divide(settings: WorkerSettings, cell: Cell) -> Division | None:
+    """Return the division of a cell of which the store may have runs, if it has."""
+    candidates = settings.candidates.get(cell.key, ())
+    return divide(cell, candidates, settings.store, settings.placement)
+
+
+_NO_EVENTS = ShardEvents(lambda: None, lambda _, __: None, lambda _: None)
 
 
 @lru_cache(maxsize=1)

@@ -29,7 +29,7 @@ from mmbench.runner.local_workers import (
 )
 from mmbench.runner.lookup import is_stored_by_another_process, satisfies
 from mmbench.runner.relabel import relabel
-from mmbench.runner.stored_runs import Division
+from mmbench.runner.stored_runs import Division, find_candidates
 from mmbench.runner.supervisor import Supervisor
 from mmbench.store.folder import Store, StoredResult
 from mmbench.store.stored_files import Version
@@ -119,12 +119,22 @@ def execute(
         task.prepare(placement.data_dir)
     for metric in dict.fromkeys(metric for cell in waiting for metric in cell.metrics):
         metric.prepare()
+    absent = [cell for cell in waiting if versions.get(cell.key) is None]
     if store and waiting and workers.scheduler:
         _check_reachable(workers)
         observer.on_plan(cells, waiting)
-        _distribute(waiting, store, placement, observer, on_result, limits, workers)
+        candidates = find_candidates(absent, store)
+        _distribute(
+            waiting,
+            candidates,
+            store,
+            placement,
+            observer,
+            on_result,
+            limits,
+            workers,
+        )
         return waiting
-    absent = [cell for cell in waiting if versions.get(cell.key) is None]
     divisions = find_divisions(absent, store, placement) if store else {}
     observer.on_plan(cells, waiting)
     undone = missing_parts(waiting, divisions)
@@ -325,6 +335,7 @@ def _check_reachable(workers: Workers) -> None:
 
 def _distribute(
     waiting: Sequence[Cell],
+    candidates: Mapping[str, Sequence[str]],
     store: Store,
     placement: Placement,
     observer: Observer,
@@ -351,6 +362,7 @@ def _distribute(
         placement,
         workers,
         limits,
+        candidates,
         on_stored,
         on_failed,
         observer.on_warning,

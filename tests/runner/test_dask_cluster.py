@@ -13,16 +13,22 @@ from typing import Any
 import pytest
 from dask.distributed import Client, LocalCluster
 from outside import PLAIN
+from small_cells import NET, small_cells
 from stores import assert_same_cells
 
 from mmbench.core.errors import ClusterError
 from mmbench.core.placement import Placement
+from mmbench.core.serialization import to_json
 from mmbench.engine.cell import Cell
+from mmbench.engine.run_cell import run_cell
+from mmbench.runner import compute as compute_module
 from mmbench.runner import dask_cluster
 from mmbench.runner.dask_cluster import bundles
 from mmbench.runner.execute import Observer, execute
 from mmbench.runner.limits import Limits, Workers
 from mmbench.runner.plan import plan
+from mmbench.runner.shards import split
+from mmbench.runner.stored_runs import find_candidates
 from mmbench.store.folder import Store
 from mmbench.suites.base import Grid, Suite
 
@@ -136,9 +142,6 @@ def assert_as_in_process(tmp_path: Path, workers: Workers) -> Callable[..., Stor
         return there
 
     return compare
-
-
-NET = "four_gaussians[hidden=4,noise=2,batch=8]"
 
 
 @pytest.mark.slow
@@ -414,3 +417,47 @@ def test_nothing_is_bundled_twice() -> None:
     keys = [cell.key for one in bundles(planned) for cell in one]
     assert keys == [cell.key for cell in planned]
     assert Placement().device.type == "cpu"
+
+
+@pytest.mark.parametrize("is_split", [False, True])
+def test_a_worker_takes_stored_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_split: bool
+) -> None:
+    """For a whole cell or for shards of it, and computes the others alone."""
+    store, alone = Store(tmp_path / "store"), Store(tmp_path / "alone")
+
+    def planned(seeds: int) -> tuple[Cell, ...]:
+        metrics = ("mode_coverage[samples=20]",)
+        return small_cells("gda", tasks=(NET,), metrics=metrics, seeds=seeds, steps=2)
+
+    (cell,) = planned(24)
+    execute(planned(16), store)
+    execute([cell], alone)
+    computed: list[int] = []
+
+    def run(cell: Cell, *rest: Any) -> Any:
+        computed.append(len(cell.seeds))
+        return run_cell(cell, *rest)
+
+    monkeypatch.setattr(compute_module, "run_cell", run)
+    settings = dask_cluster.WorkerSettings(
+        str(store.folder),
+        same_environment=False,
+        device="cpu",
+        data_dir=None,
+        compiled=None,
+        limits=Limits(),
+        candidates=find_candidates([cell], store),
+    )
+    if is_split:
+        shards = [to_json(shard) for shard in split(cell, Placement(), 2)]
+        faults = [
+            dask_cluster.compute_shard(settings, to_json(cell), shard)
+            for shard in shards
+        ]
+        found = dask_cluster.join_shards(settings, to_json(cell), shards, faults)
+    else:
+        found = dask_cluster.compute(settings, [to_json(cell)])
+    assert found == {}
+    assert computed == [8]
+    assert_same_cells(store, alone, [cell.key])
