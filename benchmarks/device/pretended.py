@@ -32,6 +32,7 @@ IMAGES = "digits01[hidden=8,noise=4,batch=4]"
 # Pairs of a game and a method that ask different things of the device.
 PAIRS = (
     ("bilinear", "gda"),
+    ("bilinear", "gda[step_size=2.0]"),  # diverges
     ("bilinear", "cgd"),
     ("bilinear", "alternating_gda"),
     ("quadratic", "acgd"),

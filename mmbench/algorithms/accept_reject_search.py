@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmbench.algorithms._directions import step_size_pair
 from mmbench.algorithms.base import Algorithm, Iterate
+from mmbench.core.conjugate_gradient import is_over
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, NonNegative, Positive, StepSize
 from mmbench.core.literature import MANGOUBI_2020
@@ -114,7 +115,7 @@ class AcceptRejectSearch(Algorithm):
             ahead = oracle.project(ahead)
             slope = ((ahead - z).norm(dim=1, keepdim=True) / step_size)[:, 0]
             on = on & (slope > self.tolerance)
-            if not bool(on.any()):
+            if is_over(on, i + 1):
                 break
             z = torch.where(on[:, None], ahead, z)
         return z, steps

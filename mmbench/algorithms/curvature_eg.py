@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mmbench.algorithms.base import Algorithm, Iterate
-from mmbench.core.conjugate_gradient import MAX_UNCHECKED_ITERATIONS
+from mmbench.core.conjugate_gradient import is_over
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, Domain, Positive
 from mmbench.core.linearisation import Linearisation
@@ -118,7 +118,7 @@ class CurvatureEG(Algorithm):
             ahead, there = keep(on, (proposal, asked), (ahead, there))
             bend = gamma[:, 0] * (there - field).norm(dim=1)
             on = on & (bend > self.nu * (ahead - z).norm(dim=1))
-            if self.reductions > MAX_UNCHECKED_ITERATIONS and not bool(on.any()):
+            if is_over(on, i + 1, self.reductions):
                 break
         h = ahead - z - gamma * (there - field)
         square = dot(h, h)

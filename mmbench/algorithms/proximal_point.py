@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmbench.algorithms._competitive import SolverState, init_solver
 from mmbench.algorithms.base import Algorithm, Iterate
-from mmbench.core.conjugate_gradient import MAX_UNCHECKED_ITERATIONS
+from mmbench.core.conjugate_gradient import is_over
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, Positive, StepSize
 from mmbench.core.gmres import gmres
@@ -130,6 +130,6 @@ class ProximalPoint(Algorithm):
             if i == 0:
                 goal = self.tolerance * change
             on = on & torch.isfinite(change) & (change > goal)
-            if self.iterations > MAX_UNCHECKED_ITERATIONS and not bool(on.any()):
+            if is_over(on, i + 1, self.iterations):
                 break
         return w, made

@@ -11,6 +11,9 @@ from mmbench.core.vectors import dot, keep
 
 # Up to this limit, all iterations are made without checking whether a run needs them.
 MAX_UNCHECKED_ITERATIONS = 8
+# On a GPU, iterations between two checks, once as many have been made. From the first
+# one on, a solve of four iterations would make eight, and launch twice the operations.
+GPU_CHECK_INTERVAL = 8
 
 
 class Solution(NamedTuple):
@@ -27,6 +30,26 @@ class Solution(NamedTuple):
     x: Float[Tensor, "runs n"]
     iterations: Int[Tensor, " runs"]
     indefinite: Bool[Tensor, " runs"]
+
+
+def is_over(on: Bool[Tensor, " runs"], made: int, limit: int | None = None) -> bool:
+    """Return whether no run goes on, where this is checked.
+
+    Masks keep what has stopped as it is, so that a check changes no number and no
+    count. On a GPU the host waits for it, and a long loop is checked less often.
+
+    Args:
+        on: runs that go on.
+        made: iterations made.
+        limit: largest number of iterations; few are made without a check. None checks
+            in any case.
+    """
+    if limit is not None and limit <= MAX_UNCHECKED_ITERATIONS:
+        return False
+    is_long = on.device.type == "cuda" and made > GPU_CHECK_INTERVAL
+    if is_long and made % GPU_CHECK_INTERVAL:
+        return False
+    return not bool(on.any())
 
 
 def first_residual(
@@ -81,9 +104,9 @@ def conjugate_gradient(
     p, rr = r, dot(r, r)
     iterations = torch.zeros_like(goal, dtype=torch.int64)
     on, indefinite = every, ~every
-    for _ in range(limit):
+    for made in range(limit):
         on = on & torch.isfinite(rr) & (rr.sqrt() > goal)
-        if limit > MAX_UNCHECKED_ITERATIONS and not bool(on.any()):
+        if is_over(on, made, limit):
             break
         ap = product(p, on)
         iterations += on

@@ -7,7 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mmbench.core.conjugate_gradient import MAX_UNCHECKED_ITERATIONS, first_residual
+from mmbench.core.conjugate_gradient import (
+    MAX_UNCHECKED_ITERATIONS,
+    first_residual,
+    is_over,
+)
 from mmbench.core.vectors import dot, masked
 
 # Iterations after which the basis, a vector for each, is dropped and built anew.
@@ -122,8 +126,8 @@ def _cycle(
     columns: list[list[Tensor]] = []
     rotations: list[tuple[Tensor, Tensor]] = []
     entries: list[Tensor] = []
-    for _ in range(length):
-        if is_checked and not bool(on.any()):
+    for made in range(length):
+        if is_checked and is_over(on, made):
             break
         w = masked(product(basis[-1], on), on)
         count = count + on

@@ -22,6 +22,9 @@ from mmbench.core.vectors import Mask, Vector, keep, take
 # of a chunk, at once.
 _MAX_NUMBERS = 16
 
+# Charges of a step that are kept apart until they are added up.
+_MAX_AMOUNTS = 8
+
 # What is drawn: `DATA` for a minibatch, or (distribution, n) for n numbers of it.
 Draw = tuple[str, int]
 DATA: Draw = ("data", 0)
@@ -65,6 +68,12 @@ class OracleState:
         self._noise: dict[Draw, Stream] = {}
         # Charges to all runs are kept as plain numbers until they are read.
         self._charges_to_all = dict.fromkeys(COUNTED, 0)
+        # How often each run has been charged the same amounts, in the order of
+        # `COUNTED`: a step without a mask is charged by one addition.
+        self._times_charged: dict[tuple[int, ...], Tensor] = {}
+        self._step: int | None = None
+        self._turns_asked = 0
+        self._counts_ahead: list[int] = []
         self._charges = {
             name: torch.zeros(len(seeds), dtype=torch.int64, device=game.device)
             for name in COUNTED
@@ -119,9 +128,22 @@ class OracleState:
 
     def turn(self, count: Int[Tensor, " runs"], of: int) -> int:
         """Return which kind of step comes next; see `Oracle.turn`."""
-        return int(count.max()) % of
+        if self._step is None:
+            return int(count.max()) % of
+        if self._turns_asked == len(self._counts_ahead):
+            self._counts_ahead.append(int(count.max()) - self._step)
+        ahead = self._counts_ahead[self._turns_asked]
+        self._turns_asked += 1
+        return (self._step + ahead) % of
 
     # ---- called by the engine ----
+
+    def begin_step(self, step: int) -> None:
+        """Let turns be known from the number of the step, without reading the counts.
+
+        The counts are read in the first step alone: they are one more with each step.
+        """
+        self._step, self._turns_asked = step, 0
 
     @property
     def counts(self) -> dict[str, Int[Tensor, " runs"]]:
@@ -146,7 +168,7 @@ class OracleState:
 
     def end_runs(self, alive: Mask) -> None:
         """Charge only these runs from now on."""
-        self._settle()
+        self._book()
         self.alive = alive
 
     def snapshot(self) -> dict[str, Any]:
@@ -189,6 +211,7 @@ class OracleState:
         ):
             raise ValueError("a snapshot must be of the same game and seeds")
         self._charges_to_all = dict.fromkeys(COUNTED, 0)
+        self._times_charged.clear()
         self._charges, self.alive, self.memory = charges, alive, memory
         self._stream.restore(saved["data"])
         most = _MAX_NUMBERS * max(self.game.dim, MAX_NUMBERS_PER_CHUNK)
@@ -217,11 +240,25 @@ class OracleState:
             )
         return self._noise[what]
 
+    def _book(self) -> None:
+        """Charge what was charged to all to the runs that have not ended."""
+        amounts = tuple(self._charges_to_all.values())
+        if any(amounts):
+            times = self._times_charged.get(amounts)
+            booked = self.alive.long() if times is None else times + self.alive
+            self._times_charged[amounts] = booked
+            self._charges_to_all = dict.fromkeys(COUNTED, 0)
+        if len(self._times_charged) > _MAX_AMOUNTS:
+            self._settle()
+
     def _settle(self) -> None:
-        for name, amount in self._charges_to_all.items():
-            if amount:
-                self._charges[name] += amount * self.alive
-                self._charges_to_all[name] = 0
+        """Add up the charges of each run."""
+        self._book()
+        for amounts, times in self._times_charged.items():
+            for name, amount in zip(COUNTED, amounts, strict=True):
+                if amount:
+                    self._charges[name] += amount * times
+        self._times_charged.clear()
 
 
 def _form(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:

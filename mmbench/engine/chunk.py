@@ -90,7 +90,13 @@ class Chunk:
         self.state = cell.algorithm.init(self.oracle, self.z)
         check_state(cell.algorithm, "init", self.state, width)
         self.step = 0
-        self._all_alive = True
+        # A look of the host at a GPU waits for it: there one is made at records alone,
+        # and until then it is not known whether runs have ended.
+        self._looks_each_step = placement.device.type == "cpu"
+        self._all_alive, self._any_alive = self._looks_each_step, True
+        self._going = [True] * width  # as of the last look
+        self._last_step = torch.zeros(width, dtype=torch.int64, device=self.z.device)
+        self._last_size = torch.zeros_like(self.z[:, 0])  # of the iterate it led to
         self._has_stepped = False
         is_plane = Capability.PLANE in cell.task.gives
         self._path = PlanePath(cell.steps, self._batch.runs, is_plane=is_plane)
@@ -99,6 +105,7 @@ class Chunk:
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that the next steps depend on."""
+        self._look()
         return {
             "z": self.z,
             "state": self.state,
@@ -128,7 +135,8 @@ class Chunk:
         self._path.restore(saved["path"], step, z)
         self.z, self.state, self.step = z, state, step
         self._clock = TrainingClock(self._placement.device, saved["seconds"])
-        self._all_alive = bool(self._oracle_state.alive.all())
+        self._going = self._oracle_state.alive.tolist()
+        self._look()
 
     def _check_oracle_state(self, step: int) -> None:
         """Check that the oracle's state fits what is recorded of the runs by a step.
@@ -184,7 +192,11 @@ class Chunk:
                 self._clock.start()
             if self.step == cell.steps:
                 break
-            self._advance(next_record)
+            try:
+                self._advance(next_record)
+            except Exception:
+                self._look()
+                raise
         recording.conclude()
         if cell.keep == "last":
             recording.keep_iterates(cell.steps, self.z[: self._batch.runs])
@@ -196,7 +208,7 @@ class Chunk:
 
     def _advance(self, next_record: int) -> None:
         """Make one step, or the compiled steps that fit before the next record."""
-        if not self._all_alive and not bool(self._oracle_state.alive.any()):
+        if not self._any_alive:
             self.step += 1  # no run moves any more; the records repeat
         elif self._block:
             self._make_block(
@@ -208,6 +220,8 @@ class Chunk:
     def _make_step(self) -> None:
         """Make one step of all runs; those that break down keep what they had."""
         algorithm, z, oracle_state = self._cell.algorithm, self.z, self._oracle_state
+        if not self._looks_each_step:
+            oracle_state.begin_step(self.step)
         oracle_state.resample()
         # Runs that have ended stay, even if an algorithm writes into its argument.
         point = z if self._all_alive else z.clone()
@@ -247,29 +261,39 @@ class Chunk:
             oracle_state.advance(moved)
             self.z, self.state = moved, new_state
             return
-        alive = self._end_broken_runs(moved, oracle_state.alive)
+        alive, size = oracle_state.alive, largest(moved)
+        self._last_step = self._last_step.masked_fill(alive, self.step)
+        self._last_size = keep(alive, size, self._last_size)
+        alive = alive & (size <= self._cell.task.limit)
         self.z = keep(alive, moved, z)
         self.state = keep(alive, new_state, self.state)
         oracle_state.end_runs(alive)
         # Runs that stop at this step have taken it, and are remembered by the game.
         oracle_state.advance(self.z)
         if stopped is not None:
-            self._mark(alive & stopped, Status.STOPPED, self.step)
-            alive = alive & ~stopped
-            oracle_state.end_runs(alive)
-        self._all_alive = bool(alive.all())
+            oracle_state.end_runs(alive & ~stopped)
+        if self._looks_each_step:
+            self._look()
 
     def _disturb(self, noise: RoundingNoise, z: Joint) -> Joint:
         """Return iterates with errors, still at allowed points."""
         return self.game.project(noise.disturb_point(z))
 
-    def _end_broken_runs(self, moved: Joint, alive: Mask) -> Mask:
-        """Return the living runs whose next iterate is within the task's limit."""
-        size = largest(moved)
-        broken = alive & ~(size <= self._cell.task.limit)
-        self._mark(broken & torch.isfinite(size), Status.DIVERGED, self.step)
-        self._mark(broken & ~torch.isfinite(size), Status.NONFINITE, self.step)
-        return alive & ~broken
+    def _look(self) -> None:
+        """Read which runs have ended since the last look, and note how and when."""
+        alive = self._oracle_state.alive.tolist()
+        if alive != self._going:
+            is_within = (self._last_size <= self._cell.task.limit).tolist()
+            sizes, steps = self._last_size.tolist(), self._last_step.tolist()
+            for run, was_going in enumerate(self._going):
+                if was_going and not alive[run]:
+                    status = Status.STOPPED
+                    if not is_within[run]:
+                        is_finite = math.isfinite(sizes[run])
+                        status = Status.DIVERGED if is_finite else Status.NONFINITE
+                    self._recording.mark([run], status, steps[run])
+        self._going, self._any_alive = alive, any(alive)
+        self._all_alive = self._looks_each_step and all(alive)
 
     def _make_block(self, block: Block, count: int) -> None:
         """Make some compiled steps of all runs."""
@@ -291,15 +315,17 @@ class Chunk:
         after = result.runs
         self.z, self.state, self.step = after.z, after.state, first + count
         self._path.add_block(first, result.path)
-        self._all_alive = bool(after.alive.all())
-        if self._all_alive and not after.run_charges:  # all are charged the same
+        self._going = after.alive.tolist()
+        self._any_alive, all_alive = any(self._going), all(self._going)
+        self._all_alive = self._looks_each_step and all_alive
+        if all_alive and not after.run_charges:  # all are charged the same
             for name, amount in result.step_charges.items():
                 oracle_state.charge(name, count * amount)
         else:
             oracle_state.add_charges(result.charges_by_run())
             oracle_state.end_runs(after.alive)
         oracle_state.replace_memory(after.memory)
-        end_steps = [] if self._all_alive else after.end_step.unique().tolist()
+        end_steps = [] if all_alive else after.end_step.unique().tolist()
         for end_step in end_steps:
             for ending, status in STATUS_OF_ENDING.items():
                 ended = (after.end_step == end_step) & (after.ending == ending)
@@ -357,16 +383,16 @@ class Chunk:
     # ---- records ----
 
     def _record(self) -> None:
+        self._look()
         runs = self._batch.runs
         if self._cell.keep == "all":
             self._recording.keep_iterates(self.step, self.z[:runs])
         z = self._answer()
         z = self._noise.measured(z) if self._noise else z
         columns = self._batch.measure(z, self._cell.metrics, self.state)
-        counts = {
-            name: counted[:runs].cpu().numpy().copy()
-            for name, counted in self._oracle_state.counts.items()
-        }
+        counted = self._oracle_state.counts
+        copied = torch.stack(tuple(counted.values()))[:, :runs].cpu().numpy()
+        counts = dict(zip(counted, copied, strict=True))
         self._recording.add(self.step, self._clock.seconds, counts, columns)
 
     def _answer(self) -> Joint:

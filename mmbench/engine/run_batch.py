@@ -85,7 +85,7 @@ class RunBatch:
             DescriptionError: when a metric writes into z or gives another shape.
         """
         point = Point(self.game, z, self.seeds, self.start, state)
-        columns: dict[str, np.ndarray] = {}
+        columns: dict[str, Tensor] = {}
         for metric in metrics:
             if isinstance(metric, IterateMetric):
                 writes = count_writes(z)
@@ -95,8 +95,11 @@ class RunBatch:
                 check_values(metric, "measure", measured, Tensor, len(self.seeds))
                 for column in metric.columns:
                     values = measured[column.name].detach()
-                    columns[column.name] = values[: self.runs].double().cpu().numpy()
-        return columns
+                    columns[column.name] = values[: self.runs].double()
+        if not columns:
+            return {}
+        copied = torch.stack(tuple(columns.values())).cpu().numpy()  # all at once
+        return dict(zip(columns, copied, strict=True))
 
     def sample_sheet(self, z: Joint) -> dict[str, np.ndarray]:
         """Return what the players of the first few runs make at z, if the game can.

@@ -4,7 +4,7 @@ import pytest
 import torch
 from products import Product
 
-from mmbench.core.conjugate_gradient import conjugate_gradient
+from mmbench.core.conjugate_gradient import conjugate_gradient, is_over
 
 RUNS, SIZE = 6, 8
 
@@ -139,3 +139,21 @@ def test_a_matrix_that_is_not_positive_definite_is_told(systems: tuple) -> None:
     assert found.indefinite.tolist() == [run == 2 for run in range(RUNS)]
     assert torch.equal(found.x[2], torch.zeros(SIZE, dtype=torch.float64))
     assert found.iterations[2] == 1
+
+
+class OnCuda(torch.Tensor):
+    """A mask that says it is on a GPU."""
+
+    device = torch.device("cuda")
+
+
+def test_a_long_loop_is_checked_less_often_on_a_gpu() -> None:
+    """At each of the first iterations, then at each eighth; short ones never."""
+    off = torch.zeros(2, dtype=torch.bool)
+    there = off.as_subclass(OnCuda)
+    assert [is_over(off, made, 100) for made in range(30)] == [True] * 30
+    asked = [made for made in range(30) if is_over(there, made, 100)]
+    assert asked == [*range(9), 16, 24]
+    assert asked == [made for made in range(30) if is_over(there, made)]
+    assert not any(is_over(one, made, 8) for one in (off, there) for made in range(9))
+    assert not is_over(~off, 0, 100)
