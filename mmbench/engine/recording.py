@@ -151,6 +151,32 @@ class Recording:
         recording._restore(saved)
         return recording
 
+    def news(self, first: int) -> dict[str, Any]:
+        """Return a snapshot without the records before `first`, arrays and iterates."""
+        news = self.snapshot() | {"first": first, "arrays": {}, "kept": []}
+        lists = "steps", "seconds", "counts", "columns"
+        return news | {name: news[name][first:] for name in lists}
+
+    @classmethod
+    def from_news(
+        cls, cell: Cell, news: dict[str, Any], before: "Recording | None"
+    ) -> "Recording":
+        """Return a recording with its news.
+
+        Args:
+            cell: the cell.
+            news: what `news` returned.
+            before: the recording with the records before the first one of the news;
+                None where there are none.
+        """
+        recording = cls.from_snapshot(cell, news)
+        if before and (first := news["first"]):
+            recording.steps = before.steps[:first] + recording.steps
+            recording.seconds = before.seconds[:first] + recording.seconds
+            recording.counts = before.counts[:first] + recording.counts
+            recording.columns = before.columns[:first] + recording.columns
+        return recording
+
     def _restore(self, saved: dict[str, Any]) -> None:
         self.steps, self.seconds = saved["steps"], saved["seconds"]
         self.counts, self.columns = saved["counts"], saved["columns"]

@@ -130,7 +130,7 @@ def _compute(request: dict[str, Any], answer: Callable[[Any], None]) -> None:
         trajectory = run_cell(
             from_json(request["cell"]),
             placement,
-            partial(_report_progress, answer),
+            _ProgressMessages(answer),
             None if starts is None else lambda: starts,
             request["slot"] and CheckpointFile(Path(request["slot"])),
         )
@@ -140,12 +140,27 @@ def _compute(request: dict[str, Any], answer: Callable[[Any], None]) -> None:
         answer({"trajectory": trajectory.snapshot()})
 
 
-def _report_progress(
-    answer: Callable[[Any], None], run_steps: int, recording: Recording | None
-) -> None:
-    """Send the steps made, with what has been recorded of the current chunk."""
-    snapshot = recording and recording.snapshot() | {"kept": [], "arrays": {}}
-    answer({"run_steps": run_steps, "recording": snapshot})
+class _ProgressMessages:
+    """Sends the steps made, with what is new in the recording of the current chunk.
+
+    Args:
+        answer: sends a message.
+    """
+
+    def __init__(self, answer: Callable[[Any], None]) -> None:
+        self._answer = answer
+        self._recording: Recording | None = None
+        self._sent = 0  # records of this recording
+
+    def __call__(self, run_steps: int, recording: Recording | None) -> None:
+        """Send the steps made since the last call, and the records."""
+        news = None
+        if recording:
+            if recording is not self._recording:
+                self._recording, self._sent = recording, 0
+            news = recording.news(self._sent)
+            self._sent = len(recording.steps)
+        self._answer({"run_steps": run_steps, "news": news})
 
 
 def _answer(answers: IO[bytes], computing: int, message: Any) -> None:

@@ -196,12 +196,13 @@ class Supervisor:
                 raise CodeError(answer["code_error"])
             if "trajectory" in answer:
                 return Trajectory.from_snapshot(answer["trajectory"])
-            if answer["recording"]:
-                recording = Recording.from_snapshot(cell, answer["recording"])
+            recording = None
+            if news := answer["news"]:
+                before = recordings.get(news["seeds"][0])
+                recording = Recording.from_news(cell, news, before)
                 recordings[recording.seeds[0]] = recording
             if progress:
-                last = recording if answer["recording"] else None
-                progress(answer["run_steps"], last)
+                progress(answer["run_steps"], recording)
 
     def _ready_child(self) -> _Child:
         """Return a child that waits for a request; start one if necessary.
