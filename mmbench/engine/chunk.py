@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,9 +26,12 @@ from mmbench.core.status import Status
 from mmbench.core.user_code import defined_at, describe_value
 from mmbench.core.vectors import Joint, Mask, keep, largest
 from mmbench.engine.cell import Cell
-from mmbench.engine.compiled.block import Block, compile_block
+from mmbench.engine.compiled.block import Block, compile_block, may_become_arrays
 from mmbench.engine.compiled.step_function import STATUS_OF_ENDING
-from mmbench.engine.expected_time import expected_seconds_of_chunk
+from mmbench.engine.expected_time import (
+    expected_seconds_of_chunk,
+    seconds_of_compiling_arrays,
+)
 from mmbench.engine.plane_path import PlanePath
 from mmbench.engine.progress import Progress, ProgressReporter, TrainingClock
 from mmbench.engine.recording import Recording
@@ -37,11 +40,26 @@ from mmbench.engine.run_batch import RunBatch, count_writes
 from mmbench.metrics.base import Point
 
 # How long steps must take without compiling for a rule to have them compiled: as a loop
-# in C, which takes about a second, or as a graph, which takes up to a minute and saves
-# about a third.
+# over numbers, which takes about a second, or as a graph, which takes up to a minute
+# and saves about a third.
 LOOP_SECONDS = 2.0
 LOOP_NUMBERS = 64  # of a run, in games that may become a loop
+ARRAYS_SAVE = 0.6  # of the time of a chunk, which a loop over arrays saves at least
 GRAPH_SECONDS = 300.0
+
+
+class _Ways(NamedTuple):
+    """Which ways of compiling steps are tried, in this order.
+
+    Args:
+        numbers: as a loop in C that keeps the numbers of a run in registers.
+        arrays: as a loop in C over the arrays of a run.
+        graphs: by torch's compiler.
+    """
+
+    numbers: bool
+    arrays: bool
+    graphs: bool
 
 
 class Chunk:
@@ -334,18 +352,19 @@ class Chunk:
     def _compile_block(self) -> Block | None:
         """Return compiled steps, if they are wanted and possible."""
         cell, placement, recording = self._cell, self._placement, self._recording
-        is_wanted, graphs = bool(placement.compiled), bool(placement.compiled)
+        ways = _Ways(*[bool(placement.compiled)] * 3)
         if placement.compiled is None:
-            is_wanted, graphs = self._is_worth_compiling()
+            ways = self._ways_worth_compiling()
         block: Block | str | None = None
-        if is_wanted and not self._noise:
+        if any(ways) and not self._noise:
             block = compile_block(
                 cell.algorithm,
                 cell.task,
                 placement,
                 len(self.seeds),
                 cell.precision,
-                graphs=graphs,
+                arrays=ways.arrays,
+                graphs=ways.graphs,
             )
         if block is None:
             recording.set_backend(self._eager())
@@ -356,20 +375,29 @@ class Chunk:
         recording.set_backend("compiled")
         return block
 
-    def _is_worth_compiling(self) -> tuple[bool, bool]:
-        """Return whether compiling saves time by rule, and whether graphs do.
+    def _ways_worth_compiling(self) -> _Ways:
+        """Return the ways of compiling that save time, by rule.
 
         By the time of a chunk, so that it does not depend on other runs of the cell.
-        Only games of few numbers without data may become a loop in C; to trace others,
-        for nothing, may take minutes, as it does for convolutions.
+        Only games of few numbers without data may become a loop over numbers; to trace
+        others, for nothing, may take minutes, as it does for convolutions.
         """
-        game, width = self.game, len(self.seeds)
-        seconds = expected_seconds_of_chunk(self._cell, width)
-        is_side_by_side = width > 1 and not game.one_by_one
+        cell, game, width = self._cell, self.game, len(self.seeds)
+        if game.one_by_one:
+            return _Ways(numbers=False, arrays=False, graphs=False)
+        seconds = expected_seconds_of_chunk(cell, width)
+        is_side_by_side = width > 1
         is_small = game.dim <= LOOP_NUMBERS and not game.batch_size
-        graphs = is_side_by_side and seconds >= GRAPH_SECONDS
-        loops = is_side_by_side and is_small and seconds >= LOOP_SECONDS
-        return loops or graphs, graphs
+        saved = ARRAYS_SAVE * seconds
+        return _Ways(
+            numbers=is_side_by_side and is_small and seconds >= LOOP_SECONDS,
+            arrays=(
+                not is_small
+                and saved >= seconds_of_compiling_arrays(cell)
+                and may_become_arrays(game, self.z[:1])
+            ),
+            graphs=is_side_by_side and seconds >= GRAPH_SECONDS,
+        )
 
     def _eager(self) -> str:
         """Return how steps are made that are not compiled."""

@@ -24,6 +24,11 @@ def expected_seconds_of_chunk(cell: Cell, width: int) -> float:
     return cell.steps * max(cell.algorithm.cost.gradient_equivalents, 1.0) * each
 
 
+def seconds_of_compiling_arrays(cell: Cell) -> float:
+    """Return about how long it takes to compile a step as a loop over arrays."""
+    return 1.5 + 0.5 * max(cell.algorithm.cost.gradient_equivalents, 1.0)
+
+
 def expected_seconds(cell: Cell, width: int) -> float:
     """Return about how long a cell takes without compiling and metrics."""
     chunks = -(-len(cell.seeds) // width)

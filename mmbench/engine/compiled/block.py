@@ -15,17 +15,22 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.fx import GraphModule
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.description import digest
 from mmbench.core.game import Game
+from mmbench.core.oracle import Oracle
 from mmbench.core.placement import Placement
 from mmbench.core.precision import rounding
 from mmbench.core.printable import printable
 from mmbench.core.vectors import Joint, Mask
-from mmbench.engine.compiled.c_loop import Loop
+from mmbench.engine.compiled.c_array_program import MAX_ENTRIES
+from mmbench.engine.compiled.c_loop import loop_over_arrays, loop_over_numbers
 from mmbench.engine.compiled.c_operations import UnsupportedError
+from mmbench.engine.compiled.c_program import MAX_NUMBERS
+from mmbench.engine.compiled.oracles import RecordingState
 from mmbench.engine.compiled.step_function import RunState, Sizes, StepFunction
 from mmbench.engine.compiled.tensor_nests import list_tensors, replace_tensors
 from mmbench.engine.compiled.traces import DependentError, trace
@@ -34,6 +39,7 @@ from mmbench.tasks.base import Task
 
 GRAPH_STEPS = 20  # steps in one call of a graph, in games without data
 LOOP_STEPS = 2**12  # steps in one call of a loop, a few milliseconds
+ARRAY_STEPS = 2**6  # the same for a loop over arrays
 
 # Iterates of the first few runs before each step of a block; None for games that are
 # not of the plane.
@@ -92,7 +98,7 @@ class Block:
     def __init__(
         self, algorithm: Algorithm, task: Task, game: Game, runs: int, *, swept: bool
     ) -> None:
-        self.runs, self._device = runs, game.device
+        self.runs, self._device, self._dim = runs, game.device, game.dim
         self._shown = SHOWN if Capability.PLANE in task.gives and not swept else 0
         self._step = StepFunction(algorithm, task, game, runs, swept=swept)
         self.draws, self._period = self._step.draws, self._step.period
@@ -132,28 +138,34 @@ class Block:
         runs, path = self._steps(*arguments, step, count)
         return BlockResult(runs, path, self._step.charges[step % self._period])
 
-    def compile(self, *, graphs: bool = True) -> bool:
+    def compile(self, *, arrays: bool = True, graphs: bool = True) -> bool:
         """Compile the steps, as a loop in C if possible, else as a graph.
 
         Whatever the graph's compiler raises is raised: it is the reason why not.
 
         Args:
+            arrays: whether a loop over arrays is compiled where one over numbers is
+                impossible.
             graphs: whether a graph is compiled where no loop is possible.
 
         Returns:
             Whether anything was compiled.
         """
+        ways = [self._compile_loop]
+        ways += [self._compile_arrays] if arrays else []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about itself
-            try:
-                self._compile_loop()
-            except (UnsupportedError, OSError, CalledProcessError):
-                if not graphs:
-                    return False
+            for compile_steps in ways:
+                try:
+                    compile_steps()
+                except (UnsupportedError, OSError, CalledProcessError):
+                    continue
+                return True
+            if graphs:
                 self._compile_graphs()
-        return True
+        return graphs
 
-    # ---- three ways to make the steps ----
+    # ---- four ways to make the steps ----
 
     def _make_steps(
         self, runs: RunState, drawn: Drawn, sizes: Sizes, step: int, count: int
@@ -176,20 +188,10 @@ class Block:
         """
         if self.draws or self._period > 1 or self._device.type != "cpu":
             raise UnsupportedError("a step draws, takes turns or runs on a GPU")
-        pattern, _, _ = self._step.examples(self.runs)
-        changed = len(list_tensors(pattern))
-
-        def examples(runs: int) -> list[Tensor]:
-            start, _, sizes = self._step.examples(runs)
-            return [*list_tensors((start, sizes)), torch.tensor(0)]
-
-        def step(*tensors: Tensor) -> list[Tensor]:
-            *arguments, number = tensors
-            before = replace_tensors(pattern, arguments[:changed])
-            sizes = tuple(arguments[changed:])
-            return list_tensors(self._step(before, number, (), sizes, 0))
-
-        loop = Loop(step, examples, changed)
+        if self._dim > MAX_NUMBERS:  # before it is traced
+            raise UnsupportedError(f"a run has {self._dim} numbers")
+        step, examples, changed = self._flat_step(0)
+        loop = loop_over_numbers(step, examples, changed)
 
         def steps(
             runs: RunState, _drawn: Drawn, sizes: Sizes, _step: int, count: int
@@ -198,6 +200,61 @@ class Block:
             return replace_tensors(runs, tensors), path if self._shown else None
 
         self._steps, self.length, self.source = steps, LOOP_STEPS, loop.source
+
+    def _compile_arrays(self) -> None:
+        """Make the steps a loop in C over the arrays of a few runs at a time.
+
+        Raises:
+            UnsupportedError: when a step cannot be computed for each run by itself.
+            DependentError: when what it does next depends on a number.
+            OSError: when there is no C compiler.
+            CalledProcessError: when it fails.
+        """
+        if self._device.type != "cpu" or self._shown:
+            raise UnsupportedError("a step runs on a GPU, or leaves a path")
+        loops = [
+            loop_over_arrays(*self._flat_step(turn), self.runs)
+            for turn in range(self._period)
+        ]
+
+        def steps(
+            runs: RunState, drawn: Drawn, sizes: Sizes, step: int, count: int
+        ) -> tuple[RunState, IteratePath]:
+            given = [*list_tensors(runs), *list_tensors(drawn), *sizes]
+            tensors, _ = loops[step % self._period](given, count, 0)
+            return replace_tensors(runs, tensors), None
+
+        if not self.draws and self._period == 1:
+            self.length = ARRAY_STEPS
+        self._steps, self.source = steps, loops[0].source
+
+    def _flat_step(
+        self, turn: int
+    ) -> tuple[Callable[..., list[Tensor]], Callable[[int], list[Tensor]], int]:
+        """Return a step as a function of tensors, and its arguments for some runs.
+
+        Args:
+            turn: the number of the step from the start of the runs, modulo the period.
+
+        Returns:
+            The step: of the tensors that it changes, its draws, step sizes and its
+            number; the function that gives examples of these; and the number of
+            tensors that the step changes.
+        """
+        pattern, draws, _ = self._step.examples(self.runs)
+        changed, drawn = len(list_tensors(pattern)), len(list_tensors(draws))
+
+        def examples(runs: int) -> list[Tensor]:
+            return [*list_tensors(self._step.examples(runs)), torch.tensor(0)]
+
+        def step(*tensors: Tensor) -> list[Tensor]:
+            *arguments, number = tensors
+            before = replace_tensors(pattern, arguments[:changed])
+            given = replace_tensors(draws, arguments[changed : changed + drawn])
+            sizes = tuple(arguments[changed + drawn :])
+            return list_tensors(self._step(before, number, given, sizes, turn))
+
+        return step, examples, changed
 
     def _compile_graphs(self) -> None:
         """Make all steps of a block one graph, for each turn of a period."""
@@ -236,6 +293,39 @@ class Block:
         return runs, torch.stack(path) if self._shown else None
 
 
+class _OperationNames(TorchDispatchMode):
+    """Notes the names of the operations that torch is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: Any = None
+    ) -> Any:
+        """Compute an operation, and note its name."""
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def may_become_arrays(game: Game, z: Joint) -> bool:
+    """Return whether a step on a game may become a loop over arrays.
+
+    Convolutions cannot, and take minutes to be traced for nothing.
+
+    Args:
+        game: the game.
+        z: iterates of one run, shape (1, dim).
+    """
+    if game.dim > MAX_ENTRIES:
+        return False
+    state = RecordingState(game, (0,), game.memory(z))
+    state.resample()
+    with _OperationNames() as seen:
+        Oracle(state).losses(z)
+    return not any("conv" in name for name in seen.names)
+
+
 def compile_graph(graph: GraphModule, examples: tuple) -> Callable[..., Any]:
     """Compile a graph with torch's own compiler."""
     # Inside, because the compiler takes seconds to load.
@@ -253,6 +343,7 @@ def compile_block(
     precision: str = "exact",
     *,
     swept: bool = False,
+    arrays: bool = True,
     graphs: bool = True,
 ) -> Block | str | None:
     """Return the compiled block of a method on a game, or the reason why there is none.
@@ -266,6 +357,8 @@ def compile_block(
         runs: the number of runs computed side by side.
         precision: of products within a step, as a cell has it.
         swept: whether every run has step sizes of its own.
+        arrays: whether a loop over arrays is compiled where one over numbers is
+            impossible.
         graphs: whether a graph is compiled where no loop in C is possible; otherwise
             the result is None there.
     """
@@ -279,6 +372,8 @@ def compile_block(
         runs,
         precision,
         swept=swept,
+        # In C, products are exact.
+        arrays=arrays and precision == "exact",
         graphs=graphs,
     )
 
@@ -293,12 +388,13 @@ def _compile_block(
     precision: str,
     *,
     swept: bool,
+    arrays: bool,
     graphs: bool,
 ) -> Block | str | None:
     block = Block(algorithm, task, task.build(placement), runs, swept=swept)
     try:
         with rounding(precision, placement.device):
-            is_compiled = block.compile(graphs=graphs)
+            is_compiled = block.compile(arrays=arrays, graphs=graphs)
     except torch.OutOfMemoryError:
         raise
     except DependentError as error:

@@ -3,7 +3,8 @@
 A general compiler repeats the code of a step as often as it is made, and writes what
 lies between to memory. Where a run is a few numbers, nothing need leave the registers:
 runs are taken some at a time, for as many steps as are wanted, in a loop that a C
-compiler turns into operations on vectors.
+compiler turns into operations on vectors. Where a run is a few arrays, these need not
+leave the cache: runs are taken one after the other.
 """
 
 import ctypes
@@ -13,8 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.export import default_decompositions
+from torch.fx import GraphModule
 
-from mmbench.engine.compiled.c_compiler import compile_program
+from mmbench.core.streams import generator
+from mmbench.engine.compiled.c_array_program import write_array_program
+from mmbench.engine.compiled.c_compiler import FASTEST, QUICK, compile_program
 from mmbench.engine.compiled.c_operations import UnsupportedError
 from mmbench.engine.compiled.c_program import write_program
 from mmbench.engine.compiled.traces import trace
@@ -23,40 +27,44 @@ from mmbench.engine.compiled.traces import trace
 # mistaken for the runs axis; two, to see that a program does not depend on the runs.
 TRACED_RUNS = (1009, 1013)
 
+# The same for programs of arrays, whose step is computed to be traced.
+TRACED_ROWS = (13, 17, 19, 23)
+
+SPREAD = 0.1  # of the iterates with which two programs are compared
+AGREEMENT = 1e-3  # of two results, relative to the largest number
+AGREEING = 0.99  # the share of numbers that must agree
+
 Step = Callable[..., Sequence[Tensor]]
+Examples = Callable[[int], Sequence[Tensor]]
 
 
 class Loop:
-    """A step, traced, translated into C, compiled and loaded; a call makes many steps.
+    """A C program that makes steps, compiled and loaded; a call makes many steps.
 
     Args:
-        step: one step of all runs. Its arguments are the tensors that it changes (the
-            iterates first, the mask of living runs second), those that it only reads,
-            and its number; it returns the changed ones.
-        examples: returns arguments of the step for a number of runs.
-        changed: the number of tensors that it changes.
+        source: the text of the program.
+        changed: the number of tensors that a step changes.
+        constants: tensors that all runs share, the last arguments of the program.
+        optimisation: flags of the compiler.
 
     Attributes:
-        source: the text of the C program.
+        source: the text of the program.
 
     Raises:
-        UnsupportedError: when a step cannot be computed for each run by itself.
         OSError: when there is no C compiler.
         subprocess.CalledProcessError: when it fails.
     """
 
     def __init__(
-        self, step: Step, examples: Callable[[int], Sequence[Tensor]], changed: int
+        self,
+        source: str,
+        changed: int,
+        constants: Sequence[Tensor] = (),
+        optimisation: tuple[str, ...] = FASTEST,
     ) -> None:
-        self._changed = changed
-        self.source, other = (
-            trace_program(step, examples(runs), changed) for runs in TRACED_RUNS
-        )
-        if self.source != other:
-            raise UnsupportedError(
-                "a step depends on how many runs there are, or which"
-            )
-        self._function = compile_program(self.source)
+        self.source, self._changed = source, changed
+        self._constants = tuple(constants)
+        self._function = compile_program(source, optimisation)
 
     def __call__(
         self, tensors: Sequence[Tensor], count: int, shown: int
@@ -76,10 +84,101 @@ class Loop:
         z = tensors[0]
         after = [torch.empty_like(tensor) for tensor in tensors[: self._changed]]
         path = z.new_empty(count, shown, z.shape[1])
-        addresses = [tensor.data_ptr() for tensor in (*tensors, *after, path)]
+        given = (*tensors, *after, path, *self._constants)
+        addresses = [tensor.data_ptr() for tensor in given]
         arguments = (ctypes.c_void_p * len(addresses))(*addresses)
         self._function(arguments, len(z), count, shown)
         return after, path
+
+
+def loop_over_numbers(step: Step, examples: Examples, changed: int) -> Loop:
+    """Return a loop whose program keeps every number of a run in a register.
+
+    Args:
+        step: one step of all runs. Its arguments are the tensors that it changes (the
+            iterates first, the mask of living runs second), those that it only reads,
+            and its number; it returns the changed ones.
+        examples: returns arguments of the step for a number of runs.
+        changed: the number of tensors that it changes.
+
+    Raises:
+        UnsupportedError: when a step cannot be computed for each run by itself.
+        OSError: when there is no C compiler.
+        subprocess.CalledProcessError: when it fails.
+    """
+    source, other = (
+        trace_program(step, examples(runs), changed) for runs in TRACED_RUNS
+    )
+    if source != other:
+        raise UnsupportedError("a step depends on how many runs there are, or which")
+    return Loop(source, changed)
+
+
+def loop_over_arrays(step: Step, examples: Examples, changed: int, runs: int) -> Loop:
+    """Return a loop whose program computes the arrays of a few runs at a time.
+
+    Its first step is compared with that of torch, for another number of runs than it
+    was traced with.
+
+    Args:
+        step, examples, changed: as `loop_over_numbers` takes them.
+        runs: the number of runs that the loop will be called with.
+
+    Raises:
+        UnsupportedError: when a step cannot be computed for each run by itself.
+        OSError: when there is no C compiler.
+        subprocess.CalledProcessError: when it fails.
+    """
+    graph, given = _trace_arrays(step, examples)
+    program = write_array_program(graph, given, changed, runs)
+    loop = Loop(program.source, changed, program.constants, QUICK)
+    given = _moved(examples(runs))
+    with torch.no_grad():
+        expected = step(*given)
+    found, _ = loop(given[:-1], 1, 0)
+    if not all(map(_agree, found, expected)):
+        raise UnsupportedError("the program's first step differs from torch's")
+    return loop
+
+
+def _trace_arrays(
+    step: Step, examples: Examples
+) -> tuple[GraphModule, Sequence[Tensor]]:
+    """Trace a step with a number of runs that is the length of no other axis."""
+    decompositions: Any = default_decompositions()
+    for runs in TRACED_ROWS:
+        given = examples(runs)
+        graph = trace(step, given, decomposition_table=decompositions)
+        shapes = [
+            node.meta["val"].shape
+            for node in graph.graph.nodes
+            if isinstance(node.meta.get("val"), Tensor)
+        ]
+        if not any(runs in shape[1:] for shape in shapes):
+            return graph, given
+    raise UnsupportedError("axes of a step are as long as the runs axis")
+
+
+def _moved(examples: Sequence[Tensor]) -> list[Tensor]:
+    """Return arguments of a step with other iterates for every run."""
+    z, *others = examples
+    draws = generator(0, "start")
+    return [z + SPREAD * torch.randn(z.shape, generator=draws, dtype=z.dtype), *others]
+
+
+def _agree(found: Tensor, expected: Tensor) -> bool:
+    """Return whether two results are the same but for rounding.
+
+    Rules that divide by the size of a gradient make anything of one that is zero but
+    for rounding, so that a few entries may differ.
+    """
+    if not expected.is_floating_point():
+        return torch.equal(found, expected)
+    if not expected.numel():
+        return True
+    size = expected.abs().amax().clamp(min=torch.finfo(expected.dtype).tiny)
+    apart = ~((found - expected).abs() <= AGREEMENT * size)
+    return apart.double().mean().item() <= 1 - AGREEING
 
 
 def trace_program(step: Step, examples: Sequence[Tensor], changed: int) -> str:

@@ -155,7 +155,7 @@ def write_program(graph: GraphModule, examples: Sequence[Tensor], changed: int) 
     all_variables = [variable for row in variables for variable in row]
     if len(all_variables) > MAX_NUMBERS:
         raise UnsupportedError(f"a run has {len(all_variables)} numbers in all")
-    _check_results(graph, tensors)
+    check_results(graph, tensors)
     translator = Translator(graph, runs, real)
     step_number = np.array(Expression("k", "integer"), dtype=object)
     rows = [_row(row, tensor) for row, tensor in zip(variables, tensors, strict=True)]
@@ -203,7 +203,7 @@ def _variables(number: int, tensor: Tensor, runs: int) -> list[Variable]:
     ]
 
 
-def _check_results(graph: GraphModule, tensors: Sequence[Tensor]) -> None:
+def check_results(graph: GraphModule, tensors: Sequence[Tensor]) -> None:
     """Refuse a step that changes the shape or the dtype of a tensor."""
     (results,) = (node.args[0] for node in graph.graph.nodes if node.op == "output")
     for before, after in zip(tensors, results, strict=False):

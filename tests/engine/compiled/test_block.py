@@ -68,7 +68,8 @@ def _no_cached_blocks():
 def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Interpret traced graphs, which needs no C++ compiler and no time."""
     monkeypatch.setattr(block, "compile_graph", lambda graph, examples: graph)
-    monkeypatch.setattr(block, "Loop", unable)
+    monkeypatch.setattr(block, "loop_over_numbers", unable)
+    monkeypatch.setattr(block, "loop_over_arrays", unable)
     monkeypatch.setattr(block, "GRAPH_STEPS", 3)
 
 
@@ -214,6 +215,29 @@ def test_a_looped_cell_is_the_same(
     must_match(eager, other)
 
 
+@pytest.mark.parametrize(
+    ("words", "task"),
+    [
+        ("gda[direction=adam]", SMALL),
+        slow("accept_reject", "digits01[hidden=6,noise=3,batch=8]"),
+        *(
+            slow(words, SMALL)
+            for words in (*ALGORITHMS, *ALGORITHM_VARIANTS)
+            if words.partition("[")[0] not in UNTRACED and fits(words, SMALL)
+        ),
+    ],
+)
+def test_a_cell_of_arrays_is_the_same(
+    words: str, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop over the arrays of a network gives what torch gives."""
+    monkeypatch.setattr(block, "compile_graph", None)  # a loop, or it breaks down
+    cell = cell_of(task, short(words), steps=3, records=3)
+    eager, other = run_cell(cell, PLACEMENT), run_cell(cell, COMPILED)
+    assert (eager.reason, other.reason, other.backend) == ("", "", "compiled")
+    must_match(eager, other)
+
+
 @pytest.mark.parametrize("words", ["gda", "cgd[iterations=4]"])
 @pytest.mark.parametrize("size", ["1.0", "1e3", "1e300"])
 def test_looped_runs_end_as_they_should(words: str, size: str) -> None:
@@ -338,7 +362,8 @@ def test_a_compiler_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) ->
         raise RuntimeError("no C++ compiler\nsecond line")
 
     monkeypatch.setattr(block, "compile_graph", broken)
-    monkeypatch.setattr(block, "Loop", unable)
+    monkeypatch.setattr(block, "loop_over_numbers", unable)
+    monkeypatch.setattr(block, "loop_over_arrays", unable)
     cell = cell_of("bilinear", "gda")
     found = run_cell(cell, COMPILED)
     reason = "eager, for compiling failed: RuntimeError: no C++ compiler"

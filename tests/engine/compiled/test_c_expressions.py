@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from mmbench.engine.compiled import c_program
-from mmbench.engine.compiled.c_loop import Loop
+from mmbench.engine.compiled.c_loop import Loop, loop_over_numbers
 from mmbench.engine.compiled.c_operations import UnsupportedError
 
 Step = Callable[[Tensor, Tensor, Tensor, Tensor], Any]
@@ -24,7 +24,7 @@ def loop_of(step: Step, dtype: torch.dtype = torch.float64) -> Loop:
         torch.rand(runs, 1, dtype=dtype),
         torch.tensor(0),
     )
-    return Loop(step, examples, changed=2)
+    return loop_over_numbers(step, examples, changed=2)
 
 
 def fill_in_place(z: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ def test_long_vectors_are_refused() -> None:
         torch.tensor(0),
     )
     with pytest.raises(UnsupportedError, match="65"):
-        Loop(lambda z, alive, k: (z + 1, ~alive), examples, changed=2)
+        loop_over_numbers(lambda z, alive, k: (z + 1, ~alive), examples, changed=2)
 
 
 def test_products_of_whole_numbers_need_room() -> None:

@@ -1,0 +1,941 @@
+"""A C program that makes the steps of a few runs after the other, array by array.
+
+Where the arrays of a run are larger than registers hold, but lie in cache, what costs
+time is to start operations, and to move numbers through memory between them. The
+program takes a few runs at a time and computes their whole step: entry by entry in
+loops that join what can be joined, and matrix products in blocks of registers.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from string import Template
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+from mmbench.engine.compiled.c_arrays import (
+    Array,
+    Buffer,
+    Formula,
+    Shape,
+    Stored,
+    check_size,
+    element,
+    reads,
+    reduce_loop,
+    store_loop,
+)
+from mmbench.engine.compiled.c_operations import (
+    COMPARISONS,
+    DEFINITIONS,
+    FORMULAS,
+    IN_PLACE,
+    REAL_FORMULAS,
+    Expression,
+    Kind,
+    UnsupportedError,
+    kind_of,
+    literal,
+)
+from mmbench.engine.compiled.c_program import check_results
+
+aten = torch.ops.aten
+
+MAX_ENTRIES = 2**18  # of an array of a run; larger ones do not stay in cache
+MAX_DEPTH = 24  # formulas within formulas
+MAX_PANEL = 64  # columns of a matrix that are packed at once, at most
+NARROW = 4  # columns of a product up to which it is computed by inner products
+ALIGNMENT = 16  # numbers
+GROUP = 24  # runs computed at once where they are the rows of one product
+
+PROGRAM = Template("""\
+#ifndef __FAST_MATH__
+#define __FAST_MATH__ 1
+#include <math.h>
+#undef __FAST_MATH__
+#endif
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+typedef $real real;
+typedef $integer integer;
+#define F(name) $function
+
+$definitions
+$products
+void steps(void **arguments, int64_t runs, int64_t count, int64_t shown) {
+  (void)shown;
+  real *const memory = aligned_alloc(64, $bytes);
+  $buffers
+  for (int64_t group = 0; group < runs; group += $group) {
+    const int64_t first = group + $group < runs ? group : runs - $group;
+    $arguments
+    $loads
+    for (int64_t step = 0; step < count; ++step) {
+      const integer k = (integer)step;
+      (void)k;
+      $statements
+    }
+    $stores
+  }
+  free(memory);
+}
+""")
+
+# Products of matrices. Every number of a result is one sum in the order of the inner
+# axis, or eight such sums, so that it does not depend on the rest of the matrices.
+PRODUCTS = """\
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("O3", "fp-contract=fast")
+#endif
+#ifdef __AVX512F__
+enum { VECTOR_BYTES = 64 };
+#elif defined(__AVX__)
+enum { VECTOR_BYTES = 32 };
+#else
+enum { VECTOR_BYTES = 16 };
+#endif
+enum { LENGTH = VECTOR_BYTES / sizeof(real), PANEL = 2 * LENGTH, ROWS = 6 };
+typedef real vector __attribute__((vector_size(VECTOR_BYTES)));
+typedef real loaded
+    __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+
+#define BLOCK_OF(rows) \\
+  static void block_of_##rows(int64_t inner, const real *a, int64_t a_row, \\
+                              int64_t a_inner, const real *b, int64_t b_inner, \\
+                              real *c, int64_t c_row) { \\
+    vector sums[rows][2]; \\
+    for (int r = 0; r < rows; ++r) sums[r][0] = sums[r][1] = (vector){0}; \\
+    for (int64_t k = 0; k < inner; ++k) { \\
+      const vector b0 = *(const loaded *)(b + k * b_inner); \\
+      const vector b1 = *(const loaded *)(b + k * b_inner + LENGTH); \\
+      const real *const column = a + k * a_inner; \\
+      for (int r = 0; r < rows; ++r) { \\
+        const real entry = column[r * a_row]; \\
+        sums[r][0] += entry * b0; \\
+        sums[r][1] += entry * b1; \\
+      } \\
+    } \\
+    for (int r = 0; r < rows; ++r) { \\
+      *(loaded *)(c + r * c_row) = sums[r][0]; \\
+      *(loaded *)(c + r * c_row + LENGTH) = sums[r][1]; \\
+    } \\
+  }
+BLOCK_OF(1) BLOCK_OF(2) BLOCK_OF(3) BLOCK_OF(4) BLOCK_OF(5) BLOCK_OF(6)
+
+static void block(int64_t rows, int64_t inner, const real *a, int64_t a_row,
+                  int64_t a_inner, const real *b, int64_t b_inner, real *c,
+                  int64_t c_row) {
+  switch (rows) {
+    case 1: block_of_1(inner, a, a_row, a_inner, b, b_inner, c, c_row); break;
+    case 2: block_of_2(inner, a, a_row, a_inner, b, b_inner, c, c_row); break;
+    case 3: block_of_3(inner, a, a_row, a_inner, b, b_inner, c, c_row); break;
+    case 4: block_of_4(inner, a, a_row, a_inner, b, b_inner, c, c_row); break;
+    case 5: block_of_5(inner, a, a_row, a_inner, b, b_inner, c, c_row); break;
+    default: block_of_6(inner, a, a_row, a_inner, b, b_inner, c, c_row);
+  }
+}
+
+/* c (rows, columns) = a (rows, inner) b (inner, columns); c lies row by row. */
+static void wide_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
+                         int64_t a_row, int64_t a_inner, const real *b,
+                         int64_t b_inner, int64_t b_column, real *restrict c,
+                         real *restrict packed) {
+  real tile[ROWS * PANEL];
+  for (int64_t j = 0; j < columns; j += PANEL) {
+    const int64_t width = columns - j < PANEL ? columns - j : PANEL;
+    const real *panel = b + j;
+    int64_t panel_inner = b_inner;
+    if (b_column != 1 || width < PANEL) {
+      for (int64_t k = 0; k < inner; ++k)
+        for (int64_t w = 0; w < PANEL; ++w)
+          packed[k * PANEL + w] =
+              w < width ? b[k * b_inner + (j + w) * b_column] : 0;
+      panel = packed;
+      panel_inner = PANEL;
+    }
+    for (int64_t i = 0; i < rows; i += ROWS) {
+      const int64_t height = rows - i < ROWS ? rows - i : ROWS;
+      if (width == PANEL) {
+        block(height, inner, a + i * a_row, a_row, a_inner, panel, panel_inner,
+              c + i * columns + j, columns);
+      } else {
+        block(height, inner, a + i * a_row, a_row, a_inner, panel, panel_inner, tile,
+              PANEL);
+        for (int64_t r = 0; r < height; ++r)
+          for (int64_t w = 0; w < width; ++w)
+            c[(i + r) * columns + j + w] = tile[r * PANEL + w];
+      }
+    }
+  }
+}
+
+/* The same for few columns, where rows of a lie one after the other. */
+static void narrow_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
+                           int64_t a_row, const real *b, int64_t b_inner,
+                           int64_t b_column, real *restrict c, real *restrict packed) {
+  enum { SUMS = 8 };
+  for (int64_t j = 0; j < columns; ++j)
+    for (int64_t k = 0; k < inner; ++k)
+      packed[j * inner + k] = b[k * b_inner + j * b_column];
+  const int64_t whole = inner / SUMS * SUMS;
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < columns; ++j) {
+      const real *const x = a + i * a_row, *const y = packed + j * inner;
+      real sums[SUMS] = {0};
+      for (int64_t k = 0; k < whole; k += SUMS)
+        for (int s = 0; s < SUMS; ++s) sums[s] += x[k + s] * y[k + s];
+      for (int64_t k = whole; k < inner; ++k) sums[k - whole] += x[k] * y[k];
+      c[i * columns + j] = ((sums[0] + sums[4]) + (sums[2] + sums[6])) +
+                           ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+    }
+}
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
+"""
+
+
+class ArrayTranslator:
+    """A translator of a traced step into loops over arrays of a group of runs.
+
+    Args:
+        graph: a traced step, without dead code.
+        runs: the number of runs that it was traced with; no other axis is as long.
+        group: the number of runs that the loops compute at once.
+        real: the dtype of its floats.
+
+    Attributes:
+        statements: blocks of C code, in order.
+        constants: tensors that the step reads and all runs share, each with its buffer.
+
+    Raises:
+        UnsupportedError: when the loops cannot compute each run by itself.
+    """
+
+    def __init__(
+        self, graph: GraphModule, runs: int, group: int, real: torch.dtype
+    ) -> None:
+        self._graph, self._runs, self._group, self._real = graph, runs, group, real
+        self.statements: list[str] = []
+        self.constants: list[tuple[Tensor, Buffer]] = []
+        self._lifetimes: dict[Buffer, list[int]] = {}  # first and last statement
+        self._node: Node
+        self._kind: Kind = "real"
+
+    def run(self, arguments: Sequence[Any]) -> list[Array]:
+        """Translate the whole graph; return the arrays that a step returns."""
+        values: dict[Node, Any] = {}
+        given = iter(arguments)
+        for node in self._graph.graph.nodes:
+            if node.op == "placeholder":
+                values[node] = next(given)
+            elif node.op == "get_attr":
+                constant = operator.attrgetter(str(node.target))(self._graph)
+                values[node] = self._constant(constant)
+            elif node.op == "output":
+                (results,) = torch.fx.node.map_arg(node.args, values.__getitem__)
+                return list(results)
+            else:
+                values[node] = self._translate(node, values)
+        raise AssertionError("a graph ends with its output")
+
+    # ---- one operation after the other ----
+
+    def _translate(self, node: Node, values: dict[Node, Any]) -> Any:
+        """Return the result of an operation, stored if it is used more than once."""
+        self._node = node
+        args: Any = torch.fx.node.map_arg(node.args, values.__getitem__)
+        kwargs: Any = torch.fx.node.map_arg(node.kwargs, values.__getitem__)
+        if node.target is operator.getitem:
+            parts: list[Array] = args[0]
+            return parts[args[1]]
+        self._check_independent(node)
+        meta = node.meta["val"]
+        if isinstance(meta, Tensor):
+            self._kind = self._supported_kind(meta.dtype)
+        result = self._call(node.target, args, kwargs)
+        if isinstance(result, list):
+            return result
+        expected = self.of_group(meta.shape)
+        if result.shape != expected:
+            raise UnsupportedError(f"{node.target} gives {result.shape}")
+        check_size(expected[1:], MAX_ENTRIES)
+        is_shared = len(node.users) > 1 and isinstance(result, Formula)
+        if is_shared or (isinstance(result, Formula) and result.depth > MAX_DEPTH):
+            return self.store(result)
+        return result
+
+    def _call(self, target: Any, args: tuple, kwargs: dict) -> Any:
+        if target in IN_PLACE:
+            # The result is another array: nothing else may be a view of the first.
+            written = self._node.args[0]
+            assert isinstance(written, Node)
+            near = [written, *written.users]
+            if written.op != "call_function" or any(
+                one.target in VIEWS for one in near
+            ):
+                raise UnsupportedError(f"{target} writes into a view")
+            target = IN_PLACE[target]
+        formulas = FORMULAS[self._kind]
+        if target in formulas:
+            if (factor := kwargs.get("alpha", 1)) != 1:
+                scaled = self.formula("{0} * {1}", self._kind, args[1], factor)
+                args = args[0], scaled
+            return self.formula(formulas[target], self._kind, *args)
+        if target in COMPARISONS:
+            is_real = any(
+                isinstance(one, float) or getattr(one, "kind", "") == "real"
+                for one in args
+            )
+            kind: Kind = "real" if is_real else "integer"
+            return self.formula(COMPARISONS[target], kind, *args)
+        if target in OPERATIONS:
+            return OPERATIONS[target](self, *args, **kwargs)
+        raise UnsupportedError(f"{target} has no code in C")
+
+    def of_group(self, shape: Sequence[int]) -> Shape:
+        """Return a shape with the runs of a group in the place of all runs."""
+        return tuple(self._group if n == self._runs else int(n) for n in shape)
+
+    def _supported_kind(self, dtype: torch.dtype) -> Kind:
+        kind = kind_of(dtype)
+        if kind == "real" and dtype != self._real:
+            raise UnsupportedError(f"{self._node.target} returns {dtype}")
+        return kind
+
+    def _check_independent(self, node: Node) -> None:
+        """Refuse an operation that does not compute each run by itself."""
+        given = [one for one in node.all_input_nodes if self._has_runs(one)]
+        made = node.meta["val"]
+        for found in (
+            one.shape for one in (made if isinstance(made, list) else [made])
+        ):
+            count = list(found).count(self._runs)
+            if count > 1 or (count and found[0] != self._runs):
+                raise UnsupportedError(f"{node.target} moves the runs axis")
+            if given and not count:
+                raise UnsupportedError(f"{node.target} joins runs")
+            if count and not given and node.target not in NEW_TENSORS:
+                raise UnsupportedError(f"{node.target} knows the number of runs")
+        axes = _axes_of(node)
+        if (
+            given
+            and axes
+            and any(
+                axis % len(one.meta["val"].shape) == 0
+                for axis in axes
+                for one in given
+                if isinstance(one.meta["val"], Tensor)
+            )
+        ):
+            raise UnsupportedError(f"{node.target} works along the runs")
+
+    def _has_runs(self, node: Node) -> bool:
+        found = node.meta["val"]
+        tensors = found if isinstance(found, list | tuple) else [found]
+        return any(
+            isinstance(one, Tensor) and self._runs in one.shape for one in tensors
+        )
+
+    # ---- arrays ----
+
+    def array(self, operand: Any) -> Array:
+        """Return an operand as an array; a number is one without axes."""
+        if isinstance(operand, Stored | Formula):
+            return operand
+        return Stored.everywhere((), literal(operand))
+
+    def formula(self, formula: str, kind: Kind, *operands: Any) -> Formula:
+        """Return a formula of operands, converted to one kind, entry by entry."""
+        arrays = [self.array(operand) for operand in operands]
+
+        def write(*entries: Expression) -> str:
+            return formula.format(*(entry.convert_to(kind) for entry in entries))
+
+        return self.combine(write, arrays)
+
+    def combine(self, write: Callable[..., str], arrays: Sequence[Array]) -> Formula:
+        """Return a formula of arrays that are broadcast to one shape."""
+        shape = tuple(torch.broadcast_shapes(*(one.shape for one in arrays)))
+        operands = tuple(self.broadcast(one, shape) for one in arrays)
+        depth = 1 + max(
+            (one.depth for one in operands if isinstance(one, Formula)), default=0
+        )
+        return Formula(shape, self._kind, operands, write, depth)
+
+    def broadcast(self, array: Array, shape: Shape) -> Array:
+        """Return an array repeated to a shape."""
+        if array.shape == shape:
+            return array
+        return self.store(array).broadcast(shape)
+
+    def new(self, shape: Shape, kind: Kind) -> Stored:
+        """Return a new place for an array."""
+        c_type = "real" if kind == "real" else "integer"
+        number = len(self._lifetimes)
+        buffer = Buffer(f"w{number}", math.prod(shape), c_type, kind)
+        self._lifetimes[buffer] = []
+        return Stored.whole(buffer, shape)
+
+    def emit(self, code: str, source: Sequence[Buffer], target: Buffer) -> None:
+        """Append a block of code that reads buffers and writes one."""
+        for buffer in (*source, target):
+            if buffer in self._lifetimes:
+                self._lifetimes[buffer].append(len(self.statements))
+        self.statements.append(code)
+
+    def store(self, array: Array) -> Stored:
+        """Return an array that lies in memory; nothing is computed if it does."""
+        if isinstance(array, Stored):
+            return array
+        target = self.new(array.shape, array.kind)
+        self.copy(array, target)
+        return target
+
+    def copy(self, source: Array, target: Stored) -> None:
+        """Compute an array into a place of the same shape."""
+        if math.prod(target.shape):
+            self.emit(store_loop(source, target), reads(source), target.place)
+
+    def replace_states(
+        self, states: Sequence[Stored], results: Sequence[Array]
+    ) -> None:
+        """Copy what a step returns to where it starts from.
+
+        All results are stored elsewhere before the first state is overwritten.
+        """
+        buffers = {state.buffer for state in states}
+        fresh: list[tuple[Stored, Stored]] = []
+        for state, result in zip(states, results, strict=True):
+            if result is state:
+                continue
+            stored = self.store(result)
+            if stored.buffer in buffers:
+                elsewhere = self.new(stored.shape, stored.kind)
+                self.copy(stored, elsewhere)
+                stored = elsewhere
+            fresh.append((stored, state))
+        for stored, state in fresh:
+            self.copy(stored, state)
+
+    def _constant(self, constant: Tensor) -> Stored:
+        if self._runs in constant.shape:
+            raise UnsupportedError("a constant knows the number of runs")
+        kind = kind_of(constant.dtype)
+        if kind == "real" and constant.dtype != self._real:
+            raise UnsupportedError(f"a constant is {constant.dtype}")
+        if constant.ndim == 0:
+            return Stored.everywhere((), literal(constant.item()))
+        name = f"c{len(self.constants)}"
+        c_type = c_type_of(constant.dtype)
+        buffer = Buffer(name, constant.numel(), c_type, kind)
+        self.constants.append((constant.contiguous(), buffer))
+        return Stored.whole(buffer, tuple(constant.shape))
+
+    def places(self, states: Sequence[Stored]) -> tuple[dict[Buffer, int], int]:
+        """Return where each buffer lies in memory, and the size of the memory.
+
+        A place is used again once the buffer that lay there is not read any more.
+
+        Args:
+            states: arrays that stay from step to step.
+        """
+        lasting = {state.buffer for state in states}
+        places: dict[Buffer, int] = {}
+        free: list[tuple[int, int]] = []  # size, place
+        ends: dict[int, list[Buffer]] = {}
+        size = 0
+        begins: dict[int, list[Buffer]] = {}
+        for buffer, used in self._lifetimes.items():
+            if buffer in lasting:
+                places[buffer], size = size, size + _padded(buffer.size)
+            elif used:
+                begins.setdefault(used[0], []).append(buffer)
+                ends.setdefault(used[-1], []).append(buffer)
+        for number in range(len(self.statements)):
+            for buffer in begins.get(number, ()):
+                needed = _padded(buffer.size)
+                fitting = [one for one in free if one[0] == needed]
+                if fitting:
+                    free.remove(fitting[-1])
+                    places[buffer] = fitting[-1][1]
+                else:
+                    places[buffer], size = size, size + needed
+            for buffer in ends.get(number, ()):
+                needed = _padded(buffer.size)
+                free.append((needed, places[buffer]))
+        return places, size
+
+    # ---- operations that are more than one formula ----
+
+    def where(self, on: Array, new: Any, old: Any) -> Array:
+        """Return new numbers where a mask holds, old ones where it does not."""
+        kind = self._kind
+        formula = (
+            "choose({0}, {1}, {2})" if kind == "real" else "({0} & {1}) | (~{0} & {2})"
+        )
+
+        def write(*entries: Expression) -> str:
+            condition, *sides = entries
+            codes = (side.convert_to(kind) for side in sides)
+            return formula.format(condition.convert_to("mask"), *codes)
+
+        return self.combine(write, [self.array(one) for one in (on, new, old)])
+
+    def convert(self, operand: Any, **_: Any) -> Array:
+        """Return numbers converted to the kind of the operation's result."""
+        array = self.array(operand)
+        if array.kind == self._kind:
+            return array
+        return self.formula("{0}", self._kind, array)
+
+    def clamp(self, operand: Array, low: Any = None, high: Any = None) -> Array:
+        """Return numbers within bounds."""
+        if low is not None:
+            operand = self.formula("maximum({0}, {1})", "real", operand, low)
+        if high is not None:
+            operand = self.formula("minimum({0}, {1})", "real", operand, high)
+        return operand
+
+    def power(self, operand: Array, exponent: float) -> Array:
+        """Return powers; squares and roots do without the general function."""
+        special = {2: "{0} * {0}", 0.5: "F(sqrt)({0})", 1: "{0}", -1: "1 / {0}"}
+        general = f"F(pow)({{0}}, {literal(exponent).convert_to('real')})"
+        return self.formula(special.get(exponent, general), "real", operand)
+
+    def sum(
+        self, operand: Array, dims: Sequence[int], keepdim: bool = False, **_: Any
+    ) -> Array:
+        """Return sums along axes."""
+        return self._reduce(operand, dims, keepdim, "{0} + {1}", "0")
+
+    def mean(
+        self, operand: Array, dims: Sequence[int], keepdim: bool = False, **_: Any
+    ) -> Array:
+        """Return means along axes."""
+        count = math.prod(operand.shape[dim] for dim in dims)
+        sums = self.sum(operand, dims, keepdim)
+        return self.formula("{0} / {1}", "real", sums, count)
+
+    def amax(self, operand: Array, dims: Sequence[int], keepdim: bool = False) -> Array:
+        """Return the largest numbers along axes."""
+        formula = REAL_FORMULAS[aten.maximum.default]
+        return self._reduce(operand, dims, keepdim, formula, "-INFINITY")
+
+    def norm(
+        self,
+        operand: Array,
+        order: float = 2,
+        dims: Sequence[int] | None = None,
+        keepdim: bool = False,
+        **_: Any,
+    ) -> Array:
+        """Return Euclidean norms along axes."""
+        if not dims or order != 2:
+            raise UnsupportedError(f"a norm of order {order} along {dims}")
+        squares = self.formula("{0} * {0}", "real", self.store(operand))
+        return self.formula("F(sqrt)({0})", "real", self.sum(squares, dims, keepdim))
+
+    def _reduce(
+        self,
+        operand: Array,
+        dims: Sequence[int],
+        keepdim: bool,
+        formula: str,
+        start: str,
+    ) -> Array:
+        if self._kind == "mask" or (self._kind != operand.kind):
+            raise UnsupportedError(f"{self._node.target} of {operand.kind}")
+        over = sorted(dim % len(operand.shape) for dim in dims)
+        shape = operand.shape
+        kept = tuple(1 if i in over else n for i, n in enumerate(shape))
+        whole = self.new(kept, operand.kind)
+        code = reduce_loop(operand, whole.broadcast(shape), over, formula, start)
+        self.emit(code, reads(operand), whole.place)
+        if keepdim:
+            return whole
+        left = tuple(n for i, n in enumerate(shape) if i not in over)
+        found = whole.view(left)
+        assert found is not None
+        return found
+
+    def view(self, operand: Array, shape: Sequence[int]) -> Array:
+        """Return an array in another shape."""
+        stored = self.store(operand)
+        wanted = self.of_group(self._node.meta["val"].shape)
+        found = stored.view(wanted)
+        if found is None:
+            fresh = self.new(stored.shape, stored.kind)
+            self.copy(stored, fresh)
+            found = fresh.view(wanted)
+            assert found is not None
+        return found
+
+    def expand(self, operand: Array, _shape: Sequence[int], **_: Any) -> Array:
+        """Return an array repeated along axes."""
+        return self.broadcast(operand, self.of_group(self._node.meta["val"].shape))
+
+    def cat(self, operands: Sequence[Array], dim: int = 0) -> Array:
+        """Return arrays joined along an axis."""
+        shape = self.of_group(self._node.meta["val"].shape)
+        dim %= len(shape)
+        target, first = self.new(shape, self._kind), 0
+        for operand in operands:
+            if len(operand.shape) != len(shape):  # torch lets empty ones pass
+                continue
+            end = first + operand.shape[dim]
+            self.copy(operand, target.slice(dim, first, end))
+            first = end
+        return target
+
+    def split(self, operand: Array, sizes: Sequence[int], dim: int = 0) -> list[Array]:
+        """Return parts of an array along an axis."""
+        stored, parts, first = self.store(operand), [], 0
+        for size in sizes:
+            parts.append(stored.slice(dim % len(stored.shape), first, first + size))
+            first += size
+        return list(parts)
+
+    def slice(
+        self,
+        operand: Array,
+        dim: int = 0,
+        start: int | None = None,
+        end: int | None = None,
+        step: int = 1,
+    ) -> Array:
+        """Return a slice along an axis."""
+        stored = self.store(operand)
+        dim %= len(stored.shape)
+        size = stored.shape[dim]
+        return stored.slice(dim, start or 0, size if end is None else end, step)
+
+    def slice_scatter(
+        self,
+        operand: Array,
+        source: Array,
+        dim: int = 0,
+        start: int | None = None,
+        end: int | None = None,
+        step: int = 1,
+    ) -> Array:
+        """Return an array with a slice of it replaced."""
+        target = self.new(operand.shape, self._kind)
+        dim %= len(operand.shape)
+        size = operand.shape[dim]
+        part = target.slice(dim, start or 0, size if end is None else end, step)
+        self.copy(operand, target)
+        self.copy(source, part)
+        return target
+
+    def fill(self, *args: Any, **_: Any) -> Array:
+        """Return an array that holds one number everywhere."""
+        number = Expression(literal(args[-1]).convert_to(self._kind), self._kind)
+        return Stored.everywhere(self.of_group(self._node.meta["val"].shape), number)
+
+    def arange(self, *args: Any, **_: Any) -> Array:
+        """Return whole numbers in order."""
+        start, end, step = (*args, 1)[:3]
+        return self._constant(torch.arange(start, end, step))
+
+    def index(self, operand: Array, indices: Sequence[Any]) -> Array:
+        """Return rows of an array that all runs share, by their numbers."""
+        stored = self.store(operand)
+        (rows,) = indices if len(indices) == 1 else (None,)
+        if rows is None or rows.kind != "integer" or stored.buffer is None:
+            raise UnsupportedError("entries are chosen by more than rows")
+        rows = self.store(rows)
+        if stored.kind != self._kind:
+            raise UnsupportedError("rows are converted")
+        count = len(rows.shape)
+        target = self.new(rows.shape + stored.shape[1:], self._kind)
+        entries = range(1, len(stored.shape))
+        sizes = [(f"r{axis}", size) for axis, size in enumerate(rows.shape)]
+        sizes += [(f"i{axis}", stored.shape[axis]) for axis in entries]
+        row = element(rows, {axis: f"r{axis}" for axis in range(count)})
+        source = element(stored, {axis: f"i{axis}" for axis in entries})
+        first = f"[(int64_t){row} * {stored.strides[0]} + "
+        places = {axis: f"r{axis}" for axis in range(count)}
+        places |= {count + axis - 1: f"i{axis}" for axis in entries}
+        lines = [f"for (int {i} = 0; {i} < {size}; ++{i}) {{" for i, size in sizes]
+        lines.append(f"{element(target, places)} = {source.replace('[', first, 1)};")
+        lines.append("}" * len(sizes))
+        self.emit("\n".join(lines), [rows.place, stored.place], target.place)
+        return target
+
+    # ---- matrix products ----
+
+    def product(self, a: Array, b: Array) -> Array:
+        """Return products of matrices, one of each run or one with a shared matrix."""
+        left, right = self._matrices(a), self._matrices(b)
+        if len(left.shape) == 3 and len(right.shape) == 3:
+            batch = left.shape[0]
+            shape = (batch, left.shape[1], right.shape[2])
+            target = self.new(shape, "real")
+            for number in range(batch):
+                one = target.select(0, number)
+                self._one_product(left.select(0, number), right.select(0, number), one)
+            return target
+        if len(left.shape) != 2 or len(right.shape) != 2:
+            raise UnsupportedError("a product of vectors")
+        target = self.new((left.shape[0], right.shape[1]), "real")
+        self._one_product(left, right, target)
+        return target
+
+    def _matrices(self, array: Array) -> Stored:
+        """Return matrices that lie in memory."""
+        stored = self.store(array)
+        if stored.kind != "real":
+            raise UnsupportedError("a product of whole numbers")
+        if stored.buffer is None:
+            fresh = self.new(stored.shape, stored.kind)
+            self.copy(stored, fresh)
+            return fresh
+        return stored
+
+    def _one_product(self, a: Stored, b: Stored, target: Stored) -> None:
+        (rows, inner), columns = a.shape, b.shape[1]
+        packed = self.new((max(columns, MAX_PANEL) * inner,), "real")
+        if columns > NARROW or rows <= columns:
+            self._emit_product("wide", a, b, target, packed)
+        elif a.strides[0] == 1 and rows > NARROW:
+            # The transpose of the result: its rows are few, its columns many.
+            turned = self.new((columns, rows), "real")
+            left, right = b.permute((1, 0)), a.permute((1, 0))
+            self._emit_product("wide", left, right, turned, packed)
+            self.copy(turned.permute((1, 0)), target)
+        else:
+            if a.strides[1] != 1:
+                lying = self.new(a.shape, "real")
+                self.copy(a, lying)
+                a = lying
+            self._emit_product("narrow", a, b, target, packed)
+
+    def _emit_product(
+        self, name: str, a: Stored, b: Stored, target: Stored, packed: Stored
+    ) -> None:
+        """Append the call of a product; `packed` is memory that it needs."""
+        steps = list(a.strides[: 1 if name == "narrow" else 2])
+        numbers = [a.shape[0], b.shape[1], a.shape[1]]
+        words = [*numbers, a.pointer, *steps, b.pointer, *b.strides, target.pointer]
+        code = f"{name}_product({', '.join(map(str, words))}, {packed.pointer});"
+        self.emit(code, [a.place, b.place, packed.place], target.place)
+
+
+def c_type_of(dtype: torch.dtype) -> str:
+    """Return the C type of the numbers of a tensor.
+
+    Raises:
+        UnsupportedError: when there is none.
+    """
+    types = {
+        torch.float32: "real",
+        torch.float64: "real",
+        torch.bool: "uint8_t",
+        torch.uint8: "uint8_t",
+        torch.int32: "int32_t",
+        torch.int64: "int64_t",
+    }
+    if dtype not in types:
+        raise UnsupportedError(f"there are numbers of {dtype}")
+    return types[dtype]
+
+
+def _padded(size: int) -> int:
+    """Return a number of numbers, rounded up to whole lines of the cache."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _axes_of(node: Node) -> list[int]:
+    """Return the axes along which an operation works, not entry by entry."""
+    target, args = node.target, node.args
+    if target in ALONG_ONE:
+        position = ALONG_ONE[target]
+        axis: Any = (
+            args[position] if len(args) > position else node.kwargs.get("dim", 0)
+        )
+        return [int(axis)]
+    if target in ALONG_SOME:
+        position = ALONG_SOME[target]
+        axes: Any = args[position] if len(args) > position else node.kwargs.get("dim")
+        return list(axes or [0])
+    return []
+
+
+# Operations along one axis, and along some: the position of the axes in the arguments.
+ALONG_ONE = {
+    aten.cat.default: 1,
+    aten.slice.Tensor: 1,
+    aten.slice_scatter.default: 2,
+    aten.select.int: 1,
+    aten.split_with_sizes.default: 2,
+}
+ALONG_SOME = {
+    aten.sum.dim_IntList: 1,
+    aten.mean.dim: 1,
+    aten.amax.default: 1,
+    aten.linalg_vector_norm.default: 2,
+    aten.squeeze.dims: 1,
+}
+# Operations whose result may have a runs axis although no operand has one.
+NEW_TENSORS = {aten.full.default, aten.expand.default}
+VIEWS = {
+    aten.alias.default,
+    aten.expand.default,
+    aten.permute.default,
+    aten.select.int,
+    aten.slice.Tensor,
+    aten.squeeze.dims,
+    aten.unsqueeze.default,
+    aten.view.default,
+}
+
+OPERATIONS: dict[Any, Callable[..., Any]] = {
+    aten._to_copy.default: ArrayTranslator.convert,  # noqa: SLF001
+    aten.amax.default: ArrayTranslator.amax,
+    aten.arange.start_step: ArrayTranslator.arange,
+    aten.bmm.default: ArrayTranslator.product,
+    aten.cat.default: ArrayTranslator.cat,
+    aten.clamp.default: ArrayTranslator.clamp,
+    aten.expand.default: ArrayTranslator.expand,
+    aten.full.default: ArrayTranslator.fill,
+    aten.full_like.default: ArrayTranslator.fill,
+    aten.index.Tensor: ArrayTranslator.index,
+    aten.leaky_relu.default: lambda self, operand, slope=0.01: self.formula(
+        "choose(MASK({0} > 0), {0}, {0} * {1})", "real", operand, slope
+    ),
+    aten.linalg_vector_norm.default: ArrayTranslator.norm,
+    aten.mean.dim: ArrayTranslator.mean,
+    aten.mm.default: ArrayTranslator.product,
+    aten.permute.default: lambda self, operand, axes: self.store(operand).permute(axes),
+    aten.pow.Tensor_Scalar: ArrayTranslator.power,
+    aten.relu.default: lambda self, operand: self.formula(
+        "maximum({0}, {1})", "real", operand, 0.0
+    ),
+    aten.scalar_tensor.default: ArrayTranslator.fill,
+    aten.select.int: lambda self, operand, dim, index: self.store(operand).select(
+        dim % len(operand.shape), index % operand.shape[dim % len(operand.shape)]
+    ),
+    aten.slice.Tensor: ArrayTranslator.slice,
+    aten.slice_scatter.default: ArrayTranslator.slice_scatter,
+    aten.split_with_sizes.default: ArrayTranslator.split,
+    aten.squeeze.dims: lambda self, operand, _dims: self.view(operand, ()),
+    aten.sum.dim_IntList: ArrayTranslator.sum,
+    aten.unsqueeze.default: lambda self, operand, dim: self.store(operand).insert_axis(
+        dim % (len(operand.shape) + 1)
+    ),
+    aten.view.default: ArrayTranslator.view,
+    aten.where.self: ArrayTranslator.where,
+    **dict.fromkeys(
+        (
+            aten.alias.default,
+            aten.clone.default,
+            aten.detach.default,
+            aten.lift_fresh_copy.default,
+        ),
+        lambda _, operand, **__: operand,
+    ),
+}
+
+
+class Program(NamedTuple):
+    """A C program, and the constants that it reads.
+
+    Args:
+        source: its text.
+        constants: tensors that all runs share, its last arguments.
+    """
+
+    source: str
+    constants: tuple[Tensor, ...]
+
+
+def write_array_program(
+    graph: GraphModule, examples: Sequence[Tensor], changed: int, runs: int
+) -> Program:
+    """Return the C program that repeats a traced step.
+
+    Args:
+        graph: the step, traced with the examples.
+        examples: its arguments: the tensors that it changes (the iterates first), those
+            that it only reads, and its number.
+        changed: the number of tensors that it changes, and so returns.
+        runs: the number of runs that the program will compute side by side.
+
+    Raises:
+        UnsupportedError: when there is no such program, or it would be too large.
+    """
+    tensors = examples[:-1]
+    traced, real = len(tensors[0]), tensors[0].dtype
+    check_results(graph, tensors)
+    targets = {node.target for node in graph.graph.nodes}
+    group = min(runs, GROUP) if aten.mm.default in targets else 1
+    translator = ArrayTranslator(graph, traced, group, real)
+    given = [
+        _argument(f"a{number}", tensor, traced, group)
+        for number, tensor in enumerate(tensors)
+    ]
+    after = [
+        _argument(f"n{number}", tensor, traced, group)
+        for number, tensor in enumerate(tensors[:changed])
+    ]
+    states = [translator.new(one.shape, one.kind) for one in after]
+    loads = [store_loop(*pair) for pair in zip(given, states, strict=False)]
+    number = Stored.everywhere((), Expression("k", "integer"))
+    results = translator.run([*states, *given[changed:], number])
+    translator.replace_states(states, results)
+    stores = [store_loop(*pair) for pair in zip(states, after, strict=True)]
+    places, size = translator.places(states)
+    pointers = [
+        f"{buffer.c_type} *const {buffer.name} = ({buffer.c_type} *)(memory + {place});"
+        for buffer, place in places.items()
+    ]
+    arguments = [
+        (one.buffer, " + first * " + str(math.prod(one.shape[1:])))
+        for one in (*given, *after)
+    ]
+    arguments.append((None, ""))  # the path of the iterates, which is not noted
+    arguments += [(buffer, "") for _, buffer in translator.constants]
+    rows = [
+        f"{buffer.c_type} *const {buffer.name} = "
+        f"({buffer.c_type} *)arguments[{position}]{offset};"
+        for position, (buffer, offset) in enumerate(arguments)
+        if buffer is not None
+    ]
+    size_of_real = torch.finfo(real).bits // 8
+    source = PROGRAM.substitute(
+        real="float" if real == torch.float32 else "double",
+        integer="int32_t" if real == torch.float32 else "int64_t",
+        function="name##f" if real == torch.float32 else "name",
+        definitions=DEFINITIONS,
+        products=PRODUCTS,
+        bytes=-(-max(size, 1) * size_of_real // 64) * 64,
+        group=group,
+        buffers=_join(2, pointers),
+        arguments=_join(4, rows),
+        loads=_join(4, loads),
+        statements=_join(6, translator.statements),
+        stores=_join(4, stores),
+    )
+    return Program(source, tuple(constant for constant, _ in translator.constants))
+
+
+def _argument(name: str, tensor: Tensor, runs: int, group: int) -> Stored:
+    """Return the rows of a group of runs in an argument of the program."""
+    if len(tensor) != runs:
+        raise UnsupportedError(f"an argument is {tuple(tensor.shape)}")
+    shape = (group, *tensor.shape[1:])
+    size = math.prod(shape)
+    kind = kind_of(tensor.dtype)
+    return Stored.whole(Buffer(name, size, c_type_of(tensor.dtype), kind), shape)
+
+
+def _join(indent: int, blocks: Iterable[str]) -> str:
+    """Return blocks of code as lines, of which all but the first are indented."""
+    lines = [line for block in blocks for line in block.splitlines()]
+    return ("\n" + " " * indent).join(lines)

@@ -1,0 +1,171 @@
+"""Loops over arrays give what torch gives, and refuse what joins runs."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from mmbench.engine.compiled.c_loop import Loop, loop_over_arrays
+from mmbench.engine.compiled.c_operations import UnsupportedError
+
+RUNS = 5
+DIM = 24
+NUMBER = torch.tensor(0)
+
+
+def examples(dtype: torch.dtype, *drawn: tuple[int, ...]) -> Callable:
+    """Return a function that gives iterates, a mask and draws of some runs."""
+
+    def give(runs: int) -> list[Tensor]:
+        draws = torch.Generator().manual_seed(1)
+        shapes = [(DIM,), *drawn]
+        z, *others = (
+            torch.randn(runs, *shape, generator=draws, dtype=dtype) for shape in shapes
+        )
+        return [z, torch.arange(runs) % 2 == 0, *others, NUMBER]
+
+    return give
+
+
+def check(step: Callable, give: Callable, count: int = 1, runs: int = RUNS) -> Loop:
+    """Check that a loop makes steps as torch does; return the loop."""
+    loop = loop_over_arrays(step, give, 2, runs)
+    *tensors, _ = give(runs)
+    found, _ = loop(tensors, count, 0)
+    state: Sequence[Tensor] = tensors[:2]
+    for number in range(count):
+        state = step(*state, *tensors[2:], torch.tensor(number))
+    torch.testing.assert_close(found[0], state[0], rtol=1e-5, atol=1e-5)
+    assert torch.equal(found[1], state[1])
+    return loop
+
+
+def entry_by_entry(z: Tensor, alive: Tensor, k: Tensor) -> list[Tensor]:
+    """Use formulas, choices, reductions and all that moves numbers."""
+    x, y = z.split([8, 16], dim=1)
+    square = y.unflatten(1, (4, 4))
+    turned = square.permute(0, 2, 1)
+    joined = torch.cat([turned[:, :2], square[:, 1:3] * 2], dim=1)
+    scales = torch.linspace(0.5, 1.5, 4, dtype=z.dtype)
+    sums = (
+        (joined * scales).sum(1) + turned.sum(2).tanh() + turned.mean((1, 2))[:, None]
+    )
+    largest = joined.abs().amax((1, 2))
+    norm = x.norm(dim=1)
+    bent = torch.nn.functional.leaky_relu(x, 0.2).clamp(-1, 1) + x.sigmoid().sqrt()
+    count = alive.int() + k
+    chosen = torch.where(alive[:, None], bent, x.relu() + count[:, None])
+    rest = torch.cat(
+        [sums, torch.stack([largest, norm], 1), torch.zeros_like(x[:, :2])], 1
+    )
+    wide = torch.cat([rest, rest + 1], 1)
+    return [0.5 * torch.cat([chosen, wide], 1).cos(), alive & (norm < 100)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_operations_entry_by_entry(dtype: torch.dtype) -> None:
+    """Formulas, reductions and moves of numbers give what torch gives."""
+    check(entry_by_entry, examples(dtype), count=3)
+
+
+SHAPES = [(7, 16, 5), (1, 20, 9), (13, 1, 24), (8, 3, 33), (4, 33, 1), (6, 40, 12)]
+
+
+def products(z: Tensor, alive: Tensor, *drawn: Tensor) -> list[Tensor]:
+    """Multiply matrices of many shapes, each as it is and transposed."""
+    total = z[:, :1, None]
+    for a, b in zip(drawn[0:-1:2], drawn[1:-1:2], strict=True):
+        total = total + (a @ b).cos().sum((1, 2), keepdim=True)
+        back = a.transpose(1, 2) @ (a @ b)  # of the transpose
+        total = total + (back @ b.transpose(1, 2)).sin().sum((1, 2), keepdim=True)
+    return [z + total[:, 0], alive.clone()]
+
+
+def test_products_of_matrices() -> None:
+    """Products of every shape and layout give what torch gives."""
+    drawn = [shape for m, n, inner in SHAPES for shape in ((m, inner), (inner, n))]
+    check(products, examples(torch.float64, *drawn))
+
+
+@pytest.mark.parametrize("runs", [3, 24, 50])
+def test_a_product_with_a_shared_matrix(runs: int) -> None:
+    """Runs that share a matrix are the rows of one product, whatever their number."""
+    draws = torch.Generator().manual_seed(0)
+    shared = torch.randn(DIM, DIM, generator=draws) / DIM
+
+    def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
+        return [z - 0.1 * (z @ shared - z @ shared.T), alive.clone()]
+
+    check(step, examples(torch.float32), count=4, runs=runs)
+
+
+def test_a_run_does_not_depend_on_the_others() -> None:
+    """A run has the same bits alone and beside others."""
+    draws = torch.Generator().manual_seed(0)
+    shared = torch.randn(DIM, DIM, generator=draws) / DIM
+
+    def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
+        moved = z.unflatten(1, (4, 6)) @ z.unflatten(1, (6, 4))
+        sums = moved.flatten(1).sum(1, keepdim=True)
+        return [(z @ shared).sin() + 0.1 * sums, alive.clone()]
+
+    give = examples(torch.float32)
+    *tensors, _ = give(50)
+    (beside, _), _ = loop_over_arrays(step, give, 2, 50)(tensors, 3, 0)
+    alone = [tensor[7:8].contiguous() for tensor in tensors]
+    (single, _), _ = loop_over_arrays(step, give, 2, 1)(alone, 3, 0)
+    assert torch.equal(single[0], beside[7])
+
+
+def test_rows_of_shared_data() -> None:
+    """Rows of data that all runs share are found by their numbers."""
+    data = torch.arange(40.0).reshape(10, 4)
+
+    def give(runs: int) -> list[Tensor]:
+        z, alive, number = examples(torch.float32)(runs)
+        rows = (torch.arange(runs * 6) * 7 % 10).reshape(runs, 6)
+        return [z, alive, rows, number]
+
+    def step(z: Tensor, alive: Tensor, rows: Tensor, _: Tensor) -> list[Tensor]:
+        return [z + data[rows].flatten(1), alive.clone()]
+
+    check(step, give)
+
+
+@pytest.mark.parametrize(
+    "joining",
+    [
+        lambda z: z - z.mean(0),
+        lambda z: z - z.sum(0, keepdim=True),
+        lambda z: z @ (z.T @ z),
+        lambda z: torch.cat([z[1:], z[:1]]),
+        lambda z: z.reshape(-1).view(z.shape[1], -1).T + z,
+        lambda z: z + z[0],
+        lambda z: z.flip(0),
+        lambda z: z + torch.arange(len(z))[:, None],
+        lambda z: z / len(z),
+        lambda z: z.cumsum(0),
+    ],
+)
+def test_steps_that_join_runs_are_refused(joining: Callable) -> None:
+    """What depends on other runs, or on how many there are, becomes no loop."""
+    with pytest.raises(UnsupportedError):
+        loop_over_arrays(
+            lambda z, alive, _: [joining(z), alive.clone()],
+            examples(torch.float32),
+            2,
+            RUNS,
+        )
+
+
+def test_writing_into_views_is_refused() -> None:
+    """A step that writes into a part of a tensor becomes no loop."""
+
+    def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
+        moved = z * 2
+        moved[:, 0].add_(1.0)
+        return [moved, alive.clone()]
+
+    with pytest.raises(UnsupportedError):
+        loop_over_arrays(step, examples(torch.float32), 2, RUNS)
