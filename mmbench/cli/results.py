@@ -5,14 +5,14 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mmbench.cli import print_stderr
-from mmbench.cli._load_results import load_selected
+from mmbench.cli._load_results import gather_selected
 from mmbench.cli._numbers import Folder
 from mmbench.cli._selection import Selection, selection_options, store_option
 from mmbench.core.errors import MmbenchError
@@ -111,26 +111,33 @@ def choose_format(form: str | None, out: Path | None) -> str:
 
 
 def write_content(content: bytes, out: Path | None) -> None:
+    """Write to a file whole or not at all; see `write_pieces`."""
+    write_pieces([content], out)
+
+
+def write_pieces(pieces: Iterable[bytes], out: Path | None) -> None:
     """Write to a file whole or not at all; a pipe or a device just takes it.
 
     Args:
-        content: what to write.
+        pieces: what to write, one after the other.
         out: the file; None is stdout.
 
     Raises:
         MmbenchError: when the file cannot be written.
     """
     if out is None:
-        sys.stdout.buffer.write(content)
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
         sys.stdout.flush()
         return
     path = out.resolve()
     try:
         if path.exists() and not path.is_file():
-            path.write_bytes(content)
+            with path.open("wb") as device:
+                device.writelines(pieces)
         else:
             remove_leftovers([path])
-            write_atomically(path, [content])
+            write_atomically(path, pieces)
     except OSError as error:
         raise MmbenchError(
             f"--out must be a file that can be written; {out} gave "
@@ -163,9 +170,15 @@ def command(
     The table has one row for each cell, seed and recorded step.
     """
     form = choose_format(form, out)
-    from mmbench.analysis.export import make_printable
+    from mmbench.analysis.export import make_printable, to_csv
 
-    frame = make_printable(load_selected(selection, store).frame)
-    write_content(FORMATS[form](frame), out)
+    gathered = gather_selected(selection, store, with_footers=form != "csv")
+    rows = gathered.tables.rows
+    if form == "csv":
+        pieces = enumerate(gathered.pieces())
+        write_pieces((to_csv(piece, header=not at) for at, piece in pieces), out)
+    else:
+        frame = make_printable(gathered.results().frame)
+        write_content(FORMATS[form](frame), out)
     if out:
-        print_stderr(f"{len(frame):,} rows in {out}")
+        print_stderr(f"{rows:,} rows in {out}")

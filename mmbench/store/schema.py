@@ -168,7 +168,7 @@ TEXTS = ("task", "algorithm", "label", "status", "reason")
 _WHOLE = ("seed", "step", *COUNTED, "stopped_at")
 _SECONDS = "cell_seconds"
 _NOT_METRICS = (*TEXTS, *_WHOLE, _SECONDS)
-_FLOAT64 = pa.float64()
+TEXT, _FLOAT64 = pa.string(), pa.float64()  # TEXT is that of dictionaries
 _MAX_VALUES = 64 * MAX_ROWS  # of a table: few bytes may unpack to many equal numbers
 _WHOLE_RUNS = {Status.FINISHED, Status.CONVERGED}  # which have all records
 _MAX_TEXT_BYTES = 2**30  # of a column of texts, decoded
@@ -280,6 +280,12 @@ def decode(file: pq.ParquetFile) -> pa.Table:
             longest = pc.max(pc.binary_length(dictionary)).as_py()
             if longest * len(table) > _MAX_TEXT_BYTES:
                 raise ValueError(f"its column {name} must hold short texts")
+        if dictionary.type != TEXT:
+            column = table.column(name).chunk(0)
+            texts = pa.DictionaryArray.from_arrays(
+                column.indices, dictionary.cast(TEXT)
+            )
+            table = table.set_column(table.column_names.index(name), name, texts)
     for at, (name, kind) in enumerate(zip(*_names_and_types(table), strict=True)):
         # A metric of a whole run may count, or answer yes or no.
         if name not in _NOT_METRICS and kind != _FLOAT64:

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from mmbench.analysis.export import escape_formula, make_printable, map_text, to_csv
@@ -62,6 +63,49 @@ def test_csv_holds_neither_formulas_nor_control_characters() -> None:
     assert read["'=name"].tolist() == ["'=1", "a\\x1b[31m", "-0.5", "a,\nb"]
     assert read["number"].tolist() == ["-0.5", "", "-inf", "1e-20"]
     assert read["mixed"].tolist() == ["'-x", "-2.0", "", "True"]
+
+
+def test_csv_is_that_of_pandas() -> None:
+    """Numbers of every size, texts that need quotes, and what lacks."""
+    generator = np.random.default_rng(0)
+    drawn = generator.normal(size=2000) * 10.0 ** generator.integers(-30, 30, 2000)
+    powers = np.concatenate([10.0 ** np.arange(-12, 20), [1e-4, 9.999e-5, 1e10 - 1]])
+    odd = [0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, 1.7e308, 1e-5, 1.5e16]
+    numbers = np.concatenate([drawn, powers, -powers, odd])
+    texts = ["a", "", 'say "so"', "a,b", "two\nlines", "ä", "x y", "None"]
+    rows = len(numbers)
+    frame = pd.DataFrame(
+        {
+            "text, quoted": np.resize(texts, rows),
+            "number": numbers,
+            "whole": np.arange(rows) - 7,
+            "mixed": np.resize(np.array([1, True, 0.5, "x", None], dtype=object), rows),
+            "yes": np.arange(rows) % 2 == 0,
+        }
+    )
+    assert to_csv(frame) == frame.to_csv(index=False, lineterminator="\n").encode()
+    for name in frame:
+        one = frame[[name]]
+        assert to_csv(one) == one.to_csv(index=False, lineterminator="\n").encode()
+    assert to_csv(frame[:0]) == frame[:0].to_csv(index=False).encode()
+
+
+def test_csv_of_an_arrow_table_is_that_of_its_frame() -> None:
+    """Pieces after the first have no heading."""
+    frame = pd.DataFrame(
+        {"text": ["=1", 'a"', "a\x1b", "=1"], "n": [0, 1, 2, 3], "x": [0.5, None, 1, 2]}
+    )
+    table = pa.table(
+        {
+            "text": pa.array(frame["text"].tolist()).dictionary_encode(),
+            "n": pa.array(frame["n"]),
+            "x": pa.array([0.5, None, 1.0, float("nan")]),
+        }
+    )
+    frame.loc[3, "x"] = np.nan
+    assert to_csv(table) == to_csv(frame)
+    pieces = to_csv(table.slice(0, 1)) + to_csv(table.slice(1), header=False)
+    assert pieces == to_csv(frame)
 
 
 def test_a_lone_surrogate_can_be_written() -> None:
