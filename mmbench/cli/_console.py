@@ -48,14 +48,17 @@ def print_table(
     if sys.stdout.isatty():
         texts = [at for at, name in enumerate(columns) if name not in right]
         whole_rows = not _narrow(widths, texts, table, width)
+    to_the_right = [name in right for name in columns]
+    lines: list[str] = []
     for row in table:
         if whole_rows:
-            lines = _unaligned(row, width)
+            wrapped = list(_unaligned(row, width))
         else:
-            lines = _aligned(row, widths, [name in right for name in columns])
-        for line in lines:
-            heading = row is columns and sys.stdout.isatty()
-            click.echo(click.style(line, bold=True) if heading else line)
+            wrapped = list(_aligned(row, widths, to_the_right))
+        if row is columns and sys.stdout.isatty():
+            wrapped = [click.style(line, bold=True) for line in wrapped]
+        lines += wrapped
+    click.echo("\n".join(lines))
 
 
 def _on_one_line(text: str) -> str:
@@ -96,16 +99,26 @@ def _aligned(
     row: Sequence[str], widths: Sequence[int], to_the_right: Sequence[bool]
 ) -> Iterator[str]:
     """Yield the lines of a row, in which a text that is too wide is wrapped."""
+    if all(columns_of(text) <= width for text, width in zip(row, widths, strict=True)):
+        yield _line(row, widths, to_the_right)
+        return
     wrapped = [
-        [text] if columns_of(text) <= width else list(wrap_line(text, width))
+        list(wrap_line(text, width)) or [""]
         for text, width in zip(row, widths, strict=True)
     ]
     for texts in zip_longest(*wrapped, fillvalue=""):
-        line = ""
-        for text, width, right in zip(texts, widths, to_the_right, strict=True):
-            space = " " * (width - columns_of(text))
-            line += (space + text if right else text + space) + GAP
-        yield line.rstrip()
+        yield _line(texts, widths, to_the_right)
+
+
+def _line(
+    texts: Sequence[str], widths: Sequence[int], to_the_right: Sequence[bool]
+) -> str:
+    """Return texts side by side, none of which is too wide."""
+    padded = []
+    for text, columns, right in zip(texts, widths, to_the_right, strict=True):
+        letters = columns + len(text) - columns_of(text)
+        padded.append(text.rjust(letters) if right else text.ljust(letters))
+    return GAP.join(padded).rstrip()
 
 
 def columns_of(text: str) -> int:

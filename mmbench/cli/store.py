@@ -1,9 +1,8 @@
 """mmbench store: check, list, remove, compare and transfer stored cells."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -75,45 +74,34 @@ def check(store: Path, repair: bool) -> None:
 @command.command("ls")
 @store_option
 def listing(store: Path) -> None:
-    """List the stored cells with their runs, steps, outcomes and size."""
+    """List the stored cells with their runs, steps, outcomes and size.
+
+    Of a store of many cells, an index is kept in its folder, so that only tables that
+    are new or have changed are read. `mmbench store check` reads all.
+    """
     from mmbench.cli._console import pluralize, print_table
     from mmbench.store.folder import Store
+    from mmbench.store.index import list_cells
 
-    kept = Store(store)
-    keys, sizes = list(kept), _sizes(store)
+    listed, total = list_cells(Store(store))
     rows = [
-        (key[:KEY_DIGITS], *_describe(kept, key), f"{sizes[key] / 1000:,.0f}")
-        for key in keys
+        (one.key[:KEY_DIGITS], *_describe(one.footer), f"{one.bytes / 1000:,.0f}")
+        for one in listed
     ]
     columns = ("key", "task", "label", "runs", "steps", "status", "kB")
     print_table(columns, rows, right=("runs", "steps", "kB"))
-    total = sum(sizes.values()) / 1e6
-    print_stdout(f"{pluralize(len(keys), 'cell')} in {store}, {total:,.1f} MB")
+    print_stdout(f"{pluralize(len(rows), 'cell')} in {store}, {total / 1e6:,.1f} MB")
 
 
-def _describe(kept: "mmbench.store.folder.Store", key: str) -> tuple[str, ...]:
+def _describe(footer: dict[str, Any] | None) -> tuple[str, ...]:
     """Return the columns from the task to the status of a stored cell."""
     from mmbench.cli._console import format_outcomes
 
-    try:
-        footer = kept.footer(key)
-    except StoreError:  # damaged, or a link that leads nowhere
+    if footer is None:  # damaged, or a link that leads nowhere
         return "", "", "", "", "damaged"
     runs, steps = f"{footer['runs']:,}", f"{footer['steps']:,}"
     outcomes = format_outcomes(footer["outcomes"])
     return footer["task"], footer["label"], runs, steps, outcomes
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    """Return the bytes of all files of each key."""
-    sizes: dict[str, int] = {}
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            key = entry.name.partition(".")[0]
-            # A link may lead nowhere; what counts is what the store itself takes.
-            size = entry.stat(follow_symlinks=False).st_size
-            sizes[key] = sizes.get(key, 0) + size
-    return sizes
 
 
 # ---- rm ----
