@@ -34,7 +34,7 @@ from mmbench.runner.provenance import (
     same_environment,
 )
 from mmbench.runner.shards import recording_of
-from mmbench.store.descriptions import descriptions
+from mmbench.store.descriptions import beginning, descriptions
 from mmbench.store.folder import Store
 from mmbench.store.stored_files import StoredFiles
 
@@ -84,10 +84,13 @@ def find_candidates(cells: Iterable[Cell], store: Store) -> dict[str, list[str]]
         Key of a cell to the keys of such stored cells; cells without any are left out.
     """
     wanted: dict[str, list[str]] = {}
+    beginnings: set[bytes] = set()
     for cell in cells:
-        wanted.setdefault(_text_without_seeds(canonical(cell)), []).append(cell.key)
+        described = canonical(cell)
+        wanted.setdefault(_text_without_seeds(described), []).append(cell.key)
+        beginnings.add(beginning(described))
     found: dict[str, list[str]] = {}
-    for key, description in descriptions(store) if wanted else ():
+    for key, description in descriptions(store, beginnings) if wanted else ():
         for one in wanted.get(_text_without_seeds(description), ()):
             found.setdefault(one, []).append(key)
     return found

@@ -81,6 +81,7 @@ def alone(tmp_path: Path) -> Store:
     ("task", "algorithm", "before", "now", "taken"),
     [
         ("bilinear", "gda", (0, 3), (0, 5), 3),
+        ("bilinear", "gda", (3, 2), (0, 9), 0),  # what is left would be two chunks
         ("bilinear", "accept_reject", (4, 20), (0, 12), 8),
         (ODD_NET, "omd", (0, 32), (0, 48), 32),
         (ODD_NET, "gda[direction=adam]", (0, 24), (0, 40), 16),
