@@ -1,6 +1,7 @@
 """Runs of stored cells: what is taken of them, and that the whole has equal bits."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from mmbench.runner.local_workers import Events, LocalWorkers
 from mmbench.runner.plan import plan
 from mmbench.runner.provenance import provenance
 from mmbench.runner.replay import Verdict, replay
+from mmbench.runner.stored_runs import Shard, take_runs
 from mmbench.store.folder import Store
 from mmbench.store.integrity import check
 from mmbench.store.shards import shards_folder
@@ -83,10 +85,15 @@ def alone(tmp_path: Path) -> Store:
         ("bilinear", "gda", (0, 3), (0, 5), 3),
         ("bilinear", "gda", (3, 2), (0, 9), 0),  # what is left would be two chunks
         ("bilinear", "accept_reject", (4, 20), (0, 12), 8),
-        (ODD_NET, "omd", (0, 32), (0, 48), 32),
-        (ODD_NET, "gda[direction=adam]", (0, 24), (0, 40), 16),
-        (ODD_NET, "accept_reject", (16, 24), (0, 32), 16),
         (ODD_NET, "gda", (0, 40), (16, 24), 8),
+        *(
+            pytest.param(ODD_NET, *one, marks=pytest.mark.slow)
+            for one in (
+                ("omd", (0, 32), (0, 48), 32),
+                ("gda[direction=adam]", (0, 24), (0, 40), 16),
+                ("accept_reject", (16, 24), (0, 32), 16),
+            )
+        ),
     ],
 )
 def test_a_cell_of_stored_and_missing_runs_has_the_bits_of_one_run(
@@ -129,6 +136,7 @@ def test_a_cell_of_stored_runs_alone_computes_nothing(
     assert_same_cells(store, alone, [few.key])
 
 
+@pytest.mark.slow
 def test_runs_are_taken_from_several_cells(store: Store, alone: Store) -> None:
     """Of which one has a metric more, and another comes later."""
     more = (*QUICK, "sliced_wasserstein[samples=20]")
@@ -140,7 +148,7 @@ def test_runs_are_taken_from_several_cells(store: Store, alone: Store) -> None:
     assert_same_cells(store, alone, [cell.key])
 
 
-@pytest.mark.parametrize("keep", ["last", "all"])
+@pytest.mark.parametrize("keep", ["all", pytest.param("last", marks=pytest.mark.slow)])
 def test_what_is_kept_and_measured_is_what_is_asked_for(
     store: Store, alone: Store, keep: Any
 ) -> None:
@@ -159,20 +167,21 @@ def test_a_chain_takes_runs_that_start_at_the_same_points(
     """Not where the cell before is gone, of whose starts nothing is known then."""
 
     def chain(seeds: int) -> tuple[Cell, ...]:
-        settings: Any = {"tasks": (NET,), "metrics": QUICK, "seeds": seeds, "steps": 4}
+        settings: Any = {"tasks": ("bilinear",), "seeds": seeds, "steps": STEPS}
         first = Grid(algorithms=("first = gda",), **settings)
         rest = Grid(algorithms=("omd",), after="first", keep="all", **settings)
         return plan(Suite(name="test", grids=(first, rest)))
 
-    few, more = chain(16), chain(24)
+    few, more = chain(3), chain(5)
     execute(few, store)
-    assert taken_of(more, store) == 16 + 16
+    assert taken_of(more, store) == 3 + 3
     execute(more, alone)
     assert_same_cells(store, alone, [cell.key for cell in more])
+    shard = Shard(replace(more[1], seeds=few[1].seeds), few[1].key)
+    parts = Store(store.folder / "more")
+    assert take_runs(shard, store, parts)
     store.remove(few[0].key)
-    for cell in more:
-        store.remove(cell.key)
-    assert taken_of(more, store) == 0
+    assert not take_runs(shard, store, parts)
 
 
 def test_workers_share_out_the_missing_runs(store: Store) -> None:
@@ -207,13 +216,17 @@ def test_workers_make_a_cell_of_stored_and_missing_runs(
 
 
 @pytest.mark.parametrize(
-    ("task", "algorithm"), [("bilinear", "accept_reject"), (ODD_NET, "omd")]
+    ("task", "algorithm"),
+    [
+        (ODD_NET, "omd"),
+        pytest.param("bilinear", "accept_reject", marks=pytest.mark.slow),
+    ],
 )
 def test_a_replay_confirms_a_cell_of_stored_and_missing_runs(
     store: Store, task: str, algorithm: str
 ) -> None:
     """Bit by bit, though it computes all runs at once."""
-    for seeds in (16, 24):
+    for seeds in (16, 20):
         (cell,) = cells_of(task, algorithm, seeds, keep="last")
         execute([cell], store)
     found = replay(store, store.require(cell.key))
@@ -263,6 +276,7 @@ def test_runs_of_an_edited_method_are_not_taken(store: Store, tmp_path: Path) ->
     assert taken_of(cells_of(NET, copy, 17), store) == 16
 
 
+@pytest.mark.slow
 def test_runs_of_a_cell_that_failed_are_not_taken(store: Store, tmp_path: Path) -> None:
     """Nor those of them that had ended before."""
     path = tmp_path / "mine.py"
