@@ -235,7 +235,7 @@ def counted(cell: Cell) -> Counted:
     """Compute a cell of 2 `STEPS` steps on a pretended device, and count."""
     seen: dict[int, Counter[str]] = {}
     recording = Recording(cell, cell.seeds)
-    with arithmetic(), pretended_device() as device:
+    with arithmetic(CUDA), pretended_device() as device:
         chunk = Chunk(cell, Placement(CUDA), len(cell.seeds), recording, None)
 
         def note(_: int, recorded: Recording | None) -> None:

@@ -242,12 +242,12 @@ def gaussians(stage: Stage) -> None:
     """Time the GAN on four Gaussians beside the plain loop of one seed."""
     device, steps = stage.device, stage.size(50, 2)
     moved = {name: getattr(loops, name).to(device) for name in ("MODES", "WEIGHTS")}
-    with arithmetic(), device, mock.patch.multiple(loops, **moved):
+    with arithmetic(device), device, mock.patch.multiple(loops, **moved):
         plain = loops.Gaussians("adam", 64, NOISE[64])
         stage.note(loop="plain, one seed", ms=stage.timed(plain.step, steps))
     for runs in (stage.size(128, 4), stage.size(1024, 8)):
         cell = gan_cell(64, "Adam", runs, steps)
-        with arithmetic():
+        with arithmetic(device):
             batched = Batched(cell, device, runs)
             draws = stage.timed(batched.oracle.resample, stage.size(64, 2))
             ms = stage.timed(batched.step, steps)
@@ -263,7 +263,7 @@ def captured(stage: Stage, cell: Cell, runs: int) -> None:
     """Time a step of the method as a captured CUDA graph, its draws held still."""
     if stage.device.type != "cuda":
         return
-    with stage.noting_errors(graph=cell.label, runs=runs), arithmetic():
+    with stage.noting_errors(graph=cell.label, runs=runs), arithmetic(stage.device):
         batched = Batched(cell, stage.device, runs)
         batched.step()
         step = lambda: cell.algorithm.step(batched.oracle, batched.z, batched.state)
@@ -289,7 +289,7 @@ def images(stage: Stage) -> None:
     """Time steps on CIFAR10 beside the plain loop of the same networks."""
     steps = stage.size(10, 1)
     for cell in image_cells(stage):
-        with stage.noting_errors(setting=cell.label), arithmetic():
+        with stage.noting_errors(setting=cell.label), arithmetic(stage.device):
             theirs = stage.timed(PlainLoop(cell, stage.device).step, steps)
             for runs in (1, stage.size(8, 2)):
                 batched = Batched(cell, stage.device, runs)
@@ -315,7 +315,7 @@ def training(stage: Stage) -> None:
             metrics=tuple(f"{one}[count={count}]" for one in words),
         ).metrics
         runs = stage.size(2, 1)
-        with stage.noting_errors(setting=cell.label), arithmetic():
+        with stage.noting_errors(setting=cell.label), arithmetic(stage.device):
             batch = RunBatch(
                 cell, Placement(stage.device), tuple(range(runs)), runs, None
             )
@@ -345,7 +345,7 @@ def profile(stage: Stage) -> None:
     cells = [cell_of(*one, runs=128, steps=steps) for one in TOYS.items()]
     for cell in (*cells, *image_cells(stage)):
         runs = stage.size(128 if cell in cells else 8, 2)
-        with stage.noting_errors(method=cell.label), arithmetic():
+        with stage.noting_errors(method=cell.label), arithmetic(stage.device):
             batched = Batched(cell, stage.device, runs)
             ms = stage.timed(batched.step, steps)
             with torch_profile() as seen:

@@ -95,7 +95,7 @@ class Game(ABC):
         """Draw `count` consecutive minibatches of one run, on the CPU.
 
         All random numbers of the losses are part of the minibatch, those of dropout
-        masks included.
+        masks included. For a GPU it is called in several threads at once.
 
         Returns:
             A NamedTuple of tensors with leading axis `count`.

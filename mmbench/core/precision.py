@@ -1,12 +1,17 @@
 """The precision of matrix products and convolutions."""
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 
 from mmbench.core.errors import DeviceError
 
+# cuBLAS gives the same bits again with workspaces of a fixed size, which it asks this
+# environment variable for before its first product.
+CUBLAS_WORKSPACES = "CUBLAS_WORKSPACE_CONFIG"
 TF32_CAPABILITY = (8, 0)  # NVIDIA's Ampere
 
 
@@ -26,6 +31,39 @@ def float32_products(precision: str) -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(before)
         cudnn.allow_tf32 = convolutions_before
+
+
+@contextmanager
+def deterministic_kernels(device: torch.device) -> Iterator[None]:
+    """Compute on a GPU with kernels that give the same bits again, within a block.
+
+    An operation without such a kernel gives a warning of torch that names it. Nothing
+    is changed for a CPU, whose kernels are deterministic.
+
+    Args:
+        device: device of the tensors.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    cudnn, environment = torch.backends.cudnn, os.environ.get(CUBLAS_WORKSPACES)
+    flags = cudnn.deterministic, cudnn.benchmark
+    mode = torch.get_deterministic_debug_mode()
+    memory: Any = torch.utils.deterministic
+    fills = memory.fill_uninitialized_memory
+    os.environ.setdefault(CUBLAS_WORKSPACES, ":4096:8")
+    torch.set_deterministic_debug_mode("warn")
+    # Filling new memory only makes reads of it that must not be show.
+    memory.fill_uninitialized_memory = False
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = flags
+        memory.fill_uninitialized_memory = fills
+        torch.set_deterministic_debug_mode(mode)
+        if environment is None:
+            os.environ.pop(CUBLAS_WORKSPACES, None)
 
 
 def check_precision(precision: str, device: torch.device) -> None:

@@ -7,7 +7,9 @@ are paired across algorithms, and a run is the same in a batch of any size.
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,8 +43,24 @@ def chunk_length(numbers: int) -> int:
     return length
 
 
+class _Chunk(NamedTuple):
+    """Values of all runs that are drawn at once.
+
+    Args:
+        before: states of the generators before it was drawn.
+        values: the values on the CPU, stacked to shape (count, runs, ...).
+    """
+
+    before: list[Tensor]
+    values: Any
+
+
 class Stream:
     """A sequence of random values for all runs, from one generator for each run.
+
+    For a GPU the next chunk is drawn while one is used: the runs in several threads, as
+    torch leaves Python to others while it draws, and into memory from which the copy to
+    the device does not wait. No number depends on this.
 
     Args:
         seeds: seed of each run.
@@ -69,17 +87,47 @@ class Stream:
         self._waiting: list[Any] = []
         # States of the generators before the current chunk was drawn.
         self._before: list[Tensor] = []
+        self._ahead: Future[_Chunk] | None = None
 
     def next(self) -> Any:
         """Return the next value of every run, stacked on a leading `runs` axis."""
         if not self._generators:  # made on first use: most small games draw nothing
             self._generators = [generator(seed, self._purpose) for seed in self._seeds]
         if not self._waiting:
-            self._before = [source.get_state() for source in self._generators]
-            drawn = [self._draw(source, self._chunk) for source in self._generators]
-            stacked = _stack(drawn, self._device)
-            self._waiting = [_item(stacked, i) for i in reversed(range(self._chunk))]
+            self._before, values = self._next_chunk()
+            moved = _moved(values, self._device)
+            self._waiting = [_item(moved, i) for i in reversed(range(self._chunk))]
         return self._waiting.pop()
+
+    def _next_chunk(self) -> _Chunk:
+        """Return the chunk that comes next; for a GPU, begin the one after it.
+
+        None is begun after the first chunk, for metrics need no second one.
+        """
+        if self._device.type == "cpu":
+            return self._draw_chunk(self._generators, map)
+        chunk = self._begin() if self._ahead is None else self._ahead
+        found = chunk.result()
+        self._ahead = self._begin() if self.has_drawn else None
+        return found
+
+    def _begin(self) -> "Future[_Chunk]":
+        """Begin to draw a chunk, beside whatever this thread does."""
+        side, drawers = _threads()
+        return side.submit(self._draw_chunk, self._generators, drawers.map)
+
+    def _draw_chunk(
+        self, generators: list[torch.Generator], apply: Callable[..., Iterable]
+    ) -> _Chunk:
+        """Draw a chunk of every run.
+
+        Args:
+            generators: one for each run.
+            apply: applies a function to each of them, in order.
+        """
+        before = [source.get_state() for source in generators]
+        drawn = list(apply(lambda source: self._draw(source, self._chunk), generators))
+        return _Chunk(before, _stack(drawn, is_pinned=self._device.type == "cuda"))
 
     @property
     def has_drawn(self) -> bool:
@@ -102,6 +150,7 @@ class Stream:
             return
         if type(saved["taken"]) is not int or not 0 < saved["taken"] <= self._chunk:
             raise ValueError("a snapshot must be of a position in the chunk")
+        self._ahead = None
         self._generators = [torch.Generator() for _ in self._seeds]
         for source, state in zip(self._generators, saved["before"], strict=True):
             source.set_state(state)
@@ -110,12 +159,35 @@ class Stream:
             self.next()
 
 
-def _stack(drawn: Sequence[Any], device: torch.device) -> Any:
-    """Stack the values of all runs as tensors of shape (count, runs, ...)."""
+@cache
+def _threads() -> tuple[ThreadPoolExecutor, ThreadPoolExecutor]:
+    """Return a thread that draws chunks, and those among which it divides the runs."""
+    return ThreadPoolExecutor(1), ThreadPoolExecutor()
+
+
+def _stack(drawn: Sequence[Any], *, is_pinned: bool) -> Any:
+    """Stack the values of all runs as tensors of shape (count, runs, ...).
+
+    Args:
+        drawn: the values of each run.
+        is_pinned: whether they are stacked in memory that a GPU can read by itself.
+    """
     first = drawn[0]
-    if isinstance(first, Tensor):
-        return torch.stack(list(drawn), dim=1).to(device)
-    return _like(first, (_stack(field, device) for field in zip(*drawn, strict=True)))
+    if not isinstance(first, Tensor):
+        fields = zip(*drawn, strict=True)
+        return _like(first, (_stack(field, is_pinned=is_pinned) for field in fields))
+    if not is_pinned or not torch.cuda.is_available():
+        return torch.stack(list(drawn), dim=1)
+    count, *shape = first.shape
+    out = torch.empty((count, len(drawn), *shape), dtype=first.dtype, pin_memory=True)
+    return torch.stack(list(drawn), dim=1, out=out)
+
+
+def _moved(stacked: Any, device: torch.device) -> Any:
+    """Move stacked values to a device; from pinned memory the host does not wait."""
+    if isinstance(stacked, Tensor):
+        return stacked.to(device, non_blocking=True)
+    return _like(stacked, (_moved(field, device) for field in stacked))
 
 
 def _item(stacked: Any, index: int) -> Any:

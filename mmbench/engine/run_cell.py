@@ -17,7 +17,11 @@ from mmbench.core.errors import CodeError
 from mmbench.core.game import Game
 from mmbench.core.malloc import keep_freed_memory
 from mmbench.core.placement import Placement
-from mmbench.core.precision import check_precision, float32_products
+from mmbench.core.precision import (
+    check_precision,
+    deterministic_kernels,
+    float32_products,
+)
 from mmbench.core.status import Status
 from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.chunk import Chunk
@@ -64,7 +68,7 @@ def run_cell(
     placement = placement._replace(dtype=getattr(torch, cell.dtype))
     check_precision(cell.precision, placement.device)
     width = width_of(cell, placement)
-    with arithmetic():
+    with arithmetic(placement.device):
         while True:
             unfinished = _UnfinishedCell(cell, placement, width, slot, guard)
             try:
@@ -229,11 +233,15 @@ def _ignore(run_steps: int, recording: Recording | None) -> None:
 
 
 @contextmanager
-def arithmetic() -> Iterator[None]:
+def arithmetic(device: torch.device = Placement().device) -> Iterator[None]:
     """Compute as a process that has just started does, within a block.
 
     Bits depend on the number of threads; gradients, products and new tensors on
-    settings of torch that a session or external code may have changed.
+    settings of torch that a session or external code may have changed. On a GPU,
+    kernels are deterministic.
+
+    Args:
+        device: device of the tensors.
 
     Raises:
         CodeError: when hooks on saved tensors are on, which cannot be set aside.
@@ -254,6 +262,7 @@ def arithmetic() -> Iterator[None]:
             if torch.get_default_device().type != "cpu":
                 stack.enter_context(torch.device("cpu"))
             stack.enter_context(float32_products("highest"))
+            stack.enter_context(deterministic_kernels(device))
             yield
     finally:
         torch.set_flush_denormal(flushes)

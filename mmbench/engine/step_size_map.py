@@ -67,7 +67,7 @@ def step_map(
     pairs_x, pairs_y = (axis.ravel() for axis in grid)
     pairs = torch.from_numpy(np.stack((pairs_x, pairs_y), axis=1))
     pairs = pairs.to(placement.device, placement.dtype)
-    with arithmetic():
+    with arithmetic(placement.device):
         block = _make_block(described_task, method, placement, min(len(pairs), WIDTH))
         ends = [
             _run_pairs(block, described_task, method, placement, steps, seed, some)

@@ -101,7 +101,7 @@ def _measure(
     width, chunks = width_of(cell, placement), []
     real_scores: dict[str, float] = {}
     z = torch.from_numpy(kept["z"])
-    with arithmetic():
+    with arithmetic(placement.device):
         for first in range(0, len(cell.seeds), width):
             chosen = slice(first, first + width)
             given = starts()[chosen] if starts else None

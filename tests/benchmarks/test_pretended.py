@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mmbench.core.placement import Placement
+from mmbench.core.streams import Stream
 from mmbench.engine.chunk import Chunk
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import arithmetic
@@ -80,6 +81,30 @@ def test_few_questions_of_networks(
 ) -> None:
     """Methods on networks."""
     check_counts(pretended, pair)
+
+
+def test_draws_ahead_are_the_same(pretended: ModuleType) -> None:
+    """Runs drawn in threads have the numbers of the CPU, from a snapshot as well."""
+    seeds = tuple(range(5))
+
+    def draw(generator: torch.Generator, count: int) -> tuple[torch.Tensor, ...]:
+        normal = torch.randn(count, 3, generator=generator)
+        return normal, torch.randint(9, (count,), generator=generator)
+
+    def stream(device: torch.device) -> Stream:
+        return Stream(seeds, "data", draw, 4, device)
+
+    here = stream(torch.device("cpu"))
+    taken = [[one.tolist() for one in here.next()] for _ in range(14)]
+    with pretended.pretended_device():
+        there = stream(pretended.CUDA)
+        for number, expected in enumerate(taken):
+            if number == 6:  # within a chunk, while the next one is drawn
+                saved, there = there.snapshot(), stream(pretended.CUDA)
+                there.restore(saved)
+            drawn = there.next()
+            assert drawn[0].device == pretended.CUDA
+            assert [one.tolist() for one in drawn] == expected
 
 
 def test_every_printed_pair_has_its_numbers(pretended: ModuleType) -> None:
