@@ -1,11 +1,15 @@
 """What all tests share: one thread, and shapes of tensors checked at every call."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from jaxtyping import install_import_hook
+
+if TYPE_CHECKING:
+    from warm_python import WarmPython
 
 PACKAGE = Path(__file__).parents[1] / "mmbench"
 
@@ -38,6 +42,16 @@ def _one_thread() -> None:
 def regenerate(request: pytest.FixtureRequest) -> bool:
     """Whether golden trajectories are to be written anew."""
     return bool(request.config.getoption("--regenerate"))
+
+
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator["WarmPython"]:
+    """Run code in another process, which has torch and pandas from the start."""
+    from warm_python import WarmPython
+
+    python = WarmPython()
+    yield python
+    python.close()
 
 
 @pytest.fixture

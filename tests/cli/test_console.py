@@ -129,7 +129,7 @@ def test_no_line_is_wider_than_the_terminal(
 
 
 @pytest.mark.usefixtures("terminal")
-@pytest.mark.parametrize("width", [80, 40])
+@pytest.mark.parametrize("width", [pytest.param(80, marks=pytest.mark.slow), 40])
 def test_the_next_command_can_be_copied(
     cli: Cli, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

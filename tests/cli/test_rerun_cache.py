@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from warm_python import WarmPython
 
 import mmbench
 from mmbench.cli import _rerun_cache, main
@@ -323,11 +324,12 @@ def test_a_rerun_imports_no_torch() -> None:
     assert "1 computed in" in mmbench_run(*GRID)[0]
 
 
-def test_an_edited_external_file_is_computed_again() -> None:
+def test_an_edited_external_file_is_computed_again(warm_python: WarmPython) -> None:
     """The specs stay the same, and the store has the cells of the file before."""
     words = ("-t", "bilinear", "-a", "m = mine.py:Mine", "--seeds", "2", "--steps", "9")
+    code = "from mmbench.cli import main\nmain()"
     Path("mine.py").write_text(EXTERNAL, "utf-8")
-    assert "1 computed in" in mmbench_run(*words)[0]
-    assert "0 computed in" in mmbench_run(*words)[0]
+    assert "1 computed in" in warm_python("-c", code, "run", *words).stdout
+    assert "0 computed in" in warm_python("-c", code, "run", *words).stdout
     Path("mine.py").write_text(f"{EXTERNAL}\nANOTHER = 1\n", "utf-8")
-    assert "1 computed in" in mmbench_run(*words)[0]
+    assert "1 computed in" in warm_python("-c", code, "run", *words).stdout

@@ -1,6 +1,7 @@
 """Every section renders whatever results there are, or is left out."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,21 @@ def test_every_section_is_listed() -> None:
     assert files == set(SECTIONS)
 
 
-@pytest.mark.parametrize("view", VIEWS)
+# These draw for a second or more: but for two views of portraits, slow tests.
+DRAWN = ("convergence", "portraits")
+
+
 @pytest.mark.parametrize(
-    "name",
-    [name for name in SECTIONS if name != "convergence"]
-    + [pytest.param("convergence", marks=pytest.mark.slow)],
+    ("name", "view"),
+    [
+        pytest.param(name, view, marks=[pytest.mark.slow] if is_slow else [])
+        for name, view in product(SECTIONS, VIEWS)
+        for is_slow in [
+            name in DRAWN
+            and (name, view)
+            not in product(["portraits"], ["missing values", "some unfinished"])
+        ]
+    ],
 )
 def test_section_renders(name: str, view: str, results: Results) -> None:
     """A section renders or is left out, and its rows are as wide as its tables."""

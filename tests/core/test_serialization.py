@@ -1,14 +1,15 @@
 """Serialised descriptions are read as equal ones, or refused in a sentence."""
 
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from spec_variants import ALGORITHM_VARIANTS, IMAGE_TASK_VARIANTS, TASK_VARIANTS
+from warm_python import WarmPython
 
 from mmbench.algorithms import ACCEPTANCES, ALGORITHMS, DIRECTIONS, SCHEDULES
 from mmbench.algorithms.base import Algorithm
@@ -123,7 +124,7 @@ def test_an_external_class(mine: Path) -> None:
     assert_round_trip(ALGORITHMS.build(f"{mine}:Mine[k=3]"))
 
 
-def test_an_edited_source_is_refused(mine: Path) -> None:
+def test_an_edited_source_is_refused(mine: Path, read_in_child: Callable) -> None:
     """A class is refused if a file that its module imports was edited."""
     helper = mine.with_name("helper_a.py")
     helper.write_text("x = 1")
@@ -136,7 +137,8 @@ def test_an_edited_source_is_refused(mine: Path) -> None:
     assert "Traceback" not in message
 
 
-def read_in_child(document: str, folder: Path = Path("/")) -> str:
+@pytest.fixture
+def read_in_child(warm_python: WarmPython) -> Callable[..., str]:
     """Return the digest of what another process reads, or its error message."""
     code = (
         "import sys\n"
@@ -148,17 +150,16 @@ def read_in_child(document: str, folder: Path = Path("/")) -> str:
         "except MmbenchError as error:\n"
         "    print(error)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, document],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=folder,
-    )
-    return done.stdout.strip()
+
+    def read(document: str, folder: Path = Path("/")) -> str:
+        return warm_python("-c", code, document, cwd=folder).stdout.strip()
+
+    return read
 
 
-def test_a_class_imported_from_the_same_folder(tmp_path: Path) -> None:
+def test_a_class_imported_from_the_same_folder(
+    tmp_path: Path, read_in_child: Callable
+) -> None:
     """A class is found whose module another process cannot import by name."""
     (tmp_path / "helper_b.py").write_text(EXTERNAL)
     (tmp_path / "face.py").write_text("from helper_b import Mine")
@@ -166,7 +167,9 @@ def test_a_class_imported_from_the_same_folder(tmp_path: Path) -> None:
     assert read_in_child(to_json(algorithm)) == digest(algorithm)
 
 
-def test_a_class_of_a_script(tmp_path: Path) -> None:
+def test_a_class_of_a_script(
+    tmp_path: Path, read_in_child: Callable, warm_python: WarmPython
+) -> None:
     """A class is found whose module is __main__ in the process that wrote it."""
     script = tmp_path / "script.py"
     script.write_text(
@@ -175,14 +178,14 @@ def test_a_class_of_a_script(tmp_path: Path) -> None:
         "    from mmbench.core.serialization import to_json\n"
         "    print(digest(Mine()), to_json(Mine()))\n"
     )
-    done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, check=True
-    )
+    done = warm_python(script)
     key, _, document = done.stdout.partition(" ")
     assert read_in_child(document) == key
 
 
-def test_a_class_of_a_package_is_imported_by_name(tmp_path: Path) -> None:
+def test_a_class_of_a_package_is_imported_by_name(
+    tmp_path: Path, read_in_child: Callable, warm_python: WarmPython
+) -> None:
     """A module of a package is imported by name, as its relative imports need."""
     (tmp_path / "kit").mkdir()
     (tmp_path / "kit" / "__init__.py").write_text("")
@@ -195,18 +198,12 @@ def test_a_class_of_a_package_is_imported_by_name(tmp_path: Path) -> None:
         "one = ALGORITHMS.build('kit.mine:Mine')\n"
         "print(digest(one), to_json(one))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", writer],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-    )
+    done = warm_python("-c", writer, cwd=tmp_path)
     key, _, document = done.stdout.partition(" ")
     assert read_in_child(document, tmp_path) == key
 
 
-def test_a_local_class_is_refused() -> None:
+def test_a_local_class_is_refused(read_in_child: Callable) -> None:
     """A class within a function cannot be found by another process."""
 
     @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,13 @@
 """Answers for external code that changes between runs, as users change it."""
 
 import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 from own_algorithms import own_algorithm
+from warm_python import WarmPython
 
 MINE = own_algorithm("return z - {step} * oracle.field(z), state")
 RUN = """
@@ -20,23 +20,22 @@ def last(algorithm, store):
 """
 
 
-def python(folder: Path, script: str) -> list[str]:
+@pytest.fixture
+def python(warm_python: WarmPython) -> Callable[[Path, str], list[str]]:
     """Run a script in a folder, with compiled files, and return what it prints."""
-    (folder / "script.py").write_text(RUN + dedent(script))
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    done = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.split()
+
+    def run(folder: Path, script: str) -> list[str]:
+        (folder / "script.py").write_text(RUN + dedent(script))
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+        done = warm_python("script.py", cwd=folder, env=environment)
+        return done.stdout.split()
+
+    return run
 
 
-def test_files_edited_in_a_loop_get_their_own_answers(tmp_path: Path) -> None:
+def test_files_edited_in_a_loop_get_their_own_answers(
+    tmp_path: Path, python: Callable
+) -> None:
     """Nine files of one size and one time: answers with and without a store agree."""
     (tmp_path / "template.txt").write_text(MINE)
     script = """
@@ -53,7 +52,7 @@ def test_files_edited_in_a_loop_get_their_own_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_stale_compiled_file_is_refused(tmp_path: Path) -> None:
+def test_a_stale_compiled_file_is_refused(tmp_path: Path, python: Callable) -> None:
     """Python imports a stale compiled file; its numbers are not the source's."""
     (tmp_path / "mine.py").write_text(MINE.format(step="0.1"))
     os.utime(tmp_path / "mine.py", (10**9, 10**9))
@@ -72,7 +71,9 @@ def test_a_stale_compiled_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["the file", "the step"])
-def test_a_file_that_leaves_the_folder(place: str, tmp_path: Path) -> None:
+def test_a_file_that_leaves_the_folder(
+    place: str, tmp_path: Path, python: Callable
+) -> None:
     """Results lie where the store was named, wherever external code goes."""
     text = MINE.format(step="0.1")
     if place == "the file":

@@ -75,6 +75,7 @@ def test_extragradient_ends_on_the_cycle_around_the_forsaken_point() -> None:
     assert float(radii.max()) == pytest.approx(1.9118, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_larger_step_leaves_the_cycle() -> None:
     """On GlobalForsaken extragradient with 0.1 converges from where 0.01 cycles."""
     z = tail("extragradient[step_size=0.1]", "global_forsaken", at(1, 1), 2000)
