@@ -9,11 +9,11 @@ from torch import Tensor
 
 from mmbench.algorithms._directions import step_size_pair
 from mmbench.algorithms.base import Algorithm, Iterate
-from mmbench.core.conjugate_gradient import is_over
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, NonNegative, Positive, StepSize
 from mmbench.core.literature import MANGOUBI_2020
 from mmbench.core.oracle import Oracle
+from mmbench.core.repetition import is_over
 
 
 class SearchState(NamedTuple):

@@ -8,12 +8,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mmbench.algorithms.base import Algorithm, Iterate
-from mmbench.core.conjugate_gradient import is_over
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, Domain, Positive
 from mmbench.core.linearisation import Linearisation
 from mmbench.core.literature import PETHICK_2022
 from mmbench.core.oracle import Oracle
+from mmbench.core.repetition import is_over
 from mmbench.core.vectors import Joint, dot, keep
 
 Open = Annotated[float, Domain(low=0, high=1, open_low=True, open_high=True)]

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from mmbench.algorithms._competitive import SolverState, init_solver
 from mmbench.algorithms.base import Algorithm, Iterate
-from mmbench.core.conjugate_gradient import is_over
 from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, Positive, StepSize
 from mmbench.core.gmres import gmres
 from mmbench.core.linearisation import Linearisation
 from mmbench.core.literature import ROCKAFELLAR_1976
 from mmbench.core.oracle import Oracle
+from mmbench.core.repetition import is_over
 from mmbench.core.vectors import Mask, Vector, keep, masked
 
 

@@ -7,13 +7,29 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mmbench.core.repetition import repeat
 from mmbench.core.vectors import dot, keep
 
-# Up to this limit, all iterations are made without checking whether a run needs them.
-MAX_UNCHECKED_ITERATIONS = 8
-# On a GPU, iterations between two checks, once as many have been made. From the first
-# one on, a solve of four iterations would make eight, and launch twice the operations.
-GPU_CHECK_INTERVAL = 8
+
+class _Iterate(NamedTuple):
+    """What changes from iteration to iteration.
+
+    Args:
+        on: runs that go on.
+        x: approximate solutions.
+        r: their residuals.
+        p: search directions.
+        rr: inner products of r with itself.
+        iterations, indefinite: as in `Solution`.
+    """
+
+    on: Bool[Tensor, " runs"]
+    x: Float[Tensor, "runs n"]
+    r: Float[Tensor, "runs n"]
+    p: Float[Tensor, "runs n"]
+    rr: Float[Tensor, " runs"]
+    iterations: Int[Tensor, " runs"]
+    indefinite: Bool[Tensor, " runs"]
 
 
 class Solution(NamedTuple):
@@ -30,26 +46,6 @@ class Solution(NamedTuple):
     x: Float[Tensor, "runs n"]
     iterations: Int[Tensor, " runs"]
     indefinite: Bool[Tensor, " runs"]
-
-
-def is_over(on: Bool[Tensor, " runs"], made: int, limit: int | None = None) -> bool:
-    """Return whether no run goes on, where this is checked.
-
-    Masks keep what has stopped as it is, so that a check changes no number and no
-    count. On a GPU the host waits for it, and a long loop is checked less often.
-
-    Args:
-        on: runs that go on.
-        made: iterations made.
-        limit: largest number of iterations; few are made without a check. None checks
-            in any case.
-    """
-    if limit is not None and limit <= MAX_UNCHECKED_ITERATIONS:
-        return False
-    is_long = on.device.type == "cuda" and made > GPU_CHECK_INTERVAL
-    if is_long and made % GPU_CHECK_INTERVAL:
-        return False
-    return not bool(on.any())
 
 
 def first_residual(
@@ -101,15 +97,11 @@ def conjugate_gradient(
     goal = torch.clamp(tolerance * b.norm(dim=1), min=floor)
     every = torch.ones_like(goal, dtype=torch.bool)
     x, r = first_residual(product, b, start)
-    p, rr = r, dot(r, r)
-    iterations = torch.zeros_like(goal, dtype=torch.int64)
-    on, indefinite = every, ~every
-    for made in range(limit):
-        on = on & torch.isfinite(rr) & (rr.sqrt() > goal)
-        if is_over(on, made, limit):
-            break
+
+    def turn(at: _Iterate) -> _Iterate:
+        on, x, r, p, rr, iterations, indefinite = at
         ap = product(p, on)
-        iterations += on
+        iterations = iterations + on
         curvature = dot(p, ap)
         indefinite = indefinite | (on & (curvature <= 0))
         on = on & (curvature > 0)
@@ -117,4 +109,13 @@ def conjugate_gradient(
         x, r = keep(on, (x + step * p, r - step * ap), (x, r))
         previous, rr = rr, torch.where(on, dot(r, r), rr)
         p = keep(on, r + (rr / previous)[:, None] * p, p)
-    return Solution(x, iterations, indefinite)
+        return _Iterate(goes_on(on, rr), x, r, p, rr, iterations, indefinite)
+
+    def goes_on(on: Tensor, rr: Tensor) -> Tensor:
+        return on & torch.isfinite(rr) & (rr.sqrt() > goal)
+
+    rr = dot(r, r)
+    none = torch.zeros_like(goal, dtype=torch.int64)
+    begun = _Iterate(goes_on(every, rr), x, r, r, rr, none, ~every)
+    end = repeat(turn, begun, limit)
+    return Solution(end.x, end.iterations, end.indefinite)

@@ -7,11 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mmbench.core.conjugate_gradient import (
-    MAX_UNCHECKED_ITERATIONS,
-    first_residual,
-    is_over,
-)
+from mmbench.core.conjugate_gradient import first_residual
+from mmbench.core.repetition import MAX_UNCHECKED_ITERATIONS, is_over
 from mmbench.core.vectors import dot, masked
 
 # Iterations after which the basis, a vector for each, is dropped and built anew.

@@ -4,7 +4,8 @@ import pytest
 import torch
 from products import Product
 
-from mmbench.core.conjugate_gradient import conjugate_gradient, is_over
+from mmbench.core.conjugate_gradient import conjugate_gradient
+from mmbench.core.repetition import is_over
 
 RUNS, SIZE = 6, 8
 

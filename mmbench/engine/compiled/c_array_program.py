@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
+from mmbench.core.repetition import BEGIN_LOOP, END_LOOP
 from mmbench.engine.compiled.c_arrays import (
     Array,
     Buffer,
@@ -200,6 +201,46 @@ static void narrow_product(int64_t rows, int64_t columns, int64_t inner, const r
 """
 
 
+class _Loop(NamedTuple):
+    """A loop within a step.
+
+    Args:
+        begin: the number of the statement that begins it.
+        places: what it carries from turn to turn.
+    """
+
+    begin: int
+    places: list[Stored]
+
+
+def _depths(graph: GraphModule) -> dict[Node, int]:
+    """Return in how many loops each operation is.
+
+    Raises:
+        UnsupportedError: when what a turn has computed is used after the loop, where
+            there may have been no turn.
+    """
+    depths: dict[Node, int] = {}
+    loop_of: dict[Node, int] = {}
+    open_loops, loops = [0], 0
+    for node in graph.graph.nodes:
+        if node.target is END_LOOP:
+            open_loops.pop()
+        depths[node], loop_of[node] = len(open_loops) - 1, open_loops[-1]
+        given = node.all_input_nodes
+        if node.target is END_LOOP:
+            given = []
+        inside = set(open_loops)
+        if any(
+            loop_of[one] not in inside for one in given if one.target is not END_LOOP
+        ):
+            raise UnsupportedError("what a loop has computed is used after it")
+        if node.target is BEGIN_LOOP:
+            loops += 1
+            open_loops.append(loops)
+    return depths
+
+
 class ArrayTranslator:
     """A translator of a traced step into loops over arrays of a group of runs.
 
@@ -224,6 +265,8 @@ class ArrayTranslator:
         self.statements: list[str] = []
         self.constants: list[tuple[Tensor, Buffer]] = []
         self._lifetimes: dict[Buffer, list[int]] = {}  # first and last statement
+        self._loops: list[_Loop] = []  # that have begun, from outside to inside
+        self._depths = _depths(graph)
         self._node: Node
         self._kind: Kind = "real"
 
@@ -255,6 +298,10 @@ class ArrayTranslator:
             parts: list[Array] = args[0]
             return parts[args[1]]
         self._check_independent(node)
+        if node.target is BEGIN_LOOP:
+            return self._begin_loop(*args)
+        if node.target is END_LOOP:
+            return self._end_loop(*args)
         meta = node.meta["val"]
         if isinstance(meta, Tensor):
             self._kind = self._supported_kind(meta.dtype)
@@ -265,9 +312,13 @@ class ArrayTranslator:
         if result.shape != expected:
             raise UnsupportedError(f"{node.target} gives {result.shape}")
         check_size(expected[1:], MAX_ENTRIES)
-        is_shared = len(node.users) > 1 and isinstance(result, Formula)
-        if is_shared or (isinstance(result, Formula) and result.depth > MAX_DEPTH):
-            return self.store(result)
+        if isinstance(result, Formula):
+            # What is used within a loop alone is computed once, before the loop.
+            is_shared = len(node.users) > 1
+            depth = self._depths[node]
+            is_used_elsewhere = any(self._depths[one] != depth for one in node.users)
+            if is_shared or is_used_elsewhere or result.depth > MAX_DEPTH:
+                return self.store(result)
         return result
 
     def _call(self, target: Any, args: tuple, kwargs: dict) -> Any:
@@ -341,6 +392,40 @@ class ArrayTranslator:
         return any(
             isinstance(one, Tensor) and self._runs in one.shape for one in tensors
         )
+
+    # ---- loops ----
+
+    def _begin_loop(self, carried: Sequence[Array], limit: int) -> list[Array]:
+        """Begin a loop; return what it carries from turn to turn."""
+        places = []
+        for array in carried:
+            place = self.new(array.shape, array.kind)
+            self.copy(array, place)
+            places.append(place)
+        number = len(self.statements)
+        on = places[0]
+        any_goes_on = " || ".join(f"{on.place.name}[{i}]" for i in range(on.shape[0]))
+        turn = f"turn{len(self._loops)}"
+        self.emit(
+            f"for (int {turn} = 0; {turn} < {limit}; ++{turn}) {{\n"
+            f"if (!({any_goes_on})) break;",
+            [place.place for place in places],
+            on.place,
+        )
+        self._loops.append(_Loop(number, places))
+        return list(places)
+
+    def _end_loop(self, carried: Sequence[Array], _limit: int) -> list[Array]:
+        """End the innermost loop; return what it has carried to its end."""
+        loop = self._loops.pop()
+        self.replace_states(loop.places, carried)
+        self.emit("}", [place.place for place in loop.places], loop.places[0].place)
+        # What was there before the loop is read in every turn.
+        last = len(self.statements) - 1
+        for used in self._lifetimes.values():
+            if used and used[0] < loop.begin <= used[-1]:
+                used.append(last)
+        return list(loop.places)
 
     # ---- arrays ----
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.export import default_decompositions
 from torch.fx import GraphModule
 
+from mmbench.core.repetition import marked_loops
 from mmbench.core.streams import generator
 from mmbench.engine.compiled.c_array_program import write_array_program
 from mmbench.engine.compiled.c_compiler import FASTEST, QUICK, compile_program
@@ -148,7 +149,8 @@ def _trace_arrays(
     decompositions: Any = default_decompositions()
     for runs in TRACED_ROWS:
         given = examples(runs)
-        graph = trace(step, given, decomposition_table=decompositions)
+        with marked_loops():
+            graph = trace(step, given, decomposition_table=decompositions)
         shapes = [
             node.meta["val"].shape
             for node in graph.graph.nodes

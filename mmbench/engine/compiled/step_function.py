@@ -15,6 +15,7 @@ from torch import Tensor
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.game import Game
 from mmbench.core.oracle import Oracle
+from mmbench.core.repetition import charging
 from mmbench.core.status import Status
 from mmbench.core.streams import generator
 from mmbench.core.vectors import Joint, Mask, keep, largest
@@ -170,7 +171,8 @@ class StepFunction:
         )
         traced.resample()
         algorithm = self._with_sizes(sizes)
-        moved, new_state = algorithm.step(Oracle(traced), z, state)
+        with charging(traced):
+            moved, new_state = algorithm.step(Oracle(traced), z, state)
         stepping = alive if on is None else alive & on
         size = largest(moved)
         is_within = size <= self._task.limit

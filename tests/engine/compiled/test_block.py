@@ -224,6 +224,8 @@ def test_a_looped_cell_is_the_same(
     ("words", "task"),
     [
         ("gda[direction=adam]", SMALL),
+        ("cgd", SMALL),  # whose inner loop ends by its numbers
+        slow("acgd", SMALL),
         slow("accept_reject", "digits01[hidden=6,noise=3,batch=8]"),
         *(
             slow(words, SMALL)
