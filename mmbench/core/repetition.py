@@ -8,7 +8,7 @@ traced as one turn between two operations that mark its beginning and its end.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int
@@ -37,6 +37,7 @@ END_LOOP: Any = torch.ops.mmbench.end_loop.default
 Carried = TypeVar("Carried", bound=tuple)
 
 
+@runtime_checkable
 class Charged(Protocol):
     """What counts the charges of a traced step.
 
