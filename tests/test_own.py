@@ -464,25 +464,23 @@ def dc_discriminator() -> nn.Module:
     )  # fmt: skip
 
 
-DCGAN = mmbench.torch_task(
-    DCGenerator,
-    dc_discriminator,
-    data=torch.randint(0, 256, (20, 1, 8, 8)).byte(),
-    noise=4,
-    batch=4,
-    loss="nonsaturating",
-    name="dcgan",
-)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["extragradient[direction=adam]", "acgd"])
 def test_a_dcgan_goes_on_after_a_checkpoint(method: str) -> None:
     """Convolutional modules run, and go on from a snapshot with the same bits."""
-    assert DCGAN.width == 1
-    assert mmbench.Capability.GREY_8 in DCGAN.gives
+    task = mmbench.torch_task(
+        DCGenerator,
+        dc_discriminator,
+        data=torch.randint(0, 256, (20, 1, 8, 8)).byte(),
+        noise=4,
+        batch=4,
+        loss="nonsaturating",
+        name="dcgan",
+    )
+    assert task.width == 1
+    assert mmbench.Capability.GREY_8 in task.gives
     algorithm = ALGORITHMS.build(method)
-    cell = Cell(task=DCGAN, algorithm=algorithm, seeds=(0,), steps=4, records=4)
+    cell = Cell(task=task, algorithm=algorithm, seeds=(0,), steps=4, records=4)
 
     def chunk() -> Chunk:
         return Chunk(cell, Placement(), 1, Recording(cell, (0,)), None)

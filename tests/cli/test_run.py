@@ -134,28 +134,23 @@ def test_strict_fails_when_runs_break_down(cli: Cli) -> None:
     assert cli("run", *GRID, "--strict").exit_code == 0
 
 
-@pytest.mark.usefixtures("folder")
-def test_ctrl_c_keeps_finished_cells() -> None:
+def test_ctrl_c_keeps_finished_cells(cli: Cli) -> None:
     words = ["run", *GRID, "-a", "mine.py:Once", "-a", "omd"]
-
-    def mmbench() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mmbench", *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            # Jobs in the background of a shell inherit that it is ignored.
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-        )
-
-    first = mmbench()
+    first = subprocess.run(
+        [sys.executable, "-m", "mmbench", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        # Jobs in the background of a shell inherit that it is ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     assert first.returncode == 130
     assert "1 of 3 cells are finished and kept in mmbench-results" in first.stderr
     assert "The same command goes on from there." in first.stderr
     assert "Traceback" not in first.stderr
     assert len(list(Store("mmbench-results"))) == 1
-    second = mmbench()
-    assert second.returncode == 0
+    second = cli(*words)
+    assert second.exit_code == 0
     assert "[1/2] bilinear x Once" in second.stdout
     assert "2 computed" in second.stdout
 

@@ -88,6 +88,13 @@ def unlimited() -> Iterator[Supervisor]:
         yield supervisor
 
 
+@pytest.fixture
+def supervisor(unlimited: Supervisor) -> Iterator[Supervisor]:
+    """The same child, or the one after the child that a test has ended."""
+    yield unlimited
+    unlimited.limits = Limits()
+
+
 def assert_same(one: Trajectory, other: Trajectory) -> None:
     """Equal but for the clock."""
     assert one.status == other.status
@@ -142,20 +149,19 @@ HANGING = (
     "deed",
     [HANGING[0], *(pytest.param(one, marks=pytest.mark.slow) for one in HANGING[1:])],
 )
-def test_a_hanging_cell_is_ended(ill, deed: str) -> None:
+def test_a_hanging_cell_is_ended(supervisor: Supervisor, ill, deed: str) -> None:
     """Within two seconds of its limit, with all that it had recorded."""
-    with closing(Supervisor(Limits())) as supervisor:
-        supervisor.run(cell("gda"))  # so that the child is there
-        supervisor.limits = Limits(timeout=1.0)
-        begun = time.monotonic()
-        found = supervisor.run(cell(ill(deed)))
-        assert time.monotonic() - begun < 1 + 2
-        assert set(found.status) == {Status.TIMEOUT}
-        assert found.reason == "The cell took longer than 1 s."
-        assert (found.steps[-1], *found.stopped_at) == (25, 25, 25, 25)
-        assert np.isfinite(found.columns["distance"]).all()
-        supervisor.limits = Limits()  # the next one has a child of its own
-        assert set(supervisor.run(cell("gda")).status) == {Status.FINISHED}
+    supervisor.run(cell("gda"))  # so that the child is there
+    supervisor.limits = Limits(timeout=1.0)
+    begun = time.monotonic()
+    found = supervisor.run(cell(ill(deed)))
+    assert time.monotonic() - begun < 1 + 2
+    assert set(found.status) == {Status.TIMEOUT}
+    assert found.reason == "The cell took longer than 1 s."
+    assert (found.steps[-1], *found.stopped_at) == (25, 25, 25, 25)
+    assert np.isfinite(found.columns["distance"]).all()
+    supervisor.limits = Limits()  # the next one has a child of its own
+    assert set(supervisor.run(cell("gda")).status) == {Status.FINISHED}
 
 
 def test_chunks_that_were_done_before_a_limit_have_converged() -> None:
@@ -210,57 +216,60 @@ def test_a_cell_that_eats_memory_is_ended(ill) -> None:
         ("os.fork() or time.sleep(1000); os._exit(3)", "exit code 3"),
     ],
 )
-def test_a_child_that_dies_is_no_loss(ill, deed: str, how: str) -> None:
+def test_a_child_that_dies_is_no_loss(
+    supervisor: Supervisor, ill, deed: str, how: str
+) -> None:
     """Its cell ends with an error that says how, with what was recorded."""
-    with closing(Supervisor(Limits())) as supervisor:
-        found = supervisor.run(cell(ill(deed)))
-        assert set(found.status) == {Status.ERROR}
-        assert found.reason == f"The cell's process ended with {how}."
-        assert found.steps[-1] == AT
-        assert set(supervisor.run(cell("gda")).status) == {Status.FINISHED}
+    found = supervisor.run(cell(ill(deed)))
+    assert set(found.status) == {Status.ERROR}
+    assert found.reason == f"The cell's process ended with {how}."
+    assert found.steps[-1] == AT
+    assert set(supervisor.run(cell("gda")).status) == {Status.FINISHED}
 
 
 @pytest.mark.parametrize("written", [b"x" * 48, b"\0" * 48])
-def test_nonsense_in_the_pipe_ends_the_cell(ill, written: bytes) -> None:
+def test_nonsense_in_the_pipe_ends_the_cell(
+    supervisor: Supervisor, ill, written: bytes
+) -> None:
     """Whatever length it seems to announce; what was recorded is kept."""
     deed = f"""for descriptor in range(3, 64):
                             try: os.write(descriptor, {written!r})
                             except OSError: pass"""
-    with closing(Supervisor(Limits())) as supervisor:
-        found = supervisor.run(cell(ill(deed)))
-        assert set(found.status) == {Status.ERROR}
-        assert found.reason == "The cell's process wrote into the pipe of its answers."
-        assert found.steps[-1] == AT
+    found = supervisor.run(cell(ill(deed)))
+    assert set(found.status) == {Status.ERROR}
+    assert found.reason == "The cell's process wrote into the pipe of its answers."
+    assert found.steps[-1] == AT
 
 
-def test_a_closed_pipe_ends_the_cell(ill, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_pipe_ends_the_cell(
+    supervisor: Supervisor, ill, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A process that goes on without it is ended."""
     monkeypatch.setattr(supervisor_module, "END_TIMEOUT_SECONDS", 0.2)
-    with closing(Supervisor(Limits())) as supervisor:
-        found = supervisor.run(cell(ill("os.closerange(3, 64); time.sleep(1000)")))
+    found = supervisor.run(cell(ill("os.closerange(3, 64); time.sleep(1000)")))
     assert found.reason == "The cell's process closed the pipe of its answers."
     assert found.steps[-1] == AT
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_time_passes_within_a_message(ill, stopped: bool) -> None:
+def test_time_passes_within_a_message(
+    supervisor: Supervisor, ill, stopped: bool
+) -> None:
     """A child that hangs, or is stopped, when it has written a part of one."""
     deed = f"""
                         for descriptor in range(3, 64):
                             try: os.write(descriptor, {child_process.encode(0)[:20]!r})
                             except OSError: pass
                         {HANGING[2 if stopped else 1]}"""
-    with closing(Supervisor(Limits())) as supervisor:
-        supervisor.run(cell("gda"))
-        supervisor.limits = Limits(timeout=1.0)
-        assert set(supervisor.run(cell(ill(deed))).status) == {Status.TIMEOUT}
+    supervisor.run(cell("gda"))
+    supervisor.limits = Limits(timeout=1.0)
+    assert set(supervisor.run(cell(ill(deed))).status) == {Status.TIMEOUT}
 
 
-def test_a_fork_that_computes_on_answers_nothing(ill) -> None:
+def test_a_fork_that_computes_on_answers_nothing(supervisor: Supervisor, ill) -> None:
     """Its answers would be taken for those to the next cell."""
-    with closing(Supervisor(Limits())) as supervisor:
-        assert_same(supervisor.run(cell(ill("os.fork()"))), run_cell(cell("gda")))
-        assert_same(supervisor.run(cell("gda")), run_cell(cell("gda")))
+    assert_same(supervisor.run(cell(ill("os.fork()"))), run_cell(cell("gda")))
+    assert_same(supervisor.run(cell("gda")), run_cell(cell("gda")))
 
 
 def test_a_child_that_does_not_load_is_an_error(
@@ -276,7 +285,9 @@ def test_a_child_that_does_not_load_is_an_error(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs subreapers")
 @pytest.mark.parametrize("end", ["time.sleep(1000)", "os._exit(3)"])
-def test_processes_in_sessions_of_their_own_end(ill, tmp_path: Path, end: str) -> None:
+def test_processes_in_sessions_of_their_own_end(
+    supervisor: Supervisor, ill, tmp_path: Path, end: str
+) -> None:
     """Forked twice, so that their parent has ended, and without environment."""
     deed = f"""
                         import subprocess
@@ -292,10 +303,9 @@ def test_processes_in_sessions_of_their_own_end(ill, tmp_path: Path, end: str) -
                             time.sleep(0.01)
                         time.sleep(0.1)
                         {end}"""
-    with closing(Supervisor(Limits())) as supervisor:
-        supervisor.run(cell("gda"))
-        supervisor.limits = Limits(timeout=5.0)
-        supervisor.run(cell(ill(deed)))
+    supervisor.run(cell("gda"))
+    supervisor.limits = Limits(timeout=3.0)
+    supervisor.run(cell(ill(deed)))
     assert not psutil.pid_exists(int((tmp_path / "part").read_text()))
 
 
