@@ -15,6 +15,7 @@ from mmbench.core.description import Description
 from mmbench.core.errors import DescriptionError, check_keywords
 from mmbench.core.placement import Placement, pick_device
 from mmbench.core.printable import shorten
+from mmbench.core.run_settings import MAX_WIDTH
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.runner.execute import Observer, execute
@@ -41,6 +42,7 @@ def run(
     store: Path | str | None = None,
     device: str = "auto",
     compiled: bool | None = None,
+    width: int | None = None,
     dtype: str = "float32",
     precision: str = "exact",
     keep: str = "none",
@@ -66,6 +68,8 @@ def run(
         device: "auto", "cpu" or "cuda".
         compiled: whether to compile the steps where possible; None means where that
             saves more time than it takes, by rule.
+        width: number of runs of a cell that are computed side by side, on which
+            rounding depends; None means the game's rule.
         dtype: type of all floats, "float32" or "float64".
         precision: of products within a step: "exact" (as the dtype says), "tf32" or
             "bf16".
@@ -108,6 +112,7 @@ def run(
         device=pick_device(device),
         data_dir=None if data_dir is None else _path("data_dir", data_dir),
         compiled=compiled,
+        width=_width(width),
     )
     processes = _workers(workers)
     if on_record is not None:
@@ -214,6 +219,20 @@ def _check_list(name: str, given: Any) -> None:
                 f"{name} must hold descriptions, not classes; got {one.__name__}. "
                 f"Write {one.__name__}()."
             )
+
+
+def _width(given: Any) -> int | None:
+    """Return a number of runs, if it is one.
+
+    Raises:
+        DescriptionError: when it is not.
+    """
+    if given is None or (type(given) is int and 0 < given <= MAX_WIDTH):
+        return given
+    raise DescriptionError(
+        f"width must be a whole number from 1 to {MAX_WIDTH}, or None; got "
+        f"{shorten(given)}."
+    )
 
 
 def _workers(given: Any) -> Workers:

@@ -252,7 +252,9 @@ def test_the_bar_is_shown_when_it_is_asked_for(
     assert "8.00/8.00" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("wrong", [{"progress": "yes"}, {"on_record": 3}])
-def test_wrong_watching_is_refused(wrong: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "wrong", [{"progress": "yes"}, {"on_record": 3}, {"width": 0}, {"width": 5000}]
+)
+def test_wrong_words_of_a_call_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(MmbenchError, match=f"{next(iter(wrong))} must be"):
         run(["bilinear"], ["gda"], **SMALL, **wrong)

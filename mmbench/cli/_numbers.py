@@ -8,7 +8,7 @@ import click
 
 
 class Whole(click.IntRange):
-    """A whole number of at least some bound."""
+    """A whole number of at least some bound, and perhaps of at most another."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -18,6 +18,7 @@ class Whole(click.IntRange):
             return int(super().convert(value, param, ctx))
         except click.BadParameter:
             bound = "" if self.min is None else f" of at least {self.min}"
+            bound = bound if self.max is None else f" from {self.min} to {self.max}"
             self.fail(f"must be a whole number{bound}; got {_got(value)}", param, ctx)
 
 

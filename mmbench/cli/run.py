@@ -18,7 +18,7 @@ from mmbench.cli import (
     print_stderr,
     print_stdout,
 )
-from mmbench.cli._numbers import Folder
+from mmbench.cli._numbers import Folder, Whole
 from mmbench.cli._rerun_cache import (
     Outcomes,
     collect_inputs,
@@ -38,6 +38,7 @@ from mmbench.cli._selection import (
     store_option,
 )
 from mmbench.core.errors import MmbenchError
+from mmbench.core.run_settings import MAX_WIDTH
 from mmbench.core.status import Status
 from mmbench.runner.limits import Limits, Workers
 
@@ -76,6 +77,12 @@ MAX_NAMED_CELLS = 5  # in a message; further cells are only counted
     help="Compile the steps where possible, or nowhere.  [default: where it saves more "
     "time than it takes, by rule]",
 )
+@click.option(
+    "--width",
+    type=Whole(1, MAX_WIDTH),
+    help="Runs of a cell that are computed side by side, on which rounding depends.  "
+    "[default: the game's rule]",
+)
 @data_dir_option
 @resource_options
 @click.option(
@@ -99,6 +106,7 @@ def command(
     store: Path,
     device: str,
     compiled: bool | None,
+    width: int | None,
     data_dir: Path | None,
     same_environment: bool,
     strict: bool,
@@ -130,7 +138,7 @@ def command(
     started = time.perf_counter()  # imports do not count
     cells = selection.cells
     placement = Placement(
-        device=pick_device(device), data_dir=data_dir, compiled=compiled
+        device=pick_device(device), data_dir=data_dir, compiled=compiled, width=width
     )
     kept = Store(store, same_environment=same_environment)
     if page:

@@ -9,7 +9,7 @@ from mmbench.core.errors import DeviceError
 
 
 class Placement(NamedTuple):
-    """The device, precision and data folder of a game; no part of any description.
+    """Where and how a game is computed; no part of any description.
 
     Args:
         device: device of all tensors of the game.
@@ -18,12 +18,14 @@ class Placement(NamedTuple):
             MMBENCH_DATA, then a download.
         compiled: whether steps are compiled where they can be; None leaves it to a rule
             of the engine, which asks what compiling would save.
+        width: the number of runs computed side by side; None takes the task's rule.
     """
 
     device: torch.device = torch.device("cpu")
     dtype: torch.dtype = torch.float32
     data_dir: Path | None = None
     compiled: bool | None = False
+    width: int | None = None
 
 
 def pick_device(name: str) -> torch.device:

@@ -13,6 +13,9 @@ from mmbench.core.domains import Records, Steps
 
 Keep = Literal["none", "last", "all"]
 KEEPING: tuple[Keep, ...] = get_args(Keep)  # from the fewest iterates to the most
+# The most runs of a cell that a user may have computed side by side. It is no setting,
+# since it is no part of a cell's description.
+MAX_WIDTH = 4096
 
 
 def setting(
@@ -33,6 +36,10 @@ def setting(
     """
     metadata = {"meaning": meaning, "identity": identity, "option": option}
     return field(default=default, metadata=metadata)
+
+
+# The most runs of a cell that a user may have computed side by side.
+MAX_WIDTH = 4096
 
 
 @dataclass(frozen=True, kw_only=True)

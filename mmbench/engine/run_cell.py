@@ -1,7 +1,9 @@
 """The entry of the engine: from one cell to one trajectory, chunk by chunk."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -81,14 +83,14 @@ def run_cell(
             except _UnusableCheckpointError:  # the cell starts anew
                 if slot:
                     slot.remove()
-            except torch.OutOfMemoryError:  # the GPU's: fewer runs side by side
-                width //= 2
             else:
                 return trajectory
 
 
 def width_of(cell: Cell, placement: Placement) -> int:
-    """Return how many runs of a cell are computed side by side, by rule."""
+    """Return how many runs of a cell are computed side by side, by choice or rule."""
+    if placement.width:
+        return placement.width
     return cell.task.gpu_width if placement.device.type == "cuda" else cell.task.width
 
 
@@ -182,6 +184,7 @@ def _run_chunks(
     cell, placement, width = unfinished.cell, unfinished.placement, unfinished.width
     recordings = unfinished.recordings
     real_scores: dict[str, float] = {}
+    too_wide = ""
     for number, first in enumerate(range(0, len(cell.seeds), width)):
         if number == len(recordings):
             recordings.append(Recording(cell, cell.seeds[first : first + width]))
@@ -189,21 +192,70 @@ def _run_chunks(
         if recording.ended:
             progress(cell.steps * len(recording.seeds), recording)
             continue
+        is_too_wide = bool(too_wide)
         try:
-            chunk_starts = starts()[first : first + width] if starts else None
-            chunk = Chunk(cell, placement, width, recording, chunk_starts, noise)
-            unfinished.compute(chunk, progress)
-            real_scores = real_scores or _real_scores(cell, chunk.game)
-        except torch.OutOfMemoryError as error:
-            if width > 1:
-                raise
-            recording.end(Status.MEMORY, str(error))
+            if not is_too_wide:
+                chunk_starts = starts()[first : first + width] if starts else None
+                game = _compute_chunk(
+                    unfinished, recording, progress, chunk_starts, noise
+                )
+                real_scores = real_scores or _real_scores(cell, game)
+        except torch.OutOfMemoryError:
+            is_too_wide = True
         except (CodeError, _UnusableCheckpointError):
             raise
         except (Exception, SystemExit) as error:  # an external class may raise both
             recording.fail(error)
+        if is_too_wide:
+            too_wide = too_wide or _too_wide(cell, placement, width)
+            recording.end(Status.MEMORY, too_wide)
         recording.close()
     return join_recordings(cell, recordings, width, real_scores)
+
+
+def _compute_chunk(
+    unfinished: _UnfinishedCell,
+    recording: Recording,
+    progress: Progress,
+    starts: Tensor | None,
+    noise: RoundingNoise | None,
+) -> Game:
+    """Compute a chunk and return its game; nothing else of it stays in memory."""
+    cell, placement, width = unfinished.cell, unfinished.placement, unfinished.width
+    chunk = Chunk(cell, placement, width, recording, starts, noise)
+    unfinished.compute(chunk, progress)
+    return chunk.game
+
+
+def _too_wide(cell: Cell, placement: Placement, width: int) -> str:
+    """Return that a width needs more memory than there is, and which one does not.
+
+    Narrower chunks round otherwise, so that none is taken in silence.
+    """
+    fitting = width // 2
+    while fitting and not _fits(cell, placement, fitting):
+        fitting //= 2
+    who = f"The {width} runs of {cell.task} that are computed side by side"
+    instead = (
+        f"A width of {fitting} fits: choose --width {fitting} or width={fitting}."
+        if fitting
+        else "Not even one run fits: choose a smaller game or another device."
+    )
+    return f"{who} must fit in the memory of {placement.device}; they do not. {instead}"
+
+
+def _fits(cell: Cell, placement: Placement, width: int) -> bool:
+    """Return whether a step of so many runs, and its record, fit in the memory."""
+    gc.collect()
+    if placement.device.type == "cuda":
+        torch.cuda.empty_cache()
+    probe = replace(cell, steps=1, seeds=cell.seeds[:1], after=None)
+    recording = Recording(probe, probe.seeds)
+    try:
+        Chunk(probe, placement, width, recording, None).compute(_ignore)
+    except torch.OutOfMemoryError:
+        return False
+    return True
 
 
 def _real_scores(cell: Cell, game: Game) -> dict[str, float]:

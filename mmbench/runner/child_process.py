@@ -92,6 +92,7 @@ def make_request(
         "device": str(placement.device),
         "data_dir": None if placement.data_dir is None else str(placement.data_dir),
         "compiled": placement.compiled,
+        "width": placement.width,
         "starts": starts,
         "slot": None if slot is None else str(slot),
     }
@@ -124,6 +125,7 @@ def _compute(request: dict[str, Any], answer: Callable[[Any], None]) -> None:
         device=torch.device(request["device"]),
         data_dir=request["data_dir"] and Path(request["data_dir"]),
         compiled=request["compiled"],
+        width=request["width"],
     )
     starts = request["starts"]
     try:

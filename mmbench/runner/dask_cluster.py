@@ -101,6 +101,7 @@ def distribute(
         str(placement.device),
         None if placement.data_dir is None else str(placement.data_dir.resolve()),
         placement.compiled,
+        placement.width,
         limits,
     )
     with _client(workers) as client:
@@ -223,6 +224,7 @@ class WorkerSettings(NamedTuple):
     device: str
     data_dir: str | None
     compiled: bool | None
+    width: int | None
     limits: Limits
     candidates: Mapping[str, Sequence[str]] = {}
 
@@ -233,6 +235,7 @@ class WorkerSettings(NamedTuple):
             device=_own_device(self.device),
             data_dir=None if self.data_dir is None else Path(self.data_dir),
             compiled=self.compiled,
+            width=self.width,
         )
 
     @property

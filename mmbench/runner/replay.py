@@ -349,11 +349,12 @@ def random_number(key: str, draw: int) -> int:
 
 
 def placement_of(footer: Mapping[str, Any]) -> Placement:
-    """Return the backend of a cell and its kind of device, if this machine has one."""
+    """Return how a cell was computed, on its kind of device if this machine has one."""
     on_cpu = footer.get("provenance", {}).get("device", "cpu") == "cpu"
     return Placement(
         device=pick_device("cpu" if on_cpu else "auto"),
         compiled=footer.get("backend") == "compiled",
+        width=footer.get("width"),
     )
 
 

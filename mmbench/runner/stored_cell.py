@@ -13,6 +13,7 @@ from mmbench.core.columns import LEADING
 from mmbench.core.description import canonical, name_of, reference_of
 from mmbench.core.errors import DescriptionError, StoreError
 from mmbench.core.external import load_external
+from mmbench.core.run_settings import MAX_WIDTH
 from mmbench.core.serialization import from_canonical
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
@@ -329,23 +330,17 @@ def other_words(cell: Cell, stored: StoredFiles) -> list[str]:
 
 
 def wrong_width(cell: Cell, stored: StoredFiles) -> str:
-    """Return in words that a file has a width that this code never chooses; else "".
-
-    On a GPU without enough memory the width is halved until the runs fit; of a cell
-    that ended early it is the number of runs that were begun.
+    """Return in words that a file has a width that nobody can choose; else "".
 
     Args:
         cell: the cell that the file describes.
         stored: the cell's files, computed by this code.
     """
-    width = stored.footer.get("width")
-    on_cpu = stored.footer.get("provenance", {}).get("device", "cpu") == "cpu"
-    by_rule = cell.task.width if on_cpu else cell.task.gpu_width
-    widths = [by_rule >> halved for halved in range(1 if on_cpu else 64)]
-    is_early = set(Status.cell_failures()) & set(stored.footer.get("outcomes", ()))
-    if width in widths or is_early:
+    width = stored.footer.get("width", 1)
+    most = max(MAX_WIDTH, cell.task.width, cell.task.gpu_width)
+    if width <= most:
         return ""
-    return f"its footer has the width {width}; this code takes {by_rule}"
+    return f"its footer has the width {width}; this code takes at most {most}"
 
 
 def surplus(cell: Cell, stored: StoredFiles) -> list[str]:

@@ -270,8 +270,7 @@ def _ended_early(
         reason: why they had not.
     """
     chunks = []
-    first_chunk = recordings.get(cell.seeds[0])  # narrower after a lack of memory
-    width = len(first_chunk.seeds) if first_chunk else width_of(cell, placement)
+    width = width_of(cell, placement)
     for first in range(0, len(cell.seeds), width):
         seeds = cell.seeds[first : first + width]
         chunk = recordings.get(seeds[0]) or Recording(cell, seeds)

@@ -879,7 +879,8 @@ class OwnTask(Made, Task):
 
     def build(self, placement: Placement) -> OwnGame:
         """Build the game."""
-        width = self.width if placement.device.type == "cpu" else self.gpu_width
+        by_rule = self.width if placement.device.type == "cpu" else self.gpu_width
+        width = placement.width or by_rule
         game = self.game_class(self.recipe, placement, str(self), width)
         game.one_by_one = game.one_by_one or self.one_by_one
         return game

@@ -112,7 +112,7 @@ class Task(Description, ABC):
 
     @property
     def gpu_width(self) -> int:
-        """The number of runs computed side by side on a GPU, if its memory suffices."""
+        """The number of runs computed side by side on a GPU."""
         return 128
 
     def prepare(self, data_dir: Path | None) -> None:

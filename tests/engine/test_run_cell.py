@@ -22,6 +22,7 @@ from mmbench.core.columns import COUNTED
 from mmbench.core.cost import Cost
 from mmbench.core.errors import CodeError
 from mmbench.core.oracle import Oracle
+from mmbench.core.placement import Placement
 from mmbench.core.source import Source
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
@@ -189,6 +190,33 @@ def test_other_runs_change_no_bit_in_single_precision(name: str) -> None:
         some = trajectory_of(game, words, seeds=chosen, **options)
         common = tuple(seed for seed in chosen if seed < 5)
         require_equal_runs(together, some, common, f"seeds {common} must be the same")
+
+
+def test_a_width_that_fits_is_told_where_one_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All runs end out of memory, and the reason names a width that a user may take."""
+
+    class Narrow(Chunk):
+        def __init__(
+            self, cell: Cell, place: Placement, width: int, *given: Any
+        ) -> None:
+            if width > 5:
+                raise torch.OutOfMemoryError
+            super().__init__(cell, place, width, *given)
+
+    monkeypatch.setattr("mmbench.engine.run_cell.Chunk", Narrow)
+    cell = make_cell(SMALL, "gda", seeds=20, steps=3)
+    trajectory = run_cell(cell, PLACEMENT)
+    assert set(trajectory.status) == {Status.MEMORY}
+    assert trajectory.width == 16
+    assert trajectory.reason == (
+        f"The 16 runs of {cell.task} that are computed side by side must fit in the "
+        "memory of cpu; they do not. A width of 4 fits: choose --width 4 or width=4."
+    )
+    trajectory = run_cell(cell, PLACEMENT._replace(width=4))
+    assert set(trajectory.status) == {Status.FINISHED}
+    assert trajectory.width == 4
 
 
 def test_padding_leaves_no_trace() -> None:
