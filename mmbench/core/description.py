@@ -161,6 +161,7 @@ def _is_storable(annotation: Any) -> bool:
     )
 
 
+@cache
 def default_of(cls: type, name: str) -> Any:
     """Return the default of a field as it is stored; `MISSING` where it has none."""
     field = cls.__dataclass_fields__[name]  # type: ignore[attr-defined]
@@ -245,8 +246,15 @@ def _fit_tuple(value: Any, arguments: tuple) -> tuple[Any, bool]:
         arguments = (arguments[0],) * len(value)
     if len(value) != len(arguments):
         return value, False
+    if _are_whole(value) and set(arguments) == {int}:  # seeds, of which many are
+        return tuple(value), True
     pairs = [fit(*entry) for entry in zip(value, arguments, strict=True)]
     return tuple(fitted for fitted, _ in pairs), all(fits for _, fits in pairs)
+
+
+def _are_whole(values: list[Any] | tuple[Any, ...]) -> bool:
+    """Return whether all values are whole numbers that a field stores as they are."""
+    return set(map(type, values)) == {int}
 
 
 def nested(value: Any) -> Iterator[Description]:
@@ -299,6 +307,8 @@ def canonical(value: Any, *, whole: bool = False) -> Any:
             "version": _version_of(value),
         } | fields
     if isinstance(value, tuple):
+        if _are_whole(value):
+            return list(value)
         return [canonical(entry, whole=whole) for entry in value]
     return value
 

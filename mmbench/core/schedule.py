@@ -1,5 +1,7 @@
 """The schedule of a run's records."""
 
+from functools import lru_cache
+
 MAX_ROWS = 10**7  # of a cell's table, which is read whole
 
 
@@ -8,6 +10,7 @@ def most_records(steps: int, records: int) -> int:
     return min(steps, records) + 1 + steps.bit_length()
 
 
+@lru_cache(maxsize=64)
 def schedule(steps: int, records: int) -> tuple[int, ...]:
     """Return the steps at which a run is measured.
 

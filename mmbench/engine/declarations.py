@@ -6,6 +6,7 @@ They turn slips in a class of a user into one sentence with its file and line.
 import inspect
 import numbers
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from mmbench.algorithms.base import Algorithm
@@ -58,13 +59,16 @@ def check_signatures(member: object) -> None:
                 or own is expected
             ):
                 continue
-            arguments = inspect.signature(expected).parameters
-            if not callable(own) or not _takes(own, arguments):
+            takes = _takes if inspect.isfunction(own) else _takes.__wrapped__
+            if not callable(own) or not takes(own, expected):
+                arguments = inspect.signature(expected).parameters
                 raise _error(member, name, f"take ({_names(arguments)})")
 
 
-def _takes(function: Callable[..., Any], arguments: Any) -> bool:
-    """Return whether a function can be called with these arguments."""
+@lru_cache(maxsize=1024)  # a plan has many members of one class
+def _takes(function: Callable[..., Any], expected: Callable[..., Any]) -> bool:
+    """Return whether a function can be called with the arguments of another."""
+    arguments = inspect.signature(expected).parameters
     positional = [one for one in arguments.values() if one.kind is not one.KEYWORD_ONLY]
     named = {name for name, one in arguments.items() if one.kind is one.KEYWORD_ONLY}
     try:

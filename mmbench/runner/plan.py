@@ -35,11 +35,12 @@ def plan(suite: Suite) -> tuple[Cell, ...]:
                     f"{cell.algorithm} on {cell.task} must have one label; got "
                     f"{first.label!r} and {cell.label!r}."
                 )
-            cells[cell.key] = replace(
-                first,
-                metrics=tuple(dict.fromkeys((*first.metrics, *cell.metrics))),
-                keep=max(first.keep, cell.keep, key=KEEPING.index),
-            )
+            if first is not cell:
+                cells[cell.key] = replace(
+                    first,
+                    metrics=tuple(dict.fromkeys((*first.metrics, *cell.metrics))),
+                    keep=max(first.keep, cell.keep, key=KEEPING.index),
+                )
             if cell.after and cells[cell.after.key].keep == "none":
                 start = cells[cell.after.key]
                 cells[start.key] = replace(start, keep="last")
