@@ -161,9 +161,13 @@ def _is_storable(annotation: Any) -> bool:
     )
 
 
-@cache
 def default_of(cls: type, name: str) -> Any:
     """Return the default of a field as it is stored; `MISSING` where it has none."""
+    return _default_of(cls, name)
+
+
+@cache
+def _default_of(cls: type, name: str) -> Any:
     field = cls.__dataclass_fields__[name]  # type: ignore[attr-defined]
     factory = field.default_factory
     default = field.default if factory is dataclasses.MISSING else factory()

@@ -2,7 +2,9 @@
 
 import gzip
 import io
+import os
 import tarfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -289,3 +291,47 @@ def test_cifar10_is_the_published_one():
     assert test.labels.bincount().tolist() == [1000] * 10
     means = [train.pixels[:, i].double().mean().item() / 255 for i in range(3)]
     assert means == pytest.approx([0.4914, 0.4822, 0.4465], abs=1e-4)
+
+
+def test_files_are_read_once_until_one_changes(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte changed in place, with size and time restored, is noticed."""
+    monkeypatch.setattr(_cifar10_data, "_kept", {})
+    monkeypatch.setattr(_cifar10_data, "_SETTLED_SECONDS", -1.0)
+    first = cifar10("test", files)
+    assert cifar10("test", files) is first
+    assert cifar10("train", files) is not first
+    path = files / "cifar-10-batches-bin" / "test_batch.bin"
+    before, content = path.stat(), path.read_bytes()
+    with path.open("r+b") as file:
+        file.write(bytes([content[0] ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(DataError, match=r"must be CIFAR10's file"):
+        cifar10("test", files)
+    path.write_bytes(content)
+    again = cifar10("test", files)
+    assert again is not first
+    assert torch.equal(again.pixels, first.pixels)
+
+
+def test_images_that_were_written_into_are_read_again(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another game gets those of the files."""
+    monkeypatch.setattr(_cifar10_data, "_kept", {})
+    monkeypatch.setattr(_cifar10_data, "_SETTLED_SECONDS", -1.0)
+    first = cifar10("test", files)
+    before = first.pixels.clone()
+    first.pixels.view(-1)[:5] += 1
+    again = cifar10("test", files)
+    assert torch.equal(again.pixels, before)
+
+
+def test_files_that_were_just_written_are_read_again(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another write may come within the resolution of the file system's clock."""
+    monkeypatch.setattr(_cifar10_data, "_kept", {})
+    monkeypatch.setattr(_cifar10_data, "_SETTLED_SECONDS", 1000.0)
+    assert cifar10("test", files) is not cifar10("test", files)
