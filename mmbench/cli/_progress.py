@@ -125,8 +125,9 @@ class RunProgress(Observer):
         return self.runs + sum(parts)
 
     def on_start(self, cell: Cell) -> None:
-        """Called when the computation of a cell starts."""
+        """Called when the computation of a cell starts, or starts once more."""
         self.works[cell.key] = Work(cell)
+        self.taken.pop(cell.key, None)
         self.display.begin(self)
 
     def on_progress(

@@ -136,12 +136,16 @@ def compute_shard(
     """
     cell, parts = shard.cell, shard_store(store, whole.key)
     stored = parts.read(cell.key)
-    if shard.source and not stored and take_runs(shard, store, parts):
-        events.on_start()
-        events.on_taken(len(cell.seeds))
-        events.on_progress(len(cell.seeds) * cell.steps, None)
+    is_taken = bool(shard.source) and not stored and take_runs(shard, store, parts)
+    if is_taken:
         stored = parts.read(cell.key)
-    if stored and satisfies(cell, parts, stored, limits):
+    is_there = bool(stored) and satisfies(cell, parts, stored, limits)
+    if is_taken or is_there:
+        events.on_start()
+        if shard.source:
+            events.on_taken(len(cell.seeds))
+        events.on_progress(len(cell.seeds) * cell.steps, None)
+    if is_there:
         return True
     done = compute_and_store(
         cell,

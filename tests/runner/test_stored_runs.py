@@ -184,6 +184,23 @@ def test_a_chain_takes_runs_that_start_at_the_same_points(
     assert not take_runs(shard, store, parts)
 
 
+def test_an_interrupted_cell_goes_on(store: Store, alone: Store) -> None:
+    """What was taken before the end counts as taken, and the bits are the same."""
+
+    class Impatient(CountingObserver):
+        def on_taken(self, cell: Cell, runs: int) -> None:
+            raise KeyboardInterrupt
+
+    (few,), (more,) = cells_of("bilinear", "gda", 3), cells_of("bilinear", "gda", 5)
+    execute([few], store)
+    with pytest.raises(KeyboardInterrupt):
+        execute([more], store, observer=Impatient())
+    assert more.key not in store
+    assert taken_of([more], store) == 3
+    execute([more], alone)
+    assert_same_cells(store, alone, [more.key])
+
+
 def test_workers_share_out_the_missing_runs(store: Store) -> None:
     """By the time that these take, after what is stored."""
     execute(cells_of(NET, "gda", 16), store)
