@@ -30,6 +30,7 @@ GRID = ("-t", "bilinear", "-a", "gda", "-a", "omd", "-a", "extragradient")
 SMALL = ("--seeds", "2", "--steps", "10", "--records", "2")
 VERBS = {
     "ls": ("store", "ls"),
+    "ls, with its index": ("store", "ls"),
     "check": ("store", "check"),
     "results": ("results", "--out", "results.csv"),
     "results of 3": ("results", *GRID, *SMALL, "--out", "few.csv"),
