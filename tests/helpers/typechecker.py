@@ -10,6 +10,7 @@ from torch import Tensor
 
 # An int may stand for a float, as everywhere in Python.
 _checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
+_CONTAINERS = (tuple, list, dict, set, frozenset)
 
 
 def typechecker(function: Callable) -> Callable:
@@ -31,7 +32,7 @@ def typechecker(function: Callable) -> Callable:
     def check(*arguments: Any, **named: Any) -> None:
         values = [*arguments, *named.values()]
         # Of these beartype checks an item at random, another one each time.
-        if any(type(value) in (tuple, list, dict) and value for value in values):
+        if any(isinstance(value, _CONTAINERS) and value for value in values):
             checked(*arguments, **named)
             return
         seen = (*named, *map(_seen, values))
