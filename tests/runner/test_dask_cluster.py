@@ -446,6 +446,7 @@ def test_a_worker_takes_stored_runs(
         device="cpu",
         data_dir=None,
         compiled=None,
+        width=None,
         limits=Limits(),
         candidates=find_candidates([cell], store),
     )
