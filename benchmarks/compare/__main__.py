@@ -7,7 +7,8 @@ measured again keep their numbers. Nothing else should run meanwhile. PYTHON is 
 interpreter with what mmbench is compared with; without it, those rows say so:
 
     python -m venv peers
-    peers/bin/pip install torch==2.13.0 jax==0.10.2 benchopt==1.10.0 CGDs==0.4.5
+    peers/bin/pip install torch==2.13.0 jax==0.10.2 benchopt==1.10.0 CGDs==0.4.5 \\
+        optax==0.2.8 torchopt==0.7.3
 """
 
 import argparse
@@ -26,6 +27,7 @@ from benchmarks.compare.page import Numbers, mark, number
 GROUPS: dict[str, Callable[[Options], Iterator[Row]]] = {
     "toys": toys.eager,
     "toys-compiled": toys.compiled,
+    "toys-short": toys.short,
     "step-map": toys.maps,
     "spectrum": toys.spectrum,
     "gaussians": gaussians.narrow,

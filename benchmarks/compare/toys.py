@@ -86,7 +86,7 @@ def eager(options: Options) -> Iterator[Row]:
             notes = medians(times, "a run-step")
             what = f"{game}, {rule}, 128 runs, eager"
             values = ratios(times["loop"], times["cell"])
-            yield Row(what, values, floor=50, aim=100, notes=notes, limit=DISPATCH)
+            yield Row(what, values, floor=80, aim=120, notes=notes, limit=DISPATCH)
             if "torch.optim" in arms:
                 values = ratios(times["torch.optim"], times["cell"])
                 yield Row(f"{what}, against a loop with torch.optim", values)
@@ -117,17 +117,41 @@ def compiled(options: Options) -> Iterator[Row]:
                     what, values, floor=2000, aim=20_000, notes=notes, limit=FIXED
                 )
                 yield cell.row(row)
-                yield against_jax(what, times, peers)
+                yield against_jax(f"{what}, {steps:,} steps", times, peers, 1, 2)
+
+
+def short(options: Options) -> Iterator[Row]:
+    """Measure scalar games of 1000 steps against JAX, starts and records on both."""
+    steps = options.size(1000, 80)
+    for game, (task, _) in GAMES.items():
+        for rule, (algorithm, _) in RULES.items():
+            with peers_of(options) as peers:
+                words = (task, algorithm, 1, 512, steps, RECORDS)
+                peers.add("JAX", "jax_cells.py", "toy", *words)
+                arms = {
+                    "cell": Whole(toy_cell(task, algorithm, 512, steps), COMPILED),
+                    **{
+                        name: partial(_each, peer, 512 * steps)
+                        for name, peer in peers.arms.items()
+                    },
+                }
+                times = alternate(arms, options.rounds)
+                what = f"{game}, {rule}, 512 runs, compiled, {steps:,} steps"
+                row = against_jax(what, times, peers, 1, 2)
+                yield row._replace(notes=row.notes or medians(times, "a run-step"))
 
 
 def _each(peer: Callable[[], float], run_steps: int) -> float:
     return peer() / run_steps
 
 
-def against_jax(what: str, times: Times, peers) -> Row:
+def against_jax(
+    what: str, times: Times, peers, floor: float, aim: float | None = None
+) -> Row:
     """Return the row that compares a cell with JAX."""
     values = ratios(times["JAX"], times["cell"]) if "JAX" in times else ()
-    return peers.row("JAX", Row(f"{what}, against JAX jit(vmap(scan))", values))
+    what = f"{what}, against JAX jit(vmap(scan))"
+    return peers.row("JAX", Row(what, values, floor=floor, aim=aim, limit=FIXED))
 
 
 def spectrum(options: Options) -> Iterator[Row]:
@@ -163,7 +187,7 @@ def spectrum(options: Options) -> Iterator[Row]:
         values = ratios(times["loop"], times["cell"])
         row = Row(what, values, floor=60, aim=150, notes=notes, limit=PRODUCTS)
         yield fast.row(row)
-        yield against_jax(what, times, peers)
+        yield against_jax(what, times, peers, 1, 1.2)
 
 
 def maps(options: Options) -> Iterator[Row]:

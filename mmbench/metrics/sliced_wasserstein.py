@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,7 +57,13 @@ class SlicedWasserstein(IterateMetric):
         real = real.flatten(0, 1)[: self.samples].to(points)
         angles = torch.arange(self.directions) * (math.pi / self.directions)
         axes = torch.stack((angles.cos(), angles.sin())).to(points)
-        fake = (points @ axes).sort(dim=1).values
-        truth = (real @ axes).sort(dim=0).values
+        fake, truth = _sorted(points @ axes, 1), _sorted(real @ axes, 0)
         distance = (fake - truth).abs().mean(dim=(1, 2))
         return {"sliced_wasserstein": distance}
+
+
+def _sorted(values: Tensor, dim: int) -> Tensor:
+    """Return values in order along an axis; on a CPU, NumPy sorts several at once."""
+    if values.device.type != "cpu":
+        return values.sort(dim=dim).values
+    return torch.from_numpy(np.sort(values.numpy(), axis=dim))

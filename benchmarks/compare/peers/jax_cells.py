@@ -1,8 +1,8 @@
-"""Cells in JAX: one compiled program for all runs; needs only jax.
+"""Cells in JAX: one compiled program for all runs; needs jax, and optax for its Adam.
 
     python jax_cells.py toy GAME RULE DIM RUNS STEPS RECORDS
     python jax_cells.py map SIDE STEPS
-    python jax_cells.py gaussians HIDDEN NOISE RUNS STEPS
+    python jax_cells.py gaussians RULE HIDDEN NOISE RUNS STEPS SAMPLES
 
 Prints a line of JSON when it has compiled, and one for each line that it is given, with
 the CPU seconds of a round.
@@ -101,9 +101,14 @@ def step_map(side, steps):
     return jax.jit(cell), (sizes, sizes), side * side * steps
 
 
-def gaussians(hidden, noise, runs, steps):
-    """Run GDA on four Gaussians, minibatches drawn inside; no records."""
-    hidden, noise, runs, steps = map(int, (hidden, noise, runs, steps))
+def gaussians(rule, hidden, noise, runs, steps, samples):  # noqa: PLR0915  # one cell
+    """Run a rule on four Gaussians, minibatches drawn inside.
+
+    The modes that each run covers are counted at the start and at the end, of samples
+    of the generator within three standard deviations of a mode.
+    """
+    sizes = map(int, (hidden, noise, runs, steps, samples))
+    hidden, noise, runs, steps, samples = sizes
     modes = jnp.array([[0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
     shares = jnp.log(jnp.array([0.4, 0.2, 0.2, 0.2]))
 
@@ -128,26 +133,106 @@ def gaussians(hidden, noise, runs, steps):
         real = network(y, sample[0])
         return jax.nn.softplus(-real).mean() + jax.nn.softplus(fake).mean()
 
-    def step(state, _):
-        x, y, key = state
-        key, *keys = jax.random.split(key, 4)
+    def payoff(x, y, sample):
+        """Return f, which x minimises, of the saturating loss."""
+        fake, real = network(y, network(x, sample[1])), network(y, sample[0])
+        return -jax.nn.softplus(-real).mean() - jax.nn.softplus(fake).mean()
+
+    def draw(key):
+        keys = jax.random.split(key, 3)
         which = jax.random.categorical(keys[0], shares, shape=(128,))
         real = modes[which] + 0.01 * jax.random.normal(keys[1], (128, 2))
-        sample = real, jax.random.normal(keys[2], (128, noise))
-        at_x, at_y = jax.grad(loss_x)(x, y, sample), jax.grad(loss_y, 1)(x, y, sample)
+        return real, jax.random.normal(keys[2], (128, noise))
+
+    def fields(x, y, sample):
+        return jax.grad(loss_x)(x, y, sample), jax.grad(loss_y, 1)(x, y, sample)
+
+    def plain(x, y, sample, state):
         moved = lambda old, by: jax.tree.map(lambda a, b: a - 1e-3 * b, old, by)
-        return (moved(x, at_x), moved(y, at_y), key), None
+        at_x, at_y = fields(x, y, sample)
+        return moved(x, at_x), moved(y, at_y), state
+
+    def adam(x, y, sample, state):
+        """Make a step of Adam for both players, with the usual constants."""
+        count, first, second = state
+        by = fields(x, y, sample)
+        count = count + 1
+        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, by)
+        second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, by)
+        scale = jnp.sqrt(1 - 0.999**count) / (1 - 0.9**count)
+        move = lambda a, m, v: a - 1e-3 * scale * m / (jnp.sqrt(v) + 1e-8)
+        x, y = jax.tree.map(move, (x, y), first, second)
+        return x, y, (count, first, second)
+
+    def by_optax(x, y, sample, state):
+        """Make a step of optax's Adam for both players."""
+        updates, state = rule_of_optax().update(fields(x, y, sample), state)
+        x, y = jax.tree.map(jnp.add, (x, y), updates)
+        return x, y, state
+
+    def cgd(x, y, sample, state):
+        """Make a step of CGD for f: three iterations of conjugate gradients for x."""
+        rate = 1e-3
+        f = lambda a, b: payoff(a, b, sample)
+        at_x, at_y = jax.grad(f, (0, 1))(x, y)
+        xy = lambda v: jax.jvp(lambda b: jax.grad(f)(x, b), (y,), (v,))[1]
+        yx = lambda v: jax.jvp(lambda a: jax.grad(f, 1)(a, y), (x,), (v,))[1]
+        add = lambda a, b, by: jax.tree.map(lambda p, q: p + by * q, a, b)
+        matrix = lambda v: add(v, xy(yx(v)), rate * rate)
+        dot = lambda a, b: sum(
+            jax.tree.leaves(jax.tree.map(lambda p, q: (p * q).sum(), a, b))
+        )
+        zero = jax.tree.map(jnp.zeros_like, x)
+        r = add(at_x, xy(at_y), rate)
+
+        def iteration(carried, _):
+            z, r, p, rr = carried
+            ap = matrix(p)
+            step = rr / dot(p, ap)
+            z, r = add(z, p, step), add(r, ap, -step)
+            after = dot(r, r)
+            return (z, r, add(r, p, after / rr), after), None
+
+        begun = (zero, r, r, dot(r, r))
+        z = jax.lax.scan(iteration, begun, length=3)[0][0]
+        new_x = add(x, z, -rate)
+        return new_x, add(y, add(at_y, yx(z), -rate), rate), state
+
+    make = {"gda": plain, "adam": adam, "cgd": cgd, "optax": by_optax}[rule]
+
+    def covered(x, key):
+        points = network(x, jax.random.normal(key, (samples, noise)))
+        distances = jnp.linalg.norm(points[:, None] - modes, axis=2)
+        return ((distances < 0.03).sum(0) > 0).sum()
 
     def run(key):
-        key, one, other = jax.random.split(key, 3)
+        key, one, other, first, last = jax.random.split(key, 5)
         x = start(one, (noise, hidden, hidden, 2))
         y = start(other, (2, hidden, hidden, 1))
-        return jax.lax.scan(step, (x, y, key), length=steps)[0]
+        zeros = jax.tree.map(jnp.zeros_like, (x, y))
+        state = (jnp.array(0.0), zeros, zeros) if rule == "adam" else ()
+        state = rule_of_optax().init((x, y)) if rule == "optax" else state
+
+        def step(carried, _):
+            x, y, key, state = carried
+            key, one = jax.random.split(key)
+            x, y, state = make(x, y, draw(one), state)
+            return (x, y, key, state), None
+
+        begun = covered(x, first)
+        x, *_ = jax.lax.scan(step, (x, y, key, state), length=steps)[0]
+        return begun, covered(x, last), x
 
     def cell(key):
         return jax.vmap(run)(jax.random.split(key, runs))
 
     return jax.jit(cell), (jax.random.key(0),), runs * steps
+
+
+def rule_of_optax():
+    import optax  # noqa: PLC0415  # the other rules do without it
+
+    return optax.adam(1e-3)
 
 
 def main():
