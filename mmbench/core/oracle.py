@@ -106,10 +106,12 @@ class Oracle:
         if values not in self._rows:
             # torch has an error where a number overflows the dtype.
             largest = torch.finfo(game.dtype).max
-            of_x, of_y = (v if abs(v) <= largest else v * math.inf for v in values)
-            row = torch.full((1, game.dim), of_y, dtype=game.dtype, device=game.device)
-            row[:, : game.dim_x] = of_x
-            self._rows[values] = row
+            bounded = (v if abs(v) <= largest else v * math.inf for v in values)
+            of_x, of_y = (
+                torch.full((1, size), value, dtype=game.dtype, device=game.device)
+                for size, value in zip((game.dim_x, game.dim_y), bounded, strict=True)
+            )
+            self._rows[values] = torch.cat((of_x, of_y), dim=1)
         return self._rows[values]
 
     def project(self, z: Vector) -> Vector:

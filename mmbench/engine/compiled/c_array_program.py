@@ -322,7 +322,7 @@ class ArrayTranslator:
         return result
 
     def _call(self, target: Any, args: tuple, kwargs: dict) -> Any:
-        if target in IN_PLACE:
+        if target in WRITING:
             # The result is another array: nothing else may be a view of the first.
             written = self._node.args[0]
             assert isinstance(written, Node)
@@ -331,7 +331,7 @@ class ArrayTranslator:
                 one.target in VIEWS for one in near
             ):
                 raise UnsupportedError(f"{target} writes into a view")
-            target = IN_PLACE[target]
+            target = WRITING[target]
         formulas = FORMULAS[self._kind]
         if target in formulas:
             if (factor := kwargs.get("alpha", 1)) != 1:
@@ -880,6 +880,12 @@ VIEWS = {
     aten.view.default,
 }
 
+# Operations that write into their first operand, and those that give the same.
+WRITING = IN_PLACE | {
+    aten.copy_.default: aten.copy.default,
+    aten.fill_.Scalar: aten.full_like.default,
+}
+
 OPERATIONS: dict[Any, Callable[..., Any]] = {
     aten._to_copy.default: ArrayTranslator.convert,  # noqa: SLF001
     aten.amax.default: ArrayTranslator.amax,
@@ -887,6 +893,9 @@ OPERATIONS: dict[Any, Callable[..., Any]] = {
     aten.bmm.default: ArrayTranslator.product,
     aten.cat.default: ArrayTranslator.cat,
     aten.clamp.default: ArrayTranslator.clamp,
+    aten.copy.default: lambda self, target, values: self.broadcast(
+        self.convert(values), target.shape
+    ),
     aten.expand.default: ArrayTranslator.expand,
     aten.full.default: ArrayTranslator.fill,
     aten.full_like.default: ArrayTranslator.fill,

@@ -132,7 +132,7 @@ INTEGER_FORMULAS: dict[Any, str] = {
     operation: REAL_FORMULAS[operation]
     for name in ("add", "mul", "sub")
     for operation in (getattr(aten, name).Scalar, getattr(aten, name).Tensor)
-}
+} | {aten.remainder.Scalar: "({0} % {1} + {1}) % {1}"}
 MASK_FORMULAS: dict[Any, str] = {
     aten.bitwise_and.Tensor: "{0} & {1}",
     aten.bitwise_not.default: "~{0}",

@@ -230,7 +230,9 @@ def test_a_looped_cell_is_the_same(
         *(
             slow(words, SMALL)
             for words in (*ALGORITHMS, *ALGORITHM_VARIANTS)
-            if words.partition("[")[0] not in UNTRACED and fits(words, SMALL)
+            if words.partition("[")[0] not in UNTRACED
+            and fits(words, SMALL)
+            and "annealed" not in words  # its schedule is single, the rest double
         ),
     ],
 )
@@ -386,8 +388,12 @@ def test_a_compiler_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     "task", [SMALL, pytest.param("bilinear[dim=2]", marks=pytest.mark.slow)]
 )
-def test_machine_code_gives_the_same(task: str) -> None:
+def test_machine_code_gives_the_same(
+    task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """torch's compiler gives the same, on a game without data and on one with them."""
+    monkeypatch.setattr(block, "loop_over_numbers", unable)
+    monkeypatch.setattr(block, "loop_over_arrays", unable)
     cell = cell_of(task, "gda", steps=23)
     found = run_cell(cell, COMPILED)
     assert found.backend == "compiled"
