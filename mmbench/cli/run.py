@@ -40,7 +40,9 @@ from mmbench.cli._selection import (
 from mmbench.core.errors import MmbenchError
 from mmbench.core.run_settings import MAX_WIDTH
 from mmbench.core.status import Status
+from mmbench.runner import spare_children
 from mmbench.runner.limits import Limits, Workers
+from mmbench.suites.base import Suite
 
 if TYPE_CHECKING:
     import mmbench.cli._progress
@@ -54,6 +56,7 @@ Examples:
   mmbench run -t bilinear -a "mine = path/mine.py:Mine[k=3]" --report page
 """
 
+RUN_STEPS_AHEAD = 300_000  # of a suite that is worth workers whatever its cells are
 MAX_NAMED_CELLS = 5  # in a message; further cells are only counted
 
 
@@ -120,7 +123,7 @@ def command(
     --seeds and --steps change its grids. The same command again computes only what is
     still missing.
     """
-    from mmbench.cli._console import format_duration, pluralize
+    from mmbench.cli._console import format_duration
 
     started = time.perf_counter()
     inputs = collect_inputs(selection.suite, store)
@@ -129,6 +132,9 @@ def command(
         _summarise(selection, store, outcomes, f"0 computed in {took}", len(outcomes))
         _print_next_command(selection, store)
         return
+    click.get_current_context().with_resource(
+        spare_children.start_ahead(_count_ahead(selection.suite, workers))
+    )
     # These import torch, which the cache does not need.
     from mmbench.cli._progress import make_progress
     from mmbench.core.placement import Placement, pick_device
@@ -157,15 +163,7 @@ def command(
         if not progress.begun:
             raise
         raise WorkError(str(error)) from error  # exit code 1
-    took = format_duration(time.perf_counter() - started)
-    runs = progress.taken  # by cell, from stored cells of other seeds
-    whole = sum(runs[cell.key] == len(cell.seeds) for cell in progress.waiting)
-    computed = len(progress.waiting) - progress.again - whole
-    done = f"{computed} computed in {took}"
-    if progress.again:
-        done += f", {progress.again} measured again"
-    if runs:
-        done += f", {pluralize(runs.total(), 'run')} taken from the store"
+    done = _describe_work(progress, time.perf_counter() - started)
     footers = [kept.footer(cell.key) for cell in cells]
     outcomes = [(footer["task"], footer["outcomes"]) for footer in footers]
     _summarise(selection, store, outcomes, done, len(cells) - len(progress.waiting))
@@ -179,6 +177,34 @@ def command(
     _check_outcomes(cells, footers, strict)
     if inputs:
         write_outcomes(inputs, selection.suite, cells)
+
+
+def _describe_work(progress: Any, seconds: float) -> str:
+    """Return how many cells were computed and measured, and in which time."""
+    from mmbench.cli._console import format_duration, pluralize
+
+    runs = progress.taken  # by cell, from stored cells of other seeds
+    whole = sum(runs[cell.key] == len(cell.seeds) for cell in progress.waiting)
+    computed = len(progress.waiting) - progress.again - whole
+    done = f"{computed} computed in {format_duration(seconds)}"
+    if progress.again:
+        done += f", {progress.again} measured again"
+    if runs:
+        done += f", {pluralize(runs.total(), 'run')} taken from the store"
+    return done
+
+
+def _count_ahead(suite: Suite, workers: Workers) -> int:
+    """Return how many workers are started before it is known what they compute."""
+    run_steps = sum(
+        len(grid.tasks) * len(grid.algorithms) * grid.seeds * grid.steps
+        for grid in suite.grids
+    )
+    if workers.scheduler or workers.processes == 1 or run_steps < RUN_STEPS_AHEAD:
+        return 0
+    from joblib import cpu_count  # here, because it takes a quarter of a second
+
+    return workers.processes or cpu_count()
 
 
 def _has_only_selection() -> bool:

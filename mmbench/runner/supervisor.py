@@ -5,7 +5,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,13 +20,12 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import width_of
 from mmbench.engine.trajectory import Trajectory, join_recordings
-from mmbench.runner import child_process
+from mmbench.runner import child_process, spare_children
 from mmbench.runner.limits import Limits
 from mmbench.store.folder import CheckpointFile
 
 POLL_SECONDS = 0.1  # between two looks at the clock and at the memory
 STARTUP_TIMEOUT_SECONDS = 120.0  # that a child may take to load
-END_TIMEOUT_SECONDS = 5.0  # for a child that closed its pipe, or shall end, to end
 _BLOCK_BYTES = 2**20  # read or written at once
 
 
@@ -39,13 +37,7 @@ class _Child:
     """
 
     def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mmbench.runner.guardian"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,  # `select` does not see what a buffer has read
-            start_new_session=True,  # Ctrl-C is for this process
-        )
+        self.process = spare_children.take()
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._pipes = self.process.stdin, self.process.stdout
@@ -89,7 +81,7 @@ class _Child:
     def exit_code(self) -> int | None:
         """Return the exit code of a process that closed its pipe; None if it runs."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self.process.wait(END_TIMEOUT_SECONDS)
+            return self.process.wait(spare_children.END_TIMEOUT_SECONDS)
         return None
 
     def memory(self) -> int:
@@ -104,15 +96,7 @@ class _Child:
 
     def close(self) -> None:
         """End the process, with all processes that it may have started."""
-        if self.process.poll() is None:
-            self.process.terminate()  # its guardian ends the others
-            self.process.send_signal(signal.SIGCONT)
-            self.exit_code()
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        for pipe in self._pipes:
-            pipe.close()
+        spare_children.end(self.process)
 
 
 class CancelledError(Exception):

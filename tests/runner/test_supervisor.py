@@ -24,7 +24,7 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import run_cell
 from mmbench.engine.trajectory import Trajectory
-from mmbench.runner import child_process
+from mmbench.runner import child_process, spare_children
 from mmbench.runner import supervisor as supervisor_module
 from mmbench.runner.limits import Limits
 from mmbench.runner.plan import metrics_for
@@ -245,7 +245,7 @@ def test_a_closed_pipe_ends_the_cell(
     supervisor: Supervisor, ill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that goes on without it is ended."""
-    monkeypatch.setattr(supervisor_module, "END_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(spare_children, "END_TIMEOUT_SECONDS", 0.2)
     found = supervisor.run(cell(ill("os.closerange(3, 64); time.sleep(1000)")))
     assert found.reason == "The cell's process closed the pipe of its answers."
     assert found.steps[-1] == AT
