@@ -15,6 +15,7 @@ from .library import (
     Cell,
     Grid,
     MisfitError,
+    Placement,
     Status,
     Suite,
     Task,
@@ -126,12 +127,12 @@ def fitting(
     return cell
 
 
-def compute(cell: Cell) -> None:
+def compute(cell: Cell, placement: Placement = Placement()) -> None:
     """Run a cell.
 
     Raises:
         RuntimeError: when an error ended the cell, which would look like a speed-up.
     """
-    done = run_cell(cell)
+    done = run_cell(cell, placement)
     if Status.ERROR in done.status:
         raise RuntimeError(done.reason)

@@ -2,8 +2,8 @@
 
 import time
 
-from .cells import IMAGES, OTHERS, compute, small
-from .library import ALGORITHMS
+from .cells import IMAGES, OTHERS, Game, compute, fitting, small
+from .library import ALGORITHMS, Placement
 
 
 class Cells:
@@ -34,3 +34,26 @@ class ImageCells(Cells):
     """Cells of tasks with images of published data sets: one run, tiny networks."""
 
     params = (list(ALGORITHMS), IMAGES, [1])
+
+
+class CompiledCells:
+    """Cells whose steps were compiled before: loops over numbers and over arrays."""
+
+    params = (
+        ["gda", "cgd"],
+        ["bilinear", "four_gaussians[hidden=16,noise=4,batch=32,loss=saturating]"],
+    )
+    param_names = ("algorithm", "task")
+    timer = time.process_time
+    timeout = 300
+
+    def setup(self, algorithm: str, task: str) -> None:
+        own = {"iterations": "4"} if algorithm == "cgd" else {}
+        self.cell = fitting(algorithm, Game(task, 200), 32, own, "float32")
+        self.placement = Placement(compiled=True)
+        compute(self.cell, self.placement)  # compiles
+
+    def time_cell(self, algorithm: str, task: str) -> None:
+        compute(self.cell, self.placement)
+
+    time_cell.version = "1"
