@@ -53,7 +53,7 @@ class CompiledCells:
         self.placement = Placement(compiled=True)
         compute(self.cell, self.placement)  # compiles
 
-    def time_cell(self, algorithm: str, task: str) -> None:
+    def time_steps(self, algorithm: str, task: str) -> None:
         compute(self.cell, self.placement)
 
-    time_cell.version = "1"
+    time_steps.version = "1"
