@@ -44,7 +44,7 @@ from mmbench.metrics.base import Point
 # and saves about a third.
 LOOP_SECONDS = 2.0
 LOOP_NUMBERS = 64  # of a run, in games that may become a loop
-ARRAYS_SAVE = 0.6  # of the time of a chunk, which a loop over arrays saves at least
+ARRAYS_SAVE = 0.5  # of the time of a chunk, which a loop over arrays saves at least
 GRAPH_SECONDS = 300.0
 
 
