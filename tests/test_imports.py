@@ -1,7 +1,6 @@
 """Start-up is light, and third-party packages stay in their rooms."""
 
 import ast
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +28,7 @@ LIGHT = {
     "mmbench list": "from mmbench.cli import main; main(['list'])",
     "mmbench list --json": "from mmbench.cli import main; main(['list', '--json'])",
 }
+MAX_MODULES = 300  # the standard library's included; each takes a millisecond or so
 PACKAGE = Path(mmbench.__file__).parent
 
 
@@ -45,6 +45,7 @@ def test_light(what: str) -> None:
     loaded = set(done.stderr.split())
     assert "mmbench" in loaded
     assert not loaded & HEAVY
+    assert len(loaded) < MAX_MODULES
 
 
 def test_stores_are_read_without_torch() -> None:
@@ -82,21 +83,6 @@ def test_the_end_looks_for_no_garbage() -> None:
     frozen, watched = map(int, done.stdout.split()[-2:])
     assert watched < 100
     assert frozen > 1000
-
-
-@pytest.mark.parametrize("words", [["--version"], ["list"]])
-def test_start_takes_less_than_half_a_second(words: list[str]) -> None:
-    def spent() -> float:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        before = used.ru_utime + used.ru_stime
-        subprocess.run(
-            [sys.executable, "-m", "mmbench", *words], capture_output=True, check=True
-        )
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime - before
-
-    # Processor time and the best of three, because other work may go on beside.
-    assert min(spent() for _ in range(3)) < 0.5
 
 
 # Third-party packages that only some rooms may know; a room is a file or a folder.
