@@ -20,7 +20,7 @@ from benchmarks.compare.measuring import (
     peers_of,
     ratios,
 )
-from benchmarks.compare.toys import against_jax
+from benchmarks.compare.toys import against_jax, each
 
 RUNS = 128
 JAX_RUNS = 16  # side by side, the best of those tried
@@ -110,7 +110,7 @@ def _against_peers(
             few = hidden, NOISE[hidden], steps, f"0,{steps}"
             peers.add("TorchOpt", "torchopt_steps.py", *few)
         extra = {
-            name: partial(_each, peer, 1 if name == "TorchOpt" else JAX_RUNS * steps)
+            name: partial(each, peer, 1 if name == "TorchOpt" else JAX_RUNS * steps)
             for name, peer in peers.arms.items()
         }
         cells, times = _measured(rule, hidden, steps, options, extra)
@@ -122,10 +122,6 @@ def _against_peers(
         for name in ("optax", "TorchOpt") if rule == "Adam" else ():
             values = ratios(times[name], times["cell"]) if name in times else ()
             yield peers.row(name, Row(f"{what}, against {name}", values, floor=1))
-
-
-def _each(peer: Arm, run_steps: int) -> float:
-    return peer() / run_steps
 
 
 def _measured(

@@ -101,13 +101,11 @@ def compiled(options: Options) -> Iterator[Row]:
                 words = (task, algorithm, 1, 512, steps, RECORDS)
                 peers.add("JAX", "jax_cells.py", "toy", *words)
                 cell = Whole(toy_cell(task, algorithm, 512, steps), COMPILED)
+                loops_of_it = looped(loop, payoff, 1, options.size(1000, 80))
                 arms = {
-                    "loop": looped(loop, payoff, 1, options.size(1000, 80)),
+                    "loop": loops_of_it,
                     "cell": cell,
-                    **{
-                        name: partial(_each, peer, 512 * steps)
-                        for name, peer in peers.arms.items()
-                    },
+                    **_each_of(peers, 512 * steps),
                 }
                 what = f"{game}, {rule}, 512 runs, compiled"
                 times = alternate(arms, options.rounds)
@@ -128,20 +126,21 @@ def short(options: Options) -> Iterator[Row]:
             with peers_of(options) as peers:
                 words = (task, algorithm, 1, 512, steps, RECORDS)
                 peers.add("JAX", "jax_cells.py", "toy", *words)
-                arms = {
-                    "cell": Whole(toy_cell(task, algorithm, 512, steps), COMPILED),
-                    **{
-                        name: partial(_each, peer, 512 * steps)
-                        for name, peer in peers.arms.items()
-                    },
-                }
+                cell = Whole(toy_cell(task, algorithm, 512, steps), COMPILED)
+                arms = {"cell": cell, **_each_of(peers, 512 * steps)}
                 times = alternate(arms, options.rounds)
                 what = f"{game}, {rule}, 512 runs, compiled, {steps:,} steps"
                 row = against_jax(what, times, peers, 1, 2)
                 yield row._replace(notes=row.notes or medians(times, "a run-step"))
 
 
-def _each(peer: Callable[[], float], run_steps: int) -> float:
+def _each_of(peers, run_steps: int) -> dict[str, Callable[[], float]]:
+    """Return the arms of peers, in seconds of a run-step."""
+    return {name: partial(each, peer, run_steps) for name, peer in peers.arms.items()}
+
+
+def each(peer: Callable[[], float], run_steps: int) -> float:
+    """Return the seconds of a run-step of a peer's round."""
     return peer() / run_steps
 
 
@@ -166,10 +165,7 @@ def spectrum(options: Options) -> Iterator[Row]:
             "loop": looped(loops.gda, loops.through(a), 100, steps),
             "eager": Whole(toy_cell(WIDE, "gda", 128, steps), EAGER),
             "cell": fast,
-            **{
-                name: partial(_each, peer, 512 * steps)
-                for name, peer in peers.arms.items()
-            },
+            **_each_of(peers, 512 * steps),
         }
         times = alternate(arms, options.rounds)
         notes = medians(times, "a run-step")

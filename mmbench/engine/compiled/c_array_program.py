@@ -29,17 +29,22 @@ from mmbench.engine.compiled.c_arrays import (
     reduce_loop,
     store_loop,
 )
+from mmbench.engine.compiled.c_expressions import NEW_TENSORS
 from mmbench.engine.compiled.c_operations import (
     COMPARISONS,
     DEFINITIONS,
     FORMULAS,
     IN_PLACE,
+    PREAMBLE,
     REAL_FORMULAS,
     Expression,
     Kind,
     UnsupportedError,
+    formula_of_choice,
+    formula_of_power,
     kind_of,
     literal,
+    words_of_preamble,
 )
 from mmbench.engine.compiled.c_program import check_results
 
@@ -52,18 +57,10 @@ NARROW = 4  # columns of a product up to which it is computed by inner products
 ALIGNMENT = 16  # numbers
 GROUP = 24  # runs computed at once where they are the rows of one product
 
-PROGRAM = Template("""\
-#ifndef __FAST_MATH__
-#define __FAST_MATH__ 1
-#include <math.h>
-#undef __FAST_MATH__
-#endif
-#include <stdint.h>
+PROGRAM = Template(
+    PREAMBLE
+    + """\
 #include <stdlib.h>
-#include <string.h>
-typedef $real real;
-typedef $integer integer;
-#define F(name) $function
 
 $definitions
 $products
@@ -84,7 +81,8 @@ void steps(void **arguments, int64_t runs, int64_t count, int64_t shown) {
   }
   free(memory);
 }
-""")
+"""
+)
 
 # Products of matrices. Every number of a result is one sum in the order of the inner
 # axis, or eight such sums, so that it does not depend on the rest of the matrices.
@@ -561,9 +559,7 @@ class ArrayTranslator:
     def where(self, on: Array, new: Any, old: Any) -> Array:
         """Return new numbers where a mask holds, old ones where it does not."""
         kind = self._kind
-        formula = (
-            "choose({0}, {1}, {2})" if kind == "real" else "({0} & {1}) | (~{0} & {2})"
-        )
+        formula = formula_of_choice(kind)
 
         def write(*entries: Expression) -> str:
             condition, *sides = entries
@@ -588,10 +584,8 @@ class ArrayTranslator:
         return operand
 
     def power(self, operand: Array, exponent: float) -> Array:
-        """Return powers; squares and roots do without the general function."""
-        special = {2: "{0} * {0}", 0.5: "F(sqrt)({0})", 1: "{0}", -1: "1 / {0}"}
-        general = f"F(pow)({{0}}, {literal(exponent).convert_to('real')})"
-        return self.formula(special.get(exponent, general), "real", operand)
+        """Return powers."""
+        return self.formula(formula_of_power(exponent), "real", operand)
 
     def sum(
         self, operand: Array, dims: Sequence[int], keepdim: bool = False, **_: Any
@@ -695,10 +689,7 @@ class ArrayTranslator:
         step: int = 1,
     ) -> Array:
         """Return a slice along an axis."""
-        stored = self.store(operand)
-        dim %= len(stored.shape)
-        size = stored.shape[dim]
-        return stored.slice(dim, start or 0, size if end is None else end, step)
+        return _slice(self.store(operand), dim, start, end, step)
 
     def slice_scatter(
         self,
@@ -711,11 +702,8 @@ class ArrayTranslator:
     ) -> Array:
         """Return an array with a slice of it replaced."""
         target = self.new(operand.shape, self._kind)
-        dim %= len(operand.shape)
-        size = operand.shape[dim]
-        part = target.slice(dim, start or 0, size if end is None else end, step)
         self.copy(operand, target)
-        self.copy(source, part)
+        self.copy(source, _slice(target, dim, start, end, step))
         return target
 
     def fill(self, *args: Any, **_: Any) -> Array:
@@ -831,6 +819,14 @@ def c_type_of(dtype: torch.dtype) -> str:
     return types[dtype]
 
 
+def _slice(
+    array: Stored, dim: int, start: int | None, end: int | None, step: int
+) -> Stored:
+    """Return a slice along an axis, of which torch may leave out the ends."""
+    dim %= len(array.shape)
+    return array.slice(dim, start or 0, array.shape[dim] if end is None else end, step)
+
+
 def _padded(size: int) -> int:
     """Return a number of numbers, rounded up to whole lines of the cache."""
     return -(-size // ALIGNMENT) * ALIGNMENT
@@ -867,8 +863,6 @@ ALONG_SOME = {
     aten.linalg_vector_norm.default: 2,
     aten.squeeze.dims: 1,
 }
-# Operations whose result may have a runs axis although no operand has one.
-NEW_TENSORS = {aten.full.default, aten.expand.default}
 VIEWS = {
     aten.alias.default,
     aten.expand.default,
@@ -1003,9 +997,7 @@ def write_array_program(
     ]
     size_of_real = torch.finfo(real).bits // 8
     source = PROGRAM.substitute(
-        real="float" if real == torch.float32 else "double",
-        integer="int32_t" if real == torch.float32 else "int64_t",
-        function="name##f" if real == torch.float32 else "name",
+        **words_of_preamble(real),
         definitions=DEFINITIONS,
         products=PRODUCTS,
         bytes=-(-max(size, 1) * size_of_real // 64) * 64,

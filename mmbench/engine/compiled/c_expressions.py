@@ -26,6 +26,8 @@ from mmbench.engine.compiled.c_operations import (
     Expression,
     Kind,
     UnsupportedError,
+    formula_of_choice,
+    formula_of_power,
     kind_of,
     literal,
 )
@@ -156,10 +158,7 @@ class Translator(Interpreter):
 
     def where(self, on: Expressions, new: Any, old: Any) -> Expressions:
         """Return new numbers where a mask holds, old ones where it does not."""
-        if self._kind == "real":
-            formula = "choose({0}, {1}, {2})"
-        else:
-            formula = "({0} & {1}) | (~{0} & {2})"
+        formula = formula_of_choice(self._kind)
 
         def choose(on: Expression, new: Expression, old: Expression) -> Expression:
             sides = new.convert_to(self._kind), old.convert_to(self._kind)
@@ -185,10 +184,8 @@ class Translator(Interpreter):
         return operand
 
     def power(self, operand: Expressions, exponent: float) -> Expressions:
-        """Return powers; squares and roots do without the general function."""
-        special = {2: "{0} * {0}", 0.5: "F(sqrt)({0})", 1: "{0}", -1: "1 / {0}"}
-        general = f"F(pow)({{0}}, {literal(exponent).convert_to('real')})"
-        return self._apply(special.get(exponent, general), "real", operand)
+        """Return powers."""
+        return self._apply(formula_of_power(exponent), "real", operand)
 
     def sum(
         self, operand: Expressions, dims: Sequence[int], keepdim: bool = False, **_: Any

@@ -18,9 +18,11 @@ from torch.fx import GraphModule
 from mmbench.engine.compiled.c_expressions import MAX_ENTRIES, Expressions, Translator
 from mmbench.engine.compiled.c_operations import (
     DEFINITIONS,
+    PREAMBLE,
     Expression,
     UnsupportedError,
     kind_of,
+    words_of_preamble,
 )
 
 LANES = (
@@ -38,19 +40,9 @@ C_TYPES = {
     torch.int64: "int64_t",
 }
 
-PROGRAM = Template("""\
-/* With this macro, glibc offers functions of whole vectors that are right to 4 units in
-   the last place. No other rounding depends on it. */
-#ifndef __FAST_MATH__
-#define __FAST_MATH__ 1
-#include <math.h>
-#undef __FAST_MATH__
-#endif
-#include <stdint.h>
-#include <string.h>
-typedef $real real;
-typedef $integer integer;
-#define F(name) $function
+PROGRAM = Template(
+    PREAMBLE
+    + """\
 enum { LANES = $lanes };
 
 $definitions
@@ -86,7 +78,8 @@ void steps(void **arguments, int64_t runs, int64_t count, int64_t shown) {
     }
   }
 }
-""")
+"""
+)
 
 
 class Variable(NamedTuple):
@@ -170,10 +163,7 @@ def write_program(graph: GraphModule, examples: Sequence[Tensor], changed: int) 
         )
     ]
     return PROGRAM.substitute(
-        real=C_TYPES[real],
-        # Integers are as wide as floats, so that both fill registers alike.
-        integer="int32_t" if real == torch.float32 else "int64_t",
-        function="name##f" if real == torch.float32 else "name",
+        **words_of_preamble(real),
         lanes=LANES,
         check_steps=CHECK_STEPS,
         definitions=DEFINITIONS,
