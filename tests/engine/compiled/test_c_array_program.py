@@ -1,11 +1,14 @@
 """Loops over arrays give what torch gives, and refuse what joins runs."""
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
 
+from mmbench.core.repetition import charging, repeat
 from mmbench.engine.compiled.c_loop import Loop, loop_over_arrays
 from mmbench.engine.compiled.c_operations import UnsupportedError
 
@@ -169,3 +172,31 @@ def test_writing_into_views_is_refused() -> None:
 
     with pytest.raises(UnsupportedError):
         loop_over_arrays(step, examples(torch.float32), 2, RUNS)
+
+
+class Turn(NamedTuple):
+    """What a loop of a test carries: runs that go on, and their numbers."""
+
+    on: Tensor
+    x: Tensor
+
+
+def test_a_loop_reads_what_was_there_before_it_in_every_turn() -> None:
+    """Memory that a turn reads is not used again before the loop has ended."""
+
+    def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
+        given = (z * 2).tanh()
+        before = given + given.cos()  # stored before the loop, and read first
+
+        def turn(at: Turn) -> Turn:
+            x = at.x + before * before
+            sums = (x * x + x).sum(1, keepdim=True)  # places that could be the same
+            spread = (x - sums * 0.01).sin()
+            x = torch.where(at.on[:, None], spread * spread + spread, at.x)
+            return Turn(at.on & (x.sum(1) < 40), x)
+
+        with charging(SimpleNamespace(charges={}, run_charges={}, alive=alive)):
+            end = repeat(turn, Turn(torch.ones_like(alive), z), 9)
+        return [end.x, alive.clone()]
+
+    check(step, examples(torch.float64))
