@@ -9,7 +9,7 @@ versions of mmbench add some.
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import NoneType, UnionType
 from typing import (
@@ -117,7 +117,16 @@ class Misfit(NamedTuple):
         return self._replace(path=path + self.path)
 
 
-Check = Callable[[Any], Misfit | None]  # None where the value fits
+class Check(NamedTuple):
+    """How values are checked against a schema.
+
+    Args:
+        kinds: types of which all values fit.
+        find: returns where any value does not fit; None where it does.
+    """
+
+    kinds: frozenset[type]
+    find: Callable[[Any], Misfit | None]
 
 
 def find_misfit(value: Any, schema: Any) -> str:
@@ -127,7 +136,7 @@ def find_misfit(value: Any, schema: Any) -> str:
         value: JSON values, or with tensors or arrays as leaves.
         schema: see the module.
     """
-    found = _check_of(schema)(value)
+    found = _check_of(schema).find(value)
     if found is None:
         return ""
     path = found.path[1:] if found.path.startswith(".") else f"it{found.path}"
@@ -136,28 +145,41 @@ def find_misfit(value: Any, schema: Any) -> str:
 
 @cache
 def _check_of(schema: Any) -> Check:
-    """Return the function that checks values against a schema, made once for each."""
+    """Return the check against a schema, made once for each."""
+    origin, inner = get_origin(schema), get_args(schema)
+    if origin in (Union, UnionType):
+        checks = [_check_of(one) for one in inner]
+        kinds = frozenset[type]().union(*(one.kinds for one in checks))
+        return Check(kinds, _find_in_union(checks))
+    if schema in _SCALARS:
+        types = _SCALARS[schema][0]
+        kinds = frozenset(types if isinstance(types, tuple) else (types,))
+        return Check(kinds, _find_in_scalar(schema))
+    return Check(frozenset(), _find_in(schema, origin, inner))
+
+
+Find = Callable[[Any], Misfit | None]
+
+
+def _find_in(schema: Any, origin: Any, inner: tuple[Any, ...]) -> Find:
     if schema is Any:
         return lambda _: None
     if is_typeddict(schema):
-        return _check_of_entries(schema)
-    origin, inner = get_origin(schema), get_args(schema)
+        return _find_in_entries(schema)
     if origin is Annotated:
-        return _check_of_annotated(*inner)
-    if origin in (Union, UnionType):
-        return _check_of_union(inner)
+        return _find_in_annotated(*inner)
     if origin is Literal:
-        return _check_of_literal(inner)
+        return _find_in_literal(inner)
     if origin is list:
-        return _check_of_list(inner[0])
+        return _find_in_list(inner[0])
     if origin is tuple:
-        return _check_of_tuple(inner)
+        return _find_in_tuple(inner)
     if origin is dict:
-        return _check_of_dict(inner[1])
-    return _check_of_scalar(schema)
+        return _find_in_dict(inner[1])
+    return _find_in_scalar(schema)
 
 
-def _check_of_scalar(schema: type) -> Check:
+def _find_in_scalar(schema: type) -> Find:
     kinds, name = _SCALARS.get(schema, (schema, f"of the type {schema.__name__}"))
     is_bool = schema is bool
 
@@ -168,8 +190,8 @@ def _check_of_scalar(schema: type) -> Check:
     return check
 
 
-def _check_of_annotated(schema: Any, limits: "Range | re.Pattern[str]") -> Check:
-    check_type = _check_of(schema)
+def _find_in_annotated(schema: Any, limits: "Range | re.Pattern[str]") -> Find:
+    check_type = _check_of(schema).find
     if isinstance(limits, re.Pattern):
         matches, pattern = limits.fullmatch, limits.pattern
 
@@ -191,15 +213,17 @@ def _check_of_annotated(schema: Any, limits: "Range | re.Pattern[str]") -> Check
     return check_number
 
 
-def _check_of_union(schemas: tuple[Any, ...]) -> Check:
+def _find_in_union(checks: Sequence[Check]) -> Find:
     def check(value: Any) -> Misfit | None:
-        found = [_check_of(one)(value) for one in schemas]
+        if any(type(value) in one.kinds for one in checks):
+            return None
+        found = [one.find(value) for one in checks]
         return None if None in found else found[0]
 
     return check
 
 
-def _check_of_literal(choices: tuple[str, ...]) -> Check:
+def _find_in_literal(choices: tuple[str, ...]) -> Find:
     def check(value: Any) -> Misfit | None:
         fits = isinstance(value, str) and value in choices
         return None if fits else _misfit(f"one of {', '.join(choices)}", value)
@@ -207,54 +231,60 @@ def _check_of_literal(choices: tuple[str, ...]) -> Check:
     return check
 
 
-def _check_of_list(schema: Any) -> Check:
+def _find_in_list(schema: Any) -> Find:
     def check(value: Any) -> Misfit | None:
         if not isinstance(value, list):
             return _misfit("a list", value)
-        check_entry = _check_of(schema)
+        kinds, find = _check_of(schema)
+        if kinds.issuperset(map(type, value)):
+            return None
         for at, entry in enumerate(value):
-            if found := check_entry(entry):
+            if found := find(entry):
                 return found.below(f"[{at}]")
         return None
 
     return check
 
 
-def _check_of_tuple(schemas: tuple[Any, ...]) -> Check:
+def _find_in_tuple(schemas: tuple[Any, ...]) -> Find:
     def check(value: Any) -> Misfit | None:
         if not isinstance(value, list) or len(value) != len(schemas):
             return _misfit(f"a list of {len(schemas)}", value)
         for at, (entry, schema) in enumerate(zip(value, schemas, strict=True)):
-            if found := _check_of(schema)(entry):
+            if found := _check_of(schema).find(entry):
                 return found.below(f"[{at}]")
         return None
 
     return check
 
 
-def _check_of_dict(schema: Any) -> Check:
+def _find_in_dict(schema: Any) -> Find:
     def check(value: Any) -> Misfit | None:
         if not isinstance(value, dict):
             return _misfit("a JSON object", value)
-        check_entry = _check_of(schema)
+        kinds, find = _check_of(schema)
+        if kinds.issuperset(map(type, value.values())):
+            return None
         for name, entry in value.items():
-            if found := check_entry(entry):
+            if found := find(entry):
                 return found.below(f".{name}")
         return None
 
     return check
 
 
-def _check_of_entries(schema: Any) -> Check:
+def _find_in_entries(schema: Any) -> Find:
     def check(value: Any) -> Misfit | None:
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             return _misfit("a JSON object", value)
         required, entries = _entries(schema)
         if not required <= value.keys():
             missing = sorted(required - set(value))
             return Misfit("", f"must have the entry {missing[0]}")
-        for name, check_entry in entries.items():
-            if name in value and (found := check_entry(value[name])):
+        for name, (kinds, find) in entries.items():
+            if name not in value or type(value[name]) in kinds:
+                continue
+            if found := find(value[name]):
                 return found.below(f".{name}")
         return None
 

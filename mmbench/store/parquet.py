@@ -15,7 +15,12 @@ import pyarrow.parquet as pq
 
 from mmbench.core.errors import DamagedError, StoreError
 from mmbench.core.json_schema import parse_json
-from mmbench.store.schema import misfit_of_columns, misfit_of_footer, open_table
+from mmbench.store.schema import (
+    TEXTS,
+    misfit_of_columns,
+    misfit_of_footer,
+    open_table,
+)
 
 if TYPE_CHECKING:  # it takes long to import
     import pandas as pd
@@ -25,6 +30,7 @@ FOOTER = b"mmbench"  # Parquet metadata key of the footer
 _DIGEST_KEY = b"seal"  # Parquet metadata key of the digest
 _MARK = b"mmbench:sha256:"  # stands before the digest's digits
 _DIGITS = 64  # of a SHA-256 in hexadecimal
+_SHORT_ROWS = 100  # of a table, of whose columns compression saves few bytes
 
 
 def encode_table(frame: "pd.DataFrame", footer: dict[str, Any]) -> bytes:
@@ -34,14 +40,23 @@ def encode_table(frame: "pd.DataFrame", footer: dict[str, Any]) -> bytes:
         frame: the table.
         footer: description and provenance, JSON values.
     """
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
     document = json.dumps({**footer, "schema": SCHEMA}, sort_keys=True)
-    metadata = dict(table.schema.metadata or {})
-    metadata |= {FOOTER: document.encode()}
     # The digest comes last: the mark may also occur in the footer or in a label.
-    metadata |= {_DIGEST_KEY: _MARK + b"0" * _DIGITS}
+    metadata = {FOOTER: document, _DIGEST_KEY: _MARK + b"0" * _DIGITS}
     buffer = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
+    # To decompress a column takes longer than to read a short one.
+    is_short = table.num_rows <= _SHORT_ROWS
+    with pq.ParquetWriter(
+        buffer,
+        table.schema,
+        compression="none" if is_short else "zstd",
+        use_dictionary=list(TEXTS) if is_short else True,
+        write_statistics=False,
+    ) as writer:
+        writer.write_table(table)
+        # Metadata of the table itself would be written twice.
+        writer.add_key_value_metadata(metadata)
     return embed_digest(buffer.getvalue().to_pybytes())
 
 

@@ -6,10 +6,19 @@ here. Whether the numbers are those of the cell is not known here.
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import wraps
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    TypedDict,
+    TypeVar,
+)
 
 import numpy as np
 import pyarrow as pa
@@ -143,11 +152,14 @@ def misfit_of_footer(footer: Any) -> str:
 
 
 _ENDINGS = set(Status) - {Status.RUNNING}
+_PLAIN = frozenset({str, int, float, bool})
 
 
 def _misfit_of_classes(value: Any) -> str:
     """Return which description nested in a value names its class by no text."""
     if isinstance(value, list):
+        if _PLAIN.issuperset(map(type, value)):
+            return ""
         entries: Any = enumerate(value)
         shown = "[{}]"
     elif isinstance(value, dict):
@@ -172,6 +184,7 @@ TEXT, _FLOAT64 = pa.string(), pa.float64()  # TEXT is that of dictionaries
 _MAX_VALUES = 64 * MAX_ROWS  # of a table: few bytes may unpack to many equal numbers
 _WHOLE_RUNS = {Status.FINISHED, Status.CONVERGED}  # which have all records
 _MAX_TEXT_BYTES = 2**30  # of a column of texts, decoded
+_RECENT_SCHEMAS = 16  # of which it is known how they fit
 
 
 def misfit_of_columns(file: pq.ParquetFile, footer: Mapping[str, Any]) -> str:
@@ -184,8 +197,7 @@ def misfit_of_columns(file: pq.ParquetFile, footer: Mapping[str, Any]) -> str:
         footer: a footer that fits its schema.
     """
     schema = file.schema_arrow
-    names = schema.names
-    if found := _misfit_of_types(tuple(names), tuple(schema.types)):
+    if found := _misfit_of_types(schema):
         return found
     rows, runs = file.metadata.num_rows, footer["runs"]
     steps = footer["cell"]["steps"]
@@ -195,16 +207,39 @@ def misfit_of_columns(file: pq.ParquetFile, footer: Mapping[str, Any]) -> str:
         return f"it must have one row for each of {runs} runs and record; it has {rows}"
     if rows > MAX_ROWS:
         return f"it must have at most {MAX_ROWS} rows; it has {rows}"
-    if rows * len(names) > _MAX_VALUES:
-        return f"it must have fewer than {len(names)} columns of {rows} rows"
+    if rows * len(schema) > _MAX_VALUES:
+        return f"it must have fewer than {len(schema)} columns of {rows} rows"
     if "records" in footer["cell"] and runs * min(steps, planned) > MAX_ROWS:
         return f"it must be of a cell of at most {MAX_ROWS} rows"
     return ""
 
 
-@lru_cache(maxsize=64)
-def _misfit_of_types(names: tuple[str, ...], types: tuple[pa.DataType, ...]) -> str:
+T = TypeVar("T")
+
+
+def _once_a_schema(function: Callable[[pa.Schema], T]) -> Callable[[pa.Schema], T]:
+    """Let a function remember its answers for a few schemas; files have few.
+
+    To compare schemas takes a hundredth of the time that their hash takes.
+    """
+    recent: deque[tuple[pa.Schema, T]] = deque(maxlen=_RECENT_SCHEMAS)
+
+    @wraps(function)
+    def answer(schema: pa.Schema) -> T:
+        for known, found in tuple(recent):
+            if known.equals(schema):
+                return found
+        found = function(schema)
+        recent.appendleft((schema.remove_metadata(), found))
+        return found
+
+    return answer
+
+
+@_once_a_schema
+def _misfit_of_types(schema: pa.Schema) -> str:
     """Return which column lacks or has another type, in words, or nothing."""
+    names, types = schema.names, schema.types
     if len(set(names)) < len(names):
         return "its columns must have different names"
     for name in (*TEXTS, *_WHOLE, _SECONDS):
@@ -271,40 +306,47 @@ def decode(file: pq.ParquetFile) -> pa.Table:
     """
     # A table is small: starting threads costs more than they save.
     table = file.read(use_threads=False).replace_schema_metadata()
-    if any(column.num_chunks != 1 for column in table.columns):
+    batches = table.to_batches()
+    if len(batches) != 1:
         table = table.unify_dictionaries().combine_chunks()
+        batches = table.to_batches()
     for name in TEXTS:
-        dictionary = table.column(name).chunk(0).dictionary
+        column = batches[0].column(name)
+        dictionary = column.dictionary
         # What all entries take is quick to tell; the longest is seldom asked for.
         if dictionary.nbytes * len(table) > _MAX_TEXT_BYTES:
             longest = pc.max(pc.binary_length(dictionary)).as_py()
             if longest * len(table) > _MAX_TEXT_BYTES:
                 raise ValueError(f"its column {name} must hold short texts")
         if dictionary.type != TEXT:
-            column = table.column(name).chunk(0)
             texts = pa.DictionaryArray.from_arrays(
                 column.indices, dictionary.cast(TEXT)
             )
             table = table.set_column(table.column_names.index(name), name, texts)
-    for at, (name, kind) in enumerate(zip(*_names_and_types(table), strict=True)):
-        # A metric of a whole run may count, or answer yes or no.
-        if name not in _NOT_METRICS and kind != _FLOAT64:
-            values = table.column(at).cast(_FLOAT64, safe=False)
-            table = table.set_column(at, name, values)
+    for at in _metrics_to_cast(table.schema):
+        values = table.column(at).cast(_FLOAT64, safe=False)
+        table = table.set_column(at, table.column_names[at], values)
     return table
+
+
+@_once_a_schema
+def _metrics_to_cast(schema: pa.Schema) -> list[int]:
+    """Return the metrics of other types; one of a whole run may count, or answer."""
+    return [
+        at
+        for at, (name, kind) in enumerate(zip(schema.names, schema.types, strict=True))
+        if name not in _NOT_METRICS and kind != _FLOAT64
+    ]
 
 
 def to_frame(table: pa.Table) -> "pd.DataFrame":
     """Return a table with dictionaries of texts as a data frame with texts."""
-    for at, (name, kind) in enumerate(zip(*_names_and_types(table), strict=True)):
+    names, types = table.schema.names, table.schema.types
+    for at, (name, kind) in enumerate(zip(names, types, strict=True)):
         if pa.types.is_dictionary(kind):
             texts = table.column(at).cast(pa.large_string())
             table = table.set_column(at, name, texts)
     return table.to_pandas()
-
-
-def _names_and_types(table: pa.Table) -> tuple[list[str], list[pa.DataType]]:
-    return table.schema.names, table.schema.types
 
 
 def misfit_of_rows(table: pa.Table, footer: Mapping[str, Any]) -> str:
@@ -314,7 +356,8 @@ def misfit_of_rows(table: pa.Table, footer: Mapping[str, Any]) -> str:
         table: as `decode` returns it.
         footer: its footer.
     """
-    columns = {name: table.column(name).chunk(0) for name in _NOT_METRICS}
+    (batch,) = table.to_batches()
+    columns = {name: batch.column(name) for name in _NOT_METRICS}
     for name, column in columns.items():
         if column.null_count:
             return f"its column {name} must have no gap"
@@ -328,8 +371,10 @@ def misfit_of_rows(table: pa.Table, footer: Mapping[str, Any]) -> str:
         or (steps[0, 1:] <= steps[0, :-1]).any()
     ):
         return "its table has not one row for each run and record"
-    for name, values in numbers.items():
-        if not values.min() >= 0:  # nor is NaN
+    lowest = np.stack([numbers[name] for name in _WHOLE]).min(axis=1).tolist()
+    lowest.append(numbers[_SECONDS].min())
+    for name, least in zip(numbers, lowest, strict=True):
+        if not least >= 0:  # nor is NaN
             return f"its column {name} must hold no number below 0"
     statuses = set(columns["status"].unique().to_pylist())
     if unknown := sorted(statuses - _ENDINGS):
