@@ -83,6 +83,7 @@ class Description:
 # ---- fields ----
 
 _PLAIN = (int, float, bool, str, type(None))
+_AS_THEY_ARE = (int, bool, type(None))  # all their values fit, and are stored as such
 _SEQUENCES = (list, collections.abc.Sequence)  # both are stored as tuples
 
 
@@ -208,8 +209,12 @@ def fit(value: Any, annotation: Any) -> tuple[Any, bool]:
 
     A number of NumPy, or a tensor that holds one number, counts as that number.
     """
+    if type(value) is annotation and annotation in _AS_THEY_ARE:
+        return value, True
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         value = value.item()
+    if isinstance(annotation, type) and issubclass(annotation, Description):
+        return value, isinstance(value, annotation)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         fitted, fits = fit(value, arguments[0])
@@ -261,12 +266,18 @@ def _are_whole(values: list[Any] | tuple[Any, ...]) -> bool:
     return set(map(type, values)) == {int}
 
 
+@cache
+def _fields(cls: type) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(cls)  # which looks through all of them at each call
+
+
 def nested(value: Any) -> Iterator[Description]:
     """Yield a description, or those in a tuple, with all that their fields hold."""
     if isinstance(value, Description):
         yield value
-        for field in dataclasses.fields(value):
-            yield from nested(getattr(value, field.name))
+        for field in _fields(type(value)):
+            if not isinstance(entry := getattr(value, field.name), _PLAIN):
+                yield from nested(entry)
     elif isinstance(value, tuple):
         for entry in value:
             yield from nested(entry)
@@ -303,7 +314,7 @@ def canonical(value: Any, *, whole: bool = False) -> Any:
         _check_own_methods(value)
         fields = {
             field.name: canonical(getattr(value, field.name), whole=whole)
-            for field in dataclasses.fields(value)
+            for field in _fields(type(value))
             if whole or _identifies(field, getattr(value, field.name))
         }
         return {

@@ -46,20 +46,21 @@ class Cell(RunSettings):
         """
         self._check_rows()
         members: tuple[Algorithm | Metric, ...] = (self.algorithm, *self.metrics)
+        gives, task = self.task.gives, str(self.task)  # made anew at each look
         for member in members:
-            for lacking in sorted(needs_of(member) - self.task.gives):
+            for lacking in sorted(needs_of(member) - gives):
                 raise MisfitError(
                     f"{member} needs {lacking}; {self.task} is not one. Remove one of "
                     "them from this grid."
                 )
         for metric in self.metrics:
-            metric.check_images(str(self.task), self.task.real_images)
+            metric.check_images(task, self.task.real_images)
         if self.precision != "exact" and self.dtype != "float32":
             raise MisfitError(
                 f"precision must be exact with {self.dtype}; got {self.precision!r}, "
                 "which rounds products of float32."
             )
-        if self.precision != "exact" and Capability.PLANE in self.task.gives:
+        if self.precision != "exact" and Capability.PLANE in gives:
             raise MisfitError(
                 f"precision must be exact on {self.task}, a game of two numbers, which "
                 f"has no products of matrices to round; got {self.precision!r}."

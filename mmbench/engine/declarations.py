@@ -6,7 +6,7 @@ They turn slips in a class of a user into one sentence with its file and line.
 import inspect
 import numbers
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from mmbench.algorithms.base import Algorithm
@@ -51,18 +51,23 @@ def check_signatures(member: object) -> None:
     for base in _BASES:
         if not isinstance(member, base):
             continue
-        for name, expected in vars(base).items():
+        for name, expected in _public_methods(base):
             own = getattr(type(member), name, None)
-            if (
-                name.startswith("_")
-                or not inspect.isfunction(expected)
-                or own is expected
-            ):
+            if own is expected:
                 continue
             takes = _takes if inspect.isfunction(own) else _takes.__wrapped__
             if not callable(own) or not takes(own, expected):
                 arguments = inspect.signature(expected).parameters
                 raise _error(member, name, f"take ({_names(arguments)})")
+
+
+@cache
+def _public_methods(base: type) -> list[tuple[str, Callable[..., Any]]]:
+    return [
+        (name, value)
+        for name, value in vars(base).items()
+        if not name.startswith("_") and inspect.isfunction(value)
+    ]
 
 
 @lru_cache(maxsize=1024)  # a plan has many members of one class
