@@ -213,8 +213,6 @@ def fit(value: Any, annotation: Any) -> tuple[Any, bool]:
         return value, True
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         value = value.item()
-    if isinstance(annotation, type) and issubclass(annotation, Description):
-        return value, isinstance(value, annotation)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         fitted, fits = fit(value, arguments[0])
