@@ -124,6 +124,7 @@ def remove(
     from mmbench.cli._console import pluralize
     from mmbench.runner.stored_cell import key_of
     from mmbench.store.folder import Store
+    from mmbench.store.index import remove_index
 
     if [bool(keys), bool(task), everything].count(True) != 1:
         raise StoreError(
@@ -142,6 +143,8 @@ def remove(
         )
     for key in chosen:
         kept.remove(key)
+    if everything:
+        remove_index(kept)
     print_stdout(f"{pluralize(len(chosen), 'cell')} deleted.")
 
 

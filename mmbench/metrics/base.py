@@ -144,7 +144,8 @@ class Point:
     def _bytes(self, count: int) -> tuple[Tensor, Tensor]:
         """Return images as bytes, and whether they were finite, drawn once a count.
 
-        Each part becomes bytes as it is made, since floats take four times the memory.
+        Each part becomes bytes as it is made, a run after the other, since floats take
+        four times the memory.
         """
         if count not in self._images:
             runs, shape = len(self.z), self.game.image_shape
@@ -152,12 +153,12 @@ class Point:
             finite = self.z.new_ones(runs, dtype=torch.bool)
             filled = 0
             for part in self.game.generate_parts(self.z, count, self.seeds):
-                pixels = part.flatten(2)
-                finite &= pixels.isfinite().all(2).all(1)
-                pixels = pixels.float().nan_to_num(nan=0.0).clamp(-1, 1)
-                rounded = pixels.add(1).mul(127.5).round().to(torch.uint8)
                 end = filled + part.shape[1]
-                images[:, filled:end] = rounded.unflatten(2, shape)
+                for run, made in enumerate(part):
+                    finite[run] &= made.isfinite().all()
+                    pixels = made.float().nan_to_num(nan=0.0).clamp_(-1, 1)
+                    rounded = pixels.add_(1).mul_(127.5).round_().to(torch.uint8)
+                    images[run, filled:end] = rounded.reshape(-1, *shape)
                 filled = end
             self._images[count] = images, finite
         return self._images[count]

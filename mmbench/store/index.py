@@ -78,6 +78,21 @@ def list_cells(store: Store) -> tuple[list[Listed], int]:
     return listed, sum(sizes.values())
 
 
+def remove_index(store: Store) -> None:
+    """Delete the index of a store, if there is one.
+
+    Raises:
+        StoreError: when it cannot be deleted.
+    """
+    try:
+        (store.folder / INDEX).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"The store {store.folder} must be writable; removing {INDEX} gave "
+            f"{type(error).__name__}: {error.strerror}."
+        ) from error
+
+
 def _scan(store: Store) -> tuple[dict[str, int], dict[str, list[int]]]:
     """Return the bytes of all files by key, and the stamps of the tables."""
     sizes: dict[str, int] = {}

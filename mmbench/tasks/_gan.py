@@ -17,7 +17,7 @@ from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.core.vectors import aligned_size
 from mmbench.tasks._gan_losses import GANLoss, loss_of
-from mmbench.tasks._layers import Initialisation
+from mmbench.tasks._layers import Initialisation, Moments
 from mmbench.tasks._networks import Network
 from mmbench.tasks._regularisers import Judgement, Regulariser, Regularisers
 from mmbench.tasks.base import Task
@@ -281,8 +281,13 @@ class GANGame(Game):
     def generate_parts(
         self, z: Float[Tensor, "runs dim"], count: int, seeds: tuple[int, ...]
     ) -> Iterator[Float[Tensor, "runs _ *point"]]:
-        """Yield samples as `generate` returns them, `POPULATION` at a time."""
-        yield from self._parts(z, count, seeds, POPULATION)
+        """Yield samples as `generate` returns them, `POPULATION` at a time.
+
+        On a CPU, that many are made of all runs together: the arrays of a network take
+        much more memory than its images, and large ones save no time there.
+        """
+        runs = len(z) if self.device.type == "cpu" else 1
+        yield from self._parts(z, count, seeds, max(1, POPULATION // runs))
 
     def _parts(
         self,
@@ -296,11 +301,23 @@ class GANGame(Game):
         drawn = max(count, POPULATION) if self._in_parts else count
         noise = self._evaluation_noise(drawn, seeds)
         with torch.no_grad():
-            moments = self.generator.moments(x, noise[:, :POPULATION])
+            moments = self._moments(x, noise[:, :POPULATION])
         for part in noise[:, :count].split(size, dim=1):
             with torch.no_grad():  # not around the yield, where others compute
                 made = self.generator(x, part, moments=moments)
             yield made
+
+    def _moments(
+        self, x: Float[Tensor, "runs dim_x"], noise: Float[Tensor, "runs count noise"]
+    ) -> list[Moments]:
+        """Return the statistics of the generator's layers; on a CPU, run by run."""
+        size = 1 if self.device.type == "cpu" else len(x)
+        pairs = zip(x.split(size), noise.split(size), strict=True)
+        made = [self.generator.moments(*pair) for pair in pairs]
+        return [
+            Moments(*(torch.cat(each) for each in zip(*layer, strict=True)))
+            for layer in zip(*made, strict=True)
+        ]
 
     def _evaluation_noise(
         self, count: int, seeds: tuple[int, ...]
@@ -309,11 +326,15 @@ class GANGame(Game):
         if self._noise_key != (count, seeds):
             # torch draws the last 16 numbers again where 16 does not divide the length.
             shape = (aligned_size(count), self.noise_size)
-            drawn = [
-                torch.randn(shape, generator=generator(seed, "evaluation"))[:count]
-                for seed in seeds
-            ]
-            self._noise = torch.stack(drawn).to(self.device, self.dtype)
+            self._noise_key = None
+            self._noise = torch.empty(
+                (len(seeds), count, self.noise_size),
+                device=self.device,
+                dtype=self.dtype,
+            )
+            for row, seed in zip(self._noise, seeds, strict=True):
+                random = generator(seed, "evaluation")
+                row.copy_(torch.randn(shape, generator=random)[:count])
             self._noise_key = (count, seeds)
         return self._noise
 

@@ -112,10 +112,12 @@ def test_cells_are_deleted(cli: Cli, words: list[str], left: set[str]) -> None:
 
 
 def test_an_empty_store_is_emptied(cli: Cli) -> None:
-    """The same command may be given twice."""
+    """The index goes as well; the same command may be given twice."""
+    Path("s/index.json").write_text("of the listing")
     for count in (3, 0):
         result = cli("rm", "--all", "--yes", "--store", "s")
         assert (result.exit_code, result.stdout) == (0, f"{count} cells deleted.\n")
+    assert list(Path("s").iterdir()) == []
 
 
 @pytest.mark.parametrize(

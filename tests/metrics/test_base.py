@@ -61,7 +61,7 @@ def test_images_become_bytes_as_they_are_made() -> None:
 
 @pytest.mark.parametrize("spec", ["digits01[hidden=8]", "mnist01"])
 def test_a_game_makes_images_in_parts(spec: str, tmp_path, monkeypatch) -> None:
-    """Parts have 1024 images, and are those that `generate` returns."""
+    """Parts have 1024 images of all runs, and are those that `generate` returns."""
     if spec == "mnist01":
         fake_mnist(tmp_path, monkeypatch)
     task = TASKS.build(spec)
@@ -71,6 +71,9 @@ def test_a_game_makes_images_in_parts(spec: str, tmp_path, monkeypatch) -> None:
     assert [part.shape[1] for part in parts] == [1024, 76]
     torch.testing.assert_close(torch.cat(parts, dim=1), game.generate(z, 1100, (0,)))
     assert not any(part.requires_grad for part in parts)
+    several = list(game.generate_parts(z.repeat(4, 1), 300, (0, 1, 2, 3)))
+    assert [part.shape[1] for part in several] == [256, 44]
+    torch.testing.assert_close(several[0][:1], parts[0][:, :256])
 
 
 def test_generating_in_parts_leaves_gradients_as_they_were() -> None:
