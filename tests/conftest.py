@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from jaxtyping import install_import_hook
+from typechecker import install_import_hook
 
 if TYPE_CHECKING:
     from warm_python import WarmPython
@@ -20,8 +20,7 @@ install_import_hook(
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
         for path in sorted(PACKAGE.rglob("*.py"))
         if "from jaxtyping import" in path.read_text(encoding="utf-8")
-    ],
-    "typechecker.typechecker",
+    ]
 )
 
 
