@@ -1,5 +1,6 @@
 """What all tests share: one thread, and shapes of tensors checked at every call."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--regenerate", action="store_true", help="write the golden trajectories anew"
     )
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is loaded by now, half a million objects, to no garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

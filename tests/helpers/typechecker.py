@@ -19,7 +19,8 @@ typechecker = beartype(conf=BeartypeConf(is_pep484_tower=True))
 _jaxtyped = jaxtyping.jaxtyped
 _CONTAINERS = (tuple, list, dict, set, frozenset)
 
-# mmbench expects calls of its functions to pass through jaxtyping, not through tests.
+# Frames of this module are taken for those of jaxtyping, which mmbench expects between
+# its functions and their callers; it refuses others that wrap its functions.
 __name__ = "jaxtyping.checked"
 
 
@@ -52,14 +53,18 @@ def checked(function: Any = None, *, typechecker: Callable) -> Any:
             return function
     calls = _Calls(function, typechecker)
 
-    @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
+        __tracebackhide__ = True
         return calls.answer(arguments, named)
 
-    # Installed packages, unlike others, may wrap the functions of mmbench.
+    return functools.update_wrapper(_as_of_jaxtyping(call), function)
+
+
+def _as_of_jaxtyping(function: types.FunctionType) -> types.FunctionType:
+    """Return a function whose code says that it is of jaxtyping."""
     file = _jaxtyped.__code__.co_filename
-    call.__code__ = call.__code__.replace(co_filename=file)
-    return call
+    function.__code__ = function.__code__.replace(co_filename=file)
+    return function
 
 
 class _Calls:
@@ -85,8 +90,10 @@ class _Calls:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("What was checked is no part of a function.")
 
+    @_as_of_jaxtyping
     def answer(self, arguments: tuple, named: dict[str, Any]) -> Any:
         """Call the function, and return its result."""
+        __tracebackhide__ = True
         values = [*arguments, *named.values()]
         if self._are_sampled and any(isinstance(v, _CONTAINERS) and v for v in values):
             return self._check(*arguments, **named)
@@ -110,7 +117,9 @@ class _Calls:
         """Call and check the function, or check the result that is there already."""
         function, computed = self._function, self._computed
 
+        @_as_of_jaxtyping
         def compute(*arguments: Any, **named: Any) -> Any:
+            __tracebackhide__ = True
             if "result" in vars(computed):
                 return vars(computed).pop("result")
             return function(*arguments, **named)

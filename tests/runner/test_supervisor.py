@@ -251,7 +251,7 @@ def test_a_closed_pipe_ends_the_cell(
     assert found.steps[-1] == AT
 
 
-@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("stopped", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_time_passes_within_a_message(
     supervisor: Supervisor, ill, stopped: bool
 ) -> None:

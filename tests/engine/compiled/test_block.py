@@ -386,12 +386,18 @@ def test_a_compiler_that_fails_loses_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    "task", [SMALL, pytest.param("bilinear[dim=2]", marks=pytest.mark.slow)]
+    ("task", "length"),
+    [
+        ("bilinear[dim=2]", 3),  # few steps, for the C++ compiler takes seconds
+        pytest.param("bilinear[dim=2]", 20, marks=pytest.mark.slow),
+        pytest.param(SMALL, 20, marks=pytest.mark.slow),
+    ],
 )
 def test_machine_code_gives_the_same(
-    task: str, monkeypatch: pytest.MonkeyPatch
+    task: str, length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torch's compiler gives the same, on a game without data and on one with them."""
+    monkeypatch.setattr(block, "GRAPH_STEPS", length)
     monkeypatch.setattr(block, "loop_over_numbers", unable)
     monkeypatch.setattr(block, "loop_over_arrays", unable)
     cell = cell_of(task, "gda", steps=23)
