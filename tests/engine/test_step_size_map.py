@@ -66,6 +66,7 @@ def test_compiled_maps_are_the_same(
     """A loop and a graph give the same map, with the step sizes as inputs."""
     block.clear_blocks()
     monkeypatch.setattr(block, "compile_graph", lambda graph, examples: graph)
+    monkeypatch.setattr(block, "GRAPH_STEPS", 3)
     if not looped:
         monkeypatch.setenv("CC", "no-such-compiler")
     placement = EAGER._replace(compiled=True)

@@ -227,7 +227,9 @@ def test_a_child_that_dies_is_no_loss(
     assert set(supervisor.run(cell("gda")).status) == {Status.FINISHED}
 
 
-@pytest.mark.parametrize("written", [b"x" * 48, b"\0" * 48])
+@pytest.mark.parametrize(
+    "written", [b"x" * 48, pytest.param(b"\0" * 48, marks=pytest.mark.slow)]
+)
 def test_nonsense_in_the_pipe_ends_the_cell(
     supervisor: Supervisor, ill, written: bytes
 ) -> None:

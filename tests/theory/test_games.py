@@ -85,7 +85,7 @@ def test_a_larger_step_leaves_the_cycle() -> None:
 def test_the_ridge_leads_to_the_local_minimax_point() -> None:
     """Follow-the-ridge reaches (0, 0) of g₃ from where gradient steps circle."""
     words = "follow_the_ridge[step_size=0.05,tolerance=1e-12]"
-    z = tail(words, "g3", at(5, 7), 600)
+    z = tail(words, "g3", at(5, 7), 300)
     assert float(z.norm(dim=2)) < 1e-9
 
 

@@ -31,7 +31,11 @@ from mmbench.store.folder import Store
 
 
 @pytest.mark.parametrize(
-    "view", ["one cell", "a broken algorithm", "no metrics", "all unfinished"]
+    "view",
+    [
+        *("one cell", "a broken algorithm", "no metrics"),
+        pytest.param("all unfinished", marks=pytest.mark.slow),
+    ],
 )
 def test_page_is_written(view: str, results: Results, tmp_path: Path) -> None:
     """Any results give a page that parses."""
@@ -216,6 +220,7 @@ def test_unfinished_and_missing_cells_are_reported(
     """The page counts them at its top and shows the progress of unfinished cells."""
     seen = with_unfinished(results, DIGITS)
     text = write_report(seen, tmp_path, name="x", title="").read_text("utf-8")
+    Page(text)
     assert "1 of these cells is unfinished" in text
     assert f"3 of {seen.wanted} cells have no results yet" in text
     assert "unfinished, step 7" in text
