@@ -260,13 +260,16 @@ class Block:
         """Make all steps of a block one graph, for each turn of a period."""
         start, drawn, sizes = self._step.examples(self.runs)
         count = torch.tensor(self.length, device=self._device)
-        examples = start, [drawn] * self.length, sizes, count
+        pattern = start, [drawn] * self.length, sizes, count
+        examples = list_tensors(pattern)
         graphs = []
         for turn in range(self._period):
-            unrolled = partial(self._make_masked_steps, turn)
-            graph = trace(lambda *given, of=unrolled: of(*given), examples)
-            graph.recompile()
-            graphs.append(compile_graph(graph, examples))
+
+            def unrolled(*tensors: Tensor, turn: int = turn) -> list[Tensor]:
+                given = replace_tensors(pattern, tensors)
+                return list_tensors(self._make_masked_steps(turn, *given))
+
+            graphs.append(compile_graph(trace(unrolled, examples), examples))
 
         def steps(
             runs: RunState, drawn: Drawn, sizes: Sizes, step: int, count: int
@@ -274,10 +277,11 @@ class Block:
             # The graph makes `length` steps: those from `count` on are masked, and
             # their draws repeat the last ones.
             repeated = [drawn[-1] if drawn else []] * (self.length - len(drawn))
-            filled = [*drawn, *repeated]
             number = torch.tensor(count, device=self._device)
-            after, path = graphs[step % self._period](runs, filled, sizes, number)
-            return after, path if path is None else path[:count]
+            given = list_tensors((runs, [*drawn, *repeated], sizes, number))
+            made = graphs[step % self._period](*given)
+            after = replace_tensors(runs, made)
+            return after, made[-1][:count] if self._shown else None
 
         self._steps = steps
 
@@ -326,7 +330,9 @@ def may_become_arrays(game: Game, z: Joint) -> bool:
     return not any("conv" in name for name in seen.names)
 
 
-def compile_graph(graph: GraphModule, examples: tuple) -> Callable[..., Any]:
+def compile_graph(
+    graph: GraphModule, examples: Sequence[Tensor]
+) -> Callable[..., Any]:
     """Compile a graph with torch's own compiler."""
     # Inside, because the compiler takes seconds to load.
     import torch._inductor as inductor  # noqa: PLC0415

@@ -68,8 +68,8 @@ class Translator(Interpreter):
         """
         if n.op != "call_function":
             return super().run_node(n)
-        result_meta = n.meta.get("tensor_meta")
-        if result_meta is None:
+        result_meta = n.meta["val"]
+        if not isinstance(result_meta, Tensor):
             raise UnsupportedError(f"{n.target} returns several tensors")
         self._kind = self._supported_kind(n, result_meta.dtype)
         try:
@@ -134,8 +134,8 @@ class Translator(Interpreter):
         self, node: Node, shape: torch.Size, result: Expressions
     ) -> None:
         """Refuse an operation whose result is not computed run by run."""
-        inputs = [one for one in node.all_input_nodes if "tensor_meta" in one.meta]
-        shapes = [one.meta["tensor_meta"].shape for one in inputs]
+        inputs = [one for one in node.all_input_nodes if isinstance(one.meta["val"], Tensor)]
+        shapes = [one.meta["val"].shape for one in inputs]
         with_runs = [one for one in shapes if self._runs in one]
         is_by_run = (
             shape.count(self._runs) == 1 if with_runs else self._runs not in shape

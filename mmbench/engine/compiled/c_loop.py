@@ -151,7 +151,7 @@ def _trace_arrays(
     for runs in TRACED_ROWS:
         given = examples(runs)
         with marked_loops():
-            graph = trace(step, given, decomposition_table=decompositions)
+            graph = trace(step, given, decompositions)
         shapes = [
             node.meta["val"].shape
             for node in graph.graph.nodes
@@ -198,5 +198,5 @@ def trace_program(step: Step, examples: Sequence[Tensor], changed: int) -> str:
         tensor + shift if tensor.is_floating_point() else tensor for tensor in examples
     ]
     decompositions: Any = default_decompositions()  # torch declares two types for it
-    graph = trace(step, shifted, decomposition_table=decompositions)
+    graph = trace(step, shifted, decompositions)
     return write_program(graph, shifted, changed)

@@ -197,7 +197,7 @@ def check_results(graph: GraphModule, tensors: Sequence[Tensor]) -> None:
     """Refuse a step that changes the shape or the dtype of a tensor."""
     (results,) = (node.args[0] for node in graph.graph.nodes if node.op == "output")
     for before, after in zip(tensors, results, strict=False):
-        meta = after.meta.get("tensor_meta") or after.meta["val"]
+        meta = after.meta["val"]
         if (meta.shape, meta.dtype) != (before.shape, before.dtype):
             raise UnsupportedError("a step changes the shape or the type of a tensor")
 

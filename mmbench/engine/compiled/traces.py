@@ -1,14 +1,19 @@
 """Traces of steps as graphs, and what cannot be traced."""
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.fx import GraphModule, Node
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch import Tensor
+from torch.fx import Graph, GraphModule, Node
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakTensorKeyDictionary
 
 # Operations whose result, or its shape, depends on the numbers that they are given.
 DEPENDENT = {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output}
+
+aten = torch.ops.aten
 
 
 class DependentError(Exception):
@@ -18,42 +23,134 @@ class DependentError(Exception):
         super().__init__("what a step does next depends on a number of a run")
 
 
+class _Tracer(TorchDispatchMode):
+    """Notes the operations that torch is asked for as the nodes of a graph.
+
+    Every node has its result in `meta["val"]`, as a tensor without numbers. Tensors
+    that are not computed from the step's arguments are constants of the graph, as is
+    what is computed from constants alone.
+
+    Args:
+        decompositions: what replaces operations by simpler ones.
+    """
+
+    def __init__(self, decompositions: Mapping[Any, Callable]) -> None:
+        super().__init__()
+        self.graph = Graph()
+        self.constants: dict[str, Tensor] = {}
+        self._decompositions = decompositions
+        self._nodes = WeakTensorKeyDictionary()
+
+    def argument(self, tensor: Tensor) -> None:
+        """Make a tensor the next argument of the graph."""
+        node = self.graph.placeholder(f"argument_{len(self._nodes)}")
+        self._note(node, tensor)
+
+    def finish(self, results: Sequence[Tensor]) -> GraphModule:
+        """Return the graph that gives these results."""
+        self.graph.output([self._node_of(result) for result in results])
+        return GraphModule(self.constants, self.graph)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return that no compiler sees what is traced; to load one takes a second."""
+        return False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: Any = None
+    ) -> Any:
+        """Compute an operation, and note it."""
+        kwargs = kwargs or {}
+        given = _tensors_in((args, kwargs))
+        is_new = not given and func is not aten.lift_fresh.default
+        if not is_new and not any(tensor in self._nodes for tensor in given):
+            return func(*args, **kwargs)
+        if DEPENDENT & set(func.tags) and _is_dependent(func, args):
+            raise DependentError
+        with self:  # within it, the simpler operations are noted
+            is_listed = func in self._decompositions
+            simpler = self._decompositions[func] if is_listed else func.decompose
+            result = simpler(*args, **kwargs)
+        if result is not NotImplemented:
+            return result
+        noted = torch.utils._pytree.tree_map_only(
+            Tensor, self._node_of, (args, kwargs)
+        )
+        node = self.graph.call_function(func, *noted)
+        result = func(*args, **kwargs)
+        if isinstance(result, Tensor):
+            self._note(node, result)
+            return result
+        node.meta["val"] = [_without_numbers(one) for one in result]
+        for number, one in enumerate(result):
+            if one is not None:
+                part = self.graph.call_function(operator.getitem, (node, number))
+                self._note(part, one)
+        return result
+
+    def _node_of(self, tensor: Tensor) -> Node:
+        """Return the node that gives a tensor."""
+        if tensor not in self._nodes:
+            name = f"constant_{len(self.constants)}"
+            self.constants[name] = tensor
+            self._note(self.graph.get_attr(name), tensor)
+        return self._nodes[tensor]
+
+    def _note(self, node: Node, tensor: Tensor) -> None:
+        node.meta["val"] = _without_numbers(tensor)
+        self._nodes[tensor] = node
+
+
 def trace(
-    step: Callable[..., Any], examples: Sequence[Any], **options: Any
+    step: Callable[..., Sequence[Tensor]],
+    examples: Sequence[Tensor],
+    decompositions: Mapping[Any, Callable] | None = None,
 ) -> GraphModule:
     """Return the graph of a step.
 
     Args:
-        step: function of tensors, or of nested tuples of them.
+        step: function of tensors.
         examples: arguments for which it is traced.
-        options: those of torch's `make_fx`.
+        decompositions: what replaces operations by simpler ones, if anything does.
 
     Raises:
         DependentError: when the graph would hold for these numbers alone.
     """
-    try:
-        graph = make_fx(step, **options)(*examples)
-    except Exception as error:
-        if "_local_scalar_dense" in str(error):
-            raise DependentError from error
-        raise
-    # Before dead code goes: of a choice by the number of rows, the rows may be dead.
-    if any(_is_dependent(node) for node in graph.graph.nodes):
-        raise DependentError
+    tracer = _Tracer({} if decompositions is None else decompositions)
+    arguments = [example.detach().clone() for example in examples]
+    for tensor in arguments:
+        tracer.argument(tensor)
+    with tracer:
+        results = step(*arguments)
+    graph = tracer.finish(results)
     graph.graph.eliminate_dead_code()
     return graph
 
 
-def _is_dependent(node: Node) -> bool:
-    """Return whether the shape of a node's result depends on numbers."""
-    if not DEPENDENT & set(getattr(node.target, "tags", ())):
-        return False
-    if node.target is not torch.ops.aten.index.Tensor:
+def _without_numbers(tensor: Tensor | None) -> Tensor | None:
+    """Return a tensor of the same shape, strides and dtype that takes no memory."""
+    if tensor is None:
+        return None
+    return torch.empty_strided(
+        tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta"
+    )
+
+
+def _tensors_in(nest: Any) -> list[Tensor]:
+    """Return the tensors among the arguments of an operation."""
+    if isinstance(nest, Tensor):
+        return [nest]
+    if isinstance(nest, dict):
+        nest = nest.values()
+    elif not isinstance(nest, (tuple, list)):
+        return []
+    return [tensor for member in nest for tensor in _tensors_in(member)]
+
+
+def _is_dependent(func: Any, args: tuple) -> bool:
+    """Return whether the result of an operation, or its shape, depends on numbers."""
+    if func is not aten.index.Tensor:
         return True
     # By whole numbers the shape is that of the indices; by a mask it is not.
-    indices = node.args[1]
-    assert isinstance(indices, Sequence)
     masks = (torch.bool, torch.uint8)
-    return any(
-        isinstance(one, Node) and one.meta["val"].dtype in masks for one in indices
-    )
+    return any(one is not None and one.dtype in masks for one in args[1])
