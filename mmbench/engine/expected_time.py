@@ -26,7 +26,7 @@ def expected_seconds_of_chunk(cell: Cell, width: int) -> float:
 
 def seconds_of_compiling_arrays(cell: Cell) -> float:
     """Return about how long it takes to compile a step as a loop over arrays."""
-    return 1.5 + 0.5 * max(cell.algorithm.cost.gradient_equivalents, 1.0)
+    return 0.3 + 0.2 * max(cell.algorithm.cost.gradient_equivalents, 1.0)
 
 
 def expected_seconds(cell: Cell, width: int) -> float:
