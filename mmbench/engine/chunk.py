@@ -40,9 +40,9 @@ from mmbench.engine.run_batch import RunBatch, count_writes
 from mmbench.metrics.base import Point
 
 # How long steps must take without compiling for a rule to have them compiled: as a loop
-# over numbers, which takes about a second, or as a graph, which takes up to a minute
-# and saves about a third.
-LOOP_SECONDS = 2.0
+# over numbers, which takes a quarter of a second, or as a graph, which takes up to a
+# minute and saves about a third.
+LOOP_SECONDS = 0.5
 LOOP_NUMBERS = 64  # of a run, in games that may become a loop
 ARRAYS_SAVE = 0.5  # of the time of a chunk, which a loop over arrays saves at least
 GRAPH_SECONDS = 300.0
@@ -379,8 +379,8 @@ class Chunk:
         """Return the ways of compiling that save time, by rule.
 
         By the time of a chunk, so that it does not depend on other runs of the cell.
-        Only games of few numbers without data may become a loop over numbers; to trace
-        others, for nothing, may take minutes, as it does for convolutions.
+        Only games of few numbers without data may become a loop over numbers, and only
+        those without convolutions one over arrays: others are not traced for nothing.
         """
         cell, game, width = self._cell, self.game, len(self.seeds)
         if game.one_by_one:

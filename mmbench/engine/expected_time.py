@@ -10,7 +10,7 @@ from mmbench.engine.cell import Cell
 # Seconds of a player-gradient of all runs side by side, where steps are not compiled,
 # by the task's width at most: convolutions of one run, networks of a few runs, and
 # games of few numbers, which take the time of starting their operations.
-_SECONDS_PER_GRADIENT = ((1, 0.05), (64, 0.005), (sys.maxsize, 0.00005))
+_SECONDS_PER_GRADIENT = ((1, 0.05), (64, 0.005), (sys.maxsize, 0.0001))
 
 
 def expected_seconds_of_chunk(cell: Cell, width: int) -> float:

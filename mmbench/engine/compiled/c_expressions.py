@@ -134,8 +134,8 @@ class Translator(Interpreter):
         self, node: Node, shape: torch.Size, result: Expressions
     ) -> None:
         """Refuse an operation whose result is not computed run by run."""
-        inputs = [one for one in node.all_input_nodes if isinstance(one.meta["val"], Tensor)]
-        shapes = [one.meta["val"].shape for one in inputs]
+        inputs = [one.meta["val"] for one in node.all_input_nodes]
+        shapes = [one.shape for one in inputs if isinstance(one, Tensor)]
         with_runs = [one for one in shapes if self._runs in one]
         is_by_run = (
             shape.count(self._runs) == 1 if with_runs else self._runs not in shape

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
+from torch.fx.node import map_aggregate
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -73,9 +74,7 @@ class _Tracer(TorchDispatchMode):
             result = simpler(*args, **kwargs)
         if result is not NotImplemented:
             return result
-        noted = torch.utils._pytree.tree_map_only(
-            Tensor, self._node_of, (args, kwargs)
-        )
+        noted = map_aggregate((args, kwargs), self._node_of)
         node = self.graph.call_function(func, *noted)
         result = func(*args, **kwargs)
         if isinstance(result, Tensor):
@@ -88,8 +87,10 @@ class _Tracer(TorchDispatchMode):
                 self._note(part, one)
         return result
 
-    def _node_of(self, tensor: Tensor) -> Node:
-        """Return the node that gives a tensor."""
+    def _node_of(self, tensor: Any) -> Any:
+        """Return the node that gives a tensor; anything else as it is."""
+        if not isinstance(tensor, Tensor):
+            return tensor
         if tensor not in self._nodes:
             name = f"constant_{len(self.constants)}"
             self.constants[name] = tensor
@@ -136,15 +137,11 @@ def _without_numbers(tensor: Tensor | None) -> Tensor | None:
     )
 
 
-def _tensors_in(nest: Any) -> list[Tensor]:
+def _tensors_in(arguments: Any) -> list[Tensor]:
     """Return the tensors among the arguments of an operation."""
-    if isinstance(nest, Tensor):
-        return [nest]
-    if isinstance(nest, dict):
-        nest = nest.values()
-    elif not isinstance(nest, (tuple, list)):
-        return []
-    return [tensor for member in nest for tensor in _tensors_in(member)]
+    found: list[Any] = []
+    map_aggregate(arguments, found.append)
+    return [one for one in found if isinstance(one, Tensor)]
 
 
 def _is_dependent(func: Any, args: tuple) -> bool:
