@@ -4,7 +4,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -168,11 +168,16 @@ def _circumstances(cell: Cell, placement: Placement, width: int) -> list[Any]:
     """
     cuda = placement.device.type == "cuda"
     device = torch.cuda.get_device_name(placement.device) if cuda else "cpu"
-    versions = [version("mmbench"), ENGINE_VERSION, torch.__version__]
+    versions = [_own_version(), ENGINE_VERSION, torch.__version__]
     recorded = [cell.keep, *map(digest, cell.metrics)]
     backends = {False: [], True: ["compiled"], None: ["compiled by rule"]}
     compiled = backends[placement.compiled]
     return [width, device, *versions, *recorded, *compiled]
+
+
+@cache  # it is read from files
+def _own_version() -> str:
+    return version("mmbench")
 
 
 def _run_chunks(
