@@ -264,8 +264,12 @@ def _are_whole(values: list[Any] | tuple[Any, ...]) -> bool:
     return set(map(type, values)) == {int}
 
 
-@cache
 def _fields(cls: type) -> tuple[dataclasses.Field[Any], ...]:
+    return _fields_of_class(cls)
+
+
+@cache
+def _fields_of_class(cls: Any) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(cls)  # which looks through all of them at each call
 
 
