@@ -46,6 +46,7 @@ def run(
     dtype: str = "float32",
     precision: str = "exact",
     keep: str = "none",
+    keep_state: bool = False,
     data_dir: Path | str | None = None,
     same_environment: bool = False,
     workers: int | None = None,
@@ -75,6 +76,8 @@ def run(
             "bf16".
         keep: iterates to store, to measure more of them later without running again:
             "none", those of the "last" record, or of "all".
+        keep_state: whether to store the state of the runs at their end too, from which
+            a cell with more steps goes on.
         data_dir: folder of data files; None means MMBENCH_DATA, then a download.
         same_environment: whether to compute stored cells again that other versions of
             mmbench or torch took part in.
@@ -104,6 +107,7 @@ def run(
         "dtype": dtype,
         "precision": precision,
         "keep": keep,
+        "keep_state": keep_state,
     }
     grid = Grid(**fields)
     kept = None if store is None else Store(store, same_environment=same_environment)

@@ -131,7 +131,10 @@ class Selection:
         for axis, flag in _AXES.items():
             words += [word for spec in self.axes[axis] for word in (flag, spec)]
         for name, value in self.changes.items():
-            words += [_flag(name), str(value)]
+            is_switch = isinstance(value, bool)
+            words += (
+                [_switch(name, on=value)] if is_switch else [_flag(name), str(value)]
+            )
         return shlex.join(words)
 
 
@@ -273,9 +276,12 @@ def _setting_options(verb: Callable[..., None]) -> Callable[..., None]:
 def _setting_option(setting: Field) -> Callable[..., Any]:
     """Return the option of a setting, with its help, its values and its default."""
     kind = _option_type(field_types(Grid)[setting.name])
+    name = setting.name
+    both = f"{_switch(name, on=True)}/{_switch(name, on=False)}"
     return click.option(
-        _flag(setting.name),
+        both if kind is bool else _flag(name),
         type=kind,
+        default=None,
         metavar="N" if isinstance(kind, click.IntRange) else None,
         help=f"{setting.metadata['meaning']}  [default: {setting.default}, or the "
         "suite's]",
@@ -296,6 +302,10 @@ def _option_type(annotation: Any) -> click.ParamType | None:
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def _switch(name: str, *, on: bool) -> str:
+    return _flag(name if on else f"no_{name}")
 
 
 def format_store_option(store: Path) -> str:

@@ -56,6 +56,8 @@ class RunSettings(Description):
             the task says.
         keep: iterates stored in the same folder as the table, to measure more of them
             later: none, those of the last record, or of all.
+        keep_state: whether the state of the runs at their end is stored too, from which
+            a cell with more steps goes on.
     """
 
     steps: Steps = setting(1000, "Steps of each run.")
@@ -72,6 +74,9 @@ class RunSettings(Description):
     )
     keep: Keep = setting(
         "none", "Iterates to store, so that more can be measured later.", identity=False
+    )
+    keep_state: bool = setting(
+        False, "Store the state at the end, to go on with more steps.", identity=False
     )
 
     def settings(self) -> dict[str, Any]:

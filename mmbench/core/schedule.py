@@ -28,3 +28,15 @@ def schedule(steps: int, records: int) -> tuple[int, ...]:
     even = {round(steps * i / records) for i in range(records + 1)}
     early = {2**i for i in range(steps.bit_length()) if 2**i < steps / records}
     return tuple(sorted(even | early))
+
+
+@lru_cache(maxsize=64)
+def powers_between(steps: int, records: int) -> tuple[int, ...]:
+    """Return the powers of two at which a run is not measured by its schedule.
+
+    With them, a run has been measured wherever one of a multiple of its steps is that
+    has as many records.
+    """
+    planned = set(schedule(steps, records))
+    powers = [2**i for i in range(steps.bit_length())]
+    return tuple(power for power in powers if power not in planned)

@@ -9,7 +9,7 @@ from mmbench.core.columns import RESERVED
 from mmbench.core.description import digest
 from mmbench.core.errors import DescriptionError, MisfitError
 from mmbench.core.run_settings import RunSettings
-from mmbench.core.schedule import MAX_ROWS, schedule
+from mmbench.core.schedule import MAX_ROWS, powers_between, schedule
 from mmbench.metrics.base import Column, Metric, TrajectoryMetric
 from mmbench.tasks.base import Task
 
@@ -117,6 +117,11 @@ class Cell(RunSettings):
     def schedule(self) -> tuple[int, ...]:
         """Steps at which the runs are measured."""
         return schedule(self.steps, self.records)
+
+    @property
+    def between(self) -> tuple[int, ...]:
+        """Further steps at which the runs are measured, for cells with more steps."""
+        return powers_between(self.steps, self.records) if self.keep_state else ()
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -48,7 +48,7 @@ ARRAYS_SAVE = 0.5  # of the time of a chunk, which a loop over arrays saves at l
 GRAPH_SECONDS = 300.0
 
 
-class _Ways(NamedTuple):
+class Ways(NamedTuple):
     """Which ways of compiling steps are tried, in this order.
 
     Args:
@@ -122,6 +122,13 @@ class Chunk:
         self._block = self._compile_block()
 
     def snapshot(self) -> dict[str, Any]:
+        """Return all that the next steps depend on, and a sample sheet.
+
+        The sheet is for a report on unfinished cells.
+        """
+        return self._state() | self._batch.sample_sheet(self._answer())
+
+    def _state(self) -> dict[str, Any]:
         """Return all that the next steps depend on."""
         self._look()
         return {
@@ -131,9 +138,6 @@ class Chunk:
             "path": self._path.snapshot(),
             "step": self.step,
             "seconds": self._clock.seconds,
-            **self._batch.sample_sheet(
-                self._answer()
-            ),  # for a report on unfinished cells
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -189,7 +193,8 @@ class Chunk:
             save_seconds: the time between two calls of `save`, in seconds.
         """
         cell, recording = self._cell, self._recording
-        missing = iter(sorted(set(cell.schedule) - set(recording.steps)))
+        recorded = {*recording.steps, *(one["step"] for one in recording.between)}
+        missing = iter(sorted({*cell.schedule, *cell.between} - recorded))
         next_record = next(missing, cell.steps)
         reporter = ProgressReporter(progress, recording, self.step)
         saved_at = time.monotonic()
@@ -215,6 +220,8 @@ class Chunk:
             except Exception:
                 self._look()
                 raise
+        if cell.keep_state:
+            recording.keep_state(self._state())
         recording.conclude()
         if cell.keep == "last":
             recording.keep_iterates(cell.steps, self.z[: self._batch.runs])
@@ -352,7 +359,7 @@ class Chunk:
     def _compile_block(self) -> Block | None:
         """Return compiled steps, if they are wanted and possible."""
         cell, placement, recording = self._cell, self._placement, self._recording
-        ways = _Ways(*[bool(placement.compiled)] * 3)
+        ways = Ways(*[bool(placement.compiled)] * 3)
         if placement.compiled is None:
             ways = self._ways_worth_compiling()
         block: Block | str | None = None
@@ -375,7 +382,7 @@ class Chunk:
         recording.set_backend("compiled")
         return block
 
-    def _ways_worth_compiling(self) -> _Ways:
+    def _ways_worth_compiling(self) -> Ways:
         """Return the ways of compiling that save time, by rule.
 
         By the time of a chunk, so that it does not depend on other runs of the cell.
@@ -384,19 +391,16 @@ class Chunk:
         """
         cell, game, width = self._cell, self.game, len(self.seeds)
         if game.one_by_one:
-            return _Ways(numbers=False, arrays=False, graphs=False)
-        seconds = expected_seconds_of_chunk(cell, width)
+            return Ways(numbers=False, arrays=False, graphs=False)
+        worth = ways_worth_their_time(cell, width)
         is_side_by_side = width > 1
         is_small = game.dim <= LOOP_NUMBERS and not game.batch_size
-        saved = ARRAYS_SAVE * seconds
-        return _Ways(
-            numbers=is_side_by_side and is_small and seconds >= LOOP_SECONDS,
+        return Ways(
+            numbers=is_side_by_side and is_small and worth.numbers,
             arrays=(
-                not is_small
-                and saved >= seconds_of_compiling_arrays(cell)
-                and may_become_arrays(game, self.z[:1])
+                not is_small and worth.arrays and may_become_arrays(game, self.z[:1])
             ),
-            graphs=is_side_by_side and seconds >= GRAPH_SECONDS,
+            graphs=is_side_by_side and worth.graphs,
         )
 
     def _eager(self) -> str:
@@ -413,7 +417,8 @@ class Chunk:
     def _record(self) -> None:
         self._look()
         runs = self._batch.runs
-        if self._cell.keep == "all":
+        is_between = self.step in self._cell.between
+        if self._cell.keep == "all" and not is_between:
             self._recording.keep_iterates(self.step, self.z[:runs])
         z = self._answer()
         z = self._noise.measured(z) if self._noise else z
@@ -421,7 +426,8 @@ class Chunk:
         counted = self._oracle_state.counts
         copied = torch.stack(tuple(counted.values()))[:, :runs].cpu().numpy()
         counts = dict(zip(counted, copied, strict=True))
-        self._recording.add(self.step, self._clock.seconds, counts, columns)
+        add = self._recording.add_between if is_between else self._recording.add
+        add(self.step, self._clock.seconds, counts, columns)
 
     def _answer(self) -> Joint:
         """Return what the method gives as its result.
@@ -442,6 +448,21 @@ class Chunk:
 
     def _mark(self, ended: Mask, status: Status, step: int) -> None:
         self._recording.mark(ended.nonzero()[:, 0].tolist(), status, step)
+
+
+def ways_worth_their_time(cell: Cell, width: int) -> Ways:
+    """Return which ways of compiling save time if the game allows them.
+
+    Args:
+        cell: the cell.
+        width: runs computed side by side.
+    """
+    seconds = expected_seconds_of_chunk(cell, width)
+    return Ways(
+        numbers=seconds >= LOOP_SECONDS,
+        arrays=ARRAYS_SAVE * seconds >= seconds_of_compiling_arrays(cell),
+        graphs=seconds >= GRAPH_SECONDS,
+    )
 
 
 def check_state(algorithm: Algorithm, method: str, state: Any, runs: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from mmbench.core.checkpoint import pack
 from mmbench.core.errors import DescriptionError
 from mmbench.core.printable import shorten
 from mmbench.core.status import Status
@@ -35,6 +36,9 @@ class Recording:
         reason: the exception or the limit that ended runs; empty where none did.
         arrays: what is shown rather than tabulated, as a trajectory has it.
         kept: steps with the iterates kept at them, shape (runs, dim).
+        between: records at further steps, for cells with more steps; no part of the
+            table.
+        last_state: the packed state of the chunk at its end, if it is kept.
         ended: whether nothing more will be recorded.
         backend: what computes the runs: "eager", "compiled", or why not compiled.
     """
@@ -50,6 +54,8 @@ class Recording:
         self.reason = ""
         self.arrays: dict[str, np.ndarray] = {}
         self.kept: list[tuple[int, np.ndarray]] = []
+        self.between: list[dict[str, Any]] = []
+        self.last_state = np.empty(0, dtype=np.uint8)
         self.ended = False
         self.backend = ""
         # Records in a row, until the last one, at which the target held, and the step
@@ -75,6 +81,28 @@ class Recording:
             holds = self.cell.task.target.holds(columns)
             self._streak_from = np.where(self._streak == 0, step, self._streak_from)
             self._streak = np.where(holds, self._streak + 1, 0)
+
+    def add_between(
+        self,
+        step: int,
+        seconds: float,
+        counts: dict[str, np.ndarray],
+        columns: dict[str, np.ndarray],
+    ) -> None:
+        """Add a record at a step that is not in the schedule."""
+        self.between.append(
+            {"step": step, "seconds": seconds, "counts": counts, "columns": columns}
+        )
+
+    def keep_state(self, chunk: dict[str, Any]) -> None:
+        """Keep the state of the chunk after the last step, before runs converge.
+
+        Args:
+            chunk: all that the next steps depend on.
+        """
+        status = [str(one) for one in self.status]
+        saved = {"chunk": chunk, "status": status, "stopped_at": self.stopped_at}
+        self.last_state = np.frombuffer(pack(saved), dtype=np.uint8)
 
     def keep_iterates(self, step: int, z: Tensor) -> None:
         """Keep the iterates of a record, to go on from them or to measure more."""
@@ -140,6 +168,8 @@ class Recording:
             "kept": self.kept,
             "streak": self._streak,
             "streak_from": self._streak_from,
+            "between": self.between,
+            "last_state": self.last_state,
             "ended": self.ended,
             "backend": self.backend,
         }
@@ -152,8 +182,9 @@ class Recording:
         return recording
 
     def news(self, first: int) -> dict[str, Any]:
-        """Return a snapshot without the records before `first`, arrays and iterates."""
+        """Return a snapshot without the records before `first` and all large parts."""
         news = self.snapshot() | {"first": first, "arrays": {}, "kept": []}
+        news |= {"between": [], "last_state": self.last_state[:0]}
         lists = "steps", "seconds", "counts", "columns"
         return news | {name: news[name][first:] for name in lists}
 
@@ -185,6 +216,7 @@ class Recording:
         self.arrays = saved["arrays"]
         self.kept = [(step, z) for step, z in saved["kept"]]
         self._streak, self._streak_from = saved["streak"], saved["streak_from"]
+        self.between, self.last_state = saved["between"], saved["last_state"]
         self.ended, self.backend = saved["ended"], saved["backend"]
 
 

@@ -123,7 +123,7 @@ class _UnfinishedCell:
         self.cell, self.placement, self.width = cell, placement, width
         self.recordings: list[Recording] = []
         self._slot, self._guard = slot, guard
-        self._circumstances = _circumstances(cell, placement, width)
+        self._circumstances = circumstances(cell, placement, width)
         self._saved_chunk: dict[str, Any] | None = None
         saved = unpack_cell(cell, slot.read()) if slot else None
         if saved and saved["circumstances"] == self._circumstances:
@@ -161,7 +161,7 @@ class _UnfinishedCell:
         slot.write(pack(saved))
 
 
-def _circumstances(cell: Cell, placement: Placement, width: int) -> list[Any]:
+def circumstances(cell: Cell, placement: Placement, width: int) -> list[Any]:
     """Return what must be equal for a cell to go on from a checkpoint, as JSON values.
 
     What is recorded is part of it: all records must have the same columns.

@@ -38,6 +38,15 @@ StatusName = Literal[
 Seconds = Annotated[float, Range(0, 1e12)]
 
 
+class SavedRecord(TypedDict):
+    """A record at a step between those of the schedule."""
+
+    step: Count
+    seconds: Seconds
+    counts: dict[str, np.ndarray]
+    columns: dict[str, np.ndarray]
+
+
 class SavedRecording(TypedDict):
     """A recording, as `Recording.snapshot` returns it."""
 
@@ -53,6 +62,8 @@ class SavedRecording(TypedDict):
     kept: list[tuple[Count, np.ndarray]]
     streak: np.ndarray
     streak_from: np.ndarray
+    between: list[SavedRecord]
+    last_state: np.ndarray
     ended: bool
     backend: str
 
@@ -131,6 +142,7 @@ def _is_of_cell(saved: SavedCell, cell: Cell) -> bool:
             for one in saved["recordings"]
         )
         and len(current["steps"]) == records
+        and len(current["between"]) == bisect_left(cell.between, step)
         and not current["reason"]
         and set(current["status"]) <= going
         and chunk["seconds"] >= max(current["seconds"], default=0)
@@ -154,18 +166,24 @@ def _is_consistent(
     """
     runs, records = len(saved["seeds"]), len(saved["steps"])
     lists = (saved["seconds"], saved["counts"], saved["columns"])
+    between = [record["step"] for record in saved["between"]]
+    counts, columns = (
+        saved[name] + [record[name] for record in saved["between"]]
+        for name in ("counts", "columns")
+    )
     if (
         saved["steps"] != list(cell.schedule[:records])
+        or between != list(cell.between[: len(between)])
         or any(len(one) != records for one in lists)
         or len(saved["status"]) != runs
-        or any(set(row) != set(COUNTED) for row in saved["counts"])
-        or any(not names <= set(row) for row in saved["columns"])
-        or any(set(row) != set(saved["columns"][0]) for row in saved["columns"])
+        or any(set(row) != set(COUNTED) for row in counts)
+        or any(not names <= set(row) for row in columns)
+        or any(set(row) != set(columns[0]) for row in columns)
     ):
         return False
-    whole = [value for row in saved["counts"] for value in row.values()]
+    whole = [value for row in counts for value in row.values()]
     whole += [saved["stopped_at"], saved["streak"], saved["streak_from"]]
-    measured = [value for row in saved["columns"] for value in row.values()]
+    measured = [value for row in columns for value in row.values()]
     if not all(_is_like(value, np.int64, (runs,)) for value in whole) or not all(
         _is_like(value, np.float64, (runs,)) for value in measured
     ):
@@ -216,6 +234,10 @@ def _has_ended(saved: SavedRecording, cell: Cell) -> bool:
         return bool(saved["reason"]) and not (good & set(saved["status"]) or arrays)
     if saved["reason"] and not arrays:
         return True
+    if len(saved["between"]) < len(cell.between) or (
+        bool(saved["last_state"].size) is not cell.keep_state
+    ):
+        return False
     is_plane = Capability.PLANE in cell.task.gives
     names = {"path", "path_steps"} if is_plane else set()
     if set(arrays) - {"sheet"} != names:

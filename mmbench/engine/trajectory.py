@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmbench.core.checkpoint import pack
 from mmbench.core.columns import COUNTED, LEADING
 from mmbench.core.description import name_of, text
 from mmbench.core.status import Status
@@ -38,6 +39,8 @@ class Trajectory:
             where none were to be kept or a chunk failed.
         real_scores: scores of real data, by column.
         backend: what computed it: "eager", "compiled", or why it was not compiled.
+        state: what each chunk has recorded and come to, packed, by its number; empty
+            where no state was to be kept or a chunk failed.
     """
 
     seeds: tuple[int, ...]
@@ -53,6 +56,7 @@ class Trajectory:
     iterates: dict[str, np.ndarray] = field(default_factory=dict)
     real_scores: dict[str, float] = field(default_factory=dict)
     backend: str = ""
+    state: dict[str, np.ndarray] = field(default_factory=dict)
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything, to be sent from a child process."""
@@ -192,6 +196,7 @@ def join_recordings(
         iterates=_join_iterates(recordings),
         real_scores=real_scores or {},
         backend=recordings[0].backend,
+        state=_pack_chunks(recordings),
     )
     for metric in cell.metrics:
         if isinstance(metric, TrajectoryMetric):
@@ -223,6 +228,14 @@ def _join_arrays(recordings: Sequence[Recording]) -> dict[str, np.ndarray]:
         else np.concatenate([one[name] for one in arrays])[:SHOWN]
         for name, array in (arrays[0] if arrays else {}).items()
     }
+
+
+def _pack_chunks(recordings: Sequence[Recording]) -> dict[str, np.ndarray]:
+    """Return what all chunks have recorded and come to, if all of that was kept."""
+    if not all(recording.last_state.size for recording in recordings):
+        return {}
+    packed = [pack(recording.snapshot() | {"arrays": {}}) for recording in recordings]
+    return {str(i): np.frombuffer(one, np.uint8) for i, one in enumerate(packed)}
 
 
 def _join_iterates(recordings: Sequence[Recording]) -> dict[str, np.ndarray]:

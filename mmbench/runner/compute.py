@@ -137,6 +137,7 @@ def _compute(
         | _circumstances(placement, supervisor, end.environments),
         trajectory.arrays,
         trajectory.iterates,
+        trajectory.state,
     )
     if store:
         store.put(cell.key, *result, previous=stored)
@@ -269,6 +270,7 @@ def _remeasured_result(
         return None
     try:
         iterates, arrays = stored.iterates(), stored.arrays()
+        state = stored.tensors("state")
         more = remeasure(cell, stored.frame, iterates, missing, placement, starts)
     except StoreError:
         return None
@@ -285,4 +287,5 @@ def _remeasured_result(
         "kept": footer.get("kept", "none"),
         "environments": environments(footer, here),  # of runs and of new columns
     }
-    return StoredResult(more.frame, footer | description | kept, arrays, iterates)
+    footer = footer | description | kept
+    return StoredResult(more.frame, footer, arrays, iterates, state)

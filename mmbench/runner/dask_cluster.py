@@ -281,7 +281,7 @@ def compute_shard(
             settings = settings._replace(compiled=division.compiled)
             if parts.read(shard.key) is None:
                 for one in division.shards:
-                    if one.source and set(shard.seeds) <= set(one.cell.seeds):
+                    if one.is_stored and set(shard.seeds) <= set(one.cell.seeds):
                         take_runs(Shard(shard, one.source), store, parts)
         _compute(settings, shard, parts, ends_for(shard, store))
     except CodeError:

@@ -15,6 +15,7 @@ from mmbench.runner.shards import ends_for, join
 from mmbench.runner.stored_runs import (
     Division,
     Shard,
+    begin,
     divide,
     find_candidates,
     take_runs,
@@ -39,14 +40,18 @@ class ShardEvents(NamedTuple):
 
 
 def find_divisions(
-    cells: Iterable[Cell], store: Store, placement: Placement
+    cells: Iterable[Cell],
+    store: Store,
+    placement: Placement,
+    on_anew: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Division]:
-    """Find the cells of which the store has some runs in cells of other seeds.
+    """Find the cells of which the store has runs, or the beginning of runs.
 
     Args:
         cells: cells that are not stored.
         store: the store.
         placement: where the missing runs are computed.
+        on_anew: as `divide` takes it.
 
     Returns:
         Key to division of each such cell.
@@ -54,7 +59,7 @@ def find_divisions(
     cells = list(cells)
     candidates = find_candidates(cells, store)
     divisions = {
-        cell.key: divide(cell, candidates[cell.key], store, placement)
+        cell.key: divide(cell, candidates[cell.key], store, placement, on_anew)
         for cell in cells
         if cell.key in candidates
     }
@@ -136,17 +141,19 @@ def compute_shard(
     """
     cell, parts = shard.cell, shard_store(store, whole.key)
     stored = parts.read(cell.key)
-    is_taken = bool(shard.source) and not stored and take_runs(shard, store, parts)
+    is_taken = shard.is_stored and not stored and take_runs(shard, store, parts)
     if is_taken:
         stored = parts.read(cell.key)
     is_there = bool(stored) and satisfies(cell, parts, stored, limits)
     if is_taken or is_there:
         events.on_start()
-        if shard.source:
+        if shard.is_stored:
             events.on_taken(len(cell.seeds))
         events.on_progress(len(cell.seeds) * cell.steps, None)
     if is_there:
         return True
+    if shard.step and not stored:
+        begin(shard, store, parts, placement)
     done = compute_and_store(
         cell,
         parts,

@@ -135,7 +135,9 @@ def execute(
             workers,
         )
         return waiting
-    divisions = find_divisions(absent, store, placement) if store else {}
+    divisions = {}
+    if store:
+        divisions = find_divisions(absent, store, placement, observer.on_warning)
     observer.on_plan(cells, waiting)
     undone = missing_parts(waiting, divisions)
     count = count_workers(undone, placement, workers.processes)

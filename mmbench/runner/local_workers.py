@@ -73,12 +73,13 @@ class _Job(NamedTuple):
     Args:
         cell: what is computed.
         whole: the cell that it is, or is a shard of.
-        source: of a shard, the stored cell that has its runs, as `Shard` has it.
+        source, step: of a shard, which stored cell has its runs, as `Shard` has them.
     """
 
     cell: Cell
     whole: Cell
     source: str = ""
+    step: int = 0
 
     @property
     def is_shard(self) -> bool:
@@ -206,12 +207,17 @@ class LocalWorkers:
         self._divisions = divisions
         self._shards = _split(cells, divisions, placement, count)
         jobs = [
-            _Job(shard.cell, cell, shard.source)
+            _Job(shard.cell, cell, shard.source, shard.step)
             for cell in cells
             for shard in self._shards[cell.key]
         ]
         # What is stored takes no time, unless it is found to be damaged.
-        jobs.sort(key=lambda job: (not job.source, -_seconds_of(job.cell, placement)))
+        jobs.sort(
+            key=lambda job: (
+                not job.source or job.step > 0,
+                -_seconds_of(job.cell, placement),
+            )
+        )
         self._schedule = _Schedule(jobs)
         self._queue: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
         self._supervisors = [Supervisor(limits, ATTEMPTS) for _ in range(count)]
@@ -285,7 +291,7 @@ class LocalWorkers:
                 placement = placement._replace(compiled=division.compiled)
             on_taken = partial(self._notify, events.on_taken, whole)
             is_done = compute_shard(
-                Shard(cell, job.source),
+                Shard(cell, job.source, job.step),
                 whole,
                 self._store,
                 placement,

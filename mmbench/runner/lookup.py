@@ -77,7 +77,7 @@ def is_usable(stored: StoredFiles | None, store: Store) -> TypeGuard[StoredFiles
 
 
 def is_complete(cell: Cell, footer: dict[str, Any], *, failed: bool = False) -> bool:
-    """Return whether a stored cell ended without error and kept the iterates asked for.
+    """Return whether a stored cell ended without error and kept what is asked for.
 
     Args:
         cell: the cell asked for.
@@ -90,8 +90,10 @@ def is_complete(cell: Cell, footer: dict[str, Any], *, failed: bool = False) -> 
     if KEEPING.index(kept) < KEEPING.index(cell.keep):
         return False
     is_limited = not {Status.TIMEOUT, Status.MEMORY}.isdisjoint(footer["outcomes"])
-    has_iterates = "iterates" in footer["files"]
-    return has_iterates == (kept != "none") or is_limited
+    files = footer["files"]
+    has_iterates = ("iterates" in files) == (kept != "none")
+    has_state = "state" in files or not cell.keep_state
+    return (has_iterates and has_state) or is_limited
 
 
 def _may_take_more(footer: dict[str, Any], limits: Limits) -> bool:
@@ -130,4 +132,5 @@ def with_stored_metrics(cell: Cell, stored: StoredFiles | None) -> Cell:
             metrics.append(metric)
             columns |= added
     keep = max(cell.keep, footer.get("kept", "none"), key=KEEPING.index)
-    return replace(cell, metrics=tuple(metrics), keep=keep)
+    keep_state = cell.keep_state or "state" in footer["files"]
+    return replace(cell, metrics=tuple(metrics), keep=keep, keep_state=keep_state)

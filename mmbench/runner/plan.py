@@ -40,6 +40,7 @@ def plan(suite: Suite) -> tuple[Cell, ...]:
                     first,
                     metrics=tuple(dict.fromkeys((*first.metrics, *cell.metrics))),
                     keep=max(first.keep, cell.keep, key=KEEPING.index),
+                    keep_state=first.keep_state or cell.keep_state,
                 )
             if cell.after and cells[cell.after.key].keep == "none":
                 start = cells[cell.after.key]

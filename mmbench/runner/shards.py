@@ -89,8 +89,39 @@ def join(cell: Cell, shards: list[Cell], store: Store) -> None:
             | {"environments": environments(*footers)},
             trajectory.arrays,
             trajectory.iterates,
+            join_states([files.tensors("state") for files in stored]),
         )
     remove_shards(store, cell.key)
+
+
+def states_of(shard: Cell, stored: StoredFiles) -> dict[str, np.ndarray]:
+    """Return the states of a shard's chunks from those of a stored cell.
+
+    Args:
+        shard: the shard, of whole chunks.
+        stored: the files of a cell that has its runs.
+
+    Raises:
+        StoreError: when they are damaged.
+    """
+    width, seeds = stored.footer["width"], stored.footer["cell"]["seeds"]
+    first = seeds.index(shard.seeds[0]) // width
+    states = stored.tensors("state")
+    return {
+        str(i): states[str(first + i)] for i in range(-(-len(shard.seeds) // width))
+    }
+
+
+def join_states(states: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return the states of all chunks of a cell; none where a shard lacks its own.
+
+    Args:
+        states: of each shard in order, as `Trajectory.state` has them.
+    """
+    if not all(states):
+        return {}
+    chunks = [one[str(i)] for one in states for i in range(len(one))]
+    return {str(i): chunk for i, chunk in enumerate(chunks)}
 
 
 def recording_of(shard: Cell, stored: StoredFiles) -> Recording:

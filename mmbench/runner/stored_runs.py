@@ -8,7 +8,8 @@ taken one by one.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -24,6 +25,11 @@ from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.recording import SHOWN
 from mmbench.engine.run_cell import width_of
 from mmbench.engine.trajectory import join_recordings
+from mmbench.runner.continuation import (
+    checkpoint_after,
+    is_compiled,
+    why_not_continued,
+)
 from mmbench.runner.footer import describe_cell, describe_outcome
 from mmbench.runner.lookup import is_complete
 from mmbench.runner.provenance import (
@@ -33,7 +39,7 @@ from mmbench.runner.provenance import (
     same_code,
     same_environment,
 )
-from mmbench.runner.shards import recording_of
+from mmbench.runner.shards import recording_of, states_of
 from mmbench.store.descriptions import beginning, descriptions
 from mmbench.store.folder import Store
 from mmbench.store.stored_files import StoredFiles
@@ -48,10 +54,18 @@ class Shard(NamedTuple):
         cell: the cell with fewer seeds.
         source: key of a stored cell that has its runs; empty where they have to be
             computed.
+        step: number of the last step that this cell has of its runs, from where they go
+            on; 0 where it has all steps.
     """
 
     cell: Cell
     source: str = ""
+    step: int = 0
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether nothing of it has to be computed."""
+        return bool(self.source) and not self.step
 
 
 class Division(NamedTuple):
@@ -68,11 +82,11 @@ class Division(NamedTuple):
     @property
     def missing(self) -> list[Cell]:
         """The parts that have to be computed."""
-        return [shard.cell for shard in self.shards if not shard.source]
+        return [shard.cell for shard in self.shards if not shard.is_stored]
 
 
 def find_candidates(cells: Iterable[Cell], store: Store) -> dict[str, list[str]]:
-    """Find stored cells that differ from others in their seeds alone.
+    """Find stored cells that differ from others in seeds, or have fewer steps.
 
     What a file describes is not checked here.
 
@@ -83,22 +97,31 @@ def find_candidates(cells: Iterable[Cell], store: Store) -> dict[str, list[str]]
     Returns:
         Key of a cell to the keys of such stored cells; cells without any are left out.
     """
-    wanted: dict[str, list[str]] = {}
+    wanted: dict[str, list[Cell]] = {}
     beginnings: set[bytes] = set()
     for cell in cells:
         described = canonical(cell)
-        wanted.setdefault(_text_without_seeds(described), []).append(cell.key)
+        wanted.setdefault(_text_of_runs(described), []).append(cell)
         beginnings.add(beginning(described))
     found: dict[str, list[str]] = {}
     for key, description in descriptions(store, beginnings) if wanted else ():
-        for one in wanted.get(_text_without_seeds(description), ()):
-            found.setdefault(one, []).append(key)
+        for one in wanted.get(_text_of_runs(description), ()):
+            lengths = [(one.steps, one.records)]
+            lengths.append((description.get("steps"), description.get("records")))
+            if lengths[0] == lengths[1] or lengths[0][0] > lengths[1][0]:
+                found.setdefault(one.key, []).append(key)
     return found
 
 
-def _text_without_seeds(description: Any) -> str:
-    """Return the JSON of a described cell without the seeds of it and its chain."""
-    return json.dumps(_without_seeds(description), sort_keys=True)
+def _text_of_runs(description: Any) -> str:
+    """Return the JSON of a described cell without seeds, steps and records.
+
+    The seeds of its chain are left out as well.
+    """
+    runs = _without_seeds(description)
+    lengths = ("steps", "records")
+    rest = {name: one for name, one in runs.items() if name not in lengths}
+    return json.dumps(rest, sort_keys=True)
 
 
 def _without_seeds(description: Any) -> Any:
@@ -109,28 +132,49 @@ def _without_seeds(description: Any) -> Any:
 
 
 def divide(
-    cell: Cell, candidates: Sequence[str], store: Store, placement: Placement
+    cell: Cell,
+    candidates: Sequence[str],
+    store: Store,
+    placement: Placement,
+    on_anew: Callable[[str], None] = lambda _: None,
 ) -> Division | None:
     """Divide a cell into runs that stored cells have and runs to compute.
+
+    Where they have no runs of as many steps, it goes on from the states of one with
+    fewer steps.
 
     Args:
         cell: a cell that is not stored.
         candidates: keys of stored cells, as `find_candidates` returns them.
         store: where these are.
         placement: where the missing runs are computed.
+        on_anew: called with a sentence where a state is stored that cannot be used.
 
     Returns:
         None where no run can be taken, or none would be saved.
     """
     width = width_of(cell, placement)
-    unit = 1 if _is_elementwise(cell) else width
+    found = [stored for key in candidates if (stored := store.read(key))]
+    readable = [stored for stored in found if stored.is_readable]
+    same = [one for one in readable if one.footer["cell"]["steps"] == cell.steps]
+    shorter = [one for one in readable if one not in same]
+    return _with_stored_runs(cell, same, width, placement) or _after_stored_steps(
+        cell, shorter, width, placement, on_anew
+    )
+
+
+def _with_stored_runs(
+    cell: Cell, found: Sequence[StoredFiles], width: int, placement: Placement
+) -> Division | None:
+    """Divide a cell by runs of as many steps; arguments as those of `divide`."""
+    # States are those of whole chunks.
+    unit = 1 if _is_elementwise(cell) and not cell.keep_state else width
     chunks = _chunks(cell.seeds, unit)
     usable: list[tuple[str, bool, set[tuple[int, ...]]]] = []
-    for key in candidates:
-        stored = store.read(key)
-        if stored and _is_usable(cell, stored, width, placement):
+    for stored in found:
+        if _is_usable(cell, stored, width, placement):
             given = _available(cell, stored.footer, unit).intersection(chunks)
-            usable.append((key, _is_compiled(stored.footer), given))
+            usable.append((stored.key, is_compiled(stored.footer), given))
     usable.sort(key=lambda one: -len(one[2]))
     usable = [one for one in usable if one[2] and one[1] == usable[0][1]]
     if not usable:
@@ -143,6 +187,52 @@ def divide(
     division = Division(shards, usable[0][1])
     needed = sum(len(_chunks(one.seeds, width)) for one in division.missing)
     return division if needed <= len(_chunks(cell.seeds, width)) else None
+
+
+def _after_stored_steps(
+    cell: Cell,
+    found: Sequence[StoredFiles],
+    width: int,
+    placement: Placement,
+    on_anew: Callable[[str], None],
+) -> Division | None:
+    """Let chunks of a cell go on from stored states; arguments as those of `divide`.
+
+    Each is a shard of its own, and so has a checkpoint of its own.
+    """
+    chunks = _chunks(cell.seeds, width)
+    with_state = [one for one in found if "state" in one.footer["files"]]
+    sentence = ""
+    for stored in sorted(with_state, key=lambda one: -one.footer["cell"]["steps"]):
+        seeds, step = stored.footer["cell"]["seeds"], stored.footer["cell"]["steps"]
+        begun = set(_chunks(seeds, width)).intersection(chunks)
+        if not begun:
+            continue
+        why = (
+            why_not_continued(cell, stored, width, placement)
+            if _is_computed_as_here(cell, stored, width, placement)
+            else "it was computed in another way, by other code or on another machine"
+        )
+        if why:
+            sentence = sentence or (
+                f"{cell.label} on {cell.task} starts anew, not from step {step:,} of "
+                f"{stored.key}: {why}."
+            )
+            continue
+        shards = []
+        for is_begun, group in groupby(chunks, key=begun.__contains__):
+            parts = list(group)
+            if is_begun:
+                shards += [
+                    Shard(replace(cell, seeds=part), stored.key, step) for part in parts
+                ]
+            else:
+                rest = tuple(seed for part in parts for seed in part)
+                shards.append(Shard(replace(cell, seeds=rest)))
+        return Division(shards, is_compiled(stored.footer))
+    if sentence:
+        on_anew(sentence)
+    return None
 
 
 def _is_elementwise(cell: Cell) -> bool:
@@ -173,33 +263,39 @@ def _available(
 def _is_usable(
     cell: Cell, stored: StoredFiles, width: int, placement: Placement
 ) -> bool:
-    """Return whether runs of a stored cell are as they would be computed here.
+    """Return whether runs of a stored cell may be taken.
 
-    They must have the iterates that are asked for, and its metrics or the iterates of
-    all records, of which they are measured.
+    They must be as they would be computed here, and have its metrics or the iterates
+    of all records, of which they are measured.
     """
-    if not stored.is_readable:
-        return False
     footer = stored.footer
-    origin, here = footer["provenance"], provenance(str(placement.device))
     measured = footer["metrics"].values()
     is_measured = all(digest(metric) in measured for metric in cell.metrics)
+    return (is_measured or footer.get("kept") == "all") and _is_computed_as_here(
+        cell, stored, width, placement
+    )
+
+
+def _is_computed_as_here(
+    cell: Cell, stored: StoredFiles, width: int, placement: Placement
+) -> bool:
+    """Return whether runs of a stored cell are as they would be computed here.
+
+    They must have the iterates that are asked for.
+    """
+    footer = stored.footer
+    origin, here = footer["provenance"], provenance(str(placement.device))
     return (
         stored.key == digest((ENGINE_VERSION, footer["cell"]))
         and is_complete(cell, footer)
         and _FAILURES.isdisjoint(footer["outcomes"])
         and not footer["reason"]
         and footer["width"] == width
-        and (is_measured or footer.get("kept") == "all")
-        and placement.compiled in (None, _is_compiled(footer))
+        and placement.compiled in (None, is_compiled(footer))
         and not differences(origin, here)
         and same_code(origin, here)
         and all(map(same_environment, environments(footer)))
     )
-
-
-def _is_compiled(footer: Mapping[str, Any]) -> bool:
-    return footer.get("backend") == "compiled"
 
 
 def take_runs(shard: Shard, store: Store, parts: Store) -> bool:
@@ -237,10 +333,34 @@ def take_runs(shard: Shard, store: Store, parts: Store) -> bool:
             footer | described | {"environments": environments(footer)},
             trajectory.arrays,
             trajectory.iterates,
+            states_of(cell, stored) if cell.keep_state else None,
         )
     except MmbenchError:
         return False
     return True
+
+
+def begin(shard: Shard, store: Store, parts: Store, placement: Placement) -> None:
+    """Write the checkpoint from which a shard goes on, unless it has one.
+
+    Where that fails, as its source is damaged or gone or its runs start elsewhere, the
+    shard starts anew.
+
+    Args:
+        shard: the shard, with its source and step.
+        store: where the source is.
+        parts: where the shard goes.
+        placement: where it is computed.
+    """
+    cell, slot = shard.cell, parts.slot(shard.cell.key)
+    if slot.read() is not None:
+        return
+    with suppress(MmbenchError):
+        stored = store.require(shard.source)
+        if _has_same_starts(cell, stored.footer, store):
+            (chunk,) = states_of(cell, stored).values()
+            parts.check_writable()
+            slot.write(checkpoint_after(cell, chunk.tobytes(), placement))
 
 
 def _has_same_starts(cell: Cell, footer: Mapping[str, Any], store: Store) -> bool:

@@ -204,7 +204,7 @@ def _numbers(key: str, files: Files) -> Numbers:
         content = b"".join(_read_blocks(source))
         if name == f"{key}.parquet":
             table = StoredFiles(Path(name), content, None)
-        else:
+        elif not name.endswith(f".{COMPANIONS['state']}"):
             loaded = load(content)
             is_kept = name.endswith(COMPANIONS["iterates"])
             tensors |= _renamed(loaded) if is_kept else loaded

@@ -10,16 +10,16 @@ from mmbench.store.folder import Store
 
 _TAIL_BYTES = 8  # of a Parquet file: the length of its metadata, and a mark
 # In a footer's JSON. Within texts, quotes are escaped.
-_CELL, _SEEDS = b'"cell": ', b'"seeds": '
+_CELL, _RECORDS = b'"cell": ', b'"records": '
 
 
 def beginning(description: Any) -> bytes:
-    """Return the JSON of a described cell, in the order of names, up to its seeds.
+    """Return the JSON of a described cell, in the order of names, up to its records.
 
-    In a chain, these are the seeds of the first cell.
+    Seeds and steps come later. In a chain, these are the records of the first cell.
     """
     document = json.dumps(description, sort_keys=True).encode()
-    return document[: document.index(_SEEDS)]
+    return document[: document.index(_RECORDS)]
 
 
 def descriptions(
@@ -39,7 +39,7 @@ def descriptions(
     for key in store:
         try:
             document = _read(store.table(key))
-            if document[: document.index(_SEEDS)] in beginnings:
+            if document[: document.index(_RECORDS)] in beginnings:
                 text = document.decode("utf-8", "replace")
                 yield key, json.JSONDecoder().raw_decode(text)[0]
         except (OSError, ValueError, RecursionError):

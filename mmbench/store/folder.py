@@ -44,6 +44,7 @@ class StoredResult(NamedTuple):
     footer: dict[str, Any]
     arrays: dict[str, Any]
     iterates: dict[str, Any]
+    state: dict[str, Any] = {}
 
 
 class Store:
@@ -105,6 +106,7 @@ class Store:
         footer: dict[str, Any],
         arrays: dict[str, np.ndarray],
         iterates: dict[str, np.ndarray] | None = None,
+        state: dict[str, np.ndarray] | None = None,
         *,
         previous: StoredFiles | None = None,
     ) -> None:
@@ -116,13 +118,15 @@ class Store:
             footer: description and provenance, JSON values.
             arrays: paths and sample sheets.
             iterates: kept iterates, "z" and "steps".
+            state: the packed state of each chunk at its end.
             previous: as `write_files` takes it.
 
         Raises:
             StoreError: when it cannot be written.
         """
         files, digests = {}, {}
-        for kind, tensors in (("arrays", arrays), ("iterates", iterates or {})):
+        companions = {"arrays": arrays, "iterates": iterates, "state": state}
+        for kind, tensors in companions.items():
             if tensors:
                 content = save(
                     {name: np.ascontiguousarray(x) for name, x in tensors.items()}

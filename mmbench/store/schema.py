@@ -127,6 +127,7 @@ class Files(TypedDict):
 
     arrays: NotRequired[Sha256]
     iterates: NotRequired[Sha256]
+    state: NotRequired[Sha256]
 
 
 def misfit_of_footer(footer: Any) -> str:
@@ -137,7 +138,7 @@ def misfit_of_footer(footer: Any) -> str:
         if found := _misfit_of_classes(footer.get(name)):
             return f"{name}{found}"
     if unknown := sorted(set(footer["files"]) - set(Files.__annotations__)):
-        return f"files must be arrays or iterates; got {unknown[0]!r}"
+        return f"files must be arrays, iterates or state; got {unknown[0]!r}"
     if unknown := sorted(set(footer["outcomes"]) - _ENDINGS):
         return f"outcomes must be of known statuses; got {unknown[0]!r}"
     cell, runs, seeds = footer["cell"], footer["runs"], footer["seeds"]
@@ -474,8 +475,7 @@ def misfit_of_tensors(
     if size != 8 + length + end:
         return "its header must tell its size"
     shapes = {name: (one["dtype"], one["shape"]) for name, one in header.items()}
-    check = _misfit_of_iterates if kind == "iterates" else _misfit_of_arrays
-    if found := check(shapes, footer):
+    if found := _CHECKS[kind](shapes, footer):
         return found
     for name in {"steps", "path_steps"} & set(header):
         first, last = (8 + length + at for at in header[name]["data_offsets"])
@@ -547,3 +547,23 @@ def _misfit_of_arrays(shapes: Shapes, footer: Mapping[str, Any]) -> str:
     ):
         return 'its "sheet" must have the shape (runs, count, ...)'
     return ""
+
+
+def _misfit_of_state(shapes: Shapes, footer: Mapping[str, Any]) -> str:
+    """Return where packed chunks are not those of a cell, in words, or nothing.
+
+    What is in them is checked by whoever goes on from them.
+    """
+    chunks = -(-footer["runs"] // footer["width"])
+    if set(shapes) != set(map(str, range(chunks))):
+        return f"it must hold the states of {chunks} chunks"
+    if any(kind != "U8" or len(shape) != 1 for kind, shape in shapes.values()):
+        return "its tensors must be lists of bytes"
+    return ""
+
+
+_CHECKS = {
+    "arrays": _misfit_of_arrays,
+    "iterates": _misfit_of_iterates,
+    "state": _misfit_of_state,
+}

@@ -1,10 +1,11 @@
 """The files of one stored cell, whose table was read once.
 
 A cell's table lies in `<key>.parquet` with its description and provenance in the file's
-footer. Its arrays (paths, sample sheets) lie in `<key>.<digest>.safetensors` and kept
-iterates in `<key>.<digest>.iterates.safetensors`. The footer has their SHA-256, so a
-table is read with the companion files that it was written with or not at all, whatever
-several writers did.
+footer. Its arrays (paths, sample sheets) lie in `<key>.<digest>.safetensors`, kept
+iterates in `<key>.<digest>.iterates.safetensors` and the state at its end in
+`<key>.<digest>.state.safetensors`. The footer has their SHA-256, so a table is read
+with the companion files that it was written with or not at all, whatever several
+writers did.
 """
 
 import errno
@@ -35,7 +36,11 @@ if TYPE_CHECKING:  # it takes long to import
     import pandas as pd
 
 # Kinds of companion files, as the footer calls them, and how their names end.
-COMPANIONS = {"arrays": "safetensors", "iterates": "iterates.safetensors"}
+COMPANIONS = {
+    "arrays": "safetensors",
+    "iterates": "iterates.safetensors",
+    "state": "state.safetensors",
+}
 _BLOCK_BYTES = 2**20  # read at once
 _MAX_TABLE_BYTES = 2**31  # more than `MAX_ROWS` rows take
 _NAME_DIGITS = 16  # of a companion's digest in its name; the footer has all 64
