@@ -29,6 +29,7 @@ SETTINGS = {
     "dtype": "float64",
     "precision": "bf16",
     "keep": "last",
+    "keep_state": True,
 }
 
 

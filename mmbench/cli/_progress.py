@@ -156,6 +156,8 @@ class RunProgress(Observer):
         result = f"{pluralize(len(cell.seeds), 'run')}, {format_outcomes(outcomes)}"
         if taken := self.taken[cell.key]:
             result += f", {taken:,} from the store"
+        elif (work := self.works.get(cell.key)) and work.resumed > 0:
+            result += f", {work.resumed:.0%} of the steps made before"
         if trajectory.reason:
             result += f" ({shorten_reason(trajectory.reason)})"
         if work := self.works.get(cell.key):

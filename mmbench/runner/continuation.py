@@ -50,7 +50,7 @@ def why_not_continued(
         return faults[0].rstrip(".")
     footer = stored.footer
     steps, records = footer["cell"]["steps"], footer["cell"]["records"]
-    before = [step for step in (*cell.schedule, *cell.between) if step < steps]
+    before = [step for step in cell.schedule if step < steps]
     planned = set(schedule(steps, records))
     measured = footer["metrics"].values()
     if any(digest(metric) not in measured for metric in cell.metrics):
@@ -60,7 +60,8 @@ def why_not_continued(
             f"its records are not at the steps of {cell.records} records of "
             f"{cell.steps:,} steps, as they are for a multiple of its {steps:,} steps"
         )
-    if cell.keep == "all" and not planned.issuperset(before):
+    kept = planned if footer.get("kept") == "all" else {steps}
+    if cell.keep == "all" and not kept.issuperset(before):
         return "it lacks iterates of records that are asked for"
     intervals = [path_steps(one).step for one in (steps, cell.steps)]
     if Capability.PLANE in cell.task.gives and intervals[1] % intervals[0]:

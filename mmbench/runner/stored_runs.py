@@ -208,12 +208,12 @@ def _after_stored_steps(
         begun = set(_chunks(seeds, width)).intersection(chunks)
         if not begun:
             continue
-        why = (
+        first = replace(cell, seeds=min(begun))
+        if why := (
             why_not_continued(cell, stored, width, placement)
-            if _is_computed_as_here(cell, stored, width, placement)
+            if _is_computed_as_here(stored, width, placement)
             else "it was computed in another way, by other code or on another machine"
-        )
-        if why:
+        ) or _why_not_begun(first, stored, placement):
             sentence = sentence or (
                 f"{cell.label} on {cell.task} starts anew, not from step {step:,} of "
                 f"{stored.key}: {why}."
@@ -265,29 +265,25 @@ def _is_usable(
 ) -> bool:
     """Return whether runs of a stored cell may be taken.
 
-    They must be as they would be computed here, and have its metrics or the iterates
-    of all records, of which they are measured.
+    They must be as they would be computed here, have the iterates that are asked for,
+    and its metrics or the iterates of all records, of which they are measured.
     """
     footer = stored.footer
     measured = footer["metrics"].values()
     is_measured = all(digest(metric) in measured for metric in cell.metrics)
-    return (is_measured or footer.get("kept") == "all") and _is_computed_as_here(
-        cell, stored, width, placement
+    return (
+        is_complete(cell, footer)
+        and (is_measured or footer.get("kept") == "all")
+        and _is_computed_as_here(stored, width, placement)
     )
 
 
-def _is_computed_as_here(
-    cell: Cell, stored: StoredFiles, width: int, placement: Placement
-) -> bool:
-    """Return whether runs of a stored cell are as they would be computed here.
-
-    They must have the iterates that are asked for.
-    """
+def _is_computed_as_here(stored: StoredFiles, width: int, placement: Placement) -> bool:
+    """Return whether runs of a stored cell are as they would be computed here."""
     footer = stored.footer
     origin, here = footer["provenance"], provenance(str(placement.device))
     return (
         stored.key == digest((ENGINE_VERSION, footer["cell"]))
-        and is_complete(cell, footer)
         and _FAILURES.isdisjoint(footer["outcomes"])
         and not footer["reason"]
         and footer["width"] == width
@@ -338,6 +334,16 @@ def take_runs(shard: Shard, store: Store, parts: Store) -> bool:
     except MmbenchError:
         return False
     return True
+
+
+def _why_not_begun(cell: Cell, stored: StoredFiles, placement: Placement) -> str:
+    """Return why a chunk cannot go on from its stored state; "" if it can."""
+    try:
+        (chunk,) = states_of(cell, stored).values()
+        checkpoint_after(cell, chunk.tobytes(), placement)
+    except MmbenchError:
+        return "its state lacks what is asked for or is that of another cell"
+    return ""
 
 
 def begin(shard: Shard, store: Store, parts: Store, placement: Placement) -> None:

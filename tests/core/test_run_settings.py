@@ -20,6 +20,7 @@ CHANGED = {
     "precision": "bf16",
     "inherit": "x",
     "keep": "all",
+    "keep_state": True,
 }
 
 
@@ -63,10 +64,11 @@ def test_a_cell_has_the_settings_of_its_grid(name: str) -> None:
         ("precision", True),
         ("inherit", True),
         ("keep", False),
+        ("keep_state", False),
     ],
 )
 def test_settings_that_are_part_of_a_key(name: str, changes: bool) -> None:
-    """All but the iterates that are kept."""
+    """All but what is kept of the runs."""
     options = {
         "task": Bilinear(dim=2),
         "algorithm": GDA(),
