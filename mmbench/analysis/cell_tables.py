@@ -69,10 +69,6 @@ class CellTables:
         """
         if not self.keys:
             return
-        if not self.keys:
-            return
-        if not self.keys:
-            return
         order = self.keys if order is None else order
         at = dict(zip(self.keys, range(len(self.keys)), strict=True))
         cells = np.array([at[key] for key in order], dtype=np.int64)

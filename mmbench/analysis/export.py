@@ -4,15 +4,17 @@ What a store holds may be anyone's: its labels, reasons and names of columns rea
 terminals, spreadsheets and pages.
 """
 
+import io
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from mmbench.core.printable import printable
 
@@ -59,6 +61,64 @@ def to_csv(given: pd.DataFrame | pa.Table, *, header: bool = True) -> bytes:
     names = _quoted(pa.array(list(columns), _TEXT)).to_pylist()
     content = _joined(lines)
     return f"{','.join(names)}\n".encode() + content if header else content
+
+
+def to_parquet(pieces: Iterable[pa.Table]) -> Iterator[bytes]:
+    """Yield a table as a Parquet file without control characters, block by block.
+
+    Texts are strings, and NaN is null, as pandas writes them.
+
+    Args:
+        pieces: tables of the same columns, of int64, float64 or dictionaries of texts.
+    """
+    sink = _Sink()
+    writer = None
+    for piece in pieces:
+        columns: dict[str, pa.Array] = {}
+        for name, column in zip(piece.column_names, piece.columns, strict=True):
+            columns.setdefault(printable(name), _plain(column.combine_chunks()))
+        table = pa.table(columns)
+        writer = writer or pq.ParquetWriter(sink, table.schema)
+        writer.write_table(table)
+        yield sink.taken()
+    if writer:
+        writer.close()
+        yield sink.taken()
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Return a column with strings that can be shown, and null for NaN."""
+    if pa.types.is_floating(column.type):
+        return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    if not pa.types.is_dictionary(column.type):
+        return column
+    texts = pa.array(map(printable, column.dictionary.to_pylist()), _TEXT)
+    return pa.DictionaryArray.from_arrays(column.indices, texts).cast(_TEXT)
+
+
+class _Sink(io.RawIOBase):
+    """A file that is only written, whose content is taken on the way."""
+
+    def __init__(self) -> None:
+        self._blocks: list[bytes] = []
+        self._end = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._end
+
+    def write(self, content: Any) -> int:
+        self._blocks.append(bytes(content))
+        self._end += len(self._blocks[-1])
+        return len(self._blocks[-1])
+
+    def taken(self) -> bytes:
+        """Return what was written since the last time."""
+        content = b"".join(self._blocks)
+        self._blocks.clear()
+        return content
 
 
 def _safe(text: str) -> str:

@@ -5,7 +5,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,20 @@ def _csv(frame: "pd.DataFrame") -> bytes:
 
 
 def _json(frame: "pd.DataFrame") -> bytes:
-    # The writer of pandas keeps 15 decimals and so turns 1e-20 into 0. JSON has neither
-    # NaN nor infinity; both become null.
-    bare = frame.replace([math.inf, -math.inf], math.nan).astype(object)
-    rows = bare.where(bare.notna(), None).to_dict("records")
-    written = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    return f"[{written}]\n".encode()
+    return b"".join(_json_pieces([frame]))
+
+
+def _json_pieces(frames: "Iterable[pd.DataFrame]") -> Iterator[bytes]:
+    before = "["
+    for frame in frames:
+        # The writer of pandas keeps 15 decimals and so turns 1e-20 into 0. JSON has
+        # neither NaN nor infinity; both become null.
+        bare = frame.replace([math.inf, -math.inf], math.nan).astype(object)
+        rows = bare.where(bare.notna(), None).to_dict("records")
+        written = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        yield f"{before}{written}".encode()
+        before = ",\n"
+    yield b"]\n"
 
 
 def _parquet(frame: "pd.DataFrame") -> bytes:
@@ -44,9 +52,16 @@ def _parquet(frame: "pd.DataFrame") -> bytes:
 
 
 def _markdown(frame: "pd.DataFrame") -> bytes:
-    rows = [[_field(name) for name in frame], ["---"] * len(frame.columns)]
-    rows += [[_field(value) for value in row] for row in frame.itertuples(index=False)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows).encode()
+    return b"".join(_markdown_pieces([frame]))
+
+
+def _markdown_pieces(frames: "Iterable[pd.DataFrame]") -> Iterator[bytes]:
+    for at, frame in enumerate(frames):
+        rows = [[_field(name) for name in frame], ["---"] * len(frame.columns)]
+        rows = [] if at else rows
+        for row in frame.itertuples(index=False):
+            rows.append([_field(value) for value in row])
+        yield "".join(f"| {' | '.join(row)} |\n" for row in rows).encode()
 
 
 def _latex(frame: "pd.DataFrame") -> bytes:
@@ -170,15 +185,21 @@ def command(
     The table has one row for each cell, seed and recorded step.
     """
     form = choose_format(form, out)
-    from mmbench.analysis.export import make_printable, to_csv
+    from mmbench.analysis.export import make_printable, to_csv, to_parquet
+    from mmbench.store.schema import to_frame
 
-    gathered = gather_selected(selection, store, with_footers=form != "csv")
+    gathered = gather_selected(selection, store, with_footers=form == "latex")
     rows = gathered.tables.rows
-    if form == "csv":
+    if form == "latex":  # its columns are aligned
+        write_content(_latex(make_printable(gathered.results().frame)), out)
+    elif form == "csv":
         pieces = enumerate(gathered.pieces())
         write_pieces((to_csv(piece, header=not at) for at, piece in pieces), out)
+    elif form == "parquet":
+        write_pieces(to_parquet(gathered.pieces()), out)
     else:
-        frame = make_printable(gathered.results().frame)
-        write_content(FORMATS[form](frame), out)
+        frames = (make_printable(to_frame(piece)) for piece in gathered.pieces())
+        written = {"json": _json_pieces, "markdown": _markdown_pieces}[form](frames)
+        write_pieces(written, out)
     if out:
         print_stderr(f"{rows:,} rows in {out}")

@@ -1,13 +1,22 @@
 """Tests that exported text is shown and not obeyed."""
 
 import io
+import math
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from mmbench.analysis.export import escape_formula, make_printable, map_text, to_csv
+from mmbench.analysis.export import (
+    escape_formula,
+    make_printable,
+    map_text,
+    to_csv,
+    to_parquet,
+)
+from mmbench.core.printable import printable
 
 
 @pytest.mark.parametrize(
@@ -124,3 +133,18 @@ def test_a_table_without_changes_is_equal() -> None:
     pd.testing.assert_frame_equal(map_text(frame, str), frame)
     empty = frame.iloc[:0]
     pd.testing.assert_frame_equal(map_text(empty, str), empty)
+
+
+def test_parquet_is_written_piece_by_piece() -> None:
+    """What is read is all pieces, with texts that can be shown and gaps for NaN."""
+    texts = pa.array(["a\x1b", "b"]).dictionary_encode()
+    whole = pa.table({"x\n": texts, "n": [1, 2], "loss": [0.5, math.nan]})
+    blocks = list(to_parquet([whole.slice(0, 1), whole.slice(1)]))
+    assert len(blocks) == 3
+    read = pq.read_table(pa.BufferReader(b"".join(blocks)))
+    assert read.to_pydict() == {
+        printable("x\n"): [printable("a\x1b"), "b"],
+        "n": [1, 2],
+        "loss": [0.5, None],
+    }
+    assert list(to_parquet([])) == []
