@@ -65,6 +65,41 @@ def test_tasks(task: str) -> None:
     assert_devices_agree(task, "gda[step_size=0.01]")
 
 
+@pytest.mark.parametrize(
+    ("task", "algorithm"),
+    [
+        ("bilinear", "gda"),
+        ("bilinear", "gda[step_size=2.0]"),  # diverges
+        ("quadratic", "acgd[iterations=2]"),
+        ("four_gaussians", "extragradient[direction=adam]"),
+        ("four_gaussians", "accept_reject"),
+    ],
+)
+def test_captured_steps(task: str, algorithm: str) -> None:
+    """They have the bits, endings and charges of eager steps of the same device."""
+    built = TASKS.build(task)
+    cell = Cell(
+        task=built,
+        algorithm=ALGORITHMS.build(algorithm),
+        seeds=(0, 1, 2),
+        steps=50,
+        records=3,
+        metrics=metrics_for(built, []),
+        keep="all",
+    )
+    eager, captured = (
+        run_cell(cell, Placement(torch.device("cuda"), compiled=one))
+        for one in (False, True)
+    )
+    assert (eager.backend, captured.backend) == ("eager", "captured")
+    assert eager.status == captured.status
+    np.testing.assert_array_equal(captured.iterates["z"], eager.iterates["z"])
+    for name, values in eager.columns.items():
+        np.testing.assert_array_equal(captured.columns[name], values, err_msg=name)
+    for name, counted in eager.counts.items():
+        np.testing.assert_array_equal(captured.counts[name], counted, err_msg=name)
+
+
 @pytest.mark.skipif("MMBENCH_DATA" not in os.environ, reason="needs CIFAR10")
 @pytest.mark.parametrize("algorithm", ["acgd[step_size=0.0001]", "extragradient"])
 def test_images(algorithm: str) -> None:

@@ -14,9 +14,9 @@ ROOT=$(cd "$HERE/../.." && pwd)
 export OUT=${OUT:-$PWD/out} OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1
 DEVICE=${DEVICE:-cuda} ALL=${SECONDS_ALL:-530} PACKED=${PACKED:-$HERE/packed}
 PYTHON=${PYTHON:-python3} TINY=${TINY:+--tiny}
-STAGES=${STAGES:-environment tests parity neighbours gaussians images training profile}
+STAGES=${STAGES:-environment tests parity neighbours graphs gaussians images training profile}
 declare -A MOST=([environment]=35 [tests]=100 [parity]=80 [neighbours]=60
-    [gaussians]=60 [images]=85 [training]=110 [profile]=45)
+    [graphs]=60 [gaussians]=60 [images]=75 [training]=70 [profile]=45)
 SITE=$(mktemp -d)
 trap 'rm -rf "$SITE"' EXIT
 mkdir -p "$OUT"

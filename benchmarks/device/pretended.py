@@ -117,7 +117,7 @@ class PretendedDevice(TorchDispatchMode):
     ) -> Any:
         """Make an operation."""
         words = kwargs or {}
-        given = _leaves((*args, *words.values()))
+        given = leaves((*args, *words.values()))
         tensors = [one for one in given if isinstance(one, Tensor)]
         goes_to = words.get("device")
         places = {one.device.type for one in tensors}
@@ -125,7 +125,7 @@ class PretendedDevice(TorchDispatchMode):
             places.add("cpu" if goes_to.type == "cpu" else "cuda")
         if "cuda" not in places:
             return func(*args, **words)
-        here = func(*_mapped(_here, args), **_mapped(_here, words))
+        here = func(*mapped(on_cpu, args), **mapped(on_cpu, words))
         by_mask = func is aten.index.Tensor and any(
             one.dtype == torch.bool for one in tensors[1:]
         )
@@ -138,7 +138,7 @@ class PretendedDevice(TorchDispatchMode):
         else:
             self.counts["operations"] += not func.is_view
             if torch.Tag.nondeterministic_seeded not in func.tags:
-                _check_devices(func, *_mapped(_form, (args, tuple(words.items()))))
+                _check_devices(func, *mapped(_form, (args, tuple(words.items()))))
         # An operation in place returns what it was given.
         known = {id(one.here): one for one in tensors if type(one) is PretendedTensor}
 
@@ -147,7 +147,7 @@ class PretendedDevice(TorchDispatchMode):
                 return one
             return known[id(one)] if id(one) in known else PretendedTensor(one)
 
-        return _mapped(on_device, here)
+        return mapped(on_device, here)
 
 
 class _Form(NamedTuple):
@@ -176,29 +176,29 @@ def _check_devices(func: Any, args: tuple, kwargs: tuple) -> None:
         return torch.empty_strided(*one[:2], dtype=one.dtype, device=one.device)
 
     with FakeTensorMode():
-        func(*_mapped(fake, args), **dict(_mapped(fake, kwargs)))
+        func(*mapped(fake, args), **dict(mapped(fake, kwargs)))
 
 
-def _here(given: Any) -> Any:
+def on_cpu(given: Any) -> Any:
     """Return what stands for an argument on the CPU."""
     if type(given) is PretendedTensor:
         return given.here
     return CPU if type(given) is torch.device else given
 
 
-def _leaves(given: Any) -> list[Any]:
+def leaves(given: Any) -> list[Any]:
     """Return what nested tuples and lists consist of."""
     if type(given) in (tuple, list):
-        return [leaf for one in given for leaf in _leaves(one)]
+        return [leaf for one in given for leaf in leaves(one)]
     return [given]
 
 
-def _mapped(function: Callable[[Any], Any], given: Any) -> Any:
+def mapped(function: Callable[[Any], Any], given: Any) -> Any:
     """Apply a function to what nested tuples, lists and dicts consist of."""
     if type(given) in (tuple, list):
-        return tuple(_mapped(function, one) for one in given)
+        return tuple(mapped(function, one) for one in given)
     if type(given) is dict:
-        return {name: _mapped(function, one) for name, one in given.items()}
+        return {name: mapped(function, one) for name, one in given.items()}
     return function(given)
 
 

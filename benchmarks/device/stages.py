@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,8 @@ from torch.profiler import profile as torch_profile
 from benchmarks.compare import loops
 from benchmarks.compare.cells import cell_of
 from benchmarks.compare.gaussians import NOISE, gan_cell
+from benchmarks.device.pretended import CUDA
+from benchmarks.device.recorded import recorded_graphs
 from benchmarks.images import Batched, PlainLoop, seconds
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import needs_of
@@ -54,6 +56,10 @@ TOYS = {
 ON_IMAGES = (
     *("gda[direction=adam]", "alternating_gda[first=y,k=2]", "unrolled[k=1]"),
     *("extragradient[minibatch=fresh]", "acgd[step_size=0.0001,iterations=5]"),
+)
+ON_GAUSSIANS = (
+    *("gda", "extragradient[direction=adam]", "alternating_gda[direction=adam,k=2]"),
+    *("unrolled", "acgd[iterations=2]", "accept_reject"),
 )
 SMALL_IMAGES = "channels=2,noise=4,batch=4,images=50"
 
@@ -238,6 +244,55 @@ def last_iterates(
     return found.iterates["z"][-1]
 
 
+def graphs(stage: Stage) -> None:
+    """Compare captured steps with eager ones: bits, counts, endings and time.
+
+    On a CPU a recorder takes the place of the graphs, and no time is noted.
+    """
+    runs, steps = stage.size(128, 3), stage.size(500, 5)
+    pairs = [*TOYS.items(), *(("four_gaussians", one) for one in ON_GAUSSIANS)]
+    cells = [cell_of(*one, runs=runs, steps=steps, records=2) for one in pairs]
+    cells += [cell_of("bilinear", "gda[step_size=2.0]", runs=runs, steps=99, records=2)]
+    cells = cells[:: stage.size(1, 4)]
+    on_images = [
+        replace(cell, seeds=tuple(range(stage.size(8, 1))), steps=stage.size(20, 2))
+        for cell in image_cells(stage)
+    ]
+    for cell in (*cells, *(replace(one, records=1) for one in on_images)):
+        with stage.noting_errors(task=cell.task, method=cell.label):
+            stage.note(**eager_and_captured(stage, replace(cell, keep="all")))
+
+
+def eager_and_captured(stage: Stage, cell: Cell) -> dict[str, Any]:
+    """Return what differs between eager and captured steps of a cell."""
+    on_gpu = stage.device.type == "cuda"
+    place = Placement(stage.device if on_gpu else CUDA, width=len(cell.seeds))
+    with nullcontext() if on_gpu else recorded_graphs():
+        eager, captured = (
+            run_cell(cell, place._replace(compiled=one)) for one in (False, True)
+        )
+    if eager.reason or captured.reason:
+        raise RuntimeError(eager.reason or captured.reason)
+    row = {
+        "task": cell.task,
+        "method": cell.label,
+        "runs": len(cell.seeds),
+        "backend": captured.backend,
+        "same": np.array_equal(eager.iterates["z"], captured.iterates["z"]),
+        "same_counts": all(
+            np.array_equal(eager.counts[one], captured.counts[one]) for one in COUNTED
+        ),
+        "same_endings": eager.status == captured.status
+        and np.array_equal(eager.stopped_at, captured.stopped_at),
+    }
+    if on_gpu:
+        ms = (
+            1e3 * float(one.seconds[-1].max()) / cell.steps for one in (eager, captured)
+        )
+        row |= zip(("eager_ms", "captured_ms"), ms, strict=True)
+    return row
+
+
 def gaussians(stage: Stage) -> None:
     """Time the GAN on four Gaussians beside the plain loop of one seed."""
     device, steps = stage.device, stage.size(50, 2)
@@ -252,37 +307,10 @@ def gaussians(stage: Stage) -> None:
             draws = stage.timed(batched.oracle.resample, stage.size(64, 2))
             ms = stage.timed(batched.step, steps)
         stage.note(runs=runs, ms_a_step=ms, ms_a_run=ms / runs, draws_ms=draws)
-        captured(stage, cell, runs)
-        for compiled in (False, True)[: stage.size(2, 1)]:  # compiling takes a minute
+        for compiled in (False, True)[: stage.size(2, 1)]:
             found = run_cell(cell, Placement(device, compiled=compiled))
             ms = 1e3 * float(found.seconds[-1].max()) / steps
             stage.note(runs=runs, backend=found.backend, whole_ms_a_step=ms)
-
-
-def captured(stage: Stage, cell: Cell, runs: int) -> None:
-    """Time a step of the method as a captured CUDA graph, its draws held still."""
-    if stage.device.type != "cuda":
-        return
-    with stage.noting_errors(graph=cell.label, runs=runs), arithmetic(stage.device):
-        batched = Batched(cell, stage.device, runs)
-        batched.step()
-        step = lambda: cell.algorithm.step(batched.oracle, batched.z, batched.state)
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            step()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            z, _ = step()
-        graph.replay()
-        stage.note(
-            graph=cell.label,
-            runs=runs,
-            same=torch.equal(z, step()[0]),
-            eager_ms=stage.timed(step, 20),
-            graph_ms=stage.timed(graph.replay, 20),
-        )
 
 
 def images(stage: Stage) -> None:
@@ -297,8 +325,6 @@ def images(stage: Stage) -> None:
                 draws = stage.timed(batched.oracle.resample, stage.size(64, 2))
                 row = {"setting": cell.label, "runs": runs, "ms_a_step": ms}
                 stage.note(**row, ratio=theirs * runs / ms, draws_ms=draws)
-        for runs in (1, 8):
-            captured(stage, cell, runs)
 
 
 def training(stage: Stage) -> None:
@@ -373,7 +399,7 @@ def profile(stage: Stage) -> None:
 STAGES: dict[str, Callable[[Stage], None]] = {
     one.__name__: one
     for one in (
-        *(environment, tests, parity, neighbours),
+        *(environment, tests, parity, neighbours, graphs),
         *(gaussians, images, training, profile),
     )
 }

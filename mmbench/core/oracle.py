@@ -44,7 +44,9 @@ class Oracle:
         self._state, self._game = state, state.game
         self._rows: dict[tuple[float, float], Tensor] = {}
         # The weight of each run's loss in the sum that is differentiated.
-        self._ones = torch.ones(self.runs, dtype=self._game.dtype).to(self._game.device)
+        self._ones = torch.ones(
+            self.runs, dtype=self._game.dtype, device=self._game.device
+        )
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("An oracle cannot be copied, since a copy has its own charges.")

@@ -5,6 +5,7 @@ engine ends runs, books the charges of compiled steps and lets the game advance.
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -74,10 +75,6 @@ class OracleState:
         self._step: int | None = None
         self._turns_asked = 0
         self._counts_ahead: list[int] = []
-        self._charges = {
-            name: torch.zeros(len(seeds), dtype=torch.int64, device=game.device)
-            for name in COUNTED
-        }
 
     # ---- called by the oracle ----
 
@@ -93,6 +90,16 @@ class OracleState:
             self._charges_to_all[name] += amount
         else:
             self._charges[name] += amount * self._charged(on)
+
+    @cached_property  # a step that is captured or traced keeps its own
+    def _charges(self) -> dict[str, Int[Tensor, " runs"]]:
+        """What each run has been charged, as far as it has been added up."""
+        return {
+            name: torch.zeros(
+                len(self.seeds), dtype=torch.int64, device=self.game.device
+            )
+            for name in COUNTED
+        }
 
     def _charged(self, on: Tensor) -> Mask:
         """Return the runs that a mask charges.

@@ -46,6 +46,8 @@ LOOP_SECONDS = 0.5
 LOOP_NUMBERS = 64  # of a run, in games that may become a loop
 ARRAYS_SAVE = 0.5  # of the time of a chunk, which a loop over arrays saves at least
 GRAPH_SECONDS = 300.0
+# Steps from which they are captured on a GPU, which takes as long as some tens of them.
+CAPTURE_STEPS = 200
 
 
 class Ways(NamedTuple):
@@ -54,7 +56,7 @@ class Ways(NamedTuple):
     Args:
         numbers: as a loop in C that keeps the numbers of a run in registers.
         arrays: as a loop in C over the arrays of a run.
-        graphs: by torch's compiler.
+        graphs: by torch's compiler; on a GPU, captured.
     """
 
     numbers: bool
@@ -321,12 +323,12 @@ class Chunk:
         self._all_alive = self._looks_each_step and all(alive)
 
     def _make_block(self, block: Block, count: int) -> None:
-        """Make some compiled steps of all runs."""
+        """Make some compiled or captured steps of all runs."""
         oracle_state, first = self._oracle_state, self.step
-        drawn = [
+        drawn = (
             [oracle_state.draw(what) for what in block.draws]
             for _ in range(count if block.draws else 0)
-        ]
+        )
         with self._product_rounding():
             result = block(
                 self.z,
@@ -344,8 +346,8 @@ class Chunk:
         self._any_alive, all_alive = any(self._going), all(self._going)
         self._all_alive = self._looks_each_step and all_alive
         if all_alive and not after.run_charges:  # all are charged the same
-            for name, amount in result.step_charges.items():
-                oracle_state.charge(name, count * amount)
+            for name, amount in result.charges_of(count).items():
+                oracle_state.charge(name, amount)
         else:
             oracle_state.add_charges(result.charges_by_run())
             oracle_state.end_runs(after.alive)
@@ -377,9 +379,10 @@ class Chunk:
             recording.set_backend(self._eager())
             return None
         if isinstance(block, str):
-            recording.set_backend(f"{self._eager()}, for compiling failed: {block}")
+            tried = "capturing" if placement.device.type == "cuda" else "compiling"
+            recording.set_backend(f"{self._eager()}, for {tried} failed: {block}")
             return None
-        recording.set_backend("compiled")
+        recording.set_backend(block.backend)
         return block
 
     def _ways_worth_compiling(self) -> Ways:
@@ -392,7 +395,8 @@ class Chunk:
         cell, game, width = self._cell, self.game, len(self.seeds)
         if game.one_by_one:
             return Ways(numbers=False, arrays=False, graphs=False)
-        worth = ways_worth_their_time(cell, width)
+        worth = ways_worth_their_time(cell, width, self._placement.device)
+        on_gpu = self._placement.device.type == "cuda"
         is_side_by_side = width > 1
         is_small = game.dim <= LOOP_NUMBERS and not game.batch_size
         return Ways(
@@ -400,7 +404,7 @@ class Chunk:
             arrays=(
                 not is_small and worth.arrays and may_become_arrays(game, self.z[:1])
             ),
-            graphs=is_side_by_side and worth.graphs,
+            graphs=(on_gpu or is_side_by_side) and worth.graphs,
         )
 
     def _eager(self) -> str:
@@ -450,13 +454,17 @@ class Chunk:
         self._recording.mark(ended.nonzero()[:, 0].tolist(), status, step)
 
 
-def ways_worth_their_time(cell: Cell, width: int) -> Ways:
+def ways_worth_their_time(cell: Cell, width: int, device: torch.device) -> Ways:
     """Return which ways of compiling save time if the game allows them.
 
     Args:
         cell: the cell.
         width: runs computed side by side.
+        device: where they are computed.
     """
+    if device.type == "cuda":
+        is_long = cell.steps >= CAPTURE_STEPS
+        return Ways(numbers=False, arrays=False, graphs=is_long)
     seconds = expected_seconds_of_chunk(cell, width)
     return Ways(
         numbers=seconds >= LOOP_SECONDS,

@@ -40,7 +40,7 @@ class Recording:
             table.
         last_state: the packed state of the chunk at its end, if it is kept.
         ended: whether nothing more will be recorded.
-        backend: what computes the runs: "eager", "compiled", or why not compiled.
+        backend: what computes the runs: as a trajectory has it.
     """
 
     def __init__(self, cell: Cell, seeds: tuple[int, ...]) -> None:

@@ -27,6 +27,7 @@ from mmbench.core.precision import (
 from mmbench.core.status import Status
 from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.chunk import Chunk
+from mmbench.engine.compiled.block import clear_blocks
 from mmbench.engine.progress import Progress
 from mmbench.engine.recording import Recording
 from mmbench.engine.rounding_noise import RoundingNoise
@@ -251,9 +252,12 @@ def _too_wide(cell: Cell, placement: Placement, width: int) -> str:
 
 def _fits(cell: Cell, placement: Placement, width: int) -> bool:
     """Return whether a step of so many runs, and its record, fit in the memory."""
+    clear_blocks()
     gc.collect()
     if placement.device.type == "cuda":
         torch.cuda.empty_cache()
+        # Captured steps need more memory than others.
+        placement = placement._replace(compiled=placement.compiled is not False)
     probe = replace(cell, steps=1, seeds=cell.seeds[:1], after=None)
     recording = Recording(probe, probe.seeds)
     try:

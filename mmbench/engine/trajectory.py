@@ -16,6 +16,9 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.recording import SHOWN, Recording, summarise
 from mmbench.metrics.base import IterateMetric, TrajectoryMetric
 
+# Backends of cells whose steps were compiled in C or by torch, or captured on a GPU.
+COMPILED = ("compiled", "captured")
+
 
 @dataclass
 class Trajectory:
@@ -38,7 +41,7 @@ class Trajectory:
         iterates: "z" (kept, runs, dim) and the "steps" (kept,) of their records; empty
             where none were to be kept or a chunk failed.
         real_scores: scores of real data, by column.
-        backend: what computed it: "eager", "compiled", or why it was not compiled.
+        backend: what computed it: "eager", one of `COMPILED`, or why none of these.
         state: what each chunk has recorded and come to, packed, by its number; empty
             where no state was to be kept or a chunk failed.
     """

@@ -26,13 +26,14 @@ from mmbench.engine.plane_path import path_steps
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import circumstances, width_of
 from mmbench.engine.saved_cell import SavedRecording, StatusName, unpack_cell
+from mmbench.engine.trajectory import COMPILED
 from mmbench.metrics.base import IterateMetric
 from mmbench.store.stored_files import StoredFiles
 
 
 def is_compiled(footer: Mapping[str, Any]) -> bool:
     """Return whether the steps of a stored cell were compiled."""
-    return footer.get("backend") == "compiled"
+    return footer.get("backend") in COMPILED
 
 
 def why_not_continued(
@@ -70,7 +71,8 @@ def why_not_continued(
     if (
         placement.compiled is None
         and not is_compiled(footer)
-        and ways_worth_their_time(fewer, width) != ways_worth_their_time(cell, width)
+        and ways_worth_their_time(fewer, width, placement.device)
+        != ways_worth_their_time(cell, width, placement.device)
     ):
         return (
             "it was not compiled, and more steps may be by rule; choose --compiled or "

@@ -18,7 +18,7 @@ from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.rounding_noise import RoundingNoise
 from mmbench.engine.run_cell import run_cell, width_of
-from mmbench.engine.trajectory import Trajectory
+from mmbench.engine.trajectory import COMPILED, Trajectory
 from mmbench.runner.comparison import Comparison, Departure, kind_of_reason
 from mmbench.runner.growth import DISTURBED_RUNS, Growth, tolerance, watched
 from mmbench.runner.provenance import differences, provenance, same_code
@@ -288,7 +288,7 @@ def _engine_differences(
         differences.append(f"width {footer.get('width')} then, {found.width} now")
         unchecked.append("width")
     backend = footer.get("backend") or "eager"  # as mmbench 0.1 was
-    if (backend == "compiled") != (found.backend == "compiled"):
+    if backend.partition(",")[0] != found.backend.partition(",")[0]:
         differences.append(f"{backend} then, {found.backend} now")
     if backend != found.backend:
         unchecked.append("backend")
@@ -353,7 +353,7 @@ def placement_of(footer: Mapping[str, Any]) -> Placement:
     on_cpu = footer.get("provenance", {}).get("device", "cpu") == "cpu"
     return Placement(
         device=pick_device("cpu" if on_cpu else "auto"),
-        compiled=footer.get("backend") == "compiled",
+        compiled=footer.get("backend") in COMPILED,
         width=footer.get("width"),
     )
 

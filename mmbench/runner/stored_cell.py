@@ -18,7 +18,7 @@ from mmbench.core.serialization import from_canonical
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
-from mmbench.engine.trajectory import Trajectory
+from mmbench.engine.trajectory import COMPILED, Trajectory
 from mmbench.metrics import METRICS
 from mmbench.metrics.base import TrajectoryMetric
 from mmbench.runner.comparison import ENDING
@@ -219,7 +219,7 @@ def _of_outcome(cell: Cell, stored: StoredFiles, records: int) -> Iterator[str]:
     )
     yield from _of_reasons(footer, frame)
     backend = str(footer.get("backend") or "eager")
-    if backend != "compiled" and not backend.startswith("eager"):
+    if backend not in COMPILED and not backend.startswith("eager"):
         yield f"its footer has the backend {backend}, which there is not"
     outcomes = [str(run["status"].iloc[0]) for run in runs]
     if {one: outcomes.count(one) for one in outcomes} != footer.get("outcomes"):

@@ -132,7 +132,8 @@ def test_the_whole_campaign_on_the_cpu(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for name in ("environment", "parity", "neighbours", "gaussians", "profile"):
+    noting = ("environment", "parity", "neighbours", "graphs", "gaussians", "profile")
+    for name in noting:
         rows = findings(tmp_path, name)
         assert rows
         assert not [row for row in rows if "error" in row]

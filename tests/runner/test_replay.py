@@ -29,6 +29,7 @@ from mmbench.runner.provenance import provenance
 from mmbench.runner.replay import (
     Verdict,
     compare_scores,
+    placement_of,
     replay,
     sample_keys,
     sample_seed,
@@ -242,12 +243,14 @@ def test_width_and_backend_that_are_only_claimed_are_named(
     done = replay(store, store.require(cell.key))
     assert done.verdict is Verdict.IDENTICAL
     assert not done.differences
-    rewrite(store, cell.key, footer=with_footer(backend="compiled"))
-    done = replay(store, store.require(cell.key), placement=Placement())
-    assert done.verdict is Verdict.IDENTICAL
-    assert any("width 7 then" in words for words in done.differences)
-    assert "compiled then, eager now" in done.differences
-    assert {"width", "backend"} <= set(done.unchecked)
+    for backend in ("compiled", "captured"):
+        rewrite(store, cell.key, footer=with_footer(backend=backend))
+        done = replay(store, store.require(cell.key), placement=Placement())
+        assert done.verdict is Verdict.IDENTICAL
+        assert any("width 7 then" in words for words in done.differences)
+        assert f"{backend} then, eager now" in done.differences
+        assert {"width", "backend"} <= set(done.unchecked)
+        assert placement_of({"backend": backend}).compiled
     rewrite(store, cell.key, footer=with_footer(backend="quantum"))
     done = replay(store, store.require(cell.key), placement=Placement())
     assert "the backend quantum, which there is not" in str(done)

@@ -2,11 +2,11 @@
 
 Compiling pays where a step's cost is that of starting its operations, or of moving
 numbers through memory between them. It takes about a second for a loop in C, and up to
-a minute for a graph.
+a minute for a graph. On a GPU steps are captured, which takes as long as a few of them.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from subprocess import CalledProcessError
 from typing import Any, NamedTuple
@@ -29,6 +29,8 @@ from mmbench.engine.compiled.c_array_program import MAX_ENTRIES
 from mmbench.engine.compiled.c_loop import loop_over_arrays, loop_over_numbers
 from mmbench.engine.compiled.c_operations import UnsupportedError
 from mmbench.engine.compiled.c_program import MAX_NUMBERS
+from mmbench.engine.compiled.captured_steps import CapturedSteps
+from mmbench.engine.compiled.cuda_graphs import CudaGraphs
 from mmbench.engine.compiled.oracles import RecordingState
 from mmbench.engine.compiled.step_function import RunState, Sizes, StepFunction
 from mmbench.engine.compiled.tensor_nests import list_tensors, replace_tensors
@@ -39,6 +41,7 @@ from mmbench.tasks.base import Task
 GRAPH_STEPS = 20  # steps in one call of a graph, in games without data
 LOOP_STEPS = 2**12  # steps in one call of a loop, a few milliseconds
 ARRAY_STEPS = 2**6  # the same for a loop over arrays
+CAPTURED_STEPS = 2**8  # steps after which the host looks at captured ones
 
 # Iterates of the first few runs before each step of a block; None for games that are
 # not of the plane.
@@ -57,21 +60,32 @@ class BlockResult(NamedTuple):
     Args:
         runs: the runs after the block.
         path: their path in the plane.
-        step_charges: what each step has charged to every living run, by its name in
-            `COUNTED`.
+        turn_charges: what a step charges to every living run, by its name in `COUNTED`:
+            of the block's first step and those after it, until they recur.
     """
 
     runs: RunState
     path: IteratePath
-    step_charges: dict[str, int]
+    turn_charges: Sequence[dict[str, int]]
+
+    def charges_of(self, steps: Any) -> dict[str, Any]:
+        """Return what the first steps of the block charge to a living run.
+
+        Args:
+            steps: how many: a number, or a tensor with one for each run.
+        """
+        charges: dict[str, Any] = {}
+        turns = len(self.turn_charges)
+        for turn, charged in enumerate(self.turn_charges):
+            times = (steps + turns - 1 - turn) // turns if turns > 1 else steps
+            for name, amount in charged.items():
+                if amount:
+                    charges[name] = charges.get(name, 0) + amount * times
+        return charges
 
     def charges_by_run(self) -> dict[str, Int[Tensor, " runs"]]:
         """Return what the block has charged to each run."""
-        charges = {
-            name: amount * self.runs.steps_made
-            for name, amount in self.step_charges.items()
-            if amount
-        }
+        charges = self.charges_of(self.runs.steps_made)
         for name, amount in self.runs.run_charges.items():
             charges[name] = charges[name] + amount if name in charges else amount
         return charges
@@ -92,6 +106,7 @@ class Block:
         length: the most steps of a call.
         draws: what one step draws, in order.
         source: the text of the C program; empty where there is none.
+        backend: what makes the steps: "compiled", or "captured" on a GPU.
     """
 
     def __init__(
@@ -102,8 +117,9 @@ class Block:
         self._step = StepFunction(algorithm, task, game, runs, swept=swept)
         self.draws, self._period = self._step.draws, self._step.period
         self.length = 1 if self.draws or self._period > 1 else GRAPH_STEPS
-        self.source = ""
+        self.source, self.backend = "", "compiled"
         self._steps: Steps = self._make_steps
+        self._captured: CapturedSteps | None = None
 
     def __call__(
         self,
@@ -111,7 +127,7 @@ class Block:
         state: Any,
         memory: tuple,
         alive: Mask,
-        drawn: Drawn,
+        drawn: Iterable[Sequence[Any]],
         step: int,
         count: int,
         sizes: Sizes = (),
@@ -128,14 +144,20 @@ class Block:
             count: steps to make, at most `length`.
             sizes: step sizes of every run, where they are swept.
         """
-        arguments = self._step.begin(z, alive, state, memory), drawn, sizes
+        begun = self._step.begin(z, alive, state, memory)
+        turn = step % self._period
+        charges = [*self._step.charges[turn:], *self._step.charges[:turn]]
+        if self._captured:
+            runs, path = self._captured(begun, drawn, sizes, step, count)
+            return BlockResult(runs, path, charges)
+        arguments = begun, list(drawn), sizes
         tensors = list_tensors(arguments)
         if not all(tensor.is_contiguous() for tensor in tensors):
             # Compiled code holds for one layout.
             contiguous = [tensor.contiguous() for tensor in tensors]
             arguments = replace_tensors(arguments, contiguous)
         runs, path = self._steps(*arguments, step, count)
-        return BlockResult(runs, path, self._step.charges[step % self._period])
+        return BlockResult(runs, path, charges)
 
     def compile(self, *, arrays: bool = True, graphs: bool = True) -> bool:
         """Compile the steps, as a loop in C if possible, else as a graph.
@@ -145,11 +167,16 @@ class Block:
         Args:
             arrays: whether a loop over arrays is compiled where one over numbers is
                 impossible.
-            graphs: whether a graph is compiled where no loop is possible.
+            graphs: whether a graph is compiled where no loop is possible; on a GPU,
+                whether steps are captured.
 
         Returns:
             Whether anything was compiled.
         """
+        if self._device.type == "cuda":
+            if graphs:
+                self._capture()
+            return graphs
         ways = [self._compile_loop]
         ways += [self._compile_arrays] if arrays else []
         with warnings.catch_warnings():
@@ -164,7 +191,7 @@ class Block:
                 self._compile_graphs()
         return graphs
 
-    # ---- four ways to make the steps ----
+    # ---- five ways to make the steps ----
 
     def _make_steps(
         self, runs: RunState, drawn: Drawn, sizes: Sizes, step: int, count: int
@@ -295,6 +322,40 @@ class Block:
             runs = self._step(runs, k, values, sizes, turn + k, on)
         return runs, torch.stack(path) if self._shown else None
 
+    def _capture(self) -> None:
+        """Capture the steps, one graph for each turn, and compare the first ones.
+
+        Raises:
+            DependentError: when what a step does next depends on a number.
+            UnsupportedError: when captured steps give other bits.
+        """
+        captured = CapturedSteps(
+            self._step,
+            self.runs,
+            CAPTURED_STEPS,
+            self._shown,
+            CudaGraphs(self._device),
+        )
+        count = self._period + 1
+        start, first, sizes = self._step.examples(self.runs)
+        _, second, _ = self._step.examples(self.runs, seed=1)
+        given = start, [first, *[second] * self._period], sizes, 0, count
+        pairs = zip(
+            list_tensors(self._make_steps(*given)),
+            list_tensors(captured(*given)),
+            strict=True,
+        )
+        if not all(_is_same(one, other) for one, other in pairs):
+            raise UnsupportedError("captured steps give other bits")
+        self._captured, self.length = captured, CAPTURED_STEPS
+        self.backend = "captured"
+
+
+def _is_same(one: Tensor, other: Tensor) -> bool:
+    """Return whether tensors have the same numbers, not one of them rounded."""
+    same = (one == other) | (one.isnan() & other.isnan())
+    return one.dtype == other.dtype and bool(same.all())
+
 
 def may_become_arrays(game: Game, z: Joint) -> bool:
     """Return whether a step on a game may become a loop over arrays.
@@ -349,8 +410,8 @@ def compile_block(
         swept: whether every run has step sizes of its own.
         arrays: whether a loop over arrays is compiled where one over numbers is
             impossible.
-        graphs: whether a graph is compiled where no loop in C is possible; otherwise
-            the result is None there.
+        graphs: whether a graph is compiled where no loop in C is possible, or steps are
+            captured on a GPU; otherwise the result is None there.
     """
     # Equal objects of one external class run other code once it was patched.
     code = digest((algorithm, task))
@@ -381,6 +442,8 @@ def _compile_block(
     arrays: bool,
     graphs: bool,
 ) -> Block | str | None:
+    if placement.device.type == "cuda":
+        clear_blocks()  # a captured step keeps the memory of all that it computes
     block = Block(algorithm, task, task.build(placement), runs, swept=swept)
     try:
         with rounding(precision, placement.device):

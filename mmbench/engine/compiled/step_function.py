@@ -123,22 +123,28 @@ class StepFunction:
         charges = dict.fromkeys(self._charged, zeros)
         return RunState(z, alive, zeros - 1, zeros, zeros, state, memory, charges)
 
-    def examples(self, runs: int) -> tuple[RunState, list[Any], Sizes]:
+    def examples(self, runs: int, seed: int = 0) -> tuple[RunState, list[Any], Sizes]:
         """Return arguments to trace with: runs before their first step, draws, sizes.
 
         Every tensor has memory of its own: a tracer takes a tensor that is given twice
         for one.
+
+        Args:
+            runs: the number of runs.
+            seed: of what is drawn.
         """
-        probe, start, sizes = self._examples(runs)
+        probe, start, sizes = self._examples(runs, seed)
         drawn = [probe.draw(what) for what in self.draws]
         return start, drawn, sizes
 
-    def _examples(self, runs: int) -> tuple[RecordingState, RunState, Sizes]:
+    def _examples(
+        self, runs: int, seed: int = 0
+    ) -> tuple[RecordingState, RunState, Sizes]:
         game = self._game
         first = self._task.start(game, generator(0, "start")).to(game.device)
         z = game.project(first.expand(runs, -1).contiguous())
         memory = game.memory(z)
-        probe = RecordingState(game, (0,) * runs, memory)
+        probe = RecordingState(game, (seed,) * runs, memory)
         state = self._algorithm.init(Oracle(probe), z)
         probe.draws.clear()
         alive = torch.ones(runs, dtype=torch.bool, device=game.device)

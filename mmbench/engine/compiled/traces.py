@@ -66,7 +66,7 @@ class _Tracer(TorchDispatchMode):
         is_new = not given and func is not aten.lift_fresh.default
         if not is_new and not any(tensor in self._nodes for tensor in given):
             return func(*args, **kwargs)
-        if DEPENDENT & set(func.tags) and _is_dependent(func, args):
+        if is_dependent(func, args):
             raise DependentError
         with self:  # within it, the simpler operations are noted
             is_listed = func in self._decompositions
@@ -144,10 +144,17 @@ def _tensors_in(arguments: Any) -> list[Tensor]:
     return [one for one in found if isinstance(one, Tensor)]
 
 
-def _is_dependent(func: Any, args: tuple) -> bool:
+def is_dependent(func: Any, args: tuple) -> bool:
     """Return whether the result of an operation, or its shape, depends on numbers."""
-    if func is not aten.index.Tensor:
-        return True
-    # By whole numbers the shape is that of the indices; by a mask it is not.
+    if not DEPENDENT & set(func.tags):
+        return False
+    return func is not aten.index.Tensor or has_mask(args[1])
+
+
+def has_mask(indices: Sequence[Tensor | None]) -> bool:
+    """Return whether one of some indices is a mask, which chooses by its numbers.
+
+    By whole numbers the shape of what is chosen is that of the indices.
+    """
     masks = (torch.bool, torch.uint8)
-    return any(one is not None and one.dtype in masks for one in args[1])
+    return any(one is not None and one.dtype in masks for one in indices)
