@@ -58,8 +58,9 @@ def why_not_continued(
         return "it lacks a metric that is asked for"
     if not planned.union(powers_between(steps, records)).issuperset(before):
         return (
-            f"its records are not at the steps of {cell.records} records of "
-            f"{cell.steps:,} steps, as they are for a multiple of its {steps:,} steps"
+            f"it was not measured at all steps of {cell.records} records of "
+            f"{cell.steps:,} steps, as it was for {records} of a multiple of "
+            f"{steps:,} steps"
         )
     kept = planned if footer.get("kept") == "all" else {steps}
     if cell.keep == "all" and not kept.issuperset(before):

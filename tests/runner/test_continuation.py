@@ -39,6 +39,17 @@ class Listener(CountingObserver):
         self.warnings.append(sentence)
 
 
+class Resumed(CountingObserver):
+    """An observer that also counts the steps that a checkpoint had made."""
+
+    resumed = 0
+
+    def on_progress(self, cell: Cell, run_steps: int, recording: Any = None) -> None:
+        """Add the steps."""
+        super().on_progress(cell, run_steps, recording)
+        self.resumed += run_steps if recording is None else 0
+
+
 def cell_of(task: str, algorithm: str, steps: int, **options: Any) -> Cell:
     """Plan one small cell."""
     metrics = QUICK if task == NET else ()
@@ -107,6 +118,21 @@ def test_a_cell_that_goes_on_has_the_bits_of_one_run(
     assert_same_cells(store, alone, [cell.key])
     assert check(store) == []
     assert replay(store, store.require(cell.key)).verdict is Verdict.IDENTICAL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["bilinear", NET])
+def test_compiled_steps_go_on(store: Store, alone: Store, task: str) -> None:
+    """As compiled ones, where nothing is forced; runs diverge before and after."""
+    before = cell_of(task, "gda[step_size=1.0]", 39, keep_state=True)
+    cell = cell_of(task, "gda[step_size=1.0]", 78)
+    execute([before], store, Placement(compiled=True))
+    assert store.footer(before.key)["backend"] == "compiled"
+    observer = Resumed()
+    execute([cell], store, Placement(compiled=None), observer=observer)
+    assert observer.resumed == len(cell.seeds) * 39
+    execute([cell], alone, Placement(compiled=True))
+    assert_same_cells(store, alone, [cell.key])
 
 
 @pytest.mark.parametrize(
@@ -259,8 +285,8 @@ def test_a_metric_that_is_measured_later_leaves_the_state(store: Store) -> None:
 @pytest.mark.parametrize(
     ("steps", "options", "why"),
     [
-        (20, {}, "its records are not at the steps of 4 records of 20 steps"),
-        (MORE, {"records": 5}, "its records are not at the steps of 5 records"),
+        (20, {}, "it was not measured at all steps of 4 records of 20 steps"),
+        (MORE, {"records": 5}, "it was not measured at all steps of 5 records"),
         (MORE, {"keep": "all"}, "it lacks iterates"),
         (MORE, {"metrics": ("distance", "field_norm")}, "it lacks a metric"),
         (1500, {"records": 1}, "points of its path"),
