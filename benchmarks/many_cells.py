@@ -9,13 +9,10 @@ that is shared.
 """
 
 import argparse
-import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from mmbench.runner.execute import execute
@@ -36,6 +33,14 @@ VERBS = {
     "run of 3, stored": ("run", *GRID, *SMALL),
     "export": ("store", "export", "--out", "all.zip"),
 }
+# The peak of a process begins with that of its parent, which has to be small.
+MEASURE = """
+import resource, subprocess, sys, time
+began = time.perf_counter()
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, time.perf_counter() - began, used.ru_maxrss)
+"""
 
 
 def fill(folder: Path, cells: int) -> None:
@@ -68,23 +73,16 @@ def copy(content: bytes, key: str, other: str) -> bytes:
 
 def measured(words: tuple[str, ...], folder: Path) -> tuple[float, float, float]:
     """Return CPU seconds, elapsed seconds and peak MB of a command."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_measured, (words, folder))
-
-
-def _measured(words: tuple[str, ...], folder: Path) -> tuple[float, float, float]:
-    began = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "mmbench", *words, "--store", "store"],
+    command = [sys.executable, "-m", "mmbench", *words, "--store", "store"]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *command],
         cwd=folder,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         check=True,
     )
-    took = time.perf_counter() - began
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime, took, used.ru_maxrss / 1024  # kB on Linux
+    cpu, took, peak = map(float, done.stdout.split())
+    return cpu, took, peak / 1024  # kB on Linux
 
 
 def main() -> None:
