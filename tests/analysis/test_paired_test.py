@@ -1,0 +1,302 @@
+"""Tests of the test of a pair: against enumeration, SciPy and numbers by hand."""
+
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, mannwhitneyu, rankdata, wilcoxon
+
+from mmbench.analysis import paired_test
+from mmbench.analysis.paired_test import (
+    compare,
+    least_runs,
+    order_of_runs,
+    over_tasks,
+    power,
+    rank_differences,
+    rank_sum,
+    sign_flip,
+    sums_of_units,
+)
+
+LEVELS = (0.05, 0.05 / 2016)
+NAN, INF = np.nan, np.inf
+
+
+def enumerated(differences: np.ndarray) -> float:
+    """Return the share of all patterns of signs at least as far from zero."""
+    patterns = np.array(list(product((-1, 1), repeat=len(differences))))
+    return float(np.mean(np.abs(patterns @ differences) >= abs(differences.sum())))
+
+
+def shifted(rng: np.random.Generator, runs: int, shift: float) -> np.ndarray:
+    """Return rank differences of two entries, one of which is better by a shift."""
+    values = rng.normal(size=(2, runs)) + np.array([[0], [shift]])
+    order = rankdata(values).astype(int).reshape(2, runs)
+    return rank_differences(*order)
+
+
+# ---- the order of runs ----
+
+
+def test_dead_runs_are_worst_and_tied_then_misses_then_successes() -> None:
+    """A dead run's last value does not matter, be it the best of all."""
+    dead = np.array([False, False, False, True, True, False, False])
+    cost = np.array([30.0, 20.0, INF, INF, INF, INF, 20.0])
+    metric = np.array([5.0, 9.0, 0.1, 0.0, 7.0, NAN, 1.0])
+    assert order_of_runs(dead, cost, metric).tolist() == [1, 0, 2, 4, 4, 3, 0]
+
+
+def test_without_a_target_the_metric_orders_what_is_not_dead() -> None:
+    dead = np.array([True, False, False, False, False])
+    metric = np.array([0.0, 2.0, NAN, INF, -1.0])
+    assert order_of_runs(dead, None, metric).tolist() == [4, 1, 3, 2, 0]
+
+
+def test_rank_differences_are_those_of_scipy() -> None:
+    """Ties share the mean of their ranks; twice that is a whole number."""
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 9, size=(2, 5, 12))
+    made = rank_differences(first, second)
+    for row, (one, other) in enumerate(zip(first, second, strict=True)):
+        ranks = rankdata(np.concatenate([one, other]))
+        assert made[row].tolist() == (2 * (ranks[:12] - ranks[12:])).tolist()
+
+
+# ---- exact p values ----
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 7, 11])
+def test_sign_flip_counts_all_patterns(pairs: int) -> None:
+    rng = np.random.default_rng(pairs)
+    differences = rng.integers(-6, 7, size=(20, pairs))
+    known = [enumerated(one) for one in differences]
+    np.testing.assert_allclose(sign_flip(differences), known, rtol=1e-12)
+    np.testing.assert_allclose(sign_flip(differences, LEVELS), known, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("won", "lost"), [(4, 0), (6, 2), (40, 17), (700, 500)])
+def test_sign_flip_of_equal_sizes_is_mcnemar(won: int, lost: int) -> None:
+    differences = np.array([[2] * won + [-2] * lost + [0] * 5])
+    known = binomtest(won, won + lost).pvalue
+    assert sign_flip(differences)[0] == pytest.approx(known, rel=1e-9)
+
+
+def test_sign_flip_of_signed_ranks_is_wilcoxon() -> None:
+    values = np.random.default_rng(0).normal(size=40) + 0.5
+    signed = (rankdata(np.abs(values)) * np.sign(values)).astype(int)
+    known = wilcoxon(values, method="exact").pvalue
+    assert sign_flip(signed[None])[0] == pytest.approx(known, rel=1e-9)
+
+
+@pytest.mark.parametrize("pairs", [8, 64, 300, 1500])
+def test_small_probabilities_keep_their_digits(pairs: int) -> None:
+    """All pairs won but one of size 1: the only patterns are known."""
+    differences = np.full((1, pairs), 3)
+    assert sign_flip(differences)[0] == pytest.approx(2.0 ** (1 - pairs), rel=1e-9)
+    differences[0, 0] = -1
+    assert sign_flip(differences)[0] == pytest.approx(2.0 ** (2 - pairs), rel=1e-9)
+
+
+def test_no_difference_and_a_sum_of_zero_are_no_evidence() -> None:
+    assert sign_flip(np.array([[0] * 12, [5, -5] * 6])).tolist() == [1.0, 1.0]
+    assert sign_flip(np.array([[0] * 40, [5, -5] * 20]), LEVELS).tolist() == [1.0, 1.0]
+
+
+# ---- approximations ----
+
+
+@pytest.mark.parametrize("runs", [32, 64, 150])
+def test_p_values_near_a_threshold_are_exact(runs: int) -> None:
+    """Elsewhere they are within 2 %, and far below all thresholds on their side."""
+    rng = np.random.default_rng(runs)
+    shifts = rng.random(60) * 10 / np.sqrt(runs)
+    differences = np.stack([shifted(rng, runs, shift) for shift in shifts])
+    exact, made = sign_flip(differences), sign_flip(differences, LEVELS)
+    is_near = np.zeros(len(exact), bool)
+    for level in LEVELS:
+        is_near |= (exact > level / 2) & (exact < level * 2)
+    np.testing.assert_allclose(made[is_near], exact[is_near], rtol=1e-12)
+    is_far = exact < LEVELS[1] / paired_test.FAR
+    np.testing.assert_allclose(made[~is_far], exact[~is_far], rtol=0.02)
+    assert is_near.any()
+    assert is_far.any()
+    for level in LEVELS:
+        assert ((made <= level) == (exact <= level)).all()
+
+
+def test_verdicts_are_exact_for_sizes_of_any_kind() -> None:
+    """A few differences are much larger than the others, or most are zero."""
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        differences = shifted(rng, 40, rng.random() * 2)
+        kinds = [differences.copy(), np.sign(differences), np.sign(differences)]
+        kinds[0][:2] *= 50
+        kinds[1][:20] = 0
+        kinds[2][:3] *= 40
+        for one in kinds:
+            exact, made = sign_flip(one[None])[0], sign_flip(one[None], LEVELS)[0]
+            assert [made <= level for level in LEVELS] == [
+                exact <= level for level in LEVELS
+            ]
+
+
+def test_a_normal_p_value_is_at_most_100_times_too_small() -> None:
+    """Hoeffding's bound over the normal tail, for all scores that floats can tell."""
+    scores = np.linspace(1.1, 37, 400)
+    hoeffding = 2 * np.exp(-(scores**2) / 2)
+    normal = 2 * paired_test.ndtr(-scores)
+    assert (hoeffding / normal <= paired_test.FAR).all()
+
+
+# ---- rank sums ----
+
+
+@pytest.mark.parametrize(("first", "second"), [(3, 5), (6, 4), (1, 7)])
+def test_rank_sums_count_all_divisions(first: int, second: int) -> None:
+    rng = np.random.default_rng(first)
+    for _ in range(10):
+        values = rng.integers(0, 6, size=first + second)
+        ranks = rankdata(values)
+        mean = first * (len(ranks) + 1) / 2
+        found = abs(ranks[:first].sum() - mean)
+        sums = np.array([sum(one) for one in combinations(ranks, first)])
+        known = np.mean(np.abs(sums - mean) >= found - 1e-9)
+        assert rank_sum(values[:first], values[first:]) == pytest.approx(known)
+
+
+def test_rank_sums_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    order = rng.permutation(30) + np.repeat([0, 9], [12, 18]) + np.linspace(0, 0.5, 30)
+    order = rankdata(order).astype(int)
+    known = mannwhitneyu(order[:12], order[12:], method="exact").pvalue
+    assert rank_sum(order[:12], order[12:]) == pytest.approx(known)
+    many = rng.integers(0, 20, size=100)
+    known = mannwhitneyu(
+        many[:40], many[40:], use_continuity=False, method="asymptotic"
+    ).pvalue
+    assert rank_sum(many[:40], many[40:]) == pytest.approx(known)
+
+
+# ---- a pair ----
+
+
+def test_eight_common_seeds_are_paired_and_fewer_are_not() -> None:
+    """With seven, all runs of both count; with too few in all there is no test."""
+    seeds, low, high = np.arange(20), np.arange(20), np.arange(20) + 20
+    made = compare(low, high, seeds, seeds + 12)
+    assert (made.pairs, made.test) == (8, "sign flip")
+    assert made.p == pytest.approx(2 / 2**8)
+    assert made.lean < 0
+    made = compare(high, low, seeds, seeds + 13)
+    assert (made.pairs, made.test) == (7, "rank sum")
+    assert made.p == rank_sum(high, low)
+    assert made.lean == 0.5
+    made = compare(low[:3], high[:3], seeds[:3], seeds[:3])
+    assert (made.pairs, made.test) == (3, "")
+    assert np.isnan(made.p)
+    assert compare(low[:4], high[:4], seeds[:4], seeds[:4]).p == pytest.approx(2 / 70)
+
+
+def test_the_seed_pairs_the_runs_in_whatever_order_they_are() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.permutation(40)[:20], rng.permutation(40)[:20]
+    seeds, mixed = np.arange(20), rng.permutation(20)
+    known = compare(first, second, seeds, seeds)
+    assert compare(first[mixed], second, seeds[mixed], seeds) == known
+
+
+def test_held_out_instances_are_flipped_and_not_their_seeds() -> None:
+    """Ten seeds on each of eight instances are eight observations."""
+    rng = np.random.default_rng(0)
+    differences = rng.integers(-9, 12, size=80)
+    unit = np.repeat(np.arange(8), 10)
+    sums = differences.reshape(8, 10).sum(axis=1)
+    assert sums_of_units(differences, unit).tolist() == sums.tolist()
+    seeds, low, high = np.arange(80), np.arange(80), np.arange(80) + 80
+    made = compare(low, high, seeds, seeds, unit=unit)
+    assert made.p == pytest.approx(2 / 2**8)
+    assert compare(low, high, seeds, seeds).p < 1e-9
+    seven = compare(low, high, seeds, seeds, unit=unit % 7)
+    assert (seven.pairs, seven.test) == (80, "")
+
+
+def test_instances_that_differ_are_no_evidence() -> None:
+    """The sign of a method's advantage varies with the instance, not with the seed."""
+    seeds = np.arange(200)
+    unit = np.repeat(np.arange(20), 10)
+    rejected = [0, 0]
+    for trial in range(200):
+        rng = np.random.default_rng(trial)
+        advantage = np.repeat(rng.normal(size=20), 10)
+        values = rng.normal(size=(2, 200)) + np.stack([advantage, 0 * advantage])
+        order = rankdata(values).astype(int).reshape(2, 200)
+        for at, units in enumerate((unit, None)):
+            p = compare(*order, seeds, seeds, unit=units, thresholds=(0.05,)).p
+            rejected[at] += p <= 0.05
+    assert rejected[0] <= 20  # 10 are expected; 20 has a probability below 0.2 %
+    assert rejected[1] > 60
+
+
+# ---- over tasks ----
+
+
+def test_one_task_is_the_test_on_it() -> None:
+    differences = np.random.default_rng(0).integers(-9, 12, size=(5, 14))
+    p, lean = over_tasks([differences])
+    np.testing.assert_array_equal(p, sign_flip(differences))
+    np.testing.assert_allclose(lean, differences.mean(axis=1) / (4 * 14))
+
+
+def test_differences_of_tasks_are_divided_by_their_pairs() -> None:
+    """All signs of all tasks are flipped, each by itself."""
+    rng = np.random.default_rng(0)
+    differences = [rng.integers(-9, 12, size=(4, pairs)) for pairs in (3, 4, 5)]
+    p, _ = over_tasks(differences)
+    for row in range(4):
+        parts = [60 * one[row] // one.shape[1] for one in differences]
+        assert p[row] == pytest.approx(enumerated(np.concatenate(parts)), rel=1e-12)
+
+
+def test_large_denominators_are_approximated() -> None:
+    """Within 1 % of the exact value, which a coarser grid cannot give."""
+    rng = np.random.default_rng(0)
+    counts = (61, 64, 67)
+    differences = [
+        np.stack([shifted(rng, count, 0.3) for _ in range(4)]) for count in counts
+    ]
+    p, _ = over_tasks(differences, LEVELS)
+    whole = np.concatenate([one / one.shape[1] for one in differences], axis=1)
+    signs = rng.choice([-1.0, 1.0], size=(40_000, whole.shape[1]))
+    drawn = np.abs(signs @ whole.T) >= np.abs(whole.sum(axis=1))
+    error = 4 * np.sqrt(p * (1 - p) / len(signs))
+    assert (np.abs(drawn.mean(axis=0) - p) <= error).all()
+
+
+# ---- power ----
+
+
+def test_least_runs() -> None:
+    """One seed fewer could not reach the level if each pair were won."""
+    assert least_runs(0.05) == 8
+    for threshold in (0.05 / 2016, 1e-7):
+        needed = least_runs(threshold)
+        assert 2.0 ** (1 - needed) <= threshold < 2.0 ** (2 - needed)
+
+
+def test_power_of_no_gain_and_of_all() -> None:
+    """By chance either entry is found to be better; with too few seeds none is."""
+    low, high = power(32, 0.0, LEVELS)
+    assert low == pytest.approx(0.025, abs=0.008)
+    assert high < 0.002
+    assert power(17, 1.0, LEVELS) == (1.0, 1.0)
+    assert power(16, 1.0, LEVELS) == (1.0, 0.0)
+    assert power(3, 1.0, LEVELS) == (0.0, 0.0)
+
+
+def test_power_grows_with_runs_and_gain() -> None:
+    values = [
+        [power(runs, gain)[0] for gain in (0.1, 0.2, 0.4)] for runs in (8, 20, 40)
+    ]
+    assert (np.diff(values, axis=0) > 0).all()
+    assert (np.diff(values, axis=1) > 0).all()
