@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmbench.analysis.stats import holm, sign_flip, wilson
+from mmbench.analysis.stats import holm, proportion_interval, sign_flip
 from mmbench.store.folder import Store
 
 # Game, step size, tolerance on the first coordinate, and steps of the longest stay.
@@ -105,8 +105,9 @@ def table(runs: pd.DataFrame) -> Iterator[str]:
 
 
 def share(found: np.ndarray) -> str:
-    """Return a number of runs, with Wilson's interval of the proportion in percent."""
-    low, high = (100 * float(end) for end in wilson(float(found.sum()), len(found)))
+    """Return a number of runs, with the interval of the proportion in percent."""
+    ends = proportion_interval(float(found.sum()), len(found))
+    low, high = (100 * float(end) for end in ends)
     return f"{found.sum()} of {len(found)}, [{low:.0f}, {high:.0f}]"
 
 

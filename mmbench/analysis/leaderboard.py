@@ -236,7 +236,7 @@ def _task_row(entry: Entry, by_success: bool, higher: bool) -> dict[str, Any]:
     runs, converged = len(entry.success), int(entry.success.sum())
     row: dict[str, Any] = {"task": entry.task, "label": entry.label, "runs": runs}
     if by_success:
-        ends = stats.wilson(converged, runs)
+        ends = stats.proportion_interval(converged, runs)
         success_low, success_high = (
             np.nan if entry.identical else float(end) for end in ends
         )
@@ -247,7 +247,8 @@ def _task_row(entry: Entry, by_success: bool, higher: bool) -> dict[str, Any]:
             "success_high": success_high,
         }
     if len(entry.scores):
-        median, (low, high) = _median_score(entry), stats.bootstrap(entry.scores)
+        median = _median_score(entry)
+        low, high = (float(end) for end in stats.quantile_interval(entry.scores))
         if higher:
             median, low, high = -median, -high, -low
         row |= {"median": median, "median_low": low, "median_high": high}
@@ -293,19 +294,22 @@ def overall_board(entries_by_task: list[list[Entry]]) -> Board:
 
 def _overall_row(label: str, entries: list[Entry], tasks: int) -> dict[str, Any]:
     """Return the row of a label in the table of all tasks, without rank and letters."""
-    converged = np.array([entry.success.sum() for entry in entries])
-    # Identical runs are one observation.
-    runs = np.array([1 if entry.identical else len(entry.success) for entry in entries])
     success = np.array([entry.success.mean() for entry in entries])
-    low, high = stats.wilson_mean(np.where(runs == 1, success, converged), runs)
+    varied = [entry for entry in entries if not entry.identical]
+    ends = (np.nan, np.nan)
+    if varied:
+        ends = stats.mean_interval([entry.success.astype(float) for entry in varied])
+    # Success is known where all runs are identical.
+    known = [float(entry.success.mean()) for entry in entries if entry.identical]
+    low, high = stats.include_known(ends, len(varied), known)
     return {
         "label": label,
         "tasks": len(entries),
         "of": tasks,
         "runs": sum(len(entry.success) for entry in entries),
         "success": float(success.mean()),
-        "success_low": max(0.0, low),
-        "success_high": min(1.0, high),
+        "success_low": low,
+        "success_high": high,
     }
 
 
@@ -337,13 +341,25 @@ def _compare(
     row["pairs"] = len(weighted)
     if by_success:
         row["difference"] = float(weighted.sum())
-        row["low"], row["high"] = stats.stratified_bootstrap(strata)
+        row["low"], row["high"] = _difference_interval(common)
     else:
         # The share of pairs that the first entry wins; ties count half.
         row["difference"] = float(np.mean((1 - np.sign(weighted)) / 2))
     if len(weighted) >= stats.MIN_PAIRS:
         row["p"] = stats.sign_flip(weighted)
     return row
+
+
+def _difference_interval(common: Sequence[tuple[Entry, Entry]]) -> tuple[float, float]:
+    """Return the interval of the mean difference in success on tasks."""
+    varied, known = [], []
+    for pair, values in zip(common, _differences(common, True), strict=True):
+        if pair[0].identical and pair[1].identical:
+            known += values.tolist()
+        elif len(values):
+            varied.append(values)
+    ends = stats.difference_interval(varied) if varied else (0.0, 0.0)
+    return stats.include_known(ends, len(varied), known)
 
 
 def _differences(

@@ -131,11 +131,12 @@ def test_median_counts_missing_values_as_the_worst() -> None:
 def test_higher_is_better_if_the_column_says_so() -> None:
     """The ends of the interval keep their order, and missing is minus infinity."""
     modes = COLUMN | {"better": "higher"}
-    table, _ = board(cell("one", outcomes(0, 5), [4, 3, 2, 1, np.nan]), column=modes)
+    values = [5, 4, 3, 3, 1, np.nan]
+    table, _ = board(cell("one", outcomes(0, 6), values), column=modes)
     row = table.iloc[0]
-    assert row["median"] == 2
+    assert row["median"] == 3
     assert row["median_low"] == -np.inf
-    assert row["median_low"] <= row["median"] <= row["median_high"] <= 4
+    assert row["median_high"] == 5
 
 
 def test_cost_to_target() -> None:
@@ -176,6 +177,31 @@ def test_identical_runs_count_once() -> None:
     assert table["success_low"].isna().all()
     assert pairs["pairs"].iloc[0] == 1
     assert table["place"].tolist() == [1, 1]
+
+
+def test_success_is_known_where_all_runs_are_identical() -> None:
+    """Such a task halves the interval over two tasks, also that of a difference."""
+    values = [0.1 * at for at in range(16)]
+    same = [0.5] * 16
+    cells = [
+        cell("one", outcomes(12, 16), values, "varied"),
+        cell("one", outcomes(16, 16), same, "same").assign(distance=0.5),
+        cell("two", outcomes(0, 16), values, "varied"),
+        cell("two", outcomes(0, 16), same, "same").assign(distance=0.5),
+    ]
+    overall, by_task = leaderboard.boards(results(*cells))
+    assert overall
+    row = overall.table.set_index("label").loc["one"]
+    varied = by_task["varied"].table.set_index("label").loc["one"]
+    for end in ("success_low", "success_high"):
+        assert row[end] == pytest.approx((varied[end] + 1) / 2)
+    for end in ("low", "high"):
+        on_varied = by_task["varied"].pairs[end].iloc[0]
+        assert overall.pairs[end].iloc[0] == pytest.approx((on_varied + 1) / 2)
+    overall, _ = leaderboard.boards(results(*cells[1::2]))
+    assert overall
+    assert overall.table["success_low"].isna().all()
+    assert overall.pairs[["low", "high"]].iloc[0].tolist() == [1, 1]
 
 
 def test_overall_compares_on_common_tasks() -> None:

@@ -4,75 +4,119 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm, wilcoxon
+from scipy.stats import binom, binomtest, multinomial, norm, wilcoxon
 
 from mmbench.analysis import stats
 
 
 @pytest.mark.parametrize(
-    ("runs", "half"),
-    [(20, 0.187), (25, 0.172), (50, 0.125), (100, 0.090), (200, 0.064), (400, 0.046)],
-)
-def test_wilson_half_widths(runs: int, half: float) -> None:
-    """The half-widths for a share of 68 % are known."""
-    low, high = stats.wilson(round(0.68 * runs), runs)
-    assert (high - low) / 2 == pytest.approx(half, abs=6e-4)
-
-
-@pytest.mark.parametrize(
     ("successes", "runs", "low", "high"),
     [
-        (13, 20, 0.43, 0.82),
-        (17, 20, 0.64, 0.95),
-        (34, 50, 0.54, 0.79),
-        (68, 100, 0.58, 0.76),
-        (10, 10, 0.72, 1.0),
-        (100, 100, 0.963, 1.0),
-        (0, 10, 0.0, 0.28),
+        (13, 20, 0.408, 0.846),
+        (68, 100, 0.579, 0.770),
+        (10, 10, 0.692, 1.0),
+        (100, 100, 0.964, 1.0),
+        (0, 10, 0.0, 0.308),
     ],
 )
-def test_wilson_ends(successes: int, runs: int, low: float, high: float) -> None:
-    """The intervals of published proportions are known."""
-    ends = stats.wilson(successes, runs)
-    assert ends[0] == pytest.approx(low, abs=5.1e-3)
-    assert ends[1] == pytest.approx(high, abs=5.1e-3)
+def test_ends_of_a_proportion(
+    successes: int, runs: int, low: float, high: float
+) -> None:
+    """The intervals of some proportions are known."""
+    ends = stats.proportion_interval(successes, runs)
+    assert [float(end) for end in ends] == pytest.approx([low, high], abs=1e-3)
 
 
-def test_wilson_agrees_with_scipy_on_arrays() -> None:
+def test_a_proportion_agrees_with_scipy_on_arrays() -> None:
     """Arrays are elementwise; the ends are exact if no run or every run succeeds."""
-    runs = np.array([8, 8, 8, 30])
-    successes = np.array([0, 5, 8, 29])
-    low, high = stats.wilson(successes, runs)
+    runs = np.array([8, 8, 8, 30, 1])
+    successes = np.array([0, 5, 8, 29, 1])
+    low, high = stats.proportion_interval(successes, runs)
     for at, (k, n) in enumerate(zip(successes, runs, strict=True)):
-        known = binomtest(int(k), int(n)).proportion_ci(method="wilson")
+        known = binomtest(int(k), int(n)).proportion_ci(method="exact")
         assert low[at] == pytest.approx(known.low, abs=1e-12)
         assert high[at] == pytest.approx(known.high, abs=1e-12)
     assert low[0] == 0.0
     assert high[2] == 1.0
 
 
-def test_wilson_mean_of_one_task_is_wilson() -> None:
-    """The interval of several tasks is narrower, but never without width."""
-    low, high = stats.wilson_mean(np.array([5]), np.array([8]))
-    known = stats.wilson(5, 8)
-    assert (low, high) == (
-        pytest.approx(float(known[0])),
-        pytest.approx(float(known[1])),
+def wilson(k: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return Wilson's intervals, which do not cover."""
+    z = norm.ppf(0.975)
+    centre = (k + z**2 / 2) / (n + z**2)
+    half = z / (n + z**2) * np.sqrt(k * (n - k) / n + z**2 / 4)
+    return centre - half, centre + half
+
+
+@pytest.mark.parametrize("runs", [2, 8, 32, 100])
+def test_a_proportion_is_covered(runs: int) -> None:
+    """Exactly, in at least 95 % of the cases; Wilson's interval is short of it."""
+    k, shares = np.arange(runs + 1), np.linspace(0.001, 0.999, 333)[:, None]
+    law = binom.pmf(k, runs, shares)
+
+    def least(low: np.ndarray, high: np.ndarray) -> float:
+        return float((law * ((low <= shares) & (shares <= high))).sum(axis=1).min())
+
+    assert least(*stats.proportion_interval(k, runs)) >= 0.95
+    assert least(*wilson(k, runs)) < 0.92
+
+
+@pytest.mark.parametrize("runs", [2, 8, 16])
+def test_the_mean_of_two_proportions_is_covered(runs: int) -> None:
+    """Exactly, for equal and for unequal tasks."""
+    k = np.stack(np.meshgrid(*[np.arange(runs + 1)] * 2), -1).reshape(-1, 2)
+    low, high = stats.mean_proportion_interval(k, np.full(2, runs))
+    for truth in product((0.0, 0.01, 0.1, 0.35, 0.5, 0.72, 0.9, 0.99, 1.0), repeat=2):
+        law = binom.pmf(k, runs, truth).prod(axis=1)
+        covers = (low <= np.mean(truth)) & (np.mean(truth) <= high)
+        assert law[covers].sum() >= 0.94
+
+
+def test_the_mean_of_tasks_near_one_is_covered() -> None:
+    """Exactly for ten tasks of eight runs, at p = 0.99, without the rare outcomes."""
+    misses = np.arange(9)  # of which at most one is in a task
+    successes = 8 - (np.arange(10) < misses[:, None])
+    low, high = stats.mean_proportion_interval(successes, np.full(10, 8))
+    law = binom.pmf(misses, 80, 0.01)
+    assert law[(low <= 0.99) & (high >= 0.99)].sum() >= 0.95
+
+
+def test_the_mean_of_one_task_is_that_of_a_proportion() -> None:
+    """Several tasks give a narrower interval, known ones a narrower still."""
+    known = stats.proportion_interval(5, 8)
+    found = stats.mean_proportion_interval(np.array([5]), np.array([8]))
+    known = tuple(map(float, known))
+    assert tuple(map(float, found)) == pytest.approx(known)
+    values = np.repeat([1.0, 0.0], [5, 3])
+    assert stats.mean_interval([values]) == pytest.approx(known)
+    low, high = stats.mean_interval([values, values])
+    assert known[0] < low < high < known[1]
+    halved = stats.include_known((low, high), 2, [1.0, 0.0])
+    assert halved == pytest.approx((low / 2 + 0.25, high / 2 + 0.25))
+
+
+def test_unequal_tasks_give_a_narrower_interval() -> None:
+    """Five tasks that always and five that never succeed leave little in doubt."""
+    apart = stats.mean_proportion_interval(np.repeat([100, 0], 5), np.full(10, 100))
+    alike = stats.mean_proportion_interval(np.full(10, 50), np.full(10, 100))
+    assert apart[1] - apart[0] < (alike[1] - alike[0]) / 3
+    assert apart[0] < 0.5 < apart[1]
+
+
+@pytest.mark.parametrize("runs", [2, 8, 16])
+def test_a_paired_difference_is_covered(runs: int) -> None:
+    """Exactly, at any share of pairs that one of the two wins alone."""
+    won, lost = (at.ravel() for at in np.indices((runs + 1, runs + 1)))
+    won, lost = won[won + lost <= runs], lost[won + lost <= runs]
+    counts = np.stack([won, lost, runs - won - lost], -1)
+    ends = np.array(
+        [stats.difference_interval([np.repeat([1.0, -1.0, 0.0], n)]) for n in counts]
     )
-    low, high = stats.wilson_mean(np.array([8, 8, 8, 8]), np.array([8, 8, 8, 8]))
-    assert high == pytest.approx(1.0)
-    assert 0.8 < low < 0.9  # one task has 0.68, and the distance to 1 is halved
-
-
-def test_wilson_mean_covers_where_a_bootstrap_does_not() -> None:
-    """The interval covers rates near 1, where all resampled runs agree."""
-    rng = np.random.default_rng(1)
-    runs = np.full(5, 8)
-    hits = 0
-    for _ in range(400):
-        low, high = stats.wilson_mean(rng.binomial(runs, 0.99), runs)
-        hits += low <= 0.99 <= high
-    assert hits >= 0.9 * 400
+    for p, q in product((0.0, 0.03, 0.1, 0.26, 0.4, 0.55, 0.9), repeat=2):
+        if p + q <= 1:
+            law = multinomial.pmf(counts, runs, [p, q, abs(1 - p - q)])
+            covers = (ends[:, 0] <= p - q) & (p - q <= ends[:, 1])
+            assert law[covers].sum() >= 0.94
 
 
 def test_quantile_agrees_with_numpy_on_finite_values() -> None:
@@ -98,42 +142,107 @@ def test_iqm_is_the_mean_of_the_middle_half() -> None:
     assert stats.iqm(np.array([7.0])) == 7.0
 
 
-def test_bootstrap_covers_and_repeats() -> None:
-    """The interval of a median of 20 values covers in about 95 % of the cases."""
-    rng = np.random.default_rng(0)
-    hits = 0
-    for _ in range(300):
-        low, high = stats.bootstrap(rng.normal(size=20), resamples=500)
-        hits += low <= 0 <= high
-    assert 0.88 <= hits / 300 <= 0.99
-    values = rng.normal(size=9)
-    assert stats.bootstrap(values) == stats.bootstrap(values)
+@pytest.mark.parametrize("runs", [6, 8, 20, 31])
+@pytest.mark.parametrize("share", [0.5, 0.25])
+def test_a_quantile_is_covered(runs: int, share: float) -> None:
+    """Exactly: the number of runs below it is binomial, at both ends."""
+    ordered = np.arange(runs, dtype=float)
+    low, high = stats.quantile_interval(ordered, share)
+    below = np.arange(runs + 1)  # runs below the quantile, which is between two
+    covers = (low < below - 0.5) & (below - 0.5 < high)
+    assert binom.pmf(below, runs, share)[covers].sum() >= 0.95
+    first = low if np.isfinite(low) else -1  # the next run is too far in
+    assert binom.cdf(first, runs, share) <= 0.025 < binom.cdf(first + 1, runs, share)
 
 
-def test_bootstrap_iqm_is_at_least_as_narrow_as_the_mean_with_outliers() -> None:
-    values = np.concatenate([np.random.default_rng(0).normal(size=28), [50.0, -60.0]])
-    low, high = stats.bootstrap(values, stats.iqm)
-    wide = stats.bootstrap(values, lambda drawn: drawn.mean(axis=0))
-    assert high - low < (wide[1] - wide[0]) / 2
+def test_the_ends_of_a_quantile_may_be_infinite() -> None:
+    """Five runs are too few for a median; an infinite value is one of the runs."""
+    low, high = stats.quantile_interval(np.arange(5.0))
+    assert (low, high) == (-np.inf, np.inf)
+    values = np.stack([np.arange(6.0), [0, 1, 2, np.inf, np.inf, np.inf]], -1)
+    low, high = stats.quantile_interval(values)
+    assert low.tolist() == [0, 0]
+    assert high.tolist() == [5, np.inf]
 
 
-def test_stratified_bootstrap_resamples_within_tasks() -> None:
-    """Two constant tasks give no width; pooled resamples would."""
-    strata = [np.zeros(10), np.ones(10)]
-    assert stats.stratified_bootstrap(strata) == (0.5, 0.5)
-    assert stats.stratified_bootstrap(strata, lambda all_: all_.mean(axis=0)) == (
-        0.5,
-        0.5,
+def test_the_iqm_interval_resamples_within_tasks() -> None:
+    """Constant tasks give no width, and one outlier is cut off."""
+    constant = np.tile([0.0, 1.0], (10, 1))
+    assert stats.iqm_interval(constant) == (0.5, 0.5)
+    scores = np.random.default_rng(0).normal(size=(16, 2))
+    low, high = stats.iqm_interval(scores)
+    assert low < stats.iqm(scores.ravel()) < high
+    assert stats.iqm_interval(scores) == (low, high)
+    scores[0] = 1e6
+    assert stats.iqm_interval(scores)[1] < 10
+    assert stats.iqm_interval(scores[:1]) == (-np.inf, np.inf)
+
+
+def test_the_iqm_is_covered() -> None:
+    """In at least 94 % of 400 samples of 8 runs, up to three standard errors."""
+    scores = np.random.default_rng(1).normal(size=(400, 8, 1))
+    ends = [stats.iqm_interval(one, resamples=500) for one in scores]
+    assert sum(low <= 0 <= high for low, high in ends) >= 0.905 * 400
+
+
+def test_optimality_gap_by_hand() -> None:
+    """Scores above the target count as it; the interval is that of a bounded mean."""
+    scores = np.array([[0.0, 3.0], [1.0, 2.0]])
+    assert stats.optimality_gap(scores, 2.0) == pytest.approx(0.75)
+    low, high = stats.optimality_gap_interval(np.repeat(scores, 8, axis=0), 2.0)
+    assert 0 < low < 0.75 < high < 2
+
+
+def test_probability_of_improvement_by_hand() -> None:
+    """Ties count half, tasks have equal weight, and a sure win has some width."""
+    first = [np.array([1.0, 2.0, 2.0]), np.array([5.0])]
+    second = [np.array([2.0, 0.0]), np.array([1.0, 2.0, 3.0])]
+    assert stats.probability_of_improvement(first, second) == pytest.approx(
+        (4 / 6 + 1) / 2
     )
+    sure = [np.ones(8)], [np.zeros(8)]
+    low, high = stats.improvement_interval(*sure)
+    assert (low, high) == pytest.approx(
+        [float(end) for end in stats.proportion_interval(8, 8)]
+    )
+    infinite = [np.full(3, -np.inf)], [np.full(3, -np.inf)]
+    assert stats.probability_of_improvement(*infinite) == 0.5
 
 
-def test_stratified_bootstrap_gives_tasks_equal_weight() -> None:
-    """A task with many runs counts as much as one with few."""
-    rng = np.random.default_rng(0)
-    few, many = rng.normal(1, 0.1, size=8), rng.normal(3, 0.1, size=400)
-    low, high = stats.stratified_bootstrap([few, many])
-    assert low < (few.mean() + many.mean()) / 2 < high
-    assert high - low < 0.1
+def test_profiles_by_hand() -> None:
+    """A run reaches its target within a budget that is its cost; none does at inf."""
+    costs = np.array([[10.0, np.inf], [20.0, 40.0]])
+    share, low, high = stats.data_profile(costs, np.array([5.0, 10.0, 20.0, 1e9]))
+    assert share.tolist() == [0, 0.25, 0.5, 0.75]
+    assert (low <= share).all()
+    assert (share <= high).all()
+    above = stats.score_profile(-costs, np.array([-20.0]))[0]
+    assert above.tolist() == [0.25]  # 20 itself is not above
+    entries = np.array([[10.0, np.inf, 7.0], [5.0, np.inf, 70.0]])
+    shares = stats.performance_profile(entries, np.array([1.0, 2.0, 10.0]))
+    assert shares == pytest.approx(np.array([[1, 2, 2], [1, 1, 2]]) / 3)
+
+
+def test_the_share_reached_is_a_proportion_without_censoring() -> None:
+    """Runs that are followed to the budget, or never reach it, are not censored."""
+    costs = np.array([1.0, 2.0, 2.0, 9.0, 9.0, np.inf])
+    reached = np.array([True, True, True, False, False, False])
+    share, low, high = stats.share_reached(costs, reached, np.array([0.5, 1, 2, 9]))
+    counts = np.array([0, 1, 3, 3])
+    known = stats.proportion_interval(counts, 6)
+    assert share == pytest.approx(counts / 6)
+    assert low == pytest.approx(known[0])
+    assert high == pytest.approx(known[1])
+
+
+def test_the_share_reached_with_censoring_by_hand() -> None:
+    """A run that ends at 2 leaves two at risk, of which one reaches its target."""
+    costs, reached = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1, 0, 1, 0], bool)
+    share, low, high = stats.share_reached(costs, reached, np.array([2.5, 3.0, 5.0]))
+    assert share == pytest.approx([0.25, 0.625, 0.625])
+    assert (low < share).all()
+    assert (share < high).all()
+    assert high[2] == 1
 
 
 @pytest.mark.parametrize(

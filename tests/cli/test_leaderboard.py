@@ -25,7 +25,7 @@ def test_the_leaderboard_in_every_format(stored: Cli) -> None:
     assert (result.stdout, result.stderr) == ("", "Leaderboard: t.tex\n")
     text = Path("t.tex").read_text("utf-8")
     assert text.count(r"\toprule") == 3
-    assert "1 & gda & 0/2 & 0 \\% & 0 to 66 &" in text
+    assert "1 & gda & 0/2 & 0 \\% & 0 to 84 &" in text
 
 
 def test_an_unknown_suffix_is_refused_before_anything_is_read(cli: Cli) -> None:

@@ -178,10 +178,10 @@ def test_one_task_with_a_target(page: PageReader) -> None:
         "Cost to target",
         "Group",
     )
-    # Wilson's intervals of 3 and of 1 in 4. The run without a distance is the worst.
+    # Clopper and Pearson's intervals of 3 and of 1 in 4. The run without a distance is the worst.
     assert shown == {
-        "A": ["1", "3/4", "75 %", "30 to 95", "0.0003", "80", "48", "a"],
-        "AB": ["1", "1/4", "25 %", "5 to 70", "6.5", "200", "–", "a"],
+        "A": ["1", "3/4", "75 %", "19 to 99", "0.0003", "80", "48", "a"],
+        "AB": ["1", "1/4", "25 %", "1 to 81", "6.5", "200", "–", "a"],
     }
     assert table.sort_column("Cost") == ["80.0", "200.0"]
     # Reached after 1, 4 and 2 * 4 steps, and never: half of the sum of the middle two.
@@ -276,8 +276,8 @@ def test_leaderboard_table(folder: Path) -> None:
     row = table.loc["task", "bilinear", "A"]
     assert row["place"] == 1
     assert (row["runs"], row["converged"], row["success"]) == (4, 3, 0.75)
-    assert row["success_low"] == pytest.approx(0.30064, abs=1e-5)
-    assert row["success_high"] == pytest.approx(0.95441, abs=1e-5)
+    assert row["success_low"] == pytest.approx(0.19412, abs=1e-5)
+    assert row["success_high"] == pytest.approx(0.99369, abs=1e-5)
     assert row["median"] == pytest.approx(0.0003)
     assert (row["gradient_equivalents"], row["to_target"]) == (80, 48)
     assert not row["alike"]

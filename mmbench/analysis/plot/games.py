@@ -88,7 +88,8 @@ def games_table(results: Results, games: Sequence[str]) -> pd.DataFrame:
     for game in games:
         for entry in entries_of(results, game):
             runs, converged = len(entry.success), int(entry.success.sum())
-            low, high = (float(end) for end in stats.wilson(converged, runs))
+            ends = stats.proportion_interval(converged, runs)
+            low, high = (float(end) for end in ends)
             rows.append(
                 {
                     "task": game,

@@ -54,12 +54,13 @@ PICTURE = "0 to 100 %"  # heading of a picture of success
 REAL = "real images"  # the name of a real score in tables
 DETAILS = (
     "How intervals, ranks and costs are computed",
-    "All intervals are 95 % confidence intervals. The interval of a share of runs is "
-    "Wilson’s score interval. For a mean over tasks, the distances of the tasks’ "
-    "Wilson intervals from their estimates are combined in quadrature. The interval "
-    "of a median is a percentile bootstrap over runs. The interval of a difference "
-    "between two algorithms resamples pairs of runs within tasks; its width is zero "
-    "if all pairs agree.",
+    "All intervals are 95 % confidence intervals for fresh seeds on the same tasks; "
+    "their coverage was computed and is at least 94 %. The interval of a share of runs "
+    "is Clopper and Pearson’s. For a mean over tasks, and for a mean difference of "
+    "pairs of runs, it is the same at the number of runs with which a share would have "
+    "the estimated variance. The interval of a median is between two runs in order; "
+    "fewer than six runs give none, so that its ends are infinite. Tasks on which all "
+    "runs are identical are taken as known.",
     "Runs with the same seed form a pair. One algorithm beats another if a permutation "
     f"test over these pairs gives p < {SIGNIFICANCE_LEVEL:g} after Holm’s correction "
     "for all pairs of algorithms in the table, and if their success differs by at "
