@@ -178,7 +178,7 @@ def test_one_task_with_a_target(page: PageReader) -> None:
         "Cost to target",
         "Group",
     )
-    # Clopper and Pearson's intervals of 3 and of 1 in 4. The run without a distance is the worst.
+    # Exact intervals of 3 and of 1 in 4. The run without a distance is the worst.
     assert shown == {
         "A": ["1", "3/4", "75 %", "19 to 99", "0.0003", "80", "48", "a"],
         "AB": ["1", "1/4", "25 %", "1 to 81", "6.5", "200", "–", "a"],

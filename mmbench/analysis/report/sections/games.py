@@ -19,9 +19,9 @@ from mmbench.analysis.results import Results
 PROSE = (
     "Each row is a method and each column a game. The first picture shows the share of "
     "runs that reach the target of the game and stay there, and below it the 95 % "
-    "confidence interval of the share (Clopper and Pearson’s). The second picture shows "
-    "at which cost, in gradient-equivalents: the median over runs, where more than half of them "
-    "do. Methods are in the order of their mean success over games."
+    "confidence interval of the share (Clopper and Pearson’s). The second picture "
+    "shows at which cost, in gradient-equivalents: the median over runs, where more "
+    "than half of them do. Methods are in the order of their mean success over games."
 )
 CAUTION = (
     "A target is what a game declares as its solution. On some games a method is right "
