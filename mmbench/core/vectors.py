@@ -117,3 +117,20 @@ def dot(a: Vector, b: Vector) -> Tensor:
 def largest(z: Vector) -> Tensor:
     """Return the largest absolute entry of each run; NaN where there is one."""
     return z.abs().amax(1)  # torch's maximum norm takes ten times as long
+
+
+def is_like(value: Any, other: Tensor) -> bool:
+    """Return whether a value is a tensor of the shape and the dtype of another."""
+    form = other.shape, other.dtype
+    return isinstance(value, Tensor) and (value.shape, value.dtype) == form
+
+
+def has_form(nest: Any, other: Any) -> bool:
+    """Return whether a nest has the nested tuples, shapes and dtypes of another."""
+    if not isinstance(other, tuple):
+        return is_like(nest, other)
+    return (
+        isinstance(nest, tuple)
+        and len(nest) == len(other)
+        and all(map(has_form, nest, other))
+    )

@@ -24,7 +24,7 @@ from mmbench.core.placement import Placement
 from mmbench.core.precision import rounding
 from mmbench.core.status import Status
 from mmbench.core.user_code import defined_at, describe_value
-from mmbench.core.vectors import Joint, Mask, keep, largest
+from mmbench.core.vectors import Joint, Mask, has_form, is_like, keep, largest
 from mmbench.engine.cell import Cell
 from mmbench.engine.compiled.block import Block, compile_block, may_become_arrays
 from mmbench.engine.compiled.step_function import STATUS_OF_ENDING
@@ -150,7 +150,7 @@ class Chunk:
         """
         z, step = saved["z"].to(self.z.device), saved["step"]
         state = restore_structure(self.state, saved["state"])
-        fits = _is_like(z, self.z) and _has_form(state, self.state)
+        fits = is_like(z, self.z) and has_form(state, self.state)
         # A run that breaks down keeps the last iterate that was finite.
         if not fits or not bool(torch.isfinite(z).all()):
             raise ValueError("a snapshot must be of these runs")
@@ -258,16 +258,16 @@ class Chunk:
         if not isinstance(made, tuple) or len(made) != 2:
             raise _step_error(algorithm, f"(z, state); got {describe_value(made)}")
         moved, new_state = made
-        if not _is_like(moved, z) or count_writes(point) != writes:
+        if not is_like(moved, z) or count_writes(point) != writes:
             got = describe_value(moved)
-            if _is_like(moved, z):
+            if is_like(moved, z):
                 got = "the old one, written in place"
             raise _step_error(
                 algorithm, f"a new z of shape {tuple(z.shape)}, {z.dtype}; got {got}"
             )
         if not self._has_stepped:  # a state keeps the form of its first step
             check_state(algorithm, "step", new_state, len(z))
-            if not _has_form(new_state, self.state):
+            if not has_form(new_state, self.state):
                 raise _step_error(
                     algorithm,
                     "a state of the form, shapes and dtypes that it has before the "
@@ -441,7 +441,7 @@ class Chunk:
         """
         algorithm, writes = self._cell.algorithm, count_writes(self.z)
         answer = algorithm.answer(self.z, self.state)
-        if not _is_like(answer, self.z) or count_writes(self.z) != writes:
+        if not is_like(answer, self.z) or count_writes(self.z) != writes:
             where = defined_at(type(algorithm), "answer")
             raise DescriptionError(
                 f"{algorithm}.answer{where} must return a tensor of shape "
@@ -507,17 +507,6 @@ def _check_losses(game: Game, z: Joint, seeds: tuple[int, ...]) -> None:
     oracle.losses(z)
 
 
-def _has_form(state: Any, before: Any) -> bool:
-    """Return whether a state has the nested tuples, shapes and dtypes of another."""
-    if not isinstance(before, tuple):
-        return _is_like(state, before)
-    return (
-        isinstance(state, tuple)
-        and len(state) == len(before)
-        and all(map(_has_form, state, before))
-    )
-
-
 def _check_stopped(algorithm: Algorithm, stopped: Any, runs: int) -> None:
     """Check that `done` gave one truth value for each run.
 
@@ -531,14 +520,6 @@ def _check_stopped(algorithm: Algorithm, stopped: Any, runs: int) -> None:
             f"{algorithm}.done{where} must return None or one truth value for each of "
             f"{runs} runs; got {describe_value(stopped)}."
         )
-
-
-def _is_like(moved: Any, z: Tensor) -> bool:
-    """Return whether a tensor has the shape and the dtype of the iterates."""
-    return isinstance(moved, Tensor) and (moved.shape, moved.dtype) == (
-        z.shape,
-        z.dtype,
-    )
 
 
 def _is_within(z: Joint, limit: float) -> bool:
