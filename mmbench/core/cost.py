@@ -1,7 +1,8 @@
 """Costs: what one step of an algorithm uses, in calls and in gradient-equivalents."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 # A gradient-equivalent counts 1 for a player-gradient, 2 for a Hessian product
 # (a reverse pass through a reverse pass) and 1/2 for a value (a forward pass).
@@ -84,3 +85,20 @@ def gradient_equivalents(grad_x: Any, grad_y: Any, hvps: Any, values: Any) -> An
         values: number of evaluations of the losses, of the same kind.
     """
     return grad_x + grad_y + HVP_WEIGHT * hvps + VALUE_WEIGHT * values
+
+
+# What a budget is counted in; the plural stands after a number.
+Unit = Literal["gradient-equivalents", "samples"]
+
+
+def spent(counts: Mapping[str, Any], unit: Unit) -> Any:
+    """Return what has been spent of a budget.
+
+    Args:
+        counts: charges by the names in `COUNTED`; numbers, arrays or tensors.
+        unit: what the budget is counted in.
+    """
+    if unit == "samples":
+        return counts["samples"]
+    names = "grad_x", "grad_y", "hvps", "values"
+    return gradient_equivalents(*(counts[name] for name in names))

@@ -13,7 +13,7 @@ the check, its message, `mmbench show` and the methods page all read it from the
     Decay           a number from 0 to below 1, such as the weight of an average
     Count           a whole number of at least 1
     Natural         a whole number of at least 0
-    Seed, Runs, Records, Steps    whole numbers of a cell, with their limits
+    Seed, Runs, Records, Steps, Budget    whole numbers of a cell, with their limits
     StepSize        a positive number, or a pair of them for x and y
 """
 
@@ -74,6 +74,7 @@ Seed = Annotated[int, Domain(low=0, high=2**53)]  # floats are exact so far
 Runs = Annotated[int, Domain(low=1, high=10**6)]
 Records = Annotated[int, Domain(low=1, high=10**6)]
 Steps = Annotated[int, Domain(low=1, high=2**53)]
+Budget = Annotated[int, Domain(low=0, high=2**53)]
 
 # A number for both players, or a pair (x, y).
 StepSize = Positive | tuple[Positive, Positive]

@@ -69,6 +69,9 @@ class OracleState:
         self._noise: dict[Draw, Stream] = {}
         # Charges to all runs are kept as plain numbers until they are read.
         self._charges_to_all = dict.fromkeys(COUNTED, 0)
+        # What every run that has not ended has been charged since the start, None once
+        # runs were charged differently.
+        self._common: dict[str, int] | None = dict.fromkeys(COUNTED, 0)
         # How often each run has been charged the same amounts, in the order of
         # `COUNTED`: a step without a mask is charged by one addition.
         self._times_charged: dict[tuple[int, ...], Tensor] = {}
@@ -88,8 +91,11 @@ class OracleState:
         """
         if on is None:
             self._charges_to_all[name] += amount
+            if self._common:
+                self._common[name] += amount
         else:
             self._charges[name] += amount * self._charged(on)
+            self._common = None
 
     @cached_property  # a step that is captured or traced keeps its own
     def _charges(self) -> dict[str, Int[Tensor, " runs"]]:
@@ -158,6 +164,14 @@ class OracleState:
         self._settle()
         return self._charges
 
+    @property
+    def common_counts(self) -> dict[str, int] | None:
+        """What every run that has not ended has been charged; None if it differs.
+
+        Unlike `counts`, it is known without a look at the device.
+        """
+        return self._common
+
     def advance(self, z: Vector) -> None:
         """Update the game's memory after a step to z, for runs that have not ended."""
         if self.memory:
@@ -168,10 +182,25 @@ class OracleState:
         """Take over the memory of the game after compiled steps."""
         self.memory = memory
 
-    def add_charges(self, charges: Mapping[str, Int[Tensor, " runs"]]) -> None:
-        """Add the charges that compiled steps have counted, shape (runs,) each."""
+    def add_charges(
+        self,
+        charges: Mapping[str, Int[Tensor, " runs"]],
+        to_living: Mapping[str, int] | None,
+    ) -> None:
+        """Add the charges that compiled steps have counted.
+
+        Args:
+            charges: charges of each run, by name, shape (runs,) each.
+            to_living: what a run that has not ended was charged, by name; None if that
+                differs from run to run.
+        """
         for name, amount in charges.items():
             self._charges[name] += amount
+        if self._common and to_living is not None:
+            for name, common in to_living.items():
+                self._common[name] += common
+        else:
+            self._common = None
 
     def end_runs(self, alive: Mask) -> None:
         """Charge only these runs from now on."""
@@ -220,6 +249,13 @@ class OracleState:
         self._charges_to_all = dict.fromkeys(COUNTED, 0)
         self._times_charged.clear()
         self._charges, self.alive, self.memory = charges, alive, memory
+        living = {name: one[alive] for name, one in charges.items()}
+        is_common = bool(alive.any()) and all(
+            bool((one == one[0]).all()) for one in living.values()
+        )
+        self._common = (
+            {name: int(one[0]) for name, one in living.items()} if is_common else None
+        )
         self._stream.restore(saved["data"])
         most = _MAX_NUMBERS * max(self.game.dim, MAX_NUMBERS_PER_CHUNK)
         for distribution, size, stream in saved["noise"]:

@@ -8,8 +8,9 @@ setting is a field here, its use in the engine, and an argument of `mmbench.run`
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from mmbench.core.cost import Unit
 from mmbench.core.description import Description
-from mmbench.core.domains import Records, Steps
+from mmbench.core.domains import Budget, Records, Steps
 
 Keep = Literal["none", "last", "all"]
 KEEPING: tuple[Keep, ...] = get_args(Keep)  # from the fewest iterates to the most
@@ -47,7 +48,11 @@ class RunSettings(Description):
     """The settings that all runs of a cell share.
 
     Args:
-        steps: steps of each run.
+        steps: steps of each run; with a budget, the budget.
+        budget: what each run may spend, in `unit`: a run goes on until its counted cost
+            is as much, and is recorded at equal costs instead of equal steps; 0 for as
+            many steps as `steps`.
+        unit: what the budget is counted in.
         records: number of evenly spaced records of each run.
         dtype: type of all floats.
         precision: of products within a step: "exact" (as the dtype says), or on float32
@@ -61,6 +66,14 @@ class RunSettings(Description):
     """
 
     steps: Steps = setting(1000, "Steps of each run.")
+    budget: Budget = setting(
+        0, "Cost of each run, in place of steps.", identity="unless default"
+    )
+    unit: Unit = setting(
+        "gradient-equivalents",
+        "What the budget is counted in.",
+        identity="unless default",
+    )
     records: Records = setting(40, "Evenly spaced records of each run.")
     dtype: Literal["float32", "float64"] = setting("float32", "Type of all floats.")
     precision: Literal["exact", "tf32", "bf16"] = setting(
@@ -81,4 +94,5 @@ class RunSettings(Description):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings by name, from which another description can be made."""
-        return {one.name: getattr(self, one.name) for one in fields(RunSettings)}
+        found = {one.name: getattr(self, one.name) for one in fields(RunSettings)}
+        return found | ({"steps": self.budget} if self.budget else {})

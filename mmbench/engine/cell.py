@@ -16,6 +16,9 @@ from mmbench.tasks.base import Task
 # Increased when the engine changes the numbers of a trajectory.
 ENGINE_VERSION = 1
 
+# In a cell with a budget, the steps of the table are costs.
+STEPS_MADE = Column("steps_made", "steps made", "neither")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell(RunSettings):
@@ -44,6 +47,7 @@ class Cell(RunSettings):
 
         Nor may the table have more rows than can be held in memory.
         """
+        self._check_budget()
         self._check_rows()
         members: tuple[Algorithm | Metric, ...] = (self.algorithm, *self.metrics)
         gives, task = self.task.gives, str(self.task)  # made anew at each look
@@ -88,6 +92,23 @@ class Cell(RunSettings):
                     f"of {self.task} gives; known: {', '.join(known) or 'none'}."
                 )
 
+    def _check_budget(self) -> None:
+        """Raise when the settings do not fit a budget."""
+        if self.budget and self.steps != self.budget:
+            raise DescriptionError(
+                f"steps must be left out where a budget is given; got {self.steps} "
+                f"steps and a budget of {self.budget}."
+            )
+        if self.budget and self.keep_state:
+            raise DescriptionError(
+                "keep_state must be false where a budget is given, since no cell goes "
+                "on from it; got true."
+            )
+        if self.unit != "gradient-equivalents" and not self.budget:
+            raise DescriptionError(
+                f"unit must be left out without a budget; got {self.unit!r}."
+            )
+
     def _check_rows(self) -> None:
         """Raise when the table would have too many rows.
 
@@ -115,7 +136,7 @@ class Cell(RunSettings):
 
     @property
     def schedule(self) -> tuple[int, ...]:
-        """Steps at which the runs are measured."""
+        """Steps, or with a budget the costs, at which the runs are measured."""
         return schedule(self.steps, self.records)
 
     @property
@@ -125,5 +146,6 @@ class Cell(RunSettings):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns of the metrics, in order."""
-        return tuple(column for metric in self.metrics for column in metric.columns)
+        """The columns of the metrics, in order, and with a budget the steps made."""
+        measured = [column for metric in self.metrics for column in metric.columns]
+        return (*measured, STEPS_MADE) if self.budget else tuple(measured)

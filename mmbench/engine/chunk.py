@@ -6,16 +6,20 @@ their own.
 
 import math
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.checkpoint import restore_structure
+from mmbench.core.columns import COUNTED
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
 from mmbench.core.oracle import Oracle
@@ -26,7 +30,12 @@ from mmbench.core.status import Status
 from mmbench.core.user_code import defined_at, describe_value
 from mmbench.core.vectors import Joint, Mask, has_form, is_like, keep, largest
 from mmbench.engine.cell import Cell
-from mmbench.engine.compiled.block import Block, compile_block, may_become_arrays
+from mmbench.engine.compiled.block import (
+    Block,
+    BlockResult,
+    compile_block,
+    may_become_arrays,
+)
 from mmbench.engine.compiled.step_function import STATUS_OF_ENDING
 from mmbench.engine.expected_time import (
     expected_seconds_of_chunk,
@@ -62,6 +71,22 @@ class Ways(NamedTuple):
     numbers: bool
     arrays: bool
     graphs: bool
+
+
+class RunsAt(NamedTuple):
+    """What a record needs of the runs.
+
+    Args:
+        z: their iterates.
+        state: state of the algorithm.
+        counts: what each has been charged, in the order of `COUNTED`, (runs, 5).
+        steps: the last step of each that is known; with a budget, the steps made.
+    """
+
+    z: Joint
+    state: Any
+    counts: Int[Tensor, "runs _"]
+    steps: Int[Tensor, " runs"]
 
 
 class Chunk:
@@ -118,6 +143,7 @@ class Chunk:
         self._last_step = torch.zeros(width, dtype=torch.int64, device=self.z.device)
         self._last_size = torch.zeros_like(self.z[:, 0])  # of the iterate it led to
         self._has_stepped = False
+        self._planned = sorted({*cell.schedule, *cell.between})
         is_plane = Capability.PLANE in cell.task.gives
         self._path = PlanePath(cell.steps, self._batch.runs, is_plane=is_plane)
         self._clock = TrainingClock(placement.device)
@@ -128,7 +154,9 @@ class Chunk:
 
         The sheet is for a report on unfinished cells.
         """
-        return self._state() | self._batch.sample_sheet(self._answer())
+        return self._state() | self._batch.sample_sheet(
+            self._answer(self.z, self.state)
+        )
 
     def _state(self) -> dict[str, Any]:
         """Return all that the next steps depend on."""
@@ -155,7 +183,7 @@ class Chunk:
         if not fits or not bool(torch.isfinite(z).all()):
             raise ValueError("a snapshot must be of these runs")
         self._oracle_state.restore(saved["oracle"])
-        self._check_oracle_state(step)
+        self._check_oracle_state(saved.get("made", step))
         self._path.restore(saved["path"], step, z)
         self.z, self.state, self.step = z, state, step
         self._clock = TrainingClock(self._placement.device, saved["seconds"])
@@ -169,7 +197,11 @@ class Chunk:
             ValueError: when it does not.
         """
         state, recording, runs = self._oracle_state, self._recording, self._batch.runs
-        going = [one is Status.FINISHED for one in recording.status]
+        spent = self._have_spent()[:runs]
+        going = [
+            one is Status.FINISHED and not is_spent
+            for one, is_spent in zip(recording.status, spent, strict=True)
+        ]
         last = recording.counts[-1] if recording.counts else {}
         if (
             state.alive[:runs].tolist() != going
@@ -195,30 +227,21 @@ class Chunk:
             save_seconds: the time between two calls of `save`, in seconds.
         """
         cell, recording = self._cell, self._recording
-        recorded = {*recording.steps, *(one["step"] for one in recording.between)}
-        missing = iter(sorted({*cell.schedule, *cell.between} - recorded))
-        next_record = next(missing, cell.steps)
-        reporter = ProgressReporter(progress, recording, self.step)
+        reporter = ProgressReporter(progress, recording, self._place)
         saved_at = time.monotonic()
         self._clock.start()
         while True:
-            reporter.report_if_due(self.step)
+            reporter.report_if_due(self._place)
             if save and time.monotonic() - saved_at >= save_seconds:
                 self._clock.stop()
                 save()
                 saved_at = time.monotonic()
                 self._clock.start()
-            self._path.add(self.step, self.z)
-            if self.step == next_record:
-                self._clock.stop()
-                self._record()
-                reporter.report(self.step)
-                next_record = next(missing, cell.steps)
-                self._clock.start()
-            if self.step == cell.steps:
+            self._record_what_is_due(reporter)
+            if self._place == cell.steps:
                 break
             try:
-                self._advance(next_record)
+                self._advance()
             except Exception:
                 self._look()
                 raise
@@ -227,20 +250,23 @@ class Chunk:
         recording.conclude()
         if cell.keep == "last":
             recording.keep_iterates(cell.steps, self.z[: self._batch.runs])
-        recording.keep_arrays(
-            self._path.arrays() | self._batch.sample_sheet(self._answer())
-        )
+        answer = self._answer(self.z, self.state)
+        recording.keep_arrays(self._path.arrays() | self._batch.sample_sheet(answer))
 
     # ---- steps ----
 
-    def _advance(self, next_record: int) -> None:
+    @property
+    def _place(self) -> int:
+        """Where the runs are between the first and the last record."""
+        return self.step
+
+    def _advance(self) -> None:
         """Make one step, or the compiled steps that fit before the next record."""
         if not self._any_alive:
             self.step += 1  # no run moves any more; the records repeat
         elif self._block:
-            self._make_block(
-                self._block, min(self._block.length, next_record - self.step)
-            )
+            planned = self._planned[bisect_right(self._planned, self.step)]
+            self._make_block(self._block, min(self._block.length, planned - self.step))
         else:
             self._make_step()
 
@@ -318,11 +344,11 @@ class Chunk:
                     if not is_within[run]:
                         is_finite = math.isfinite(sizes[run])
                         status = Status.DIVERGED if is_finite else Status.NONFINITE
-                    self._recording.mark([run], status, steps[run])
+                    self._recording.mark([run], status, self._end(run, steps[run]))
         self._going, self._any_alive = alive, any(alive)
         self._all_alive = self._looks_each_step and all(alive)
 
-    def _make_block(self, block: Block, count: int) -> None:
+    def _make_block(self, block: Block, count: int) -> BlockResult:
         """Make some compiled or captured steps of all runs."""
         oracle_state, first = self._oracle_state, self.step
         drawn = (
@@ -341,7 +367,7 @@ class Chunk:
             )
         after = result.runs
         self.z, self.state, self.step = after.z, after.state, first + count
-        self._path.add_block(first, result.path)
+        self._add_path(first, result.path)
         self._going = after.alive.tolist()
         self._any_alive, all_alive = any(self._going), all(self._going)
         self._all_alive = self._looks_each_step and all_alive
@@ -349,7 +375,8 @@ class Chunk:
             for name, amount in result.charges_of(count).items():
                 oracle_state.charge(name, amount)
         else:
-            oracle_state.add_charges(result.charges_by_run())
+            to_living = None if after.run_charges else result.charges_of(count)
+            oracle_state.add_charges(result.charges_by_run(), to_living)
             oracle_state.end_runs(after.alive)
         oracle_state.replace_memory(after.memory)
         end_steps = [] if all_alive else after.end_step.unique().tolist()
@@ -357,6 +384,7 @@ class Chunk:
             for ending, status in STATUS_OF_ENDING.items():
                 ended = (after.end_step == end_step) & (after.ending == ending)
                 self._mark(ended, status, first + end_step + 1)
+        return result
 
     def _compile_block(self) -> Block | None:
         """Return compiled steps, if they are wanted and possible."""
@@ -418,40 +446,78 @@ class Chunk:
 
     # ---- records ----
 
-    def _record(self) -> None:
+    def _record_what_is_due(self, reporter: ProgressReporter) -> None:
+        """Make a record if one is due at this step."""
+        self._path.add(self.step, self.z)
+        at = bisect_left(self._planned, self.step)
+        if self._planned[at] == self.step:
+            self._clock.stop()
+            self._record(self.step, self._now())
+            reporter.report(self.step)
+            self._clock.start()
+
+    def _now(self) -> "RunsAt":
+        """Return what a record needs of the runs as they are."""
+        counts = torch.stack(tuple(self._oracle_state.counts.values()), dim=1)
+        return RunsAt(self.z, self.state, counts, self._last_step)
+
+    def _record(self, place: int, at: "RunsAt") -> None:
+        """Record the runs.
+
+        Args:
+            place: the step, or the cost, of the record.
+            at: what they were there.
+        """
         self._look()
         runs = self._batch.runs
-        is_between = self.step in self._cell.between
+        is_between = place in self._cell.between
         if self._cell.keep == "all" and not is_between:
-            self._recording.keep_iterates(self.step, self.z[:runs])
-        z = self._answer()
+            self._recording.keep_iterates(place, at.z[:runs])
+        z = self._answer(at.z, at.state)
         z = self._noise.measured(z) if self._noise else z
-        columns = self._batch.measure(z, self._cell.metrics, self.state)
-        counted = self._oracle_state.counts
-        copied = torch.stack(tuple(counted.values()))[:, :runs].cpu().numpy()
-        counts = dict(zip(counted, copied, strict=True))
+        columns = self._batch.measure(z, self._cell.metrics, at.state)
+        counted = at.counts[:runs].T.contiguous().cpu().numpy()
+        counts = dict(zip(COUNTED, counted, strict=True))
+        columns |= self._further_columns(at)
         add = self._recording.add_between if is_between else self._recording.add
-        add(self.step, self._clock.seconds, counts, columns)
+        add(place, self._clock.seconds, counts, columns)
 
-    def _answer(self) -> Joint:
+    def _further_columns(self, _at: "RunsAt") -> dict[str, np.ndarray]:
+        """Return columns of a record beyond those of metrics, shape (runs,)."""
+        return {}
+
+    def _answer(self, z: Joint, state: Any) -> Joint:
         """Return what the method gives as its result.
 
         Raises:
             DescriptionError: when it is no point of each run, or z has been written.
         """
-        algorithm, writes = self._cell.algorithm, count_writes(self.z)
-        answer = algorithm.answer(self.z, self.state)
-        if not is_like(answer, self.z) or count_writes(self.z) != writes:
+        algorithm, writes = self._cell.algorithm, count_writes(z)
+        answer = algorithm.answer(z, state)
+        if not is_like(answer, z) or count_writes(z) != writes:
             where = defined_at(type(algorithm), "answer")
             raise DescriptionError(
                 f"{algorithm}.answer{where} must return a tensor of shape "
-                f"{tuple(self.z.shape)}, {self.z.dtype}, and leave z; got "
+                f"{tuple(z.shape)}, {z.dtype}, and leave z; got "
                 f"{describe_value(answer)}."
             )
         return answer
 
     def _mark(self, ended: Mask, status: Status, step: int) -> None:
-        self._recording.mark(ended.nonzero()[:, 0].tolist(), status, step)
+        for run in ended.nonzero()[:, 0].tolist():
+            self._recording.mark([run], status, self._end(run, step))
+
+    def _add_path(self, first: int, path: Tensor | None) -> None:
+        """Add the iterates before each step of a block to the path."""
+        self._path.add_block(first, path)
+
+    def _end(self, _run: int, step: int) -> int:
+        """Return where a run has ended, as it stands in the table."""
+        return step
+
+    def _have_spent(self) -> list[bool]:
+        """Return which runs have ended because their budget is spent."""
+        return [False] * len(self.seeds)
 
 
 def ways_worth_their_time(cell: Cell, width: int, device: torch.device) -> Ways:

@@ -35,6 +35,11 @@ class CostLevels:
         self._collected: list[Any] = []  # of the levels from `done` on
 
     @property
+    def last(self) -> int:
+        """The greatest level that all runs have reached; 0 before the first."""
+        return self._levels[self.done - 1] if self.done else 0
+
+    @property
     def next(self) -> int | None:
         """The least level that not all runs have reached; None after the last."""
         return self._levels[self.done] if self.done < len(self._levels) else None

@@ -21,6 +21,8 @@ def expected_seconds_of_chunk(cell: Cell, width: int) -> float:
         width: runs computed side by side.
     """
     each = next(seconds for most, seconds in _SECONDS_PER_GRADIENT if width <= most)
+    if cell.budget:
+        return cell.budget * each
     return cell.steps * max(cell.algorithm.cost.gradient_equivalents, 1.0) * each
 
 

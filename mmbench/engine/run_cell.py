@@ -25,6 +25,7 @@ from mmbench.core.precision import (
     float32_products,
 )
 from mmbench.core.status import Status
+from mmbench.engine.budget_chunk import BudgetChunk
 from mmbench.engine.cell import ENGINE_VERSION, Cell
 from mmbench.engine.chunk import Chunk
 from mmbench.engine.compiled.block import clear_blocks
@@ -228,7 +229,8 @@ def _compute_chunk(
 ) -> Game:
     """Compute a chunk and return its game; nothing else of it stays in memory."""
     cell, placement, width = unfinished.cell, unfinished.placement, unfinished.width
-    chunk = Chunk(cell, placement, width, recording, starts, noise)
+    make = BudgetChunk if cell.budget else Chunk
+    chunk = make(cell, placement, width, recording, starts, noise)
     unfinished.compute(chunk, progress)
     return chunk.game
 

@@ -12,7 +12,7 @@ from mmbench.core.columns import COUNTED, LEADING
 from mmbench.core.description import name_of, text
 from mmbench.core.status import Status
 from mmbench.core.user_code import describe_error
-from mmbench.engine.cell import Cell
+from mmbench.engine.cell import STEPS_MADE, Cell
 from mmbench.engine.recording import SHOWN, Recording, summarise
 from mmbench.metrics.base import IterateMetric, TrajectoryMetric
 
@@ -176,14 +176,18 @@ def join_recordings(
         name: join([counts[name] for counts in one.counts] for one in recordings)
         for name in COUNTED
     }
-    columns = {
-        column.name: join(
-            ([columns[column.name] for columns in one.columns] for one in recordings),
-            missing=np.nan,
-        )
+    names = [
+        column.name
         for metric in cell.metrics
         if isinstance(metric, IterateMetric)
         for column in metric.columns
+    ]
+    columns = {
+        name: join(
+            ([columns[name] for columns in one.columns] for one in recordings),
+            missing=np.nan,
+        )
+        for name in [*names, *([STEPS_MADE.name] if cell.budget else [])]
     }
     trajectory = Trajectory(
         seeds=cell.seeds,

@@ -159,6 +159,13 @@ class Block:
         runs, path = self._steps(*arguments, step, count)
         return BlockResult(runs, path, charges)
 
+    @property
+    def step_charges(self) -> dict[str, int] | None:
+        """What any step charges to any living run; None if steps or runs differ."""
+        first, *others = self._step.charges
+        differ = self._step.charges_differ or any(one != first for one in others)
+        return None if differ else first
+
     def compile(self, *, arrays: bool = True, graphs: bool = True) -> bool:
         """Compile the steps, as a loop in C if possible, else as a graph.
 

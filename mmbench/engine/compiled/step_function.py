@@ -95,6 +95,11 @@ class StepFunction:
         names = (name for runs, _ in steps for name in runs.run_charges)
         self._charged = tuple(dict.fromkeys(names))
 
+    @property
+    def charges_differ(self) -> bool:
+        """Whether a step charges some runs more than others."""
+        return bool(self._charged)
+
     def __call__(
         self,
         before: RunState,
