@@ -65,6 +65,10 @@ def run(
         seeds: number of runs of each cell.
         first_seed: the least seed; a cell has the seeds that follow it.
         steps: steps of each run.
+        budget: what each run may spend, in place of steps: a run goes on until its
+            counted cost is as much, and the "step" of a record is what every run has
+            spent; 0 means steps.
+        unit: what the budget is counted in, "gradient-equivalents" or "samples".
         records: number of evenly spaced records of each run.
         store: folder of the results, from which cells that it has are read; None writes
             nothing.

@@ -25,6 +25,8 @@ SETTINGS = {
     "seeds": 3,
     "first_seed": 5,
     "steps": 7,
+    "budget": 9,
+    "unit": "samples",
     "records": 2,
     "dtype": "float64",
     "precision": "bf16",
@@ -61,7 +63,8 @@ def test_run_passes_every_setting_on(
         return plan(suite)
 
     monkeypatch.setattr("mmbench.api.plan", planned)
-    mmbench.run(["bilinear[dim=2]"], ["gda"], **SMALL | {name: SETTINGS[name]})
+    options = SMALL | ({"budget": 9} if name == "unit" else {})
+    mmbench.run(["bilinear[dim=2]"], ["gda"], **options | {name: SETTINGS[name]})
     assert getattr(suites[0].grids[0], name) == SETTINGS[name]
 
 

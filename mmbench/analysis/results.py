@@ -484,7 +484,8 @@ def load(store: Path | str, *, params: bool = False) -> pd.DataFrame:
         One row for each cell, seed and recorded step: task, algorithm, label, seed,
         step, grad_x, grad_y, hvps, values, samples, cell_seconds, status, stopped_at,
         reason, the metric columns, parameters (those of the algorithm, defaults
-        included, as JSON with sorted keys), and key.
+        included, as JSON with sorted keys), and key. In a cell with a budget, step is
+        what every run has spent, and the column steps_made the steps of the run.
 
     Raises:
         StoreError: if the store does not exist or a file in it is damaged.

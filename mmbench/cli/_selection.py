@@ -65,12 +65,13 @@ class Selection:
         Raises:
             MmbenchError: one sentence about what is wrong.
         """
+        changes = self._changes()
         given = [flag for axis, flag in _AXES.items() if self.axes[axis]]
         if self.name and given:
             raise _error_of_suite_and_axes(self.name, given)
         if self.name:
             suite = named_suite(self.name)
-            grids = tuple(replace(grid, **self.changes) for grid in suite.grids)
+            grids = tuple(replace(grid, **changes) for grid in suite.grids)
             return replace(suite, grids=grids)
         missing = [flag for flag in _NEEDED if flag not in given]
         if missing == list(_NEEDED):
@@ -83,8 +84,25 @@ class Selection:
                 f"A grid must have {' and '.join(_NEEDED.values())}; "
                 f"{' and '.join(map(_NEEDED.__getitem__, missing))} is missing."
             )
-        fields: dict[str, Any] = {**self.axes, **self.changes}
+        fields: dict[str, Any] = {**self.axes, **changes}
         return Suite(name="grid", grids=(Grid(**fields),))
+
+    def _changes(self) -> dict[str, Any]:
+        """Return the settings that replace those of every grid.
+
+        Steps take the place of a suite's budget.
+
+        Raises:
+            DescriptionError: when steps and a budget are given.
+        """
+        budget, steps = self.changes.get("budget"), self.changes.get("steps")
+        if steps is None or budget == 0:
+            return self.changes
+        if budget:
+            raise DescriptionError(
+                f"Either --steps or --budget must be given; got {steps} and {budget}."
+            )
+        return {**self.changes, "budget": 0, "unit": "gradient-equivalents"}
 
     @functools.cached_property
     def cells(self) -> "tuple[mmbench.engine.cell.Cell, ...]":

@@ -15,6 +15,8 @@ from mmbench.tasks.bilinear import Bilinear
 
 CHANGED = {
     "steps": 7,
+    "budget": 11,
+    "unit": "samples",
     "records": 3,
     "dtype": "float64",
     "precision": "bf16",
@@ -48,6 +50,7 @@ def test_a_cell_has_the_settings_of_its_grid(name: str) -> None:
     axes = {"algorithms": ("gda",), "seeds": 2, "steps": 9}
     first = Grid(tasks=("bilinear[dim=2]",), **axes)
     after = {"after": "gda"} if name == "inherit" else {}
+    after |= {"budget": 11} if name == "unit" else {}
     values = axes | after | {name: CHANGED[name]}
     second = Grid(tasks=("bilinear[dim=2,largest=2.0]",), **values)
     *_, cell = plan(Suite(name="x", grids=(first, second)))
@@ -77,3 +80,12 @@ def test_settings_that_are_part_of_a_key(name: str, changes: bool) -> None:
     }
     key = Cell(**options).key
     assert (Cell(**options, **{name: CHANGED[name]}).key != key) is changes
+
+
+def test_a_budget_and_its_unit_are_part_of_a_key() -> None:
+    """Cells without one have the keys that they had before there were budgets."""
+    options = {"task": Bilinear(dim=2), "algorithm": GDA(), "seeds": (0,), "steps": 11}
+    by_steps = Cell(**options, metrics=(Distance(),))
+    by_cost = Cell(**options, metrics=(Distance(),), budget=11)
+    by_samples = Cell(**options, metrics=(Distance(),), budget=11, unit="samples")
+    assert len({by_steps.key, by_cost.key, by_samples.key}) == 3

@@ -10,6 +10,7 @@ import pytest
 import torch
 from ignoring_games import DIM_X, Ignoring
 from images import fake_cifar10
+from memory_slots import Killed, MemorySlot
 from playable import playable
 from scripted_runs import SMALL, Scripted, make_cell, trajectory_of
 from spec_variants import ALGORITHM_VARIANTS, of_each_kind, slow
@@ -17,7 +18,6 @@ from spec_variants import ALGORITHM_VARIANTS, of_each_kind, slow
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm
 from mmbench.algorithms.gda import GDA
-from mmbench.core.checkpoint_slot import CheckpointSlot
 from mmbench.core.columns import COUNTED
 from mmbench.core.cost import Cost
 from mmbench.core.errors import CodeError
@@ -392,35 +392,6 @@ def test_both_precisions() -> None:
     double = trajectory_of("bilinear", "gda").columns["norm"]
     assert (single != double).any()
     np.testing.assert_allclose(single, double, rtol=1e-5)
-
-
-class Killed(BaseException):
-    """The end of the process, which the engine must not catch."""
-
-
-class MemorySlot(CheckpointSlot):
-    """A checkpoint slot in memory, written every step, that raises at a given write."""
-
-    interval_seconds = 0.0
-
-    def __init__(self, raises_at: int = -1) -> None:
-        self.content: bytes | None = None
-        self.written, self.raises_at = 0, raises_at
-
-    def read(self) -> bytes | None:
-        """Return what was written last."""
-        return self.content
-
-    def write(self, content: bytes) -> None:
-        """Keep the content, and raise at the given write."""
-        self.content = content
-        self.written += 1
-        if self.written == self.raises_at:
-            raise Killed
-
-    def remove(self) -> None:
-        """Forget the checkpoint."""
-        self.content = None
 
 
 # The metrics of these by default, with fewer samples.

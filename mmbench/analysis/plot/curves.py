@@ -213,13 +213,16 @@ def _quartiles(
     else:
         values = np.where(np.isnan(values), worst, values)
         quartiles = {name: quantile(values, share) for name, share in QUARTILES.items()}
+    # With a budget, records are at equal costs.
+    has_budget = "steps_made" in cell and cell["steps_made"].notna().all()
+    steps = "steps_made" if has_budget else "step"
     cost = gradient_equivalents(
         *(cell[name] for name in ("grad_x", "grad_y", "hvps", "values"))
     )
     return pd.DataFrame(
         {
             "label": cell["label"].iloc[0],
-            "step": by_run(cell["step"])[0],
+            "step": median(by_run(cell[steps])),
             "cost": median(by_run(cost)),
             "seconds": median(by_run(cell["cell_seconds"])),
             **quartiles,
