@@ -74,7 +74,7 @@ def mean_proportion_interval(successes: np.ndarray, runs: np.ndarray) -> Interva
         Lower and upper ends, shape (...).
     """
     share = np.asarray(successes, float) / runs
-    return _mean_interval(share, share, float(np.min(runs)))
+    return interval_of_moments(share, share, float(np.min(runs)))
 
 
 def mean_interval(strata: Sequence[Float[np.ndarray, " _"]]) -> tuple[float, float]:
@@ -94,9 +94,11 @@ def mean_interval(strata: Sequence[Float[np.ndarray, " _"]]) -> tuple[float, flo
 
     Source: Korn and Graubard 1998; Agresti and Coull 1998.
     """
-    first = np.array([np.mean(values) for values in strata])
-    second = np.array([np.mean(np.square(values)) for values in strata])
-    low, high = _mean_interval(first, second, float(min(map(len, strata))))
+    runs = np.array([len(values) for values in strata])
+    joined, starts = np.concatenate(strata), np.cumsum(runs) - runs
+    first = np.add.reduceat(joined, starts) / runs
+    second = np.add.reduceat(joined**2, starts) / runs
+    low, high = interval_of_moments(first, second, float(runs.min()))
     return float(low), float(high)
 
 
@@ -111,7 +113,7 @@ def difference_interval(
     Returns:
         Lower and upper end, those of `mean_interval` stretched from -1 to 1.
     """
-    low, high = mean_interval([(1 + np.asarray(values)) / 2 for values in strata])
+    low, high = mean_interval([(1 + values) / 2 for values in strata])
     return 2 * low - 1, 2 * high - 1
 
 
@@ -135,13 +137,16 @@ def include_known(
     return low, high
 
 
-def _mean_interval(first: np.ndarray, second: np.ndarray, runs: float) -> Interval:
-    """Return the interval of the mean of tasks.
+def interval_of_moments(first: np.ndarray, second: np.ndarray, runs: float) -> Interval:
+    """Compute the intervals of `mean_interval` for many sets of tasks at once.
 
     Args:
-        first: the mean of each task's values, shape (..., tasks).
+        first: the mean of each task's values from 0 to 1, shape (..., tasks).
         second: the mean of their squares, shape (..., tasks).
         runs: the number of runs of the task that has the fewest.
+
+    Returns:
+        Lower and upper ends, shape (...).
     """
     tasks = first.shape[-1]
     added = runs + 2 * PSEUDO_RUNS

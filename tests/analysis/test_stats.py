@@ -1,6 +1,8 @@
 """Tests of intervals and p values against known numbers."""
 
+import json
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -191,6 +193,27 @@ def test_optimality_gap_by_hand() -> None:
     assert stats.optimality_gap(scores, 2.0) == pytest.approx(0.75)
     low, high = stats.optimality_gap_interval(np.repeat(scores, 8, axis=0), 2.0)
     assert 0 < low < 0.75 < high < 2
+
+
+def test_numbers_are_those_of_rliable() -> None:
+    """The table was made by rliable 1.2.0, see `benchmarks/rliable_numbers.py`."""
+    known = json.loads(Path(__file__).with_name("rliable.json").read_text("utf-8"))
+    x, y = np.array(known["x"]), np.array(known["y"])
+    share, low, high = stats.score_profile(x, np.array(known["thresholds"]))
+    found = {
+        "aggregate_iqm": stats.iqm(x.ravel()),
+        "aggregate_mean": x.mean(),
+        "aggregate_median": stats.median(x.mean(axis=0)),
+        "aggregate_optimality_gap": stats.optimality_gap(x, known["target"]),
+        "probability_of_improvement": stats.probability_of_improvement(
+            list(x.T), list(y.T)
+        ),
+        "performance_profile": share,
+    }
+    for name, value in found.items():
+        assert value == pytest.approx(known[name], abs=1e-12), name
+    assert (low <= share).all()
+    assert (share <= high).all()
 
 
 def test_probability_of_improvement_by_hand() -> None:
