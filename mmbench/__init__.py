@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from mmbench.core.game import Game as Game
     from mmbench.core.oracle import Oracle as Oracle
     from mmbench.core.placement import Placement as Placement
+    from mmbench.core.priors import Choice as Choice
+    from mmbench.core.priors import LogUniform as LogUniform
     from mmbench.core.source import Source as Source
     from mmbench.engine.step_size_map import step_map as step_map
     from mmbench.metrics.base import Column as Column
@@ -64,6 +66,8 @@ _NAMES = (
     "mmbench.metrics.base:Metric",
     "mmbench.core.oracle:Oracle",
     "mmbench.core.placement:Placement",
+    "mmbench.core.priors:Choice",
+    "mmbench.core.priors:LogUniform",
     "mmbench.algorithms._directions:Plain",
     "mmbench.metrics.base:Point",
     "mmbench.algorithms._directions:RMSProp",

@@ -8,7 +8,7 @@ differentiated, which unrolling needs.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from torch import Tensor
 from mmbench.core.description import Description
 from mmbench.core.domains import Decay, Domain, Positive
 from mmbench.core.oracle import Oracle, Size
+from mmbench.core.priors import GRADIENT_STEPS, UNIT_STEPS, LogUniform
 from mmbench.core.vectors import Joint, Vector
 
 # Second moments below this are raised to it: the root (1e-15) is far smaller than every
@@ -26,7 +27,13 @@ SMALLEST_SQUARE = 1e-30
 
 @dataclass(frozen=True, kw_only=True)
 class Direction(Description, ABC):
-    """A rule that turns a gradient into a direction; its state are moments."""
+    """A rule that turns a gradient into a direction; its state are moments.
+
+    Attributes:
+        step_prior: prior of a step size that multiplies the direction, for tuning.
+    """
+
+    step_prior: ClassVar[LogUniform] = GRADIENT_STEPS
 
     def init(self, gradient: Vector) -> Any:
         """Return the first moments, given any tensor of the gradient's shape."""
@@ -89,6 +96,8 @@ class Adam(Direction):
     epsilon: Positive = 1e-8
     epsilon_at: Literal["corrected", "raw"] = "corrected"
 
+    step_prior = UNIT_STEPS
+
     def init(self, gradient: Vector) -> Moments:
         """Return the first moments, given any tensor of the gradient's shape."""
         zeros = torch.zeros_like(gradient)
@@ -135,6 +144,8 @@ class RMSProp(Direction):
 
     beta: Decay = 0.99
     epsilon: Positive = 1e-8
+
+    step_prior = UNIT_STEPS
 
     def init(self, gradient: Vector) -> Square:
         """Return the first moments, given any tensor of the gradient's shape."""

@@ -1,6 +1,7 @@
 """Methods that wrap any other method."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.algorithms.gda import GDA
 from mmbench.core.cost import Cost
 from mmbench.core.oracle import Size
+from mmbench.core.priors import MOST_HYPERPARAMETERS, STEP_SIZES, SearchSpace
 from mmbench.core.vectors import Vector
 
 
@@ -38,6 +40,27 @@ class Wrapper(Algorithm):
         """The oracle calls that one step makes: those of the base method."""
         return self.base.cost
 
+    @property
+    def search_space(self) -> SearchSpace:
+        """That of the base method, then its own, as far as they are four.
+
+        Fields of the base method have names such as `base.k`.
+        """
+        of_base = self.base.search_space
+        space = {_name_in_base(name): prior for name, prior in of_base.items()}
+        return dict(list((space | dict(self.tuned)).items())[:MOST_HYPERPARAMETERS])
+
+    def with_hyperparameters(self, values: Mapping[str, Any]) -> Algorithm:
+        """Return this wrapper with other hyperparameters, of the base or its own."""
+        of_base = {
+            name: values[outer]
+            for name in self.base.search_space
+            if (outer := _name_in_base(name)) in values
+        }
+        passed = set(map(_name_in_base, of_base))
+        own = {name: value for name, value in values.items() if name not in passed}
+        return replace(self, base=self.base.with_hyperparameters(of_base), **own)
+
     def with_step_sizes(self, at_x: Size, at_y: Size) -> Algorithm:
         """Return this wrapper around the base method with other step sizes."""
         return self._around(self.base.with_step_sizes(at_x, at_y))
@@ -58,6 +81,11 @@ class Wrapper(Algorithm):
     def done(self, state: Any) -> Bool[Tensor, " runs"] | None:
         """Return which runs the base method has stopped."""
         return self.base.done(state.base)
+
+
+def _name_in_base(name: str) -> str:
+    """Return the name that a hyperparameter of a base method has in its wrapper."""
+    return name if name in (*STEP_SIZES, "step_size") else f"base.{name}"
 
 
 def count_from_zero(z: Vector) -> Float[Tensor, "runs 1"]:

@@ -1,7 +1,7 @@
 """Accept-reject: a proposal is kept if f falls after the opponent has answered it."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, ClassVar, Literal, NamedTuple, final
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +20,7 @@ from mmbench.core.domains import Count, StepSize
 from mmbench.core.errors import DescriptionError
 from mmbench.core.literature import MANGOUBI_2020
 from mmbench.core.oracle import Oracle
+from mmbench.core.priors import Choice, SearchSpace
 from mmbench.core.vectors import keep
 
 
@@ -79,6 +80,12 @@ class AcceptReject(Algorithm):
     reference: Literal["keep", "reestimate"] = "keep"
 
     source = MANGOUBI_2020
+    tuned: ClassVar[SearchSpace] = {
+        "k": Choice(
+            (1, 2, 5, 10),
+            "From one answer to a proposal to ten; the authors have 1 to 6.",
+        )
+    }
 
     def check(self) -> None:
         """Raise `DescriptionError` when fields do not fit each other."""

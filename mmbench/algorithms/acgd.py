@@ -15,6 +15,7 @@ from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, Decay, Positive, Scale, StepSize
 from mmbench.core.literature import SCHAEFER_2020
 from mmbench.core.oracle import Oracle
+from mmbench.core.priors import UNIT_STEPS
 
 
 class ACGDState(NamedTuple):
@@ -74,6 +75,7 @@ class ACGD(Algorithm):
     iterations: Count = 1000
 
     source = SCHAEFER_2020.at("Algorithm 1")
+    step_prior = UNIT_STEPS
 
     @property
     def cost(self) -> Cost:

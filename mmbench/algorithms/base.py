@@ -1,7 +1,8 @@
 """The base class of algorithms: `init` and `step` on flat vectors of all runs."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from jaxtyping import Bool, Float
@@ -12,6 +13,7 @@ from mmbench.core.cost import Cost
 from mmbench.core.description import Description, field_types, fit, nested
 from mmbench.core.errors import MisfitError
 from mmbench.core.oracle import Oracle, Size
+from mmbench.core.priors import GRADIENT_STEPS, STEP_SIZES, LogUniform, SearchSpace
 from mmbench.core.source import Source
 
 Iterate = Float[Tensor, "runs dim"]
@@ -44,9 +46,14 @@ class Algorithm(Description, ABC):
         version: raised when the numbers of a trajectory change.
         source: publication of the method; every built-in one states it.
         cost: oracle calls of one step, which must agree with the oracle's count.
+        step_prior: prior of both step sizes when the method is tuned, where it has no
+            direction; see `search_space`.
+        tuned: the priors of fields that are tuned besides the step sizes, at most two.
     """
 
     source: ClassVar[Source | None] = None
+    step_prior: ClassVar[LogUniform] = GRADIENT_STEPS
+    tuned: ClassVar[SearchSpace] = {}
 
     @property
     def needs(self) -> frozenset[Capability]:
@@ -60,6 +67,33 @@ class Algorithm(Description, ABC):
     @abstractmethod
     def cost(self) -> Cost:
         """The oracle calls that one step makes."""
+
+    @property
+    def search_space(self) -> SearchSpace:
+        """The hyperparameters that are tuned, at most four, each with its prior.
+
+        `step_size_x` and `step_size_y` are the entries of a field `step_size` that may
+        be a pair; other names are those of fields. The prior of a step size is in the
+        units of the player's direction. A method without a field `step_size` and
+        without `tuned` has nothing to tune, and runs as it is.
+        """
+        if "step_size" not in field_types(type(self)):
+            return dict(self.tuned)
+        direction = getattr(self, "direction", None)
+        pair = direction if isinstance(direction, tuple) else (direction, direction)
+        priors = [getattr(one, "step_prior", self.step_prior) for one in pair]
+        names = STEP_SIZES if self._has_pair else ("step_size",)
+        return dict(zip(names, priors, strict=False)) | dict(self.tuned)
+
+    def with_hyperparameters(self, values: Mapping[str, Any]) -> "Algorithm":
+        """Return this method with other hyperparameters.
+
+        Args:
+            values: value of each, by its name in `search_space`.
+        """
+        given = dict(values)
+        sizes = tuple(given.pop(name) for name in STEP_SIZES if name in given)
+        return replace(self, **({"step_size": sizes} if sizes else {}), **given)
 
     def with_step_sizes(self, at_x: Size, at_y: Size) -> "Algorithm":
         """Return this method with other step sizes.

@@ -1,7 +1,7 @@
 """Consensus optimisation."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 from mmbench.algorithms._directions import Directions, Plain, init_joint, step_joint
 from mmbench.algorithms._hamiltonian import field_and_descent
@@ -10,6 +10,7 @@ from mmbench.core.cost import Cost
 from mmbench.core.domains import NonNegative, StepSize
 from mmbench.core.literature import MESCHEDER_2017
 from mmbench.core.oracle import Oracle
+from mmbench.core.priors import Choice, SearchSpace
 
 
 @final
@@ -49,6 +50,13 @@ class Consensus(Algorithm):
     )
 
     source = MESCHEDER_2017
+    tuned: ClassVar[SearchSpace] = {
+        "gamma": Choice(
+            (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+            "It weighs the descent on half the squared norm of the field against "
+            "the field; half decades around 1, where both have their own length.",
+        )
+    }
 
     @property
     def cost(self) -> Cost:

@@ -1,7 +1,7 @@
 """GDA whose generator also lowers the discriminator's gradient."""
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from mmbench.algorithms._directions import Directions, Plain, init_joint, step_joint
 from mmbench.algorithms.base import Algorithm, Iterate
@@ -9,6 +9,7 @@ from mmbench.core.cost import Cost
 from mmbench.core.domains import NonNegative, StepSize
 from mmbench.core.literature import NAGARAJAN_2017
 from mmbench.core.oracle import Oracle
+from mmbench.core.priors import Choice, SearchSpace
 
 
 @final
@@ -42,6 +43,13 @@ class GradientRegularised(Algorithm):
     direction: Directions = Plain()
 
     source = NAGARAJAN_2017
+    tuned: ClassVar[SearchSpace] = {
+        "penalty": Choice(
+            (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+            "It weighs the squared gradient of y against the loss of x; half "
+            "decades around the published values, from 0.1 to 1.",
+        )
+    }
     cost = Cost(grad_x=1, grad_y=1, hvps=1)
 
     def init(self, oracle: Oracle, z: Iterate) -> Any:

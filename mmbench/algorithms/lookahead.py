@@ -1,7 +1,7 @@
 """Lookahead for games."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, ClassVar, Literal, NamedTuple, final
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,6 +12,7 @@ from mmbench.algorithms.base import Iterate
 from mmbench.core.domains import Count, Fraction
 from mmbench.core.literature import CHAVDAROVA_2021
 from mmbench.core.oracle import Oracle
+from mmbench.core.priors import Choice, SearchSpace
 from mmbench.core.vectors import Joint, keep
 
 
@@ -55,6 +56,13 @@ class Lookahead(Wrapper):
     slow_from: Literal["start", "first_return"] = "start"
 
     source = CHAVDAROVA_2021
+    tuned: ClassVar[SearchSpace] = {
+        "k": Choice(
+            (2, 5, 10, 20, 50),
+            "From the fewest steps that differ from the base method to tens, as "
+            "published.",
+        )
+    }
 
     def init(self, oracle: Oracle, z: Iterate) -> LookaheadState:
         """Return the state before the first step."""

@@ -1,7 +1,7 @@
 """LSS: local symplectic surgery."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import torch
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from mmbench.core.cost import Cost
 from mmbench.core.domains import NonNegative, Positive, StepSize
 from mmbench.core.literature import MAZUMDAR_2019
 from mmbench.core.oracle import Oracle
+from mmbench.core.priors import Choice, SearchSpace
 from mmbench.core.vectors import dot
 
 
@@ -58,6 +59,13 @@ class LSS(Algorithm):
     damping: NonNegative = 0.0
 
     source = MAZUMDAR_2019
+    tuned: ClassVar[SearchSpace] = {
+        "solution_step_size": Choice(
+            (0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
+            "A step on a least-squares problem whose curvature is a squared one of "
+            "the game; half decades below the edge at curvatures of 1.",
+        )
+    }
 
     @property
     def cost(self) -> Cost:

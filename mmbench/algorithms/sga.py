@@ -1,7 +1,7 @@
 """SGA: symplectic gradient adjustment."""
 
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from mmbench.algorithms._directions import Directions, Plain, init_joint, step_joint
 from mmbench.algorithms.base import Algorithm, Iterate
@@ -9,6 +9,7 @@ from mmbench.core.cost import Cost
 from mmbench.core.domains import NonNegative, Positive, StepSize
 from mmbench.core.literature import BALDUZZI_2018
 from mmbench.core.oracle import Oracle
+from mmbench.core.priors import Choice, SearchSpace
 from mmbench.core.vectors import dot
 
 
@@ -53,6 +54,13 @@ class SGA(Algorithm):
     )
 
     source = BALDUZZI_2018
+    tuned: ClassVar[SearchSpace] = {
+        "weight": Choice(
+            (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+            "It weighs the adjustment against the field, whose own weight is 1; "
+            "half decades around it.",
+        )
+    }
 
     @property
     def cost(self) -> Cost:

@@ -1,7 +1,7 @@
 """The Stackelberg gradient: x leads and counts on y's best answer."""
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import torch
 from jaxtyping import Int
@@ -14,6 +14,7 @@ from mmbench.core.domains import Count, NonNegative, Positive, StepSize
 from mmbench.core.gmres import gmres
 from mmbench.core.literature import FIEZ_2020
 from mmbench.core.oracle import Oracle
+from mmbench.core.priors import Choice, SearchSpace
 
 
 class StackelbergState(NamedTuple):
@@ -67,6 +68,13 @@ class Stackelberg(Algorithm):
     direction: Directions = Plain()
 
     source = FIEZ_2020
+    tuned: ClassVar[SearchSpace] = {
+        "damping": Choice(
+            (0.0, 0.001, 0.01, 0.1, 1.0),
+            "It is added to the curvature of y before it is inverted; none, and "
+            "decades up to curvatures of 1.",
+        )
+    }
 
     @property
     def cost(self) -> Cost:

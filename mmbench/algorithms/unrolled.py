@@ -1,7 +1,7 @@
 """Unrolled gradient descent ascent."""
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from mmbench.algorithms._directions import (
     Directions,
@@ -16,6 +16,7 @@ from mmbench.core.cost import Cost
 from mmbench.core.domains import Count, StepSize
 from mmbench.core.literature import METZ_2017
 from mmbench.core.oracle import Oracle
+from mmbench.core.priors import Choice, SearchSpace
 
 
 @final
@@ -46,6 +47,12 @@ class Unrolled(Algorithm):
     k: Count = 5
 
     source = METZ_2017
+    tuned: ClassVar[SearchSpace] = {
+        "k": Choice(
+            (1, 2, 5, 10),
+            "From one step, the least that looks ahead, to ten, as published.",
+        )
+    }
 
     @property
     def cost(self) -> Cost:

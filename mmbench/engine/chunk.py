@@ -36,7 +36,7 @@ from mmbench.engine.compiled.block import (
     compile_block,
     may_become_arrays,
 )
-from mmbench.engine.compiled.step_function import STATUS_OF_ENDING
+from mmbench.engine.compiled.step_function import STATUS_OF_ENDING, Sizes
 from mmbench.engine.expected_time import (
     expected_seconds_of_chunk,
     seconds_of_compiling_arrays,
@@ -99,6 +99,7 @@ class Chunk:
         recording: what is recorded of the runs; it has their seeds.
         starts: where the runs start, shape (runs, dim); None asks the task.
         noise: errors that are made at every step.
+        sizes: step sizes of x and y, each (runs, 1), where every run has its own.
 
     Attributes:
         game: the game of the cell.
@@ -117,6 +118,7 @@ class Chunk:
         recording: Recording,
         starts: Tensor | None,
         noise: RoundingNoise | None = None,
+        sizes: Sizes = (),
     ) -> None:
         self._noise = noise
         self._cell, self._placement, self._recording = cell, placement, recording
@@ -132,7 +134,11 @@ class Chunk:
         memory = self.game.memory(self.z)
         self._oracle_state = OracleState(self.game, self.seeds, purpose, memory)
         self.oracle = Oracle(self._oracle_state)
-        self.state = cell.algorithm.init(self.oracle, self.z)
+        self._sizes = tuple(self._batch.pad(column) for column in sizes)
+        self._algorithm = cell.algorithm
+        if sizes:
+            self._algorithm = cell.algorithm.with_step_sizes(*self._sizes)
+        self.state = self._algorithm.init(self.oracle, self.z)
         check_state(cell.algorithm, "init", self.state, width)
         self.step = 0
         # A look of the host at a GPU waits for it: there one is made at records alone,
@@ -280,7 +286,7 @@ class Chunk:
         point = z if self._all_alive else z.clone()
         writes = count_writes(point)
         with self._product_rounding():
-            made = algorithm.step(self.oracle, point, self.state)
+            made = self._algorithm.step(self.oracle, point, self.state)
         if not isinstance(made, tuple) or len(made) != 2:
             raise _step_error(algorithm, f"(z, state); got {describe_value(made)}")
         moved, new_state = made
@@ -364,6 +370,7 @@ class Chunk:
                 drawn,
                 first,
                 count,
+                self._sizes,
             )
         after = result.runs
         self.z, self.state, self.step = after.z, after.state, first + count
@@ -400,6 +407,7 @@ class Chunk:
                 placement,
                 len(self.seeds),
                 cell.precision,
+                swept=bool(self._sizes),
                 arrays=ways.arrays,
                 graphs=ways.graphs,
             )
@@ -493,7 +501,7 @@ class Chunk:
             DescriptionError: when it is no point of each run, or z has been written.
         """
         algorithm, writes = self._cell.algorithm, count_writes(z)
-        answer = algorithm.answer(z, state)
+        answer = self._algorithm.answer(z, state)
         if not is_like(answer, z) or count_writes(z) != writes:
             where = defined_at(type(algorithm), "answer")
             raise DescriptionError(

@@ -15,6 +15,7 @@ from mmbench.core.cost import Cost
 from mmbench.core.counters import INNER_ITERATIONS, counters
 from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import DATA
+from mmbench.core.priors import MOST_HYPERPARAMETERS, STEP_SIZES, values_at
 from mmbench.engine.compiled.oracles import RecordingState
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
@@ -55,7 +56,8 @@ def check_algorithm(algorithm: Algorithm, tasks: Sequence[Task] = ()) -> None:
 
     The algorithm must be a description. Its steps must keep shapes and dtype, change
     nothing in place, draw only from the oracle, use what its cost declares, not depend
-    on other runs, and stay at a stationary solution.
+    on other runs, and stay at a stationary solution. Its search space must be one of
+    its own hyperparameters.
 
     Args:
         algorithm: algorithm to check.
@@ -65,11 +67,43 @@ def check_algorithm(algorithm: Algorithm, tasks: Sequence[Task] = ()) -> None:
         AssertionError: one sentence about what does not hold.
     """
     check_description(algorithm)
+    check_search_space(algorithm)
     for task in tasks or playable_tasks(algorithm):
         check_step(algorithm, task)
         check_cost(algorithm, task)
         check_independence(algorithm, task)
         check_fixed_point(algorithm, task)
+
+
+def check_search_space(algorithm: Algorithm) -> None:
+    """Check that a method can be tuned in its search space, which has a reason."""
+    space = algorithm.search_space
+    who = f"The search space of {algorithm}"
+    names = ", ".join(space)
+    require(
+        len(space) <= MOST_HYPERPARAMETERS,
+        f"{who} must have at most {MOST_HYPERPARAMETERS} hyperparameters; got {names}",
+    )
+    require(
+        len(set(STEP_SIZES) & set(space)) != 1,
+        f"{who} must have both players' step sizes or none; got {names}",
+    )
+    for name, prior in space.items():
+        require(prior.reason, f"{who} must state a reason for the prior of {name}")
+    points = [[share] * len(space) for share in (0.0, 0.3, 0.7, 1.0)]
+    methods = [algorithm.with_hyperparameters(values_at(space, one)) for one in points]
+    for method in methods:
+        check_description(method)
+        require(
+            method.search_space == space,
+            f"{who} must stay the same with other hyperparameters; that of {method} "
+            "differs",
+        )
+    if space:
+        apart = {
+            str(algorithm.with_hyperparameters(values_at(space, p))) for p in points
+        }
+        require(len(apart) > 1, f"{who} must change the method; it does not")
 
 
 def playable_tasks(algorithm: Algorithm) -> list[Task]:

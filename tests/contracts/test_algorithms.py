@@ -5,9 +5,10 @@ from spec_variants import ALGORITHM_VARIANTS, of_each_kind, slow
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import needs_of
+from mmbench.core.priors import GRADIENT_STEPS, STEP_SIZES, UNIT_STEPS, values_at
 from mmbench.tasks import TASKS
 from mmbench.testing import check_algorithm
-from mmbench.testing.algorithms import playable_tasks
+from mmbench.testing.algorithms import check_search_space, playable_tasks
 from mmbench.testing.gate import SHORT_SPECS
 
 # A game without data and one with them are enough for options.
@@ -41,6 +42,23 @@ def test_variant_keeps_its_contract(words: str) -> None:
 def test_general_sum_games_are_played_as_declared(name: str) -> None:
     """Methods that cost more where the losses differ, on two such games."""
     check_algorithm(ALGORITHMS.build(name), [TASKS.build(w) for w in GENERAL_SUM])
+
+
+@pytest.mark.parametrize("words", [*ALGORITHMS, *ALGORITHM_VARIANTS])
+def test_every_algorithm_has_a_search_space(words: str) -> None:
+    """All members, since this takes no time; a spec of each trial builds it again."""
+    algorithm = ALGORITHMS.build(words)
+    check_search_space(algorithm)
+    space = algorithm.search_space
+    trial = algorithm.with_hyperparameters(values_at(space, [0.6] * len(space)))
+    assert ALGORITHMS.build(str(trial)) == trial
+    has_steps = not words.startswith(("curvature_eg", "alone"))
+    assert (set(STEP_SIZES) <= set(space)) == has_steps
+
+
+def test_step_sizes_are_in_the_units_of_their_direction() -> None:
+    mixed = ALGORITHMS.build("averaged[base=gda[direction=(plain,adam)]]").search_space
+    assert [mixed[name] for name in STEP_SIZES] == [GRADIENT_STEPS, UNIT_STEPS]
 
 
 def test_every_algorithm_has_a_variant() -> None:
