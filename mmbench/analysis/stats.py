@@ -244,7 +244,9 @@ def iqm_interval(
     Runs are resampled within their tasks. The percentiles are those that give the mean
     of normal runs Student's interval: a bootstrap's own are too narrow for few runs.
 
-    The coverage falls short of 94 % for five runs, and where scores have few values.
+    Below 16 runs of a task the coverage may be short of 94 %: with 8 runs the least was
+    93 %, with 5 it was 92 % for continuous scores and 82 % for scores 0 and 1 of one
+    task.
 
     Args:
         scores: scores without NaN.
