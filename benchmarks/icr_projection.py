@@ -18,7 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmbench.analysis.stats import holm, proportion_interval, sign_flip
+from mmbench.analysis.paired_test import sign_flip
+from mmbench.analysis.stats import proportion_interval
 from mmbench.store.folder import Store
 
 # Game, step size, tolerance on the first coordinate, and steps of the longest stay.
@@ -77,7 +78,7 @@ def table(runs: pd.DataFrame) -> Iterator[str]:
         for pair, (_, _, within, steps) in zip(pairs, rules, strict=True)
     ]
     # McNemar's exact test.
-    p = holm(np.array([sign_flip(cgd.astype(float) - gda) for gda, cgd in found]))
+    p = holm(np.concatenate([sign_flip((cgd * 1 - gda)[None]) for gda, cgd in found]))
     yield (
         "| game, step size | tolerance, steps | GDA | CGD | only GDA, only CGD | p "
         "| median steps in all: GDA, CGD |"
@@ -102,6 +103,15 @@ def table(runs: pd.DataFrame) -> Iterator[str]:
             yield (
                 f"| {options}, 0.2 | 0.05, 200 | {share(held)} | | | | {total:.0f} |"
             )
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Adjust p values by Holm's method."""
+    order = np.argsort(p, kind="stable")
+    factors = np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
+    return adjusted
 
 
 def share(found: np.ndarray) -> str:

@@ -1,39 +1,47 @@
-"""Leaderboards: ranks with ties and confidence intervals, from the tidy table.
+"""Leaderboards: one board for each task and budget, and one over tasks.
 
-Two entries differ if a test separates them at `SIGNIFICANCE_LEVEL` and their success
-rates differ by at least `MIN_SUCCESS_DIFFERENCE`. On a task without a target, the
-better entry must instead win at least the share `MIN_SHARE_OF_WINS` of the pairs.
+The rules stand in docs/board.md. A pair's verdict uses the runs of those two alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from math import comb
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mmbench.analysis import stats
+from mmbench.analysis import paired_test, stats
+from mmbench.analysis.paired_test import LEVEL, MIN_UNITS
 from mmbench.analysis.results import (
     Column,
     Results,
+    budgets_of,
     primary_column,
     results_of,
     target_of,
     tasks_of,
 )
 from mmbench.core.cost import gradient_equivalents
-from mmbench.core.errors import check_keywords, unknown_name
+from mmbench.core.errors import DescriptionError, check_keywords, unknown_name
 from mmbench.core.status import Status
 
-SIGNIFICANCE_LEVEL = 0.05
-MIN_SUCCESS_DIFFERENCE = 0.05
-MIN_SHARE_OF_WINS = 0.75
+# The number of entries that a board is made for. "Apart on this board" divides the
+# level by the pairs of so many entries, so that an entry that joins changes no verdict.
+CAPACITY = 64
+GROWTH = 8  # a board of more entries is another version, of a capacity times this
 
 # The verdicts on a pair of entries, as they stand in comparisons.csv.
-DIFFERENT = "apart"
-TIED = "share a place"
-NOT_TESTED = f"fewer than {stats.MIN_PAIRS} pairs, so not tested"
+APART_ON_BOARD = "apart on this board"
+APART_AS_PAIR = "apart as a pair"
+NOT_APART = "not apart"
+NO_TEST = "no test"
+
+FAILURES = [str(one) for one in Status if one.is_failure]
+ALONE = "there is no other entry"
+IDENTICAL = "all runs of both are identical, so that they are one observation"
+UNRANKED = "the task declares no target and no metric says which value is better"
 
 
 class Entry(NamedTuple):
@@ -45,9 +53,10 @@ class Entry(NamedTuple):
         key: the cell's key.
         seeds: the seed of each run, sorted, shape (runs,).
         success: whether each run converged, shape (runs,).
+        dead: whether each run ended in failure, shape (runs,).
         scores: last value of the primary column of each run, negated where higher is
-            better and infinite where there is none, shape (runs,); empty if the column
-            was not recorded.
+            better and infinite where there is none or the run is dead, shape (runs,);
+            empty if the column was not recorded.
         cost: gradient-equivalents that each run spent, shape (runs,).
         cost_to_target: gradient-equivalents that each run had spent when it reached its
             target, infinite if it did not, shape (runs,).
@@ -60,6 +69,7 @@ class Entry(NamedTuple):
     key: str
     seeds: np.ndarray
     success: np.ndarray
+    dead: np.ndarray
     scores: np.ndarray
     cost: np.ndarray
     cost_to_target: np.ndarray
@@ -67,175 +77,367 @@ class Entry(NamedTuple):
 
 
 class Board(NamedTuple):
-    """The entries of one task, or of all tasks together, in order.
+    """The entries of one task under one budget, or of several tasks together.
 
     Args:
-        table: one row for each entry, the best first.
-        pairs: one row for each pair of entries, with difference, p value and verdict.
+        task: the task's spec; empty over tasks.
+        tasks: the tasks of the board.
+        budget: what each run may use, in words.
+        table: one row for each entry: those with a place in the order of their own
+            score, then those without.
+        pairs: one row for each pair of entries that are compared.
+        capacity: the number of entries that the board is made for.
+        seeds: the fewest runs of an entry with a place; 0 where none has one.
     """
 
+    task: str
+    tasks: Sequence[str]
+    budget: str
     table: pd.DataFrame
     pairs: pd.DataFrame
+    capacity: int
+    seeds: int
+
+    @property
+    def thresholds(self) -> tuple[float, float]:
+        """The p values of "apart as a pair" and of "apart on this board"."""
+        return thresholds_of(self.capacity)
+
+    @property
+    def placed(self) -> pd.DataFrame:
+        """The rows of the entries with a place."""
+        return self.table[self.table["place_low"].notna()]
+
+    @property
+    def unplaced(self) -> dict[str, str]:
+        """Label to the reason why it has no place."""
+        rows = self.table[self.table["place_low"].isna()]
+        return dict(zip(rows["label"], rows["reason"], strict=True))
 
 
-def entries_of(results: Results, task: str) -> list[Entry]:
-    """Return an entry for each cell of a task, in the order of the table."""
+class Boards(NamedTuple):
+    """All boards of results.
+
+    Args:
+        overall: the boards over all tasks with a target, one for each budget where a
+            task has several.
+        by_task: name to board: the task's spec, with its budget where it has several.
+    """
+
+    overall: Sequence[Board]
+    by_task: Mapping[str, Board]
+
+
+def thresholds_of(capacity: int) -> tuple[float, float]:
+    """Return the p values at which entries are apart: as a pair, and on a board."""
+    return LEVEL, LEVEL / comb(capacity, 2)
+
+
+def capacity_of(entries: int) -> int:
+    """Return the capacity of the board's version that holds so many entries."""
+    capacity = CAPACITY
+    while capacity < entries:
+        capacity *= GROWTH
+    return capacity
+
+
+# ---- entries ----
+
+
+def entries_of(
+    results: Results, task: str, keys: Sequence[str] | None = None
+) -> list[Entry]:
+    """Return an entry for each cell of a task, in the order of the table.
+
+    Args:
+        results: the results.
+        task: the task's spec.
+        keys: the cells that are wanted; None takes all of the task.
+    """
     frame = results.frame[results.frame["task"] == task]
+    if keys is not None:
+        frame = frame[frame["key"].isin(keys)]
+    codes, found = pd.factorize(frame["key"])
+    order = np.lexsort((frame["step"], frame["seed"], codes))
+    if (np.diff(order) != 1).any():
+        frame, codes = frame.iloc[order], codes[order]
     column = primary_column(results, task)
-    entries = []
-    for key, rows in frame.groupby("key", sort=False):
+    # Identical runs differ in nothing but their time.
+    numbers = frame.select_dtypes("number").drop(columns=["seed", "cell_seconds"])
+    columns: dict[str, np.ndarray] = {
+        "numbers": numbers.to_numpy(float),
+        "cost": gradient_equivalents(
+            *(
+                frame[name].to_numpy(float)
+                for name in ("grad_x", "grad_y", "hvps", "values")
+            )
+        ),
+        **{name: frame[name].to_numpy() for name in ("seed", "step", "stopped_at")},
+        "status": frame["status"].to_numpy(object),
+    }
+    if column:
+        values = frame[column["name"]].to_numpy(float)
+        columns["score"] = -values if column["better"] == "higher" else values
+    ends = np.searchsorted(codes, np.arange(len(found)), side="right")
+    labels = frame["label"].to_numpy(object)
+    entries, first = [], 0
+    for key, end in zip(found, ends, strict=True):
         recorded = column in results.footers[str(key)]["columns"]
-        entries.append(_entry(str(key), rows, column if recorded else None))
+        parts = {
+            name: values[first:end]
+            for name, values in columns.items()
+            if recorded or name != "score"
+        }
+        entries.append(_entry(task, labels[first], str(key), parts))
+        first = end
     return entries
 
 
-def _entry(key: str, rows: pd.DataFrame, column: Column | None) -> Entry:
-    rows = rows.sort_values(["seed", "step"], kind="stable")
-    last = rows.groupby("seed").tail(1)
-    cost = gradient_equivalents(
-        *(rows[name] for name in ("grad_x", "grad_y", "hvps", "values"))
-    )
-    success = last["status"].to_numpy() == Status.CONVERGED
-    at_target = (rows["step"] >= rows["stopped_at"]) & (
-        rows["status"] == Status.CONVERGED
-    )
-    cost_to_target = cost[at_target].groupby(rows["seed"]).min()
+def _entry(task: str, label: str, key: str, rows: Mapping[str, np.ndarray]) -> Entry:
+    """Return the entry of a cell from its rows, sorted by seed and step."""
+    runs = len(np.unique(rows["seed"]))
+    of_run = {name: values.reshape(runs, -1) for name, values in rows.items()}
+    status = of_run["status"][:, -1]
+    success = status == Status.CONVERGED
+    dead = np.isin(status.astype(str), FAILURES)
+    at_target = (of_run["step"] >= of_run["stopped_at"]) & success[:, None]
+    cost_to_target = np.where(at_target, of_run["cost"], np.inf).min(axis=1)
     scores: np.ndarray = np.empty(0)
-    if column:
-        scores = last[column["name"]].to_numpy(float)
-        scores = -scores if column["better"] == "higher" else scores
-        scores = np.where(np.isnan(scores), np.inf, scores)
-    # Identical runs differ in nothing but their time.
-    compared = rows.select_dtypes("number").drop(columns=["seed", "cell_seconds"])
-    runs = compared.to_numpy(float).reshape(len(last), -1)
+    if "score" in of_run:
+        scores = of_run["score"][:, -1]
+        scores = np.where(dead | np.isnan(scores), np.inf, scores)
+    numbers = of_run["numbers"]
     return Entry(
-        task=rows["task"].iloc[0],
-        label=rows["label"].iloc[0],
+        task=task,
+        label=label,
         key=key,
-        seeds=last["seed"].to_numpy(),
+        seeds=of_run["seed"][:, 0],
         success=success,
+        dead=dead,
         scores=scores,
-        cost=cost[last.index].to_numpy(float),
-        cost_to_target=cost_to_target.reindex(last["seed"])
-        .fillna(np.inf)
-        .to_numpy(float),
-        identical=len(runs) > 1
-        and np.array_equal(runs[1:], runs[:-1], equal_nan=True)
-        and len(set(last["status"])) == 1,
+        cost=of_run["cost"][:, -1],
+        cost_to_target=cost_to_target,
+        identical=runs > 1
+        and bool(np.array_equal(numbers[1:], numbers[:-1], equal_nan=True))
+        and len(set(status)) == 1,
     )
+
+
+def _orders(entries: Sequence[Entry], *, by_target: bool) -> list[np.ndarray]:
+    """Return the order of each entry's runs among those of all entries of a task."""
+    scores = [
+        entry.scores if len(entry.scores) else np.full(len(entry.seeds), np.nan)
+        for entry in entries
+    ]
+    order = paired_test.order_of_runs(
+        np.concatenate([entry.dead for entry in entries]),
+        np.concatenate([entry.cost_to_target for entry in entries])
+        if by_target
+        else None,
+        np.concatenate(scores),
+    )
+    return np.split(order, np.cumsum([len(entry.seeds) for entry in entries])[:-1])
+
+
+# ---- the interface ----
 
 
 @check_keywords
 def leaderboard(
-    results: pd.DataFrame | Results | Path | str, task: str | None = None
+    results: pd.DataFrame | Results | Path | str,
+    task: str | None = None,
+    *,
+    capacity: int | None = None,
 ) -> pd.DataFrame:
     """Rank the algorithms over all tasks and on each, with 95 % intervals.
 
     Args:
         results: the table of `mmbench.run` or `mmbench.load`, or the folder of a store.
         task: spec of the only task that is ranked; None ranks all.
+        capacity: number of entries that the boards are made for, at least as many as
+            they have; None takes 64, or 512 and so on for a board of more entries.
 
     Returns:
         One row for each algorithm over all tasks that declare a target ("scope" is
-        "overall"), and one for each algorithm on each task ("scope" is "task"): its
-        place, one plus the number of algorithms that beat it in a paired test; groups,
-        letters of which two algorithms share one unless a test separates them; label;
-        runs; where there is a target, converged, success with success_low and
-        success_high, and to_target, the median cost to reach it; median of the first
-        metric with median_low and median_high; gradient_equivalents, the median cost;
-        and alike, whether all runs are identical.
+        "overall"), and one for each algorithm on each task and budget ("scope" is
+        "task"): place_low and place_high, the interval of its place, missing where it
+        has none, for the reason given; label; runs; where there is a target, converged,
+        success with success_low and success_high, and to_target, the median cost to
+        reach it; median of the first metric with median_low and median_high;
+        gradient_equivalents, the median cost; and alike, whether all runs are
+        identical.
     """
-    overall, by_task = boards(results_of(results))
-    if task is not None and task not in by_task:
-        raise unknown_name("task", task, by_task)
+    made = boards(results_of(results), capacity=capacity)
     if task is not None:
-        overall, by_task = None, {task: by_task[task]}
-    table = table_of(overall, by_task)
+        chosen = {
+            name: board
+            for name, board in made.by_task.items()
+            if task in (name, board.task)
+        }
+        if not chosen:
+            raise unknown_name("task", task, made.by_task)
+        made = Boards([], chosen)
+    table = table_of(made)
     # Rows that lack a number or truth value turn its column into floats or objects.
-    whole = dict.fromkeys(("tasks", "of", "converged"), "Int64") | {"alike": "boolean"}
+    whole = dict.fromkeys(
+        ("place_low", "place_high", "tasks", "of", "converged"), "Int64"
+    ) | {"alike": "boolean"}
     return table.astype({name: kind for name, kind in whole.items() if name in table})
 
 
-def separated_best(table: pd.DataFrame) -> str | None:
-    """Return the label that beats every other of a board; None where there is none.
-
-    Args:
-        table: the table of a board.
-    """
-    first, rest = table.iloc[0], table.iloc[1:]
-    letters = set(first["groups"].split())
-    shares = [bool(letters & set(groups.split())) for groups in rest["groups"]]
-    return None if any(shares) or not shares else first["label"]
+def separated_best(board: Board) -> str | None:
+    """Return the label that is apart from all others, at place 1; None if none is."""
+    placed = board.placed
+    if len(placed) > 1:
+        alone = placed[placed["place_high"] == 1]
+        if len(alone):
+            return str(alone["label"].iloc[0])
+    return None
 
 
-def table_of(overall: Board | None, by_task: Mapping[str, Board]) -> pd.DataFrame:
+def place_in_words(row: Mapping[Any, Any]) -> str:
+    """Return the place of a row of a board, such as "1 to 3"; "" where it has none."""
+    low, high = row["place_low"], row["place_high"]
+    if row["reason"]:
+        return ""
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def table_of(made: Boards) -> pd.DataFrame:
     """Join the tables of boards into one."""
-    tables = [board.table.assign(scope="task") for board in by_task.values()]
-    if overall:
-        tables.insert(0, overall.table.assign(scope="overall"))
-    leading = ["scope", "task", "place", "groups", "label"]
+    return _joined(made, "table", ("place_low", "place_high", "label"))
+
+
+def pairs_of(made: Boards) -> pd.DataFrame:
+    """Join the comparisons of boards into one table."""
+    return _joined(made, "pairs", ("first", "second"))
+
+
+def _joined(made: Boards, name: str, leading: Sequence[str]) -> pd.DataFrame:
+    tables = [
+        getattr(board, name).assign(
+            scope="task" if board.task else "overall",
+            task=board.task or None,
+            budget=board.budget,
+        )
+        for board in (*made.overall, *made.by_task.values())
+    ]
+    first = ["scope", "task", "budget", *leading]
     tables = [table for table in tables if len(table)]
     if not tables:
-        return pd.DataFrame(columns=leading)
+        return pd.DataFrame(columns=first)
     table = pd.concat(tables, ignore_index=True)
-    return table[[*leading, *(name for name in table if name not in leading)]]
+    rest = [one for one in table if one not in (*first, "reason")]
+    return table[[*first, *rest, *(["reason"] if "reason" in table else [])]]
+
+
+def boards(results: Results, *, capacity: int | None = None) -> Boards:
+    """Rank the entries on each task and over all; unfinished cells have no rank.
+
+    Args:
+        results: the results.
+        capacity: see `leaderboard`.
+    """
+    results = results.finished
+    by_task: dict[str, Board] = {}
+    with_target: dict[str, dict[str, list[Entry]]] = defaultdict(dict)
+    tasks = {task: budgets_of(results, task) for task in tasks_of(results)}
+    for task, budgets in tasks.items():
+        column, target = primary_column(results, task), target_of(results, task)
+        for budget, keys in budgets.items():
+            entries = entries_of(results, task, keys)
+            by_task[f"{task} ({budget})" if len(budgets) > 1 else task] = task_board(
+                entries,
+                by_target=bool(target),
+                column=column,
+                budget=budget,
+                capacity=capacity,
+            )
+            if target:
+                with_target[budget][task] = entries
+    if all(len(budgets) == 1 for budgets in tasks.values()) and with_target:
+        # Each task has its own.
+        shared = " or ".join(with_target)
+        with_target = {
+            shared: {k: v for one in with_target.values() for k, v in one.items()}
+        }
+    overall = [
+        overall_board(
+            {task: entries[task] for task in tasks if task in entries},
+            budget=budget,
+            capacity=capacity,
+        )
+        for budget, entries in with_target.items()
+    ]
+    return Boards(overall, by_task)
 
 
 # ---- one task ----
 
 
-def boards(results: Results) -> tuple[Board | None, dict[str, Board]]:
-    """Rank the entries over all tasks and on each task; unfinished cells have no rank.
-
-    Returns:
-        The board of all tasks that declare a target, None if none does, and the board
-        of each task.
-    """
-    results = results.finished
-    entries = {task: entries_of(results, task) for task in tasks_of(results)}
-    by_task = {}
-    for task, entries_of_task in entries.items():
-        column = primary_column(results, task)
-        by_task[task] = task_board(
-            entries_of_task,
-            by_success=bool(target_of(results, task)),
-            higher=column is not None and column["better"] == "higher",
-        )
-    with_target = [entries[task] for task in entries if target_of(results, task)]
-    return (overall_board(with_target) if with_target else None), by_task
-
-
-def task_board(entries: list[Entry], *, by_success: bool, higher: bool) -> Board:
-    """Rank the entries of one task.
+def task_board(
+    entries: Sequence[Entry],
+    *,
+    by_target: bool,
+    column: Column | None,
+    budget: str = "",
+    capacity: int | None = None,
+) -> Board:
+    """Rank the entries of one task under one budget.
 
     Args:
-        entries: in the order of the table.
-        by_success: whether success orders the entries; otherwise the primary column
-            does.
-        higher: whether higher values of the primary column are better.
+        entries: at least one, in the order of the table.
+        by_target: whether the task declares a target.
+        column: the primary column; None if no column has a direction.
+        budget: what each run may use, in words.
+        capacity: see `leaderboard`.
     """
+    entries = sorted(entries, key=lambda entry: _score(entry, by_target=by_target))
+    higher = column is not None and column["better"] == "higher"
+    rows = [_task_row(entry, by_target, higher=higher) for entry in entries]
+    lacking: dict[str, str] = {}
+    for entry in entries:
+        if not by_target and column is None:
+            lacking[entry.label] = UNRANKED
+        elif not by_target and not len(entry.scores):
+            lacking[entry.label] = f"it lacks the metric {column['name']}"  # type: ignore[index]
+    tested = [entry for entry in entries if entry.label not in lacking]
+    orders = _orders(tested, by_target=by_target) if tested else []
 
-    def sort_key(entry: Entry) -> tuple[float, float]:
-        return -entry.success.mean() if by_success else 0.0, _median_score(entry)
+    def compare(at: int, others: Sequence[int], levels: Sequence[float]) -> _Tested:
+        entry, other = tested[at], tested[others[0]]
+        stacked = np.stack([orders[one] for one in others])
+        made = paired_test.compare(
+            orders[at], stacked, entry.seeds, other.seeds, thresholds=levels
+        )
+        if entry.identical and other.identical:
+            p = np.full(len(others), np.nan)
+            return made._replace(p=p, test=paired_test.NO_TEST), IDENTICAL
+        few = f"{len(entry.seeds)} and {len(other.seeds)} runs are too few for a test"
+        return made, "" if made.test else few
 
-    entries = sorted(entries, key=sort_key)
-    pairs = [
-        _compare(first, second, [(first, second)], by_success)
-        for first, second in combinations(entries, 2)
-    ]
-    rows = [_task_row(entry, by_success, higher) for entry in entries]
-    return _rank(pd.DataFrame(rows), pd.DataFrame(pairs))
+    kinds = [(tuple(entry.seeds.tolist()), entry.identical) for entry in tested]
+    labels = [entry.label for entry in tested]
+    task = entries[0].task
+    capacity = _capacity(len(rows), capacity)
+    pairs = _pairs(labels, kinds, compare, thresholds_of(capacity))
+    table, seeds = _placed(rows, labels, lacking, pairs)
+    return Board(task, [task], budget, table, pairs, capacity, seeds)
 
 
-def _median_score(entry: Entry) -> float:
-    return float(stats.median(entry.scores)) if len(entry.scores) else np.inf
+def _score(entry: Entry, *, by_target: bool) -> tuple[float, float, float]:
+    """Return an entry's own score, by which rows are ordered: lower is better."""
+    median = float(stats.median(entry.scores)) if len(entry.scores) else np.inf
+    if not by_target:
+        return 0.0, 0.0, median
+    return -entry.success.mean(), float(stats.median(entry.cost_to_target)), median
 
 
-def _task_row(entry: Entry, by_success: bool, higher: bool) -> dict[str, Any]:
-    """Return the row of an entry in its task's table, without rank and letters."""
+def _task_row(entry: Entry, by_target: bool, *, higher: bool) -> dict[str, Any]:
+    """Return the row of an entry in its task's table, without its place."""
     runs, converged = len(entry.success), int(entry.success.sum())
-    row: dict[str, Any] = {"task": entry.task, "label": entry.label, "runs": runs}
-    if by_success:
+    row: dict[str, Any] = {"label": entry.label, "runs": runs}
+    if by_target:
         ends = stats.proportion_interval(converged, runs)
         success_low, success_high = (
             np.nan if entry.identical else float(end) for end in ends
@@ -247,53 +449,93 @@ def _task_row(entry: Entry, by_success: bool, higher: bool) -> dict[str, Any]:
             "success_high": success_high,
         }
     if len(entry.scores):
-        median = _median_score(entry)
         low, high = (float(end) for end in stats.quantile_interval(entry.scores))
+        median = float(stats.median(entry.scores))
         if higher:
             median, low, high = -median, -high, -low
         row |= {"median": median, "median_low": low, "median_high": high}
     row["gradient_equivalents"] = float(stats.median(entry.cost))
-    if by_success:
+    if by_target:
         row["to_target"] = float(stats.median(entry.cost_to_target))
     return row | {"alike": entry.identical}
 
 
-# ---- all tasks ----
+# ---- several tasks ----
 
 
-def overall_board(entries_by_task: list[list[Entry]]) -> Board:
+def overall_board(
+    entries_by_task: Mapping[str, Sequence[Entry]],
+    *,
+    budget: str = "",
+    capacity: int | None = None,
+) -> Board:
     """Rank all entries by their mean success over tasks.
 
-    The mean of a label is over the tasks on which it was run. Two labels are compared
-    on the tasks on which both were run.
+    Only entries that have all tasks have places.
 
     Args:
-        entries_by_task: the entries of each task that declares a target.
+        entries_by_task: task to its entries, of each task that declares a target.
+        budget: what each run may use, in words.
+        capacity: see `leaderboard`.
     """
-    by_label: dict[str, list[Entry]] = {}
-    for entries in entries_by_task:
-        for entry in entries:
-            by_label.setdefault(entry.label, []).append(entry)
+    tasks = list(entries_by_task)
+    by_label: dict[str, dict[str, Entry]] = defaultdict(dict)
+    orders: dict[tuple[str, str], np.ndarray] = {}
+    for task, entries in entries_by_task.items():
+        for entry, order in zip(entries, _orders(entries, by_target=True), strict=True):
+            by_label[entry.label][task] = entry
+            orders[task, entry.label] = order
     rows = [
-        _overall_row(label, entries, len(entries_by_task))
-        for label, entries in by_label.items()
+        _overall_row(label, list(found.values()), len(tasks))
+        for label, found in by_label.items()
     ]
-    rows.sort(key=lambda row: -row["success"])
-    pairs = []
-    for label, other_label in combinations([row["label"] for row in rows], 2):
-        firsts, seconds = by_label[label], by_label[other_label]
-        common = [
-            (first, second)
-            for first in firsts
-            for second in seconds
-            if first.task == second.task
-        ]
-        pairs.append(_compare(firsts[0], seconds[0], common, True))
-    return _rank(pd.DataFrame(rows), pd.DataFrame(pairs))
+    rows.sort(key=lambda row: (-row["success"], row["to_target"]))
+    lacking = {
+        label: f"it has no finished runs on {', '.join(missing)}"
+        for label, found in by_label.items()
+        if (missing := [task for task in tasks if task not in found])
+    }
+    labels = [row["label"] for row in rows if row["label"] not in lacking]
+    kinds = [
+        tuple(
+            (tuple(one.seeds.tolist()), one.identical)
+            for one in (by_label[label][task] for task in tasks)
+        )
+        for label in labels
+    ]
+
+    def compare(at: int, others: Sequence[int], levels: Sequence[float]) -> _Tested:
+        differences, pairs = [], []
+        for task in tasks:
+            entry, other = (by_label[labels[one]][task] for one in (at, others[0]))
+            common, here, there = np.intersect1d(
+                entry.seeds, other.seeds, return_indices=True
+            )
+            if not len(common):
+                none = np.full(len(others), np.nan)
+                made = paired_test.Comparison(none, none, none, 0, paired_test.NO_TEST)
+                return made, f"they have no common seed on {task}"
+            order = orders[task, labels[at]][here]
+            one = paired_test.rank_differences(
+                np.broadcast_to(order, (len(others), len(common))),
+                np.stack([orders[task, labels[at]][there] for at in others]),
+            )
+            if entry.identical and other.identical:
+                one = one.sum(axis=1, keepdims=True)
+            differences.append(one)
+            pairs.append(len(common))
+        made = paired_test.over_tasks(differences, pairs, levels)
+        few = f"there are fewer than {MIN_UNITS} pairs of runs"
+        return made, "" if made.test else few
+
+    capacity = _capacity(len(rows), capacity)
+    pairs = _pairs(labels, kinds, compare, thresholds_of(capacity))
+    table, seeds = _placed(rows, labels, lacking, pairs)
+    return Board("", tasks, budget, table, pairs, capacity, seeds)
 
 
-def _overall_row(label: str, entries: list[Entry], tasks: int) -> dict[str, Any]:
-    """Return the row of a label in the table of all tasks, without rank and letters."""
+def _overall_row(label: str, entries: Sequence[Entry], tasks: int) -> dict[str, Any]:
+    """Return the row of a label in the table of all tasks, without its place."""
     success = np.array([entry.success.mean() for entry in entries])
     varied = [entry for entry in entries if not entry.identical]
     ends = (np.nan, np.nan)
@@ -310,106 +552,122 @@ def _overall_row(label: str, entries: list[Entry], tasks: int) -> dict[str, Any]
         "success": float(success.mean()),
         "success_low": low,
         "success_high": high,
+        "gradient_equivalents": sum(
+            float(stats.median(entry.cost)) for entry in entries
+        ),
+        "to_target": sum(
+            float(stats.median(entry.cost_to_target)) for entry in entries
+        ),
     }
 
 
-# ---- pairs and ranks ----
+# ---- pairs and places ----
+
+_Tested = tuple[paired_test.Comparison, str]  # and why there is no test
+_Compare = Callable[[int, Sequence[int], Sequence[float]], _Tested]
 
 
-def _compare(
-    first: Entry,
-    second: Entry,
-    common: Sequence[tuple[Entry, Entry]],
-    by_success: bool,
-) -> dict[str, Any]:
-    """Compare two entries on their common tasks, by runs paired by seed."""
-    row: dict[str, Any] = {
-        "first": first.label,
-        "second": second.label,
-        "tasks": len(common),
-        "pairs": 0,
-        "difference": np.nan,
-        "low": np.nan,
-        "high": np.nan,
-        "p": np.nan,
-    }
-    strata = [values for values in _differences(common, by_success) if len(values)]
-    if not strata:
-        return row
-    # Each task has the same weight.
-    weighted = np.concatenate([values / len(values) / len(strata) for values in strata])
-    row["pairs"] = len(weighted)
-    if by_success:
-        row["difference"] = float(weighted.sum())
-        row["low"], row["high"] = _difference_interval(common)
-    else:
-        # The share of pairs that the first entry wins; ties count half.
-        row["difference"] = float(np.mean((1 - np.sign(weighted)) / 2))
-    if len(weighted) >= stats.MIN_PAIRS:
-        row["p"] = stats.sign_flip(weighted)
-    return row
+def _capacity(entries: int, wanted: int | None) -> int:
+    """Return the capacity of a board.
 
-
-def _difference_interval(common: Sequence[tuple[Entry, Entry]]) -> tuple[float, float]:
-    """Return the interval of the mean difference in success on tasks."""
-    varied, known = [], []
-    for pair, values in zip(common, _differences(common, True), strict=True):
-        if pair[0].identical and pair[1].identical:
-            known += values.tolist()
-        elif len(values):
-            varied.append(values)
-    ends = stats.difference_interval(varied) if varied else (0.0, 0.0)
-    return stats.include_known(ends, len(varied), known)
-
-
-def _differences(
-    common: Sequence[tuple[Entry, Entry]], by_success: bool
-) -> Iterator[np.ndarray]:
-    """Yield the differences of paired runs on each task, in success or signed ranks."""
-    for first, second in common:
-        _, in_first, in_second = np.intersect1d(
-            first.seeds, second.seeds, return_indices=True
-        )
-        if first.identical and second.identical:
-            in_first, in_second = in_first[:1], in_second[:1]
-        if by_success:
-            yield first.success[in_first].astype(float) - second.success[in_second]
-        elif len(first.scores) and len(second.scores):
-            yield stats.signed_ranks(first.scores[in_first], second.scores[in_second])
-
-
-def _rank(table: pd.DataFrame, pairs: pd.DataFrame) -> Board:
-    """Add adjusted p values and verdicts to `pairs`, ranks and letters to `table`.
-
-    The rank of an entry is one plus the number of entries that beat it.
+    Raises:
+        DescriptionError: when the wanted one is too small.
     """
-    labels = list(table["label"])
-    beats = np.zeros((len(labels), len(labels)), dtype=bool)
-    by_success = "success" in table
-    if len(pairs):
-        pairs["p_holm"] = stats.holm(pairs["p"].to_numpy(float))
-    verdicts = []
-    for pair in pairs.to_dict("records"):
-        first, second = labels.index(pair["first"]), labels.index(pair["second"])
-        difference = pair["difference"]
-        if np.isnan(pair["p_holm"]):
-            verdicts.append(NOT_TESTED)
-            continue
-        if by_success:
-            first_is_better = difference > 0
-            # 0.05 is not exact in binary.
-            is_large = abs(difference) >= MIN_SUCCESS_DIFFERENCE - 1e-9
-        else:
-            first_is_better = difference > 0.5
-            is_large = max(difference, 1 - difference) >= MIN_SHARE_OF_WINS
-        if pair["p_holm"] < SIGNIFICANCE_LEVEL and is_large:
-            beats[(first, second) if first_is_better else (second, first)] = True
-            verdicts.append(DIFFERENT)
-        else:
-            verdicts.append(TIED)
-    if len(pairs):
-        pairs["verdict"] = verdicts
-    table["place"] = 1 + beats.sum(axis=0)
-    table["groups"] = stats.group_letters(beats | beats.T)
-    table = table.sort_values("place", kind="stable", ignore_index=True)
-    return Board(table, pairs)
+    if wanted is not None and wanted < max(2, entries):
+        raise DescriptionError(
+            f"capacity must be at least 2 and the number of entries, {entries}; got "
+            f"{wanted}."
+        )
+    return capacity_of(entries) if wanted is None else wanted
+
+
+def _pairs(
+    labels: Sequence[str],
+    kinds: Sequence[Hashable],
+    compare: _Compare,
+    levels: tuple[float, float],
+) -> pd.DataFrame:
+    """Return a row for each pair of entries, with its test and verdict.
+
+    Args:
+        labels: the entries that are compared.
+        kinds: of each entry, what its seeds are; those of one kind are compared with an
+            entry together.
+        compare: compares one of them with others of one kind, all by their places in
+            `labels`, at the levels.
+        levels: the p values of "apart as a pair" and of "apart on this board".
+    """
+    count = len(labels)
+    first, second = np.triu_indices(count, 1)
+    columns: dict[str, np.ndarray] = {
+        "pairs": np.zeros(len(first), int),
+        "improvement": np.full(len(first), np.nan),
+        "ahead": np.zeros(len(first)),
+        "p": np.full(len(first), np.nan),
+        "test": np.full(len(first), "", object),
+        "reason": np.full(len(first), "", object),
+    }
+    for at in range(count - 1):
+        by_kind: dict[Hashable, list[int]] = defaultdict(list)
+        for other in range(at + 1, count):
+            by_kind[kinds[other]].append(other)
+        # The row of the pair of this entry and the next one.
+        start = at * (2 * count - at - 1) // 2
+        for others in by_kind.values():
+            made, why = compare(at, others, levels)
+            rows = start + np.array(others) - at - 1
+            for name, values in (made._asdict() | {"reason": why}).items():
+                columns[name][rows] = values
+    p, ahead = columns["p"], columns.pop("ahead")
+    verdicts = [NO_TEST, APART_ON_BOARD, APART_AS_PAIR]
+    with np.errstate(invalid="ignore"):
+        conditions = [np.isnan(p), p <= levels[1], p <= levels[0]]
+    names = np.array([*labels, ""], object)
+    better = np.where(ahead > 0, first, np.where(ahead < 0, second, count))
+    better[np.isnan(p)] = count
+    reason = columns.pop("reason")
+    return pd.DataFrame(
+        {
+            "first": names[first],
+            "second": names[second],
+            **columns,
+            "better": names[better],
+            "verdict": np.select(conditions, verdicts, NOT_APART),
+            "reason": reason,
+        }
+    )
+
+
+def _placed(
+    rows: Sequence[Mapping[str, Any]],
+    labels: Sequence[str],
+    lacking: Mapping[str, str],
+    pairs: pd.DataFrame,
+) -> tuple[pd.DataFrame, int]:
+    """Return the table of a board, and the fewest runs of an entry with a place.
+
+    Args:
+        rows: one for each entry, the best own score first.
+        labels: the entries that were compared.
+        lacking: label to the reason why it was not.
+        pairs: the comparisons.
+    """
+    tested = pairs[pairs["verdict"] != NO_TEST]
+    apart = tested[tested["verdict"] == APART_ON_BOARD]
+    worse = np.where(apart["better"] == apart["first"], apart["second"], apart["first"])
+    above, below = Counter(worse), Counter(apart["better"])
+    with_test = {*tested["first"], *tested["second"]}
+    reasons = dict(lacking)
+    for label in labels:
+        if label not in with_test:
+            own = pairs[(pairs["first"] == label) | (pairs["second"] == label)]
+            reasons[label] = own["reason"].iloc[0] if len(own) else ALONE
+    order = sorted(rows, key=lambda row: row["label"] in reasons)
+    table = pd.DataFrame(order)
+    low = [1 + above[row["label"]] for row in order]
+    high = [len(with_test) - below[row["label"]] for row in order]
+    has_place = ~table["label"].isin(reasons)
+    for at, (name, places) in enumerate({"place_low": low, "place_high": high}.items()):
+        table.insert(at, name, pd.Series(places, dtype="Int64").where(has_place))
+    table["reason"] = [reasons.get(row["label"], "") for row in order]
+    return table, int(table["runs"][has_place].min()) if has_place.any() else 0

@@ -28,30 +28,36 @@ NO_TEST = ""  # in the place of their names where none can be made
 
 # The p value is exact within this factor of a threshold, as far as the work allows.
 FAR = 100.0
-NEAR = 3.0  # of the saddlepoint approximation, which is wrong by less
-ALWAYS_EXACT = 16  # differences; so few cost little, and may be approximated badly
+NEAR = 1.2  # of a smooth sum's saddlepoint approximation, which is wrong by less
+SMOOTH = 12  # number of differences of one size that those of a smooth sum count as
 MAX_ADDITIONS = 3_000_000  # of one convolution, some milliseconds
 HALVINGS = 1000  # of a number of subsets that leave it a normal float
 MIDDLE = 0.01  # square of the normal score below which p is near 1
-STEPS = 8  # of Newton's method, from the tilt of a normal distribution
+STEPS = 30  # of Newton's method at most, from the tilt of a normal distribution
+CLOSE = 1e-7  # share of the sum within which Newton's method ends
 MAX_DENOMINATOR = 10**6
 MAX_RANK_SUM = 64  # runs of both entries whose rank sums are counted exactly
 DRAWS = 4000  # pairs of entries that are simulated for a power
+MOST_SIMULATED = 256  # seeds of them
 
 
 class Comparison(NamedTuple):
-    """What the test says of a pair of entries.
+    """What the test says of an entry and others, one number for each of the others.
 
     Args:
-        p: the two-sided p value; NaN where no test can be made.
-        lean: negative if the first entry is the better one, positive if the second is,
-            0 if neither: the mean difference of ranks, as a share of all runs.
+        p: the two-sided p values, shape (others,); NaN where no test can be made.
+        ahead: 1 where the entry has the better ranks, -1 where the other has, 0 where
+            neither has, shape (others,).
+        improvement: share of all pairs of one run of each, of the paired seeds, in
+            which the run of the entry is the better one; ties count half; shape
+            (others,). It is a mean over tasks, where there are several.
         pairs: number of seeds that both entries have, summed over tasks.
         test: "sign flip", "rank sum", or "" where none can be made.
     """
 
-    p: float
-    lean: float
+    p: np.ndarray
+    ahead: np.ndarray
+    improvement: np.ndarray
     pairs: int
     test: str
 
@@ -100,22 +106,36 @@ def rank_differences(
         second: that of the second entry's, the same seed at the same place.
     """
     seeds = first.shape[-1]
-    ranks = rankdata(np.concatenate([first, second], axis=-1), axis=-1)
-    return np.rint(2 * (ranks[..., :seeds] - ranks[..., seeds:])).astype(np.int64)
+    bits = (2 * seeds).bit_length()
+    runs = np.arange(2 * seeds)
+    # Sorting is fastest for numbers, which hold the order and the run.
+    both = np.concatenate([first, second], axis=-1).astype(np.int64)
+    both = np.sort(both << bits | runs, axis=-1)
+    order, at = both >> bits, both & ((1 << bits) - 1)
+    is_new = order[..., 1:] != order[..., :-1]
+    # The first and the last place of each group of ties; their sum is twice its mean.
+    start, end = np.zeros_like(at), np.full_like(at, 2 * seeds - 1)
+    start[..., 1:] = np.where(is_new, runs[1:], 0)
+    end[..., :-1] = np.where(is_new, runs[:-1], 2 * seeds - 1)
+    np.maximum.accumulate(start, axis=-1, out=start)
+    end = np.minimum.accumulate(end[..., ::-1], axis=-1)[..., ::-1]
+    ranks = np.empty_like(at)
+    np.put_along_axis(ranks, at, start + end, axis=-1)
+    return ranks[..., :seeds] - ranks[..., seeds:]
 
 
 def sums_of_units(
-    differences: Integer[np.ndarray, " seeds"], unit: Integer[np.ndarray, " seeds"]
-) -> Integer[np.ndarray, " units"]:
+    differences: Integer[np.ndarray, "tests seeds"], unit: Integer[np.ndarray, " seeds"]
+) -> Integer[np.ndarray, "tests units"]:
     """Add the differences within each unit, which is what has one sign.
 
     Args:
-        differences: one for each seed.
+        differences: for each test one for each seed.
         unit: what each seed belongs to, for instance its held-out instance.
     """
     _, at = np.unique(unit, return_inverse=True)
-    sums = np.zeros(at.max(initial=-1) + 1, np.int64)
-    np.add.at(sums, at, differences)
+    sums = np.zeros((len(differences), at.max(initial=-1) + 1), np.int64)
+    np.add.at(sums.T, at, differences.T)
     return sums
 
 
@@ -129,14 +149,13 @@ def sign_flip(
 
     Without thresholds all are exact. With them,
 
-    - up to 16 differences other than 0 are exact;
     - a p value that is beyond a factor of 100 of all thresholds by the normal
       approximation is the normal one. By Hoeffding's inequality an exact p value is at
       most 100 times a normal one, so that no verdict depends on it;
-    - the others are exact within a factor of 3 of a threshold. Elsewhere they are
-      Lugannani and Rice's saddlepoint approximation for a lattice, which for 32 or more
-      differences of similar size is within 2 %, and less than a factor of 2 wrong where
-      few of them are much larger than the others.
+    - the others are exact, but that where the differences count as 12 of one size or
+      more, (sum of squares)^2 / (sum of fourth powers), they are exact within a factor
+      of 1.2 of a threshold, and elsewhere Lugannani and Rice's saddlepoint
+      approximation for a lattice, which is then within 5 %, and 1 % for 50 or more.
 
     Sums whose convolution would take more than three million additions, such as those
     of many tasks, take the saddlepoint approximation in the place of the exact value.
@@ -148,19 +167,19 @@ def sign_flip(
     Returns:
         One p value for each test; 1 where all differences are 0.
     """
-    squares = np.einsum("tu,tu->t", differences, differences, dtype=float)
+    squares = differences.astype(float) ** 2
+    variances, fourths = squares.sum(axis=1), (squares**2).sum(axis=1)
+    moved = variances > 0
+    p = np.ones(len(differences))
     sums = np.abs(differences.sum(axis=1))
-    p = np.ones(len(sums))
-    moved = squares > 0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        p[moved] = 2 * ndtr(-sums[moved] / np.sqrt(squares[moved]))
-    short = np.count_nonzero(differences, axis=1) <= ALWAYS_EXACT
-    wanted = moved & (short | _within(p, thresholds, FAR)) if thresholds else moved
-    rough = wanted & ~short if thresholds else np.zeros(len(p), bool)
-    if rough.any():
-        p[rough] = _saddlepoint(differences[rough])
-        rough[rough] = ~_within(p[rough], thresholds, NEAR)
-    for at in np.flatnonzero(wanted & ~rough):
+    p[moved] = 2 * ndtr(-sums[moved] / np.sqrt(variances[moved]))
+    exact = moved
+    if thresholds:
+        wanted = moved & _within(p, thresholds, FAR)
+        is_smooth = wanted & (variances**2 >= SMOOTH * fourths)
+        p[is_smooth] = _saddlepoint(differences[is_smooth])
+        exact = wanted & (~is_smooth | _within(p, thresholds, NEAR))
+    for at in np.flatnonzero(exact):
         p[at] = _exact(differences[at])
     return np.minimum(p, 1.0)
 
@@ -219,12 +238,17 @@ def _saddlepoint(
     middle = (sums**2 < MIDDLE * squares) | all_one
     sums, sizes, squares = sums[~middle], sizes[~middle], squares[~middle]
     tilt = sums / squares
+    going = np.arange(len(tilt))
     for _ in range(STEPS):
-        slopes = np.tanh(sizes * tilt[:, None])
-        excess = sums - (sizes * slopes).sum(axis=1)
-        variance = (sizes**2 * (1 - slopes**2)).sum(axis=1)
-        # The mean is concave in the tilt, so that steps from below stay below.
-        tilt = tilt + excess / variance
+        # The mean is concave in the tilt, so that steps from below stay below. Each
+        # test ends by itself, so that its p value depends on no other.
+        slopes = np.tanh(sizes[going] * tilt[going, None])
+        excess = sums[going] - (sizes[going] * slopes).sum(axis=1)
+        tilt[going] += excess / (sizes[going] ** 2 * (1 - slopes**2)).sum(axis=1)
+        going = going[np.abs(excess) > CLOSE * sums[going]]
+        if not len(going):
+            break
+    variance = (sizes**2 / np.cosh(sizes * tilt[:, None]) ** 2).sum(axis=1)
     scaled = sizes * tilt[:, None]
     log_mean = (scaled + np.log1p(np.exp(-2 * scaled)) - np.log(2)).sum(axis=1)
     signed_root = np.sqrt(2 * (tilt * sums - log_mean))
@@ -270,28 +294,28 @@ def rank_sum(
     return float(min(1.0, ways[count, far].sum() / comb(runs, count)))
 
 
-# ---- a pair ----
+# ---- pairs of entries ----
 
 
 def compare(
-    first: Integer[np.ndarray, " first"],
-    second: Integer[np.ndarray, " second"],
-    first_seeds: Integer[np.ndarray, " first"],
-    second_seeds: Integer[np.ndarray, " second"],
+    entry: Integer[np.ndarray, " runs"],
+    others: Integer[np.ndarray, "others _"],
+    seeds: Integer[np.ndarray, " runs"],
+    other_seeds: Integer[np.ndarray, " _"],
     *,
-    unit: Integer[np.ndarray, " seeds"] | None = None,
+    unit: Integer[np.ndarray, " pairs"] | None = None,
     thresholds: Sequence[float] = (),
 ) -> Comparison:
-    """Compare two entries on one task.
+    """Compare an entry on one task with others, each of which forms a pair with it.
 
     Where at least eight seeds have runs of both entries, these are paired; where fewer
     do, all runs of both are taken as unpaired, by their rank sum.
 
     Args:
-        first: the order of the first entry's runs, as `order_of_runs` gives it.
-        second: that of the second entry's.
-        first_seeds: the seed of each run, all different.
-        second_seeds: the same of the second entry.
+        entry: the order of the entry's runs, as `order_of_runs` gives it.
+        others: those of the other entries.
+        seeds: the seed of each run of the entry, all different.
+        other_seeds: the seed of each run of the others, all different.
         unit: what has one sign, for instance the held-out instance of each seed that
             both entries have, in the order of the seeds; None takes each seed by
             itself. With fewer than eight units there is no test.
@@ -301,57 +325,71 @@ def compare(
         The comparison. There is no test where the smallest p value of the rank sum of
         so many runs is above 0.05.
     """
-    common, in_first, in_second = np.intersect1d(
-        first_seeds, second_seeds, return_indices=True
-    )
+    common, here, there = np.intersect1d(seeds, other_seeds, return_indices=True)
     pairs = len(common)
     if pairs >= MIN_UNITS:
-        differences = rank_differences(first[in_first], second[in_second])
-        lean = float(differences.mean()) / (4 * pairs)
+        differences = rank_differences(
+            np.broadcast_to(entry[here], (len(others), pairs)), others[:, there]
+        )
+        improvement = 0.5 - differences.mean(axis=1) / (4 * pairs)
+        ahead = -np.sign(differences.sum(axis=1))
         if unit is not None:
             differences = sums_of_units(differences, unit)
-        if len(differences) >= MIN_UNITS:
-            p = float(sign_flip(differences[None], thresholds)[0])
-            return Comparison(p, lean, pairs, SIGN_FLIP)
-        return Comparison(np.nan, lean, pairs, NO_TEST)
-    ranks = rankdata(np.concatenate([first, second]))
-    lean = float(ranks[: len(first)].mean() - ranks[len(first) :].mean()) / len(ranks)
-    if unit is None and smallest_rank_sum(len(first), len(second)) <= LEVEL:
-        return Comparison(rank_sum(first, second), lean, pairs, RANK_SUM)
-    return Comparison(np.nan, lean, pairs, NO_TEST)
+        if differences.shape[1] < MIN_UNITS:
+            p = np.full(len(others), np.nan)
+            return Comparison(p, ahead, improvement, pairs, NO_TEST)
+        p = sign_flip(differences, thresholds)
+        return Comparison(p, ahead, improvement, pairs, SIGN_FLIP)
+    count, other_count = len(seeds), len(other_seeds)
+    entries = np.broadcast_to(entry, (len(others), count))
+    ranks = rankdata(np.concatenate([entries, others], axis=1), axis=1)
+    gaps = ranks[:, :count].mean(axis=1) - ranks[:, count:].mean(axis=1)
+    improvement = 0.5 - gaps / (count + other_count)
+    ahead = -np.sign(gaps).astype(int)
+    if unit is not None or smallest_rank_sum(count, other_count) > LEVEL:
+        p = np.full(len(others), np.nan)
+        return Comparison(p, ahead, improvement, pairs, NO_TEST)
+    p = np.array([rank_sum(entry, other) for other in others])
+    return Comparison(p, ahead, improvement, pairs, RANK_SUM)
 
 
 def over_tasks(
-    differences: Sequence[Integer[np.ndarray, "tests _"]],
+    differences: Sequence[Integer[np.ndarray, "others _"]],
+    pairs: Sequence[int],
     thresholds: Sequence[float] = (),
-) -> tuple[Float[np.ndarray, " tests"], Float[np.ndarray, " tests"]]:
-    """Compare pairs of entries over several tasks.
+) -> Comparison:
+    """Compare an entry with others over several tasks.
 
     The rank differences of a task are divided by its number of pairs, and summed over
     tasks; each difference of each task has a sign of its own. They become whole numbers
-    by their least common denominator. Where that is too large for exact sums, the p
-    value is the saddlepoint approximation's.
+    by their least common denominator. Where the numbers are too large for exact sums,
+    the p value is the saddlepoint approximation's; see `sign_flip`.
 
     Args:
-        differences: of each task, for each test twice the rank differences, one for
-            each seed or unit.
+        differences: of each task, twice the rank differences, one for each pair of
+            runs, or their sums within units.
+        pairs: number of pairs of runs on each task, at least 1.
         thresholds: see `sign_flip`.
-
-    Returns:
-        The p value of each test, and how far it leans to the second entry; see
-        `Comparison`.
     """
-    counts = [one.shape[1] for one in differences]
-    denominator = lcm(*counts)
-    # Beyond, products of whole numbers could be too large: the fractions are rounded.
-    denominator = min(denominator, MAX_DENOMINATOR)
-    scaled = [
-        np.rint(one * (denominator / count)).astype(np.int64)
-        for one, count in zip(differences, counts, strict=True)
+    # Larger numbers could overflow in sums; the differences are then rounded.
+    denominator = min(lcm(*pairs), MAX_DENOMINATOR)
+    whole = np.concatenate(
+        [
+            np.rint(one * (denominator / count)).astype(np.int64)
+            for one, count in zip(differences, pairs, strict=True)
+        ],
+        axis=1,
+    )
+    gaps = [
+        one.sum(axis=1) / (4 * count**2)
+        for one, count in zip(differences, pairs, strict=True)
     ]
-    whole = np.concatenate(scaled, axis=1)
-    leans = [one.mean(axis=1) / (4 * one.shape[1]) for one in differences]
-    return sign_flip(whole, thresholds), np.mean(leans, axis=0)
+    ahead, improvement = -np.sign(whole.sum(axis=1)), 0.5 - np.mean(gaps, axis=0)
+    if whole.shape[1] < MIN_UNITS:
+        p = np.full(len(whole), np.nan)
+        return Comparison(p, ahead, improvement, sum(pairs), NO_TEST)
+    p = sign_flip(whole, thresholds)
+    return Comparison(p, ahead, improvement, sum(pairs), SIGN_FLIP)
 
 
 # ---- how much a test can tell ----
@@ -378,7 +416,8 @@ def power(
     in their cost to the target or in their metric.
 
     Args:
-        runs: number of seeds.
+        runs: number of seeds; more than 256 count as 256, so that the power is a lower
+            bound.
         gain: difference of success, from 0 to 1.
         thresholds: levels of the p value.
 
@@ -396,7 +435,9 @@ def power(
     if runs >= MIN_UNITS:
         p = sign_flip(rank_differences(first, second), thresholds)
     elif smallest_rank_sum(runs, runs) <= LEVEL:
-        p = np.array([rank_sum(*one) for one in zip(first, second, strict=True)])
+        # Without ties the p value depends on the rank sum alone.
+        _, at, back = np.unique(first.sum(1), return_index=True, return_inverse=True)
+        p = np.array([rank_sum(first[one], second[one]) for one in at])[back]
     else:
         return (0.0,) * len(thresholds)
     is_better = first.sum(axis=1) < second.sum(axis=1)

@@ -5,7 +5,7 @@ since the cell was computed.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, Literal
 
 import pandas as pd
@@ -87,6 +87,75 @@ def _flatten(parameters: Mapping[str, Any], path: str = "") -> Iterator[Any]:
             yield from _flatten(value, f"{name}.")
         else:
             yield name, format_value(value) if isinstance(value, list) else value
+
+
+def tell_apart(
+    names: Mapping[str, str],
+    descriptions: Mapping[str, Mapping[str, Any]],
+    within: Mapping[str, Hashable],
+) -> dict[str, str]:
+    """Return names that differ where what they stand for does.
+
+    Args:
+        names: key of a cell to a name.
+        descriptions: key to what the name stands for, as JSON values.
+        within: key to the group in which a name must stand for one description.
+
+    Returns:
+        Key to name. A name that stands for several descriptions in a group gets the
+        values added in which they differ, in all groups.
+    """
+    groups: dict[tuple[str, Hashable], list[str]] = {}
+    for key, name in names.items():
+        groups.setdefault((name, within[key]), []).append(key)
+    flat = {key: dict(_fields(one)) for key, one in descriptions.items()}
+    differing: dict[str, dict[str, None]] = {}
+    for (name, _), keys in groups.items():
+        if len(keys) > 1:
+            fields = dict.fromkeys(field for key in keys for field in flat[key])
+            for field in fields:
+                if len({repr(flat[key].get(field)) for key in keys}) > 1:
+                    differing.setdefault(name, {})[field] = None
+    made = dict(names)
+    for key, name in names.items():
+        known = [field for field in differing.get(name, ()) if field in flat[key]]
+        words = ", ".join(in_words(field, flat[key][field]) for field in known)
+        made[key] = f"{name} ({words})" if words else name
+    return made
+
+
+def in_words(field: str, value: Any) -> str:
+    """Return a field of a description with its value, such as "500 steps".
+
+    Args:
+        field: the names that lead to it, such as "algorithm.direction.beta1".
+        value: its JSON value.
+    """
+    *outer, name = field.removeprefix("algorithm.").removeprefix("task.").split(".")
+    path = ".".join(outer)
+    if name == "class":
+        reference, _, code = str(value).partition("@")
+        file = f"{reference.partition(':')[0]}, code {code[:6]}"
+        short = file if code and not path else _short_name(str(value))
+        return f"{path}={short}" if path else short
+    if name == "version":
+        return " ".join(filter(None, (path, f"version {value}")))
+    if name == "seeds" and value:
+        return f"seeds {min(value)} to {max(value)}"
+    if name == "target":
+        return f"target {value}" if value else "no target"
+    if field in ("steps", "records"):
+        return f"{value} {name}"
+    return f"{'.'.join((*outer, name))}={format_value(_simplify(value))}"
+
+
+def _fields(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each field of a description, nested ones too, with its JSON value."""
+    for key, one in value.items():
+        if isinstance(one, dict):
+            yield from _fields(one, f"{path}{key}.")
+        else:
+            yield path + key, one
 
 
 def _simplify(value: Any) -> Any:

@@ -1,5 +1,7 @@
 """Stored results as one tidy table, and functions that answer questions about it."""
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -11,7 +13,13 @@ import pyarrow as pa
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.analysis.cell_tables import CellTables
-from mmbench.analysis.parameters import parameters_of, spread, to_json
+from mmbench.analysis.parameters import (
+    in_words,
+    parameters_of,
+    spread,
+    tell_apart,
+    to_json,
+)
 from mmbench.core.columns import LEADING, RESERVED, TRAILING
 from mmbench.core.errors import (
     DamagedError,
@@ -383,7 +391,7 @@ def results_of(given: "pd.DataFrame | Results | Path | str") -> Results:
         results = gather(Store(given))
         if results.frame.empty:
             raise StoreError(f"The store {given} must have results; it has none.")
-        return with_unique_labels(results)
+        return with_unique_names(results)
     if missing := [name for name in NEEDED if name not in given]:
         raise DescriptionError(
             "The results must be a table of mmbench.run or mmbench.load; this one "
@@ -413,7 +421,7 @@ def results_of(given: "pd.DataFrame | Results | Path | str") -> Results:
     }
     store = Store(origin["store"]) if origin.get("store") else None
     arrays = getattr(origin, "arrays", {})
-    return with_unique_labels(Results(frame, described, store, in_memory=arrays))
+    return with_unique_names(Results(frame, described, store, in_memory=arrays))
 
 
 def _describe(rows: pd.DataFrame) -> Footer:
@@ -431,7 +439,12 @@ def _describe(rows: pd.DataFrame) -> Footer:
         or Column(name=name, title=name, better="neither", scale="linear")
         for name in numbers
     ]
-    return {"columns": columns, "target": target, "cell": {}}
+    steps = rows["step"].to_numpy()
+    cell: dict[str, Any] = {"steps": int(steps.max())}
+    cell["records"] = len(np.unique(steps)) - 1
+    if "parameters" in rows:
+        cell["algorithm"] = json.loads(rows["parameters"].iloc[0])
+    return {"columns": columns, "target": target, "cell": cell}
 
 
 @cache
@@ -446,27 +459,72 @@ def _built_in_columns() -> dict[str, Column]:
     }
 
 
-def with_unique_labels(results: Results) -> Results:
-    """Return results in which no task has two cells of the same label.
+# What is no part of the budget of a cell, as its key has it.
+_NOT_BUDGET = ("class", "version", "task", "algorithm", "seeds", "after", "inherit")
 
-    A store may hold several cells of one label on one task, with other settings or
-    budgets. The beginning of their keys is added to their labels.
+
+def with_unique_names(results: Results) -> Results:
+    """Return results in which a task is one game, and has one cell of each label.
+
+    Tasks of one spec with unlike descriptions, for instance of two versions, get what
+    differs in their descriptions added to their names. So do labels: a label that has
+    several cells on a task gets what differs in their parameters, budgets or seeds, on
+    all tasks.
     """
-    by_label: dict[tuple[str, str], list[str]] = {}
-    for key, footer in results.footers.items():
-        by_label.setdefault((footer["task"], footer["label"]), []).append(key)
-    shared = [key for keys in by_label.values() if len(keys) > 1 for key in keys]
-    if not shared:
-        return results
+    identities = {key: _identity(footer) for key, footer in results.footers.items()}
+    tasks = tell_apart(
+        {key: footer["task"] for key, footer in results.footers.items()},
+        {key: one["task"] for key, one in identities.items()},
+        dict.fromkeys(results.footers),
+    )
+    labels = tell_apart(
+        {key: footer["label"] for key, footer in results.footers.items()},
+        {
+            key: {name: one[name] for name in one if name != "task"}
+            for key, one in identities.items()
+        },
+        tasks,
+    )
+    counts = Counter((tasks[key], labels[key]) for key in labels)
+    labels = {  # where nothing that is known differs
+        key: f"{label} ({key[:6]})" if counts[tasks[key], label] > 1 else label
+        for key, label in labels.items()
+    }
     footers = {
-        key: footer | {"label": f"{footer['label']} ({key[:6]})"}
-        if key in shared
-        else footer
+        key: footer | {"task": tasks[key], "label": labels[key]}
         for key, footer in results.footers.items()
     }
-    labels = pd.Series({key: footer["label"] for key, footer in footers.items()})
-    frame = results.frame.assign(label=results.frame["key"].map(labels))
+    frame = results.frame
+    for name, names in (("task", tasks), ("label", labels)):
+        if any(footer[name] != names[key] for key, footer in results.footers.items()):
+            frame = frame.assign(**{name: frame["key"].map(pd.Series(names))})
     return results._replace(frame=frame, footers=footers)
+
+
+def _identity(footer: Footer) -> dict[str, Any]:
+    """Return what makes a cell the cell that it is, with the target of its task."""
+    task = footer["cell"].get("task", {}) | {"target": footer["target"]}
+    return footer["cell"] | {"task": task}
+
+
+def budgets_of(results: Results, task: str) -> dict[str, list[str]]:
+    """Return the budgets of a task, in words, with the keys of their cells."""
+    budgets: dict[str, list[str]] = {}
+    for key, footer in results.footers.items():
+        if footer["task"] == task:
+            cell = {"dtype": "float32"} | footer["cell"]
+            in_cost = ("steps", "budget", "unit") if cell.get("budget") else ()
+            words = [
+                in_words(name, value)
+                for name, value in sorted(cell.items(), reverse=True)
+                if name not in (*_NOT_BUDGET, *in_cost)
+                and (name, value) != ("dtype", "float32")
+            ]
+            if cost := cell.get("budget"):  # then it stands for the steps, too
+                unit = cell.get("unit", "gradient-equivalents")
+                words = [f"{cost} {unit}", *words]
+            budgets.setdefault(", ".join(words), []).append(key)
+    return budgets
 
 
 @check_keywords
@@ -554,6 +612,22 @@ def target_of(results: Results, task: str) -> str:
         if footer["task"] == task
     )
     return next(filter(None, targets), "")
+
+
+def target_in_words(results: Results, task: str) -> str:
+    """Return when a run succeeds, such as "if the distance is at most 0.001"."""
+    titles = {column["name"]: column["title"] for column in columns_of(results, task)}
+    signs = {"≤": "at most", "≥": "at least"}
+    bounds = []
+    for bound in target_of(results, task).split(" and "):
+        name, _, rest = bound.partition(" ")
+        sign, _, value = rest.partition(" ")
+        if sign not in signs:  # of a table that does not know its target
+            return f"if it reaches {target_of(results, task)}"
+        title = titles.get(name, name)
+        shown = title if title == name else f"{title} ({name})"
+        bounds.append(f"{shown} is {signs[sign]} {value}")
+    return f"if {' and '.join(bounds)}"
 
 
 def real_score_of(results: Results, task: str, column: str) -> float | None:

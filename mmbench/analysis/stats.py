@@ -1,4 +1,4 @@
-"""Statistics, confidence intervals and paired tests of arrays.
+"""Statistics and confidence intervals of arrays.
 
 All intervals are at 95 % and pointwise. Their coverage, found by enumeration or
 simulation (`benchmarks/coverage.py`), is at least 94 % at every truth of a grid, except
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.special import betaincinv
-from scipy.stats import binom, norm, rankdata
+from scipy.stats import binom, norm
 from scipy.stats import t as student
 
 RESAMPLES = 2000
@@ -22,12 +22,6 @@ TAIL = (1 - CONFIDENCE) / 2
 # is estimated.
 PSEUDO_RUNS = 2
 TINY = np.finfo(float).tiny
-# With fewer pairs no outcome could be significant after a correction: five pairs reach
-# p = 0.0625 at best, eight 0.0078.
-MIN_PAIRS = 8
-# Up to this number, all patterns of signs are enumerated; beyond it, some are sampled.
-MAX_ENUMERATED_PATTERNS = 200_000
-SAMPLED_PATTERNS = 20_000
 
 Interval = tuple[np.ndarray, np.ndarray]  # lower and upper ends
 
@@ -455,119 +449,3 @@ def _beta_quantile(means: np.ndarray, squares: np.ndarray, level: float) -> np.n
 
 
 # ---- tests ----
-
-
-def sign_flip(differences: Float[np.ndarray, " pairs"]) -> float:
-    """Compute the two-sided p value of a paired permutation test.
-
-    If both members of a pair came from the same distribution, their difference could as
-    well have had the other sign. The p value is the share of all patterns of signs for
-    which the sum of the differences is at least as far from zero. For differences of 0,
-    1 and -1 this is McNemar's exact test; for signed ranks it is Wilcoxon's.
-
-    Args:
-        differences: one finite difference for each pair.
-
-    Returns:
-        The exact p value if all patterns can be enumerated, otherwise an estimate from
-        20 000 seeded patterns.
-    """
-    sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
-    observed = abs(differences.sum()) * (1 - 1e-9)  # sums of floats are not exact
-    if not len(sizes):
-        return 1.0
-    if np.prod(counts + 1.0) <= MAX_ENUMERATED_PATTERNS:
-        # Of the differences of one size, only the number of positive ones matters.
-        sums, probabilities = np.zeros(1), np.ones(1)
-        for size, count in zip(sizes, counts, strict=True):
-            positive = np.arange(count + 1)
-            sums = np.add.outer(sums, size * (2 * positive - count)).ravel()
-            weights = binom.pmf(positive, count, 0.5)
-            probabilities = np.multiply.outer(probabilities, weights).ravel()
-        return float(min(1.0, probabilities[np.abs(sums) >= observed].sum()))
-    nonzero = differences[differences != 0]
-    rng = np.random.default_rng(0)
-    size = (SAMPLED_PATTERNS, len(nonzero))
-    signs = 2 * rng.integers(0, 2, size=size, dtype=np.int8) - 1
-    as_extreme = (np.abs(signs @ nonzero) >= observed).sum()
-    return float((as_extreme + 1) / (SAMPLED_PATTERNS + 1))
-
-
-def signed_ranks(
-    first: Float[np.ndarray, " pairs"], second: Float[np.ndarray, " pairs"]
-) -> Float[np.ndarray, " pairs"]:
-    """Rank the sizes of the differences first - second, and give the ranks their signs.
-
-    The result does not depend on the scale of the values. Two infinities of the same
-    sign count as equal.
-    """
-    with np.errstate(invalid="ignore"):
-        differences = np.where(first == second, 0.0, first - second)
-    ranks = np.zeros(len(differences))
-    nonzero = differences != 0
-    sizes, signs = np.abs(differences[nonzero]), np.sign(differences[nonzero])
-    ranks[nonzero] = rankdata(sizes) * signs
-    return ranks
-
-
-def holm(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
-    """Adjust p values by Holm's method; NaN marks a test not made and stays NaN."""
-    p = np.asarray(p, float)
-    adjusted = np.full(len(p), np.nan)
-    made = np.flatnonzero(~np.isnan(p))
-    order = made[np.argsort(p[made], kind="stable")]
-    factors = np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
-    return adjusted
-
-
-def group_letters(different: Bool[np.ndarray, "entries entries"]) -> list[str]:
-    """Give each entry letters, such that two entries share one unless they differ.
-
-    Each letter stands for a largest set of entries of which no two differ. This is the
-    compact letter display of multiple comparisons.
-
-    Args:
-        different: symmetric matrix, whether two entries differ; entries are in order of
-            their rank.
-
-    Returns:
-        The letters of each entry, separated by spaces.
-
-    Source: Bron and Kerbosch 1973, with a pivot.
-    """
-    entries = range(len(different))
-    neighbours = [
-        {other for other in entries if other != entry and not different[entry, other]}
-        for entry in entries
-    ]
-    cliques: list[list[int]] = []
-
-    def extend(clique: set[int], candidates: set[int], excluded: set[int]) -> None:
-        if not candidates and not excluded:
-            cliques.append(sorted(clique))
-            return
-        pivot = max(
-            sorted(candidates | excluded),
-            key=lambda entry: len(neighbours[entry] & candidates),
-        )
-        for entry in sorted(candidates - neighbours[pivot]):
-            near = neighbours[entry]
-            extend(clique | {entry}, candidates & near, excluded & near)
-            candidates = candidates - {entry}
-            excluded = excluded | {entry}
-
-    extend(set(), set(entries), set())
-    cliques.sort()
-    return [
-        " ".join(
-            _letter(index) for index, clique in enumerate(cliques) if entry in clique
-        )
-        for entry in entries
-    ]
-
-
-def _letter(index: int) -> str:
-    """Return the letter of an index: a to z, then aa, ab, ..."""
-    prefix, last = divmod(index, 26)
-    return (_letter(prefix - 1) if prefix else "") + chr(ord("a") + last)

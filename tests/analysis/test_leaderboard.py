@@ -1,15 +1,18 @@
-"""Tests of ranks, letters and medians on small tables."""
+"""Tests of the rules of a board (docs/board.md) on small tables."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from mmbench.analysis import leaderboard
-from mmbench.analysis.results import Results
+from mmbench.analysis.leaderboard import Board, boards, capacity_of, thresholds_of
+from mmbench.analysis.results import Results, with_unique_names
+from mmbench.core.errors import DescriptionError
 from mmbench.core.status import Status
 from mmbench.store.folder import Store
 
 COLUMN = {"name": "distance", "title": "distance", "better": "lower", "scale": "log"}
+TARGET = "distance ≤ 0.001"
 
 
 def cell(
@@ -18,11 +21,25 @@ def cell(
     last: list[float],
     task: str = "t",
     *,
+    reached: list[int] | int = 5,
     cost: int = 10,
     seeds: list[int] | None = None,
+    key: str = "",
 ) -> pd.DataFrame:
-    """Make runs with records at steps 0, 5 and 10; converged ones did so at 5."""
-    runs = zip(seeds or range(len(last)), status, last, strict=True)
+    """Make runs with records at steps 0, 5 and 10.
+
+    Args:
+        label: the label.
+        status: of each run.
+        last: of each run, its distance at step 10.
+        task: the task.
+        reached: steps at which converged runs reached the target, of each run.
+        cost: gradients of x in ten steps.
+        seeds: of each run; None counts from 0.
+        key: of the cell; empty takes one of the task and the label.
+    """
+    steps = [reached] * len(status) if isinstance(reached, int) else reached
+    runs = zip(seeds or range(len(last)), status, last, steps, strict=True)
     rows = [
         {
             "task": task,
@@ -37,30 +54,40 @@ def cell(
             "samples": 0,
             "cell_seconds": 0.1 * step,
             "status": state,
-            "stopped_at": 5 if state == Status.CONVERGED else 10,
+            "stopped_at": at if state == Status.CONVERGED else 10,
             "reason": "",
             "distance": value if step == 10 else 1.0 + seed,
-            "key": f"{task}/{label}",
+            "key": key or f"{task}/{label}",
         }
-        for seed, state, value in runs
+        for seed, state, value, at in runs
         for step in (0, 5, 10)
     ]
     return pd.DataFrame(rows)
 
 
 def results(
-    *cells: pd.DataFrame, target: str = "distance ≤ 0.001", column: dict = COLUMN
+    *cells: pd.DataFrame, target: str = TARGET, column: dict = COLUMN, **described: dict
 ) -> Results:
+    """Return the results of cells.
+
+    Args:
+        cells: their tables.
+        target: of their tasks.
+        column: the only metric.
+        described: label to fields of the cells' descriptions.
+    """
     frame = pd.concat(cells, ignore_index=True)
-    footers = {
-        one["key"].iloc[0]: {
+    footers = {}
+    for one in cells:
+        key, label = one["key"].iloc[0], one["label"].iloc[0]
+        fields = {"steps": 10, "records": 2} | described.get(key, {})
+        footers[key] = {
             "task": one["task"].iloc[0],
-            "label": one["label"].iloc[0],
+            "label": label,
             "columns": [column],
             "target": target,
+            "cell": fields,
         }
-        for one in cells
-    }
     return Results(frame, footers, Store("unused"))
 
 
@@ -68,202 +95,561 @@ def outcomes(converged: int, runs: int) -> list[str]:
     return ["converged"] * converged + ["finished"] * (runs - converged)
 
 
-def board(*cells: pd.DataFrame, **options) -> leaderboard.Board:
-    return leaderboard.boards(results(*cells, **options))[1]["t"]
+def values(runs: int, *, first: float = 0.1) -> list[float]:
+    """Return distances that differ between runs and not between methods."""
+    return [first + 0.1 * at for at in range(runs)]
 
 
-def test_entries_differ_or_share_a_rank() -> None:
-    """16/16 beats 0/16; 15/16 shares the first rank."""
-    values = [0.1 * at for at in range(16)]
-    table, pairs = board(
-        cell("none", outcomes(0, 16), values),
-        cell("all", outcomes(16, 16), values),
-        cell("most", outcomes(15, 16), values),
+def board(*cells: pd.DataFrame, **options) -> Board:
+    return boards(results(*cells, **options)).by_task["t"]
+
+
+def places(made: Board) -> dict[str, tuple[int, int] | None]:
+    """Return the interval of the place of each label, None where it has none."""
+    return {
+        row["label"]: None
+        if pd.isna(row["place_low"])
+        else (row["place_low"], row["place_high"])
+        for row in made.table.to_dict("records")
+    }
+
+
+def verdicts(made: Board) -> dict[tuple[str, str], str]:
+    """Return the verdict on each pair, by labels in the order of the alphabet."""
+    return {
+        tuple(sorted((row["first"], row["second"]))): row["verdict"]
+        for row in made.pairs.to_dict("records")
+    }
+
+
+# ---- places ----
+
+
+def test_places_are_intervals_of_what_the_tests_allow() -> None:
+    """Two that both beat the third share places 1 and 2."""
+    made = board(
+        cell("none", outcomes(0, 32), values(32)),
+        cell("all", outcomes(32, 32), values(32)),
+        cell("most", outcomes(31, 32), values(32)),
     )
-    assert table["label"].tolist() == ["all", "most", "none"]
-    assert table["place"].tolist() == [1, 1, 3]
-    assert table["groups"].tolist() == ["a", "a", "b"]
-    verdicts = pairs.set_index(["first", "second"])["verdict"]
-    assert verdicts["all", "most"] == "share a place"
-    assert verdicts["most", "none"] == "apart"
-    assert table["success"].tolist() == [1.0, 15 / 16, 0.0]
+    assert made.table["label"].tolist() == ["all", "most", "none"]
+    assert places(made) == {"all": (1, 2), "most": (1, 2), "none": (3, 3)}
+    assert verdicts(made) == {
+        ("all", "most"): "not apart",
+        ("all", "none"): "apart on this board",
+        ("most", "none"): "apart on this board",
+    }
+    assert made.table["success"].tolist() == [1.0, 31 / 32, 0.0]
+    assert set(made.pairs["better"]) == {"all", "most"}
+    assert leaderboard.separated_best(made) is None
 
 
-def test_a_significant_but_small_difference_shares_the_rank() -> None:
-    """Seventeen of 400 pairs are significant and still below five points."""
-    values = [0.1 * at for at in range(400)]
-    table, pairs = board(
-        cell("all", outcomes(400, 400), values),
-        cell("almost", outcomes(383, 400), values),
+def test_a_pair_may_be_apart_and_still_share_places() -> None:
+    """With ten seeds no pair can be apart on a board of 64 entries."""
+    cells = (
+        cell("all", outcomes(10, 10), values(10)),
+        cell("none", outcomes(0, 10), values(10)),
     )
-    assert pairs["p_holm"].iloc[0] < 1e-4
-    assert table["place"].tolist() == [1, 1]
+    made = board(*cells)
+    assert verdicts(made) == {("all", "none"): "apart as a pair"}
+    assert made.pairs["p"].iloc[0] == pytest.approx(2 / 2**10)
+    assert places(made) == {"all": (1, 2), "none": (1, 2)}
+    of_two = boards(results(*cells), capacity=2).by_task["t"]
+    assert places(of_two) == {"all": (1, 1), "none": (2, 2)}
+    assert leaderboard.separated_best(of_two) == "all"
 
 
-def test_fewer_than_eight_pairs_are_never_tested() -> None:
-    values = [0.1 * at for at in range(7)]
-    table, pairs = board(
-        cell("all", outcomes(7, 7), values), cell("none", outcomes(0, 7), values)
+def test_capacities() -> None:
+    """A board of more entries is another version; a wanted one must hold them."""
+    assert [capacity_of(entries) for entries in (1, 64, 65, 513)] == [64, 64, 512, 4096]
+    assert thresholds_of(64) == (0.05, 0.05 / 2016)
+    found = results(*(cell(str(at), outcomes(1, 2), values(2)) for at in range(3)))
+    assert boards(found, capacity=3).by_task["t"].capacity == 3
+    with pytest.raises(DescriptionError, match="the number of entries, 3"):
+        boards(found, capacity=2)
+
+
+# ---- the rows of facts on a leaderboard that rewards the wrong thing ----
+
+
+def test_dead_runs_are_worst() -> None:
+    """A frozen start is no score: who is dead at step 1 is behind the slowest."""
+    for status in (Status.NONFINITE, Status.DIVERGED, Status.ERROR, Status.TIMEOUT):
+        made = board(
+            cell("dead", [status] * 32, [1e-9 * (at + 1) for at in range(32)]),
+            cell("slow", outcomes(0, 32), values(32, first=50)),
+            cell("fast", outcomes(0, 32), values(32)),
+            target="",
+        )
+        assert made.table["label"].tolist() == ["fast", "slow", "dead"]
+        assert places(made) == {"fast": (1, 1), "slow": (2, 2), "dead": (3, 3)}
+        assert made.table["median"].iloc[2] == np.inf
+
+
+def test_two_dead_methods_do_not_differ() -> None:
+    made = board(
+        cell("early", [Status.NONFINITE] * 32, values(32)),
+        cell("late", [Status.DIVERGED] * 32, values(32, first=9)),
+        cell("alive", outcomes(0, 32), values(32, first=99)),
+        target="",
     )
-    assert table["place"].tolist() == [1, 1]
-    assert np.isnan(pairs["p"].iloc[0])
-    assert "fewer than 8 pairs" in pairs["verdict"].iloc[0]
+    assert places(made) == {"alive": (1, 1), "early": (2, 3), "late": (2, 3)}
+
+
+def test_where_nobody_reaches_the_target_the_metric_decides() -> None:
+    medians = {"a": 2.27, "b": 2.3, "c": 6.06, "d": 162.0}
+    rng = np.random.default_rng(0)
+    made = board(
+        *(
+            cell(label, outcomes(0, 32), list(median + 0.1 * rng.random(32)))
+            for label, median in medians.items()
+        )
+    )
+    assert made.table["label"].tolist() == [*"abcd"]
+    assert places(made) == {"a": (1, 2), "b": (1, 2), "c": (3, 3), "d": (4, 4)}
+
+
+def test_where_all_reach_the_target_its_cost_decides() -> None:
+    made = board(
+        cell("dear", outcomes(32, 32), values(32), cost=3678),
+        cell("cheap", outcomes(32, 32), values(32, first=0.2), cost=552),
+    )
+    assert made.table["to_target"].tolist() == [276, 1839]
+    assert places(made) == {"cheap": (1, 1), "dear": (2, 2)}
+
+
+def test_more_success_is_better_than_less_cost() -> None:
+    """A method that reaches the target at once, in three of 32 runs."""
+    made = board(
+        cell("sure", outcomes(32, 32), values(32), cost=1000),
+        cell("lucky", outcomes(3, 32), values(32), cost=10),
+    )
+    assert made.table["label"].tolist() == ["sure", "lucky"]
+    assert places(made) == {"sure": (1, 1), "lucky": (2, 2)}
+
+
+def test_seven_of_eight_against_none_is_apart_as_a_pair() -> None:
+    """Whatever else is on the board; the board itself needs 17 seeds for it."""
+    cells = [
+        cell("most", outcomes(7, 8), values(8)),
+        cell("none", outcomes(0, 8), values(8)),
+        *(cell(f"other {at}", outcomes(at, 8), values(8)) for at in range(7)),
+    ]
+    assert verdicts(board(*cells))["most", "none"] == "apart as a pair"
+    assert verdicts(board(*cells[:2]))["most", "none"] == "apart as a pair"
+
+
+def test_forty_six_entries_with_clear_differences_are_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    made = board(
+        *(
+            cell(f"{at:02}", outcomes(0, 64), list(10 + at + rng.random(64)))
+            for at in range(46)
+        ),
+        target="",
+    )
+    assert places(made) == {f"{at:02}": (at + 1, at + 1) for at in range(46)}
+
+
+def test_an_entry_of_few_seeds_is_compared_by_its_rank_sum() -> None:
+    """Good 32 of 32, middling 16 of 32, seven with 0 of 7."""
+    made = board(
+        cell("good", outcomes(32, 32), values(32)),
+        cell("middling", outcomes(16, 32), values(32)),
+        cell("seven", outcomes(0, 7), values(7)),
+    )
+    pairs = made.pairs.set_index(["first", "second"])
+    assert pairs.loc[("good", "seven"), "test"] == "rank sum"
+    assert pairs.loc[("good", "middling"), "test"] == "sign flip"
+    low, high = places(made)["seven"]
+    assert low > places(made)["good"][0]
+    assert high == 3
+
+
+def test_an_entry_that_was_tested_against_nobody_has_no_place() -> None:
+    made = board(
+        cell("good", outcomes(32, 32), values(32)),
+        cell("middling", outcomes(12, 32), values(32)),
+        cell("one", outcomes(1, 1), [1e-9]),
+    )
+    assert made.table["label"].tolist() == ["good", "middling", "one"]
+    assert places(made)["one"] is None
+    assert places(made)["middling"] == (2, 2)
+    assert made.unplaced == {"one": "1 and 32 runs are too few for a test"}
+    assert made.seeds == 32
+
+
+def test_one_entry_alone_has_no_place() -> None:
+    made = board(cell("only", outcomes(32, 32), values(32)))
+    assert made.unplaced == {"only": "there is no other entry"}
+    assert made.pairs.empty
+
+
+def test_an_entry_that_misses_a_task_has_no_place_over_tasks() -> None:
+    """However good it is on the others."""
+    found = results(
+        cell("both", outcomes(31, 32), values(32), "easy"),
+        cell("easy only", outcomes(32, 32), values(32), "easy"),
+        cell("weak", outcomes(0, 32), values(32), "easy"),
+        cell("both", outcomes(31, 32), values(32), "hard"),
+        cell("weak", outcomes(0, 32), values(32), "hard"),
+    )
+    (overall,), by_task = boards(found)
+    assert list(by_task) == ["easy", "hard"]
+    assert overall.table["label"].tolist() == ["both", "weak", "easy only"]
+    assert places(overall) == {"both": (1, 1), "weak": (2, 2), "easy only": None}
+    assert overall.unplaced == {"easy only": "it has no finished runs on hard"}
+    table = overall.table.set_index("label")
+    assert table["tasks"].to_dict() == {"both": 2, "weak": 2, "easy only": 1}
+    assert overall.pairs[["first", "second"]].to_numpy().tolist() == [["both", "weak"]]
+
+
+def test_budgets_are_never_ranked_together() -> None:
+    """A store of two suites: a board for each task and budget."""
+    cells, described = [], {}
+    for steps, good in ((300, "A"), (1000, "B")):
+        for task in ("t", "u"):
+            for label in "AB":
+                key = f"{task}/{label}/{steps}"
+                status = outcomes(32 if label == good else 0, 32)
+                cells.append(cell(label, status, values(32), task, key=key))
+                described[key] = {"steps": steps}
+    made = boards(with_unique_names(results(*cells, **described)))
+    assert list(made.by_task) == [
+        "t (300 steps, 2 records)",
+        "t (1000 steps, 2 records)",
+        "u (300 steps, 2 records)",
+        "u (1000 steps, 2 records)",
+    ]
+    first, second = made.overall
+    assert places(first) == {"A (300 steps)": (1, 1), "B (300 steps)": (2, 2)}
+    assert places(second) == {"B (1000 steps)": (1, 1), "A (1000 steps)": (2, 2)}
+    table = leaderboard.leaderboard(results(*cells, **described), "t")
+    assert set(table["budget"]) == {"300 steps, 2 records", "1000 steps, 2 records"}
+
+
+def test_tasks_of_one_budget_each_share_the_board_over_tasks() -> None:
+    found = results(
+        *(
+            cell(label, outcomes(count, 32), values(32), task)
+            for task in ("t", "u")
+            for label, count in (("A", 32), ("B", 0))
+        ),
+        **{f"u/{label}": {"steps": 20} for label in "AB"},
+    )
+    (overall,), _ = boards(found)
+    assert overall.budget == "10 steps, 2 records or 20 steps, 2 records"
+    assert places(overall) == {"A": (1, 1), "B": (2, 2)}
+
+
+def test_tasks_with_unlike_descriptions_are_two_tasks() -> None:
+    """Two classes of one name, from two files or edited between the runs."""
+    classes = {"one.py:Hill@0123456789": "1", "two.py:Hill@9876543210": "2"}
+    found = results(
+        *(
+            cell("A", outcomes(32, 32), values(32), "Hill", key=key)
+            for key in classes.values()
+        ),
+        **{key: {"task": {"class": name}} for name, key in classes.items()},
+    )
+    made = boards(with_unique_names(found))
+    assert list(made.by_task) == [
+        "Hill (one.py, code 012345)",
+        "Hill (two.py, code 987654)",
+    ]
+    assert all(len(one.table) == 1 for one in made.by_task.values())
+
+
+def test_versions_and_targets_make_two_tasks_too() -> None:
+    found = results(
+        cell("A", outcomes(4, 4), values(4), key="1"),
+        cell("A", outcomes(4, 4), values(4), key="2"),
+        **{key: {"task": {"version": int(key)}} for key in "12"},
+    )
+    assert list(boards(with_unique_names(found)).by_task) == [
+        "t (version 1)",
+        "t (version 2)",
+    ]
+    found.footers["2"]["cell"]["task"]["version"] = 1
+    found.footers["2"]["target"] = "distance ≤ 0.01"
+    assert list(boards(with_unique_names(found)).by_task) == [
+        "t (target distance ≤ 0.001)",
+        "t (target distance ≤ 0.01)",
+    ]
+
+
+def test_names_of_one_method_differ_by_its_parameters() -> None:
+    """Everywhere, and not by the digits of a key."""
+    parameters = [
+        {"step_size": 0.1, "direction": {"class": "mmbench.a:Plain", "k": 1}},
+        {"step_size": 0.1, "direction": {"class": "mmbench.a:Plain", "k": 2}},
+    ]
+    found = results(
+        cell("A", outcomes(4, 4), values(4), key="1"),
+        cell("A", outcomes(4, 4), values(4), key="2"),
+        cell("A", outcomes(4, 4), values(4), "u", key="3"),
+        cell("B", outcomes(4, 4), values(4), "u", key="4"),
+        **{
+            key: {"algorithm": parameters[at]}
+            for key, at in zip("1234", (0, 1, 1, 1), strict=True)
+        },
+    )
+    named = with_unique_names(found)
+    labels = [footer["label"] for footer in named.footers.values()]
+    assert labels == [
+        "A (direction.k=1)",
+        "A (direction.k=2)",
+        "A (direction.k=2)",
+        "B",
+    ]
+    assert list(dict.fromkeys(named.frame["label"])) == list(dict.fromkeys(labels))
+
+
+def test_names_of_cells_with_other_seeds() -> None:
+    found = results(
+        cell("A", outcomes(4, 4), values(4), key="1"),
+        cell("A", outcomes(2, 2), values(2), key="2"),
+        **{"1": {"seeds": [0, 1, 2, 3]}, "2": {"seeds": [0, 1]}},
+    )
+    named = with_unique_names(found)
+    labels = [footer["label"] for footer in named.footers.values()]
+    assert labels == ["A (seeds 0 to 3)", "A (seeds 0 to 1)"]
+
+
+# ---- nobody else changes a verdict ----
+
+
+def test_an_unrelated_entry_changes_no_verdict_and_no_number() -> None:
+    """Nor do a new name or a duplicate of another entry."""
+    rng = np.random.default_rng(0)
+    cells = [
+        cell(label, outcomes(count, 24), list(rng.random(24)), cost=cost)
+        for label, count, cost in (
+            ("a", 20, 30),
+            ("b", 12, 10),
+            ("c", 12, 50),
+            ("d", 1, 9),
+        )
+    ]
+    extra = cell("x", outcomes(24, 24), list(rng.random(24)), cost=1)
+    renamed = cells[3].assign(label="A new name", key="t/new")
+    twin = cells[0].assign(label="a twin", key="t/twin")
+    alone = board(*cells)
+    known = alone.pairs.set_index(["first", "second"])
+    own = alone.table.drop(columns=["place_low", "place_high"]).set_index("label")
+    for others in ((*cells, extra), (*cells[:3], renamed), (*cells, twin)):
+        made = board(*others)
+        pairs = made.pairs.set_index(["first", "second"])
+        shared = known.index.intersection(pairs.index)
+        assert len(shared) >= 3
+        pd.testing.assert_frame_equal(pairs.loc[shared], known.loc[shared])
+        rows = made.table.drop(columns=["place_low", "place_high"]).set_index("label")
+        labels = own.index.intersection(rows.index)
+        pd.testing.assert_frame_equal(rows.loc[labels], own.loc[labels])
+    assert places(board(*cells[:3], renamed))["A new name"] == places(alone)["d"]
 
 
 def test_pairs_are_those_of_common_seeds() -> None:
-    """Seeds that only one entry has count in its rate, not in the comparison."""
-    values = [0.1 * at for at in range(16)]
-    _, pairs = board(
-        cell("one", outcomes(16, 16), values),
-        cell("other", outcomes(0, 16), values, seeds=list(range(10, 26))),
+    """Seeds that only one entry has count in its rate, not in a paired comparison."""
+    made = board(
+        cell("one", outcomes(16, 16), values(16)),
+        cell("other", outcomes(0, 16), values(16), seeds=list(range(4, 20))),
     )
-    assert pairs["pairs"].iloc[0] == 6
+    assert made.pairs["pairs"].iloc[0] == 12
+    assert made.pairs["p"].iloc[0] == pytest.approx(2 / 2**12)
+
+
+def test_pairs_of_unlike_seeds_are_compared_as_if_alone() -> None:
+    """Entries of several sets of seeds, some of them identical in all runs."""
+    rng = np.random.default_rng(0)
+    cells = [
+        cell(
+            f"{at}",
+            outcomes(int(rng.integers(0, 20)), 20),
+            [0.5] * 20 if at % 3 == 0 else list(rng.random(20)),
+            seeds=list(range(at % 2 * 8, at % 2 * 8 + 20)),
+        )
+        for at in range(7)
+    ]
+    together = board(*cells).pairs.set_index(["first", "second"])
+    for pair in together.index:
+        alone = board(*(cells[int(label)] for label in sorted(pair))).pairs
+        row = alone.set_index(["first", "second"])
+        row = row if pair in row.index else None
+        if row is not None:
+            pd.testing.assert_series_equal(row.loc[pair], together.loc[pair])
+
+
+# ---- numbers of entries ----
 
 
 def test_median_counts_missing_values_as_the_worst() -> None:
     """The median is infinite if two of three runs have no value."""
-    table, _ = board(cell("one", ["error"] * 3, [0.5, np.nan, np.nan]))
-    assert table["median"].iloc[0] == np.inf
-    table, _ = board(cell("one", outcomes(0, 3), [0.5, 0.25, np.nan]))
-    assert table["median"].iloc[0] == 0.5
+    made = board(cell("one", ["error"] * 3, [0.5, np.nan, np.nan]))
+    assert made.table["median"].iloc[0] == np.inf
+    made = board(cell("one", outcomes(0, 3), [0.5, 0.25, np.nan]))
+    assert made.table["median"].iloc[0] == 0.5
 
 
 def test_higher_is_better_if_the_column_says_so() -> None:
     """The ends of the interval keep their order, and missing is minus infinity."""
     modes = COLUMN | {"better": "higher"}
-    values = [5, 4, 3, 3, 1, np.nan]
-    table, _ = board(cell("one", outcomes(0, 6), values), column=modes)
-    row = table.iloc[0]
+    last = [5, 4, 3, 3, 1, np.nan]
+    made = board(cell("one", outcomes(0, 6), last), column=modes)
+    row = made.table.iloc[0]
     assert row["median"] == 3
     assert row["median_low"] == -np.inf
     assert row["median_high"] == 5
+    made = board(
+        cell("few", outcomes(0, 32), values(32)),
+        cell("many", outcomes(0, 32), values(32, first=9)),
+        column=modes,
+        target="",
+    )
+    assert places(made) == {"many": (1, 1), "few": (2, 2)}
 
 
 def test_cost_to_target() -> None:
     """The cost is infinite if no more than half of the runs reach the target."""
-    table, _ = board(cell("one", outcomes(3, 4), [0.1, 0.2, 0.3, 0.4], cost=100))
-    assert table["gradient_equivalents"].iloc[0] == 100
-    assert table["to_target"].iloc[0] == 50
-    table, _ = board(cell("one", outcomes(1, 4), [0.1, 0.2, 0.3, 0.4]))
-    assert table["to_target"].iloc[0] == np.inf
-
-
-def test_without_a_target_the_metric_decides() -> None:
-    """An entry wins if it is better on ten of ten seeds, not on half of them."""
-    low = [0.01 * (at + 1) for at in range(10)]
-    high = [1.0 + 0.03 * at for at in range(10)]
-    mixed = [low[at] + (0.001 if at % 2 else -0.001) for at in range(10)]
-    table, pairs = board(
-        cell("high", outcomes(0, 10), high),
-        cell("low", outcomes(0, 10), low),
-        cell("mixed", outcomes(0, 10), mixed),
-        target="",
-    )
-    assert table["label"].tolist()[-1] == "high"
-    assert table["place"].tolist() == [1, 1, 3]
-    assert "success" not in table
-    wins = pairs.set_index(["first", "second"])["difference"]
-    assert set(wins) == {1.0, 0.5}
+    made = board(cell("one", outcomes(3, 4), [0.1, 0.2, 0.3, 0.4], cost=100))
+    assert made.table["gradient_equivalents"].iloc[0] == 100
+    assert made.table["to_target"].iloc[0] == 50
+    made = board(cell("one", outcomes(1, 4), [0.1, 0.2, 0.3, 0.4]))
+    assert made.table["to_target"].iloc[0] == np.inf
 
 
 def test_identical_runs_count_once() -> None:
-    """They give no interval, and two such entries form a single pair."""
+    """They give no interval, and two such entries form a single pair: no test."""
     same = [
         cell("all", outcomes(12, 12), [0.5] * 12).assign(distance=0.5),
         cell("none", outcomes(0, 12), [0.5] * 12).assign(distance=0.5),
     ]
-    table, pairs = board(*same)
-    assert table["alike"].all()
-    assert table["success_low"].isna().all()
-    assert pairs["pairs"].iloc[0] == 1
-    assert table["place"].tolist() == [1, 1]
+    made = board(*same)
+    assert made.table["alike"].all()
+    assert made.table["success_low"].isna().all()
+    assert set(made.unplaced.values()) == {leaderboard.IDENTICAL}
+    assert made.pairs["reason"].tolist() == [leaderboard.IDENTICAL]
+    varied = cell("varied", outcomes(0, 12), values(12))
+    assert verdicts(board(*same, varied))["all", "varied"] == "apart as a pair"
 
 
 def test_success_is_known_where_all_runs_are_identical() -> None:
-    """Such a task halves the interval over two tasks, also that of a difference."""
-    values = [0.1 * at for at in range(16)]
+    """Such a task halves the interval over two tasks."""
     same = [0.5] * 16
     cells = [
-        cell("one", outcomes(12, 16), values, "varied"),
+        cell("one", outcomes(12, 16), values(16), "varied"),
         cell("one", outcomes(16, 16), same, "same").assign(distance=0.5),
-        cell("two", outcomes(0, 16), values, "varied"),
+        cell("two", outcomes(0, 16), values(16), "varied"),
         cell("two", outcomes(0, 16), same, "same").assign(distance=0.5),
     ]
-    overall, by_task = leaderboard.boards(results(*cells))
-    assert overall
+    (overall,), by_task = boards(results(*cells))
     row = overall.table.set_index("label").loc["one"]
     varied = by_task["varied"].table.set_index("label").loc["one"]
     for end in ("success_low", "success_high"):
         assert row[end] == pytest.approx((varied[end] + 1) / 2)
-    for end in ("low", "high"):
-        on_varied = by_task["varied"].pairs[end].iloc[0]
-        assert overall.pairs[end].iloc[0] == pytest.approx((on_varied + 1) / 2)
-    overall, _ = leaderboard.boards(results(*cells[1::2]))
-    assert overall
+    (overall,), _ = boards(results(*cells[1::2]))
     assert overall.table["success_low"].isna().all()
-    assert overall.pairs[["low", "high"]].iloc[0].tolist() == [1, 1]
 
 
-def test_overall_compares_on_common_tasks() -> None:
-    """An entry without the hard task has the higher mean and no better rank."""
-    values = [0.1 * at for at in range(16)]
+def test_identical_runs_are_one_pair_over_tasks() -> None:
+    """Seven such tasks allow no test, eight do."""
+    for count, tested in ((7, False), (8, True)):
+        found = results(
+            *(
+                cell(label, outcomes(n, 12), [0.5] * 12, f"t{task}").assign(
+                    distance=0.5
+                )
+                for task in range(count)
+                for label, n in (("all", 12), ("none", 0))
+            )
+        )
+        (overall,), _ = boards(found)
+        assert (places(overall)["all"] is not None) == tested
+        if tested:
+            assert overall.pairs["p"].iloc[0] == pytest.approx(2 / 2**8)
+
+
+def test_over_tasks_small_differences_add_up() -> None:
+    """No pair is apart on either task, and both together are."""
     found = results(
-        cell("both", outcomes(16, 16), values, "easy"),
-        cell("easy only", outcomes(16, 16), values, "easy"),
-        cell("weak", outcomes(0, 16), values, "easy"),
-        cell("both", outcomes(4, 16), values, "hard"),
-        cell("weak", outcomes(0, 16), values, "hard"),
+        *(
+            cell(label, outcomes(count, 16), values(16), task)
+            for task in ("t", "u")
+            for label, count in (("A", 13), ("B", 2))
+        )
     )
-    overall, by_task = leaderboard.boards(found)
-    assert overall
-    assert list(by_task) == ["easy", "hard"]
-    table = overall.table.set_index("label")
-    assert table["success"].to_dict() == {"both": 0.625, "easy only": 1.0, "weak": 0.0}
-    assert table["tasks"].to_dict() == {"both": 2, "easy only": 1, "weak": 2}
-    assert table["place"].to_dict() == {"both": 1, "easy only": 1, "weak": 3}
-    assert (table["success_low"] <= table["success"]).all()
-    assert (table["success"] <= table["success_high"]).all()
+    (overall,), by_task = boards(found)
+    assert all(
+        set(verdicts(one).values()) == {"apart as a pair"} for one in by_task.values()
+    )
+    assert verdicts(overall) == {("A", "B"): "apart on this board"}
+    assert overall.table["success"].tolist() == [13 / 16, 2 / 16]
+    assert overall.table["gradient_equivalents"].tolist() == [20, 20]
 
 
 def test_overall_needs_a_target() -> None:
-    values = [0.1 * at for at in range(4)]
-    found = results(cell("one", outcomes(0, 4), values), target="")
-    assert leaderboard.boards(found)[0] is None
+    found = results(cell("one", outcomes(0, 4), values(4)), target="")
+    assert boards(found).overall == []
 
 
-def test_entries_without_common_task_are_not_compared() -> None:
-    values = [0.1 * at for at in range(16)]
+def test_entries_without_common_task_have_no_place_over_tasks() -> None:
     found = results(
-        cell("here", outcomes(16, 16), values, "easy"),
-        cell("there", outcomes(0, 16), values, "hard"),
+        cell("here", outcomes(16, 16), values(16), "easy"),
+        cell("there", outcomes(0, 16), values(16), "hard"),
     )
-    overall, _ = leaderboard.boards(found)
-    assert overall
-    assert overall.table["place"].tolist() == [1, 1]
-    assert overall.pairs["tasks"].iloc[0] == 0
+    (overall,), _ = boards(found)
+    assert places(overall) == {"here": None, "there": None}
 
 
-def test_a_column_that_one_entry_lacks() -> None:
-    """An entry without the column has no median, comes last and is not tested."""
-    values = [0.1 * at for at in range(10)]
+def test_entries_without_common_seeds_have_no_test_over_tasks() -> None:
+    found = results(
+        *(
+            cell(
+                label,
+                outcomes(n, 16),
+                values(16),
+                task,
+                seeds=list(range(first, first + 16)),
+            )
+            for task in ("t", "u")
+            for label, n, first in (("A", 16, 0), ("B", 0, 50))
+        )
+    )
+    (overall,), by_task = boards(found)
+    assert set(overall.unplaced.values()) == {"they have no common seed on t"}
+    assert by_task["t"].pairs["test"].tolist() == ["rank sum"]
+
+
+def test_a_metric_that_one_entry_lacks() -> None:
+    """Without a target it has no place, and comes last."""
     lacking = cell("lacking", outcomes(0, 10), [np.nan] * 10)
-    found = results(cell("one", outcomes(0, 10), values), lacking, target="")
+    others = [cell(f"{at}", outcomes(0, 10), values(10)) for at in range(2)]
+    found = results(lacking, *others, target="")
     found.footers["t/lacking"]["columns"] = []
-    table, pairs = leaderboard.boards(found)[1]["t"]
-    assert table["label"].tolist() == ["one", "lacking"]
-    assert np.isnan(table["median"].iloc[1])
-    assert pairs["pairs"].iloc[0] == 0
+    made = boards(found).by_task["t"]
+    assert made.table["label"].tolist() == ["0", "1", "lacking"]
+    assert made.unplaced == {"lacking": "it lacks the metric distance"}
+
+
+def test_nothing_ranks_without_target_and_direction() -> None:
+    neither = COLUMN | {"better": "neither"}
+    made = board(
+        *(cell(label, outcomes(0, 10), values(10)) for label in "ab"),
+        target="",
+        column=neither,
+    )
+    assert places(made) == {"a": None, "b": None}
+    assert set(made.unplaced.values()) == {leaderboard.UNRANKED}
 
 
 @pytest.mark.parametrize("better", ["lower", "higher"])
 def test_ties_in_success_are_ordered_by_the_metric(better: str) -> None:
-    """The metric changes the order of the rows, not the rank."""
-    small, large = [0.1, 0.2, 0.3], [1.1, 1.2, 1.3]
-    table, _ = board(
-        cell("large", outcomes(0, 3), large),
-        cell("small", outcomes(0, 3), small),
+    small, large = [0.1, 0.2, 0.3, 0.4], [1.1, 1.2, 1.3, 1.4]
+    made = board(
+        cell("large", outcomes(0, 4), large),
+        cell("small", outcomes(0, 4), small),
         column=COLUMN | {"better": better},
     )
     expected = ["small", "large"] if better == "lower" else ["large", "small"]
-    assert table["label"].tolist() == expected
-    assert table["place"].tolist() == [1, 1]
+    assert made.table["label"].tolist() == expected
+    assert verdicts(made) == {("large", "small"): "apart as a pair"}

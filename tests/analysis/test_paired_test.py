@@ -108,17 +108,17 @@ def test_no_difference_and_a_sum_of_zero_are_no_evidence() -> None:
 
 @pytest.mark.parametrize("runs", [32, 64, 150])
 def test_p_values_near_a_threshold_are_exact(runs: int) -> None:
-    """Elsewhere they are within 2 %, and far below all thresholds on their side."""
+    """Elsewhere they are within 5 %, and far below all thresholds on their side."""
     rng = np.random.default_rng(runs)
-    shifts = rng.random(60) * 10 / np.sqrt(runs)
+    shifts = rng.random(150) * 10 / np.sqrt(runs)
     differences = np.stack([shifted(rng, runs, shift) for shift in shifts])
     exact, made = sign_flip(differences), sign_flip(differences, LEVELS)
     is_near = np.zeros(len(exact), bool)
     for level in LEVELS:
-        is_near |= (exact > level / 2) & (exact < level * 2)
+        is_near |= (exact > level / 1.1) & (exact < level * 1.1)
     np.testing.assert_allclose(made[is_near], exact[is_near], rtol=1e-12)
     is_far = exact < LEVELS[1] / paired_test.FAR
-    np.testing.assert_allclose(made[~is_far], exact[~is_far], rtol=0.02)
+    np.testing.assert_allclose(made[~is_far], exact[~is_far], rtol=0.05)
     assert is_near.any()
     assert is_far.any()
     for level in LEVELS:
@@ -184,36 +184,61 @@ def test_rank_sums_are_those_of_scipy() -> None:
 def test_eight_common_seeds_are_paired_and_fewer_are_not() -> None:
     """With seven, all runs of both count; with too few in all there is no test."""
     seeds, low, high = np.arange(20), np.arange(20), np.arange(20) + 20
-    made = compare(low, high, seeds, seeds + 12)
+    made = compare(low, high[None], seeds, seeds + 12)
     assert (made.pairs, made.test) == (8, "sign flip")
     assert made.p == pytest.approx(2 / 2**8)
-    assert made.lean < 0
-    made = compare(high, low, seeds, seeds + 13)
+    assert (made.ahead, made.improvement) == (1, 1)
+    made = compare(high, low[None], seeds, seeds + 13)
     assert (made.pairs, made.test) == (7, "rank sum")
     assert made.p == rank_sum(high, low)
-    assert made.lean == 0.5
-    made = compare(low[:3], high[:3], seeds[:3], seeds[:3])
+    assert (made.ahead, made.improvement) == (-1, 0)
+    made = compare(low[:3], high[None, :3], seeds[:3], seeds[:3])
     assert (made.pairs, made.test) == (3, "")
     assert np.isnan(made.p)
-    assert compare(low[:4], high[:4], seeds[:4], seeds[:4]).p == pytest.approx(2 / 70)
+    made = compare(low[:4], high[None, :4], seeds[:4], seeds[:4])
+    assert made.p == pytest.approx(2 / 70)
 
 
 def test_the_seed_pairs_the_runs_in_whatever_order_they_are() -> None:
     rng = np.random.default_rng(0)
-    first, second = rng.permutation(40)[:20], rng.permutation(40)[:20]
+    entry, other = rng.permutation(40)[:20], rng.permutation(40)[:20]
     seeds, mixed = np.arange(20), rng.permutation(20)
-    known = compare(first, second, seeds, seeds)
-    assert compare(first[mixed], second, seeds[mixed], seeds) == known
+    known = compare(entry, other[None], seeds, seeds)
+    assert compare(entry[mixed], other[None], seeds[mixed], seeds) == known
+
+
+def test_improvement_is_the_share_of_pairs_of_runs() -> None:
+    """Ties count half, with and without common seeds."""
+    rng = np.random.default_rng(0)
+    entry, others = rng.integers(0, 9, size=12), rng.integers(0, 9, size=(5, 12))
+    below = (entry[:, None] < others[:, None, :]).mean(axis=(1, 2))
+    tied = (entry[:, None] == others[:, None, :]).mean(axis=(1, 2))
+    for offset in (0, 9):
+        seeds = np.arange(12)
+        made = compare(entry, others, seeds, seeds + offset)
+        np.testing.assert_allclose(made.improvement, below + tied / 2)
+        assert made.ahead.tolist() == np.sign(made.improvement - 0.5).tolist()
+
+
+def test_others_are_compared_each_by_itself() -> None:
+    """What else is compared changes nothing."""
+    rng = np.random.default_rng(0)
+    entry, others = rng.permutation(200)[:40], rng.integers(0, 300, size=(30, 40))
+    seeds = np.arange(40)
+    together = compare(entry, others, seeds, seeds, thresholds=LEVELS)
+    for at in range(30):
+        alone = compare(entry, others[[at]], seeds, seeds, thresholds=LEVELS)
+        assert alone.p[0] == together.p[at]
 
 
 def test_held_out_instances_are_flipped_and_not_their_seeds() -> None:
     """Ten seeds on each of eight instances are eight observations."""
     rng = np.random.default_rng(0)
-    differences = rng.integers(-9, 12, size=80)
+    differences = rng.integers(-9, 12, size=(2, 80))
     unit = np.repeat(np.arange(8), 10)
-    sums = differences.reshape(8, 10).sum(axis=1)
+    sums = differences.reshape(2, 8, 10).sum(axis=2)
     assert sums_of_units(differences, unit).tolist() == sums.tolist()
-    seeds, low, high = np.arange(80), np.arange(80), np.arange(80) + 80
+    seeds, low, high = np.arange(80), np.arange(80), np.arange(80)[None] + 80
     made = compare(low, high, seeds, seeds, unit=unit)
     assert made.p == pytest.approx(2 / 2**8)
     assert compare(low, high, seeds, seeds).p < 1e-9
@@ -230,10 +255,12 @@ def test_instances_that_differ_are_no_evidence() -> None:
         rng = np.random.default_rng(trial)
         advantage = np.repeat(rng.normal(size=20), 10)
         values = rng.normal(size=(2, 200)) + np.stack([advantage, 0 * advantage])
-        order = rankdata(values).astype(int).reshape(2, 200)
+        entry, other = rankdata(values).astype(int).reshape(2, 200)
         for at, units in enumerate((unit, None)):
-            p = compare(*order, seeds, seeds, unit=units, thresholds=(0.05,)).p
-            rejected[at] += p <= 0.05
+            made = compare(
+                entry, other[None], seeds, seeds, unit=units, thresholds=(0.05,)
+            )
+            rejected[at] += int(made.p[0] <= 0.05)
     assert rejected[0] <= 20  # 10 are expected; 20 has a probability below 0.2 %
     assert rejected[1] > 60
 
@@ -242,30 +269,34 @@ def test_instances_that_differ_are_no_evidence() -> None:
 
 
 def test_one_task_is_the_test_on_it() -> None:
-    differences = np.random.default_rng(0).integers(-9, 12, size=(5, 14))
-    p, lean = over_tasks([differences])
-    np.testing.assert_array_equal(p, sign_flip(differences))
-    np.testing.assert_allclose(lean, differences.mean(axis=1) / (4 * 14))
+    rng = np.random.default_rng(0)
+    entry, others = rng.permutation(90)[:14], rng.integers(0, 90, size=(5, 14))
+    known = compare(entry, others, np.arange(14), np.arange(14))
+    differences = rank_differences(np.broadcast_to(entry, (5, 14)), others)
+    made = over_tasks([differences], [14])
+    for one, other in zip(made, known, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_differences_of_tasks_are_divided_by_their_pairs() -> None:
     """All signs of all tasks are flipped, each by itself."""
     rng = np.random.default_rng(0)
     differences = [rng.integers(-9, 12, size=(4, pairs)) for pairs in (3, 4, 5)]
-    p, _ = over_tasks(differences)
+    p = over_tasks(differences, (3, 4, 5)).p
     for row in range(4):
         parts = [60 * one[row] // one.shape[1] for one in differences]
         assert p[row] == pytest.approx(enumerated(np.concatenate(parts)), rel=1e-12)
+    assert over_tasks([one[:, :2] for one in differences], (2, 2, 2)).test == ""
 
 
 def test_large_denominators_are_approximated() -> None:
-    """Within 1 % of the exact value, which a coarser grid cannot give."""
+    """The p values are those of random signs, within their error."""
     rng = np.random.default_rng(0)
     counts = (61, 64, 67)
     differences = [
         np.stack([shifted(rng, count, 0.3) for _ in range(4)]) for count in counts
     ]
-    p, _ = over_tasks(differences, LEVELS)
+    p = over_tasks(differences, counts, LEVELS).p
     whole = np.concatenate([one / one.shape[1] for one in differences], axis=1)
     signs = rng.choice([-1.0, 1.0], size=(40_000, whole.shape[1]))
     drawn = np.abs(signs @ whole.T) >= np.abs(whole.sum(axis=1))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binom, binomtest, multinomial, norm, wilcoxon
+from scipy.stats import binom, binomtest, multinomial, norm
 
 from mmbench.analysis import stats
 
@@ -300,98 +300,6 @@ def test_the_share_reached_is_covered() -> None:
         )
         found += (low <= shares) & (shares <= high)
     assert (found >= (0.94 - 3 * 0.01) * 600).all()
-
-
-@pytest.mark.parametrize(
-    ("won", "lost", "p"), [(4, 0, 0.125), (5, 1, 0.219), (6, 2, 0.289), (7, 3, 0.344)]
-)
-def test_sign_flip_is_mcnemar(won: int, lost: int, p: float) -> None:
-    """The exact p values of four pairings of 13/20 and 17/20 are known."""
-    ties = 20 - won - lost
-    differences = np.array([1.0] * won + [-1.0] * lost + [0.0] * ties)
-    assert stats.sign_flip(differences) == pytest.approx(p, abs=5e-4)
-
-
-@pytest.mark.parametrize(("pairs", "p"), [(5, 0.0625), (6, 0.03125), (8, 0.0078125)])
-def test_sign_flip_smallest_p(pairs: int, p: float) -> None:
-    assert stats.sign_flip(np.ones(pairs)) == pytest.approx(p)
-
-
-def test_sign_flip_of_zero_sums() -> None:
-    assert stats.sign_flip(np.zeros(12)) == 1.0
-    assert stats.sign_flip(np.array([1.0, -1.0])) == 1.0
-
-
-def test_sign_flip_counts_all_patterns() -> None:
-    """The p value agrees with brute force if some sizes are equal."""
-    differences = np.array([0.5, -0.25, 0.5, 1.5, -0.25, 0.75, 0.5, 2.0, -1.0])
-    sums = [np.dot(signs, differences) for signs in product((-1, 1), repeat=9)]
-    known = np.mean(np.abs(sums) >= abs(differences.sum()) - 1e-12)
-    assert stats.sign_flip(differences) == pytest.approx(known)
-
-
-def test_sign_flip_samples_if_patterns_are_too_many() -> None:
-    """Forty sizes give the normal approximation's p value, each time the same."""
-    differences = np.random.default_rng(0).normal(0.4, 1, size=40)
-    p = stats.sign_flip(differences)
-    assert p == stats.sign_flip(differences)
-    spread = np.sqrt((differences**2).sum())
-    z = abs(differences.sum()) / spread
-    assert p == pytest.approx(2 * norm.sf(z), abs=0.01)
-
-
-def test_signed_ranks_give_wilcoxon() -> None:
-    rng = np.random.default_rng(3)
-    first, second = rng.normal(size=14), rng.normal(0.7, 1, size=14)
-    known = wilcoxon(first, second, method="exact").pvalue
-    assert stats.sign_flip(stats.signed_ranks(first, second)) == pytest.approx(known)
-
-
-def test_signed_ranks_of_infinities() -> None:
-    """Two infinities tie; an infinity loses to a number by the largest rank."""
-    first = np.array([np.inf, np.inf, 1.0, 5.0])
-    second = np.array([np.inf, 1.0, 2.0, 3.0])
-    assert stats.signed_ranks(first, second).tolist() == [0.0, 3.0, -1.0, 2.0]
-
-
-def test_holm_by_hand() -> None:
-    """Each p value is multiplied by the tests left, never falls and is at most 1."""
-    adjusted = stats.holm(np.array([0.01, 0.04, 0.03, 0.9]))
-    assert adjusted == pytest.approx([0.04, 0.09, 0.09, 0.9])
-    assert stats.holm(np.array([0.6, 0.7])).tolist() == [1.0, 1.0]
-
-
-def test_holm_leaves_out_tests_not_made() -> None:
-    adjusted = stats.holm(np.array([np.nan, 0.02, 0.01]))
-    assert np.isnan(adjusted[0])
-    assert adjusted[1:] == pytest.approx([0.02, 0.02])
-
-
-def test_letters_of_a_chain() -> None:
-    """If only A and C differ, B has the letters of both."""
-    different = np.zeros((3, 3), dtype=bool)
-    different[0, 2] = different[2, 0] = True
-    assert stats.group_letters(different) == ["a", "a b", "b"]
-
-
-def test_two_entries_share_a_letter_unless_they_differ() -> None:
-    """This holds for random matrices."""
-    rng = np.random.default_rng(0)
-    for size in (1, 2, 5, 9):
-        different = np.triu(rng.random((size, size)) < 0.5, 1)
-        different = different | different.T
-        letters = [set(one.split()) for one in stats.group_letters(different)]
-        for one, other in product(range(size), repeat=2):
-            if one != other:
-                assert bool(letters[one] & letters[other]) is not bool(
-                    different[one, other]
-                )
-
-
-def test_many_groups_have_two_letters() -> None:
-    """Thirty entries that all differ have the letters a to z, then aa to ad."""
-    different = ~np.eye(30, dtype=bool)
-    assert stats.group_letters(different)[25:] == ["z", "aa", "ab", "ac", "ad"]
 
 
 @pytest.mark.parametrize("largest", [1e308, 1.7e308])

@@ -166,7 +166,7 @@ def test_cells_at_work_have_no_place(store: Store, kill) -> None:
     """They neither win nor lose, and a task with no others has no board."""
     one, two = cells("gda", "omd")
     kill(two, 8)
-    assert boards(gather_planned(store, [one, two])) == (None, {})
+    assert boards(gather_planned(store, [one, two])) == ([], {})
     execute([one], store)
     _, by_task = boards(gather_planned(store, [one, two]))
     (board,) = by_task.values()

@@ -8,7 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from mmbench.analysis import style
-from mmbench.analysis.leaderboard import Board, boards
+from mmbench.analysis.leaderboard import Board, boards, place_in_words
 from mmbench.analysis.plot.axes import Given, check_choice, drawing_on
 from mmbench.analysis.results import (
     Column,
@@ -20,16 +20,16 @@ from mmbench.analysis.results import (
 from mmbench.core.errors import DescriptionError, check_keywords
 
 ROW_INCHES = 0.3
-NONE = "–"  # in the place of a median that is infinite or unknown
+NONE = "–"  # instead of a place, or of a median that is infinite or unknown
 
 
 @check_keywords
 def leaderboard(
     results: Given, task: str | None = None, *, ax: Axes | None = None
 ) -> Axes:
-    """Draw the rank of each algorithm with its success, or its median, and interval.
+    """Draw the place of each algorithm with its success, or its median, and interval.
 
-    Algorithms that have a letter on the right in common do not differ significantly.
+    The places that the tests of every two algorithms allow stand before the names.
 
     Args:
         results: the table of `mmbench.run` or `mmbench.load`, or the folder of a store.
@@ -57,8 +57,13 @@ def board_of(results: Results, task: str | None) -> tuple[Board, Column | None]:
     overall, by_task = boards(results)
     if not by_task:
         raise DescriptionError("The results must have a finished cell; they have none.")
-    if task is None and overall is not None and len(by_task) > 1:
-        return overall, None
+    if task is None and overall and len(by_task) > 1:
+        if len(overall) > 1:
+            raise DescriptionError(
+                "task must be given where tasks have several budgets, which are never "
+                f"ranked together: {', '.join(by_task)}."
+            )
+        return overall[0], None
     if task is None and len(by_task) > 1:
         raise DescriptionError(
             "task must be given where there are several and none declares a target: "
@@ -69,6 +74,7 @@ def board_of(results: Results, task: str | None) -> tuple[Board, Column | None]:
     board = by_task[task]
     if "success" in board.table:
         return board, None
+    task = board.task
     column = primary_column(results.finished, task)
     if column is None:
         raise DescriptionError(
@@ -107,16 +113,10 @@ def draw_board(
             axes.plot(value, y, color=one.colour, marker=one.marker, markersize=5.5)
         else:
             axes.annotate(NONE, (0.5, y), xycoords=("axes fraction", "data"))
-        axes.annotate(
-            row["groups"],
-            (1, y),
-            xycoords=("axes fraction", "data"),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center_baseline",
-            annotation_clip=False,
-        )
-    names = [f"{row.place}. {row.label}" for row in table.itertuples()]
+    names = [
+        f"{place_in_words(row) or NONE}  {row['label']}"
+        for row in table.to_dict("records")
+    ]
     axes.set_yticks(range(len(names)), style.wrap_axis_labels(names)[0])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)

@@ -20,7 +20,7 @@ from mmbench.analysis.results import (
     Results,
     labels_of,
     tasks_of,
-    with_unique_labels,
+    with_unique_names,
 )
 from mmbench.core.errors import StoreError
 from mmbench.core.files import write_together
@@ -102,7 +102,7 @@ def prepare(results: Results) -> Results:
             f"A report must have at least one cell; {results.place} gave none. Run the "
             "suite into this store first."
         )
-    return with_unique_labels(_printable_results(results))
+    return with_unique_names(_printable_results(results))
 
 
 def sections_of(results: Results) -> list[Section]:

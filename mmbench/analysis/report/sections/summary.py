@@ -1,26 +1,27 @@
 """The leaderboard: success, ranks with ties, and costs, with confidence intervals."""
 
-import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mmbench.analysis import stats, style
 from mmbench.analysis.leaderboard import (
-    DIFFERENT,
-    MIN_SHARE_OF_WINS,
-    MIN_SUCCESS_DIFFERENCE,
-    NOT_TESTED,
-    SIGNIFICANCE_LEVEL,
-    TIED,
     Board,
+    Boards,
     boards,
+    pairs_of,
+    place_in_words,
     separated_best,
     table_of,
 )
 from mmbench.analysis.numbers import number, percent, percents
+from mmbench.analysis.paired_test import (
+    LEVEL,
+    MOST_SIMULATED,
+    least_runs,
+    power,
+)
 from mmbench.analysis.report.sections.base import (
     Section,
     Subsection,
@@ -34,20 +35,23 @@ from mmbench.analysis.results import (
     labels_of,
     primary_column,
     real_score_of,
+    target_in_words,
     target_of,
 )
 
 PROSE = (
     "A run succeeds if it ends with the target of its task met at three or more "
     "consecutive recorded steps (status “converged”). Runs that diverged or failed "
-    "count as unsuccessful. “Success” is the share of successful runs. The rank of an "
-    "algorithm is one plus the number of algorithms that beat it in a paired test; "
-    "algorithms that have a letter of “Group” in common do not differ significantly."
+    "count as unsuccessful. “Success” is the share of successful runs. Rows are in the "
+    "order of their own numbers. “Place” is what the tests of every two algorithms "
+    "allow: “1 to 3” means that no algorithm is shown to be better, and that all but "
+    "two are shown to be worse."
 )
 CAPTION = (
-    "Intervals are 95 % confidence intervals. Algorithms with a common letter of "
-    "“Group” do not differ significantly in paired permutation tests with Holm’s "
-    "correction; bold marks one that differs from all others."
+    "Intervals are 95 % confidence intervals. A place is an interval, too: from one "
+    "plus the number of algorithms that are apart above it to the number of all less "
+    "those apart below it, by sign-flip tests with Bonferroni’s correction; bold marks "
+    "one that is apart from all others."
 )
 UNFINISHED = "Unfinished cells are not ranked, and this section leaves them out."
 PICTURE = "0 to 100 %"  # heading of a picture of success
@@ -56,50 +60,49 @@ DETAILS = (
     "How intervals, ranks and costs are computed",
     "All intervals are 95 % confidence intervals for fresh seeds on the same tasks; "
     "their coverage was computed and is at least 94 %. The interval of a share of runs "
-    "is Clopper and Pearson’s. For a mean over tasks, and for a mean difference of "
-    "pairs of runs, it is the same at the number of runs with which a share would have "
-    "the estimated variance. The interval of a median is between two runs in order; "
-    "fewer than six runs give none, so that its ends are infinite. Tasks on which all "
-    "runs are identical are taken as known.",
-    "Runs with the same seed form a pair. One algorithm beats another if a permutation "
-    f"test over these pairs gives p < {SIGNIFICANCE_LEVEL:g} after Holm’s correction "
-    "for all pairs of algorithms in the table, and if their success differs by at "
-    f"least {100 * MIN_SUCCESS_DIFFERENCE:.0f} percentage points. On a task without a "
-    "target, the test uses signed ranks of the metric, and the winner must have the "
-    f"better value in at least {100 * MIN_SHARE_OF_WINS:.0f} % of the pairs. With "
-    f"fewer than {stats.MIN_PAIRS} pairs no test is made, and neither algorithm beats "
-    "the other.",
+    "is Clopper and Pearson’s. For a mean over tasks it is the same at the number of "
+    "runs with which a share would have the estimated variance. The interval of a "
+    "median is between two runs in order; fewer than six runs give none, so that its "
+    "ends are infinite. Tasks on which all runs are identical are taken as known.",
+    "Two algorithms are compared by all their runs on a task, ranked together: failed "
+    "runs, all tied, are worst; then come the runs that missed the target, by the "
+    "first metric; then those that reached it, by their cost to it. Without a target, "
+    "all that did not fail are ranked by the metric. The differences of ranks of the "
+    "runs with the same seed are tested by flipping their signs. Where fewer than "
+    "eight seeds have runs of both, the rank sums of all runs are tested. Over tasks, "
+    "the differences of each task are divided by its number of pairs.",
+    f"A pair is “apart as a pair” if p ≤ {LEVEL:g}, which depends on no other "
+    "algorithm. It is “apart on this board” if p is at most that divided by the number "
+    "of pairs of as many algorithms as the board may have (its capacity), so that a "
+    "board of equal algorithms has a pair apart with a probability of 5 % at most, and "
+    "an algorithm that joins changes no verdict. Places are from the verdicts on the "
+    "board.",
     "Costs are counted in gradient-equivalents: 1 for a gradient of one player, 2 for "
     "a Hessian-vector product, ½ for an evaluation of the losses. “Cost” is the median "
     "over runs of all that a run spent. “Cost to target” is the median of what a run "
     "had spent when it reached the target and kept it; a dash means that no more than "
     "half of the runs did.",
 )
-VERDICTS = {
-    DIFFERENT: "significantly different",
-    TIED: "not significantly different",
-    NOT_TESTED: NOT_TESTED,
-}
+GAINS = (0.1, 0.2, 0.4)  # differences of success whose power is printed
 
 Row = Mapping[Hashable, Any]  # of a board's table
 
 
 def section(results: Results) -> Section | None:
     """Rank the algorithms over all tasks and on each; None if no cell is finished."""
-    overall, by_task = boards(results)
-    if not by_task:
+    made = boards(results)
+    if not made.by_task:
         return None
     subsections = [
-        _task_subsection(results, task, board) for task, board in by_task.items()
+        *(_overall_subsection(results, board, made) for board in made.overall),
+        *(
+            _task_subsection(results, name, board)
+            for name, board in made.by_task.items()
+        ),
     ]
-    pairs = [board.pairs.assign(task=task) for task, board in by_task.items()]
-    if overall:
-        subsections.insert(0, _overall_subsection(results, overall, by_task))
-        pairs.insert(0, overall.pairs.assign(task="all"))
-    files = {"leaderboard.csv": table_of(overall, by_task)}
-    pairs = [table for table in pairs if len(table)]
-    if pairs:
-        files["comparisons.csv"] = pd.concat(pairs, ignore_index=True)
+    files = {"leaderboard.csv": table_of(made)}
+    if len(pairs := pairs_of(made)):
+        files["comparisons.csv"] = pairs
     return Section(
         title="Leaderboard",
         anchor="leaderboard",
@@ -113,29 +116,27 @@ def section(results: Results) -> Section | None:
 # ---- all tasks ----
 
 
-def _overall_subsection(
-    results: Results, board: Board, by_task: dict[str, Board]
-) -> Subsection:
+def _overall_subsection(results: Results, board: Board, made: Boards) -> Subsection:
     styles = style.label_styles(labels_of(results))
-    tasks = [task for task in by_task if target_of(results, task)]
     unfinished = {
         (results.footers[key]["task"], results.footers[key]["label"])
         for key in results.unfinished
     }
     by_task_and_label: dict[tuple[str, str], Row] = {
-        (row["task"], row["label"]): row
-        for task in tasks
-        for row in by_task[task].table.to_dict("records")
+        (one.task, row["label"]): row
+        for one in made.by_task.values()
+        if len(made.overall) == 1 or one.budget == board.budget
+        for row in one.table.to_dict("records")
     }
-    rows, best = [], separated_best(board.table)
+    rows, best = [], separated_best(board)
     for row in board.table.to_dict("records"):
         cells = [
-            *_rank_and_label(row),
+            *_place_and_label(row),
             *_success(row, is_best=row["label"] == best),
             _interval(row, styles[row["label"]]),
-            TableCell(row["groups"]),
+            TableCell(number(row["gradient_equivalents"]), row["gradient_equivalents"]),
         ]
-        for task in tasks:
+        for task in board.tasks:
             where = task, row["label"]
             if where in by_task_and_label:
                 cells.append(_count(by_task_and_label[where]))
@@ -143,35 +144,74 @@ def _overall_subsection(
                 absent = "unfinished" if where in unfinished else "not run"
                 cells.append(TableCell(absent, -1.0))
         rows.append(cells)
-    columns = ["#Rank", "Algorithm", "#Success", "#95 % interval", PICTURE, "Group"]
-    names = _short_names(tasks)
-    notes = []
-    if (board.table["tasks"] < board.table["of"]).any():
-        notes.append(
-            "Not every algorithm was run on every task. The success of an algorithm is "
-            "the mean over the tasks on which it was run, and two algorithms are "
-            "compared on the tasks on which both were run."
-        )
+    columns = ["#Place", "Algorithm", "#Success", "#95 % interval", PICTURE, "#Cost"]
+    names = _short_names(board.tasks)
+    title = "All tasks" if len(board.tasks) > 1 else ""
+    if len(made.overall) > 1:
+        title = f"All tasks with {board.budget}"
+    targets = "; ".join(
+        f"on {names[task]}, {target_in_words(results, task)}" for task in board.tasks
+    )
+    prose = [f"A run succeeds {targets}."]
+    if not board.table["success"].any():
+        prose.append("No run reached any target.")
     return Subsection(
-        title="All tasks" if len(tasks) > 1 else "",
-        notes=notes,
+        title=title,
+        prose=prose,
+        notes=_notes(board),
         tables=[
             Table(
-                "Mean success over tasks, and the number of successful runs on each "
-                "task.",
-                [*columns, *(f"#{names[task]}" for task in tasks)],
+                "Mean success over tasks, the sum of the tasks’ median costs, and the "
+                "number of successful runs on each task.",
+                [*columns, *(f"#{names[task]}" for task in board.tasks)],
                 rows,
             ),
-            *_pairs(board, by_success=True),
+            *_pairs(board),
         ],
     )
 
 
-def _rank_and_label(row: Row) -> list[TableCell]:
-    return [
-        TableCell(str(row["place"]), row["place"]),
-        TableCell(row["label"], label=True),
+def _place_and_label(row: Row) -> list[TableCell]:
+    place = place_in_words(row)
+    sort = float(row["place_low"]) if place else np.inf
+    return [TableCell(place or "–", sort), TableCell(row["label"], label=True)]
+
+
+def _notes(board: Board) -> list[str]:
+    """Return what a board says of its places: who has none, and what it can tell."""
+    by_reason: dict[str, list[str]] = {}
+    for label, reason in board.unplaced.items():
+        by_reason.setdefault(reason, []).append(f"“{label}”")
+    notes = [
+        f"Without a place: {', '.join(labels)}, as {reason}."
+        for reason, labels in by_reason.items()
     ]
+    if len(board.placed) > 1:
+        notes.append(_resolution(board))
+    return notes
+
+
+def _resolution(board: Board) -> str:
+    """Say which differences a board can tell, at its number of seeds."""
+    on_board, runs = board.thresholds[1], board.seeds
+    needed = least_runs(on_board)
+    units = "pairs of runs" if len(board.tasks) > 1 else "seeds"
+    text = (
+        f"Two algorithms are apart on this board, of capacity {board.capacity}, if "
+        f"p ≤ {number(on_board)}. This takes at least {needed} {units}"
+    )
+    if runs < needed:
+        text += f"; here are {runs}, which is too few, so that all places are shared"
+    found = [power(runs, gain, board.thresholds) for gain in GAINS]
+    pair, all_pairs = (
+        ", ".join(percent(one[level]) for one in found) for level in range(2)
+    )
+    at_least = "at least " if runs > MOST_SIMULATED else ""
+    return (
+        f"{text}. With {runs} {units}, an algorithm that succeeds more often by 10, 20 "
+        f"or 40 points around 50 % is found better as a pair in {at_least}{pair} of "
+        f"cases, and on this board in {at_least}{all_pairs}."
+    )
 
 
 def _success(row: Row, *, is_best: bool) -> list[TableCell]:
@@ -206,75 +246,53 @@ def _interval(row: Row, label_style: style.LabelStyle) -> TableCell:
     )
 
 
-def _pairs(board: Board, *, by_success: bool) -> list[Table]:
+def _pairs(board: Board) -> list[Table]:
     """Return the table of all comparisons of two algorithms, if there are any."""
-    if board.pairs.empty:
-        return []
-    rows = []
-    for row in board.pairs.to_dict("records"):
-        cells = [
+    rows = [
+        [
             TableCell(row["first"], label=True),
             TableCell(row["second"], label=True),
-        ]
-        if by_success:
-            cells += [
-                TableCell(_points(row["difference"]), row["difference"]),
-                TableCell(
-                    f"{_points(row['low'])} to {_points(row['high'])}", row["low"]
-                ),
-            ]
-        else:
-            cells.append(TableCell(percent(row["difference"]), row["difference"]))
-        cells += [
+            TableCell(percent(row["improvement"]), row["improvement"]),
             TableCell(str(row["pairs"]), row["pairs"]),
+            TableCell(row["test"] or "none"),
             TableCell(_p_value(row["p"]), row["p"]),
-            TableCell(_p_value(row["p_holm"]), row["p_holm"]),
-            TableCell(VERDICTS[row["verdict"]]),
+            TableCell(
+                f"{row['verdict']}: {row['better']} is better"
+                if row["verdict"].startswith("apart")
+                else f"{row['verdict']}: {row['reason']}"
+                if row["reason"]
+                else row["verdict"]
+            ),
         ]
-        rows.append(cells)
-    if by_success:
-        compared = ["#Difference of success (points)", "#95 % interval"]
-    else:
-        compared = ["#Pairs won"]
-    tested = ["#Pairs", "#p", "#p after correction", "Verdict"]
-    columns = ["Algorithm", "Compared with", *compared, *tested]
-    return [Table("Comparison of every two algorithms", columns, rows, folded=True)]
-
-
-def _points(share: float) -> str:
-    """Format a difference of shares in percentage points."""
-    return "–" if np.isnan(share) else f"{100 * share:+.0f}".replace("-", "−")
+        for row in board.pairs.to_dict("records")
+    ]
+    compared = ["Algorithm", "Compared with", "#Better in", "#Pairs", "Test", "#p"]
+    caption = (
+        "Comparison of every two algorithms; “better in” is the share of all pairs of "
+        "runs, one of each, in which the first has the better one"
+    )
+    return [Table(caption, [*compared, "Verdict"], rows, folded=True)] if rows else []
 
 
 def _p_value(p: float) -> str:
     if np.isnan(p):
         return "–"
-    return "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+    return number(p) if p < 1e-3 else f"{p:.4f}"
 
 
 # ---- one task ----
 
 
-def _task_subsection(results: Results, task: str, board: Board) -> Subsection:
+def _task_subsection(results: Results, name: str, board: Board) -> Subsection:
+    task = board.task
     target, column = target_of(results, task), primary_column(results, task)
     footer = next(
         footer for footer in results.footers.values() if footer["task"] == task
     )
-    prose = footer["game"]["summary"]
-    if target:
-        prose += f" The target is {_explain(results, task, target)}."
-        if column:
-            prose += f" Medians are of the {column['title']} at the end of the runs."
-    elif column:
-        prose += (
-            " The task declares no target, so algorithms are ordered by the "
-            f"{column['title']} at the end of the runs."
-        )
-    else:
-        prose += " Neither a target nor a metric ranks the algorithms."
-    rows, best = [], separated_best(board.table)
+    prose = f"{footer['game']['summary']} {_ordered_by(results, board)}"
+    rows, best = [], separated_best(board)
     for row in board.table.to_dict("records"):
-        cells, is_best = _rank_and_label(row), row["label"] == best
+        cells, is_best = _place_and_label(row), row["label"] == best
         if target:
             cells += [_count(row), *_success(row, is_best=is_best)]
         else:
@@ -295,16 +313,15 @@ def _task_subsection(results: Results, task: str, board: Board) -> Subsection:
             to_target = row["to_target"]
             text = "–" if to_target == float("inf") else number(to_target)
             cells.append(TableCell(text, to_target))
-        cells.append(TableCell(row["groups"]))
         rows.append(cells)
-    columns = ["#Rank", "Algorithm"]
+    columns = ["#Place", "Algorithm"]
     columns += ["#Converged", "#Success", "#95 % interval"] if target else ["#Runs"]
     if column:
         score = real_score_of(results, task, column["name"])
         real = "" if score is None else f" ({REAL}: {number(score)})"
         columns += [f"#Median {column['name']}{real}", "#95 % interval"]
-    columns += ["#Cost", "#Cost to target", "Group"] if target else ["#Cost", "Group"]
-    notes = []
+    columns += ["#Cost", "#Cost to target"] if target else ["#Cost"]
+    notes = _notes(board)
     if starts := describe_starts(results, task):
         notes.append(" ".join(f"“{label}” {where}." for label, where in starts.items()))
     if board.table["alike"].any():
@@ -314,27 +331,37 @@ def _task_subsection(results: Results, task: str, board: Board) -> Subsection:
             "for all seeds, so they count as one observation."
         )
     return Subsection(
-        title=task,
+        title=name,
         prose=[prose],
         notes=notes,
         tables=[
             Table("", columns, rows),
             *_metrics(results, task, list(board.table["label"])),
-            *_pairs(board, by_success=bool(target)),
+            *_pairs(board),
         ],
     )
 
 
-def _explain(results: Results, task: str, target: str) -> str:
-    """Return a target with the titles of the columns that it names."""
-    names = re.findall(r"\w+", target)
-    titles = [
-        f"{column['name']}: {column['title']}"
-        for column in columns_of(results, task)
-        if column["name"] in names and column["name"] != column["title"]
-    ]
-    bounds = re.sub(r" ([≤≥]) ", "\u00a0\\1\u00a0", target)
-    return f"{bounds} ({'; '.join(titles)})" if titles else bounds
+def _ordered_by(results: Results, board: Board) -> str:
+    """Say what orders the entries of a task: its target in words, or its metric."""
+    column = primary_column(results, board.task)
+    if not target_of(results, board.task):
+        if column is None:
+            return "Neither a target nor a metric ranks the algorithms."
+        return (
+            "The task declares no target, so algorithms are ordered by the "
+            f"{column['title']} at the end of the runs ({board.budget})."
+        )
+    target = target_in_words(results, board.task)
+    text = f"A run ({board.budget}) succeeds {target}."
+    if column and not board.table["converged"].any():
+        return (
+            f"{text} No run did, so that the {column['title']} at the end of the runs "
+            "orders the algorithms."
+        )
+    if column:
+        return f"{text} Medians are of the {column['title']} at the end of the runs."
+    return text
 
 
 def _metrics(results: Results, task: str, labels: list[str]) -> list[Table]:
