@@ -615,7 +615,7 @@ def target_of(results: Results, task: str) -> str:
 
 
 def target_in_words(results: Results, task: str) -> str:
-    """Return when a run succeeds, such as "if the distance is at most 0.001"."""
+    """Return when a run succeeds, such as "if gap is at most 0.1 (dual gap)"."""
     titles = {column["name"]: column["title"] for column in columns_of(results, task)}
     signs = {"≤": "at most", "≥": "at least"}
     bounds = []
@@ -625,8 +625,8 @@ def target_in_words(results: Results, task: str) -> str:
         if sign not in signs:  # of a table that does not know its target
             return f"if it reaches {target_of(results, task)}"
         title = titles.get(name, name)
-        shown = title if title == name else f"{title} ({name})"
-        bounds.append(f"{shown} is {signs[sign]} {value}")
+        meaning = "" if title == name else f" ({title})"
+        bounds.append(f"{name} is {signs[sign]} {value}{meaning}")
     return f"if {' and '.join(bounds)}"
 
 

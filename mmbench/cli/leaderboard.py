@@ -11,6 +11,7 @@ from mmbench.cli._selection import Selection, selection_options, store_option
 from mmbench.cli.results import (
     FORMATS,
     choose_format,
+    escape_markdown,
     format_options,
     write_content,
 )
@@ -29,9 +30,10 @@ def command(
 ) -> None:
     """Rank the algorithms of SUITE, of a grid, or of everything in the store.
 
-    There is a row for each algorithm over all tasks with a target, and on each task.
-    csv, json and parquet hold all numbers; latex and markdown are tables for readers,
-    in which the number of an algorithm that beats all others is set in bold.
+    There is a row for each algorithm over all tasks with a target, and on each task and
+    budget. Its place is an interval, by the rules in docs/board.md. csv, json and
+    parquet hold all numbers; latex and markdown are tables for readers, in which the
+    number of an algorithm that is apart from all others is set in bold.
     """
     form = choose_format(form, out)
     from mmbench.analysis.leaderboard import leaderboard
@@ -57,7 +59,7 @@ def command(
 
 
 def _markdown(part: "mmbench.analysis.report.sections.base.Subsection") -> bytes:
-    """Return the first table of a subsection, without pictures, under its title."""
+    """Return the first table of a subsection, without pictures, and its sentences."""
     import pandas as pd
 
     table = part.tables[0]
@@ -68,5 +70,13 @@ def _markdown(part: "mmbench.analysis.report.sections.base.Subsection") -> bytes
         for row in table.rows
     ]
     frame = pd.DataFrame(rows, columns=names)
-    title = f"### {part.title}\n\n".encode() if part.title else b""
-    return title + FORMATS["markdown"](frame)
+    title = f"### {part.title}" if part.title else ""
+    before = [escape_markdown(text) for text in (title, *part.prose) if text]
+    after = [escape_markdown(text) for text in part.notes]
+    return b"\n".join(
+        [
+            *(f"{text}\n".encode() for text in before),
+            FORMATS["markdown"](frame),
+            *(f"{text}\n".encode() for text in after),
+        ]
+    )

@@ -71,9 +71,13 @@ def _latex(frame: "pd.DataFrame") -> bytes:
 
 
 def _field(value: object) -> str:
-    shown = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return escape_markdown(f"{value:.6g}" if isinstance(value, float) else str(value))
+
+
+def escape_markdown(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line of a table or paragraph."""
     # What would end the cell, or begin HTML, code or a link.
-    return re.sub(r"[\\|<>&`]|(?<=\])\(", r"\\\g<0>", " ".join(shown.split()))
+    return re.sub(r"[\\|<>&`]|(?<=\])\(", r"\\\g<0>", " ".join(text.split()))
 
 
 FORMATS: dict[str, Callable[["pd.DataFrame"], bytes]] = {

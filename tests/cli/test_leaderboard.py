@@ -20,12 +20,14 @@ def test_the_leaderboard_in_every_format(stored: Cli) -> None:
     assert [row["label"] for row in rows] == list(expected["label"])
     assert rows[0]["task"] is None
     tables = stored("leaderboard", "--format", "markdown").stdout
-    assert "### All tasks\n\n| Rank | Algorithm | Success |" in tables
+    assert "### All tasks\n\nA run succeeds on bilinear, if distance is" in tables
+    assert "\n\n| Place | Algorithm | Success |" in tables
+    assert "\n\nWithout a place: “gda”, as there is no other entry.\n" in tables
     result = stored("leaderboard", "--out", "t.tex")
     assert (result.stdout, result.stderr) == ("", "Leaderboard: t.tex\n")
     text = Path("t.tex").read_text("utf-8")
     assert text.count(r"\toprule") == 3
-    assert "1 & gda & 0/2 & 0 \\% & 0 to 84 &" in text
+    assert "-- & gda & 0/2 & 0 \\% & 0 to 84 &" in text
 
 
 def test_an_unknown_suffix_is_refused_before_anything_is_read(cli: Cli) -> None:

@@ -26,7 +26,15 @@ from mmbench.analysis.report.sections.base import (
     Table,
     TableCell,
 )
-from mmbench.analysis.results import Results, columns_of, is_count, labels_of, tasks_of
+from mmbench.analysis.results import (
+    Results,
+    columns_of,
+    is_count,
+    labels_of,
+    target_in_words,
+    target_of,
+    tasks_of,
+)
 from mmbench.metrics.mode_coverage import VISUAL_RADIUS
 
 PROSE = (
@@ -84,12 +92,16 @@ def _counts(results: Results, task: str) -> Subsection | None:
             cells.append(TableCell("–" if np.isnan(mean) else f"{mean:.2f}", mean))
             rows.append(cells)
     counts = [f"#{count}" for count in range(largest + 1)]
+    prose = (
+        f"Share of runs by {columns[0]['title']}. The number above a bar is the number "
+        "of runs."
+    )
+    if target_of(results, task):
+        target = target_in_words(results, task)
+        prose += f" A run succeeds {target}, which a count alone does not show."
     return Subsection(
         title=task,
-        prose=[
-            f"Share of runs by {columns[0]['title']}. The number above a bar is the "
-            "number of runs."
-        ],
+        prose=[prose],
         figures=figures,
         tables=[
             Table(

@@ -1,10 +1,14 @@
 """Tests of the leaderboard section."""
 
+import pandas as pd
 from report_results import DIGITS, only, texts_of, with_unfinished
 
+from mmbench.analysis.leaderboard import thresholds_of
 from mmbench.analysis.numbers import number
+from mmbench.analysis.paired_test import power
 from mmbench.analysis.report.sections import SECTIONS
-from mmbench.analysis.results import Results
+from mmbench.analysis.report.sections.summary import GAINS
+from mmbench.analysis.results import Results, target_in_words
 
 
 def test_scores_of_real_images_are_in_figures_and_table(results: Results) -> None:
@@ -58,3 +62,48 @@ def test_an_unfinished_cell_has_curves_but_no_rank(results: Results) -> None:
     assert DIGITS not in set(summary.files["leaderboard.csv"]["task"])
     (part,) = [one for one in curves.subsections if one.title == DIGITS]
     assert "“GDA” is unfinished: it is at step 7 of 12." in part.notes
+
+
+def test_targets_are_in_words_where_they_are_used(results: Results) -> None:
+    """On the board and beside the counts of digits, with the bound on junk."""
+    seen = only(results, task=DIGITS)
+    words = target_in_words(seen, DIGITS)
+    junk = "both_digits is at least 1 (both digits and at most 30 % junk)"
+    assert words == f"if {junk}"
+    for name in ("summary", "modes"):
+        made = SECTIONS[name](seen)
+        assert made
+        prose = [text for part in made.subsections for text in part.prose]
+        assert any(words in text for text in prose)
+        assert "≤" not in " ".join(prose)
+
+
+def test_a_board_says_what_it_can_tell(results: Results) -> None:
+    """With nine seeds on a board of 64 all places are shared, and the page says so."""
+    seen = only(results, task="dirac_gan")
+    other = seen.frame.assign(label="other", key="k")
+    one = next(iter(seen.footers))
+    footers = seen.footers | {"k": seen.footers[one] | {"label": "other"}}
+    frame = pd.concat([seen.frame, other], ignore_index=True)
+    made = SECTIONS["summary"](seen._replace(frame=frame, footers=footers))
+    assert made
+    notes = " ".join(made.subsections[-1].notes)
+    assert (
+        "capacity 64, if p ≤ 2.48e−5. This takes at least 17 seeds; here are 9" in notes
+    )
+    pair, on_board = (
+        [f"{100 * power(9, gain, thresholds_of(64))[level]:.0f} %" for gain in GAINS]
+        for level in (0, 1)
+    )
+    assert f"better as a pair in {', '.join(pair)} of cases" in notes
+    assert f"on this board in {', '.join(on_board)}." in notes
+
+
+def test_a_board_whose_target_nobody_reached_says_so(results: Results) -> None:
+    seen = only(results, task="bilinear")
+    frame = seen.frame.assign(status="finished", stopped_at=seen.frame["step"].max())
+    made = SECTIONS["summary"](seen._replace(frame=frame))
+    assert made
+    prose = " ".join(made.subsections[-1].prose)
+    assert "No run did, so that the distance to the solutions" in prose
+    assert "at most 0.001" in prose
