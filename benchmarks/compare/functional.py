@@ -16,7 +16,7 @@ class FunctionalOracle(Oracle):
     def _loss(self, player: int, x: Tensor, y: Tensor, sample: Any) -> Tensor:
         """Return the loss of one run, as if it were the only one."""
         x, y, sample = tree_map(lambda one: one[None], (x, y, sample))
-        return self._game.losses(x, y, sample)[player][0]
+        return self._game.losses(x, y, sample or None)[player][0]
 
     def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradient of each player's loss in that player."""
@@ -34,7 +34,9 @@ class FunctionalOracle(Oracle):
         """Return F(z)."""
         return self.join(*self.gradients(*self.split(z)))
 
-    def linearise(self, z: Tensor) -> "FunctionalLinearisation":
+    def linearise(
+        self, z: Tensor, *, cross: bool = False, on: Tensor | None = None
+    ) -> "FunctionalLinearisation":
         """Return gradients, ready for products, each of which computes them again."""
         return FunctionalLinearisation(self, *self.split(z))
 
@@ -46,12 +48,12 @@ class FunctionalLinearisation:
         self._oracle, self._x, self._y = oracle, x, y
         self.grad_x, self.grad_y = oracle.gradients(x, y)
 
-    def xy(self, v: Tensor, *, on: Tensor | None = None) -> Tensor:
-        """Return f_xy v."""
+    def mixed_x(self, v: Tensor, *, on: Tensor | None = None) -> Tensor:
+        """Return (∂grad_x/∂y) v."""
         at = lambda y: self._oracle.gradients(self._x, y)[0]
         return jvp(at, (self._y,), (v,))[1]
 
-    def yx(self, v: Tensor, *, on: Tensor | None = None) -> Tensor:
-        """Return f_yx v."""
-        at = lambda x: -self._oracle.gradients(x, self._y)[1]
+    def mixed_y(self, v: Tensor, *, on: Tensor | None = None) -> Tensor:
+        """Return (∂grad_y/∂x) v."""
+        at = lambda x: self._oracle.gradients(x, self._y)[1]
         return jvp(at, (self._x,), (v,))[1]

@@ -195,7 +195,7 @@ def maps(options: Options) -> Iterator[Row]:
 
     def mapped() -> None:
         nonlocal diverged
-        frame = step_map(*given, steps=steps, place=COMPILED)
+        frame = step_map(*given, steps=steps, placement=COMPILED)
         diverged = int((frame["status"] == "diverged").sum())
 
     with peers_of(options) as peers:

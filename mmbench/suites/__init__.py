@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mmbench.suites.icr_figure5 import ICR_FIGURE5 as ICR_FIGURE5
     from mmbench.suites.icr_figure5 import ICR_FIGURE5_SMALL as ICR_FIGURE5_SMALL
     from mmbench.suites.icr_projection import ICR_PROJECTION as ICR_PROJECTION
+    from mmbench.suites.leaderboard import LEADERBOARD as LEADERBOARD
     from mmbench.suites.mnist_icr import MNIST_ICR as MNIST_ICR
     from mmbench.suites.mnist_icr import MNIST_ICR_SMALL as MNIST_ICR_SMALL
     from mmbench.suites.quick import QUICK as QUICK
@@ -34,6 +35,7 @@ SUITES: LazyMapping["Suite"] = LazyMapping(
         "quick": f"{_HERE}.quick:QUICK",
         "toy": f"{_HERE}.toy:TOY",
         "gan": f"{_HERE}.gan:GAN",
+        "leaderboard": f"{_HERE}.leaderboard:LEADERBOARD",
         "smoke": f"{_HERE}.smoke:SMOKE",
         "icr_projection": f"{_HERE}.icr_projection:ICR_PROJECTION",
         "mnist_icr": f"{_HERE}.mnist_icr:MNIST_ICR",
