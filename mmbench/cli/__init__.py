@@ -38,6 +38,7 @@ VERBS = (
     "cite",
     "replay",
     "verify",
+    "submit",
     "check",
     "store",
     "features",

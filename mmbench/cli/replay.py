@@ -32,6 +32,19 @@ class DamagedFilesError(WorkError):
 
 def replay_options(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options for computing stored cells again."""
+    return placement_options(
+        click.option(
+            "--outside",
+            "external",
+            metavar="FILE.py:CLASS",
+            multiple=True,
+            help="External class that the cell needs; repeatable.",
+        )(verb)
+    )
+
+
+def placement_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that say where cells are computed again."""
     for option in (
         data_dir_option,
         click.option(
@@ -40,13 +53,6 @@ def replay_options(verb: Callable[..., None]) -> Callable[..., None]:
             default="auto",
             help="Device to compute on.  [default: the one that computed the cell, if "
             "there is one]",
-        ),
-        click.option(
-            "--outside",
-            "external",
-            metavar="FILE.py:CLASS",
-            multiple=True,
-            help="External class that the cell needs; repeatable.",
         ),
     ):
         verb = option(verb)

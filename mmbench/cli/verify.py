@@ -1,22 +1,25 @@
-"""mmbench verify: compute a random sample of a store again and compare it."""
+"""mmbench verify: compute a random sample of a store or a bundle again and compare."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from mmbench.cli import InputError, WorkError, print_stderr, print_stdout
-from mmbench.cli._numbers import Folder, Whole
+from mmbench.cli._numbers import Folder, Number, Whole
+from mmbench.cli._resource_options import Size
 from mmbench.cli.replay import (
     DamagedFilesError,
     UnconfirmedError,
     placement_for,
-    replay_options,
+    placement_options,
     replay_stored_cell,
 )
-from mmbench.core.errors import DamagedError, MmbenchError, StoreError
+from mmbench.core.errors import DamagedError, DescriptionError, MmbenchError, StoreError
 
 if TYPE_CHECKING:  # they import torch
     import mmbench.runner.fresh_seeds
@@ -29,8 +32,12 @@ DAMAGED, NOT_COMPUTED = "damaged", "not computed"
 CONFIRMED = "departs and agrees with fresh seeds"
 
 
+TIMEOUT_SECONDS, MEMORY_BYTES = 600.0, 4 * 2**30  # of the check of a bundle
+_OF_BUNDLE = "OF-BUNDLE"  # the value of --outside without one
+
+
 @click.command("verify", short_help="Compute a random sample of a store again.")
-@click.argument("store", type=Folder())
+@click.argument("store", type=Folder(), metavar="STORE|BUNDLE")
 @click.option(
     "--sample",
     type=Whole(1),
@@ -54,7 +61,29 @@ CONFIRMED = "departs and agrees with fresh seeds"
     help="Compute cells that depart with as many other seeds (32 at the least), and "
     "compare the distributions by permutation tests, at level 0.001 for each cell.",
 )
-@replay_options
+@click.option(
+    "--outside",
+    "external",
+    metavar="[FILE.py:CLASS]",
+    multiple=True,
+    is_flag=False,
+    flag_value=_OF_BUNDLE,
+    help="External class that the cells of STORE need; repeatable. After BUNDLE and "
+    "without a value: run the classes that it brings.",
+)
+@click.option(
+    "--timeout",
+    type=Number("seconds"),
+    metavar="SECONDS",
+    help=f"End the check of BUNDLE after so long.  [default: {TIMEOUT_SECONDS:g}]",
+)
+@click.option(
+    "--memory",
+    type=Size(),
+    help="End the check of BUNDLE if its process needs more.  [default: 4GB]",
+)
+@click.option("--unpacked", is_flag=True, hidden=True)
+@placement_options
 def command(
     store: Path,
     sample: int,
@@ -63,6 +92,9 @@ def command(
     external: tuple[str, ...],
     device: str,
     data_dir: Path | None,
+    timeout: float | None,
+    memory: int | None,
+    unpacked: bool,
 ) -> None:
     """Draw cells of STORE and a run of each, compute the runs again and compare.
 
@@ -75,26 +107,72 @@ def command(
     The files of all other cells are read, and compared with what follows from their
     descriptions; nothing is known of their numbers.
 
+    BUNDLE is a file of `mmbench submit`. It is unpacked into a folder that is deleted
+    afterwards, and checked in a process with limits. Code that it brings runs only with
+    --outside. The process is no sandbox: such code can do what you can, and may print
+    any verdict. Read it first.
+
     Exit codes, the first that applies: 1 when a cell differs, 4 when a file is damaged,
     2 when a cell cannot be computed here, 3 when a cell is unconfirmed, 0 when all that
     were drawn are bit-identical or agree.
+    """
+    is_own = external == (_OF_BUNDLE,)
+    options = _Options(draw, fresh_seeds, external, device, data_dir)
+    if unpacked:
+        _verify_unpacked(store, sample, options, is_own)
+    elif store.is_file():
+        if external and not is_own:
+            raise DescriptionError(
+                "--outside must have no value for a bundle, whose own classes it "
+                f"means; got {external[0]!r}."
+            )
+        _verify_bundle(store, timeout or TIMEOUT_SECONDS, memory or MEMORY_BYTES)
+    else:
+        if _OF_BUNDLE in external:
+            raise DescriptionError(
+                "--outside must name a class for a store, path/to/file.py:Class; got "
+                "none."
+            )
+        if timeout or memory:
+            raise DescriptionError(
+                "--timeout and --memory must be given for a bundle alone; "
+                f"{store} is none."
+            )
+        _verify_store(store, str(store), sample, options)
+
+
+def _verify_store(
+    folder: Path,
+    name: str,
+    sample: int,
+    options: "_Options",
+    unknown: Sequence[str] = (),
+) -> None:
+    """Check a store, print what came of it, and raise where it is not verified.
+
+    Args:
+        folder: its folder.
+        name: what it is called.
+        sample: number of cells to draw.
+        options: those of the verb.
+        unknown: keys of cells of code that is not run.
     """
     from mmbench.cli._console import pluralize
     from mmbench.runner.replay import Verdict, sample_keys
     from mmbench.store.folder import Store
 
-    kept = Store(store)
+    kept = Store(folder)
     everything = list(kept)
-    keys = sample_keys(everything, sample, draw)
-    if not keys:
-        raise StoreError(f"STORE must be a folder with results; {store} has none.")
-    options = _Options(draw, fresh_seeds, external, device, data_dir)
+    keys = sample_keys(sorted({*everything} - {*unknown}), sample, options.draw)
+    if not everything:
+        raise StoreError(f"STORE must be a folder with results; {name} has none.")
     checked = [
         _check(kept, key, options, f"[{number}/{len(keys)}] {key[:8]}")
         for number, key in enumerate(keys, 1)
     ]
-    others = sorted({*everything} - {*keys})
+    others = sorted({*everything} - {*keys} - {*unknown})
     checked += [one for key in others if (one := _read(kept, key, options))]
+    checked += [_Checked(key, NOT_COMPUTED) for key in unknown]
     for one in checked:
         if one.verdict in {Verdict.DEPARTS, Verdict.UNCONFIRMED}:
             print_stdout(f"Unconfirmed: {one.key} {one.title}")
@@ -113,8 +191,114 @@ def command(
     )
     for verdict, error in errors:
         if verdicts[verdict]:
-            raise error(f"{store} is not verified: {summary}")
-    print_stdout(f"{store}: {summary}")
+            raise error(f"{name} is not verified: {summary}")
+    print_stdout(f"{name}: {summary}")
+
+
+# ---- bundles ----
+
+_VERIFIED = "The bundle is verified"
+
+
+def _verify_bundle(file: Path, timeout: float, memory: int) -> None:
+    """Unpack a bundle, and check it in a process with limits.
+
+    That process is given the words of this command, with the folder in the place of
+    the file.
+    """
+    from mmbench.runner.limited_process import run_limited
+    from mmbench.runner.limits import Limits
+    from mmbench.store.bundle import SOURCE, unpack
+
+    given = click.get_current_context().params
+    with TemporaryDirectory(prefix="mmbench-") as scratch:
+        folder = Path(scratch) / "bundle"
+        folder.mkdir()
+        try:
+            manifest = unpack(file, folder)
+        except DamagedError as error:
+            raise DamagedFilesError(str(error)) from error
+        for name in manifest["members"]:
+            if name.startswith(f"{SOURCE}/"):
+                run = "Code of the bundle, run" if given["external"] else "Not run"
+                print_stdout(f"{run}: {name}")
+        words = ["verify", "bundle", "--unpacked", f"--device={given['device']}"]
+        words += [f"--sample={given['sample']}", f"--seed={given['draw']}"]
+        if given["data_dir"]:
+            words += ["--data-dir", str(given["data_dir"].absolute())]
+        words += ["--fresh-seeds"] * given["fresh_seeds"]
+        words += ["--outside"] * bool(given["external"])
+        last = ""
+
+        def print_line(line: str) -> None:
+            nonlocal last
+            last = line
+            print_stdout(line)
+
+        limits = Limits(timeout, memory)
+        ended = run_limited(words, Path(scratch), limits, print_line, print_stderr)
+    if ended.passed:
+        raise InputError(
+            f"{file} must be checked within the limits; its process {ended.passed}. "
+            "--timeout and --memory set others."
+        )
+    if ended.code == 0 and not last.startswith(_VERIFIED):
+        raise InputError(
+            f"{file} is not verified: the process that checked it ended without a "
+            "verdict."
+        )
+    if ended.code < 0:
+        raise InputError(
+            f"{file} is not verified: the process that checked it ended with signal "
+            f"{-ended.code}."
+        )
+    sys.exit(ended.code)
+
+
+def _verify_unpacked(
+    folder: Path, sample: int, options: "_Options", is_own: bool
+) -> None:
+    """Check the results of a bundle that was unpacked into a folder.
+
+    Args:
+        folder: the folder.
+        sample: number of cells to draw.
+        options: those of the verb.
+        is_own: whether the code of the bundle is run.
+    """
+    from mmbench.cli._console import pluralize
+    from mmbench.core.json_schema import parse_json
+    from mmbench.runner.submission import check_classes, classes_of
+    from mmbench.store import archive
+    from mmbench.store.bundle import MANIFEST, RESULTS
+    from mmbench.store.folder import Store
+
+    kept = Store(folder / "store")
+    try:
+        archive.take(folder / RESULTS, kept)
+    except DamagedError as error:
+        raise DamagedFilesError(str(error)) from error
+    classes = parse_json((folder / MANIFEST).read_bytes())["classes"]
+    of_own = {key: named for key in kept if (named := classes_of(kept.require(key)))}
+    for key, named in of_own.items():
+        for reference in named:
+            if reference not in classes:
+                raise StoreError(
+                    f"A bundle must have the source of each class; {reference}, which "
+                    f"computed {key}, is not in its manifest."
+                )
+    unknown = [] if is_own else list(of_own)
+    if is_own:
+        external = check_classes(kept, folder, classes)
+        print_stdout(f"{pluralize(len(of_own), 'cell')} of the code in the bundle.")
+        options = options._replace(external=tuple(external))
+    elif unknown:
+        print_stdout(
+            f"{pluralize(len(unknown), 'cell')} of code in the bundle, not computed: "
+            "read it, and give --outside to run it."
+        )
+    _verify_store(kept.folder, "The bundle", sample, options, unknown)
+    print_stdout(f"{_VERIFIED}.")
 
 
 class _Options(NamedTuple):

@@ -27,11 +27,13 @@ class CodeDigest(NamedTuple):
         digest: SHA-256 in hexadecimal.
         files: the external files of its modules.
         caches: its functions that remember what they returned, by `functools`.
+        data: the data files of its classes.
     """
 
     digest: str
     files: frozenset[Path]
     caches: tuple[Any, ...]
+    data: frozenset[Path]
 
 
 def code_digest(cls: type) -> CodeDigest:
@@ -56,7 +58,9 @@ def code_digest(cls: type) -> CodeDigest:
             f"{cls.__name__} must use values that are nested less deep; Python's "
             "recursion limit was reached."
         ) from None
-    return CodeDigest(walk.finish(), frozenset(walk.parts.files), tuple(walk.caches))
+    digest = walk.finish()
+    files, data = frozenset(walk.parts.files), frozenset(walk.data)
+    return CodeDigest(digest, files, tuple(walk.caches), data)
 
 
 def digest_of_value(cls: type, name: str, value: Any) -> str:

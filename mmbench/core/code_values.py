@@ -95,6 +95,7 @@ class Walk:
         self._folder = str(Path(file).resolve().parent) if file else None
         self.parts = CodeParts(cls)
         self.caches: list[Any] = []  # functions that remember what they returned
+        self.data: set[Path] = set()  # files that its classes name as their data
 
     def finish(self) -> str:
         """Add what is independent of the order of the walk, and return the digest."""
@@ -318,6 +319,7 @@ class Walk:
         for data in data_files(cls, self._cls.__name__):
             content = digest_of_data(data, self._cls.__name__)
             check_data(cls, data, content)
+            self.data.add(data)
             self._add(f"data {data.name} {content}")
 
     def _visit_declarations(self, cls: type) -> None:

@@ -1,18 +1,23 @@
-"""The parent of the process that computes cells, which leaves none of its processes.
+"""The parent of a process that computes, which leaves none of its processes.
 
 It forks that process, waits for its end, and ends as it did. Before that, it ends all
 that the process has started, be it in a session of its own: on Linux, a process whose
 parent has ended becomes a child of the guardian. It does the same when it gets SIGTERM,
 and when its own parent has gone. It needs no torch, so that it is small.
+
+The process computes cells for the parent of its guardian, or runs the module that is
+named on the command line with the words that follow.
 """
 
 import contextlib
 import ctypes
 import os
 import resource
+import runpy
 import signal
 import sys
 import time
+from typing import NoReturn
 
 import psutil
 
@@ -32,6 +37,8 @@ def main() -> None:
     if not child:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if sys.argv[1:]:
+            _run(*sys.argv[1:])
         # Imported here, because torch is large.
         from mmbench.runner import child_process
 
@@ -43,6 +50,13 @@ def main() -> None:
     finally:
         _end_descendants()
     _end_as(status)
+
+
+def _run(module: str, *words: str) -> NoReturn:
+    """Run a module as `python -m` does, and exit."""
+    sys.argv[:] = [module, *words]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit(0)
 
 
 def _raise_system_exit(*_: object) -> None:

@@ -37,6 +37,12 @@ DECISIVE = (
 # The driver may compile kernels for a card that torch was not built for.
 DECISIVE_ON_GPU = ("driver", "cuda", "cudnn")
 
+# All that a provenance has; neither a host's name nor a path is among it.
+PROVENANCE = (
+    *("commit", "python", "system", "processor", "capability", "cores", "device"),
+    *("threads", *PACKAGES, *DECISIVE_ON_GPU),
+)
+
 
 @cache
 def provenance(device: str) -> dict[str, str | int]:

@@ -81,7 +81,7 @@ def stored_cell(stored: StoredFiles, external: Sequence[str] = ()) -> Cell:
     """
     key, footer = stored.key, stored.footer
     value = footer.get("description", footer.get("cell"))
-    locations = _locations(value, external)
+    locations = locations_of(value, external)
     try:
         if "description" not in footer:
             value = _completed(value, locations, footer)
@@ -97,13 +97,16 @@ def _undescribed(key: str, got: str) -> DescriptionError:
     return DescriptionError(f"The file of {key} must describe a cell; got {got}.")
 
 
-def _locations(value: Any, external: Sequence[str]) -> dict[str, str]:
+def locations_of(value: Any, external: Sequence[str]) -> dict[str, str]:
     """Return the location of each external class that a description names.
 
     Args:
         value: the description, JSON values.
         external: the locations given, matched by the class's file and name and, of
             several, by the digest of its code.
+
+    Returns:
+        Location of each class, by its reference in the description.
 
     Raises:
         DescriptionError: when the location of a class is not given.
@@ -122,7 +125,7 @@ def _locations(value: Any, external: Sequence[str]) -> dict[str, str]:
             reference = reference_of(cls) if isinstance(cls, type) else name
             given.setdefault(name, {})[reference] = place
     locations = {}
-    for reference in _references(value):
+    for reference in references_in(value):
         name, is_external, _ = reference.partition("@")
         if is_external and name not in given:
             raise DescriptionError(
@@ -135,14 +138,14 @@ def _locations(value: Any, external: Sequence[str]) -> dict[str, str]:
     return locations
 
 
-def _references(value: Any) -> list[str]:
+def references_in(value: Any) -> list[str]:
     """Return the classes that a description names, nested ones included."""
     if isinstance(value, list):
-        return [name for element in value for name in _references(element)]
+        return [name for element in value for name in references_in(element)]
     if not isinstance(value, dict):
         return []
     own = value.get("class")
-    return ([own] if isinstance(own, str) else []) + _references(list(value.values()))
+    return ([own] if isinstance(own, str) else []) + references_in(list(value.values()))
 
 
 def _completed(value: Any, locations: dict[str, str], footer: dict[str, Any]) -> Any:

@@ -86,17 +86,26 @@ class _Child:
 
     def memory(self) -> int:
         """Return the bytes of memory that the process and its descendants hold."""
-        total = 0
-        with contextlib.suppress(psutil.NoSuchProcess):
-            root = psutil.Process(self.process.pid)
-            for member in (root, *root.children(recursive=True)):
-                with contextlib.suppress(psutil.Error):
-                    total += member.memory_info().rss
-        return total
+        return memory_of(self.process.pid)
 
     def close(self) -> None:
         """End the process, with all processes that it may have started."""
         spare_children.end(self.process)
+
+
+def memory_of(process: int) -> int:
+    """Return the bytes of memory that a process and its descendants hold.
+
+    Args:
+        process: its id.
+    """
+    total = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(process)
+        for member in (root, *root.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += member.memory_info().rss
+    return total
 
 
 class CancelledError(Exception):

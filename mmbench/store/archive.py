@@ -71,11 +71,24 @@ def export(store: Store, keys: Sequence[str], out: Path) -> None:
         StoreError: when a cell is damaged or the file cannot be written.
     """
     paths = [path for key in sorted(keys) for path in _checked_paths(store, key)]
+    write_archive(out, {path.name: path for path in paths})
+
+
+def write_archive(out: Path, members: Mapping[str, Path]) -> None:
+    """Write files to an archive; the same files give the same bytes.
+
+    Args:
+        out: the archive to write.
+        members: name of each member, in order, to its file.
+
+    Raises:
+        StoreError: when it cannot be written.
+    """
     try:
         remove_leftovers([out])
         with atomic_writer(out) as file, zipfile.ZipFile(file, "w") as archive:
-            for path in paths:
-                member = zipfile.ZipInfo(path.name, _EPOCH)
+            for name, path in members.items():
+                member = zipfile.ZipInfo(name, _EPOCH)
                 member.external_attr = _MODE
                 member.create_system = 3  # Unix, wherever it is written
                 member.file_size = path.stat().st_size
@@ -139,7 +152,7 @@ def take(file: Path, store: Store, *, theirs: bool = False) -> ImportCounts:
     Raises:
         StoreError: when it is no archive, or not whole; nothing has been written then.
     """
-    with _open_archive(file) as archive:
+    with open_archive(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
         cells = {}
         for name in sorted(members):
@@ -242,8 +255,12 @@ def _checked_paths(store: Store, key: str) -> list[Path]:
 
 
 @contextmanager
-def _open_archive(file: Path) -> Iterator[zipfile.ZipFile]:
+def open_archive(file: Path, verb: str = "store export") -> Iterator[zipfile.ZipFile]:
     """Open an archive and check that its members are not larger than it is.
+
+    Args:
+        file: the archive.
+        verb: the one that writes such archives, for messages.
 
     Raises:
         StoreError: when it is no such archive.
@@ -261,13 +278,13 @@ def _open_archive(file: Path) -> Iterator[zipfile.ZipFile]:
             total = sum(member.file_size for member in members)
             if not (is_uncompressed and is_unique and total <= file.stat().st_size):
                 raise StoreError(
-                    f"{file} must be an archive of `mmbench store export`; it is "
+                    f"{file} must be an archive of `mmbench {verb}`; it is "
                     "another zip file."
                 )
             yield archive
     except _ZIP_ERRORS as error:
         raise StoreError(
-            f"{file} must be an archive of `mmbench store export`; reading it gave "
+            f"{file} must be an archive of `mmbench {verb}`; reading it gave "
             f"{type(error).__name__}: {error}."
         ) from error
     except OSError as error:
