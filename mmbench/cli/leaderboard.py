@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 import click
 
 from mmbench.cli import print_stderr
+from mmbench.cli._joining import joined_results
 from mmbench.cli._load_results import load_selected
-from mmbench.cli._selection import Selection, selection_options, store_option
+from mmbench.cli._numbers import Folder
+from mmbench.cli._resource_options import data_dir_option
+from mmbench.cli._selection import (
+    DEFAULT_STORE,
+    Selection,
+    selection_options,
+    store_option,
+)
 from mmbench.cli.results import (
     FORMATS,
     choose_format,
@@ -15,7 +23,7 @@ from mmbench.cli.results import (
     format_options,
     write_content,
 )
-from mmbench.core.errors import MmbenchError
+from mmbench.core.errors import DescriptionError, MmbenchError
 
 if TYPE_CHECKING:
     import mmbench.analysis.report.sections.base
@@ -24,9 +32,31 @@ if TYPE_CHECKING:
 @click.command("leaderboard", short_help="Print the ranks of the algorithms.")
 @selection_options
 @store_option
+@click.option(
+    "--with",
+    "joining",
+    metavar="ALGORITHM",
+    multiple=True,
+    help="Method that joins the results of --store: it alone is run, on their tasks, "
+    "budgets and seeds. Repeatable.",
+)
+@click.option(
+    "--out-store",
+    type=Folder(file_okay=False),
+    default=DEFAULT_STORE,
+    show_default=True,
+    help="Folder of the results of --with.",
+)
+@data_dir_option
 @format_options
 def command(
-    selection: Selection, store: Path, form: str | None, out: Path | None
+    selection: Selection,
+    store: Path,
+    joining: tuple[str, ...],
+    out_store: Path,
+    data_dir: Path | None,
+    form: str | None,
+    out: Path | None,
 ) -> None:
     """Rank the algorithms of SUITE, of a grid, or of everything in the store.
 
@@ -34,6 +64,12 @@ def command(
     budget. Its place is an interval, by the rules in docs/board.md. csv, json and
     parquet hold all numbers; latex and markdown are tables for readers, in which the
     number of an algorithm that is apart from all others is set in bold.
+
+    With --with, the results of --store (a folder, or a file of `mmbench submit` or
+    `mmbench store export`; by default those that a checkout has published) are read
+    and never changed or computed again. The method's own go into --out-store, so that
+    the same command again computes nothing. Only results of the same tasks, budgets
+    and versions as the method's are shown.
     """
     form = choose_format(form, out)
     from mmbench.analysis.leaderboard import leaderboard
@@ -41,7 +77,15 @@ def command(
     from mmbench.analysis.report.page import prepare
     from mmbench.analysis.report.sections.summary import section
 
-    results = prepare(load_selected(selection, store))
+    if joining:
+        if selection:
+            raise DescriptionError(
+                "--with must stand without a suite or a grid, since it takes those of "
+                f"the results in --store; got {selection}."
+            )
+        results = prepare(joined_results(joining, store, out_store, data_dir))
+    else:
+        results = prepare(load_selected(selection, store))
     made = section(results)
     if made is None:
         raise MmbenchError(

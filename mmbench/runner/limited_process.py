@@ -20,8 +20,8 @@ from typing import NamedTuple
 from mmbench.core.files import DATA_VARIABLE
 from mmbench.runner import spare_children
 from mmbench.runner.limits import Limits
-from mmbench.runner.supervisor import POLL_SECONDS, memory_of
 
+POLL_SECONDS = 0.1  # between two looks at the clock and at the memory
 MAX_OUTPUT_BYTES = 2**20  # of each stream
 _BLOCK_BYTES = 2**16
 # What a process needs of its environment: programs, libraries, data, the language.
@@ -128,7 +128,7 @@ def _follow(
                 process.wait(POLL_SECONDS)
         if limits.timeout and time.monotonic() - started > limits.timeout:
             return f"took longer than {limits.timeout:g} s"
-        if limits.memory and memory_of(process.pid) > limits.memory:
+        if limits.memory and spare_children.memory_of(process.pid) > limits.memory:
             return f"held more than {limits.memory / 2**20:.0f} MiB of memory"
     return ""
 

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import psutil
+
 END_TIMEOUT_SECONDS = 5.0  # for a guardian to end its process, and itself
 
 _spare: list[subprocess.Popen[bytes]] = []
@@ -51,6 +53,21 @@ def end(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         assert pipe is not None
         pipe.close()
+
+
+def memory_of(process: int) -> int:
+    """Return the bytes of memory that a process and its descendants hold.
+
+    Args:
+        process: its id.
+    """
+    total = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(process)
+        for member in (root, *root.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += member.memory_info().rss
+    return total
 
 
 def _start() -> subprocess.Popen[bytes]:

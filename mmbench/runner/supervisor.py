@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import psutil
 import torch
 
 from mmbench.core.errors import ClusterError, CodeError
@@ -86,26 +85,11 @@ class _Child:
 
     def memory(self) -> int:
         """Return the bytes of memory that the process and its descendants hold."""
-        return memory_of(self.process.pid)
+        return spare_children.memory_of(self.process.pid)
 
     def close(self) -> None:
         """End the process, with all processes that it may have started."""
         spare_children.end(self.process)
-
-
-def memory_of(process: int) -> int:
-    """Return the bytes of memory that a process and its descendants hold.
-
-    Args:
-        process: its id.
-    """
-    total = 0
-    with contextlib.suppress(psutil.NoSuchProcess):
-        root = psutil.Process(process)
-        for member in (root, *root.children(recursive=True)):
-            with contextlib.suppress(psutil.Error):
-                total += member.memory_info().rss
-    return total
 
 
 class CancelledError(Exception):

@@ -1,0 +1,88 @@
+"""Cells of a new method under the conditions of results that are there already.
+
+Nothing of the results is computed again. A method joins them by cells of the same
+tasks, budgets, records, seeds and metrics, in the same versions of all of these.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from mmbench.algorithms.base import Algorithm
+from mmbench.core.description import digest
+from mmbench.core.errors import DescriptionError
+from mmbench.core.serialization import from_canonical
+from mmbench.engine.cell import ENGINE_VERSION, Cell
+from mmbench.store.stored_files import StoredFiles
+
+# Fields of a cell that are those of the method that joins, or of how it is kept.
+_OF_METHOD = ("class", "version", "algorithm", "label", "keep", "keep_state")
+
+
+class Joining(NamedTuple):
+    """A method's cells among results.
+
+    Args:
+        cells: one for each task and budget of the results.
+        compared: keys of the results that have the conditions of one of the cells.
+        left_out: sentences on the results that the method cannot join.
+    """
+
+    cells: list[Cell]
+    compared: list[str]
+    left_out: list[str]
+
+
+def join(results: Iterable[StoredFiles], algorithm: Algorithm, label: str) -> Joining:
+    """Return the cells by which a method joins results.
+
+    Of cells that differ in their seeds alone, those with the most seeds count.
+
+    Args:
+        results: the files of the cells that it joins.
+        algorithm: the method.
+        label: its name among them.
+
+    Raises:
+        DamagedError: when a file is not as it was written.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}  # conditions to the footers of cells
+    for stored in results:
+        footer = stored.footer
+        alone = {"algorithm": None, "seeds": None}
+        groups.setdefault(digest((footer["cell"] | alone,)), []).append(footer)
+    joining = Joining([], [], [])
+    for footers in groups.values():
+        widest = max(footers, key=lambda footer: footer["runs"])
+        try:
+            joining.cells.append(_cell_like(widest, algorithm, label))
+        except DescriptionError as error:
+            joining.left_out.append(f"{widest['task']} is left out: {error}")
+            continue
+        joining.compared.extend(footer["key"] for footer in footers)
+    return joining
+
+
+def _cell_like(footer: dict[str, Any], algorithm: Algorithm, label: str) -> Cell:
+    """Return a method's cell under the conditions of a stored one.
+
+    Raises:
+        DescriptionError: when this mmbench does not compute under these conditions, or
+            the method does not fit them.
+    """
+    described = footer.get("description", footer["cell"])
+    if digest((ENGINE_VERSION, footer["cell"])) != footer["key"]:
+        raise DescriptionError(
+            f"{footer['label']} must have the key of its description in this mmbench; "
+            "another version computed it."
+        )
+    if footer["cell"].get("after"):
+        raise DescriptionError(
+            f"{footer['label']} must start where its task says for others to join it; "
+            "it goes on where another cell ended."
+        )
+    fields = {
+        name: from_canonical(value, {})
+        for name, value in described.items()
+        if name not in _OF_METHOD
+    }
+    return Cell(algorithm=algorithm, label=label, **fields)
