@@ -94,12 +94,17 @@ def environment(home: Path) -> dict[str, str]:
     Args:
         home: the folder that it is told is its user's.
     """
-    kept = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
-    return kept | {
+    found = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+    if data := found.get(DATA_VARIABLE):
+        found[DATA_VARIABLE] = str(Path(data).absolute())
+    own = Path(__file__).resolve().parents[2]
+    installed = (*site.getsitepackages(), site.getusersitepackages())
+    if own not in {Path(folder).resolve() for folder in installed}:
+        found["PYTHONPATH"] = str(own)
+    return found | {
         "HOME": str(home),
         "TMPDIR": str(home),
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),  # this mmbench
         "PYTHONUSERBASE": site.getuserbase(),  # where pip may have installed torch
     }
 

@@ -1,12 +1,14 @@
 """`mmbench submit`, and `mmbench verify` of what it writes."""
 
 import json
+import pickle
 import zipfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from command_line import TINY, Cli
 from edited_stores import rewrite
 
@@ -70,8 +72,17 @@ def test_what_is_in_a_bundle_is_listed(submitted: Cli) -> None:
     assert "--out must lie outside the store" in refused.stderr
 
 
-def test_code_of_a_bundle_runs_on_demand(submitted: Cli) -> None:
+def refuse(*_: Any, **__: Any) -> None:
+    raise AssertionError("something was unpickled")
+
+
+def test_code_of_a_bundle_runs_on_demand(
+    submitted: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without --outside its cells are not computed, and the verdict says so."""
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    monkeypatch.setattr(torch, "load", refuse)
     folder = unpacked("own.mmbench.zip")
     quiet = submitted("verify", folder, "--unpacked")
     assert quiet.exit_code == 2
