@@ -11,7 +11,7 @@ import click
 
 from mmbench.cli import InputError, WorkError, print_stderr, print_stdout
 from mmbench.cli._numbers import Folder, Number, Whole
-from mmbench.cli._resource_options import Size
+from mmbench.cli._resource_options import Size, sigterm_as_interrupt
 from mmbench.cli.replay import (
     DamagedFilesError,
     UnconfirmedError,
@@ -211,7 +211,7 @@ def _verify_bundle(file: Path, timeout: float, memory: int) -> None:
     from mmbench.store.bundle import SOURCE, unpack
 
     given = click.get_current_context().params
-    with TemporaryDirectory(prefix="mmbench-") as scratch:
+    with sigterm_as_interrupt(), TemporaryDirectory(prefix="mmbench-") as scratch:
         folder = Path(scratch) / "bundle"
         folder.mkdir()
         try:

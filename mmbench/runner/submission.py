@@ -206,18 +206,19 @@ def _tuning_record(suite: Path) -> dict[str, Path]:
         ) from error
     if not isinstance(tuned, str):
         raise DescriptionError(
-            f'{suite} must name a tuning record as tuned = "FOLDER"; got {tuned!r}.'
+            f'{suite} must name a tuning record as tuned = "PATH"; got {tuned!r}.'
         )
-    folder = suite.parent / tuned
+    record = suite.parent / tuned
     found = sorted(
         path
-        for path in (folder.iterdir() if folder.is_dir() else ())
+        for path in (record.iterdir() if record.is_dir() else [record])
         if path.suffix in _RECORD_SUFFIXES and path.is_file()
     )
+    kinds = " or ".join(_RECORD_SUFFIXES)
     if not found or not all(_is_inside(path, suite.parent) for path in found):
         raise DescriptionError(
-            f"{suite} must name a folder beside it with files of a tuning record; got "
-            f"{tuned!r}."
+            f"{suite} must name a tuning record beside it, {kinds} files or a folder "
+            f"of these; got {tuned!r}."
         )
     return {f"{TUNING}/{path.name}": path for path in found}
 

@@ -164,12 +164,13 @@ def test_a_tuning_record_lies_beside_its_suite(tmp_path: Path) -> None:
     (suite.parent / "record").mkdir(parents=True)
     for name in ("trials.parquet", "winners.json", "notes.txt"):
         (suite.parent / "record" / name).write_text("x")
-    suite.write_text('tuned = "record"')
-    made = gathered(store, suite=suite)
-    assert [name for name in sorted(made.files) if name.startswith("tuning")] == [
-        "tuning/trials.parquet",
-        "tuning/winners.json",
-    ]
+    for tuned, names in (
+        ("record", ["tuning/trials.parquet", "tuning/winners.json"]),
+        ("record/trials.parquet", ["tuning/trials.parquet"]),
+    ):
+        suite.write_text(f'tuned = "{tuned}"')
+        files = gathered(store, suite=suite).files
+        assert [name for name in sorted(files) if name.startswith("tuning")] == names
     for text in (
         "",
         "tuned = true",
