@@ -63,7 +63,13 @@ PROGRAM = Template(
 #include <stdlib.h>
 
 $definitions
-$products
+void wide_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
+                  int64_t a_row, int64_t a_inner, const real *b, int64_t b_inner,
+                  int64_t b_column, real *restrict c, real *restrict packed);
+void narrow_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
+                    int64_t a_row, const real *b, int64_t b_inner, int64_t b_column,
+                    real *restrict c, real *restrict packed);
+
 void steps(void **arguments, int64_t runs, int64_t count, int64_t shown) {
   (void)shown;
   real *const memory = aligned_alloc(64, $bytes);
@@ -84,9 +90,12 @@ void steps(void **arguments, int64_t runs, int64_t count, int64_t shown) {
 """
 )
 
-# Products of matrices. Every number of a result is one sum in the order of the inner
-# axis, or eight such sums, so that it does not depend on the rest of the matrices.
-PRODUCTS = """\
+# Products of matrices, a library that is the same for all programs. Every number of a
+# result is one sum in the order of the inner axis, or eight such sums, so that it does
+# not depend on the rest of the matrices.
+PRODUCTS = Template(
+    PREAMBLE
+    + """\
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
 #pragma GCC optimize("O3", "fp-contract=fast")
@@ -140,10 +149,9 @@ static void block(int64_t rows, int64_t inner, const real *a, int64_t a_row,
 }
 
 /* c (rows, columns) = a (rows, inner) b (inner, columns); c lies row by row. */
-static void wide_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
-                         int64_t a_row, int64_t a_inner, const real *b,
-                         int64_t b_inner, int64_t b_column, real *restrict c,
-                         real *restrict packed) {
+void wide_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
+                  int64_t a_row, int64_t a_inner, const real *b, int64_t b_inner,
+                  int64_t b_column, real *restrict c, real *restrict packed) {
   real tile[ROWS * PANEL];
   for (int64_t j = 0; j < columns; j += PANEL) {
     const int64_t width = columns - j < PANEL ? columns - j : PANEL;
@@ -174,9 +182,9 @@ static void wide_product(int64_t rows, int64_t columns, int64_t inner, const rea
 }
 
 /* The same for few columns, where rows of a lie one after the other. */
-static void narrow_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
-                           int64_t a_row, const real *b, int64_t b_inner,
-                           int64_t b_column, real *restrict c, real *restrict packed) {
+void narrow_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
+                    int64_t a_row, const real *b, int64_t b_inner, int64_t b_column,
+                    real *restrict c, real *restrict packed) {
   enum { SUMS = 8 };
   for (int64_t j = 0; j < columns; ++j)
     for (int64_t k = 0; k < inner; ++k)
@@ -197,6 +205,7 @@ static void narrow_product(int64_t rows, int64_t columns, int64_t inner, const r
 #pragma GCC pop_options
 #endif
 """
+)
 
 
 class _Loop(NamedTuple):
@@ -936,10 +945,12 @@ class Program(NamedTuple):
 
     Args:
         source: its text.
+        library: the text of the functions that it calls.
         constants: tensors that all runs share, its last arguments.
     """
 
     source: str
+    library: str
     constants: tuple[Tensor, ...]
 
 
@@ -999,7 +1010,6 @@ def write_array_program(
     source = PROGRAM.substitute(
         **words_of_preamble(real),
         definitions=DEFINITIONS,
-        products=PRODUCTS,
         bytes=-(-max(size, 1) * size_of_real // 64) * 64,
         group=group,
         buffers=_join(2, pointers),
@@ -1008,7 +1018,8 @@ def write_array_program(
         statements=_join(6, translator.statements),
         stores=_join(4, stores),
     )
-    return Program(source, tuple(constant for constant, _ in translator.constants))
+    constants = tuple(constant for constant, _ in translator.constants)
+    return Program(source, PRODUCTS.substitute(words_of_preamble(real)), constants)
 
 
 def _argument(name: str, tensor: Tensor, runs: int, group: int) -> Stored:

@@ -6,13 +6,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 # Rounding stays what it is: no fused products, and NaN and infinity are expected. Only
 # error numbers and traps are given up, on which no result depends.
 FLAGS = (
     *("-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
-    *("-fopenmp-simd", "-shared", "-fPIC"),
+    *("-fopenmp-simd", "-fPIC"),
 )
 FASTEST = ("-O3",)
 # Of hundreds of simple loops: they become as fast, in half the time.
@@ -20,38 +21,53 @@ QUICK = ("-O1", "-ftree-vectorize", "-fvect-cost-model=dynamic")
 
 
 def compile_program(
-    source: str, optimisation: tuple[str, ...] = FASTEST
+    source: str, optimisation: tuple[str, ...] = FASTEST, library: str = ""
 ) -> Callable[..., None]:
     """Compile a program for this machine and return its function `steps`.
 
-    The compiler is `$CC`, or else `cc`, or else `gcc`. The library is loaded into this
-    process and its file removed; nothing is kept on disk.
+    The compiler is `$CC`, or else `cc`, or else `gcc`. What it makes is loaded into
+    this process and its file removed; nothing is kept on disk.
 
     Args:
         source: the text of the program, in C.
         optimisation: flags of the compiler.
+        library: the text of functions that the program calls; it is compiled once.
 
     Raises:
         OSError: when there is no C compiler.
         subprocess.CalledProcessError: when it fails.
     """
-    compiler = os.environ.get("CC", "").split() or [shutil.which("cc") or "gcc"]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "steps.c"
-        path.write_text(source)
-        library = path.with_suffix(".so")
-        command = [
-            *compiler,
-            *optimisation,
-            *FLAGS,
-            str(path),
-            "-o",
-            str(library),
-            "-lm",
-        ]
-        subprocess.run(command, check=True, capture_output=True)
-        function = ctypes.CDLL(str(library)).steps
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        given = [_written(folder / "steps.c", source.encode())]
+        if library:
+            given.append(_written(folder / "library.o", _compiled_library(library)))
+        path = folder / "steps.so"
+        _compile([*optimisation, "-shared", *given, "-o", str(path), "-lm"])
+        function = ctypes.CDLL(str(path)).steps
     integer = ctypes.c_int64
     function.argtypes = [ctypes.c_void_p, integer, integer, integer]
     function.restype = None
     return function
+
+
+@cache
+def _compiled_library(source: str) -> bytes:
+    """Return the object code of a library."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "library.o"
+        given = _written(path.with_suffix(".c"), source.encode())
+        _compile([*FASTEST, "-fvisibility=hidden", "-c", given, "-o", str(path)])
+        return path.read_bytes()
+
+
+def _compile(arguments: list[str]) -> None:
+    """Call the compiler."""
+    compiler = os.environ.get("CC", "").split() or [shutil.which("cc") or "gcc"]
+    subprocess.run([*compiler, *FLAGS, *arguments], check=True, capture_output=True)
+
+
+def _written(path: Path, content: bytes) -> str:
+    """Write a file and return its path as text."""
+    path.write_bytes(content)
+    return str(path)

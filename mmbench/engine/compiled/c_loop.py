@@ -51,6 +51,7 @@ class Loop:
         source: the text of the program.
         changed: the number of tensors that a step changes.
         constants: tensors that all runs share, the last arguments of the program.
+        library: the text of functions that the program calls.
         optimisation: flags of the compiler.
 
     Attributes:
@@ -66,11 +67,12 @@ class Loop:
         source: str,
         changed: int,
         constants: Sequence[Tensor] = (),
+        library: str = "",
         optimisation: tuple[str, ...] = FASTEST,
     ) -> None:
         self.source, self._changed = source, changed
         self._constants = tuple(constants)
-        self._function = compile_program(source, optimisation)
+        self._function = compile_program(source, optimisation, library)
 
     def __call__(
         self, tensors: Sequence[Tensor], count: int, shown: int
@@ -137,7 +139,7 @@ def loop_over_arrays(step: Step, examples: Examples, changed: int, runs: int) ->
     """
     graph, given = _trace_arrays(step, examples)
     program = write_array_program(graph, given, changed, runs)
-    loop = Loop(program.source, changed, program.constants, QUICK)
+    loop = Loop(program.source, changed, program.constants, program.library, QUICK)
     z, *others = examples(runs)
     draws = generator(0, "start")
     noise = partial(torch.randn, z.shape, generator=draws, dtype=z.dtype)
