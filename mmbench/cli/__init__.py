@@ -30,6 +30,7 @@ VERBS = (
     "list",
     "show",
     "plan",
+    "tune",
     "run",
     "results",
     "report",

@@ -12,7 +12,7 @@ import json
 import sys
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import InitVar, dataclass
 from functools import cache
 from pathlib import Path
@@ -390,18 +390,23 @@ def reference_of(cls: type) -> str:
     return f"{Path(file).name}:{cls.__qualname__}@{code_digest(cls).digest[:16]}"
 
 
-def text(value: Any) -> str:
-    """Return the spec of a description, `gda[step_size=0.2]`, without defaults."""
+def text(value: Any, named: Callable[[type], str] | None = None) -> str:
+    """Return the spec of a description, `gda[step_size=0.2]`, without defaults.
+
+    Args:
+        value: the description, or a value of a field.
+        named: the name of a class in the spec; None takes the short ones.
+    """
     if isinstance(value, Description):
         cls = type(value)
         shown = [
-            f"{name}={text(getattr(value, name))}"
+            f"{name}={text(getattr(value, name), named)}"
             for name in field_types(cls)
             if getattr(value, name) != default_of(cls, name)
         ]
-        return name_of(type(value)) + (f"[{','.join(shown)}]" if shown else "")
+        return (named or name_of)(cls) + (f"[{','.join(shown)}]" if shown else "")
     if isinstance(value, tuple):
-        return f"({','.join(map(text, value))})"
+        return f"({','.join(text(entry, named) for entry in value)})"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

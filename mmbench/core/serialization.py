@@ -166,6 +166,21 @@ def _name_in_module(cls: type) -> str:
     return name
 
 
+def location_of(cls: type) -> tuple[str, str]:
+    """Return the module or the file of an external class, and its name there.
+
+    A module of a package is imported by name, as its relative imports need; any other,
+    a script that is run included, is loaded from its file.
+
+    Raises:
+        DescriptionError: when a call made the class and no variable holds it.
+    """
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    is_named = file is None or "." in cls.__module__
+    location = cls.__module__ if is_named else str(Path(str(file)).resolve())
+    return location, _name_in_module(cls)
+
+
 def _collect_locations(value: Any, locations: dict[str, str]) -> None:
     """Add the locations of the external classes in a description, nested or not."""
     if isinstance(value, tuple):
@@ -175,14 +190,7 @@ def _collect_locations(value: Any, locations: dict[str, str]) -> None:
         cls = type(value)
         reference = reference_of(cls)
         if "@" in reference:
-            file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-            # A module of a package is imported by name, as its relative imports need;
-            # any other, a script that is run included, is loaded from its file.
-            if file is None or "." in cls.__module__:
-                location = cls.__module__
-            else:
-                location = str(Path(file).resolve())
-            name = _name_in_module(cls)
+            location, name = location_of(cls)
             locations[reference] = f"{location}:{name}"
         for name in value.__dataclass_fields__:
             _collect_locations(getattr(value, name), locations)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from mmbench.algorithms.base import Algorithm, needs_of
 from mmbench.core.capability import Capability
@@ -15,6 +16,8 @@ from mmbench.tasks.base import Task
 
 # Increased when the engine changes the numbers of a trajectory.
 ENGINE_VERSION = 1
+
+Track = Literal["default", "tuned"]
 
 # In a cell with a budget, the steps of the table are costs.
 STEPS_MADE = Column("steps_made", "steps made", "neither")
@@ -33,6 +36,8 @@ class Cell(RunSettings):
         after: the cell at whose end the runs start; None asks the task.
         metrics: what is measured; no part of the key.
         label: name of the algorithm in reports; no part of the key.
+        track: whether its hyperparameters are those of its suite, or winners of a
+            tuning, which never share a table; no part of the key.
     """
 
     task: Task
@@ -41,6 +46,7 @@ class Cell(RunSettings):
     after: "Cell | None" = field(default=None, metadata={"identity": "unless default"})
     metrics: tuple[Metric, ...] = field(default=(), metadata={"identity": False})
     label: str = field(default="", metadata={"identity": False})
+    track: Track = field(default="default", metadata={"identity": False})
 
     def check(self) -> None:
         """Raise when the task, the algorithm and the metrics do not fit each other.

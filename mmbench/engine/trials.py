@@ -18,6 +18,7 @@ from mmbench.algorithms.base import Algorithm
 from mmbench.core.cost import spent
 from mmbench.core.errors import CodeError, MisfitError
 from mmbench.core.placement import Placement
+from mmbench.core.precision import check_precision
 from mmbench.core.priors import STEP_SIZES
 from mmbench.engine.budget_chunk import BudgetChunk
 from mmbench.engine.cell import Cell
@@ -59,6 +60,7 @@ def run_trials(
         DeviceError: when the device has not the cell's precision.
     """
     placement = placement._replace(dtype=getattr(torch, cell.dtype))
+    check_precision(cell.precision, placement.device)
     ends: dict[int, pd.DataFrame] = {}
     for group in _groups(cell.algorithm, trials):
         found = _run_swept(cell, trials, group, placement) if len(group) > 1 else None

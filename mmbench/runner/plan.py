@@ -28,7 +28,8 @@ def plan(suite: Suite) -> tuple[Cell, ...]:
     """
     cells: dict[str, Cell] = {}
     for grid in suite.grids:
-        for cell in _cells(grid, tuple(cells.values())):
+        for planned in _cells(grid, tuple(cells.values())):
+            cell = replace(planned, track="tuned") if suite.tuned else planned
             first = cells.setdefault(cell.key, cell)
             if first.label != cell.label:
                 raise DescriptionError(

@@ -1,4 +1,4 @@
-"""Labels: the label of a stored cell is the one that was asked for last."""
+"""Labels: those of a stored cell, and its track, are the ones asked for last."""
 
 from mmbench.engine.cell import Cell
 from mmbench.store.folder import Store
@@ -6,7 +6,7 @@ from mmbench.store.stored_files import StoredFiles
 
 
 def relabel(cell: Cell, store: Store, stored: StoredFiles) -> None:
-    """Give a stored cell the label that is asked for; its numbers stay.
+    """Give a stored cell the label and the track asked for; its numbers stay.
 
     A cell that another process works on, or has replaced since it was read, is left.
 
@@ -19,11 +19,14 @@ def relabel(cell: Cell, store: Store, stored: StoredFiles) -> None:
         StoreError: when it cannot be written.
     """
     footer = stored.footer
-    if footer["label"] == cell.label:
+    described = footer.get("description", {})
+    track = described.get("track", "default") if described else cell.track
+    if (footer["label"], track) == (cell.label, cell.track):
         return
     changed = footer | {"label": cell.label}
-    if "description" in footer:
-        changed["description"] = footer["description"] | {"label": cell.label}
+    if described:
+        asked = {"label": cell.label, "track": cell.track}
+        changed["description"] = described | asked
     with store.lease(cell.key) as is_ours:
         if is_ours and store.version(cell.key) == stored.version:
             store.replace_table(stored, stored.frame.assign(label=cell.label), changed)

@@ -67,11 +67,14 @@ class Suite(Description):
         name: name in file names and titles.
         title: one line for the report.
         grids: grids of tasks and algorithms.
+        tuned: path of the record of tuning whose winners these are; empty for a suite
+            of the default track.
     """
 
     name: str
     title: str = ""
     grids: tuple[Grid, ...] = field(default=())
+    tuned: str = ""
 
     def check(self) -> None:
         """Raise `DescriptionError` when a spreadsheet would take text as a formula."""

@@ -13,7 +13,7 @@
     seeds = 16
 
 The keys of a grid are the fields of `Grid`. The path in "file.py:Class" is relative to
-the folder of the suite.toml.
+the folder of the suite.toml, and so is that of `tuned`, a record of tuning.
 """
 
 import os
@@ -26,7 +26,7 @@ from mmbench.core.errors import DescriptionError, unknown_name
 from mmbench.core.spec import replace_files
 from mmbench.suites.base import Grid, Suite, grid_fields, split_label
 
-_KEYS = ("name", "title", "grid")
+_KEYS = ("name", "title", "tuned", "grid")
 _LABELLED = ("label", "algorithm")
 
 
@@ -53,12 +53,19 @@ def load_suite(path: Path) -> Suite:
         return Suite(
             name=document.get("name", path.stem),
             title=document.get("title", ""),
+            tuned=_record(document.get("tuned", ""), path.parent),
             grids=tuple(
                 _grid(table, number, path) for number, table in enumerate(tables, 1)
             ),
         )
     except DescriptionError as error:
         raise type(error)(f"{path}: {error}") from None
+
+
+def _record(tuned: Any, folder: Path) -> Any:
+    """Return the path of a record, which a suite.toml gives relative to its folder."""
+    is_path = isinstance(tuned, str) and tuned
+    return _relative_to_here(tuned, folder) if is_path else tuned
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -47,6 +47,17 @@ def test_a_corrected_label_is_everywhere(tmp_path: Path) -> None:
     assert (stored.iterates()["z"] == iterates["z"]).all()
 
 
+def test_a_cell_has_the_track_of_the_suite_that_asked_last(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    grid = Grid(tasks=("bilinear",), algorithms=("gda",), **SETTINGS)
+    tracks = []
+    for tuned in ("", "tuning.parquet", ""):
+        execute(plan(Suite(name="one", grids=(grid,), tuned=tuned)), store)
+        (key,) = store
+        tracks.append(store.require(key).footer["description"]["track"])
+    assert tracks == ["default", "tuned", "default"]
+
+
 def test_the_same_label_writes_nothing(tmp_path: Path) -> None:
     run(tmp_path, "Same")
     (table,) = tmp_path.glob("*.parquet")

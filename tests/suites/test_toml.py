@@ -28,6 +28,8 @@ tasks = ["dirac_gan"]
 algorithms = ["omd"]
 """
 
+TUNED = GOOD.replace("[[grid]]", 'tuned = "tuning.parquet"\n\n[[grid]]', 1)
+
 EXTERNAL = """
 from dataclasses import dataclass
 from mmbench.algorithms.gda import GDA
@@ -204,3 +206,22 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DescriptionError, match="Is a directory"):
         load_suite(tmp_path)
+
+
+def test_the_record_of_a_tuned_suite_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no part of any key, but its cells are of the tuned track."""
+    (tmp_path / "folder").mkdir()
+    file = tmp_path / "folder" / "suite.toml"
+    file.write_text(TUNED, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    suite = load_suite(Path("folder/suite.toml"))
+    assert suite.tuned == "folder/tuning.parquet"
+    file.write_text(GOOD, "utf-8")
+    default = load_suite(Path("folder/suite.toml"))
+    assert not default.tuned
+    keys = [[cell.key for cell in plan(one)] for one in (suite, default)]
+    assert keys[0] == keys[1]
+    tracks = [{cell.track for cell in plan(one)} for one in (suite, default)]
+    assert tracks == [{"tuned"}, {"default"}]

@@ -1,0 +1,37 @@
+"""`mmbench tune`: a record and the suite of the winners, which runs."""
+
+from pathlib import Path
+
+from command_line import Cli
+
+from mmbench.store.tuning_record import read_record
+
+GRID = ("-t", "bilinear", "-a", "EG = extragradient", "--budget", "40")
+FEW = ("--records", "2", "--seeds", "2", "--trials", "3", "--tuning-seeds", "2")
+
+
+def test_the_winners_can_be_run(cli: Cli) -> None:
+    tuned = cli("tune", *GRID, *FEW, "-a", "mine = mine.py:Mine", "--out", "out/here")
+    assert tuned.exit_code == 0
+    assert "Record: out/here/tuning.parquet" in tuned.stdout
+    assert "Next: mmbench run out/here/suite.toml" in tuned.stdout
+    assert "EG on bilinear, repetition 1" in tuned.stderr
+    record = read_record(Path("out/here"))
+    command = record.about["command"]
+    assert command.startswith("mmbench tune -t bilinear -a 'EG = extragradient'")
+    assert "--budget 40" in command
+    assert command.endswith("--seed 0 --repetitions 1 --out out/here")
+    assert record.about["budgets"] == ["40 gradient-equivalents"]
+    run = cli("run", "out/here/suite.toml", "--store", "s")
+    assert run.exit_code == 0
+    assert "2 cells of grid-tuned: 2 computed" in run.stdout
+    again = cli("tune", *GRID, *FEW, "-a", "mine = mine.py:Mine", "--out", "out/here")
+    assert again.exit_code == 0
+    assert "EG on bilinear" not in again.stderr
+
+
+def test_a_budget_must_be_given(cli: Cli) -> None:
+    failed = cli("tune", "-t", "bilinear", "-a", "gda", "--out", "tuned")
+    assert failed.exit_code == 2
+    assert "Give --budget." in failed.stderr
+    assert not Path("tuned").exists()
