@@ -298,15 +298,18 @@ def _record(
     placement: Placement,
 ) -> TuningRecord:
     """Return the record of finished jobs, with their winners."""
-    primary = {}
+    tasks = {}
     for job in jobs:
-        if column := primary_column(job.cell):
-            primary[text(job.cell.task)] = {
-                "name": column.name,
-                "better": column.better,
-            }
+        column, cell = primary_column(job.cell), job.cell
+        tasks[text(cell.task)] = {
+            "metric": column.name if column else "",
+            "better": column.better if column else "lower",
+            "target": str(cell.task.target or ""),
+            "budget": cell.budget,
+            "unit": cell.unit,
+        }
     device = str(placement.device)
-    known = {**about, "primary": primary, "provenance": provenance(device)}
+    known = {**about, "tasks": tasks, "provenance": provenance(device)}
     trials = pd.concat([done[job.key] for job in jobs], ignore_index=True)
     best = winners(TuningRecord(trials, known))
     rows = best[["task", "label", "repetition", "trial", "algorithm"]]

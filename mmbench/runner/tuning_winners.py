@@ -70,7 +70,7 @@ def winners(record: TuningRecord) -> pd.DataFrame:
 
 def better_of(about: Mapping[str, Any]) -> dict[str, str]:
     """Return by task whether its primary metric is better "lower" or "higher"."""
-    return {task: column["better"] for task, column in about["primary"].items()}
+    return {task: facts["better"] for task, facts in about["tasks"].items()}
 
 
 def _median(values: pd.Series) -> float:

@@ -116,7 +116,9 @@ def test_a_record_has_a_row_for_each_run(tmp_path: Path) -> None:
     assert len(trials) == 2 * (2 * 3 + 1) * 2
     assert about["seed"] == 0
     assert about["provenance"]["mmbench"]
-    assert about["primary"]["bilinear"] == {"name": "distance", "better": "lower"}
+    facts = {"metric": "distance", "better": "lower", "target": "distance ≤ 0.001"}
+    facts |= {"budget": 40, "unit": "gradient-equivalents"}
+    assert about["tasks"]["bilinear"] == facts
     assert len(about["winners"]) == 6
     assert (trials["cost"] >= 40).all()
     row = trials.iloc[-3]  # EG on dirac_gan, its last trial's second seed

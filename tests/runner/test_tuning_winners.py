@@ -31,8 +31,7 @@ def record(*trials: Runs, better: str = "lower", repetition: int = 0) -> TuningR
         for number, runs in enumerate(trials)
         for seed, (cost, status, value) in enumerate(runs)
     ]
-    primary = {"t": {"name": "distance", "better": better}}
-    return TuningRecord(pd.DataFrame(rows), {"primary": primary})
+    return TuningRecord(pd.DataFrame(rows), {"tasks": {"t": {"better": better}}})
 
 
 def hit(cost: float, value: float = 0.0) -> tuple[float, str, float]:
@@ -91,7 +90,7 @@ def test_scores_have_their_numbers() -> None:
 
 def test_a_task_without_a_metric_is_judged_by_its_target() -> None:
     rows = record([missed(NAN)], [hit(5, NAN)]).trials
-    assert trial_scores(rows, {})["place"].tolist() == [2, 1]
+    assert trial_scores(rows, {"t": "lower"})["place"].tolist() == [2, 1]
 
 
 def test_every_repetition_has_its_winner() -> None:
