@@ -176,9 +176,15 @@ def _show(record: Any) -> None:
     from mmbench.runner.tuning_winners import winners
 
     rows = [
-        (row.task, row.label, str(row.trial), row.algorithm, f"{row.reached:.0%}")
-        for row in winners(record).itertuples()
-        if row.repetition == 0
+        (
+            row["task"],
+            row["label"],
+            str(row["trial"]),
+            row["algorithm"],
+            f"{row['reached']:.0%}",
+        )
+        for row in winners(record).to_dict("records")
+        if row["repetition"] == 0
     ]
     columns = ("task", "label", "trial", "winner", "reached")
     print_table(columns, rows, right=("trial", "reached"))

@@ -333,10 +333,14 @@ def write_suites(
     Returns:
         The files.
     """
-    best = winners(record).set_index(["repetition", "task", "label"])
+    best = winners(record).to_dict("records")
     written: dict[Path, bytes] = {}
     for repetition in range(tuning.repetitions):
-        found = best.loc[repetition]["hyperparameters"].map(json.loads).to_dict()
+        found = {
+            (row["task"], row["label"]): json.loads(row["hyperparameters"])
+            for row in best
+            if row["repetition"] == repetition
+        }
         name = f"{suite.name}-tuned" + (f"-{repetition}" if repetition else "")
         title = (
             f"{suite.title or suite.name}, tuned on {tuning.trials} trials x "
