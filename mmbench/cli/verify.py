@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
@@ -82,7 +82,8 @@ _OF_BUNDLE = "OF-BUNDLE"  # the value of --outside without one
     type=Size(),
     help="End the check of BUNDLE if its process needs more.  [default: 4GB]",
 )
-@click.option("--unpacked", is_flag=True, hidden=True)
+# The process with limits is started by the same verb, with this option.
+@click.option("--limited", is_flag=True, hidden=True)
 @placement_options
 def command(
     store: Path,
@@ -94,7 +95,7 @@ def command(
     data_dir: Path | None,
     timeout: float | None,
     memory: int | None,
-    unpacked: bool,
+    limited: bool,
 ) -> None:
     """Draw cells of STORE and a run of each, compute the runs again and compare.
 
@@ -116,17 +117,16 @@ def command(
     2 when a cell cannot be computed here, 3 when a cell is unconfirmed, 0 when all that
     were drawn are bit-identical or agree.
     """
-    is_own = external == (_OF_BUNDLE,)
     options = _Options(draw, fresh_seeds, external, device, data_dir)
-    if unpacked:
-        _verify_unpacked(store, sample, options, is_own)
+    if limited:
+        _verify_bundle(store, sample, options)
     elif store.is_file():
-        if external and not is_own:
+        if external not in ((), (_OF_BUNDLE,)):
             raise DescriptionError(
                 "--outside must have no value for a bundle, whose own classes it "
                 f"means; got {external[0]!r}."
             )
-        _verify_bundle(store, timeout or TIMEOUT_SECONDS, memory or MEMORY_BYTES)
+        _verify_in_process(store, timeout or TIMEOUT_SECONDS, memory or MEMORY_BYTES)
     else:
         if _OF_BUNDLE in external:
             raise DescriptionError(
@@ -197,46 +197,34 @@ def _verify_store(
 
 # ---- bundles ----
 
-_VERIFIED = "The bundle is verified"
+_VERIFIED = "The bundle is verified"  # the last line of a check that found no fault
 
 
-def _verify_bundle(file: Path, timeout: float, memory: int) -> None:
-    """Unpack a bundle, and check it in a process with limits.
+def _verify_in_process(file: Path, timeout: float, memory: int) -> None:
+    """Check a bundle in a process with limits, which has the options of this verb.
 
-    That process is given the words of this command, with the folder in the place of
-    the file.
+    Nothing of the bundle is read here.
     """
     from mmbench.runner.limited_process import run_limited
     from mmbench.runner.limits import Limits
-    from mmbench.store.bundle import SOURCE, unpack
 
     given = click.get_current_context().params
-    with sigterm_as_interrupt(), TemporaryDirectory(prefix="mmbench-") as scratch:
-        folder = Path(scratch) / "bundle"
-        folder.mkdir()
-        try:
-            manifest = unpack(file, folder)
-        except DamagedError as error:
-            raise DamagedFilesError(str(error)) from error
-        for name in manifest["members"]:
-            if name.startswith(f"{SOURCE}/"):
-                run = "Code of the bundle, run" if given["external"] else "Not run"
-                print_stdout(f"{run}: {name}")
-        words = ["verify", "bundle", "--unpacked", f"--device={given['device']}"]
-        words += [f"--sample={given['sample']}", f"--seed={given['draw']}"]
-        if given["data_dir"]:
-            words += ["--data-dir", str(given["data_dir"].absolute())]
-        words += ["--fresh-seeds"] * given["fresh_seeds"]
-        words += ["--outside"] * bool(given["external"])
-        last = ""
+    words = ["verify", str(file.absolute()), "--limited", f"--device={given['device']}"]
+    words += [f"--sample={given['sample']}", f"--seed={given['draw']}"]
+    if given["data_dir"]:
+        words += ["--data-dir", str(given["data_dir"].absolute())]
+    words += ["--fresh-seeds"] * given["fresh_seeds"]
+    words += ["--outside"] * bool(given["external"])
+    last = ""
 
-        def print_line(line: str) -> None:
-            nonlocal last
-            last = line
-            print_stdout(line)
+    def print_line(line: str) -> None:
+        nonlocal last
+        last = line
+        print_stdout(line)
 
-        limits = Limits(timeout, memory)
-        ended = run_limited(words, Path(scratch), limits, print_line, print_stderr)
+    limits = Limits(timeout, memory)
+    with sigterm_as_interrupt(), TemporaryDirectory(prefix="mmbench-") as folder:
+        ended = run_limited(words, Path(folder), limits, print_line, print_stderr)
     if ended.passed:
         raise InputError(
             f"{file} must be checked within the limits; its process {ended.passed}. "
@@ -255,50 +243,76 @@ def _verify_bundle(file: Path, timeout: float, memory: int) -> None:
     sys.exit(ended.code)
 
 
-def _verify_unpacked(
-    folder: Path, sample: int, options: "_Options", is_own: bool
-) -> None:
-    """Check the results of a bundle that was unpacked into a folder.
+def _verify_bundle(file: Path, sample: int, options: "_Options") -> None:
+    """Unpack a bundle and check it in this process.
 
     Args:
-        folder: the folder.
+        file: the bundle.
         sample: number of cells to draw.
-        options: those of the verb.
-        is_own: whether the code of the bundle is run.
+        options: those of the verb; with external classes, code of the bundle is run.
     """
-    from mmbench.cli._console import pluralize
-    from mmbench.core.json_schema import parse_json
-    from mmbench.runner.submission import check_classes, classes_of
     from mmbench.store import archive
-    from mmbench.store.bundle import MANIFEST, RESULTS
+    from mmbench.store.bundle import RESULTS, SOURCE, unpack
     from mmbench.store.folder import Store
 
-    kept = Store(folder / "store")
-    try:
-        archive.take(folder / RESULTS, kept)
-    except DamagedError as error:
-        raise DamagedFilesError(str(error)) from error
-    classes = parse_json((folder / MANIFEST).read_bytes())["classes"]
-    of_own = {key: named for key in kept if (named := classes_of(kept.require(key)))}
-    for key, named in of_own.items():
-        for reference in named:
+    with TemporaryDirectory(prefix="mmbench-") as scratch:
+        folder = Path(scratch)
+        kept = Store(folder / "store")
+        try:
+            manifest = unpack(file, folder)
+            archive.take(folder / RESULTS, kept)
+        except DamagedError as error:
+            raise DamagedFilesError(str(error)) from error
+        run = "Code of the bundle, run" if options.external else "Not run"
+        for name in manifest["members"]:
+            if name.startswith(f"{SOURCE}/"):
+                print_stdout(f"{run}: {name}")
+        external, unknown = _prepare_code(kept, folder, manifest["classes"], options)
+        options = options._replace(external=external)
+        _verify_store(kept.folder, "The bundle", sample, options, unknown)
+    print_stdout(f"{_VERIFIED}.")
+
+
+def _prepare_code(
+    kept: "mmbench.store.folder.Store",
+    folder: Path,
+    classes: Mapping[str, str],
+    options: "_Options",
+) -> tuple[tuple[str, ...], list[str]]:
+    """Check that cells have their code in a bundle, and load it if it is to be run.
+
+    Args:
+        kept: the cells.
+        folder: where the bundle was unpacked.
+        classes: those of its manifest.
+        options: those of the verb.
+
+    Returns:
+        The locations of the classes that were loaded, and the keys of the cells of code
+        that is not run.
+    """
+    from mmbench.cli._console import pluralize
+    from mmbench.runner.submission import check_classes, classes_of
+
+    needed = {key: classes_of(kept.require(key)) for key in kept}
+    for key, references in needed.items():
+        for reference in references:
             if reference not in classes:
                 raise StoreError(
                     f"A bundle must have the source of each class; {reference}, which "
                     f"computed {key}, is not in its manifest."
                 )
-    unknown = [] if is_own else list(of_own)
-    if is_own:
+    own = [key for key, references in needed.items() if references]
+    if options.external:
         external = check_classes(kept, folder, classes)
-        print_stdout(f"{pluralize(len(of_own), 'cell')} of the code in the bundle.")
-        options = options._replace(external=tuple(external))
-    elif unknown:
+        print_stdout(f"{pluralize(len(own), 'cell')} of the code in the bundle.")
+        return tuple(external), []
+    if own:
         print_stdout(
-            f"{pluralize(len(unknown), 'cell')} of code in the bundle, not computed: "
-            "read it, and give --outside to run it."
+            f"{pluralize(len(own), 'cell')} of code in the bundle, not computed: read "
+            "it, and give --outside to run it."
         )
-    _verify_store(kept.folder, "The bundle", sample, options, unknown)
-    print_stdout(f"{_VERIFIED}.")
+    return (), own
 
 
 class _Options(NamedTuple):

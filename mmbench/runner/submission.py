@@ -6,7 +6,7 @@ lie together in one folder.
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -223,7 +223,7 @@ def _tuning_record(suite: Path) -> dict[str, Path]:
     return {f"{TUNING}/{path.name}": path for path in found}
 
 
-def check_classes(store: Store, folder: Path, classes: dict[str, str]) -> list[str]:
+def check_classes(store: Store, folder: Path, classes: Mapping[str, str]) -> list[str]:
     """Check that the source of a bundle is that of its cells, which runs it.
 
     Args:

@@ -12,7 +12,7 @@ import torch
 from command_line import TINY, Cli
 from edited_stores import rewrite
 
-from mmbench.store.bundle import MANIFEST, unpack
+from mmbench.store.bundle import MANIFEST
 from mmbench.store.folder import Store
 
 
@@ -47,14 +47,6 @@ def edited(source: str, out: str, **members: Any) -> None:
             archive.writestr(name, data)
 
 
-def unpacked(file: str) -> str:
-    """Unpack a bundle into a folder of its own."""
-    folder = Path(f"{file}.unpacked")
-    folder.mkdir()
-    unpack(Path(file), folder)
-    return str(folder)
-
-
 def test_what_is_in_a_bundle_is_listed(submitted: Cli) -> None:
     """With sizes, the next command, and the same bytes when it is made again."""
     first = Path("own.mmbench.zip").read_bytes()
@@ -83,26 +75,17 @@ def test_code_of_a_bundle_runs_on_demand(
     for name in ("load", "loads", "Unpickler"):
         monkeypatch.setattr(pickle, name, refuse)
     monkeypatch.setattr(torch, "load", refuse)
-    folder = unpacked("own.mmbench.zip")
-    quiet = submitted("verify", folder, "--unpacked")
+    quiet = submitted("verify", "own.mmbench.zip", "--limited")
     assert quiet.exit_code == 2
     assert "1 cell of code in the bundle, not computed" in quiet.stdout
     assert "1 of 2 cells checked, one run of each: 1 bit-identical, 1 not" in (
         quiet.stderr
     )
-    done = submitted("verify", unpacked_again(folder), "--unpacked", "--outside")
+    done = submitted("verify", "own.mmbench.zip", "--limited", "--outside")
     assert done.exit_code == 0, done.stdout + done.stderr
     assert "1 cell of the code in the bundle." in done.stdout
     assert "2 of 2 cells checked, one run of each: 2 bit-identical." in done.stdout
     assert done.stdout.endswith("The bundle is verified.\n")
-
-
-def unpacked_again(folder: str) -> str:
-    """Return another folder with the same bundle, whose results are not imported."""
-    again = Path(f"{folder}.again")
-    again.mkdir()
-    unpack(Path(folder.removesuffix(".unpacked")), again)
-    return str(again)
 
 
 def test_results_of_other_code_are_refused(submitted: Cli) -> None:
@@ -114,10 +97,10 @@ def test_results_of_other_code_are_refused(submitted: Cli) -> None:
         "c.zip",
         **{"source/0/mine.py": source.replace(b"0.1 / self.k", b"0.2 / self.k")},
     )
-    other = submitted("verify", unpacked("c.zip"), "--unpacked", "--outside")
+    other = submitted("verify", "c.zip", "--limited", "--outside")
     assert other.exit_code == 2
     assert "must be the one that was used, mine.py:Mine@" in other.stderr
-    none = submitted("verify", unpacked("b.zip"), "--unpacked", "--outside")
+    none = submitted("verify", "b.zip", "--limited", "--outside")
     assert none.exit_code == 2
     assert "must have the source of each class; mine.py:Mine@" in none.stderr
 
@@ -129,7 +112,7 @@ def test_forged_results_differ(submitted: Cli) -> None:
         Store("own"), gda, frame=lambda one: one.assign(distance=one["distance"] / 2)
     )
     assert submitted("submit", "own", "--outside", "mine.py:Mine").exit_code == 0
-    forged = submitted("verify", unpacked("own.mmbench.zip"), "--unpacked")
+    forged = submitted("verify", "own.mmbench.zip", "--limited")
     assert forged.exit_code == 1
     assert "The bundle is not verified" in forged.stderr
     content = Path("own.mmbench.zip").read_bytes()
@@ -138,17 +121,19 @@ def test_forged_results_differ(submitted: Cli) -> None:
     at = results.index(b"PAR1") + 40
     broken = results[:at] + bytes([results[at] ^ 1]) + results[at + 1 :]
     edited("own.mmbench.zip", "a.zip", **{"results.zip": broken})
-    damaged = submitted("verify", unpacked("a.zip"), "--unpacked")
+    damaged = submitted("verify", "a.zip", "--limited")
     assert damaged.exit_code in (2, 4)  # the inner archive has a checksum of its own
     at = content.index(b"class Mine")
     Path("b.zip").write_bytes(content[:at] + b"K" + content[at + 1 :])
-    assert submitted("verify", "b.zip").exit_code == 2  # a checksum of the archive
+    assert (
+        submitted("verify", "b.zip", "--limited").exit_code == 2
+    )  # a checksum of the archive
     with zipfile.ZipFile("own.mmbench.zip") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile("c.zip", "w") as archive:
         for name, member in (members | {"environment.json": b"[ ]"}).items():
             archive.writestr(name, member)
-    refused = submitted("verify", "c.zip")
+    refused = submitted("verify", "c.zip", "--limited")
     assert refused.exit_code == 4
     assert "its environment.json has other bytes" in refused.stderr
 
