@@ -625,6 +625,7 @@ def target_in_words(results: Results, task: str) -> str:
         if sign not in signs:  # of a table that does not know its target
             return f"if it reaches {target_of(results, task)}"
         title = titles.get(name, name)
+        title = title.replace(" (", ", ").replace(")", "")
         meaning = "" if title == name else f" ({title})"
         bounds.append(f"{name} is {signs[sign]} {value}{meaning}")
     return f"if {' and '.join(bounds)}"

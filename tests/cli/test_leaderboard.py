@@ -20,7 +20,9 @@ def test_the_leaderboard_in_every_format(stored: Cli) -> None:
     assert [row["label"] for row in rows] == list(expected["label"])
     assert rows[0]["task"] is None
     tables = stored("leaderboard", "--format", "markdown").stdout
-    assert "### All tasks\n\nA run succeeds on bilinear, if distance is" in tables
+    assert (
+        "### All tasks\n\nA run succeeds on bilinear, dirac_gan, if distance" in tables
+    )
     assert "\n\n| Place | Algorithm | Success |" in tables
     assert "\n\nWithout a place: “gda”, as there is no other entry.\n" in tables
     result = stored("leaderboard", "--out", "t.tex")

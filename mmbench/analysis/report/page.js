@@ -25,6 +25,24 @@ for (const button of document.querySelectorAll("th button")) {
   });
 }
 
+// A long table has a field that leaves only the rows with all its words.
+for (const box of document.querySelectorAll(".box")) {
+  const rows = [...box.querySelectorAll("tbody tr")];
+  if (rows.length <= 20) continue;
+  const field = document.createElement("input");
+  field.type = "search";
+  field.placeholder = "Show only rows with …";
+  field.setAttribute("aria-label", field.placeholder);
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/);
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+    }
+  });
+  box.before(field);
+}
+
 // A table that is wider than the page says so, and fades where columns are hidden.
 for (const box of document.querySelectorAll(".box")) {
   const mark = () => {

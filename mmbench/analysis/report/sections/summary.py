@@ -57,7 +57,7 @@ UNFINISHED = "Unfinished cells are not ranked, and this section leaves them out.
 PICTURE = "0 to 100 %"  # heading of a picture of success
 REAL = "real images"  # the name of a real score in tables
 DETAILS = (
-    "How intervals, ranks and costs are computed",
+    "How intervals, places and costs are computed",
     "All intervals are 95 % confidence intervals for fresh seeds on the same tasks; "
     "their coverage was computed and is at least 94 %. The interval of a share of runs "
     "is Clopper and Pearson’s. For a mean over tasks it is the same at the number of "
@@ -83,6 +83,7 @@ DETAILS = (
     "had spent when it reached the target and kept it; a dash means that no more than "
     "half of the runs did.",
 )
+MAX_COMPARISONS = 1000  # on the page; more are in the file alone
 GAINS = (0.1, 0.2, 0.4)  # differences of success whose power is printed
 
 Row = Mapping[Hashable, Any]  # of a board's table
@@ -149,12 +150,20 @@ def _overall_subsection(results: Results, board: Board, made: Boards) -> Subsect
     title = "All tasks" if len(board.tasks) > 1 else ""
     if len(made.overall) > 1:
         title = f"All tasks with {board.budget}"
+    by_target: dict[str, list[str]] = {}
+    for task in board.tasks:
+        by_target.setdefault(target_in_words(results, task), []).append(names[task])
     targets = "; ".join(
-        f"on {names[task]}, {target_in_words(results, task)}" for task in board.tasks
+        f"on {', '.join(same)}, {target}" for target, same in by_target.items()
     )
     prose = [f"A run succeeds {targets}."]
     if not board.table["success"].any():
         prose.append("No run reached any target.")
+    elif len(board.placed) > 1:
+        prose.append(
+            "Where both of two algorithms reach the target, its cost counts: one with "
+            "more success at a much higher cost may have the worse place."
+        )
     return Subsection(
         title=title,
         prose=prose,
@@ -188,6 +197,9 @@ def _notes(board: Board) -> list[str]:
     ]
     if len(board.placed) > 1:
         notes.append(_resolution(board))
+    if len(board.pairs) > MAX_COMPARISONS:
+        count = number(len(board.pairs))
+        notes.append(f"The {count} comparisons of two are in comparisons.csv alone.")
     return notes
 
 
@@ -247,7 +259,9 @@ def _interval(row: Row, label_style: style.LabelStyle) -> TableCell:
 
 
 def _pairs(board: Board) -> list[Table]:
-    """Return the table of all comparisons of two algorithms, if there are any."""
+    """Return the table of all comparisons of two algorithms, if it is not too long."""
+    if len(board.pairs) > MAX_COMPARISONS:
+        return []
     rows = [
         [
             TableCell(row["first"], label=True),

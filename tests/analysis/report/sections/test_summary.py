@@ -1,12 +1,13 @@
 """Tests of the leaderboard section."""
 
 import pandas as pd
+import pytest
 from report_results import DIGITS, only, texts_of, with_unfinished
 
 from mmbench.analysis.leaderboard import thresholds_of
 from mmbench.analysis.numbers import number
 from mmbench.analysis.paired_test import power
-from mmbench.analysis.report.sections import SECTIONS
+from mmbench.analysis.report.sections import SECTIONS, summary
 from mmbench.analysis.report.sections.summary import GAINS
 from mmbench.analysis.results import Results, target_in_words
 
@@ -78,14 +79,19 @@ def test_targets_are_in_words_where_they_are_used(results: Results) -> None:
         assert "≤" not in " ".join(prose)
 
 
-def test_a_board_says_what_it_can_tell(results: Results) -> None:
-    """With nine seeds on a board of 64 all places are shared, and the page says so."""
+def with_a_twin(results: Results) -> Results:
+    """Return the cell of a game, and the same under another label."""
     seen = only(results, task="dirac_gan")
     other = seen.frame.assign(label="other", key="k")
     one = next(iter(seen.footers))
     footers = seen.footers | {"k": seen.footers[one] | {"label": "other"}}
     frame = pd.concat([seen.frame, other], ignore_index=True)
-    made = SECTIONS["summary"](seen._replace(frame=frame, footers=footers))
+    return seen._replace(frame=frame, footers=footers)
+
+
+def test_a_board_says_what_it_can_tell(results: Results) -> None:
+    """With nine seeds on a board of 64 all places are shared, and the page says so."""
+    made = SECTIONS["summary"](with_a_twin(results))
     assert made
     notes = " ".join(made.subsections[-1].notes)
     assert (
@@ -107,3 +113,17 @@ def test_a_board_whose_target_nobody_reached_says_so(results: Results) -> None:
     prose = " ".join(made.subsections[-1].prose)
     assert "No run did, so that the distance to the solutions" in prose
     assert "at most 0.001" in prose
+
+
+def test_many_comparisons_are_in_their_file_alone(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for most, tables in ((1, 1), (0, 0)):
+        monkeypatch.setattr(summary, "MAX_COMPARISONS", most)
+        made = summary.section(with_a_twin(results))
+        assert made
+        part = made.subsections[-1]
+        assert sum("Comparison of" in one.caption for one in part.tables) == tables
+        assert len(made.files["comparisons.csv"]) == 2  # over tasks, and on the one
+        alone = "The 1 comparisons of two are in comparisons.csv alone."
+        assert (alone in part.notes) == (tables == 0)
