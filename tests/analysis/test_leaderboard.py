@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmbench.analysis import leaderboard
+from mmbench.analysis import leaderboard, paired_test
 from mmbench.analysis.leaderboard import Board, boards, capacity_of, thresholds_of
 from mmbench.analysis.results import Results, with_unique_names
 from mmbench.core.errors import DescriptionError
@@ -414,6 +414,21 @@ def test_names_of_cells_with_other_seeds() -> None:
     named = with_unique_names(found)
     labels = [footer["label"] for footer in named.footers.values()]
     assert labels == ["A (seeds 0 to 3)", "A (seeds 0 to 1)"]
+
+
+def test_an_entry_is_compared_with_all_others_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hundred entries take 99 calls, not 4950."""
+    calls = []
+    compare = paired_test.compare
+    monkeypatch.setattr(
+        paired_test, "compare", lambda *a, **b: calls.append(1) or compare(*a, **b)
+    )
+    made = board(*(cell(f"{at}", outcomes(at % 9, 9), values(9)) for at in range(100)))
+    assert len(made.pairs) == 4950
+    assert len(calls) == 99
+    assert made.capacity == 512
 
 
 # ---- nobody else changes a verdict ----

@@ -221,8 +221,8 @@ def _resolution(board: Board) -> str:
     at_least = "at least " if runs > MOST_SIMULATED else ""
     return (
         f"{text}. With {runs} {units}, an algorithm that succeeds more often by 10, 20 "
-        f"or 40 points around 50 % is found better as a pair in {at_least}{pair} of "
-        f"cases, and on this board in {at_least}{all_pairs}."
+        f"or 40 points around 50\u00a0% is found better as a pair in {at_least}{pair} "
+        f"of cases, and on this board in {at_least}{all_pairs}."
     )
 
 
