@@ -1,7 +1,8 @@
 """Cells of a new method under the conditions of results that are there already.
 
 Nothing of the results is computed again. A method joins them by cells of the same
-tasks, budgets, records, seeds and metrics, in the same versions of all of these.
+tasks, budgets, records, seeds and metrics, in the same versions of all of these. Its
+hyperparameters are given, not tuned on record, so that it joins the default track.
 """
 
 from collections.abc import Iterable
@@ -48,7 +49,7 @@ def join(results: Iterable[StoredFiles], algorithm: Algorithm, label: str) -> Jo
     groups: dict[str, list[dict[str, Any]]] = {}  # conditions to the footers of cells
     for stored in results:
         footer = stored.footer
-        alone = {"algorithm": None, "seeds": None}
+        alone = {"algorithm": None, "seeds": None, "track": _track_of(footer)}
         groups.setdefault(digest((footer["cell"] | alone,)), []).append(footer)
     joining = Joining([], [], [])
     for footers in groups.values():
@@ -69,7 +70,11 @@ def _cell_like(footer: dict[str, Any], algorithm: Algorithm, label: str) -> Cell
         DescriptionError: when this mmbench does not compute under these conditions, or
             the method does not fit them.
     """
-    described = footer.get("description", footer["cell"])
+    if _track_of(footer) != "default":
+        raise DescriptionError(
+            f"{footer['label']} must be of the default track for others to join it; it "
+            "is the winner of a tuning."
+        )
     if digest((ENGINE_VERSION, footer["cell"])) != footer["key"]:
         raise DescriptionError(
             f"{footer['label']} must have the key of its description in this mmbench; "
@@ -82,7 +87,16 @@ def _cell_like(footer: dict[str, Any], algorithm: Algorithm, label: str) -> Cell
         )
     fields = {
         name: from_canonical(value, {})
-        for name, value in described.items()
+        for name, value in _description(footer).items()
         if name not in _OF_METHOD
     }
     return Cell(algorithm=algorithm, label=label, **fields)
+
+
+def _description(footer: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored cell as JSON values, as far as its file has them."""
+    return footer.get("description", footer["cell"])
+
+
+def _track_of(footer: dict[str, Any]) -> str:
+    return str(_description(footer).get("track", "default"))

@@ -36,6 +36,23 @@ def test_a_method_runs_under_the_conditions_of_the_others(tmp_path: Path) -> Non
     assert sorted(found.cells, key=str) == sorted(expected, key=str)
 
 
+def test_winners_of_a_tuning_are_not_joined(tmp_path: Path) -> None:
+    """Their hyperparameters were chosen otherwise; the others are joined."""
+    store, (first, tuned) = store_of(
+        tmp_path, small_grid(), small_grid(algorithm="omd")
+    )
+
+    def of_a_tuning(footer: dict) -> None:
+        footer["description"]["track"] = "tuned"
+
+    rewrite(store, tuned.key, footer=of_a_tuning)
+    found = joined(store)
+    assert found.compared == [first.key]
+    assert [cell.track for cell in found.cells] == ["default"]
+    (sentence,) = found.left_out
+    assert "omd must be of the default track" in sentence
+
+
 def test_of_unlike_seeds_the_most_count(tmp_path: Path) -> None:
     store, _ = store_of(
         tmp_path, small_grid(), small_grid(algorithm="omd", seeds=6, first_seed=2)
