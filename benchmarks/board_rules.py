@@ -148,7 +148,7 @@ def powers(tables: int) -> Iterator[str]:
     for tasks, all_seeds in ((1, SEEDS), (5, (8, 32))):
         for seeds in all_seeds:
             for gain in GAINS:
-                printed = power(tasks * seeds, gain, levels)
+                printed = power((seeds,) * tasks, gain, levels)
                 seen = found(tables, seeds, tasks, gain)
                 shown = " | ".join(
                     f"{100 * one:.1f}, {100 * other:.1f} %"

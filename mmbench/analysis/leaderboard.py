@@ -87,7 +87,8 @@ class Board(NamedTuple):
             score, then those without.
         pairs: one row for each pair of entries that are compared.
         capacity: the number of entries that the board is made for.
-        seeds: the fewest runs of an entry with a place; 0 where none has one.
+        seeds: for each task the fewest runs of an entry with a place; 0 where none has
+            one.
     """
 
     task: str
@@ -96,7 +97,7 @@ class Board(NamedTuple):
     table: pd.DataFrame
     pairs: pd.DataFrame
     capacity: int
-    seeds: int
+    seeds: tuple[int, ...]
 
     @property
     def thresholds(self) -> tuple[float, float]:
@@ -421,8 +422,10 @@ def task_board(
     task = entries[0].task
     capacity = _capacity(len(rows), capacity)
     pairs = _pairs(labels, kinds, compare, thresholds_of(capacity))
-    table, seeds = _placed(rows, labels, lacking, pairs)
-    return Board(task, [task], budget, table, pairs, capacity, seeds)
+    table = _placed(rows, labels, lacking, pairs)
+    placed = {*_with_place(table)}
+    runs = [len(entry.seeds) for entry in tested if entry.label in placed]
+    return Board(task, [task], budget, table, pairs, capacity, (min(runs, default=0),))
 
 
 def _score(entry: Entry, *, by_target: bool) -> tuple[float, float, float]:
@@ -530,7 +533,11 @@ def overall_board(
 
     capacity = _capacity(len(rows), capacity)
     pairs = _pairs(labels, kinds, compare, thresholds_of(capacity))
-    table, seeds = _placed(rows, labels, lacking, pairs)
+    table = _placed(rows, labels, lacking, pairs)
+    placed = [by_label[label] for label in _with_place(table)]
+    seeds = tuple(
+        min((len(found[task].seeds) for found in placed), default=0) for task in tasks
+    )
     return Board("", tasks, budget, table, pairs, capacity, seeds)
 
 
@@ -643,8 +650,8 @@ def _placed(
     labels: Sequence[str],
     lacking: Mapping[str, str],
     pairs: pd.DataFrame,
-) -> tuple[pd.DataFrame, int]:
-    """Return the table of a board, and the fewest runs of an entry with a place.
+) -> pd.DataFrame:
+    """Return the table of a board.
 
     Args:
         rows: one for each entry, the best own score first.
@@ -670,4 +677,8 @@ def _placed(
     for at, (name, places) in enumerate({"place_low": low, "place_high": high}.items()):
         table.insert(at, name, pd.Series(places, dtype="Int64").where(has_place))
     table["reason"] = [reasons.get(row["label"], "") for row in order]
-    return table, int(table["runs"][has_place].min()) if has_place.any() else 0
+    return table
+
+
+def _with_place(table: pd.DataFrame) -> list[str]:
+    return list(table["label"][table["place_low"].notna()])

@@ -38,7 +38,7 @@ CLOSE = 1e-7  # share of the sum within which Newton's method ends
 MAX_DENOMINATOR = 10**6
 MAX_RANK_SUM = 64  # runs of both entries whose rank sums are counted exactly
 DRAWS = 4000  # pairs of entries that are simulated for a power
-MOST_SIMULATED = 256  # seeds of them
+MOST_SIMULATED = 256  # seeds of them, on all tasks
 
 
 class Comparison(NamedTuple):
@@ -407,17 +407,17 @@ def least_runs(threshold: float) -> int:
 
 @lru_cache(maxsize=256)
 def power(
-    runs: int, gain: float, thresholds: tuple[float, ...] = (LEVEL,)
+    seeds: tuple[int, ...], gain: float, thresholds: tuple[float, ...] = (LEVEL,)
 ) -> tuple[float, ...]:
     """Compute how often the better one of two entries is found to be better.
 
-    The better entry reaches the target in a share (1 + gain) / 2 of its runs, the other
-    one in a share (1 - gain) / 2. Runs of the same outcome do not differ but by chance,
-    in their cost to the target or in their metric.
+    On each task the better entry reaches the target in a share (1 + gain) / 2 of its
+    runs, the other one in a share (1 - gain) / 2. Runs of the same outcome do not
+    differ but by chance, in their cost to the target or in their metric.
 
     Args:
-        runs: number of seeds; more than 256 count as 256, so that the power is a lower
-            bound.
+        seeds: number of seeds on each task; more than 256 in all count as 256, so that
+            the power is a lower bound.
         gain: difference of success, from 0 to 1.
         thresholds: levels of the p value.
 
@@ -425,20 +425,27 @@ def power(
         For each threshold a share of 4,000 simulated pairs; its standard error is at
         most 0.8 points.
     """
+    if (total := sum(seeds)) > MOST_SIMULATED:
+        seeds = tuple(max(1, MOST_SIMULATED * one // total) for one in seeds)
     rng = np.random.default_rng(0)
-    reached = (
-        rng.random((2, DRAWS, runs)) < np.array([1 + gain, 1 - gain])[:, None, None] / 2
-    )
-    first, second = np.where(reached, 0.0, 1.0) + rng.random(reached.shape)
-    order = np.argsort(np.argsort(np.concatenate([first, second], axis=1)))
-    first, second = order[:, :runs], order[:, runs:]
-    if runs >= MIN_UNITS:
-        p = sign_flip(rank_differences(first, second), thresholds)
-    elif smallest_rank_sum(runs, runs) <= LEVEL:
-        # Without ties the p value depends on the rank sum alone.
-        _, at, back = np.unique(first.sum(1), return_index=True, return_inverse=True)
-        p = np.array([rank_sum(first[one], second[one]) for one in at])[back]
+    shares = np.array([1 + gain, 1 - gain])[:, None, None] / 2
+    differences = []
+    for runs in seeds:
+        reached = rng.random((2, DRAWS, runs)) < shares
+        first, second = np.where(reached, 0.0, 1.0) + rng.random(reached.shape)
+        order = np.argsort(np.argsort(np.concatenate([first, second], axis=1)))
+        differences.append(rank_differences(order[:, :runs], order[:, runs:]))
+    if len(seeds) > 1 or seeds[0] >= MIN_UNITS:
+        made = over_tasks(differences, seeds, thresholds)
+        p, is_better = made.p, made.ahead > 0
     else:
-        return (0.0,) * len(thresholds)
-    is_better = first.sum(axis=1) < second.sum(axis=1)
-    return tuple(float(np.mean(is_better & (p <= one))) for one in thresholds)
+        # Without ties the p value depends on the rank sum alone.
+        (runs,) = seeds
+        p, sums = np.full(DRAWS, np.nan), order[:, :runs].sum(axis=1)
+        if smallest_rank_sum(runs, runs) <= LEVEL:
+            _, at, back = np.unique(sums, return_index=True, return_inverse=True)
+            found = [rank_sum(order[one, :runs], order[one, runs:]) for one in at]
+            p = np.array(found)[back]
+        is_better = differences[0].sum(axis=1) < 0
+    with np.errstate(invalid="ignore"):
+        return tuple(float(np.mean(is_better & (p <= one))) for one in thresholds)

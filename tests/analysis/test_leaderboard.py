@@ -276,7 +276,7 @@ def test_an_entry_that_was_tested_against_nobody_has_no_place() -> None:
     assert places(made)["one"] is None
     assert places(made)["middling"] == (2, 2)
     assert made.unplaced == {"one": "1 and 32 runs are too few for a test"}
-    assert made.seeds == 32
+    assert made.seeds == (32,)
 
 
 def test_one_entry_alone_has_no_place() -> None:

@@ -317,17 +317,30 @@ def test_least_runs() -> None:
 
 def test_power_of_no_gain_and_of_all() -> None:
     """By chance either entry is found to be better; with too few seeds none is."""
-    low, high = power(32, 0.0, LEVELS)
+    low, high = power((32,), 0.0, LEVELS)
     assert low == pytest.approx(0.025, abs=0.008)
     assert high < 0.002
-    assert power(17, 1.0, LEVELS) == (1.0, 1.0)
-    assert power(16, 1.0, LEVELS) == (1.0, 0.0)
-    assert power(3, 1.0, LEVELS) == (0.0, 0.0)
+    assert power((17,), 1.0, LEVELS) == (1.0, 1.0)
+    assert power((16,), 1.0, LEVELS) == (1.0, 0.0)
+    assert power((3,), 1.0, LEVELS) == (0.0, 0.0)
 
 
 def test_power_grows_with_runs_and_gain() -> None:
     values = [
-        [power(runs, gain)[0] for gain in (0.1, 0.2, 0.4)] for runs in (8, 20, 40)
+        [power((runs,), gain)[0] for gain in (0.1, 0.2, 0.4)] for runs in (8, 20, 40)
     ]
     assert (np.diff(values, axis=0) > 0).all()
     assert (np.diff(values, axis=1) > 0).all()
+
+
+def test_power_over_tasks() -> None:
+    """Two tasks tell more than one, and less than one of as many seeds in all.
+
+    A difference of ranks is the smaller the fewer seeds are ranked with it.
+    """
+    one, both, large = (power(seeds, 0.4, LEVELS) for seeds in ((8,), (8, 8), (16,)))
+    assert one[0] < both[0]
+    assert both[0] == pytest.approx(large[0], abs=0.05)
+    assert power((1, 1), 1.0, LEVELS) == (0.0, 0.0)
+    assert power((3, 5), 1.0) == (1.0,)
+    assert power((1000, 1000), 0.1) == power((128, 128), 0.1)

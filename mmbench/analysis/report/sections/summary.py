@@ -205,7 +205,7 @@ def _notes(board: Board) -> list[str]:
 
 def _resolution(board: Board) -> str:
     """Say which differences a board can tell, at its number of seeds."""
-    on_board, runs = board.thresholds[1], board.seeds
+    on_board, runs = board.thresholds[1], sum(board.seeds)
     needed = least_runs(on_board)
     units = "pairs of runs" if len(board.tasks) > 1 else "seeds"
     text = (
@@ -214,7 +214,7 @@ def _resolution(board: Board) -> str:
     )
     if runs < needed:
         text += f"; here are {runs}, which is too few, so that all places are shared"
-    found = [power(runs, gain, board.thresholds) for gain in GAINS]
+    found = [power(board.seeds, gain, board.thresholds) for gain in GAINS]
     pair, all_pairs = (
         ", ".join(percent(one[level]) for one in found) for level in range(2)
     )

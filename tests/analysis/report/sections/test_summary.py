@@ -98,7 +98,7 @@ def test_a_board_says_what_it_can_tell(results: Results) -> None:
         "capacity 64, if p ≤ 2.48e−5. This takes at least 17 seeds; here are 9" in notes
     )
     pair, on_board = (
-        [f"{100 * power(9, gain, thresholds_of(64))[level]:.0f} %" for gain in GAINS]
+        [f"{100 * power((9,), gain, thresholds_of(64))[level]:.0f} %" for gain in GAINS]
         for level in (0, 1)
     )
     assert f"better as a pair in {', '.join(pair)} of cases" in notes
