@@ -37,7 +37,7 @@ def joined_results(
     """
     import pandas as pd
 
-    from mmbench.analysis.results import Gathered, Results, gather
+    from mmbench.analysis.results import Results, gather
     from mmbench.engine.declarations import check_declarations
     from mmbench.runner.joining import join
     from mmbench.runner.plan import parse_labelled
@@ -52,19 +52,13 @@ def joined_results(
     cells: list[mmbench.engine.cell.Cell] = []
     compared: set[str] = set()
     left_out: dict[str, None] = {}
-    with (
-        _opened(store) as kept,
-        explain_external_errors(lambda: external_among(specs)),
-    ):
-        gathered = Gathered(kept).read_all()
-        for sentence in gathered.damaged:
-            print_stderr(f"Note: {sentence} It is left out.")
-        reference = gathered.results()
+    reference = _read(store)
+    with explain_external_errors(lambda: external_among(specs)):
         for spec in specs:
             label, algorithm = parse_labelled(spec)
             check_declarations(algorithm)
             _check_label(label, [*reference.frame["label"], *(x.label for x in cells)])
-            found = join(map(kept.require, reference.footers), algorithm, label)
+            found = join(reference.footers.values(), algorithm, label)
             cells += found.cells
             compared |= set(found.compared)
             left_out |= dict.fromkeys(found.left_out)
@@ -98,6 +92,20 @@ def _reference(store: Path) -> Path:
         "--store must name the results that --with joins, a folder or an archive; got "
         "none, and there are no published ones here."
     )
+
+
+def _read(store: Path) -> "mmbench.analysis.results.Results":
+    """Return published results, or those of a store, a bundle or an archive."""
+    from mmbench.analysis.published import is_published, read_published
+    from mmbench.analysis.results import Gathered
+
+    if is_published(store):
+        return read_published(store)
+    with _opened(store) as kept:
+        gathered = Gathered(kept).read_all()
+        for sentence in gathered.damaged:
+            print_stderr(f"Note: {sentence} It is left out.")
+        return gathered.results()
 
 
 def _check_label(label: str, taken: Sequence[str]) -> None:

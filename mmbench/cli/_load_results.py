@@ -14,8 +14,22 @@ if TYPE_CHECKING:  # it imports pandas
 def load_selected(
     selection: Selection, store: Path
 ) -> "mmbench.analysis.results.Results":
-    """Return the stored results of a selection; see `gather_selected`."""
-    return gather_selected(selection, store).results()
+    """Return the stored or published results of a selection; see `gather_selected`."""
+    from mmbench.analysis.published import is_published, read_published
+
+    if not is_published(store):
+        return gather_selected(selection, store).results()
+    results = read_published(store)
+    if not selection:
+        return results
+    wanted = {cell.key for cell in selection.cells}
+    footers = {key: one for key, one in results.footers.items() if key in wanted}
+    if not footers:
+        raise StoreError(
+            f"{store} must hold cells of {selection.suite.name}; it has none."
+        )
+    frame = results.frame[results.frame["key"].isin(footers)].reset_index(drop=True)
+    return results._replace(frame=frame, footers=footers)
 
 
 def gather_selected(

@@ -47,6 +47,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder of the results of --with.",
 )
+@click.option(
+    "--publish",
+    "published",
+    type=Folder(file_okay=False),
+    metavar="FOLDER",
+    help="Write the ends of all runs, of which the boards can be made again, and the "
+    "boards as README.md into FOLDER.",
+)
 @data_dir_option
 @format_options
 def command(
@@ -54,6 +62,7 @@ def command(
     store: Path,
     joining: tuple[str, ...],
     out_store: Path,
+    published: Path | None,
     data_dir: Path | None,
     form: str | None,
     out: Path | None,
@@ -65,6 +74,9 @@ def command(
     parquet hold all numbers; latex and markdown are tables for readers, in which the
     number of an algorithm that is apart from all others is set in bold.
 
+    A folder that --publish has written is a --store for this verb, and the same boards
+    are made of it, byte for byte.
+
     With --with, the results of --store (a folder, or a file of `mmbench submit` or
     `mmbench store export`; by default those that a checkout has published) are read
     and never changed or computed again. The method's own go into --out-store, so that
@@ -73,11 +85,17 @@ def command(
     """
     form = choose_format(form, out)
     from mmbench.analysis.leaderboard import leaderboard
+    from mmbench.analysis.published import publish
     from mmbench.analysis.report.latex import format_leaderboard
     from mmbench.analysis.report.page import prepare
     from mmbench.analysis.report.sections.summary import section
 
     if joining:
+        if published:
+            raise DescriptionError(
+                "--publish must stand without --with, whose results are read only; got "
+                f"{published}."
+            )
         if selection:
             raise DescriptionError(
                 "--with must stand without a suite or a grid, since it takes those of "
@@ -85,7 +103,11 @@ def command(
             )
         results = prepare(joined_results(joining, store, out_store, data_dir))
     else:
-        results = prepare(load_selected(selection, store))
+        loaded = load_selected(selection, store)
+        if published:
+            publish(loaded, published)
+            form, out = "markdown", published / "README.md"
+        results = prepare(loaded)
     made = section(results)
     if made is None:
         raise MmbenchError(

@@ -13,7 +13,8 @@ from mmbench.core.description import digest
 from mmbench.core.errors import DescriptionError
 from mmbench.core.serialization import from_canonical
 from mmbench.engine.cell import ENGINE_VERSION, Cell
-from mmbench.store.stored_files import StoredFiles
+
+Footer = dict[str, Any]
 
 # Fields of a cell that are those of the method that joins, or of how it is kept.
 _OF_METHOD = ("class", "version", "algorithm", "label", "keep", "keep_state")
@@ -33,22 +34,18 @@ class Joining(NamedTuple):
     left_out: list[str]
 
 
-def join(results: Iterable[StoredFiles], algorithm: Algorithm, label: str) -> Joining:
+def join(results: Iterable[Footer], algorithm: Algorithm, label: str) -> Joining:
     """Return the cells by which a method joins results.
 
     Of cells that differ in their seeds alone, those with the most seeds count.
 
     Args:
-        results: the files of the cells that it joins.
+        results: the footers of the cells that it joins.
         algorithm: the method.
         label: its name among them.
-
-    Raises:
-        DamagedError: when a file is not as it was written.
     """
-    groups: dict[str, list[dict[str, Any]]] = {}  # conditions to the footers of cells
-    for stored in results:
-        footer = stored.footer
+    groups: dict[str, list[Footer]] = {}  # conditions to the footers of cells
+    for footer in results:
         alone = {"algorithm": None, "seeds": None, "track": _track_of(footer)}
         groups.setdefault(digest((footer["cell"] | alone,)), []).append(footer)
     joining = Joining([], [], [])
@@ -63,7 +60,7 @@ def join(results: Iterable[StoredFiles], algorithm: Algorithm, label: str) -> Jo
     return joining
 
 
-def _cell_like(footer: dict[str, Any], algorithm: Algorithm, label: str) -> Cell:
+def _cell_like(footer: Footer, algorithm: Algorithm, label: str) -> Cell:
     """Return a method's cell under the conditions of a stored one.
 
     Raises:
@@ -75,6 +72,7 @@ def _cell_like(footer: dict[str, Any], algorithm: Algorithm, label: str) -> Cell
             f"{footer['label']} must be of the default track for others to join it; it "
             "is the winner of a tuning."
         )
+    described: Footer = footer.get("description") or footer["cell"]
     if digest((ENGINE_VERSION, footer["cell"])) != footer["key"]:
         raise DescriptionError(
             f"{footer['label']} must have the key of its description in this mmbench; "

@@ -37,3 +37,19 @@ def test_an_unknown_suffix_is_refused_before_anything_is_read(cli: Cli) -> None:
     assert result.exit_code == 2
     assert "--out must end in one of .csv, .json, .parquet, .md, .tex" in result.stderr
     assert not Path("t.xlsx").exists()
+
+
+def test_published_boards_are_made_again_and_joined(stored: Cli) -> None:
+    """The page is the same byte for byte, and a method that joins is run alone."""
+    done = stored("leaderboard", "--publish", "board")
+    assert (done.exit_code, done.stdout) == (0, "")
+    page = Path("board/README.md").read_bytes()
+    assert b"### All tasks" in page
+    stored("leaderboard", "--store", "board", "--out", "again.md")
+    assert Path("again.md").read_bytes() == page
+    method = ("--with", "mine = omd", "--out-store", "own")
+    joined = stored("leaderboard", "--store", "board", *method)
+    assert joined.exit_code == 0
+    assert "mine" in set(pd.read_csv(io.StringIO(joined.stdout))["label"])
+    refused = stored("leaderboard", "--store", "board", *method, "--publish", "x")
+    assert "--publish must stand without --with" in refused.stderr

@@ -14,7 +14,7 @@ from mmbench.suites.base import Grid, Suite
 
 
 def joined(store: Store, spec: str = "extragradient") -> Joining:
-    return join(map(store.require, store), ALGORITHMS.build(spec), "Mine")
+    return join(map(store.footer, store), ALGORITHMS.build(spec), "Mine")
 
 
 def test_a_method_runs_under_the_conditions_of_the_others(tmp_path: Path) -> None:

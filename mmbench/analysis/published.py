@@ -1,0 +1,126 @@
+"""Published results: what boards need of many cells, in two small files.
+
+    runs.parquet    two records of each run: the last one, and the first at which its
+                    target held from then on, or else its start
+    cells.parquet   the footer of each cell as JSON, and the digest of runs.parquet
+
+Boards made of them are those of the whole tables, since a board reads the end of a run
+and its cost when it reached its target.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmbench.analysis.results import Results
+from mmbench.core.errors import DamagedError, DescriptionError
+from mmbench.core.files import write_atomically
+from mmbench.core.status import Status
+from mmbench.store.schema import misfit_of_footer
+
+RUNS, CELLS = "runs.parquet", "cells.parquet"
+DIGEST = b"sha256 of runs.parquet"
+
+
+def is_published(folder: Path) -> bool:
+    """Return whether a folder holds published results."""
+    return (folder / RUNS).is_file() and (folder / CELLS).is_file()
+
+
+def publish(results: Results, folder: Path) -> None:
+    """Write the finished cells of results into a folder.
+
+    Args:
+        results: results of stored cells.
+        folder: where the files are written; it is made if need be.
+
+    Raises:
+        DescriptionError: when there is no finished cell.
+    """
+    results = results.finished
+    if not results.footers:
+        raise DescriptionError("Results to publish must have a finished cell.")
+    frames = [rows for _, rows in results.frame.groupby("key", sort=False)]
+    runs = pd.concat(map(_two_records, frames), ignore_index=True)
+    content = _encoded(pa.Table.from_pandas(runs, preserve_index=False))
+    footers = [json.dumps(one, sort_keys=True) for one in results.footers.values()]
+    cells = pa.table({"key": list(results.footers), "footer": footers})
+    digest = hashlib.sha256(content).hexdigest().encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / RUNS, [content])
+    write_atomically(
+        folder / CELLS, [_encoded(cells.replace_schema_metadata({DIGEST: digest}))]
+    )
+
+
+def read_published(folder: Path) -> Results:
+    """Return published results.
+
+    Raises:
+        DamagedError: when the files are not as they were written.
+    """
+    content, cells = (folder / RUNS).read_bytes(), _decoded(folder / CELLS)
+    digest = (cells.schema.metadata or {}).get(DIGEST, b"").decode()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise DamagedError(f"{folder / RUNS} must be as it was written; it is not.")
+    footers = {}
+    for row in cells.to_pylist():
+        footer = _footer(row["footer"])
+        if not footer or footer.get("key") != row["key"]:
+            raise DamagedError(
+                f"{folder / CELLS} must hold footers of cells; that of {row['key']} "
+                "is none."
+            )
+        footers[row["key"]] = footer
+    frame = _decoded(folder / RUNS).to_pandas()
+    if set(frame["key"].unique()) != set(footers):
+        raise DamagedError(f"{folder} must hold the runs of its cells; it does not.")
+    return Results(frame, footers, None)
+
+
+def _two_records(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the record of each run at which it reached its target, and its last."""
+    rows = rows.sort_values(["seed", "step"], kind="stable")
+    runs = rows["seed"].nunique()
+    steps, stopped_at = (
+        rows[name].to_numpy().reshape(runs, -1) for name in ("step", "stopped_at")
+    )
+    last = steps.shape[1] - 1
+    reached = (rows["status"] == Status.CONVERGED).to_numpy().reshape(runs, -1)[:, 0]
+    at_target = np.argmax(steps >= stopped_at, axis=1)
+    first = np.where(reached & (at_target < last), at_target, 0)
+    places = np.stack([first, np.full(runs, last)], axis=1)
+    starts = np.arange(runs)[:, None] * (last + 1)
+    return rows.iloc[(starts + places).ravel()]
+
+
+def _footer(text: str) -> dict | None:
+    """Return a footer, if the text is one."""
+    try:
+        footer = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return footer if not misfit_of_footer(footer) else None
+
+
+def _encoded(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", compression_level=19)
+    return sink.getvalue().to_pybytes()
+
+
+def _decoded(path: Path) -> pa.Table:
+    """Read a file.
+
+    Raises:
+        DamagedError: when it is no table.
+    """
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DamagedError(f"{path} must be a Parquet file; it is not.") from error

@@ -1,0 +1,87 @@
+"""Published results: boards made of them are those of the whole tables."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import mmbench
+from mmbench.analysis.published import (
+    CELLS,
+    RUNS,
+    is_published,
+    publish,
+    read_published,
+)
+from mmbench.analysis.results import Results, gather
+from mmbench.core.errors import DamagedError, DescriptionError
+from mmbench.store.folder import Store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs that reach their target, miss it and break down."""
+    folder = tmp_path_factory.mktemp("published") / "store"
+    mmbench.run(
+        ["bilinear", "quadratic"],
+        ["gda[step_size=0.9]", "extragradient[step_size=0.5]", "omd[step_size=0.01]"],
+        seeds=9,
+        budget=400,
+        records=20,
+        store=folder,
+    )
+    return folder
+
+
+@pytest.fixture
+def published(store: Path, tmp_path: Path) -> Path:
+    """What was published of them."""
+    folder = tmp_path / "published"
+    publish(gather(Store(store)), folder)
+    return folder
+
+
+def test_boards_are_the_same(store: Path, published: Path) -> None:
+    whole, found = gather(Store(store)), read_published(published)
+    assert set(whole.frame["status"]) == {"converged", "finished", "diverged"}
+    assert len(found.frame) == 2 * 9 * 6 < len(whole.frame)
+    pd.testing.assert_frame_equal(
+        mmbench.leaderboard(whole), mmbench.leaderboard(found)
+    )
+    assert found.footers == whole.footers
+
+
+def test_what_is_published_again_is_the_same(published: Path, tmp_path: Path) -> None:
+    publish(read_published(published), tmp_path / "again")
+    for name in (RUNS, CELLS):
+        again = (tmp_path / "again" / name).read_bytes()
+        assert again == (published / name).read_bytes()
+
+
+def test_it_is_known_as_published(published: Path, store: Path) -> None:
+    assert is_published(published)
+    assert not is_published(store)
+
+
+@pytest.mark.parametrize("name", [RUNS, CELLS])
+def test_a_changed_file_is_refused(published: Path, name: str) -> None:
+    table = pq.read_table(published / name)
+    column = table.column_names.index("key")
+    other = pa.array(["0" * 24] * len(table))
+    changed = table.set_column(column, "key", other)
+    pq.write_table(changed, published / name)
+    with pytest.raises(DamagedError):
+        read_published(published)
+
+
+def test_a_file_that_is_no_table_is_refused(published: Path) -> None:
+    (published / CELLS).write_bytes(b"no table")
+    with pytest.raises(DamagedError, match="Parquet"):
+        read_published(published)
+
+
+def test_nothing_is_not_published(tmp_path: Path) -> None:
+    with pytest.raises(DescriptionError, match="finished cell"):
+        publish(Results(pd.DataFrame(), {}, None), tmp_path)
