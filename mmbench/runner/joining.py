@@ -72,7 +72,6 @@ def _cell_like(footer: Footer, algorithm: Algorithm, label: str) -> Cell:
             f"{footer['label']} must be of the default track for others to join it; it "
             "is the winner of a tuning."
         )
-    described: Footer = footer.get("description") or footer["cell"]
     if digest((ENGINE_VERSION, footer["cell"])) != footer["key"]:
         raise DescriptionError(
             f"{footer['label']} must have the key of its description in this mmbench; "
