@@ -78,6 +78,20 @@ def test_other_conditions_are_left_out(reference: Cli) -> None:
     assert set(table_of(done)["label"]) == {"first", "M"}
 
 
+def test_damaged_results_are_left_out(reference: Cli) -> None:
+    """They are named; the others are joined."""
+    first = min(Path("theirs").glob("*.parquet"))
+    first.write_bytes(b"PAR1")
+    done = reference("leaderboard", "--with", SPEC, "--store", "theirs")
+    assert f"Note: {first} must be a table that mmbench wrote" in done.stderr
+    rows = table_of(done)
+    assert sorted(rows.loc[rows["scope"] == "task", "label"].value_counts()) == [
+        1,
+        2,
+        2,
+    ]
+
+
 def test_published_results_are_the_default(
     reference: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pytest
 from edited_stores import EXTERNAL_CLASS, rewrite, small_grid, store_of
 
 from mmbench.algorithms import ALGORITHMS
-from mmbench.core.errors import DamagedError
 from mmbench.runner.joining import Joining, join
 from mmbench.runner.plan import plan
 from mmbench.store.folder import Store
@@ -95,10 +93,3 @@ def test_a_method_of_a_file_joins_others_of_files(tmp_path: Path) -> None:
     found = joined(store)
     assert found.compared == [cell.key]
     assert found.cells[0].seeds == cell.seeds
-
-
-def test_damaged_results_are_not_joined(tmp_path: Path) -> None:
-    store, (cell,) = store_of(tmp_path, small_grid())
-    store.table(cell.key).write_bytes(b"PAR1")
-    with pytest.raises(DamagedError):
-        joined(store)
