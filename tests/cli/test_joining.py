@@ -52,15 +52,17 @@ def test_only_the_new_method_is_computed(reference: Cli) -> None:
 
 
 def test_results_in_archives_are_joined(reference: Cli) -> None:
-    """In those of `store export` and of `submit`, from which nothing is unpacked."""
+    """In those of `store export` and `submit`, and as published: the table is equal."""
     reference("store", "export", "--store", "theirs", "--out", "a.zip")
     reference("submit", "theirs", "--out", "b.zip")
+    reference("leaderboard", "--store", "theirs", "--publish", "published")
     folder = reference("leaderboard", "--with", SPEC, "--store", "theirs")
-    for archive in ("a.zip", "b.zip"):
-        words = ("--with", SPEC, "--store", archive)
+    for place in ("a.zip", "b.zip", "published"):
+        words = ("--with", SPEC, "--store", place)
         assert reference("leaderboard", *words).stdout == folder.stdout
     assert {path.name for path in Path().iterdir() if path.is_dir()} == {
         "theirs",
+        "published",
         "mmbench-results",
     }
 
