@@ -47,14 +47,12 @@ def simulated(
         rng: draws what differs between the entries.
         task: its task.
         label: its label.
-        starts: how hard each seed's start is, standard normal.
+        starts: how hard each seed's start is; what differs is standard normal.
         shares: of runs that reach the target, and that fail.
     """
     seeds = len(starts)
     reach, fail = shares
-    # Half of the variance is that of the start.
-    luck = np.argsort(np.argsort(starts + rng.normal(size=seeds)))
-    chance = rng.random(seeds)
+    luck, chance = starts + rng.normal(size=seeds), rng.random(seeds)
     success = chance < reach
     dead = chance > 1 - fail
     return Entry(
@@ -64,9 +62,10 @@ def simulated(
         seeds=np.arange(seeds),
         success=success,
         dead=dead,
-        scores=np.where(dead, np.inf, luck + rng.random(seeds)),
+        scores=np.where(dead, np.inf, luck),
         cost=np.ones(seeds),
-        cost_to_target=np.where(success, luck // 4 + 1.0, np.inf),
+        # Costs are those of records, so that there are ties.
+        cost_to_target=np.where(success, np.ceil(20 * np.exp(luck)), np.inf),
         identical=False,
     )
 
@@ -116,7 +115,7 @@ def found(tables: int, seeds: int, tasks: int, gain: float) -> tuple[float, floa
         for task in map(str, range(tasks)):
             # The starts do not matter, as in the model of the printed power.
             entries[task] = [
-                simulated(rng, task, label, 1e-9 * rng.normal(size=seeds), (share, 0.0))
+                simulated(rng, task, label, np.zeros(seeds), (share, 0.0))
                 for label, share in (("a", (1 + gain) / 2), ("b", (1 - gain) / 2))
             ]
         (row,) = board_of(entries, CAPACITY).pairs.to_dict("records")

@@ -332,6 +332,34 @@ def _joined(made: Boards, name: str, leading: Sequence[str]) -> pd.DataFrame:
     return table[[*first, *rest, *(["reason"] if "reason" in table else [])]]
 
 
+class Contest(NamedTuple):
+    """What is ranked together: the cells of a task under one budget.
+
+    Args:
+        task: the task's spec.
+        budget: what each run may use, in words.
+        keys: the keys of the cells.
+    """
+
+    task: str
+    budget: str
+    keys: Sequence[str]
+
+
+def contests(results: Results) -> dict[str, Contest]:
+    """Return what is ranked together, by name.
+
+    A name is the task's spec, with the budget where the task has several.
+    """
+    found = {}
+    for task in tasks_of(results):
+        budgets = budgets_of(results, task)
+        for budget, keys in budgets.items():
+            name = f"{task} ({budget})" if len(budgets) > 1 else task
+            found[name] = Contest(task, budget, keys)
+    return found
+
+
 def boards(results: Results, *, capacity: int | None = None) -> Boards:
     """Rank the entries on each task and over all; unfinished cells have no rank.
 
@@ -342,21 +370,20 @@ def boards(results: Results, *, capacity: int | None = None) -> Boards:
     results = results.finished
     by_task: dict[str, Board] = {}
     with_target: dict[str, dict[str, list[Entry]]] = defaultdict(dict)
-    tasks = {task: budgets_of(results, task) for task in tasks_of(results)}
-    for task, budgets in tasks.items():
-        column, target = primary_column(results, task), target_of(results, task)
-        for budget, keys in budgets.items():
-            entries = entries_of(results, task, keys)
-            by_task[f"{task} ({budget})" if len(budgets) > 1 else task] = task_board(
-                entries,
-                by_target=bool(target),
-                column=column,
-                budget=budget,
-                capacity=capacity,
-            )
-            if target:
-                with_target[budget][task] = entries
-    if all(len(budgets) == 1 for budgets in tasks.values()) and with_target:
+    made = contests(results)
+    for name, (task, budget, keys) in made.items():
+        entries, target = entries_of(results, task, keys), target_of(results, task)
+        by_task[name] = task_board(
+            entries,
+            by_target=bool(target),
+            column=primary_column(results, task),
+            budget=budget,
+            capacity=capacity,
+        )
+        if target:
+            with_target[budget][task] = entries
+    tasks = list(dict.fromkeys(one.task for one in made.values()))
+    if len(tasks) == len(made) and with_target:
         # Each task has its own.
         shared = " or ".join(with_target)
         with_target = {

@@ -144,6 +144,8 @@ def in_words(field: str, value: Any) -> str:
         return f"seeds {min(value)} to {max(value)}"
     if name == "target":
         return f"target {value}" if value else "no target"
+    if field == "budget":
+        return str(value)
     if field in ("steps", "records"):
         return f"{value} {name}"
     return f"{'.'.join((*outer, name))}={format_value(_simplify(value))}"

@@ -503,8 +503,12 @@ def with_unique_names(results: Results) -> Results:
 
 def _identity(footer: Footer) -> dict[str, Any]:
     """Return what makes a cell the cell that it is, with the target of its task."""
-    task = footer["cell"].get("task", {}) | {"target": footer["target"]}
-    return footer["cell"] | {"task": task}
+    cell = {"dtype": "float32"} | footer["cell"]
+    if cost := cell.get("budget"):  # the steps say the same again
+        unit = cell.pop("unit", "gradient-equivalents")
+        cell["budget"] = f"{cost} {unit}"
+        del cell["steps"]
+    return cell | {"task": cell.get("task", {}) | {"target": footer["target"]}}
 
 
 def budgets_of(results: Results, task: str) -> dict[str, list[str]]:
@@ -512,17 +516,13 @@ def budgets_of(results: Results, task: str) -> dict[str, list[str]]:
     budgets: dict[str, list[str]] = {}
     for key, footer in results.footers.items():
         if footer["task"] == task:
-            cell = {"dtype": "float32"} | footer["cell"]
-            in_cost = ("steps", "budget", "unit") if cell.get("budget") else ()
             words = [
                 in_words(name, value)
-                for name, value in sorted(cell.items(), reverse=True)
-                if name not in (*_NOT_BUDGET, *in_cost)
-                and (name, value) != ("dtype", "float32")
+                for name, value in sorted(_identity(footer).items(), reverse=True)
+                if name not in _NOT_BUDGET and (name, value) != ("dtype", "float32")
             ]
-            if cost := cell.get("budget"):  # then it stands for the steps, too
-                unit = cell.get("unit", "gradient-equivalents")
-                words = [f"{cost} {unit}", *words]
+            # The budget of a run before how it is recorded.
+            words.sort(key=lambda word: word.endswith(" records"))
             budgets.setdefault(", ".join(words), []).append(key)
     return budgets
 

@@ -53,3 +53,40 @@ def test_published_boards_are_made_again_and_joined(stored: Cli) -> None:
     assert "mine" in set(pd.read_csv(io.StringIO(joined.stdout))["label"])
     refused = stored("leaderboard", "--store", "board", *method, "--publish", "x")
     assert "--publish must stand without --with" in refused.stderr
+
+
+def test_two_suites_in_one_store_have_a_board_each(cli: Cli) -> None:
+    """Other steps or step sizes never share a row, and cost is a budget of its own."""
+    grid = ("-t", "bilinear", "-t", "dirac_gan", "--seeds", "2")
+    for words in (
+        ("-a", "GDA = gda", "-a", "EG = extragradient", "--steps", "4"),
+        ("-a", "GDA = gda", "-a", "EG = extragradient", "--steps", "8"),
+        ("-a", "GDA = gda[step_size=0.2]", "--steps", "8"),
+        ("-a", "GDA = gda", "--budget", "16"),
+    ):
+        assert cli("run", *grid, *words).exit_code == 0
+    table = mmbench.leaderboard("mmbench-results")
+    of_game = table[table["task"] == "dirac_gan"]
+    assert of_game.groupby("budget")["label"].agg(sorted).to_dict() == {
+        "4 steps, 40 records": ["EG (4 steps)", "GDA (step_size=0.1, 4 steps)"],
+        "8 steps, 40 records": [
+            "EG (8 steps)",
+            "GDA (step_size=0.1, 8 steps)",
+            "GDA (step_size=0.2, 8 steps)",
+        ],
+        "16 gradient-equivalents, 40 records": [
+            "GDA (step_size=0.1, 16 gradient-equivalents)"
+        ],
+    }
+    overall = table[table["scope"] == "overall"]
+    assert overall["budget"].nunique() == 3
+    markdown = cli("leaderboard", "--format", "markdown").stdout
+    assert "### All tasks with 8 steps, 40 records" in markdown
+    assert "### dirac_gan (16 gradient-equivalents, 40 records)" in markdown
+    assert cli("report", "--out", "page").exit_code == 0
+    games = pd.read_csv("page/games.csv")
+    assert set(games["task"]) == {
+        f"{task} ({budget})"
+        for task in ("bilinear", "dirac_gan")
+        for budget in of_game["budget"]
+    }

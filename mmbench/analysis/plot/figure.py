@@ -256,10 +256,14 @@ def _samples(choice: Choice) -> Layout:
 
 def _games(choice: Choice, what: str) -> Layout:
     finished = choice.results.finished
-    games = [one for one in games_with_target(finished) if one in choice.tasks]
-    if not games:
+    chosen = {
+        name: contest
+        for name, contest in games_with_target(finished).items()
+        if contest.task in choice.tasks
+    }
+    if not chosen:
         return Layout([], 1, {}, pd.DataFrame())
-    rows = games_table(finished, games)
+    rows, games = games_table(finished, chosen), list(chosen)
     order = by_success(rows)
     view = success_view() if what == "success" else cost_view(rows)
     each = 2 if choice.width == "column" else 6

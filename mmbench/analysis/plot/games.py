@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LogNorm, Normalize
 
 from mmbench.analysis import stats, style
-from mmbench.analysis.leaderboard import entries_of
+from mmbench.analysis.leaderboard import Contest, contests, entries_of
 from mmbench.analysis.numbers import number, percent
 from mmbench.analysis.plot.axes import Given, check_choice, drawing_on
 from mmbench.analysis.results import (
@@ -62,13 +62,13 @@ def games(
     """
     check_choice("what", what, ("success", "cost"))
     shown = results_of(results).finished
-    tasks = games_with_target(shown)
-    if not tasks:
+    found = games_with_target(shown)
+    if not found:
         raise DescriptionError(
             "A task of the results must declare a target; none does, and no run of "
             f"theirs can succeed: {', '.join(tasks_of(shown))}."
         )
-    rows = games_table(shown, tasks)
+    rows, tasks = games_table(shown, found), list(found)
     order = by_success(rows)
     width, height, _ = grid_size(order, tasks)
     with drawing_on(ax, (width, height)) as axes:
@@ -77,16 +77,20 @@ def games(
     return axes
 
 
-def games_with_target(results: Results) -> list[str]:
-    """List the tasks that declare a target."""
-    return [task for task in tasks_of(results) if target_of(results, task)]
+def games_with_target(results: Results) -> dict[str, Contest]:
+    """Return what is ranked together on tasks that declare a target, by name."""
+    return {
+        name: contest
+        for name, contest in contests(results).items()
+        if target_of(results, contest.task)
+    }
 
 
-def games_table(results: Results, games: Sequence[str]) -> pd.DataFrame:
+def games_table(results: Results, games: Mapping[str, Contest]) -> pd.DataFrame:
     """Return one row for each label and game."""
     rows = []
-    for game in games:
-        for entry in entries_of(results, game):
+    for game, contest in games.items():
+        for entry in entries_of(results, contest.task, contest.keys):
             runs, converged = len(entry.success), int(entry.success.sum())
             ends = stats.proportion_interval(converged, runs)
             low, high = (float(end) for end in ends)

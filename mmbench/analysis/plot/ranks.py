@@ -113,9 +113,11 @@ def draw_board(
             axes.plot(value, y, color=one.colour, marker=one.marker, markersize=5.5)
         else:
             axes.annotate(NONE, (0.5, y), xycoords=("axes fraction", "data"))
+    rows = table.to_dict("records")
+    places = [place_in_words(row).replace(" to ", "–") for row in rows]
     names = [
-        f"{place_in_words(row) or NONE}  {row['label']}"
-        for row in table.to_dict("records")
+        f"{place}. {row['label']}" if place else f"{NONE} {row['label']}"
+        for place, row in zip(places, rows, strict=True)
     ]
     axes.set_yticks(range(len(names)), style.wrap_axis_labels(names)[0])
     axes.set_ylim(len(names) - 0.5, -0.5)

@@ -33,10 +33,10 @@ MIN_GAMES = 3  # below that, the tables of the leaderboard show as much
 def section(results: Results) -> Section | None:
     """Show two pictures of all methods and games; None for fewer than three games."""
     finished = results.finished
-    games = games_with_target(finished)
-    if len(games) < MIN_GAMES:
+    contests = games_with_target(finished)
+    if len(contests) < MIN_GAMES:
         return None
-    rows = games_table(finished, games)
+    rows, games = games_table(finished, contests), list(contests)
     order = by_success(rows)
     return Section(
         title="Which method for which game",
