@@ -39,6 +39,7 @@ NOT_APART = "not apart"
 NO_TEST = "no test"
 
 FAILURES = [str(one) for one in Status if one.is_failure]
+SCORE = ("success", "to_target", "median")  # columns of an entry's own score
 ALONE = "there is no other entry"
 IDENTICAL = "all runs of both are identical, so that they are one observation"
 UNRANKED = "the task declares no target and no metric says which value is better"
@@ -696,7 +697,17 @@ def _placed(
         if label not in with_test:
             own = pairs[(pairs["first"] == label) | (pairs["second"] == label)]
             reasons[label] = own["reason"].iloc[0] if len(own) else ALONE
-    order = sorted(rows, key=lambda row: row["label"] in reasons)
+    # Rows of one score are in the order of their places.
+    scores = [tuple(row.get(name) for name in SCORE) for row in rows]
+    keys = {
+        row["label"]: (
+            row["label"] in reasons,
+            scores.index(score),
+            above[row["label"]],
+        )
+        for row, score in zip(rows, scores, strict=True)
+    }
+    order = sorted(rows, key=lambda row: keys[row["label"]])
     table = pd.DataFrame(order)
     low = [1 + above[row["label"]] for row in order]
     high = [len(with_test) - below[row["label"]] for row in order]

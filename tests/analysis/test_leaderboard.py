@@ -602,6 +602,20 @@ def test_over_tasks_small_differences_add_up() -> None:
     assert overall.table["gradient_equivalents"].tolist() == [20, 20]
 
 
+def test_rows_of_one_score_are_in_the_order_of_their_places() -> None:
+    """Nobody reached a target, and the metrics of tasks cannot be averaged."""
+    found = results(
+        *(
+            cell(label, outcomes(0, 16), values(16, first=first), task)
+            for task in ("t", "u")
+            for label, first in (("far", 9.0), ("near", 0.1), ("farther", 99.0))
+        )
+    )
+    (overall,), _ = boards(found)
+    assert places(overall) == {"near": (1, 1), "far": (2, 2), "farther": (3, 3)}
+    assert overall.table["label"].tolist() == ["near", "far", "farther"]
+
+
 def test_overall_needs_a_target() -> None:
     found = results(cell("one", outcomes(0, 4), values(4)), target="")
     assert boards(found).overall == []
