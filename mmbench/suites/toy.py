@@ -1,4 +1,7 @@
-"""Toy: games with known solutions, for which theory predicts the results."""
+"""Toy: games with known solutions, for which theory predicts the results.
+
+Methods are compared at equal cost.
+"""
 
 from mmbench.suites._nine_methods import nine_methods
 from mmbench.suites.base import Grid, Suite
@@ -21,7 +24,7 @@ TOY = Suite(
             ),
             algorithms=nine_methods("0.3", "plain", 5, "0.1", "0.3"),
             seeds=64,
-            steps=1000,
+            budget=2000,
         ),
         Grid(
             # It is not zero-sum, which the competitive methods need.
@@ -32,7 +35,7 @@ TOY = Suite(
                 if "CGD" not in method
             ),
             seeds=64,
-            steps=1000,
+            budget=2000,
         ),
         Grid(
             tasks=("quadratic",),
@@ -48,7 +51,7 @@ TOY = Suite(
                 )
             ),
             seeds=64,
-            steps=500,
+            budget=1000,
         ),
         Grid(
             # Figure 3 of Mangoubi, Sachdeva and Vishnoi's blog.
@@ -60,7 +63,7 @@ TOY = Suite(
                 "accept-reject search = accept_reject_search",
             ),
             seeds=64,
-            steps=400,
+            budget=800,
         ),
     ),
 )
