@@ -19,6 +19,7 @@ from mmbench.analysis.results import (
     Results,
     budgets_of,
     primary_column,
+    require_one_track,
     results_of,
     target_of,
     tasks_of,
@@ -367,7 +368,11 @@ def boards(results: Results, *, capacity: int | None = None) -> Boards:
     Args:
         results: the results.
         capacity: see `leaderboard`.
+
+    Raises:
+        StoreError: when they are of both tracks.
     """
+    require_one_track(results)
     results = results.finished
     by_task: dict[str, Board] = {}
     with_target: dict[str, dict[str, list[Entry]]] = defaultdict(dict)

@@ -32,6 +32,7 @@ from mmbench.core.status import Status
 from mmbench.metrics import METRICS
 from mmbench.store.folder import Store, StoredResult
 from mmbench.store.schema import TEXT, TEXTS, to_frame
+from mmbench.store.tuning_record import TuningRecord
 from mmbench.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Results(NamedTuple):
         wanted: number of cells asked for; those that are not here are missing.
         damaged: one sentence for each cell that was left out because it is damaged.
         in_memory: key to arrays of finished cells that no store holds.
+        tuning: the record of tuning whose winners these are; None where they are none,
+            or it is not known.
     """
 
     frame: pd.DataFrame
@@ -70,6 +73,7 @@ class Results(NamedTuple):
     wanted: int = 0
     damaged: tuple[str, ...] = ()
     in_memory: Mapping[str, Mapping[str, np.ndarray]] = {}
+    tuning: TuningRecord | None = None
 
     def arrays(self, key: str) -> Mapping[str, np.ndarray]:
         """Return the paths and sample sheets of a cell; none if they are damaged."""
@@ -509,6 +513,26 @@ def _identity(footer: Footer) -> dict[str, Any]:
         cell["budget"] = f"{cost} {unit}"
         del cell["steps"]
     return cell | {"task": cell.get("task", {}) | {"target": footer["target"]}}
+
+
+def require_one_track(results: Results) -> None:
+    """Check that not some cells have hyperparameters of a suite, others of a tuning.
+
+    Planned cells are those of one suite, and so of its track.
+
+    Raises:
+        StoreError: when both are there.
+    """
+    tracks = {
+        footer.get("description", {}).get("track", "default")
+        for footer in results.footers.values()
+    }
+    if len(tracks) > 1 and not results.wanted:
+        raise StoreError(
+            "A comparison must be of one track, default or tuned hyperparameters; "
+            f"{results.place} has cells of both. Name a suite, such as the suite.toml "
+            "of a tuning."
+        )
 
 
 def budgets_of(results: Results, task: str) -> dict[str, list[str]]:

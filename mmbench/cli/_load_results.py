@@ -14,7 +14,23 @@ if TYPE_CHECKING:  # it imports pandas
 def load_selected(
     selection: Selection, store: Path
 ) -> "mmbench.analysis.results.Results":
-    """Return the stored or published results of a selection; see `gather_selected`."""
+    """Return the stored or published results of a selection; see `gather_selected`.
+
+    Those of a suite of winners have the record of their tuning.
+    """
+    results = _load(selection, store)
+    if not selection or not selection.suite.tuned:
+        return results
+    from mmbench.store.tuning_record import read_record
+
+    try:
+        return results._replace(tuning=read_record(Path(selection.suite.tuned)))
+    except StoreError as error:
+        print_stderr(f"Note: {error} What was tuned, and how, is left out.")
+        return results
+
+
+def _load(selection: Selection, store: Path) -> "mmbench.analysis.results.Results":
     from mmbench.analysis.published import is_published, read_published
 
     if not is_published(store):

@@ -15,6 +15,7 @@ from mmbench.analysis.plot.axes import Given, check_choice, drawing_on
 from mmbench.analysis.results import (
     Results,
     labels_of,
+    require_one_track,
     results_of,
     target_of,
     tasks_of,
@@ -87,7 +88,8 @@ def games_with_target(results: Results) -> dict[str, Contest]:
 
 
 def games_table(results: Results, games: Mapping[str, Contest]) -> pd.DataFrame:
-    """Return one row for each label and game."""
+    """Return one row for each label and game, of results of one track."""
+    require_one_track(results)
     rows = []
     for game, contest in games.items():
         for entry in entries_of(results, contest.task, contest.keys):

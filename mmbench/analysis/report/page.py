@@ -16,9 +16,11 @@ from mmbench.analysis.export import make_printable, to_csv
 from mmbench.analysis.report import latex
 from mmbench.analysis.report.sections import FILES, SECTIONS
 from mmbench.analysis.report.sections.base import Section
+from mmbench.analysis.report.sections.tuning import tuned_in_words
 from mmbench.analysis.results import (
     Results,
     labels_of,
+    require_one_track,
     tasks_of,
     with_unique_names,
 )
@@ -95,13 +97,14 @@ def prepare(results: Results) -> Results:
     """Return results with printable text, and labels that differ on each task.
 
     Raises:
-        StoreError: if there are no results.
+        StoreError: if there are no results, or they are of both tracks.
     """
     if results.frame.empty:
         raise StoreError(
             f"A report must have at least one cell; {results.place} gave none. Run the "
             "suite into this store first."
         )
+    require_one_track(results)
     return with_unique_names(_printable_results(results))
 
 
@@ -152,6 +155,7 @@ def _render(
         files=files,
         styles=styles,
         swatches=style.swatches(styles),
+        note=tuned_in_words(results.tuning) if results.tuning else "",
         counts={
             "tasks": len(tasks_of(results)),
             "algorithms": len(styles),

@@ -374,6 +374,8 @@ def test_tables_of_a_former_page_go(results: Results, tmp_path: Path) -> None:
 
 
 def test_all_tables_are_known(results: Results) -> None:
+    """Those of a tuning are of results with a record, and tested with its section."""
     made = [make(results) for make in SECTIONS.values()]
     files = {file for section in made if section for file in section.files}
-    assert files | {"results.csv"} == set(FILES)
+    of_tuning = {"tuning.csv", "tuning_curves.csv"}
+    assert files | of_tuning | {"results.csv"} == set(FILES)

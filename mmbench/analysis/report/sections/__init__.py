@@ -11,12 +11,14 @@ from mmbench.analysis.report.sections import (
     portraits,
     provenance,
     summary,
+    tuning,
 )
 from mmbench.analysis.report.sections.base import Section
 from mmbench.analysis.results import Results
 
 SECTIONS: dict[str, Callable[[Results], Section | None]] = {
     "summary": summary.section,
+    "tuning": tuning.section,
     "games": games.section,
     "convergence": convergence.section,
     "outcomes": outcomes.section,
@@ -36,4 +38,6 @@ FILES = (
     "outcomes.csv",
     "methods.csv",
     "cells.csv",
+    "tuning.csv",
+    "tuning_curves.csv",
 )

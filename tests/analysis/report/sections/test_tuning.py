@@ -1,0 +1,111 @@
+"""Tuning: curves, maps and winners of a record beside the results of its suite."""
+
+from pathlib import Path
+from shutil import copytree
+
+import pandas as pd
+import pytest
+
+from mmbench.analysis.leaderboard import boards
+from mmbench.analysis.report.page import prepare, write_report
+from mmbench.analysis.report.sections import FILES
+from mmbench.analysis.report.sections.tuning import section, tuned_in_words
+from mmbench.analysis.results import Results, gather, gather_planned
+from mmbench.core.errors import StoreError
+from mmbench.runner.execute import execute
+from mmbench.runner.plan import plan
+from mmbench.runner.tuning import Tuning, plan_tuning, tune, write_suites
+from mmbench.store.folder import Store
+from mmbench.store.tuning_record import RecordFolder, TuningRecord, read_record
+from mmbench.suites.base import Grid, Suite
+from mmbench.suites.toml import load_suite
+
+GRID = Grid(
+    tasks=("bilinear",),
+    algorithms=("EG = extragradient", "one = alone", "none = curvature_eg"),
+    seeds=2,
+    budget=600,
+    records=10,
+)
+TUNING = Tuning(trials=4, seeds=2, repetitions=2)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """The results of winners, with their record."""
+    folder = tmp_path_factory.mktemp("tuned")
+    suite, kept = Suite(name="s", grids=(GRID,)), RecordFolder(folder)
+    about = {"seed": 0, **TUNING._asdict()}
+    record = tune(plan_tuning(suite, TUNING), kept, about, processes=1)
+    store = Store(folder / "store")
+    cells = plan(load_suite(write_suites(suite, record, folder, TUNING)[0]))
+    execute(cells, store)
+    return gather_planned(store, cells)._replace(tuning=read_record(folder))
+
+
+def test_each_method_has_a_curve_and_a_map(tuned: Results) -> None:
+    made = section(tuned)
+    assert made is not None
+    curves, maps = made.subsections
+    assert [one.title for one in curves.figures] == ["EG", "one"]
+    assert [one.title for one in maps.figures] == ["EG", "one"]
+    assert "after 4 trials, with a band from" in curves.figures[0].alt
+    assert "Scores of 8 trials of EG" in maps.figures[0].alt
+    assert set(made.files) <= set(FILES)
+    table = made.files["tuning_curves.csv"]
+    assert (table["low"] <= table["expected"]).all()
+    assert (table["expected"] <= table["high"]).all()
+    assert table.groupby("label").size().to_dict() == {"EG": 4, "none": 1, "one": 4}
+
+
+def test_winners_of_all_repetitions_are_listed(tuned: Results) -> None:
+    made = section(tuned)
+    assert made is not None
+    (table,) = made.subsections[0].tables
+    shown = [(row[0].text, row[2].text) for row in table.rows]
+    assert sorted(shown) == [
+        (label, number) for label in ("EG", "none", "one") for number in "12"
+    ]
+
+
+def test_the_page_says_what_the_verdicts_hold_for(
+    tuned: Results, tmp_path: Path
+) -> None:
+    """At the top, and with the tables of the section beside it; bytes are the same."""
+    words = (
+        "Tuned on 4 trials x 2 seeds at 600 gradient-equivalents; the verdicts hold "
+        "for these winners (the first of 2 tunings)."
+    )
+    assert tuned.tuning is not None
+    assert tuned_in_words(tuned.tuning) == words
+    one = TuningRecord(tuned.tuning.trials, tuned.tuning.about | {"repetitions": 1})
+    assert tuned_in_words(one).endswith("(one tuning).")
+    pages = [
+        write_report(tuned, tmp_path / name, name="s", title="").read_bytes()
+        for name in ("a", "b")
+    ]
+    assert pages[0] == pages[1]
+    assert words in pages[0].decode().partition("<nav")[0]
+    assert len(pd.read_csv(tmp_path / "a" / "tuning.csv")) == 2 * (4 + 4 + 1)
+
+
+def test_results_without_a_record_have_no_such_section(tuned: Results) -> None:
+    assert section(tuned._replace(tuning=None)) is None
+    assert tuned.tuning is not None
+    elsewhere = tuned.tuning.trials.assign(task="another")
+    facts = {"tasks": {"another": tuned.tuning.about["tasks"]["bilinear"]}}
+    other = TuningRecord(elsewhere, {**tuned.tuning.about, **facts})
+    assert section(tuned._replace(tuning=other)) is None
+
+
+def test_tracks_never_share_a_table(tuned: Results, tmp_path: Path) -> None:
+    """A store that has both is compared by suite."""
+    assert tuned.store is not None
+    both = Store(copytree(tuned.store.folder, tmp_path / "both"))
+    default = plan(Suite(name="d", grids=(GRID,)))[:1]
+    execute(default, both)
+    with pytest.raises(StoreError, match="must be of one track"):
+        boards(gather(both))
+    with pytest.raises(StoreError, match="Name a suite"):
+        prepare(gather(both))
+    assert boards(gather_planned(both, default)).by_task
