@@ -6,8 +6,11 @@ trial spends the whole budget, so that as many trials cost all methods the same.
 
 import json
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +40,7 @@ from mmbench.runner.tuning_winners import winners
 from mmbench.store.tuning_record import RECORD, RecordFolder, TuningRecord
 from mmbench.suites.base import Grid, Suite, grid_fields
 
+POLL_SECONDS = 0.5  # between two looks of a worker for its parent
 FIRST_TUNING_SEED = 10_000  # far from the seeds by which methods are compared
 
 
@@ -288,7 +292,21 @@ def _compute_elsewhere(
     placement: Placement,
 ) -> pd.DataFrame:
     """Compute a job in a worker process, which gets its cell as JSON."""
+    _end_with_parent()
     return compute_job(Job(from_json(cell), repetition, trials), placement)
+
+
+@cache
+def _end_with_parent() -> None:
+    """Let this worker end when its parent is gone, be it in the middle of a job."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _record(
@@ -343,8 +361,7 @@ def write_suites(
         }
         name = f"{suite.name}-tuned" + (f"-{repetition}" if repetition else "")
         title = (
-            f"{suite.title or suite.name}, tuned on {tuning.trials} trials x "
-            f"{tuning.seeds} seeds"
+            f"{suite.name}: winners of {tuning.trials} trials x {tuning.seeds} seeds"
         )
         head = {"name": name, "title": title, "tuned": RECORD}
         lines = [f"{key} = {_toml(value)}" for key, value in head.items()]

@@ -1,11 +1,15 @@
 """Tuning: what is planned, computed once, and written as a suite."""
 
 import json
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from subprocess import DEVNULL
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from mmbench.core.description import text
@@ -172,6 +176,32 @@ def test_workers_give_the_same_record(
     tuned(tmp_path / "one")
     both = [read_record(tmp_path / name).trials for name in ("one", "two")]
     pd.testing.assert_frame_equal(*both, check_exact=True)
+
+
+@pytest.mark.slow
+def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
+    words = "-t four_gaussians[hidden=4,noise=2,batch=8] -a gda -a omd --budget 20000"
+    command = [sys.executable, "-m", "mmbench", "tune", *words.split()]
+    command += ["--workers", "2", "--out", str(tmp_path)]
+    process = psutil.Popen(command, stdout=DEVNULL, stderr=DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while (
+            sum(one.cpu_times().user for one in process.children()) < 8
+            and time.monotonic() < deadline
+        ):
+            time.sleep(0.2)
+        workers = [
+            one for one in process.children() if "popen_loky" in str(one.cmdline())
+        ]
+    finally:
+        process.kill()
+        process.wait()
+    assert len(workers) == 2
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    for one in alive:
+        one.kill()
+    assert alive == []
 
 
 def test_a_suite_has_the_winners_of_each_repetition(tmp_path: Path) -> None:
