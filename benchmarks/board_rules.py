@@ -1,10 +1,11 @@
-"""What the rules of a board promise, in simulations: the tables of reports/board.
+"""What the rules of a board promise, in simulations: the tables of reports/board.md.
 
     python benchmarks/board_rules.py [TABLES]
 
 Boards of equal methods must have a named pair apart as a pair, and any pair apart on
 the board, in at most 5 % of cases. The power that a page prints must be that of
-simulated entries. TABLES is the number of boards of each row, 2000 unless given.
+simulated entries. TABLES is the number of boards of each row, 2000 unless given; of
+pairs there are twice as many.
 """
 
 import sys
@@ -35,7 +36,7 @@ KINDS = {"half reach the target": (0.5, 0.1), "all fail or miss": (0.0, 0.5)}
 def main() -> None:
     """Print the tables."""
     tables = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    print("\n".join([*equal_methods(tables), "", *powers(tables)]))
+    print("\n".join([*equal_methods(tables), "", *powers(2 * tables)]))
 
 
 def simulated(
