@@ -152,6 +152,8 @@ def _instance_facts(member: Any) -> dict[str, Any]:
     if isinstance(member, Algorithm):
         facts["cost"] = str(member.cost)
         facts["gradient_equivalents"] = member.cost.gradient_equivalents
+        space = member.search_space
+        facts["search_space"] = {name: str(prior) for name, prior in space.items()}
     if isinstance(member, Algorithm | Metric):
         facts["needs"] = sorted(map(str, needs_of(member)))
     if isinstance(member, Task):
@@ -202,6 +204,8 @@ def _headed(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "cost" in facts:
         gradients = facts["gradient_equivalents"]
         notes["Cost"] = f"{facts['cost']} a step ({gradients:g} gradient-equivalents)"
+    if space := facts.get("search_space"):
+        notes["Tuned"] = "; ".join(f"{name} {prior}" for name, prior in space.items())
     if source := facts.get("source"):
         where = f", {source['place']}" if source["place"] else ""
         notes["Source"] = (

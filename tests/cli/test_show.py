@@ -18,6 +18,7 @@ def test_show_tells_parameters_cost_and_source(cli: Cli) -> None:
     assert output["parameters"][0]["default"] == "0.1"
     assert "above 0" in output["parameters"][0]["domain"]
     assert output["gradient_equivalents"] == 4
+    assert output["search_space"]["step_size_x"] == "log-uniform from 0.001 to 3"
     printed = cli("show", "extragradient").stdout
     for message in ("look ahead", "step_size", "default 0.1", "Korpelevich", "2 ∇x"):
         assert message in printed

@@ -25,6 +25,17 @@ def test_the_winners_can_be_run(cli: Cli) -> None:
     run = cli("run", "out/here/suite.toml", "--store", "s")
     assert run.exit_code == 0
     assert "2 cells of grid-tuned: 2 computed" in run.stdout
+    markdown = ("--format", "markdown", "--store", "s")
+    board = cli("leaderboard", "out/here/suite.toml", *markdown).stdout
+    assert board.startswith(
+        "Tuned on 3 trials x 2 seeds at 40 gradient-equivalents; the verdicts hold for "
+        "these winners (one tuning)."
+    )
+    Path("out/here/tuning.parquet").rename("elsewhere")
+    left = cli("leaderboard", "out/here/suite.toml", *markdown)
+    assert "What was tuned, and how, is left out." in left.stderr
+    assert not left.stdout.startswith("Tuned on")
+    Path("elsewhere").rename("out/here/tuning.parquet")
     again = cli("tune", *GRID, *FEW, "-a", "mine = mine.py:Mine", "--out", "out/here")
     assert again.exit_code == 0
     assert "EG on bilinear" not in again.stderr

@@ -158,6 +158,7 @@ def _curve(
         axes.set(xlim=(1, len(curve)), ylim=(-0.03, 1.03))
         axes.set(xlabel="trials", ylabel="best score")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         svg = style.svg(figure, "tuning curve", task, label)
     last = curve.iloc[-1]
     alt = (
