@@ -515,6 +515,14 @@ def _identity(footer: Footer) -> dict[str, Any]:
     return cell | {"task": cell.get("task", {}) | {"target": footer["target"]}}
 
 
+def tracks_of(results: Results) -> set[str]:
+    """Return the tracks of the suites that asked for the cells last."""
+    return {
+        footer.get("description", {}).get("track", "default")
+        for footer in results.footers.values()
+    }
+
+
 def require_one_track(results: Results) -> None:
     """Check that not some cells have hyperparameters of a suite, others of a tuning.
 
@@ -523,11 +531,7 @@ def require_one_track(results: Results) -> None:
     Raises:
         StoreError: when both are there.
     """
-    tracks = {
-        footer.get("description", {}).get("track", "default")
-        for footer in results.footers.values()
-    }
-    if len(tracks) > 1 and not results.wanted:
+    if len(tracks_of(results)) > 1 and not results.wanted:
         raise StoreError(
             "A comparison must be of one track, default or tuned hyperparameters; "
             f"{results.place} has cells of both. Name a suite, such as the suite.toml "

@@ -89,7 +89,7 @@ def command(
     from mmbench.analysis.report.latex import format_leaderboard
     from mmbench.analysis.report.page import prepare
     from mmbench.analysis.report.sections.summary import section
-    from mmbench.analysis.report.sections.tuning import tuned_in_words
+    from mmbench.analysis.report.sections.tuning import track_in_words
 
     if joining:
         if published:
@@ -118,8 +118,8 @@ def command(
         content = format_leaderboard(made).encode()
     elif form == "markdown":
         content = b"\n".join(map(_markdown, made.subsections))
-        if results.tuning:
-            content = f"{tuned_in_words(results.tuning)}\n\n".encode() + content
+        if words := track_in_words(results):
+            content = f"{words}\n\n".encode() + content
     else:
         content = FORMATS[form](leaderboard(results))
     write_content(content, out)

@@ -34,7 +34,9 @@ def test_the_winners_can_be_run(cli: Cli) -> None:
     Path("out/here/tuning.parquet").rename("elsewhere")
     left = cli("leaderboard", "out/here/suite.toml", *markdown)
     assert "What was tuned, and how, is left out." in left.stderr
-    assert not left.stdout.startswith("Tuned on")
+    assert left.stdout.startswith("The hyperparameters are winners of a tuning")
+    whole = cli("leaderboard", *markdown).stdout
+    assert whole.startswith("The hyperparameters are winners of a tuning")
     Path("elsewhere").rename("out/here/tuning.parquet")
     again = cli("tune", *GRID, *FEW, "-a", "mine = mine.py:Mine", "--out", "out/here")
     assert again.exit_code == 0

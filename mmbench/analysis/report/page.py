@@ -16,7 +16,7 @@ from mmbench.analysis.export import make_printable, to_csv
 from mmbench.analysis.report import latex
 from mmbench.analysis.report.sections import FILES, SECTIONS
 from mmbench.analysis.report.sections.base import Section
-from mmbench.analysis.report.sections.tuning import tuned_in_words
+from mmbench.analysis.report.sections.tuning import track_in_words
 from mmbench.analysis.results import (
     Results,
     labels_of,
@@ -155,7 +155,7 @@ def _render(
         files=files,
         styles=styles,
         swatches=style.swatches(styles),
-        note=tuned_in_words(results.tuning) if results.tuning else "",
+        note=track_in_words(results),
         counts={
             "tasks": len(tasks_of(results)),
             "algorithms": len(styles),

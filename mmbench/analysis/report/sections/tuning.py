@@ -15,7 +15,7 @@ from mmbench.analysis.report.sections.base import (
     Table,
     TableCell,
 )
-from mmbench.analysis.results import Results, labels_of, tasks_of
+from mmbench.analysis.results import Results, labels_of, tasks_of, tracks_of
 from mmbench.analysis.tuning_curves import RANK, scored_trials, tuning_curve
 from mmbench.core.printable import printable
 from mmbench.store.tuning_record import TuningRecord
@@ -30,6 +30,10 @@ PROSE = (
     "The pictures of step sizes show the trials of each method over those of x and y, "
     "darker for a better score. A ring marks the winner, and a cross a trial of which "
     "more than half of the runs broke down.",
+)
+UNKNOWN = (
+    "The hyperparameters are winners of a tuning, and the verdicts hold for these "
+    "winners. Name their suite for its record."
 )
 LEFT_IN_WORDS = (
     "The score of a trial is the share of the budget that is left when the target is "
@@ -80,6 +84,13 @@ def section(results: Results) -> Section | None:
             "tuning_curves.csv": table[[*names, *table.columns.drop(names)]],
         },
     )
+
+
+def track_in_words(results: Results) -> str:
+    """Return how the winners that are compared were found; empty for other methods."""
+    if results.tuning:
+        return tuned_in_words(results.tuning)
+    return UNKNOWN if tracks_of(results) == {"tuned"} else ""
 
 
 def tuned_in_words(record: TuningRecord) -> str:
