@@ -191,7 +191,10 @@ def entries_of(
             for name, values in columns.items()
             if recorded or name != "score"
         }
-        entries.append(_entry(task, labels[first], str(key), parts))
+        entry = _entry(task, labels[first], str(key), parts)
+        # Of published results, the records between are not there to be compared.
+        alike = results.footers[str(key)].get("alike", entry.identical)
+        entries.append(entry._replace(identical=alike))
         first = end
     return entries
 

@@ -149,9 +149,10 @@ def sign_flip(
 
     Without thresholds all are exact. With them,
 
-    - a p value that is beyond a factor of 100 of all thresholds by the normal
-      approximation is the normal one. By Hoeffding's inequality an exact p value is at
-      most 100 times a normal one, so that no verdict depends on it;
+    - a p value that is below a hundredth of the least threshold or above a hundred
+      times the greatest one by the normal approximation is the normal one. By
+      Hoeffding's inequality an exact p value is at most 100 times a normal one, so that
+      no verdict depends on it;
     - the others are exact, but that where the differences count as 12 of one size or
       more, (sum of squares)^2 / (sum of fourth powers), they are exact within a factor
       of 1.2 of a threshold, and elsewhere Lugannani and Rice's saddlepoint
@@ -175,7 +176,7 @@ def sign_flip(
     p[moved] = 2 * ndtr(-sums[moved] / np.sqrt(variances[moved]))
     exact = moved
     if thresholds:
-        wanted = moved & _within(p, thresholds, FAR)
+        wanted = moved & (p >= min(thresholds) / FAR) & (p <= max(thresholds) * FAR)
         is_smooth = wanted & (variances**2 >= SMOOTH * fourths)
         p[is_smooth] = _saddlepoint(differences[is_smooth])
         exact = wanted & (~is_smooth | _within(p, thresholds, NEAR))

@@ -2,10 +2,12 @@
 
     runs.parquet    two records of each run: the last one, and the first at which its
                     target held from then on, or else its start
-    cells.parquet   the footer of each cell as JSON, and the digest of runs.parquet
+    cells.parquet   the footer of each cell as JSON, whether all its runs are identical,
+                    and the digest of runs.parquet
 
-Boards made of them are those of the whole tables, since a board reads the end of a run
-and its cost when it reached its target.
+Boards made of them are those of the whole tables, since a board reads the end of a
+run, its cost when it reached its target, and no more of the records between than
+whether they are those of the other runs.
 """
 
 import hashlib
@@ -17,10 +19,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmbench.analysis.results import Results
+from mmbench.analysis.leaderboard import entries_of
+from mmbench.analysis.results import Results, tasks_of
 from mmbench.core.errors import DamagedError, DescriptionError
 from mmbench.core.files import write_atomically
 from mmbench.core.status import Status
+from mmbench.store.folder import Store
 from mmbench.store.schema import misfit_of_footer
 
 RUNS, CELLS = "runs.parquet", "cells.parquet"
@@ -28,8 +32,9 @@ DIGEST = b"sha256 of runs.parquet"
 
 
 def is_published(folder: Path) -> bool:
-    """Return whether a folder holds published results."""
-    return (folder / RUNS).is_file() and (folder / CELLS).is_file()
+    """Return whether a folder holds published results, and is no store."""
+    files = [folder / RUNS, folder / CELLS]
+    return all(one.is_file() for one in files) and not _is_store(folder)
 
 
 def publish(results: Results, folder: Path) -> None:
@@ -40,16 +45,29 @@ def publish(results: Results, folder: Path) -> None:
         folder: where the files are written; it is made if need be.
 
     Raises:
-        DescriptionError: when there is no finished cell.
+        DescriptionError: when there is no finished cell, or the folder is a store.
     """
+    if _is_store(folder):
+        raise DescriptionError(
+            f"Results must be published into a folder of their own; {folder} is a "
+            "store."
+        )
     results = results.finished
     if not results.footers:
         raise DescriptionError("Results to publish must have a finished cell.")
     frames = [rows for _, rows in results.frame.groupby("key", sort=False)]
     runs = pd.concat(map(_two_records, frames), ignore_index=True)
     content = _encoded(pa.Table.from_pandas(runs, preserve_index=False))
-    footers = [json.dumps(one, sort_keys=True) for one in results.footers.values()]
-    cells = pa.table({"key": list(results.footers), "footer": footers})
+    footers = [
+        json.dumps({name: one[name] for name in sorted(one) if name != "alike"})
+        for one in results.footers.values()
+    ]
+    entries = [one for task in tasks_of(results) for one in entries_of(results, task)]
+    alike = {one.key: one.identical for one in entries}
+    keys = list(results.footers)
+    cells = pa.table(
+        {"key": keys, "footer": footers, "alike": [alike[key] for key in keys]}
+    )
     digest = hashlib.sha256(content).hexdigest().encode()
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / RUNS, [content])
@@ -76,11 +94,16 @@ def read_published(folder: Path) -> Results:
                 f"{folder / CELLS} must hold footers of cells; that of {row['key']} "
                 "is none."
             )
-        footers[row["key"]] = footer
+        footers[row["key"]] = footer | {"alike": bool(row.get("alike"))}
     frame = _decoded(folder / RUNS).to_pandas()
     if set(frame["key"].unique()) != set(footers):
         raise DamagedError(f"{folder} must hold the runs of its cells; it does not.")
     return Results(frame, footers, None)
+
+
+def _is_store(folder: Path) -> bool:
+    """Return whether a folder holds cells."""
+    return folder.is_dir() and any(True for _ in Store(folder))
 
 
 def _two_records(rows: pd.DataFrame) -> pd.DataFrame:

@@ -96,11 +96,16 @@ class Selection:
             DescriptionError: when steps and a budget are given.
         """
         budget, steps = self.changes.get("budget"), self.changes.get("steps")
-        if steps is None or budget == 0:
+        if budget == 0:
+            raise DescriptionError(
+                "--budget must be at least 1; got 0. Leave it out, or give --steps."
+            )
+        if steps is None:
             return self.changes
         if budget:
             raise DescriptionError(
-                f"Either --steps or --budget must be given; got {steps} and {budget}."
+                f"One of --steps and --budget must be given, not both; got {steps} and "
+                f"{budget}."
             )
         return {**self.changes, "budget": 0, "unit": "gradient-equivalents"}
 

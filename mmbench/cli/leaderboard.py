@@ -117,9 +117,9 @@ def command(
     if form == "latex":
         content = format_leaderboard(made).encode()
     elif form == "markdown":
-        content = b"\n".join(map(_markdown, made.subsections))
-        if words := track_in_words(results):
-            content = f"{words}\n\n".encode() + content
+        words = filter(None, ("# Leaderboard", track_in_words(results)))
+        parts = map(_markdown, made.subsections)
+        content = b"\n".join([*(f"{one}\n".encode() for one in words), *parts])
     else:
         content = FORMATS[form](leaderboard(results))
     write_content(content, out)
@@ -139,7 +139,7 @@ def _markdown(part: "mmbench.analysis.report.sections.base.Subsection") -> bytes
         for row in table.rows
     ]
     frame = pd.DataFrame(rows, columns=names)
-    title = f"### {part.title}" if part.title else ""
+    title = f"## {part.title}" if part.title else ""
     before = [escape_markdown(text) for text in (title, *part.prose) if text]
     after = [escape_markdown(text) for text in part.notes]
     return b"\n".join(

@@ -98,9 +98,9 @@ class BudgetChunk(Chunk):
             algorithm = self._cell.algorithm
             where = defined_at(type(algorithm), "step")
             raise DescriptionError(
-                f"{algorithm}.step{where} must spend at least 1 of {MOST_STEPS} "
-                f"{self._cell.unit} on average; it has not spent "
-                f"{self._cell.budget} in {self.step} steps. Give steps instead."
+                f"{algorithm}.step{where} must spend at least half a unit of its "
+                f"budget of {self._cell.unit} on average; on {self._cell.task} it has "
+                f"not spent {self._cell.budget} in {self.step} steps."
             )
         if self._block:
             self._make_block(self._block, self._steps_to_make(self._block))

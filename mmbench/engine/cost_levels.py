@@ -55,7 +55,8 @@ class CostLevels:
             Each new level, and what the runs were when they reached it.
         """
         if self._reached is not None:
-            return self.reach(torch.full((self._runs,), cost), at)
+            same = torch.full_like(self._reached, cost, dtype=torch.float64)
+            return self.reach(same, at)
         first, self.done = self.done, bisect_right(self._levels, cost)
         return [(level, at) for level in self._levels[first : self.done]]
 

@@ -96,6 +96,11 @@ def _grid(table: Any, number: int, path: Path) -> Grid:
             f"[[grid]] {number} must have {' and '.join(needed)}; "
             f"{' and '.join(missing)} is missing."
         )
+    if table.get("budget") and "steps" in table:
+        raise DescriptionError(
+            f"[[grid]] {number} must have steps or a budget, not both; got "
+            f"{table['steps']!r} and {table['budget']!r}."
+        )
     return Grid(**{key: _value(value, path.parent) for key, value in table.items()})
 
 

@@ -344,3 +344,10 @@ def test_power_over_tasks() -> None:
     assert power((1, 1), 1.0, LEVELS) == (0.0, 0.0)
     assert power((3, 5), 1.0) == (1.0,)
     assert power((1000, 1000), 0.1) == power((128, 128), 0.1)
+
+
+def test_a_p_value_between_two_far_thresholds_is_exact() -> None:
+    """Normal tails decide nothing, however far apart the thresholds are."""
+    differences = np.array([[32] * 12 + [1] * 32])
+    found = sign_flip(differences, (0.05, 4e-7))
+    assert found == pytest.approx(sign_flip(differences), rel=0.06)

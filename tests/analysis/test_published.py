@@ -50,7 +50,8 @@ def test_boards_are_the_same(store: Path, published: Path) -> None:
     pd.testing.assert_frame_equal(
         mmbench.leaderboard(whole), mmbench.leaderboard(found)
     )
-    assert found.footers == whole.footers
+    for key, footer in found.footers.items():
+        assert footer == whole.footers[key] | {"alike": False}
 
 
 def test_what_is_published_again_is_the_same(published: Path, tmp_path: Path) -> None:
@@ -85,3 +86,24 @@ def test_a_file_that_is_no_table_is_refused(published: Path) -> None:
 def test_nothing_is_not_published(tmp_path: Path) -> None:
     with pytest.raises(DescriptionError, match="finished cell"):
         publish(Results(pd.DataFrame(), {}, None), tmp_path)
+
+
+def test_a_store_is_not_published_into(store: Path) -> None:
+    """Its cells would be hidden behind what was published."""
+    with pytest.raises(DescriptionError, match="is a store"):
+        publish(gather(Store(store)), store)
+
+
+def test_runs_that_differ_between_their_ends_are_not_alike(tmp_path: Path) -> None:
+    frame = mmbench.run(["bilinear"], ["gda"], seeds=3, steps=4, records=4)
+    ends = frame.groupby("step").transform("first", numeric_only=True)
+    at_ends = frame["step"].isin([0, 4])
+    measured = [name for name in ends if name not in ("seed", "cell_seconds")]
+    frame.loc[at_ends, measured] = ends.loc[at_ends, measured]
+    mmbench.run(["bilinear"], ["gda"], seeds=3, steps=4, store=tmp_path / "s")
+    footers = gather(Store(tmp_path / "s")).footers
+    (key,) = footers
+    results = Results(frame.assign(key=key), footers, None)
+    publish(results, tmp_path / "published")
+    (footer,) = read_published(tmp_path / "published").footers.values()
+    assert footer["alike"] is False

@@ -21,7 +21,7 @@ def test_the_leaderboard_in_every_format(stored: Cli) -> None:
     assert rows[0]["task"] is None
     tables = stored("leaderboard", "--format", "markdown").stdout
     assert (
-        "### All tasks\n\nA run succeeds on bilinear, dirac_gan, if distance" in tables
+        "## All tasks\n\nA run succeeds on bilinear, dirac_gan, if distance" in tables
     )
     assert "\n\n| Place | Algorithm | Success |" in tables
     assert "\n\nWithout a place: “gda”, as there is no other entry.\n" in tables
@@ -44,7 +44,7 @@ def test_published_boards_are_made_again_and_joined(stored: Cli) -> None:
     done = stored("leaderboard", "--publish", "board")
     assert (done.exit_code, done.stdout) == (0, "")
     page = Path("board/README.md").read_bytes()
-    assert b"### All tasks" in page
+    assert b"## All tasks" in page
     stored("leaderboard", "--store", "board", "--out", "again.md")
     assert Path("again.md").read_bytes() == page
     method = ("--with", "mine = omd", "--out-store", "own")
@@ -81,8 +81,8 @@ def test_two_suites_in_one_store_have_a_board_each(cli: Cli) -> None:
     overall = table[table["scope"] == "overall"]
     assert overall["budget"].nunique() == 3
     markdown = cli("leaderboard", "--format", "markdown").stdout
-    assert "### All tasks with 8 steps, 40 records" in markdown
-    assert "### dirac_gan (16 gradient-equivalents, 40 records)" in markdown
+    assert "## All tasks with 8 steps, 40 records" in markdown
+    assert "## dirac_gan (16 gradient-equivalents, 40 records)" in markdown
     assert cli("report", "--out", "page").exit_code == 0
     games = pd.read_csv("page/games.csv")
     assert set(games["task"]) == {

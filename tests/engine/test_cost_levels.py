@@ -93,3 +93,10 @@ def test_a_snapshot_of_other_runs_is_refused(edit: dict) -> None:
     levels.reach(costs(5, 2), at(1, 1))
     with pytest.raises(ValueError, match="of these runs and levels"):
         CostLevels(LEVELS, 2).restore(levels.snapshot() | edit, at(8, 8))
+
+
+def test_large_costs_are_not_rounded() -> None:
+    """Float32 would round them up to a level."""
+    levels = CostLevels([2**24 + 1, 2**25], 2)
+    levels.reach(costs(2**24 + 1, 3), at(1, 1))
+    assert found(levels.reach_together(2**24, at(2, 2))) == []

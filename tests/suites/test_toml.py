@@ -157,6 +157,7 @@ ERRORS = {
     "text for a list": ('[[grid]]\ntasks="bilinear"\nalgorithms=["gda"]', "Grid.tasks"),
     "text for a number": (ONE + 'seeds = "many"', "Grid.seeds must be a whole number"),
     "fraction": (ONE + "steps = 1.5", "Grid.steps must be a whole number"),
+    "steps and a budget": (ONE + "steps = 5\nbudget = 9", "steps or a budget, not"),
     "zero seeds": (ONE + "seeds = 0", "at least 1 and at most 1e+06; got 0"),
     "more than any float": (ONE + f"steps = {10**400}", "Grid.steps must be a whole"),
     "too many digits": (ONE + f"steps = {'9' * 5000}", "must be TOML; got Exceeds"),
