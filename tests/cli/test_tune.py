@@ -28,15 +28,19 @@ def test_the_winners_can_be_run(cli: Cli) -> None:
     markdown = ("--format", "markdown", "--store", "s")
     board = cli("leaderboard", "out/here/suite.toml", *markdown).stdout
     assert board.startswith(
-        "Tuned on 3 trials x 2 seeds at 40 gradient-equivalents; the verdicts hold for "
-        "these winners (one tuning)."
+        "# Leaderboard\n\nTuned on 3 trials x 2 seeds at 40 gradient-equivalents; the "
+        "verdicts hold for these winners (one tuning)."
     )
     Path("out/here/tuning.parquet").rename("elsewhere")
     left = cli("leaderboard", "out/here/suite.toml", *markdown)
     assert "What was tuned, and how, is left out." in left.stderr
-    assert left.stdout.startswith("The hyperparameters are winners of a tuning")
+    assert left.stdout.startswith(
+        "# Leaderboard\n\nThe hyperparameters are winners of a tuning"
+    )
     whole = cli("leaderboard", *markdown).stdout
-    assert whole.startswith("The hyperparameters are winners of a tuning")
+    assert whole.startswith(
+        "# Leaderboard\n\nThe hyperparameters are winners of a tuning"
+    )
     Path("elsewhere").rename("out/here/tuning.parquet")
     again = cli("tune", *GRID, *FEW, "-a", "mine = mine.py:Mine", "--out", "out/here")
     assert again.exit_code == 0
