@@ -39,10 +39,6 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
-# The most runs of a cell that a user may have computed side by side.
-MAX_WIDTH = 4096
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunSettings(Description):
     """The settings that all runs of a cell share.

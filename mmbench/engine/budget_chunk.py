@@ -68,7 +68,10 @@ class BudgetChunk(Chunk):
         if self._levels.next != saved["step"]:
             raise ValueError("a snapshot must be of these runs")
         super().restore(saved)
-        self.step, self._steps_made = saved["made"], made
+        self.step, self._steps_made = self._steps_made_by(saved), made
+
+    def _steps_made_by(self, saved: dict[str, Any]) -> int:
+        return int(saved["made"])
 
     # ---- costs ----
 

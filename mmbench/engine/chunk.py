@@ -189,12 +189,16 @@ class Chunk:
         if not fits or not bool(torch.isfinite(z).all()):
             raise ValueError("a snapshot must be of these runs")
         self._oracle_state.restore(saved["oracle"])
-        self._check_oracle_state(saved.get("made", step))
+        self._check_oracle_state(self._steps_made_by(saved))
         self._path.restore(saved["path"], step, z)
         self.z, self.state, self.step = z, state, step
         self._clock = TrainingClock(self._placement.device, saved["seconds"])
         self._going = self._oracle_state.alive.tolist()
         self._look()
+
+    def _steps_made_by(self, saved: dict[str, Any]) -> int:
+        """Return how many steps had been made at a snapshot."""
+        return int(saved["step"])
 
     def _check_oracle_state(self, step: int) -> None:
         """Check that the oracle's state fits what is recorded of the runs by a step.

@@ -252,7 +252,7 @@ def changed(change: Callable[[Any], Any]) -> Callable[[bytes], bytes]:
             "members.results.zip.sha256 must be",
         ),
         (
-            changed(lambda one: one["classes"].update({"a.py:A@0": "/tmp/a.py:A"})),
+            changed(lambda one: one["classes"].update({"a.py:A@0": "/a.py:A"})),
             "'a.py:A@0' has none",
         ),
         (

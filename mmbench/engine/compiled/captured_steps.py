@@ -10,12 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmbench.engine.compiled.cuda_graphs import Graphs
 from mmbench.engine.compiled.step_function import RunState, Sizes, StepFunction
 from mmbench.engine.compiled.tensor_nests import list_tensors, replace_tensors
-from mmbench.engine.compiled.traces import DependentError, has_mask, is_dependent
+from mmbench.engine.compiled.traces import DependentError, Watch, has_mask, is_dependent
 
 aten = torch.ops.aten
 # Of these, the host asks where a mask is true, if the index is one.
@@ -106,13 +105,8 @@ def _copy(buffers: Any, values: Any) -> None:
         buffer.copy_(value)
 
 
-class _RefusedLooks(TorchDispatchMode):
+class _RefusedLooks(Watch):
     """Refuses operations whose result, or its shape, the host has to look at."""
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Return that no compiler sees the operations; to load one takes a second."""
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: Any = None

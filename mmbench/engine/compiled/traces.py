@@ -24,7 +24,16 @@ class DependentError(Exception):
         super().__init__("what a step does next depends on a number of a run")
 
 
-class _Tracer(TorchDispatchMode):
+class Watch(TorchDispatchMode):
+    """A mode that sees the operations that torch is asked for."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return that no compiler sees them; to load one takes a second."""
+        return False
+
+
+class _Tracer(Watch):
     """Notes the operations that torch is asked for as the nodes of a graph.
 
     Every node has its result in `meta["val"]`, as a tensor without numbers. Tensors
@@ -51,11 +60,6 @@ class _Tracer(TorchDispatchMode):
         """Return the graph that gives these results."""
         self.graph.output([self._node_of(result) for result in results])
         return GraphModule(self.constants, self.graph)
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Return that no compiler sees what is traced; to load one takes a second."""
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: Any = None
