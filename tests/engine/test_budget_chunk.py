@@ -80,6 +80,14 @@ def test_no_run_depends_on_what_others_spend(algorithm: str) -> None:
     require_equal_runs(run_cell(cell, PLACEMENT), alone, (2,), "alone")
 
 
+def test_a_run_ends_where_its_budget_is_spent() -> None:
+    """It makes no step more, however long others go on."""
+    cell = budget_cell(SMALL, "acgd[step_size=0.01,tolerance=0.001]", 300)
+    last = run_cell(replace(cell, keep="last"), PLACEMENT).iterates["z"][-1]
+    at_budget = run_cell(replace(cell, keep="all"), PLACEMENT).iterates["z"][-1]
+    assert np.array_equal(last, at_budget)
+
+
 @pytest.mark.parametrize("task", ["bilinear", SMALL])
 @pytest.mark.parametrize("algorithm", [ALIKE[1], *APART[:2]])
 def test_a_killed_cell_goes_on(task: str, algorithm: str) -> None:
