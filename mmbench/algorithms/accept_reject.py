@@ -1,6 +1,6 @@
 """Accept-reject: a proposal is kept if f falls after the opponent has answered it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, final
 
 import torch
@@ -16,7 +16,8 @@ from mmbench.algorithms._directions import (
 )
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
-from mmbench.core.domains import Count, StepSize
+from mmbench.core.description import UNLESS_DEFAULT
+from mmbench.core.domains import Count, Fraction, StepSize
 from mmbench.core.errors import DescriptionError
 from mmbench.core.literature import MANGOUBI_2020
 from mmbench.core.oracle import Oracle
@@ -64,6 +65,17 @@ class AcceptReject(Algorithm):
         reference: reference of the text rule: "keep" the value of the last accepted
             pair, or "reestimate" it at (x, y) before each test, on a minibatch of its
             own, as the authors' image notebooks do.
+        better: whether a tested proposal is accepted when f is "lower" than the
+            reference (the text), or when it is not lower, "higher" (the notebook).
+        restore: what a rejection restores: "all" (the text), both "players" but not
+            the moments (the authors' image notebooks), or "x" alone (the notebook).
+        overwrite: whether the value of a rejected proposal becomes the reference too
+            (the notebook).
+        chance: probability with which a tested proposal is accepted at random, in place
+            of comparing f: a control.
+
+    `better`, `restore` and `overwrite` are those of the rule where they are left out;
+    given, each changes one ingredient of the rule and nothing else.
 
     State: moments of each player's direction, reference, number of steps and of
         rejections.
@@ -78,6 +90,14 @@ class AcceptReject(Algorithm):
     acceptance: Acceptance = Constant()
     rule: Literal["text", "notebook"] = "text"
     reference: Literal["keep", "reestimate"] = "keep"
+    better: Literal["lower", "higher"] | None = field(
+        default=None, metadata=UNLESS_DEFAULT
+    )
+    restore: Literal["all", "players", "x"] | None = field(
+        default=None, metadata=UNLESS_DEFAULT
+    )
+    overwrite: bool | None = field(default=None, metadata=UNLESS_DEFAULT)
+    chance: Fraction | None = field(default=None, metadata=UNLESS_DEFAULT)
 
     source = MANGOUBI_2020
     tuned: ClassVar[SearchSpace] = {
@@ -92,7 +112,17 @@ class AcceptReject(Algorithm):
         if self.rule == "notebook" and self.reference != "keep":
             raise DescriptionError(
                 "AcceptReject.reference must be left out with rule=notebook, which "
-                f"always compares with the step before; got {self.reference!r}."
+                f"takes no value at (x, y); got {self.reference!r}."
+            )
+        if self.chance is not None and self.better is not None:
+            raise DescriptionError(
+                "AcceptReject.better must be left out with a chance, by which no value "
+                f"is compared; got {self.better!r}."
+            )
+        if self.reference == "reestimate" and self.overwrite is not None:
+            raise DescriptionError(
+                "AcceptReject.overwrite must be left out with reference=reestimate, "
+                f"which keeps no value; got {self.overwrite!r}."
             )
 
     @property
@@ -108,8 +138,7 @@ class AcceptReject(Algorithm):
     def init(self, oracle: Oracle, z: Iterate) -> AcceptRejectState:
         """Return a state whose reference any first proposal passes."""
         none = torch.zeros(len(z), dtype=torch.int64, device=z.device)
-        # By the notebook rule, the larger value is accepted.
-        worst = -torch.inf if self.rule == "notebook" else torch.inf
+        worst = -torch.inf if self._accepts_higher else torch.inf
         return AcceptRejectState(
             init_players(self.direction, oracle, z),
             torch.full_like(z[:, 0], worst),
@@ -122,13 +151,49 @@ class AcceptReject(Algorithm):
     ) -> tuple[Iterate, AcceptRejectState]:
         """Make one step of every run."""
         untested = self.acceptance.accepts(oracle, state.time)
-        rule = self._notebook if self.rule == "notebook" else self._text
-        return rule(oracle, z, state, untested)
+        propose = self._notebook if self.rule == "notebook" else self._text
+        proposal, moments, value, reference = propose(oracle, z, state)
+        accept = untested | self._passes(oracle, value, reference)
+        if self._restored == "x":
+            (x, y), (old_x, _) = oracle.split(proposal), oracle.split(z)
+            after = oracle.join(keep(accept, x, old_x), y)
+        else:
+            after = keep(accept, proposal, z)
+        if self._restored == "all":
+            moments = keep(accept, moments, state.moments)
+        if not self._overwrites:
+            value = torch.where(accept, value, reference)
+        return after, AcceptRejectState(
+            moments, value, state.time + 1, state.rejected + ~accept
+        )
+
+    @property
+    def _accepts_higher(self) -> bool:
+        """Whether a proposal passes the test when f did not fall."""
+        return (self.better or _BETTER[self.rule]) == "higher"
+
+    @property
+    def _restored(self) -> str:
+        """What a rejection restores."""
+        return self.restore or _RESTORE[self.rule]
+
+    @property
+    def _overwrites(self) -> bool:
+        """Whether the value of a rejected proposal becomes the reference."""
+        if self.overwrite is None:
+            return self.rule == "notebook"
+        return self.overwrite
+
+    def _passes(self, oracle: Oracle, value: Tensor, reference: Tensor) -> Tensor:
+        """Return the runs whose proposal passes the test, or is drawn."""
+        if self.chance is not None:
+            return oracle.uniform() < self.chance
+        return value >= reference if self._accepts_higher else value < reference
 
     def _text(
-        self, oracle: Oracle, z: Iterate, state: AcceptRejectState, untested: Tensor
-    ) -> tuple[Iterate, AcceptRejectState]:
-        """Make a step of the text rule."""
+        self, oracle: Oracle, z: Iterate, state: AcceptRejectState
+    ) -> tuple[Iterate, Any, Tensor, Tensor]:
+        """Return a proposal of the text rule, its moments, its f and the reference."""
         proposal, moments = move("x", self, oracle, z, state.moments, oracle.grad_x(z))
         for _ in range(self.k):
             oracle.resample()
@@ -136,22 +201,15 @@ class AcceptReject(Algorithm):
             proposal, moments = move("y", self, oracle, proposal, moments, at_y)
         oracle.resample()
         value = oracle.payoff(proposal, train=False)
-        reference = state.reference
-        if self.reference == "reestimate":
-            oracle.resample()
-            reference = oracle.payoff(z, train=False)
-        accept = untested | (value < reference)
-        return keep(accept, proposal, z), AcceptRejectState(
-            keep(accept, moments, state.moments),
-            torch.where(accept, value, reference),
-            state.time + 1,
-            state.rejected + ~accept,
-        )
+        if self.reference == "keep":
+            return proposal, moments, value, state.reference
+        oracle.resample()
+        return proposal, moments, value, oracle.payoff(z, train=False)
 
     def _notebook(
-        self, oracle: Oracle, z: Iterate, state: AcceptRejectState, untested: Tensor
-    ) -> tuple[Iterate, AcceptRejectState]:
-        """Make a step of the notebook rule."""
+        self, oracle: Oracle, z: Iterate, state: AcceptRejectState
+    ) -> tuple[Iterate, Any, Tensor, Tensor]:
+        """Return a proposal of the notebook, its moments, its f and the reference."""
         at_x, (at_y, value) = oracle.grad_x(z), oracle.grad_y_and_payoff(z)
         proposal, moments = move("x", self, oracle, z, state.moments, at_x)
         proposal, moments = move("y", self, oracle, proposal, moments, at_y)
@@ -159,8 +217,8 @@ class AcceptReject(Algorithm):
             oracle.resample()
             at_y, value = oracle.grad_y_and_payoff(proposal)
             proposal, moments = move("y", self, oracle, proposal, moments, at_y)
-        accept = untested | (value >= state.reference)
-        (x, y), (old_x, _) = oracle.split(proposal), oracle.split(z)
-        return oracle.join(keep(accept, x, old_x), y), AcceptRejectState(
-            moments, value, state.time + 1, state.rejected + ~accept
-        )
+        return proposal, moments, value, state.reference
+
+
+_BETTER = {"text": "lower", "notebook": "higher"}
+_RESTORE = {"text": "all", "notebook": "x"}

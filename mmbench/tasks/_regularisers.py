@@ -86,10 +86,8 @@ class Regulariser(Description, ABC):
         return z
 
 
-# The annotation of a task's `regularisers`, and the metadata of that field: older keys
-# stay valid.
+# The annotation of a task's `regularisers`.
 Regularisers = tuple[Regulariser, ...]
-UNLESS_DEFAULT = {"identity": "unless default"}
 
 
 def squared_slopes(

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmbench.core.capability import Capability
+from mmbench.core.description import UNLESS_DEFAULT
 from mmbench.core.domains import Bound, Coordinate, Count, NonNegative, Positive, Seed
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
@@ -59,7 +60,7 @@ class Bilinear(Task):
     instance: Seed = 0
     box: Bound = 0.0
     start_at: tuple[Coordinate, Coordinate] | None = None
-    noise: NonNegative = field(default=0.0, metadata={"identity": "unless default"})
+    noise: NonNegative = field(default=0.0, metadata=UNLESS_DEFAULT)
 
     version = 3
     source = DASKALAKIS_2018

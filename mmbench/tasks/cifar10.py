@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, final
 
 from mmbench.core.capability import Capability
+from mmbench.core.description import UNLESS_DEFAULT
 from mmbench.core.domains import Bound, Count, Natural, NonNegative, Scale
 from mmbench.core.errors import DescriptionError
 from mmbench.core.literature import KRIZHEVSKY_2009, SCHAEFER_2020
@@ -18,7 +19,6 @@ from mmbench.tasks._networks import Network
 from mmbench.tasks._regularisers import (
     GP,
     L2,
-    UNLESS_DEFAULT,
     Regulariser,
     Regularisers,
     clipping,

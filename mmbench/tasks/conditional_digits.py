@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from mmbench.core.capability import Capability
+from mmbench.core.description import UNLESS_DEFAULT
 from mmbench.core.domains import Count, Decay
 from mmbench.core.literature import ALPAYDIN_1998
 from mmbench.core.source import Source
@@ -19,7 +20,7 @@ from mmbench.tasks._gan_losses import GANLoss
 from mmbench.tasks._image_gan import ImageData, ImageGame, ImageTask
 from mmbench.tasks._layers import Initialisation
 from mmbench.tasks._networks import Network, mlp
-from mmbench.tasks._regularisers import UNLESS_DEFAULT, Regularisers
+from mmbench.tasks._regularisers import Regularisers
 
 CLASSES = 10
 PIXELS = 64

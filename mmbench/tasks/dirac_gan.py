@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from mmbench.core.capability import Capability
+from mmbench.core.description import UNLESS_DEFAULT
 from mmbench.core.domains import Bound, Coordinate, NonNegative
 from mmbench.core.placement import Placement
 from mmbench.core.source import Source
@@ -54,7 +55,7 @@ class DiracGAN(PlaneTask):
     r1: NonNegative = 0.0
     clip: Bound = 0.0
     start_at: tuple[Coordinate, Coordinate] | None = None
-    penalty: NonNegative = field(default=0.0, metadata={"identity": "unless default"})
+    penalty: NonNegative = field(default=0.0, metadata=UNLESS_DEFAULT)
 
     source = Source(
         authors="Mescheder, Geiger and Nowozin",

@@ -6,12 +6,12 @@ from typing import Literal, final
 
 import torch
 
+from mmbench.core.description import UNLESS_DEFAULT
 from mmbench.core.domains import Bound, Count, Scale
 from mmbench.core.literature import MANGOUBI_2020
 from mmbench.tasks._gan_losses import GANLoss
 from mmbench.tasks._mixture_gan import Mixture, MixtureTask
 from mmbench.tasks._regularisers import (
-    UNLESS_DEFAULT,
     Regularisers,
 )
 from mmbench.tasks.base import Target

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import final
 
 from mmbench.core.capability import Capability
+from mmbench.core.description import UNLESS_DEFAULT
 from mmbench.core.domains import Bound, Count, Decay
 from mmbench.core.literature import LECUN_1998
 from mmbench.tasks._digit_data import MNIST_TOP, mnist_split
@@ -12,7 +13,7 @@ from mmbench.tasks._digit_gan import DIGITS, DigitTask
 from mmbench.tasks._gan_losses import GANLoss
 from mmbench.tasks._image_gan import ImageData
 from mmbench.tasks._networks import Network, mlp
-from mmbench.tasks._regularisers import UNLESS_DEFAULT, Regularisers
+from mmbench.tasks._regularisers import Regularisers
 
 
 @final

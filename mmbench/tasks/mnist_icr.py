@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import final
 
 from mmbench.core.capability import Capability
+from mmbench.core.description import UNLESS_DEFAULT
 from mmbench.core.domains import Count, Natural, Scale
 from mmbench.core.literature import LECUN_1998, SCHAEFER_2020
 from mmbench.tasks import _image_networks
@@ -13,7 +14,7 @@ from mmbench.tasks._gan_losses import GANLoss
 from mmbench.tasks._image_gan import ConvolutionalTask, ImageData
 from mmbench.tasks._layers import Initialisation
 from mmbench.tasks._networks import Network
-from mmbench.tasks._regularisers import UNLESS_DEFAULT, Regularisers
+from mmbench.tasks._regularisers import Regularisers
 
 DRIFT_IMAGES = 500  # of the paper's Figure 4, and the default of the metric
 

@@ -45,7 +45,10 @@ class SingleRun:
             torch.optim.Adam([player], lr=rate, betas=(0.5, 0.999), eps=1e-8)
             for player, rate in zip((self.x, self.y), rates, strict=True)
         )
-        self.reference, self.time, self.accepted = None, 0, []
+        by_rule = "higher" if algorithm.rule == "notebook" else "lower"
+        self.is_higher = (algorithm.better or by_rule) == "higher"
+        self.reference = -math.inf if self.is_higher else math.inf
+        self.time, self.accepted = 0, []
 
     def accepts_untested(self) -> bool:
         """Return whether this step is accepted untested."""
@@ -105,15 +108,11 @@ class SingleRun:
             self.restore(before)
             self.reference = self.payoff(self.data.next())
             self.restore(after)
-        if untested or self.reference is None or value < self.reference:
-            self.reference = value
-            return True
-        self.restore(before)
-        return False
+        return self.end(untested, value, before, overwrite=False)
 
     def notebook(self, untested: bool, sample: Any) -> bool:
         """Make a step as in the authors' notebook; return whether it is accepted."""
-        x_before = self.x.detach().clone()
+        before = self.saved()
         self.gradient(0, sample)
         value = self.gradient(1, sample)
         self.of_x.step()
@@ -121,13 +120,36 @@ class SingleRun:
         for _ in range(self.algorithm.k - 1):
             value = self.gradient(1, self.data.next())
             self.of_y.step()
-        fell = self.reference is not None and value < self.reference
-        self.reference = value
-        if fell and not untested:
-            with torch.no_grad():
-                self.x.copy_(x_before)
-            return False
-        return True
+        return self.end(untested, value, before, overwrite=True)
+
+    def end(self, untested: bool, value: float, before: tuple, overwrite: bool) -> bool:
+        """Keep or undo a proposal, and return whether it is kept.
+
+        Args:
+            untested: whether it is kept without a test.
+            value: its f.
+            before: what `saved` returned before the step.
+            overwrite: whether the rule overwrites the reference in any case.
+        """
+        it = self.algorithm
+        if it.chance is not None:
+            passes = bool(self.oracle.uniform() < it.chance)
+        else:
+            falls = value < self.reference
+            passes = not falls if self.is_higher else falls
+        accepted = untested or passes
+        if accepted or (overwrite if it.overwrite is None else it.overwrite):
+            self.reference = value
+        if not accepted:
+            restored = it.restore or ("x" if it.rule == "notebook" else "all")
+            if restored == "all":
+                self.restore(before)
+            else:
+                with torch.no_grad():
+                    self.x.copy_(before[0])
+                    if restored == "players":
+                        self.y.copy_(before[1])
+        return accepted
 
     def moments(self) -> list[torch.Tensor]:
         """Return the moments of x, then of y, in the order of Adam's state."""
@@ -159,6 +181,16 @@ class SingleRun:
                 ("rule=text,k=2,acceptance=every[r=5]", NET),
                 ("rule=notebook,k=3,acceptance=every[r=4]", NET),
                 ("rule=notebook,k=1,acceptance=constant[p=0]", DROPPING),
+                ("rule=notebook,k=2,better=lower", NET),
+                ("rule=notebook,k=2,overwrite=false,acceptance=every[r=4]", NET),
+                ("rule=notebook,k=2,restore=all", NET),
+                ("rule=notebook,k=2,restore=players,acceptance=every[r=4]", NET),
+                ("rule=notebook,k=2,chance=0.5,acceptance=every[r=4]", NET),
+                ("rule=text,k=2,better=higher", NET),
+                ("rule=text,k=2,overwrite=true", NET),
+                ("rule=text,k=2,restore=x", NET),
+                ("rule=text,k=1,reference=reestimate,restore=players", DROPPING),
+                ("rule=text,k=2,chance=0.3", NET),
             )
         ),
     ],
@@ -322,6 +354,19 @@ def test_notebook_rule_refuses_a_reference() -> None:
     """The notebook rule refuses the option that it does not use."""
     with pytest.raises(ValueError, match="must be left out with rule=notebook"):
         ALGORITHMS.build("accept_reject[rule=notebook,reference=reestimate]")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("chance=0.5,better=lower", "better must be left out with a chance"),
+        ("reference=reestimate,overwrite=true", "overwrite must be left out"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(options: str, sentence: str) -> None:
+    """An option that the others leave without effect is refused."""
+    with pytest.raises(ValueError, match=sentence):
+        ALGORITHMS.build(f"accept_reject[{options}]")
 
 
 def test_states_may_be_nested() -> None:

@@ -48,6 +48,8 @@ ALGORITHM_VARIANTS = (
     "accept_reject[k=1,acceptance=annealed,reference=reestimate,direction=adam]",
     "accept_reject[rule=notebook,acceptance=every[r=4],direction=adam]",
     "accept_reject[rule=notebook,k=1,acceptance=constant[p=0]]",
+    "accept_reject[rule=notebook,k=2,better=lower,restore=players,overwrite=false]",
+    "accept_reject[k=2,chance=0.4,restore=x]",
     "accept_reject_search[patience=2,ascents=3]",
     "alone[player=x]",
     "alone[player=y,direction=adam]",
