@@ -12,6 +12,11 @@ from mmbench.core.registry import LazyMapping
 if TYPE_CHECKING:
     from mmbench.suites.base import Grid as Grid
     from mmbench.suites.base import Suite as Suite
+    from mmbench.suites.claims_four_gaussians import (
+        CLAIMS_FOUR_GAUSSIANS as CLAIMS_FOUR_GAUSSIANS,
+    )
+    from mmbench.suites.claims_mnist01 import CLAIMS_MNIST01 as CLAIMS_MNIST01
+    from mmbench.suites.claims_projection import CLAIMS_PROJECTION as CLAIMS_PROJECTION
     from mmbench.suites.gan import GAN as GAN
     from mmbench.suites.icr_cifar10 import ICR_CIFAR10 as ICR_CIFAR10
     from mmbench.suites.icr_cifar10 import ICR_CIFAR10_SMALL as ICR_CIFAR10_SMALL
@@ -43,6 +48,9 @@ SUITES: LazyMapping["Suite"] = LazyMapping(
         "icr_cifar10": f"{_HERE}.icr_cifar10:ICR_CIFAR10",
         "icr_cifar10_small": f"{_HERE}.icr_cifar10:ICR_CIFAR10_SMALL",
         "icr_figure5": f"{_HERE}.icr_figure5:ICR_FIGURE5",
+        "claims_four_gaussians": f"{_HERE}.claims_four_gaussians:CLAIMS_FOUR_GAUSSIANS",
+        "claims_mnist01": f"{_HERE}.claims_mnist01:CLAIMS_MNIST01",
+        "claims_projection": f"{_HERE}.claims_projection:CLAIMS_PROJECTION",
         "icr_figure5_small": f"{_HERE}.icr_figure5:ICR_FIGURE5_SMALL",
     },
 )

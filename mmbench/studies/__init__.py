@@ -1,0 +1,1 @@
+"""Studies: what papers claim, as data; nothing here runs or measures."""

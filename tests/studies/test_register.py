@@ -1,0 +1,39 @@
+"""The register of claims: frozen, complete, and about cells that exist."""
+
+from collections import Counter
+
+import pytest
+
+from mmbench.runner.plan import plan
+from mmbench.studies.base import Claim
+from mmbench.studies.register import CLAIMS, FROZEN, MOST_RANDOM, rule_digest
+from mmbench.suites import SUITES
+
+CELLS = {
+    name: {(str(cell.task), cell.label) for cell in plan(SUITES[name])}
+    for name in {one.suite for claim in CLAIMS.values() for one in claim.variants}
+}
+
+
+def test_claims_are_as_they_were_registered() -> None:
+    """No claim was changed after it was frozen, and none was left out."""
+    assert {name: rule_digest(claim) for name, claim in CLAIMS.items()} == FROZEN
+
+
+def test_names_are_unique() -> None:
+    """Each claim is listed under its own name, once."""
+    assert [claim.name for claim in CLAIMS.values()] == list(CLAIMS)
+
+
+def test_levels_are_frozen() -> None:
+    """No document has more random claims than its level was divided by."""
+    counts = Counter(claim.paper for claim in CLAIMS.values() if claim.is_random)
+    assert all(counts[paper] <= most for paper, most in MOST_RANDOM.items())
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=list(CLAIMS))
+def test_variants_name_cells(claim: Claim) -> None:
+    """Each variant's runs are cells of its suite."""
+    for variant in claim.variants:
+        for label in filter(None, (variant.label, variant.against)):
+            assert (variant.task, label) in CELLS[variant.suite]
