@@ -15,6 +15,7 @@ GAP = 0.2  # the difference of shares that counts where a claim states none
 
 Kind = Literal["share", "every", "most", "more", "always", "formula", "none"]
 Origin = Literal["text", "code", "text and code", "ours"]
+Flag = Literal["source-underpowered", "source-ambiguous", "release-differs-from-paper"]
 Reason = Literal["not run at scale", "not comparable", "not testable"]
 
 
@@ -145,12 +146,7 @@ class Claim(Description):
     rules: tuple[Rule, ...] = ()
     computation: str = ""
     negative: str = ""
-    flags: tuple[
-        Literal[
-            "source-underpowered", "source-ambiguous", "release-differs-from-paper"
-        ],
-        ...,
-    ] = ()
+    flags: tuple[Flag, ...] = ()
     reason: Reason | None = None
     note: str = ""
 

@@ -1,13 +1,13 @@
 """Claims of Mangoubi, Sachdeva and Vishnoi's article on training GANs."""
 
-from mmbench.studies.base import Bound, Claim, Origin, Rule, Variant
+from mmbench.studies.base import Bound, Claim, Flag, Origin, Rule, Variant
 
 _GAUSSIANS, _DIGITS = "claims_four_gaussians", "claims_mnist01"
 _RELEASED, _UNIFORM = "four_gaussians", "four_gaussians[weights=uniform]"
 _TESTED = "tests/algorithms/test_accept_reject.py"
 
 
-def _modes(name: str, step: int = 0, **bounds: float) -> tuple[Rule, ...]:
+def _modes(name: str, step: int, **bounds: float) -> tuple[Rule, ...]:
     """Return the rules of counting modes, the visual one first.
 
     Args:
@@ -35,7 +35,7 @@ def _modes_over_time(name: str, **bounds: float) -> tuple[Rule, ...]:
         for step in (1000, 500)
         for rule in _modes(f"{name} at {step}", step, **bounds)[:2]
     ]
-    return (*_modes(name, **bounds), *earlier)
+    return (*_modes(name, 0, **bounds), *earlier)
 
 
 def _on_gaussians(
@@ -142,7 +142,7 @@ _FORGETS_MODES = (
         bounds=(Bound(column="modes_lenient_forgotten", at_least=2),),
     ),
 )
-_FLAGS = ("source-ambiguous", "release-differs-from-paper")
+_FLAGS: tuple[Flag, ...] = ("source-ambiguous", "release-differs-from-paper")
 
 # In the order of their importance, in which runs are added.
 DECISIVE = (
