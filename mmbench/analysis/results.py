@@ -473,7 +473,7 @@ def with_unique_names(results: Results) -> Results:
     Tasks of one spec with unlike descriptions, for instance of two versions, get what
     differs in their descriptions added to their names. So do labels: a label that has
     several cells on a task gets what differs in their parameters, budgets or seeds, on
-    all tasks.
+    all tasks. Winners of several repetitions of a tuning keep one label.
     """
     identities = {key: _identity(footer) for key, footer in results.footers.items()}
     tasks = tell_apart(
@@ -481,17 +481,21 @@ def with_unique_names(results: Results) -> Results:
         {key: one["task"] for key, one in identities.items()},
         dict.fromkeys(results.footers),
     )
+    within = {
+        key: (tasks[key], repetition_of(footer))
+        for key, footer in results.footers.items()
+    }
     labels = tell_apart(
         {key: footer["label"] for key, footer in results.footers.items()},
         {
             key: {name: one[name] for name in one if name != "task"}
             for key, one in identities.items()
         },
-        tasks,
+        within,
     )
-    counts = Counter((tasks[key], labels[key]) for key in labels)
+    counts = Counter((within[key], labels[key]) for key in labels)
     labels = {  # where nothing that is known differs
-        key: f"{label} ({key[:6]})" if counts[tasks[key], label] > 1 else label
+        key: f"{label} ({key[:6]})" if counts[within[key], label] > 1 else label
         for key, label in labels.items()
     }
     footers = {
@@ -513,6 +517,11 @@ def _identity(footer: Footer) -> dict[str, Any]:
         cell["budget"] = f"{cost} {unit}"
         del cell["steps"]
     return cell | {"task": cell.get("task", {}) | {"target": footer["target"]}}
+
+
+def repetition_of(footer: Footer) -> int:
+    """Return the number of the tuning whose winner a cell has, from 0."""
+    return int(footer.get("description", {}).get("repetition", 0))
 
 
 def tracks_of(results: Results) -> set[str]:

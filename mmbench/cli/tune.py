@@ -1,7 +1,7 @@
 """mmbench tune: trials of every method, and a suite of the winners."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,13 @@ Examples:
     metavar="N",
     default=1,
     show_default=True,
-    help="Tune so often, with other points and tuning seeds.",
+    help="Tune so often, with other points, tuning seeds and seeds.",
+)
+@click.option(
+    "--only",
+    metavar="TASK",
+    multiple=True,
+    help="Task or family of SUITE to tune; repeatable.  [default: all]",
 )
 @click.option(
     "--device",
@@ -98,6 +104,7 @@ def command(
     first_tuning_seed: int,
     seed: int,
     repetitions: int,
+    only: tuple[str, ...],
     device: str,
     data_dir: Path | None,
     workers: int | None,
@@ -110,15 +117,16 @@ def command(
     on where it was interrupted.
     """
     from mmbench.core.placement import Placement, pick_device
-    from mmbench.runner.tuning import Tuning, plan_tuning, tune, write_suites
+    from mmbench.runner.tuning import Tuning, part_of, plan_tuning, tune, write_suite
     from mmbench.store.tuning_record import RecordFolder
 
     tuning = Tuning(trials, tuning_seeds, first_tuning_seed, seed, repetitions)
     with selection.explain_external_errors():
-        jobs = plan_tuning(selection.suite, tuning)
+        suite = part_of(selection.suite, only)
+        jobs = plan_tuning(suite, tuning)
     placement = Placement(device=pick_device(device), data_dir=data_dir)
     about = {
-        "command": _command(selection, tuning, out),
+        "command": _command(selection, tuning, only, out),
         "suite": selection.suite.name,
         "budgets": sorted({f"{job.cell.budget:g} {job.cell.unit}" for job in jobs}),
         **tuning._asdict(),
@@ -126,15 +134,18 @@ def command(
     folder = RecordFolder(out)
     with selection.explain_external_errors(), sigterm_as_interrupt():
         record = tune(jobs, folder, about, placement, workers or 0, _tell(len(jobs)))
-    suites = write_suites(selection.suite, record, out, tuning)
+    written = write_suite(suite, record, out, tuning)
     _show(record)
     print_stdout(f"Record: {folder.record}")
-    words = ["mmbench", "run", str(suites[0])]
+    words = ["mmbench", "run", str(written)]
     print_command(words, "Next: ")
 
 
 def _command(
-    selection: Selection, tuning: "mmbench.runner.tuning.Tuning", out: Path
+    selection: Selection,
+    tuning: "mmbench.runner.tuning.Tuning",
+    only: Sequence[str],
+    out: Path,
 ) -> str:
     """Return the command that makes this record, whatever the defaults become."""
     given = {
@@ -145,7 +156,8 @@ def _command(
         "--repetitions": tuning.repetitions,
         "--out": out,
     }
-    words = [str(word) for pair in given.items() for word in pair]
+    words = [word for name in only for word in ("--only", name)]
+    words += [str(word) for pair in given.items() for word in pair]
     return f"mmbench tune {selection} {shlex.join(words)}"
 
 
@@ -158,7 +170,7 @@ def _tell(count: int) -> "Callable[[mmbench.runner.tuning.Job, pd.DataFrame], No
         done += 1
         reached = trials.groupby("trial")["cost_to_target"].apply(_is_reached).sum()
         print_stderr(
-            f"{job.cell.label} on {job.cell.task}, repetition {job.repetition + 1}: "
+            f"{job.cell.label} on {job.task}, repetition {job.repetition + 1}: "
             f"{reached} of {len(job.trials)} trials reached the target "
             f"({done} of at most {count} tuned)"
         )

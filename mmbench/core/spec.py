@@ -15,6 +15,7 @@ from typing import Any
 
 from mmbench.core.errors import DescriptionError
 
+INSTANCE = "instance"  # the field of a task that counts the games of a family
 MAX_DEPTH = 20  # of nested brackets; specs in use have three
 
 
@@ -69,6 +70,12 @@ def parse(spec: str) -> Reference:
         DescriptionError: when brackets do not match or a field has no value.
     """
     return _Parser(spec).parse()
+
+
+def name_of_family(task: str) -> str:
+    """Return the spec of a task without its instance: what all instances share."""
+    bare = re.sub(rf"(?<=[\[,]){INSTANCE}=\d+(,|(?=\]))", "", task)
+    return bare.replace(",]", "]").replace("[]", "")
 
 
 def quote(text: str) -> str:

@@ -38,6 +38,7 @@ class Cell(RunSettings):
         label: name of the algorithm in reports; no part of the key.
         track: whether its hyperparameters are those of its suite, or winners of a
             tuning, which never share a table; no part of the key.
+        repetition: number of the tuning whose winners they are; no part of the key.
     """
 
     task: Task
@@ -47,6 +48,7 @@ class Cell(RunSettings):
     metrics: tuple[Metric, ...] = field(default=(), metadata={"identity": False})
     label: str = field(default="", metadata={"identity": False})
     track: Track = field(default="default", metadata={"identity": False})
+    repetition: int = field(default=0, metadata={"identity": False})
 
     def check(self) -> None:
         """Raise when the task, the algorithm and the metrics do not fit each other.

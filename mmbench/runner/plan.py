@@ -30,11 +30,21 @@ def plan(suite: Suite) -> tuple[Cell, ...]:
     for grid in suite.grids:
         for planned in _cells(grid, tuple(cells.values())):
             cell = replace(planned, track="tuned") if suite.tuned else planned
+            if cell.repetition and not suite.tuned:
+                raise DescriptionError(
+                    "A grid must have a repetition only in a suite of winners, which "
+                    f"names their record under tuned; got {cell.repetition}."
+                )
             first = cells.setdefault(cell.key, cell)
             if first.label != cell.label:
                 raise DescriptionError(
                     f"{cell.algorithm} on {cell.task} must have one label; got "
                     f"{first.label!r} and {cell.label!r}."
+                )
+            if first.repetition != cell.repetition:
+                raise DescriptionError(
+                    "Repetitions must have seeds of their own; those of "
+                    f"{cell.label!r} on {cell.task} have the same."
                 )
             if first is not cell:
                 cells[cell.key] = replace(
@@ -46,9 +56,9 @@ def plan(suite: Suite) -> tuple[Cell, ...]:
             if cell.after and cells[cell.after.key].keep == "none":
                 start = cells[cell.after.key]
                 cells[start.key] = replace(start, keep="last")
-    labels: dict[tuple[str, str], str] = {}
+    labels: dict[tuple[str, str, int], str] = {}
     for cell in cells.values():
-        labelled = (text(cell.task), cell.label)
+        labelled = (text(cell.task), cell.label, cell.repetition)
         if labelled in labels:
             raise DescriptionError(
                 f"Labels must be unique on a task; {cell.label!r} stands on "
@@ -78,6 +88,7 @@ def _cells(grid: Grid, earlier: tuple[Cell, ...]) -> list[Cell]:
                     after=_before(grid, task, earlier),
                     metrics=metrics,
                     label=label,
+                    repetition=grid.repetition,
                     **grid.settings(),
                 )
             )

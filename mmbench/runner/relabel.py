@@ -1,4 +1,4 @@
-"""Labels: those of a stored cell, and its track, are the ones asked for last."""
+"""Labels: that of a stored cell, its track and repetition are those asked for last."""
 
 from mmbench.engine.cell import Cell
 from mmbench.store.folder import Store
@@ -6,7 +6,7 @@ from mmbench.store.stored_files import StoredFiles
 
 
 def relabel(cell: Cell, store: Store, stored: StoredFiles) -> None:
-    """Give a stored cell the label and the track asked for; its numbers stay.
+    """Give a stored cell the label, track and repetition asked for; its numbers stay.
 
     A cell that another process works on, or has replaced since it was read, is left.
 
@@ -20,12 +20,16 @@ def relabel(cell: Cell, store: Store, stored: StoredFiles) -> None:
     """
     footer = stored.footer
     described = footer.get("description", {})
-    track = described.get("track", "default") if described else cell.track
-    if (footer["label"], track) == (cell.label, cell.track):
+    asked = {
+        "label": cell.label,
+        "track": cell.track,
+        "repetition": cell.repetition,
+    }
+    known = {"track": "default", "repetition": 0} | (described or asked)
+    if asked.items() <= (known | {"label": footer["label"]}).items():
         return
     changed = footer | {"label": cell.label}
     if described:
-        asked = {"label": cell.label, "track": cell.track}
         changed["description"] = described | asked
     with store.lease(cell.key) as is_ours:
         if is_ours and store.version(cell.key) == stored.version:

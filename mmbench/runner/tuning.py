@@ -1,13 +1,16 @@
 """Tuning: trials of every method on every task, and the suite of the winners.
 
 All methods get the same independent random points, each a trial, and each run of a
-trial spends the whole budget, so that as many trials cost all methods the same.
+trial spends the whole budget, so that as many trials cost all methods the same. Tasks
+of a suite that differ in their instance alone are one family: it is tuned once, on
+other instances.
 """
 
 import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -19,14 +22,14 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from mmbench.core.code_files import is_of_mmbench
-from mmbench.core.description import digest, name_of, text
-from mmbench.core.errors import DescriptionError
+from mmbench.core.description import digest, field_types, name_of, text
+from mmbench.core.errors import DescriptionError, unknown_name
 from mmbench.core.files import write_together
 from mmbench.core.placement import Placement
 from mmbench.core.precision import check_precision
 from mmbench.core.priors import MOST_HYPERPARAMETERS, values_at
 from mmbench.core.serialization import from_json, location_of, to_json
-from mmbench.core.spec import quote, replace_files
+from mmbench.core.spec import INSTANCE, name_of_family, quote, replace_files
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.expected_time import expected_seconds
@@ -34,13 +37,16 @@ from mmbench.engine.run_cell import width_of
 from mmbench.engine.trials import Hyperparameters, run_trials
 from mmbench.metrics.base import Column, Metric, TrajectoryMetric
 from mmbench.runner.local_workers import count_workers
-from mmbench.runner.plan import plan
+from mmbench.runner.plan import parse_labelled, plan
 from mmbench.runner.provenance import provenance
 from mmbench.runner.tuning_winners import winners
 from mmbench.store.tuning_record import RECORD, RecordFolder, TuningRecord
 from mmbench.suites.base import Grid, Suite, grid_fields
+from mmbench.tasks import TASKS
+from mmbench.tasks.base import Task
 
 POLL_SECONDS = 0.5  # between two looks of a worker for its parent
+SUITE = "suite.toml"  # of the winners, beside their record
 FIRST_TUNING_SEED = 10_000  # far from the seeds by which methods are compared
 
 
@@ -66,6 +72,11 @@ class Tuning(NamedTuple):
         first = self.first_seed + repetition * self.seeds
         return tuple(range(first, first + self.seeds))
 
+    @property
+    def last_seed(self) -> int:
+        """The greatest tuning seed."""
+        return self.first_seed + self.repetitions * self.seeds - 1
+
     def points(self, repetition: int) -> np.ndarray:
         """Return the points of a repetition in the unit cube, shape (trials, 4).
 
@@ -79,26 +90,42 @@ class Job(NamedTuple):
     """The trials of one method on one task, in one repetition.
 
     Args:
-        cell: the runs of a trial, with its tuning seeds and the metrics of its score.
+        task: name of the task, or of a family.
+        cells: the runs of a trial, with its tuning seeds and the metrics of its score:
+            one cell, or one for each tuning instance of a family.
         repetition: number of the repetition, from 0.
         trials: hyperparameters of each trial.
     """
 
-    cell: Cell
+    task: str
+    cells: tuple[Cell, ...]
     repetition: int
     trials: tuple[Hyperparameters, ...]
 
     @property
+    def cell(self) -> Cell:
+        """The first cell."""
+        return self.cells[0]
+
+    @property
     def key(self) -> str:
-        """The key of what is computed, of which the repetition's number is no part."""
-        return digest((self.cell, tuple(map(_to_json, self.trials))))
+        """The key of what is computed, of which the repetition's number is no part.
+
+        Nor are values of what is tuned that the method has before.
+        """
+        trials = tuple(map(_to_json, self.trials))
+        cells = tuple(_with_trial(cell, self.trials[0]) for cell in self.cells)
+        return digest((cells if len(cells) > 1 else cells[0], trials))
 
     @property
     def batch(self) -> Cell:
         """A cell with as many runs, which takes about as long."""
-        return replace(
-            self.cell, seeds=tuple(range(len(self.trials) * len(self.cell.seeds)))
-        )
+        runs = len(self.trials) * sum(len(cell.seeds) for cell in self.cells)
+        return replace(self.cell, seeds=tuple(range(runs)))
+
+
+def _with_trial(cell: Cell, trial: Hyperparameters) -> Cell:
+    return replace(cell, algorithm=cell.algorithm.with_hyperparameters(trial))
 
 
 # ---- what is computed ----
@@ -109,24 +136,25 @@ def plan_tuning(suite: Suite, tuning: Tuning) -> list[Job]:
 
     Raises:
         DescriptionError: when a grid has no budget, continues another, or has seeds
-            that are tuning seeds.
+            that are tuning seeds, or a family instances that are tuning instances.
     """
     _check_grids(suite, tuning)
     cells = plan(suite)
+    names = _families([cell.task for cell in cells])
+    _check_instances(names, tuning)
     jobs: dict[str, Job] = {}
     for repetition in range(tuning.repetitions):
-        points = tuning.points(repetition)
+        points, seeds = tuning.points(repetition), tuning.seeds_of(repetition)
         for cell in cells:
             space = cell.algorithm.search_space
             # A method with nothing to tune has one trial: itself.
             tried = points if space else points[:1]
+            one = replace(
+                cell, seeds=seeds, metrics=_scoring_metrics(cell), keep="none"
+            )
             job = Job(
-                replace(
-                    cell,
-                    seeds=tuning.seeds_of(repetition),
-                    metrics=_scoring_metrics(cell),
-                    keep="none",
-                ),
+                names.get(cell.task, text(cell.task)),
+                _tuning_instances(one) if cell.task in names else (one,),
                 repetition,
                 tuple(values_at(space, point) for point in tried),
             )
@@ -134,9 +162,48 @@ def plan_tuning(suite: Suite, tuning: Tuning) -> list[Job]:
     return list(jobs.values())
 
 
+def _families(tasks: Sequence[Task]) -> dict[Task, str]:
+    """Return the tasks of which there are several instances, with their family's name.
+
+    It is the name of the task with the default instance.
+    """
+    found: dict[Task, set[Task]] = {}
+    for task in tasks:
+        if INSTANCE in field_types(type(task)):
+            found.setdefault(_instance(task, 0), set()).add(task)
+    return {
+        task: name_of_family(text(task))
+        for instances in found.values()
+        if len(instances) > 1
+        for task in instances
+    }
+
+
+def _instance(task: Task, number: int) -> Task:
+    return replace(task, **{INSTANCE: number})
+
+
+def _tuning_instances(cell: Cell) -> tuple[Cell, ...]:
+    """Return a cell for each tuning seed, on the instance of the same number."""
+    return tuple(
+        replace(cell, task=_instance(cell.task, seed), seeds=(seed,))
+        for seed in cell.seeds
+    )
+
+
+def _check_instances(families: Mapping[Task, str], tuning: Tuning) -> None:
+    first, last = tuning.first_seed, tuning.last_seed
+    for task in families:
+        if first <= vars(task)[INSTANCE] <= last:
+            raise DescriptionError(
+                "Tuning instances, which have the numbers of the tuning seeds, must "
+                f"not be those on which methods are compared; got {first} to {last}, "
+                f"and {task}."
+            )
+
+
 def _check_grids(suite: Suite, tuning: Tuning) -> None:
-    first = tuning.first_seed
-    last = first + tuning.repetitions * tuning.seeds - 1
+    first, last = tuning.first_seed, tuning.last_seed
     for grid in suite.grids:
         if not grid.budget:
             raise DescriptionError(
@@ -149,12 +216,44 @@ def _check_grids(suite: Suite, tuning: Tuning) -> None:
                 "A grid that is tuned must start where its task says; the grid after "
                 f"{grid.after!r} does not."
             )
-        if first <= grid.first_seed + grid.seeds - 1 and grid.first_seed <= last:
+        compared = grid.first_seed + tuning.repetitions * grid.seeds - 1
+        if first <= compared and grid.first_seed <= last:
             raise DescriptionError(
                 "Tuning seeds must not be those by which methods are compared; got "
-                f"{first} to {last}, and {grid.first_seed} to "
-                f"{grid.first_seed + grid.seeds - 1}."
+                f"{first} to {last}, and {grid.first_seed} to {compared}."
             )
+
+
+def part_of(suite: Suite, names: Sequence[str]) -> Suite:
+    """Return the part of a suite that has some of its tasks.
+
+    Args:
+        suite: the suite.
+        names: specs of tasks, or names of families; none for all.
+
+    Raises:
+        DescriptionError: when the suite has no such task.
+    """
+    if not names:
+        return suite
+    known: dict[str, None] = {}
+    grids = []
+    tasks = [[TASKS.coerce(one) for one in grid.tasks] for grid in suite.grids]
+    families = _families([task for some in tasks for task in some])
+    wanted = {text(TASKS.coerce(name)) for name in names}
+    for grid, some in zip(suite.grids, tasks, strict=True):
+        kept = []
+        for given, task in zip(grid.tasks, some, strict=True):
+            name = families.get(task, text(task))
+            known[name] = None
+            if name in wanted:
+                kept.append(given)
+        if kept:
+            grids.append(replace(grid, tasks=tuple(kept)))
+    for name in wanted:
+        if name not in known:
+            raise unknown_name(f"task of {suite.name}", name, list(known))
+    return replace(suite, grids=tuple(grids))
 
 
 def primary_column(cell: Cell) -> Column | None:
@@ -180,13 +279,15 @@ def _fills(metric: Metric, names: set[str]) -> bool:
 def compute_job(job: Job, placement: Placement) -> pd.DataFrame:
     """Compute the trials of a job; returns rows as a record has them."""
     cell, column = job.cell, primary_column(job.cell)
-    ends = run_trials(cell, job.trials, placement)
+    parts = [run_trials(one, job.trials, placement) for one in job.cells]
+    ends = pd.concat(parts, ignore_index=True)
+    ends = ends.sort_values(["trial", "seed"], ignore_index=True)
     methods = [cell.algorithm.with_hyperparameters(trial) for trial in job.trials]
     specs, values = list(map(text, methods)), list(map(_to_json, job.trials))
     has_reached = ends["status"] == Status.CONVERGED
     return pd.DataFrame(
         {
-            "task": text(cell.task),
+            "task": job.task,
             "label": cell.label,
             "repetition": job.repetition,
             "trial": ends["trial"],
@@ -245,7 +346,8 @@ def tune(
             f"for; {len(others)} of its methods have others. Choose another --out."
         )
     waiting = [job for job in jobs if job.key not in done]
-    for cell in {job.cell.task: job.cell for job in waiting}.values():
+    cells = [cell for job in waiting for cell in job.cells]
+    for cell in {cell.task: cell for cell in cells}.values():
         check_precision(cell.precision, placement.device)
         cell.task.prepare(placement.data_dir)
     for metric in dict.fromkeys(m for job in waiting for m in job.cell.metrics):
@@ -278,7 +380,11 @@ def _computed(
     parallel = Parallel(count, return_as="generator_unordered")
     for trials in parallel(
         delayed(_compute_elsewhere)(
-            to_json(job.cell), job.repetition, job.trials, placement
+            job.task,
+            list(map(to_json, job.cells)),
+            job.repetition,
+            job.trials,
+            placement,
         )
         for job in sorted(jobs, key=seconds, reverse=True)
     ):
@@ -286,14 +392,16 @@ def _computed(
 
 
 def _compute_elsewhere(
-    cell: str,
+    task: str,
+    cells: Sequence[str],
     repetition: int,
     trials: tuple[Hyperparameters, ...],
     placement: Placement,
 ) -> pd.DataFrame:
-    """Compute a job in a worker process, which gets its cell as JSON."""
+    """Compute a job in a worker process, which gets its cells as JSON."""
     _end_with_parent()
-    return compute_job(Job(from_json(cell), repetition, trials), placement)
+    job = Job(task, tuple(map(from_json, cells)), repetition, trials)
+    return compute_job(job, placement)
 
 
 @cache
@@ -319,7 +427,7 @@ def _record(
     tasks = {}
     for job in jobs:
         column, cell = primary_column(job.cell), job.cell
-        tasks[text(cell.task)] = {
+        tasks[job.task] = {
             "metric": column.name if column else "",
             "better": column.better if column else "lower",
             "target": str(cell.task.target or ""),
@@ -337,10 +445,13 @@ def _record(
 # ---- the suite of the winners ----
 
 
-def write_suites(
+def write_suite(
     suite: Suite, record: TuningRecord, folder: Path, tuning: Tuning
-) -> list[Path]:
-    """Write a suite.toml of the winners, and one more for each further repetition.
+) -> Path:
+    """Write a suite.toml of the winners of all repetitions.
+
+    The winners of a repetition are compared on seeds of their own, and on instances of
+    their own, which are dealt out in turn.
 
     Args:
         suite: the suite that was tuned.
@@ -349,35 +460,54 @@ def write_suites(
         tuning: how it was tuned.
 
     Returns:
-        The files.
+        The file.
     """
-    best = winners(record).to_dict("records")
-    written: dict[Path, bytes] = {}
+    found = {
+        (row["task"], row["label"], row["repetition"]): row["hyperparameters"]
+        for row in winners(record).to_dict("records")
+    }
+    title = f"{suite.name}: winners of {tuning.trials} trials x {tuning.seeds} seeds"
+    if tuning.repetitions > 1:
+        title += f", {tuning.repetitions} times"
+    # A suite of winners may be tuned again.
+    name = suite.name if suite.tuned else f"{suite.name}-tuned"
+    head = {"name": name, "title": title, "tuned": RECORD}
+    lines = [f"{key} = {_toml(value)}" for key, value in head.items()]
+    tasks = [[TASKS.coerce(one) for one in grid.tasks] for grid in suite.grids]
+    families = _families([task for some in tasks for task in some])
     for repetition in range(tuning.repetitions):
-        found = {
-            (row["task"], row["label"]): json.loads(row["hyperparameters"])
-            for row in best
-            if row["repetition"] == repetition
-        }
-        name = f"{suite.name}-tuned" + (f"-{repetition}" if repetition else "")
-        title = (
-            f"{suite.name}: winners of {tuning.trials} trials x {tuning.seeds} seeds"
-        )
-        head = {"name": name, "title": title, "tuned": RECORD}
-        lines = [f"{key} = {_toml(value)}" for key, value in head.items()]
-        for grid in suite.grids:
-            lines += _grid_lines(grid, found, folder)
-        suffix = f"_{repetition}" if repetition else ""
-        written[folder / f"suite{suffix}.toml"] = "\n".join([*lines, ""]).encode()
-    write_together(written)
-    return list(written)
+        dealt: Counter[str] = Counter()
+        for grid, some in zip(suite.grids, tasks, strict=True):
+            for given, task in zip(grid.tasks, some, strict=True):
+                family = families.get(task)
+                if family:
+                    dealt[family] += 1
+                    if (dealt[family] - 1) % tuning.repetitions != repetition:
+                        continue
+                first = grid.first_seed + repetition * grid.seeds
+                one = replace(
+                    grid, tasks=(given,), first_seed=first, repetition=repetition
+                )
+                lines += _grid_lines(one, family or text(task), found, folder)
+    file = folder / SUITE
+    write_together({file: "\n".join([*lines, ""]).encode()})
+    return file
 
 
 def _grid_lines(
-    grid: Grid, found: Mapping[tuple[str, str], Hyperparameters], folder: Path
+    grid: Grid,
+    task: str,
+    found: Mapping[tuple[str, str, int], str],
+    folder: Path,
 ) -> list[str]:
-    """Return the tables of a grid, one for each task, with its winners."""
-    lines: list[str] = []
+    """Return the table of a grid of one task, with its winners.
+
+    Args:
+        grid: the grid.
+        task: name of the task or of its family in the record.
+        found: winners as JSON by task, label and repetition.
+        folder: where the suite is written.
+    """
     # The budget takes the place of the steps.
     skipped = {"tasks", "algorithms", "metrics", "steps"}
     changed = [
@@ -385,23 +515,20 @@ def _grid_lines(
         for field in grid_fields()
         if field.name not in skipped and getattr(grid, field.name) != field.default
     ]
-    for task in grid.tasks:
-        cells = plan(Suite(name="one", grids=(replace(grid, tasks=(task,)),)))
-        specs = [
-            f"{cell.label} = "
-            + text(
-                cell.algorithm.with_hyperparameters(found[text(cell.task), cell.label]),
-                lambda cls: _name_from(cls, folder),
-            )
-            for cell in cells
-        ]
-        lines += ["", "[[grid]]", f"tasks = {_toml([_moved(str(task), folder)])}"]
-        lines += ["algorithms = [", *(f"    {_toml(spec)}," for spec in specs), "]"]
-        if grid.metrics:
-            moved = [_moved(str(metric), folder) for metric in grid.metrics]
-            lines.append(f"metrics = {_toml(moved)}")
-        lines += [f"{one.name} = {_toml(getattr(grid, one.name))}" for one in changed]
-    return lines
+    specs = []
+    for given in grid.algorithms:
+        label, algorithm = parse_labelled(given)
+        best = json.loads(found[task, label, grid.repetition])
+        spec = text(
+            algorithm.with_hyperparameters(best), lambda cls: _name_from(cls, folder)
+        )
+        specs.append(f"{label} = {spec}")
+    lines = ["", "[[grid]]", f"tasks = {_toml([_moved(str(grid.tasks[0]), folder)])}"]
+    lines += ["algorithms = [", *(f"    {_toml(spec)}," for spec in specs), "]"]
+    if grid.metrics:
+        moved = [_moved(str(metric), folder) for metric in grid.metrics]
+        lines.append(f"metrics = {_toml(moved)}")
+    return lines + [f"{one.name} = {_toml(getattr(grid, one.name))}" for one in changed]
 
 
 def _name_from(cls: type, folder: Path) -> str:

@@ -28,6 +28,7 @@ class Grid(RunSettings):
         first_seed: the least seed.
         after: label of a cell of an earlier grid at whose end the runs start, seed by
             seed: of the same task, or of one whose players are as long.
+        repetition: number of the tuning whose winners the algorithms are, from 0.
     """
 
     tasks: tuple[str | Description, ...]
@@ -40,6 +41,9 @@ class Grid(RunSettings):
         "Label of the cell at whose end the runs start.",
         identity="unless default",
         option=False,
+    )
+    repetition: Seed = setting(
+        0, "Number of the tuning, from 0.", identity=False, option=False
     )
 
     def check(self) -> None:

@@ -87,7 +87,7 @@ LEADERBOARD = Suite(
                 "global_forsaken",
                 "polar",
                 # Instances that nothing was tuned on.
-                *(f"random_quadratic[instance={number}]" for number in range(100, 108)),
+                *(f"random_quadratic[instance={number}]" for number in range(100, 120)),
             ),
             algorithms=METHODS,
             seeds=100,

@@ -19,7 +19,7 @@ from mmbench.core.priors import values_at
 from mmbench.engine.run_cell import run_cell
 from mmbench.runner import tuning as module
 from mmbench.runner.plan import plan
-from mmbench.runner.tuning import Job, Tuning, plan_tuning, tune, write_suites
+from mmbench.runner.tuning import Job, Tuning, part_of, plan_tuning, tune, write_suite
 from mmbench.runner.tuning_winners import winners
 from mmbench.store.tuning_record import RecordFolder, read_record
 from mmbench.suites.base import Grid, Suite
@@ -102,7 +102,7 @@ def test_only_metrics_of_the_score_are_measured() -> None:
         (
             replace(GRID, first_seed=10_003),
             FEW._replace(repetitions=2),
-            "got 10000 to 10003, and 10003 to 10006",
+            "got 10000 to 10003, and 10003 to 10010",
         ),
         (replace(GRID, after="x"), FEW, "must start where its task says"),
     ],
@@ -208,17 +208,95 @@ def test_a_suite_has_the_winners_of_each_repetition(tmp_path: Path) -> None:
     tuning = FEW._replace(repetitions=2)
     tuned(tmp_path, tuning=tuning)
     record = read_record(tmp_path)
-    first, second = write_suites(SUITE, record, tmp_path, tuning)
-    best = winners(record)
-    for repetition, file in enumerate((first, second)):
-        suite = load_suite(file)
+    suite = load_suite(write_suite(SUITE, record, tmp_path, tuning))
+    cells, best = plan(suite), winners(record)
+    for repetition in range(2):
         expected = best[best["repetition"] == repetition]["algorithm"].tolist()
-        cells = plan(suite)
-        assert [text(cell.algorithm) for cell in cells] == expected
-        assert [cell.label for cell in cells] == ["Adam", "EG", "curvature_eg"] * 2
-        assert {cell.track for cell in cells} == {"tuned"}
-        assert {(len(cell.seeds), cell.seeds[0]) for cell in cells} == {(4, 0)}
-        assert {(cell.budget, cell.records) for cell in cells} == {(40, 4)}
-        assert Path(suite.tuned).samefile(tmp_path / "tuning.parquet")
-    assert load_suite(first).name == "mine-tuned"
-    assert load_suite(second).name == "mine-tuned-1"
+        some = [cell for cell in cells if cell.repetition == repetition]
+        assert [text(cell.algorithm) for cell in some] == expected
+        assert [cell.label for cell in some] == ["Adam", "EG", "curvature_eg"] * 2
+        first = 4 * repetition
+        assert {cell.seeds for cell in some} == {tuple(range(first, first + 4))}
+    assert {cell.track for cell in cells} == {"tuned"}
+    assert {(cell.budget, cell.records) for cell in cells} == {(40, 4)}
+    assert Path(suite.tuned).samefile(tmp_path / "tuning.parquet")
+    assert suite.name == "mine-tuned"
+    assert suite.title == "mine: winners of 3 trials x 2 seeds, 2 times"
+
+
+FAMILY = tuple(f"random_quadratic[dim=2,instance={one}]" for one in (7, 8, 9))
+INSTANCES = Suite(name="family", grids=(replace(GRID, tasks=(*FAMILY, "bilinear")),))
+
+
+def test_a_family_is_tuned_once_on_other_instances(tmp_path: Path) -> None:
+    tuning = FEW._replace(repetitions=2)
+    jobs = plan_tuning(INSTANCES, tuning)
+    assert [job.task for job in jobs[::3]] == [
+        "random_quadratic[dim=2]",
+        "bilinear",
+    ] * 2
+    found = [[(str(one.task), one.seeds) for one in job.cells] for job in jobs[::3]]
+    name = "random_quadratic[dim=2,instance={}]"
+    assert found[0] == [(name.format(one), (one,)) for one in (10_000, 10_001)]
+    assert found[1] == [("bilinear", (10_000, 10_001))]
+    assert found[2] == [(name.format(one), (one,)) for one in (10_002, 10_003)]
+    tuned(tmp_path, INSTANCES, tuning)
+    record = read_record(tmp_path)
+    rows = record.trials[record.trials["task"] == "random_quadratic[dim=2]"]
+    assert len(rows) == 2 * (2 * 3 + 1) * 2
+    # A row is a run on the instance of its seed.
+    row = rows.iloc[3]
+    assert (row["label"], row["trial"], row["seed"]) == ("Adam", 1, 10_001)
+    job = jobs[0]
+    method = job.cell.algorithm.with_hyperparameters(job.trials[1])
+    alone = run_cell(replace(job.cells[1], algorithm=method), Placement())
+    assert row["value"] == pytest.approx(alone.columns["distance"][-1, 0], rel=1e-6)
+    # The repetitions are compared on instances of their own.
+    cells = plan(load_suite(write_suite(INSTANCES, record, tmp_path, tuning)))
+    pairs = {(str(cell.task), cell.repetition, cell.seeds[0]) for cell in cells}
+    assert pairs == {
+        (FAMILY[0], 0, 0),
+        (FAMILY[1], 1, 4),
+        (FAMILY[2], 0, 0),
+        ("bilinear", 0, 0),
+        ("bilinear", 1, 4),
+    }
+    best = winners(record)
+    best = best[(best["label"] == "EG") & (best["repetition"] == 0)]
+    expected = best.set_index("task")["algorithm"]["random_quadratic[dim=2]"]
+    assert {
+        text(cell.algorithm)
+        for cell in cells
+        if cell.label == "EG" and cell.repetition == 0 and str(cell.task) in FAMILY
+    } == {expected}
+
+
+def test_instances_that_are_compared_are_not_tuned_on() -> None:
+    with pytest.raises(DescriptionError, match="got 8 to 9, and random_quadratic"):
+        plan_tuning(
+            replace(
+                INSTANCES,
+                grids=(replace(INSTANCES.grids[0], tasks=FAMILY),),
+            ),
+            FEW._replace(first_seed=8),
+        )
+
+
+def test_a_suite_of_winners_is_tuned_again_as_it_was(tmp_path: Path) -> None:
+    tuned(tmp_path)
+    file = write_suite(SUITE, read_record(tmp_path), tmp_path, FEW)
+    again = load_suite(file)
+    keys = [{job.key for job in plan_tuning(one, FEW)} for one in (SUITE, again)]
+    assert keys[0] == keys[1]
+    before = file.read_bytes()
+    assert write_suite(again, read_record(tmp_path), tmp_path, FEW) == file
+    named = file.read_bytes().replace(b"mine-tuned: winners", b"mine: winners")
+    assert named == before
+
+
+def test_a_part_of_a_suite_can_be_tuned() -> None:
+    part = part_of(INSTANCES, ["random_quadratic[dim=2]"])
+    assert [grid.tasks for grid in part.grids] == [FAMILY]
+    assert part_of(INSTANCES, []) == INSTANCES
+    with pytest.raises(DescriptionError, match="dirac_gan"):
+        part_of(INSTANCES, ["dirac_gan"])

@@ -14,7 +14,7 @@ from mmbench.analysis.results import Results, gather, gather_planned
 from mmbench.core.errors import StoreError
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
-from mmbench.runner.tuning import Tuning, plan_tuning, tune, write_suites
+from mmbench.runner.tuning import Tuning, plan_tuning, tune, write_suite
 from mmbench.store.folder import Store
 from mmbench.store.tuning_record import RecordFolder, TuningRecord, read_record
 from mmbench.suites.base import Grid, Suite
@@ -38,7 +38,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Results:
     about = {"seed": 0, **TUNING._asdict()}
     record = tune(plan_tuning(suite, TUNING), kept, about, processes=1)
     store = Store(folder / "store")
-    cells = plan(load_suite(write_suites(suite, record, folder, TUNING)[0]))
+    cells = plan(load_suite(write_suite(suite, record, folder, TUNING)))
     execute(cells, store)
     return gather_planned(store, cells)._replace(tuning=read_record(folder))
 
