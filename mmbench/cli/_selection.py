@@ -71,7 +71,7 @@ class Selection:
             raise _error_of_suite_and_axes(self.name, given)
         if self.name:
             suite = named_suite(self.name)
-            grids = tuple(replace(grid, **changes) for grid in suite.grids)
+            grids = tuple(grid.with_settings(changes) for grid in suite.grids)
             return replace(suite, grids=grids)
         missing = [flag for flag in _NEEDED if flag not in given]
         if missing == list(_NEEDED):

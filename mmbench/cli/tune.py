@@ -117,12 +117,19 @@ def command(
     on where it was interrupted.
     """
     from mmbench.core.placement import Placement, pick_device
-    from mmbench.runner.tuning import Tuning, part_of, plan_tuning, tune, write_suite
+    from mmbench.runner.tuning import (
+        Tuning,
+        part_of,
+        plan_tuning,
+        tune,
+        untuned,
+        write_suite,
+    )
     from mmbench.store.tuning_record import RecordFolder
 
     tuning = Tuning(trials, tuning_seeds, first_tuning_seed, seed, repetitions)
     with selection.explain_external_errors():
-        suite = part_of(selection.suite, only)
+        suite = part_of(untuned(selection.suite), only)
         jobs = plan_tuning(suite, tuning)
     placement = Placement(device=pick_device(device), data_dir=data_dir)
     about = {

@@ -10,7 +10,6 @@ import json
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -222,6 +221,20 @@ def _check_grids(suite: Suite, tuning: Tuning) -> None:
                 "Tuning seeds must not be those by which methods are compared; got "
                 f"{first} to {last}, and {grid.first_seed} to {compared}."
             )
+
+
+def untuned(suite: Suite) -> Suite:
+    """Return a suite of winners as it was before, with one grid for all repetitions.
+
+    Its methods have the hyperparameters of a winner, which tuning replaces.
+    """
+    grids: dict[Grid, Grid] = {}
+    for grid in suite.grids:
+        first = grid.first_seed - grid.repetition * grid.seeds
+        one = replace(grid, repetition=0, first_seed=first)
+        labels = tuple(parse_labelled(given)[0] for given in grid.algorithms)
+        grids.setdefault(replace(one, algorithms=labels), one)
+    return replace(suite, grids=tuple(grids.values()))
 
 
 def part_of(suite: Suite, names: Sequence[str]) -> Suite:
@@ -451,7 +464,7 @@ def write_suite(
     """Write a suite.toml of the winners of all repetitions.
 
     The winners of a repetition are compared on seeds of their own, and on instances of
-    their own, which are dealt out in turn.
+    their own, which are dealt out in turn in the order of their numbers.
 
     Args:
         suite: the suite that was tuned.
@@ -466,23 +479,24 @@ def write_suite(
         (row["task"], row["label"], row["repetition"]): row["hyperparameters"]
         for row in winners(record).to_dict("records")
     }
-    title = f"{suite.name}: winners of {tuning.trials} trials x {tuning.seeds} seeds"
-    if tuning.repetitions > 1:
-        title += f", {tuning.repetitions} times"
-    # A suite of winners may be tuned again.
-    name = suite.name if suite.tuned else f"{suite.name}-tuned"
-    head = {"name": name, "title": title, "tuned": RECORD}
+    head = {"name": suite.name, "title": suite.title, "tuned": RECORD}
+    if not suite.tuned:  # winners may be tuned again
+        times = f", {tuning.repetitions} times" if tuning.repetitions > 1 else ""
+        head["name"] = f"{suite.name}-tuned"
+        head["title"] = (
+            f"{suite.name}: winners of {tuning.trials} trials x {tuning.seeds} seeds"
+            f"{times}"
+        )
     lines = [f"{key} = {_toml(value)}" for key, value in head.items()]
     tasks = [[TASKS.coerce(one) for one in grid.tasks] for grid in suite.grids]
     families = _families([task for some in tasks for task in some])
     for repetition in range(tuning.repetitions):
-        dealt: Counter[str] = Counter()
         for grid, some in zip(suite.grids, tasks, strict=True):
             for given, task in zip(grid.tasks, some, strict=True):
                 family = families.get(task)
                 if family:
-                    dealt[family] += 1
-                    if (dealt[family] - 1) % tuning.repetitions != repetition:
+                    place = _place_in_family(task, families)
+                    if place % tuning.repetitions != repetition:
                         continue
                 first = grid.first_seed + repetition * grid.seeds
                 one = replace(
@@ -492,6 +506,13 @@ def write_suite(
     file = folder / SUITE
     write_together({file: "\n".join([*lines, ""]).encode()})
     return file
+
+
+def _place_in_family(task: Task, families: Mapping[Task, str]) -> int:
+    """Return the place of an instance among those of its family, from 0."""
+    others = [one for one, name in families.items() if name == families[task]]
+    numbers = sorted(vars(one)[INSTANCE] for one in others)
+    return numbers.index(vars(task)[INSTANCE])
 
 
 def _grid_lines(

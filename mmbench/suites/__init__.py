@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from mmbench.suites.claims_mnist01 import CLAIMS_MNIST01 as CLAIMS_MNIST01
     from mmbench.suites.claims_projection import CLAIMS_PROJECTION as CLAIMS_PROJECTION
+    from mmbench.suites.fixed_steps import FIXED_STEPS as FIXED_STEPS
     from mmbench.suites.gan import GAN as GAN
     from mmbench.suites.icr_cifar10 import ICR_CIFAR10 as ICR_CIFAR10
     from mmbench.suites.icr_cifar10 import ICR_CIFAR10_SMALL as ICR_CIFAR10_SMALL
@@ -39,6 +40,7 @@ SUITES: LazyMapping["Suite"] = LazyMapping(
     members={
         "quick": f"{_HERE}.quick:QUICK",
         "toy": f"{_HERE}.toy:TOY",
+        "fixed_steps": f"{_HERE}.fixed_steps:FIXED_STEPS",
         "gan": f"{_HERE}.gan:GAN",
         "leaderboard": f"{_HERE}.leaderboard:LEADERBOARD",
         "smoke": f"{_HERE}.smoke:SMOKE",

@@ -1,6 +1,8 @@
 """Suites: grids of tasks and algorithms to compare, as data."""
 
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any
 
 from mmbench.core.description import Description
 from mmbench.core.domains import Runs, Seed
@@ -45,6 +47,17 @@ class Grid(RunSettings):
     repetition: Seed = setting(
         0, "Number of the tuning, from 0.", identity=False, option=False
     )
+
+    def with_settings(self, changes: Mapping[str, Any]) -> "Grid":
+        """Return this grid with other settings.
+
+        A grid of a later repetition keeps seeds of its own: its first seed is after
+        those of the repetitions before it, which are as many.
+        """
+        before = self.first_seed - self.repetition * self.seeds
+        changed = replace(self, **changes)
+        first = changes.get("first_seed", before) + self.repetition * changed.seeds
+        return replace(changed, first_seed=first)
 
     def check(self) -> None:
         """Raise `DescriptionError` when fields do not fit each other."""
