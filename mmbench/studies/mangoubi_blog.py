@@ -1,5 +1,13 @@
 """Claims of Mangoubi, Sachdeva and Vishnoi's article on training GANs."""
 
+from mmbench.studies._toys import (
+    COMPUTED,
+    RATES,
+    ends_within,
+    grows,
+    on_toys,
+    stays_beyond,
+)
 from mmbench.studies.base import Bound, Claim, Flag, Origin, Rule, Variant
 
 _GAUSSIANS, _DIGITS = "claims_four_gaussians", "claims_mnist01"
@@ -400,5 +408,179 @@ DECISIVE = (
         ),
         rules=_FORGETS_MODES,
         negative="tests/studies/test_second_implementations.py",
+    ),
+)
+
+_BOX = "bilinear[box=5]"
+
+# What follows was registered later, and is about games that take seconds.
+FURTHER = (
+    Claim(
+        numbers=(50,),
+        name="mangoubi-box-gda",
+        paper="mangoubi-blog",
+        place="Figures 1 and 3",
+        statement="On xy within [−5, 5]², descent-ascent does not converge, from "
+        "almost any start.",
+        kind="always",
+        published="shown",
+        variants=(
+            on_toys("as printed, steps of 1", "text", _BOX, "SimGD 1"),
+            on_toys("simultaneous steps of 0.1", "ours", _BOX, "SimGD 0.1"),
+            on_toys(
+                "alternating steps of 0.1, as in words",
+                "text",
+                _BOX,
+                "alternating 0.1",
+            ),
+        ),
+        rules=(stays_beyond(0.05),),
+        negative=RATES,
+        flags=("source-ambiguous",),
+        note="In words the players alternate; the printed rule is simultaneous.",
+    ),
+    Claim(
+        numbers=(51,),
+        name="mangoubi-printed-steps",
+        paper="mangoubi-blog",
+        place="Gradient descent-ascent and variants",
+        statement="With the steps of 1 that are printed, neither descent-ascent nor "
+        "optimistic mirror descent converges on xy.",
+        kind="always",
+        variants=(
+            on_toys("descent-ascent", "text", "bilinear", "SimGD 1"),
+            on_toys("optimistic mirror descent", "text", "bilinear", "OMD 1"),
+        ),
+        rules=(grows(1.3),),
+        negative=RATES,
+        note="The rules are printed without step sizes; the closed forms are √2 and "
+        "1.932 a step.",
+    ),
+    Claim(
+        numbers=(54,),
+        name="mangoubi-why-cycles",
+        paper="mangoubi-blog",
+        place="Convergence problems with current algorithms",
+        statement="Descent-ascent cycles because the discriminator forgets a mode that "
+        "the generator has left.",
+        kind="none",
+        reason="not testable",
+        note="A cause, without a rule that would tell it from another. The metric "
+        "mode_logits shows the discriminator at each mode over time.",
+    ),
+    Claim(
+        numbers=(55,),
+        name="mangoubi-ascent-raises-f",
+        paper="mangoubi-blog",
+        place="Our first-order algorithm",
+        statement="With h the value of f after gradient ascent of y, f(x + v, y) is at "
+        "most h(x + v, y), and h(x, y) is f(x, y) where y is stationary; so whoever "
+        "lowers h lowers f.",
+        kind="formula",
+        computation="ascent_raises_f",
+        negative=COMPUTED,
+        note="The chain ends in f(x, v) in print, which is no point of the game.",
+    ),
+    Claim(
+        numbers=(56,),
+        name="mangoubi-random-steps",
+        paper="mangoubi-blog",
+        place="Our first-order algorithm",
+        statement="In many dimensions a normal random step is almost orthogonal to the "
+        "steepest descent of h.",
+        kind="formula",
+        computation="random_steps_are_orthogonal",
+        negative=COMPUTED,
+    ),
+    Claim(
+        numbers=(57,),
+        name="mangoubi-gradient-may-raise-h",
+        paper="mangoubi-blog",
+        place="Our first-order algorithm",
+        statement="A step of x along −∇ₓ f may raise h.",
+        kind="formula",
+        computation="gradient_may_raise_h",
+        negative=COMPUTED,
+    ),
+    Claim(
+        numbers=(58,),
+        name="mangoubi-guarantee",
+        paper="mangoubi-blog",
+        place="Our first-order algorithm",
+        statement="Accept-reject finds a local min-max equilibrium in polynomial time "
+        "from any start, whenever f is bounded and has Lipschitz gradients.",
+        kind="none",
+        reason="not testable",
+        note="A theorem about all such games; no number of runs decides it.",
+    ),
+    Claim(
+        numbers=(59,),
+        name="mangoubi-box-search",
+        paper="mangoubi-blog",
+        place="Figure 3",
+        statement="On xy within [−5, 5]², their search ends at the line of global "
+        "min-max points, x = 0.",
+        kind="every",
+        published="shown",
+        variants=(
+            on_toys(
+                "steps and margin of the authors' later code", "code", _BOX, "search"
+            ),
+        ),
+        rules=(ends_within(0.25), ends_within(0.1)),
+        negative="tests/theory/test_accept_reject_search.py",
+        flags=("source-ambiguous",),
+        note="With a margin of 0.03 a proposal must lower |x| by 0.006, so that the "
+        "search stops near the line, not on it.",
+    ),
+    Claim(
+        numbers=(60,),
+        name="mangoubi-search-stops",
+        paper="mangoubi-blog",
+        place="Figure 3",
+        statement="That search stops only after many proposals in a row that did not "
+        "lower f.",
+        kind="formula",
+        computation="search_stops_after_rejections",
+        negative=COMPUTED,
+    ),
+    Claim(
+        numbers=(67,),
+        name="mangoubi-cifar10",
+        paper="mangoubi-blog",
+        place="So, how does our algorithm perform in practice?",
+        statement="On CIFAR10 the Fréchet inception distance shows the progress of "
+        "accept-reject.",
+        kind="none",
+        reason="not comparable",
+        note="The article gives no number; the notebook takes features of another "
+        "network than the usual one.",
+    ),
+    Claim(
+        numbers=(68,),
+        name="mangoubi-cost",
+        paper="mangoubi-blog",
+        place="Introduction; conclusion",
+        statement="A step of accept-reject costs at most twice as many gradients as "
+        "one of descent-ascent that moves the discriminator as often.",
+        kind="formula",
+        published="competitive in terms of time and memory",
+        computation="cost_of_accept_reject",
+        negative=COMPUTED,
+        flags=("source-ambiguous",),
+        note="Counted at the settings of both experiments. There it is compared with "
+        "descent-ascent of one discriminator step, which is cheaper than one of six.",
+    ),
+    Claim(
+        numbers=(69,),
+        name="mangoubi-annealing",
+        paper="mangoubi-blog",
+        place="Our first-order algorithm",
+        statement="Accepting some proposals untested, more rarely over time, helps to "
+        "escape undesirable local min-max equilibria.",
+        kind="none",
+        reason="not testable",
+        note="No experiment and no such equilibrium is named. accept_reject"
+        "[acceptance=annealed] has the rule.",
     ),
 )

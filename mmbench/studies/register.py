@@ -9,10 +9,14 @@ from pathlib import Path
 
 from mmbench.core.description import digest
 from mmbench.studies.base import LOOKS, PAPER_LEVEL, Claim
+from mmbench.studies.icr_blog import ICR_BLOG
+from mmbench.studies.icr_paper import ICR_PAPER
 from mmbench.studies.icr_projection import PROJECTION
-from mmbench.studies.mangoubi_blog import DECISIVE
+from mmbench.studies.mangoubi_blog import DECISIVE, FURTHER
+from mmbench.studies.rosca_lecture import ROSCA_LECTURE
 
-CLAIMS: dict[str, Claim] = {one.name: one for one in (*DECISIVE, *PROJECTION)}
+_TUPLES = (DECISIVE, PROJECTION, ICR_PAPER, ICR_BLOG, FURTHER, ROSCA_LECTURE)
+CLAIMS: dict[str, Claim] = {one.name: one for part in _TUPLES for one in part}
 
 # The most claims on random runs that each document may have, by which their levels are
 # divided; frozen, so that a later claim changes no earlier verdict.

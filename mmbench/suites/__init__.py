@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from mmbench.suites.claims_mnist01 import CLAIMS_MNIST01 as CLAIMS_MNIST01
     from mmbench.suites.claims_projection import CLAIMS_PROJECTION as CLAIMS_PROJECTION
+    from mmbench.suites.claims_toys import CLAIMS_TOYS as CLAIMS_TOYS
     from mmbench.suites.fixed_steps import FIXED_STEPS as FIXED_STEPS
     from mmbench.suites.gan import GAN as GAN
     from mmbench.suites.icr_cifar10 import ICR_CIFAR10 as ICR_CIFAR10
@@ -53,6 +54,7 @@ SUITES: LazyMapping["Suite"] = LazyMapping(
         "claims_four_gaussians": f"{_HERE}.claims_four_gaussians:CLAIMS_FOUR_GAUSSIANS",
         "claims_mnist01": f"{_HERE}.claims_mnist01:CLAIMS_MNIST01",
         "claims_projection": f"{_HERE}.claims_projection:CLAIMS_PROJECTION",
+        "claims_toys": f"{_HERE}.claims_toys:CLAIMS_TOYS",
         "icr_figure5_small": f"{_HERE}.icr_figure5:ICR_FIGURE5_SMALL",
     },
 )

@@ -6,7 +6,13 @@ import pytest
 
 from mmbench.runner.plan import plan
 from mmbench.studies.base import Claim
-from mmbench.studies.register import CLAIMS, FROZEN, MOST_RANDOM, rule_digest
+from mmbench.studies.register import (
+    _TUPLES,
+    CLAIMS,
+    FROZEN,
+    MOST_RANDOM,
+    rule_digest,
+)
 from mmbench.suites import SUITES
 
 CELLS = {
@@ -22,7 +28,14 @@ def test_claims_are_as_they_were_registered() -> None:
 
 def test_names_are_unique() -> None:
     """Each claim is listed under its own name, once."""
-    assert [claim.name for claim in CLAIMS.values()] == list(CLAIMS)
+    names = [claim.name for part in _TUPLES for claim in part]
+    assert names == list(CLAIMS)
+
+
+def test_no_statement_is_lost() -> None:
+    """Every one of the documents' 88 statements is a claim, or part of one."""
+    numbers = {number for claim in CLAIMS.values() for number in claim.numbers}
+    assert numbers == set(range(1, 89))
 
 
 def test_levels_are_frozen() -> None:
