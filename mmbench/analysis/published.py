@@ -12,6 +12,7 @@ whether they are those of the other runs.
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +38,18 @@ def is_published(folder: Path) -> bool:
     return all(one.is_file() for one in files) and not _is_store(folder)
 
 
-def publish(results: Results, folder: Path) -> None:
+def publish(
+    results: Results,
+    folder: Path,
+    records: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+) -> None:
     """Write the finished cells of results into a folder.
 
     Args:
         results: results of stored cells.
         folder: where the files are written; it is made if need be.
+        records: returns the records of a cell that are kept; None keeps two of each
+            run.
 
     Raises:
         DescriptionError: when there is no finished cell, or the folder is a store.
@@ -56,7 +63,7 @@ def publish(results: Results, folder: Path) -> None:
     if not results.footers:
         raise DescriptionError("Results to publish must have a finished cell.")
     frames = [rows for _, rows in results.frame.groupby("key", sort=False)]
-    runs = pd.concat(map(_two_records, frames), ignore_index=True)
+    runs = pd.concat(map(records or _two_records, frames), ignore_index=True)
     content = _encoded(pa.Table.from_pandas(runs, preserve_index=False))
     footers = [
         json.dumps({name: one[name] for name in sorted(one) if name != "alike"})

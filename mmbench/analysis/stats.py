@@ -1,10 +1,10 @@
 """Statistics and confidence intervals of arrays.
 
-All intervals are at 95 % and pointwise. Their coverage, found by enumeration or
-simulation (`benchmarks/coverage.py`), is at least 94 % at every truth of a grid, except
-where a docstring says otherwise. The truths are those of runs with fresh seeds on the
-same tasks. Values of plus or minus infinity are allowed everywhere: they stand for a
-run that has no value, which counts as the worst.
+All intervals are at 95 %, or at the error that is given, and pointwise. Their coverage,
+found by enumeration or simulation (`benchmarks/coverage.py`), is at least 94 % at every
+truth of a grid, except where a docstring says otherwise. The truths are those of runs
+with fresh seeds on the same tasks. Values of plus or minus infinity are allowed
+everywhere: they stand for a run that has no value, which counts as the worst.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,9 @@ Interval = tuple[np.ndarray, np.ndarray]  # lower and upper ends
 
 
 def proportion_interval(
-    successes: np.ndarray | float, runs: np.ndarray | float
+    successes: np.ndarray | float,
+    runs: np.ndarray | float,
+    error: float = 1 - CONFIDENCE,
 ) -> Interval:
     """Compute Clopper and Pearson's interval of a proportion.
 
@@ -39,6 +41,7 @@ def proportion_interval(
     Args:
         successes: number of successful runs; need not be whole.
         runs: number of all runs, at least 1; need not be whole.
+        error: one less the nominal coverage.
 
     Returns:
         Lower and upper ends.
@@ -47,9 +50,10 @@ def proportion_interval(
     """
     k, n = np.asarray(successes, float), np.asarray(runs, float)
     missed = np.maximum(n - k, 0.0)
-    low = np.where(k > 0, betaincinv(np.maximum(k, TINY), missed + 1, TAIL), 0.0)
+    tail = error / 2
+    low = np.where(k > 0, betaincinv(np.maximum(k, TINY), missed + 1, tail), 0.0)
     high = np.where(
-        missed > 0, betaincinv(k + 1, np.maximum(missed, TINY), 1 - TAIL), 1.0
+        missed > 0, betaincinv(k + 1, np.maximum(missed, TINY), 1 - tail), 1.0
     )
     return low, high
 
@@ -71,7 +75,9 @@ def mean_proportion_interval(successes: np.ndarray, runs: np.ndarray) -> Interva
     return interval_of_moments(share, share, float(np.min(runs)))
 
 
-def mean_interval(strata: Sequence[Float[np.ndarray, " _"]]) -> tuple[float, float]:
+def mean_interval(
+    strata: Sequence[Float[np.ndarray, " _"]], error: float = 1 - CONFIDENCE
+) -> tuple[float, float]:
     """Compute an interval of the mean over tasks of the tasks' means.
 
     The values are from 0 to 1. The mean of n such values has at most the variance of a
@@ -82,6 +88,7 @@ def mean_interval(strata: Sequence[Float[np.ndarray, " _"]]) -> tuple[float, flo
 
     Args:
         strata: the values of each task's runs, from 0 to 1.
+        error: one less the nominal coverage.
 
     Returns:
         Lower and upper end.
@@ -92,22 +99,23 @@ def mean_interval(strata: Sequence[Float[np.ndarray, " _"]]) -> tuple[float, flo
     joined, starts = np.concatenate(strata), np.cumsum(runs) - runs
     first = np.add.reduceat(joined, starts) / runs
     second = np.add.reduceat(joined**2, starts) / runs
-    low, high = interval_of_moments(first, second, float(runs.min()))
+    low, high = interval_of_moments(first, second, float(runs.min()), error)
     return float(low), float(high)
 
 
 def difference_interval(
-    strata: Sequence[Float[np.ndarray, " _"]],
+    strata: Sequence[Float[np.ndarray, " _"]], error: float = 1 - CONFIDENCE
 ) -> tuple[float, float]:
     """Compute an interval of the mean over tasks of paired differences in success.
 
     Args:
         strata: the differences of each task's pairs of runs, from -1 to 1.
+        error: one less the nominal coverage.
 
     Returns:
         Lower and upper end, those of `mean_interval` stretched from -1 to 1.
     """
-    low, high = mean_interval([(1 + values) / 2 for values in strata])
+    low, high = mean_interval([(1 + values) / 2 for values in strata], error)
     return 2 * low - 1, 2 * high - 1
 
 
@@ -131,13 +139,16 @@ def include_known(
     return low, high
 
 
-def interval_of_moments(first: np.ndarray, second: np.ndarray, runs: float) -> Interval:
+def interval_of_moments(
+    first: np.ndarray, second: np.ndarray, runs: float, error: float = 1 - CONFIDENCE
+) -> Interval:
     """Compute the intervals of `mean_interval` for many sets of tasks at once.
 
     Args:
         first: the mean of each task's values from 0 to 1, shape (..., tasks).
         second: the mean of their squares, shape (..., tasks).
         runs: the number of runs of the task that has the fewest.
+        error: one less the nominal coverage.
 
     Returns:
         Lower and upper ends, shape (...).
@@ -149,7 +160,7 @@ def interval_of_moments(first: np.ndarray, second: np.ndarray, runs: float) -> I
     variance = variances.sum(axis=-1) / tasks**2 / runs
     share = np.asarray(first.mean(axis=-1))
     effective = np.maximum(tasks * runs, share * (1 - share) / variance)
-    return proportion_interval(share * effective, effective)
+    return proportion_interval(share * effective, effective, error)
 
 
 # ---- quantiles and trimmed means ----

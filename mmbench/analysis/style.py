@@ -210,6 +210,12 @@ def svg(figure: Figure, *name: str) -> Markup:
     return Markup(re.sub(r"\n\s*", "\n", text))  # noqa: S704  # matplotlib escapes labels
 
 
+def on_white(drawn: Markup) -> str:
+    """Return an inline SVG as the content of a file, in black on white."""
+    text = drawn.replace("currentColor", "black")
+    return text.replace("<svg ", '<svg style="background: white" ', 1)
+
+
 def _simplify_tag(tag: str) -> str:
     """Use the page's colours, shorten numbers and drop the ids of groups in a tag."""
     tag = tag.replace(f"stroke: {GRID}", f"stroke: currentColor; {GRID_OPACITY}")

@@ -35,6 +35,7 @@ VERBS = (
     "results",
     "report",
     "leaderboard",
+    "claims",
     "figure",
     "cite",
     "replay",

@@ -19,11 +19,11 @@ from mmbench.cli._selection import (
 from mmbench.cli.results import (
     FORMATS,
     choose_format,
-    escape_markdown,
     format_options,
     write_content,
 )
 from mmbench.core.errors import DescriptionError, MmbenchError
+from mmbench.core.printable import escape_markdown
 
 if TYPE_CHECKING:
     import mmbench.analysis.report.sections.base

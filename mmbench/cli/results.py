@@ -3,7 +3,6 @@
 import io
 import json
 import math
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from mmbench.cli._numbers import Folder
 from mmbench.cli._selection import Selection, selection_options, store_option
 from mmbench.core.errors import MmbenchError
 from mmbench.core.files import remove_leftovers, write_atomically
+from mmbench.core.printable import escape_markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,12 +72,6 @@ def _latex(frame: "pd.DataFrame") -> bytes:
 
 def _field(value: object) -> str:
     return escape_markdown(f"{value:.6g}" if isinstance(value, float) else str(value))
-
-
-def escape_markdown(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line of a table or paragraph."""
-    # What would end the cell, or begin HTML, code or a link.
-    return re.sub(r"[\\|<>&`]|(?<=\])\(", r"\\\g<0>", " ".join(text.split()))
 
 
 FORMATS: dict[str, Callable[["pd.DataFrame"], bytes]] = {

@@ -36,3 +36,9 @@ def shorten(value: Any) -> str:
     if len(shown) <= _SHOWN_CHARACTERS:
         return shown
     return f"{shown[: _SHOWN_CHARACTERS - 3]}..."
+
+
+def escape_markdown(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line of a table or paragraph."""
+    # What would end the cell, or begin HTML, code or a link.
+    return re.sub(r"[\\|<>&`]|(?<=\])\(", r"\\\g<0>", " ".join(text.split()))

@@ -53,7 +53,7 @@ def write_report(results: Results, out: Path, *, name: str, title: str) -> Path:
     files = {"results.csv": results.frame}
     for section in sections:
         files |= section.files
-    page = _render(results, sections, list(files), printable(name), printable(title))
+    page = render(results, sections, list(files), printable(name), printable(title))
     target = out / "index.html"
     contents = {out / file: to_csv(table) for file, table in files.items()}
     contents[target] = page.encode()
@@ -131,13 +131,22 @@ def _writing_into(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _render(
+def render(
     results: Results,
     sections: Sequence[Section],
     files: Sequence[str],
     name: str,
     title: str,
 ) -> str:
+    """Return a page.
+
+    Args:
+        results: prepared results, for the counts and the styles of labels.
+        sections: sections of the page.
+        files: names of the files with its data, in the same folder.
+        name: name of the suite.
+        title: title of the page, one line.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,

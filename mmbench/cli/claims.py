@@ -1,0 +1,319 @@
+"""mmbench claims: what papers claim, and the verdicts that runs give."""
+
+import json
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mmbench.cli import WorkError, print_stderr, print_stdout
+from mmbench.cli._numbers import Folder
+from mmbench.cli._resource_options import (
+    data_dir_option,
+    resource_options,
+    sigterm_as_interrupt,
+)
+from mmbench.cli._selection import DEFAULT_STORE
+from mmbench.core.errors import DescriptionError, MmbenchError, StoreError, unknown_name
+from mmbench.runner.limits import Limits, Workers
+from mmbench.studies.base import LOOKS, Claim
+
+if TYPE_CHECKING:  # they import torch and pandas
+    import mmbench.analysis.results
+    import mmbench.analysis.verdicts
+
+# Of a checkout, where results of the claims are committed.
+PUBLISHED = Path(__file__).resolve().parents[2] / "reports" / "claims"
+REGISTERED = "claims.json"  # in a folder of results: the digests of their claims
+
+EXAMPLES = """\b
+Examples:
+  mmbench claims
+  mmbench claims mangoubi-four-modes
+  mmbench claims icr-cgd-longer --run --runs 100
+"""
+
+
+@click.command(
+    "claims",
+    short_help="Print what papers claim, and the verdicts of runs.",
+    epilog=EXAMPLES,
+)
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--run", "runs_them", is_flag=True, help="Run what is missing first.")
+@click.option(
+    "--runs",
+    type=click.Choice([str(count) for count in LOOKS]),
+    default=str(LOOKS[0]),
+    show_default=True,
+    help="With --run, the most runs of each method; more are made where fewer are "
+    "inconclusive.",
+)
+@click.option(
+    "--store",
+    type=Folder(file_okay=False),
+    help="Folder of the results.  [default: mmbench-results with --run, else the "
+    "published results of a checkout]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--publish",
+    "published",
+    type=Folder(file_okay=False),
+    metavar="FOLDER",
+    help="Write the results that decide, and the page of all verdicts, into FOLDER.",
+)
+@data_dir_option
+@resource_options
+def command(
+    names: tuple[str, ...],
+    runs_them: bool,
+    runs: str,
+    store: Path | None,
+    as_json: bool,
+    published: Path | None,
+    data_dir: Path | None,
+    workers: Workers,
+    limits: Limits,
+) -> None:
+    """Print the verdicts on the claims NAME, or on all.
+
+    A claim is a statement of a paper with the runs and the rule that decide on it,
+    registered before the first run. With names, each claim is printed in full. With
+    --run, what is missing is computed first, in the order of the register; claims
+    about random runs are looked at after 50, 100 and 200 runs, until a look is
+    conclusive.
+    """
+    from mmbench.studies.register import CLAIMS
+
+    for name in names:
+        if name not in CLAIMS:
+            raise unknown_name("claim", name, CLAIMS)
+    chosen = [CLAIMS[name] for name in names] if names else list(CLAIMS.values())
+    if published and names:
+        raise DescriptionError(
+            f"--publish must stand without names, since the page shows all claims; got "
+            f"{' '.join(names)}."
+        )
+    if store is None:
+        there = (PUBLISHED / REGISTERED).is_file() and not runs_them
+        store = PUBLISHED if there else DEFAULT_STORE
+    if runs_them:
+        _run(chosen, int(runs), store, data_dir, workers, limits)
+    results = _read(store, chosen)
+    from mmbench.analysis.verdicts import verdict_on
+
+    verdicts = [verdict_on(claim, results) for claim in chosen]
+    if published:
+        _publish(verdicts, results, published)
+        return
+    if as_json:
+        print_stdout(json.dumps([_as_json(one) for one in verdicts], indent=2))
+    elif names:
+        for one in verdicts:
+            click.echo("\n".join(_in_full(one)) + "\n")
+    else:
+        _print_table(verdicts)
+
+
+# ---- results ----
+
+
+def _read(store: Path, claims: Sequence[Claim]) -> "mmbench.analysis.results.Results":
+    """Return the results in a folder, made under the claims as they are registered.
+
+    Raises:
+        StoreError: when a claim was changed since its runs were made.
+    """
+    from mmbench.analysis.published import is_published, read_published
+    from mmbench.analysis.results import Gathered
+    from mmbench.store.folder import Store
+
+    _check_registered(store, claims)
+    if is_published(store):
+        return read_published(store)
+    return Gathered(Store(store)).read_planned(_planned(claims)).results()
+
+
+def _planned(claims: Sequence[Claim]) -> list[Any]:
+    """Return all cells of claims, with each number of runs at which they are looked."""
+    from mmbench.analysis.verdicts import cells_of, looks_of
+
+    cells = [
+        cell for claim in claims for n in looks_of(claim) for cell in cells_of(claim, n)
+    ]
+    return list({cell.key: cell for cell in cells}.values())
+
+
+def _check_registered(store: Path, claims: Sequence[Claim]) -> None:
+    from mmbench.studies.register import rule_digest
+
+    for claim in claims:
+        then = _registered(store).get(claim.name)
+        if then not in (None, rule_digest(claim)):
+            raise StoreError(
+                f"The claim {claim.name} must be as it was registered when its runs "
+                f"were made; {store / REGISTERED} has another digest of it."
+            )
+
+
+def _registered(store: Path) -> dict[str, str]:
+    """Return the digests of the claims whose runs a folder holds."""
+    file = store / REGISTERED
+    if not file.is_file():
+        return {}
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise StoreError(f"{file} must be JSON; it is not.") from error
+    if not isinstance(found, dict):
+        raise StoreError(f"{file} must hold the digest of each claim; it does not.")
+    return found
+
+
+def _register(store: Path, claims: Sequence[Claim]) -> None:
+    """Note the digests of claims before their first runs."""
+    from mmbench.core.files import write_atomically
+    from mmbench.studies.register import rule_digest
+
+    _check_registered(store, claims)
+    noted = _registered(store) | {claim.name: rule_digest(claim) for claim in claims}
+    store.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(noted, indent=2, sort_keys=True) + "\n"
+    write_atomically(store / REGISTERED, [content.encode()])
+
+
+def _run(
+    claims: Sequence[Claim],
+    most: int,
+    store: Path,
+    data_dir: Path | None,
+    workers: Workers,
+    limits: Limits,
+) -> None:
+    """Compute what claims lack, look by look."""
+    from mmbench.analysis.verdicts import cells_of, looks_of, verdict_on
+    from mmbench.cli._progress import make_progress
+    from mmbench.core.placement import Placement, pick_device
+    from mmbench.runner.execute import execute
+    from mmbench.store.folder import Store
+
+    tested = [claim for claim in claims if claim.variants]
+    _register(store, tested)
+    placement = Placement(device=pick_device("auto"), data_dir=data_dir)
+    kept = Store(store)
+    for look in range(len(LOOKS)):
+        wanted: dict[str, Any] = {}
+        for claim in tested:
+            counts = [n for n in looks_of(claim) if not claim.is_random or n <= most]
+            if look < len(counts) and (
+                look == 0 or verdict_on(claim, _read(store, [claim])).is_open
+            ):
+                cells = cells_of(claim, counts[look])
+                wanted |= {cell.key: cell for cell in cells}
+        if not wanted:
+            return
+        progress = make_progress()
+        with closing(progress), sigterm_as_interrupt():
+            try:
+                execute(
+                    list(wanted.values()),
+                    kept,
+                    placement,
+                    progress,
+                    limits=limits,
+                    workers=workers,
+                )
+            except MmbenchError as error:
+                if not progress.begun:
+                    raise
+                raise WorkError(str(error)) from error
+
+
+def _publish(
+    verdicts: "Sequence[mmbench.analysis.verdicts.Verdict]",
+    results: "mmbench.analysis.results.Results",
+    folder: Path,
+) -> None:
+    from mmbench.analysis.published import is_published, publish, read_published
+    from mmbench.analysis.report.claims import write_claims
+    from mmbench.analysis.verdicts import of_claims, published_records
+
+    claims = [one.claim for one in verdicts]
+    deciding = of_claims(results, claims)
+    if not is_published(folder) or results.store:
+        publish(deciding, folder, published_records(claims))
+        _register(folder, [claim for claim in claims if claim.variants])
+    for path in write_claims(verdicts, read_published(folder), folder):
+        print_stderr(f"Written: {path}")
+
+
+# ---- output ----
+
+
+def _print_table(verdicts: "Sequence[mmbench.analysis.verdicts.Verdict]") -> None:
+    from mmbench.analysis.report.claims import runs_in_words
+    from mmbench.cli._console import print_table
+
+    rows = [
+        (one.claim.name, one.verdict, runs_in_words(one), one.claim.published)
+        for one in verdicts
+    ]
+    print_table(("claim", "verdict", "runs", "published"), rows, right={"runs"})
+
+
+def _in_full(verdict: "mmbench.analysis.verdicts.Verdict") -> Iterator[str]:
+    """Yield the lines of one claim."""
+    from mmbench.analysis.report.claims import look_in_words, verdict_in_words
+    from mmbench.studies.register import level_of_look
+
+    claim = verdict.claim
+    yield claim.name
+    facts = {
+        "statement": claim.statement,
+        "source": f"{claim.paper}, {claim.place}",
+        "published": claim.published,
+        "verdict": f"{verdict_in_words(verdict)}. {verdict.why}".strip(),
+        "note": claim.note,
+    }
+    for name, text in facts.items():
+        if text:
+            lines = textwrap.wrap(f"{name}: {text}", 78, subsequent_indent="  ")
+            yield from (f"  {line}" for line in lines)
+    for one in verdict.tested:
+        yield f"  {one.variant.name} ({one.variant.origin}), {one.runs} runs"
+        if one.last:
+            looks = zip(claim.rules, (one.last, *one.others), strict=True)
+            for rule, look in looks:
+                yield f"    {rule.name}: {look_in_words(look)}, {look.conclusion}"
+    if claim.is_random and verdict.tested:
+        yield f"  intervals at {100 * (1 - level_of_look(claim)):.2f} %"
+
+
+def _as_json(verdict: "mmbench.analysis.verdicts.Verdict") -> dict[str, Any]:
+    """Return a verdict as JSON values; what is not a number is null."""
+    from mmbench.analysis.report.claims import table_of_verdicts
+    from mmbench.core.description import canonical
+    from mmbench.studies.register import rule_digest
+
+    looks = table_of_verdicts([verdict]).to_dict("records") if verdict.tested else []
+    own = ("variant", "rule", "role", "runs", "estimate", "low", "high", "error")
+    return {
+        "claim": canonical(verdict.claim),
+        "digest": rule_digest(verdict.claim),
+        "verdict": verdict.verdict,
+        "why": verdict.why,
+        "looks": [
+            {name: _finite(look.get(name)) for name in (*own, "conclusion")}
+            for look in looks
+            if "rule" in look
+        ],
+    }
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
