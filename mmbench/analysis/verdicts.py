@@ -144,10 +144,11 @@ def cells_of(claim: Claim, runs: int | None = None) -> list[Cell]:
 
 
 def looks_of(claim: Claim) -> tuple[int, ...]:
-    """Return the numbers of runs at which a verdict is sought."""
+    """Return the numbers of runs at which a verdict is sought; none without runs."""
     if claim.is_random:
         return LOOKS
-    return (max(len(cell.seeds) for cell in cells_of(claim)),)
+    counts = [len(cell.seeds) for cell in cells_of(claim)]
+    return (min(counts),) if counts else ()
 
 
 def published_records(
@@ -217,6 +218,8 @@ class Runs:
     def rows(self, cell: Cell) -> pd.DataFrame:
         """Return the rows of a cell's runs; none if it is not stored."""
         key = self.key(cell)
+        if key is None:
+            return pd.DataFrame(columns=["seed", "step"])
         return self._frame[self._frame["key"] == key]
 
 

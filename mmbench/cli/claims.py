@@ -130,9 +130,11 @@ def _read(store: Path, claims: Sequence[Claim]) -> "mmbench.analysis.results.Res
         StoreError: when a claim was changed since its runs were made.
     """
     from mmbench.analysis.published import is_published, read_published
-    from mmbench.analysis.results import Gathered
+    from mmbench.analysis.results import Gathered, collected
     from mmbench.store.folder import Store
 
+    if store == DEFAULT_STORE and not store.exists():
+        return collected({})
     _check_registered(store, claims)
     if is_published(store):
         return read_published(store)
@@ -141,10 +143,13 @@ def _read(store: Path, claims: Sequence[Claim]) -> "mmbench.analysis.results.Res
 
 def _planned(claims: Sequence[Claim]) -> list[Any]:
     """Return all cells of claims, with each number of runs at which they are looked."""
-    from mmbench.analysis.verdicts import cells_of, looks_of
+    from mmbench.analysis.verdicts import cells_of
 
     cells = [
-        cell for claim in claims for n in looks_of(claim) for cell in cells_of(claim, n)
+        cell
+        for claim in claims
+        for count in (LOOKS if claim.is_random else [None])
+        for cell in cells_of(claim, count)
     ]
     return list({cell.key: cell for cell in cells}.values())
 
@@ -213,7 +218,7 @@ def _run(
             if look < len(counts) and (
                 look == 0 or verdict_on(claim, _read(store, [claim])).is_open
             ):
-                cells = cells_of(claim, counts[look])
+                cells = cells_of(claim, counts[look] if claim.is_random else None)
                 wanted |= {cell.key: cell for cell in cells}
         if not wanted:
             return

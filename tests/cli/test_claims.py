@@ -1,0 +1,125 @@
+"""`mmbench claims`: verdicts, what is missing, and the page."""
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import Cli
+
+from mmbench.analysis import verdicts
+from mmbench.studies import register
+from mmbench.studies.base import Bound, Claim, Rule, Variant
+from mmbench.suites import SUITES
+from mmbench.suites.base import Grid, Suite
+
+SUITE = Suite(
+    name="tiny",
+    grids=(
+        Grid(
+            tasks=("bilinear",),
+            algorithms=("GDA = gda", "EG = extragradient[step_size=0.5]"),
+            seeds=50,
+            first_seed=5000,
+            steps=40,
+            records=2,
+        ),
+    ),
+)
+NEAR = Rule(name="it is near", bounds=(Bound(column="distance", at_most=0.5),))
+
+
+def claim(name: str, kind: str, label: str, **fields: object) -> Claim:
+    """Return a claim about one of the two methods."""
+    variant = Variant(
+        name="as stated", origin="text", suite="tiny", task="bilinear", label=label
+    )
+    shared: dict[str, object] = {
+        "numbers": (1,),
+        "name": name,
+        "paper": "icr",
+        "place": "Section 4",
+        "statement": f"{label} comes near.",
+        "kind": kind,
+        "variants": (variant,),
+        "rules": (NEAR,),
+        "negative": "tests/x.py",
+    }
+    return Claim(**(shared | fields))  # type: ignore[arg-type]
+
+
+CLAIMS = {
+    one.name: one
+    for one in (
+        claim("eg-near", "most", "EG"),
+        claim("gda-near", "every", "GDA", published="100 %"),
+        claim(
+            "large",
+            "none",
+            "EG",
+            variants=(),
+            rules=(),
+            reason="not run at scale",
+            note="It is large.",
+        ),
+    )
+}
+
+
+@pytest.fixture(autouse=True)
+def _register(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "SUITES", {**SUITES, "tiny": SUITE})
+    monkeypatch.setattr(register, "CLAIMS", CLAIMS)
+    monkeypatch.setattr("mmbench.cli.claims.PUBLISHED", Path("nowhere"))
+    verdicts.cells_of_suite.cache_clear()
+
+
+def test_claims_are_run_and_told(cli: Cli) -> None:
+    """Nothing is known before the runs; then each claim has its verdict."""
+    before = cli("claims", "eg-near", "large")
+    assert before.exit_code == 0
+    assert "not run yet" in before.stdout
+    assert "not run at scale" in before.stdout
+    done = cli("claims", "--run", "--store", "s", "--json")
+    assert done.exit_code == 0, done.stderr
+    told = {one["claim"]["name"]: one for one in json.loads(done.stdout)}
+    assert told["eg-near"]["verdict"] == "reproduced"
+    assert told["gda-near"]["verdict"] == "not reproduced"
+    assert told["large"]["verdict"] == "not run at scale"
+    (look,) = told["eg-near"]["looks"]
+    assert (look["runs"], look["estimate"]) == (50, 1.0)
+    in_full = cli("claims", "gda-near", "--store", "s").stdout
+    assert "GDA comes near." in in_full
+    assert "it is near: " in in_full
+
+
+def test_the_page_is_made_again_byte_for_byte(cli: Cli) -> None:
+    """The page and its pictures depend on the published runs alone."""
+    assert cli("claims", "--run", "--store", "s").exit_code == 0
+    assert cli("claims", "--store", "s", "--publish", "page").exit_code == 0
+    made = {path: path.read_bytes() for path in Path("page").rglob("*.*")}
+    assert {path.name for path in made} >= {"index.html", "README.md", "eg-near.svg"}
+    assert b"EG comes near." in made[Path("page/README.md")]
+    assert cli("claims", "--store", "page", "--publish", "page").exit_code == 0
+    assert {path: path.read_bytes() for path in Path("page").rglob("*.*")} == made
+
+
+def test_runs_of_another_rule_are_refused(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim that was changed after its runs has no verdict by them."""
+    assert cli("claims", "eg-near", "--run", "--store", "s").exit_code == 0
+    changed = CLAIMS | {"eg-near": claim("eg-near", "every", "EG")}
+    monkeypatch.setattr(register, "CLAIMS", changed)
+    for options in ((), ("--run",)):
+        refused = cli("claims", "eg-near", "--store", "s", *options)
+        assert refused.exit_code == 2
+        assert "The claim eg-near must be as it was registered" in refused.stderr
+
+
+def test_bad_names_and_options_are_refused(cli: Cli) -> None:
+    """One sentence names what is wrong."""
+    unknown = cli("claims", "eg-naer")
+    assert unknown.exit_code == 2
+    assert "eg-near" in unknown.stderr
+    both = cli("claims", "eg-near", "--publish", "page")
+    assert "--publish must stand without names" in both.stderr
