@@ -61,10 +61,15 @@ class _Console(Console):
         return super().render_str(printable(text), **options)
 
 
-def make_progress() -> "RunProgress":
-    """Return the progress of a run on stdout, with the display that fits it."""
-    terminal = sys.stdout.isatty()
+def make_progress(*, stderr: bool = False) -> "RunProgress":
+    """Return the progress of a run, with the display that fits where it is shown.
+
+    Args:
+        stderr: whether it is shown on stderr, since stdout has the results.
+    """
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
     console = _Console(
+        stderr=stderr,
         markup=False,
         emoji=False,
         highlight=False,

@@ -222,7 +222,7 @@ def _run(
                 wanted |= {cell.key: cell for cell in cells}
         if not wanted:
             return
-        progress = make_progress()
+        progress = make_progress(stderr=True)
         with closing(progress), sigterm_as_interrupt():
             try:
                 execute(
