@@ -17,6 +17,8 @@ Examples:
   mmbench figure --list
   mmbench figure convergence --store S --out fig.pdf --against cost --data
   mmbench figure phase_portrait --store S --only bilinear --width page --out fig.svg
+  mmbench figure icr/6 --out figures
+  mmbench figure --all --out figures
 """
 
 
@@ -27,7 +29,13 @@ Examples:
 @selection_options
 @store_option
 @click.option("--list", "listing", is_flag=True, help="List the figures.")
-@click.option("--out", type=Folder(), help="File to write: .pdf, .svg or .png.")
+@click.option("--all", "every", is_flag=True, help="Draw all figures of papers.")
+@click.option(
+    "--out",
+    type=Folder(),
+    help="File to write: .pdf, .svg or .png; of figures of papers, the folder.  "
+    "[default: figures, for these]",
+)
 @click.option(
     "--width",
     type=click.Choice(["column", "page"]),
@@ -50,6 +58,7 @@ def command(
     store: Path,
     name: str | None,
     listing: bool,
+    every: bool,
     out: Path | None,
     data: bool,
     **options: Any,
@@ -57,13 +66,26 @@ def command(
     """Write the figure NAME of SUITE, of a grid, or of everything in the store.
 
     Letters are 7 to 9 points high at the given width, and fonts are embedded.
+
+    A NAME such as icr/6 is a figure of a paper, which is drawn again from runs of its
+    own: those of seconds are made where the store lacks them. A page beside it says
+    what theirs and ours show.
     """
     from mmbench.analysis.plot.figure import FIGURES, SUFFIXES, describe_figures
 
     if listing:
         from mmbench.cli._console import print_table
+        from mmbench.studies.figures import PAPER_FIGURES
 
-        print_table(("figure", "shows"), list(describe_figures().items()))
+        papers = {name: figure.shows for name, figure in PAPER_FIGURES.items()}
+        print_table(("figure", "shows"), list((describe_figures() | papers).items()))
+        return
+    if every or (name and "/" in name):
+        from mmbench.cli._paper_figures import write_paper_figures
+        from mmbench.studies.figures import PAPER_FIGURES
+
+        names = PAPER_FIGURES if every else [str(name)]
+        write_paper_figures(names, store, out or Path("figures"))
         return
     if name is None:
         raise MmbenchError(

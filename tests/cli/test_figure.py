@@ -20,6 +20,7 @@ def test_figures_are_listed(cli: Cli) -> None:
     shown = cli("figure", "--list").stdout
     assert "phase_portrait" in shown
     assert "leaderboard" in shown
+    assert "icr/6" in shown
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,35 @@ def test_misuse_is_one_sentence(
     result = cli("figure", *words)
     assert result.exit_code == 2
     assert sentence in result.stderr
+
+
+def test_a_figure_of_a_paper_makes_its_runs(cli: Cli) -> None:
+    """Runs of seconds are made once; the page says what theirs and ours show."""
+    first = cli("figure", "lecture/dirac", "--store", "s", "--out", "figs")
+    assert first.exit_code == 0, first.stderr
+    assert "Note: s lacks 6 of 6 cells of lecture/dirac; they are run." in first.stderr
+    drawn = Path("figs/lecture-dirac.png").read_bytes()
+    page = Path("figs/lecture-dirac.md").read_text()
+    assert "![" in page
+    assert "**Theirs.**" in page
+    assert "simultaneous, saturating: moves away (1.41 to 3.1)" in page
+    second = cli("figure", "lecture/dirac", "--store", "s", "--out", "figs")
+    assert not second.stderr
+    assert Path("figs/lecture-dirac.png").read_bytes() == drawn
+    assert Path("figs/lecture-dirac.md").read_text() == page
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("icr/5", "icr/5 must have its runs in a store; s lacks some. Its runs take"),
+        ("icr/66", "Unknown figure 'icr/66'. Did you mean 'icr/6'"),
+    ],
+)
+def test_a_figure_of_a_paper_that_cannot_be_drawn(
+    name: str, sentence: str, cli: Cli
+) -> None:
+    result = cli("figure", name, "--store", "s")
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert not Path("figures").exists()

@@ -6,6 +6,7 @@ bytes. Each figure comes with the table of what it shows.
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from math import ceil
 from textwrap import fill
 from typing import Any, Literal, NamedTuple
@@ -358,15 +359,24 @@ def make_figure(
             f"The figure {name} must have something to show; the results of "
             f"{', '.join(shown)}{wanted} have nothing for it."
         )
-    with style.theme(_SETTINGS):
-        figure = _lay_out(layout, width)
-        buffer = io.BytesIO()
-        no_date = {".pdf": "CreationDate", ".svg": "Date", ".png": "Software"}[suffix]
-        figure.savefig(buffer, format=suffix[1:], dpi=DPI, metadata={no_date: None})
-    return buffer.getvalue(), layout.data
+    with drawing():
+        return to_bytes(lay_out(layout, width), suffix), layout.data
 
 
-def _lay_out(layout: Layout, width: Width) -> Figure:
+def drawing() -> AbstractContextManager[None]:
+    """Let figures have the style of papers; draw and save them inside."""
+    return style.theme(_SETTINGS)
+
+
+def to_bytes(figure: Figure, suffix: str, dpi: int = DPI) -> bytes:
+    """Return a figure in the format of a suffix, with the same bytes each time."""
+    buffer = io.BytesIO()
+    no_date = {".pdf": "CreationDate", ".svg": "Date", ".png": "Software"}[suffix]
+    figure.savefig(buffer, format=suffix[1:], dpi=dpi, metadata={no_date: None})
+    return buffer.getvalue()
+
+
+def lay_out(layout: Layout, width: Width) -> Figure:
     """Draw all panels, with a legend below them."""
     columns = min(layout.columns, len(layout.panels))
     rows = ceil(len(layout.panels) / columns)

@@ -9,6 +9,7 @@ import torch
 from matplotlib.axes import Axes
 
 from mmbench.analysis import style
+from mmbench.analysis.plot.animation import HEAD, PATH
 from mmbench.analysis.plot.axes import (
     Given,
     add_legend,
@@ -216,7 +217,7 @@ def _draw_background(axes: Axes, background: Background) -> None:
 
 
 def _draw_path(axes: Axes, path: np.ndarray, label_style: style.LabelStyle) -> None:
-    axes.plot(*path.T, color=label_style.colour, linewidth=1, alpha=0.9)
+    axes.plot(*path.T, color=label_style.colour, linewidth=1, alpha=0.9, label=PATH)
     axes.plot(
         *path[0],
         marker="o",
@@ -231,4 +232,5 @@ def _draw_path(axes: Axes, path: np.ndarray, label_style: style.LabelStyle) -> N
         color=label_style.colour,
         markeredgecolor="white",
         markeredgewidth=0.5,
+        label=HEAD,
     )
