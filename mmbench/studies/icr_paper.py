@@ -205,13 +205,15 @@ ICR_PAPER = (
         name="icr-weakens-with-curvature",
         paper="icr",
         place="Section 5",
-        statement="On αx² + 10xy + βy², ICR grows weaker as α = β grows: of the pairs "
-        "of step sizes ever fewer lead simultaneous steps to (0, 0), in the end none.",
+        statement="On αx² + 10xy + βy², ICR vanishes as α = β grows: where they are "
+        "large, no pair of step sizes leads simultaneous steps to (0, 0).",
         kind="formula",
         computation="icr_weakens_with_curvature",
         negative=COMPUTED,
         flags=("source-ambiguous",),
-        note="The paper does not define α and β, nor the strength of ICR.",
+        note="The paper does not define α and β, nor the strength of ICR, of which it "
+        "says that it decreases rapidly. First registered as ever fewer pairs of step "
+        "sizes, which is not so between 1 and 2.",
     ),
     # ---- Section 5 ----
     Claim(
