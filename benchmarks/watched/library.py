@@ -22,7 +22,7 @@ from mmbench.tasks.base import Task
 
 try:
     from mmbench.analysis import stats
-    from mmbench.analysis.leaderboard import Entry, entries_of
+    from mmbench.analysis.leaderboard import Entry, cell_entries
     from mmbench.analysis.report.page import write_report
     from mmbench.analysis.results import Results, gather
     from mmbench.core.placement import Placement
@@ -39,7 +39,7 @@ except ImportError:  # 0.1.0
     from mmbench.execute import execute
     from mmbench.frame import Results, gather, tidy
     from mmbench.leaderboard import Entry
-    from mmbench.leaderboard import entries as entries_of
+    from mmbench.leaderboard import entries as cell_entries
     from mmbench.plan import Cell, plan
     from mmbench.report.page import write_report
     from mmbench.tasks._published import DATA_VARIABLE
@@ -91,7 +91,7 @@ def compute_entry(cell: Cell) -> Entry:
     gathered = Results(
         table_of(cell, result), {cell.key: result.footer}, Store("unused")
     )
-    (entry,) = entries_of(gathered, text(cell.task))
+    (entry,) = cell_entries(gathered, text(cell.task))
     return entry
 
 

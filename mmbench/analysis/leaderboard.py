@@ -4,7 +4,7 @@ The rules stand in docs/board.md. A pair's verdict uses the runs of those two al
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from math import comb
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,16 +16,21 @@ from mmbench.analysis import paired_test, stats
 from mmbench.analysis.paired_test import LEVEL, MIN_UNITS
 from mmbench.analysis.results import (
     Column,
+    Footer,
     Results,
     budgets_of,
+    games_of,
     primary_column,
+    repetition_of,
     require_one_track,
     results_of,
+    rows_of,
     target_of,
-    tasks_of,
+    with_families,
 )
 from mmbench.core.cost import gradient_equivalents
 from mmbench.core.errors import DescriptionError, check_keywords, unknown_name
+from mmbench.core.spec import INSTANCE
 from mmbench.core.status import Status
 
 # The number of entries that a board is made for. "Apart on this board" divides the
@@ -43,6 +48,7 @@ FAILURES = [str(one) for one in Status if one.is_failure]
 SCORE = ("success", "to_target", "median")  # columns of an entry's own score
 ALONE = "there is no other entry"
 IDENTICAL = "all runs of both are identical, so that they are one observation"
+SEEDS, INSTANCES, REPETITIONS = "seeds", "instances", "repetitions"  # units of a test
 UNRANKED = "the task declares no target and no metric says which value is better"
 
 
@@ -64,6 +70,9 @@ class Entry(NamedTuple):
             target, infinite if it did not, shape (runs,).
         identical: whether there are several runs and all are identical, so that they
             count as one observation.
+        unit: what each run belongs to that is drawn as a whole, its instance or the
+            repetition of its tuning, shape (runs,); None where it is the run itself.
+            The seeds are then numbers of all pairs of a unit and a seed.
     """
 
     task: str
@@ -76,6 +85,13 @@ class Entry(NamedTuple):
     cost: np.ndarray
     cost_to_target: np.ndarray
     identical: bool
+    unit: np.ndarray | None = None
+
+    def over_units(self, values: np.ndarray, summary: Callable) -> np.ndarray:
+        """Return one value for each unit: that of its only run, or their summary."""
+        if self.unit is None:
+            return values
+        return np.array([summary(values[self.unit == u]) for u in np.unique(self.unit)])
 
 
 class Board(NamedTuple):
@@ -89,8 +105,10 @@ class Board(NamedTuple):
             score, then those without.
         pairs: one row for each pair of entries that are compared.
         capacity: the number of entries that the board is made for.
-        seeds: for each task the fewest runs of an entry with a place; 0 where none has
+        seeds: for each task the fewest units of an entry with a place; 0 where none has
             one.
+        units: what has one sign in the tests: "seeds", "instances", "repetitions", or
+            over tasks "pairs of runs" or "units".
     """
 
     task: str
@@ -100,6 +118,7 @@ class Board(NamedTuple):
     pairs: pd.DataFrame
     capacity: int
     seeds: tuple[int, ...]
+    units: str = SEEDS
 
     @property
     def thresholds(self) -> tuple[float, float]:
@@ -147,17 +166,66 @@ def capacity_of(entries: int) -> int:
 # ---- entries ----
 
 
-def entries_of(
+def entries_of(results: Results, contest: "Contest") -> list[Entry]:
+    """Return an entry for each label of a contest, in the order of the table.
+
+    Cells of other instances, or of other repetitions of a tuning, are one entry.
+    """
+    cells = cell_entries(results, contest.task, contest.keys)
+    if contest.units == SEEDS:
+        return cells
+    places = {key: _place(results.footers[key]) for key in contest.keys}
+    runs = sorted({(*places[one.key], int(s)) for one in cells for s in one.seeds})
+    numbers = {run: number for number, run in enumerate(runs)}
+    by_label: dict[str, list[Entry]] = defaultdict(list)
+    for one in cells:
+        place = places[one.key]
+        unit = place[0] if contest.units == REPETITIONS else place[1]
+        seeds = np.array([numbers[*place, int(seed)] for seed in one.seeds])
+        units = np.full(len(seeds), unit)
+        by_label[one.label].append(one._replace(seeds=seeds, unit=units))
+    return [_joined_entry(contest.task, parts) for parts in by_label.values()]
+
+
+def _place(footer: Footer) -> tuple[int, int]:
+    """Return the repetition and the instance of a cell."""
+    instance = footer["cell"]["task"][INSTANCE] if "family" in footer else 0
+    return repetition_of(footer), instance
+
+
+def _joined_entry(task: str, parts: Sequence[Entry]) -> Entry:
+    """Return the entry of all runs of some cells."""
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("seeds", "success", "dead", "cost", "cost_to_target", "unit")
+    }
+    scored = all(len(part.scores) for part in parts)
+    joined["scores"] = np.concatenate([part.scores if scored else [] for part in parts])
+    order = np.argsort(joined["seeds"])
+    joined = {
+        name: values[order] if len(values) else values
+        for name, values in joined.items()
+    }
+    same = [joined[name] for name in ("dead", "cost", "cost_to_target", "scores")]
+    identical = all(part.identical for part in parts)
+    identical &= all(len(np.unique(values)) <= 1 for values in same)
+    keys = " ".join(part.key for part in parts)
+    return Entry(
+        task=task, label=parts[0].label, key=keys, identical=identical, **joined
+    )
+
+
+def cell_entries(
     results: Results, task: str, keys: Sequence[str] | None = None
 ) -> list[Entry]:
-    """Return an entry for each cell of a task, in the order of the table.
+    """Return an entry for each cell of a task or family, in the order of the table.
 
     Args:
         results: the results.
-        task: the task's spec.
-        keys: the cells that are wanted; None takes all of the task.
+        task: name of the task or family.
+        keys: the cells that are wanted; None takes all.
     """
-    frame = results.frame[results.frame["task"] == task]
+    frame = rows_of(results, task)
     if keys is not None:
         frame = frame[frame["key"].isin(keys)]
     codes, found = pd.factorize(frame["key"])
@@ -338,30 +406,39 @@ def _joined(made: Boards, name: str, leading: Sequence[str]) -> pd.DataFrame:
 
 
 class Contest(NamedTuple):
-    """What is ranked together: the cells of a task under one budget.
+    """What is ranked together: the cells of a task or family under one budget.
 
     Args:
-        task: the task's spec.
+        task: name of the task or family.
         budget: what each run may use, in words.
         keys: the keys of the cells.
+        units: what has one sign in a test: "seeds", "instances" or "repetitions".
     """
 
     task: str
     budget: str
     keys: Sequence[str]
+    units: str = SEEDS
 
 
 def contests(results: Results) -> dict[str, Contest]:
     """Return what is ranked together, by name.
 
-    A name is the task's spec, with the budget where the task has several.
+    A name is that of the task or family, with the budget where there are several.
     """
     found = {}
-    for task in tasks_of(results):
+    for task in games_of(results):
         budgets = budgets_of(results, task)
         for budget, keys in budgets.items():
             name = f"{task} ({budget})" if len(budgets) > 1 else task
-            found[name] = Contest(task, budget, keys)
+            places = [_place(results.footers[key]) for key in keys]
+            repetitions, instances = (
+                len(set(one)) for one in zip(*places, strict=True)
+            )
+            # Repetitions of a tuning have instances of their own.
+            units = INSTANCES if instances > 1 else SEEDS
+            units = REPETITIONS if repetitions > 1 else units
+            found[name] = Contest(task, budget, keys, units)
     return found
 
 
@@ -376,22 +453,25 @@ def boards(results: Results, *, capacity: int | None = None) -> Boards:
         StoreError: when they are of both tracks.
     """
     require_one_track(results)
-    results = results.finished
+    results = with_families(results.finished)
     by_task: dict[str, Board] = {}
     with_target: dict[str, dict[str, list[Entry]]] = defaultdict(dict)
     made = contests(results)
-    for name, (task, budget, keys) in made.items():
-        entries, target = entries_of(results, task, keys), target_of(results, task)
+    for name, contest in made.items():
+        task, budget = contest.task, contest.budget
+        entries, target = entries_of(results, contest), target_of(results, task)
         by_task[name] = task_board(
             entries,
             by_target=bool(target),
             column=primary_column(results, task),
             budget=budget,
             capacity=capacity,
+            units=contest.units,
         )
         if target:
             with_target[budget][task] = entries
     tasks = list(dict.fromkeys(one.task for one in made.values()))
+    is_shared = len(with_target) < 2 or len(tasks) < len(made)
     if len(tasks) == len(made) and with_target:
         # Each task has its own.
         shared = " or ".join(with_target)
@@ -403,10 +483,18 @@ def boards(results: Results, *, capacity: int | None = None) -> Boards:
             {task: entries[task] for task in tasks if task in entries},
             budget=budget,
             capacity=capacity,
+            units=_common({one.units for one in made.values() if one.task in entries}),
+            is_shared=is_shared,
         )
         for budget, entries in with_target.items()
     ]
     return Boards(overall, by_task)
+
+
+def _common(units: set[str]) -> str:
+    """Return what the units of several tasks are called together."""
+    (name,) = units if len(units) == 1 else ("units",)
+    return "pairs of runs" if name == SEEDS else name
 
 
 # ---- one task ----
@@ -419,6 +507,7 @@ def task_board(
     column: Column | None,
     budget: str = "",
     capacity: int | None = None,
+    units: str = SEEDS,
 ) -> Board:
     """Rank the entries of one task under one budget.
 
@@ -428,6 +517,7 @@ def task_board(
         column: the primary column; None if no column has a direction.
         budget: what each run may use, in words.
         capacity: see `leaderboard`.
+        units: what has one sign in the tests.
     """
     entries = sorted(entries, key=lambda entry: _score(entry, by_target=by_target))
     higher = column is not None and column["better"] == "higher"
@@ -442,16 +532,8 @@ def task_board(
     orders = _orders(tested, by_target=by_target) if tested else []
 
     def compare(at: int, others: Sequence[int], levels: Sequence[float]) -> _Tested:
-        entry, other = tested[at], tested[others[0]]
         stacked = np.stack([orders[one] for one in others])
-        made = paired_test.compare(
-            orders[at], stacked, entry.seeds, other.seeds, thresholds=levels
-        )
-        if entry.identical and other.identical:
-            p = np.full(len(others), np.nan)
-            return made._replace(p=p, test=paired_test.NO_TEST), IDENTICAL
-        few = f"{len(entry.seeds)} and {len(other.seeds)} runs are too few for a test"
-        return made, "" if made.test else few
+        return _on_task(tested[at], tested[others[0]], orders[at], stacked, levels)
 
     kinds = [(tuple(entry.seeds.tolist()), entry.identical) for entry in tested]
     labels = [entry.label for entry in tested]
@@ -460,16 +542,77 @@ def task_board(
     pairs = _pairs(labels, kinds, compare, thresholds_of(capacity))
     table = _placed(rows, labels, lacking, pairs)
     placed = {*_with_place(table)}
-    runs = [len(entry.seeds) for entry in tested if entry.label in placed]
-    return Board(task, [task], budget, table, pairs, capacity, (min(runs, default=0),))
+    sizes = [_size(entry) for entry in tested if entry.label in placed]
+    least = (min(sizes, default=0),)
+    return Board(task, [task], budget, table, pairs, capacity, least, units)
 
 
-def _score(entry: Entry, *, by_target: bool) -> tuple[float, float, float]:
+def _on_task(
+    entry: Entry,
+    other: Entry,
+    order: np.ndarray,
+    others: np.ndarray,
+    levels: Sequence[float],
+) -> "_Tested":
+    """Compare an entry on one task with others whose runs are of the same seeds.
+
+    Args:
+        entry: the entry.
+        other: one of the others.
+        order: the order of the entry's runs.
+        others: those of the others.
+        levels: the p values of the verdicts.
+    """
+    unit = _unit_of_pairs(entry, other)
+    made = paired_test.compare(
+        order, others, entry.seeds, other.seeds, unit=unit, thresholds=levels
+    )
+    if entry.identical and other.identical:
+        p = np.full(len(others), np.nan)
+        return made._replace(p=p, test=paired_test.NO_TEST), IDENTICAL
+    if made.test:
+        return made, ""
+    if unit is not None:
+        count = len(np.unique(unit))
+        return made, f"there are fewer than {MIN_UNITS} common units, {count}"
+    runs = f"{len(entry.seeds)} and {len(other.seeds)} runs"
+    return made, f"{runs} are too few for a test"
+
+
+def _unit_of_pairs(entry: Entry, other: Entry) -> np.ndarray | None:
+    """Return the unit of each pair of runs of two entries; None for the pair itself."""
+    if entry.unit is None:
+        return None
+    return entry.unit[np.isin(entry.seeds, other.seeds)]
+
+
+def _size(entry: Entry) -> int:
+    """Return the number of an entry's units."""
+    return len(entry.seeds if entry.unit is None else np.unique(entry.unit))
+
+
+def _score(entry: Entry, *, by_target: bool) -> tuple[float, ...]:
     """Return an entry's own score, by which rows are ordered: lower is better."""
-    median = float(stats.median(entry.scores)) if len(entry.scores) else np.inf
+    cost = float(stats.median(entry.cost))
     if not by_target:
-        return 0.0, 0.0, median
-    return -entry.success.mean(), float(stats.median(entry.cost_to_target)), median
+        return 0.0, 0.0, _median(entry), cost
+    to_target = float(stats.median(entry.cost_to_target))
+    return -entry.success.mean(), to_target, _median(entry), cost
+
+
+def _median(entry: Entry) -> float:
+    """Return the median of an entry's scores, infinite where there are none."""
+    return float(stats.median(_unit_scores(entry))) if len(entry.scores) else np.inf
+
+
+def _unit_scores(entry: Entry) -> np.ndarray:
+    """Return the scores of an entry's runs, or the medians of its units."""
+    return entry.over_units(entry.scores, stats.median)
+
+
+def _successes(entry: Entry) -> np.ndarray:
+    """Return the success of an entry's runs, or the shares of its units."""
+    return entry.over_units(entry.success.astype(float), np.mean)
 
 
 def _task_row(entry: Entry, by_target: bool, *, higher: bool) -> dict[str, Any]:
@@ -477,9 +620,11 @@ def _task_row(entry: Entry, by_target: bool, *, higher: bool) -> dict[str, Any]:
     runs, converged = len(entry.success), int(entry.success.sum())
     row: dict[str, Any] = {"label": entry.label, "runs": runs}
     if by_target:
-        ends = stats.proportion_interval(converged, runs)
+        low, high = map(float, stats.proportion_interval(converged, runs))
+        if entry.unit is not None:
+            low, high = stats.mean_interval([_successes(entry)])
         success_low, success_high = (
-            np.nan if entry.identical else float(end) for end in ends
+            np.nan if entry.identical else end for end in (low, high)
         )
         row |= {
             "converged": converged,
@@ -488,8 +633,9 @@ def _task_row(entry: Entry, by_target: bool, *, higher: bool) -> dict[str, Any]:
             "success_high": success_high,
         }
     if len(entry.scores):
-        low, high = (float(end) for end in stats.quantile_interval(entry.scores))
-        median = float(stats.median(entry.scores))
+        scores = _unit_scores(entry)
+        low, high = (float(end) for end in stats.quantile_interval(scores))
+        median = float(stats.median(scores))
         if higher:
             median, low, high = -median, -high, -low
         row |= {"median": median, "median_low": low, "median_high": high}
@@ -507,6 +653,8 @@ def overall_board(
     *,
     budget: str = "",
     capacity: int | None = None,
+    units: str = "pairs of runs",
+    is_shared: bool = True,
 ) -> Board:
     """Rank all entries by their mean success over tasks.
 
@@ -516,6 +664,9 @@ def overall_board(
         entries_by_task: task to its entries, of each task that declares a target.
         budget: what each run may use, in words.
         capacity: see `leaderboard`.
+        units: what has one sign in the tests.
+        is_shared: whether all tasks have one budget; costs of unlike ones are not
+            added.
     """
     tasks = list(entries_by_task)
     by_label: dict[str, dict[str, Entry]] = defaultdict(dict)
@@ -525,10 +676,21 @@ def overall_board(
             by_label[entry.label][task] = entry
             orders[task, entry.label] = order
     rows = [
-        _overall_row(label, list(found.values()), len(tasks))
+        _overall_row(label, list(found.values()), len(tasks), is_shared=is_shared)
         for label, found in by_label.items()
     ]
-    rows.sort(key=lambda row: (-row["success"], row["to_target"]))
+    rows.sort(
+        key=lambda row: (
+            -row["success"],
+            row["to_target"] if is_shared else 0.0,
+            # Equal ones are in the order of their medians, task by task.
+            [
+                _median(by_label[row["label"]][task])
+                for task in tasks
+                if task in by_label[row["label"]]
+            ],
+        )
+    )
     lacking = {
         label: f"it has no finished runs on {', '.join(missing)}"
         for label, found in by_label.items()
@@ -547,24 +709,30 @@ def overall_board(
         differences, pairs = [], []
         for task in tasks:
             entry, other = (by_label[labels[one]][task] for one in (at, others[0]))
+            order = orders[task, labels[at]]
+            stacked = np.stack([orders[task, labels[one]] for one in others])
             common, here, there = np.intersect1d(
                 entry.seeds, other.seeds, return_indices=True
             )
+            if len(tasks) == 1 and len(common) < MIN_UNITS:
+                return _on_task(entry, other, order, stacked, levels)
             if not len(common):
                 none = np.full(len(others), np.nan)
                 made = paired_test.Comparison(none, none, none, 0, paired_test.NO_TEST)
                 return made, f"they have no common seed on {task}"
-            order = orders[task, labels[at]][here]
             one = paired_test.rank_differences(
-                np.broadcast_to(order, (len(others), len(common))),
-                np.stack([orders[task, labels[at]][there] for at in others]),
+                np.broadcast_to(order[here], (len(others), len(common))),
+                stacked[:, there],
             )
+            unit = _unit_of_pairs(entry, other)
+            if unit is not None:
+                one = paired_test.sums_of_units(one, unit)
             if entry.identical and other.identical:
                 one = one.sum(axis=1, keepdims=True)
             differences.append(one)
             pairs.append(len(common))
         made = paired_test.over_tasks(differences, pairs, levels)
-        few = f"there are fewer than {MIN_UNITS} pairs of runs"
+        few = f"there are fewer than {MIN_UNITS} {units}"
         return made, "" if made.test else few
 
     capacity = _capacity(len(rows), capacity)
@@ -572,18 +740,20 @@ def overall_board(
     table = _placed(rows, labels, lacking, pairs)
     placed = [by_label[label] for label in _with_place(table)]
     seeds = tuple(
-        min((len(found[task].seeds) for found in placed), default=0) for task in tasks
+        min((_size(found[task]) for found in placed), default=0) for task in tasks
     )
-    return Board("", tasks, budget, table, pairs, capacity, seeds)
+    return Board("", tasks, budget, table, pairs, capacity, seeds, units)
 
 
-def _overall_row(label: str, entries: Sequence[Entry], tasks: int) -> dict[str, Any]:
+def _overall_row(
+    label: str, entries: Sequence[Entry], tasks: int, *, is_shared: bool
+) -> dict[str, Any]:
     """Return the row of a label in the table of all tasks, without its place."""
     success = np.array([entry.success.mean() for entry in entries])
     varied = [entry for entry in entries if not entry.identical]
     ends = (np.nan, np.nan)
     if varied:
-        ends = stats.mean_interval([entry.success.astype(float) for entry in varied])
+        ends = stats.mean_interval([_successes(entry) for entry in varied])
     # Success is known where all runs are identical.
     known = [float(entry.success.mean()) for entry in entries if entry.identical]
     low, high = stats.include_known(ends, len(varied), known)
@@ -595,13 +765,17 @@ def _overall_row(label: str, entries: Sequence[Entry], tasks: int) -> dict[str, 
         "success": float(success.mean()),
         "success_low": low,
         "success_high": high,
-        "gradient_equivalents": sum(
-            float(stats.median(entry.cost)) for entry in entries
-        ),
-        "to_target": sum(
-            float(stats.median(entry.cost_to_target)) for entry in entries
-        ),
+        "gradient_equivalents": _sum_of_medians(entry.cost for entry in entries)
+        if is_shared
+        else np.nan,
+        "to_target": _sum_of_medians(entry.cost_to_target for entry in entries)
+        if is_shared
+        else np.nan,
     }
+
+
+def _sum_of_medians(costs: Iterable[np.ndarray]) -> float:
+    return sum(float(stats.median(one)) for one in costs)
 
 
 # ---- pairs and places ----

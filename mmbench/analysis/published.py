@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmbench.analysis.leaderboard import entries_of
+from mmbench.analysis.leaderboard import cell_entries
 from mmbench.analysis.results import Results, tasks_of
 from mmbench.core.errors import DamagedError, DescriptionError
 from mmbench.core.files import write_atomically
@@ -69,7 +69,7 @@ def publish(
         json.dumps({name: one[name] for name in sorted(one) if name != "alike"})
         for one in results.footers.values()
     ]
-    entries = [one for task in tasks_of(results) for one in entries_of(results, task)]
+    entries = [one for task in tasks_of(results) for one in cell_entries(results, task)]
     alike = {one.key: one.identical for one in entries}
     keys = list(results.footers)
     cells = pa.table(

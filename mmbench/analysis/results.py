@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
@@ -28,6 +28,7 @@ from mmbench.core.errors import (
     StoreError,
     check_keywords,
 )
+from mmbench.core.spec import INSTANCE, name_of_family
 from mmbench.core.status import Status
 from mmbench.metrics import METRICS
 from mmbench.store.folder import Store, StoredResult
@@ -101,13 +102,13 @@ class Results(NamedTuple):
         """These results without the unfinished cells."""
         if not self.unfinished:
             return self
-        footers = {
-            key: footer
-            for key, footer in self.footers.items()
-            if key not in self.unfinished
-        }
+        return self.without(self.unfinished)._replace(unfinished={})
+
+    def without(self, keys: Container[str]) -> "Results":
+        """Return these results without some cells."""
+        footers = {key: one for key, one in self.footers.items() if key not in keys}
         frame = self.frame[self.frame["key"].isin(footers)].reset_index(drop=True)
-        return self._replace(frame=frame, footers=footers, unfinished={})
+        return self._replace(frame=frame, footers=footers)
 
 
 def collected(computed: Mapping[str, StoredResult]) -> Results:
@@ -390,7 +391,7 @@ def results_of(given: "pd.DataFrame | Results | Path | str") -> Results:
         DescriptionError: when the table lacks columns or rows.
     """
     if isinstance(given, Results):
-        return given
+        return with_families(given)
     if not isinstance(given, pd.DataFrame):
         results = gather(Store(given))
         if results.frame.empty:
@@ -473,8 +474,11 @@ def with_unique_names(results: Results) -> Results:
     Tasks of one spec with unlike descriptions, for instance of two versions, get what
     differs in their descriptions added to their names. So do labels: a label that has
     several cells on a task gets what differs in their parameters, budgets or seeds, on
-    all tasks. Winners of several repetitions of a tuning keep one label.
+    all tasks. Winners of several repetitions of a tuning keep one label. A cell is left
+    out whose runs are all among those of another that differs in its seeds alone. Tasks
+    of one family of instances have it in their footers.
     """
+    results = _without_parts(results)
     identities = {key: _identity(footer) for key, footer in results.footers.items()}
     tasks = tell_apart(
         {key: footer["task"] for key, footer in results.footers.items()},
@@ -506,7 +510,74 @@ def with_unique_names(results: Results) -> Results:
     for name, names in (("task", tasks), ("label", labels)):
         if any(footer[name] != names[key] for key, footer in results.footers.items()):
             frame = frame.assign(**{name: frame["key"].map(pd.Series(names))})
-    return results._replace(frame=frame, footers=footers)
+    return with_families(results._replace(frame=frame, footers=footers))
+
+
+def _without_parts(results: Results) -> Results:
+    """Return results without the cells that are a part of a cell with more seeds."""
+    groups: dict[str, list[str]] = {}
+    for key, footer in results.footers.items():
+        alone = {
+            name: one for name, one in _identity(footer).items() if name != "seeds"
+        }
+        alone |= {"task name": footer["task"], "label": footer["label"]}
+        groups.setdefault(to_json(alone), []).append(key)
+    parts = set()
+    for keys in groups.values():
+        if len(keys) > 1:
+            seeds = {key: _seeds_of(results.footers[key]) for key in keys}
+            parts |= {
+                key
+                for key in keys
+                for other in keys
+                if seeds[key] < seeds[other] and other not in results.unfinished
+            }
+    return results.without(parts) if parts else results
+
+
+def _seeds_of(footer: Footer) -> frozenset[int]:
+    return frozenset(footer["cell"].get("seeds", ()))
+
+
+def with_families(results: Results) -> Results:
+    """Return results whose footers have the family of a task of several instances.
+
+    Tasks that differ in their instance alone are of one family, which has the name of
+    the task without its instance.
+    """
+    groups: dict[str, dict[int, list[str]]] = {}
+    for key, footer in results.footers.items():
+        task = dict(footer["cell"].get("task", {}))
+        number = task.pop(INSTANCE, None)
+        if isinstance(number, int):
+            family = name_of_family(footer["task"])
+            alone = {**task, "target": footer["target"], "name": family}
+            groups.setdefault(to_json(alone), {}).setdefault(number, []).append(key)
+    families = {
+        key: name_of_family(results.footers[key]["task"])
+        for instances in groups.values()
+        if len(instances) > 1
+        for keys in instances.values()
+        for key in keys
+    }
+    if not families:
+        return results
+    footers = {
+        key: footer | ({"family": families[key]} if key in families else {})
+        for key, footer in results.footers.items()
+    }
+    return results._replace(footers=footers)
+
+
+def is_of(footer: Footer, task: str) -> bool:
+    """Return whether a cell is of a task, or of a family."""
+    return task in (footer["task"], footer.get("family"))
+
+
+def rows_of(results: Results, task: str) -> pd.DataFrame:
+    """Return the rows of a task, or of all instances of a family."""
+    tasks = {one["task"] for one in results.footers.values() if is_of(one, task)}
+    return results.frame[results.frame["task"].isin(tasks)]
 
 
 def _identity(footer: Footer) -> dict[str, Any]:
@@ -549,10 +620,10 @@ def require_one_track(results: Results) -> None:
 
 
 def budgets_of(results: Results, task: str) -> dict[str, list[str]]:
-    """Return the budgets of a task, in words, with the keys of their cells."""
+    """Return the budgets of a task or family, in words, with the keys of cells."""
     budgets: dict[str, list[str]] = {}
     for key, footer in results.footers.items():
-        if footer["task"] == task:
+        if is_of(footer, task):
             words = [
                 in_words(name, value)
                 for name, value in sorted(_identity(footer).items(), reverse=True)
@@ -600,6 +671,15 @@ def tasks_of(results: Results) -> list[str]:
     return list(dict.fromkeys(results.frame["task"]))
 
 
+def games_of(results: Results) -> list[str]:
+    """List the families of instances, and the tasks that are of none, in order."""
+    names = {
+        footer["task"]: str(footer.get("family", footer["task"]))
+        for footer in results.footers.values()
+    }
+    return list(dict.fromkeys(names[task] for task in tasks_of(results)))
+
+
 def labels_of(results: Results) -> list[str]:
     """List the labels in order of first appearance."""
     return list(dict.fromkeys(results.frame["label"]))
@@ -607,10 +687,10 @@ def labels_of(results: Results) -> list[str]:
 
 def columns_of(results: Results, task: str) -> list[Column]:
     """List the metric columns of a task that hold at least one number, in order."""
-    frame = results.frame[results.frame["task"] == task]
+    frame = rows_of(results, task)
     columns: dict[str, Column] = {}
     for footer in results.footers.values():
-        if footer["task"] == task:
+        if is_of(footer, task):
             for column in footer["columns"]:
                 name = column["name"]
                 if name in frame and frame[name].notna().any():
@@ -644,9 +724,7 @@ def is_count(column: Column) -> bool:
 def target_of(results: Results, task: str) -> str:
     """Return the target of a task in words, such as "distance ≤ 0.001", or ""."""
     targets = (
-        footer["target"]
-        for footer in results.footers.values()
-        if footer["task"] == task
+        footer["target"] for footer in results.footers.values() if is_of(footer, task)
     )
     return next(filter(None, targets), "")
 
@@ -671,7 +749,7 @@ def target_in_words(results: Results, task: str) -> str:
 def real_score_of(results: Results, task: str, column: str) -> float | None:
     """Return the value that real data get in a column on a task; None if unknown."""
     for footer in results.footers.values():
-        if footer["task"] == task and column in footer.get("ideal", {}):
+        if is_of(footer, task) and column in footer.get("ideal", {}):
             return footer["ideal"][column]
     return None
 

@@ -407,13 +407,32 @@ def test_names_of_one_method_differ_by_its_parameters() -> None:
 
 def test_names_of_cells_with_other_seeds() -> None:
     found = results(
-        cell("A", outcomes(4, 4), values(4), key="1"),
-        cell("A", outcomes(2, 2), values(2), key="2"),
-        **{"1": {"seeds": [0, 1, 2, 3]}, "2": {"seeds": [0, 1]}},
+        cell("A", outcomes(2, 4), values(4), key="1"),
+        cell("A", outcomes(2, 2), values(2), seeds=[3, 4], key="2"),
+        **{"1": {"seeds": [0, 1, 2, 3]}, "2": {"seeds": [3, 4]}},
     )
     named = with_unique_names(found)
     labels = [footer["label"] for footer in named.footers.values()]
-    assert labels == ["A (seeds 0 to 3)", "A (seeds 0 to 1)"]
+    assert labels == ["A (seeds 0 to 3)", "A (seeds 3 to 4)"]
+
+
+def test_of_a_cell_with_more_seeds_a_part_does_not_count() -> None:
+    """Unless the larger cell is not finished."""
+    found = results(
+        cell("A", outcomes(2, 2), values(2), key="1"),
+        cell("A", outcomes(4, 4), values(4), key="2"),
+        cell("B", outcomes(2, 2), values(2), key="3"),
+        **{
+            "1": {"seeds": [0, 1]},
+            "2": {"seeds": [0, 1, 2, 3]},
+            "3": {"seeds": [0, 1]},
+        },
+    )
+    made = boards(with_unique_names(found)).by_task["t"]
+    shown = dict(zip(made.table["label"], made.table["runs"], strict=True))
+    assert shown == {"A": 4, "B": 2}
+    begun = with_unique_names(found._replace(unfinished={"2": {}}))
+    assert len(begun.footers) == 3
 
 
 def test_an_entry_is_compared_with_all_others_at_once(
@@ -493,6 +512,147 @@ def test_pairs_of_unlike_seeds_are_compared_as_if_alone() -> None:
         row = row if pair in row.index else None
         if row is not None:
             pd.testing.assert_series_equal(row.loc[pair], together.loc[pair])
+
+
+# ---- units ----
+
+
+def drawn(count: int, seeds: int, rng: np.random.Generator, spread: float = 1) -> list:
+    """Draw distances: those of each unit have a value in common."""
+    return [spread * rng.normal() + rng.normal(size=seeds) for _ in range(count)]
+
+
+def of_instances(label: str, distances: list, first: int = 0) -> list[pd.DataFrame]:
+    """Return a cell for each instance; the seeds are the same."""
+    return [
+        cell(
+            label,
+            outcomes(0, len(one)),
+            list(one),
+            f"q[dim=2,instance={first + at}]" if first + at else "q[dim=2]",
+            key=f"{label} {first + at}",
+        )
+        for at, one in enumerate(distances)
+    ]
+
+
+def of_family(*cells: pd.DataFrame) -> Results:
+    keys = [one["key"].iloc[0] for one in cells]
+    tasks = {
+        key: {"task": {"class": "Q", "dim": 2, "instance": int(key.split()[-1])}}
+        for key in keys
+        if " " in key
+    }
+    return results(*cells, **tasks)
+
+
+def test_instances_are_one_task_whose_unit_is_the_instance() -> None:
+    rng = np.random.default_rng(3)
+    first, second = drawn(10, 4, rng), drawn(10, 4, rng)
+    cells = of_instances("A", first) + of_instances("B", second)
+    made = boards(of_family(*cells, cell("A", outcomes(1, 4), values(4))))
+    assert list(made.by_task) == ["q[dim=2]", "t"]
+    one = made.by_task["q[dim=2]"]
+    assert (one.units, one.seeds, one.table["runs"].tolist()) == (
+        "instances",
+        (10,),
+        [40, 40],
+    )
+    order = np.argsort(np.argsort(np.concatenate([*first, *second])))
+    ranks = 2 * (order[:40] - order[40:]).reshape(10, 4).sum(axis=1)
+    p = paired_test.sign_flip(ranks[None].astype(np.int64))[0]
+    assert one.pairs["p"].tolist() == [pytest.approx(p)]
+    assert one.pairs["pairs"].tolist() == [40]
+    # The median and its interval are over the medians of the instances.
+    medians = np.sort([np.median(some) for some in first])
+    row = one.table.set_index("label").loc["A"]
+    assert row["median"] == pytest.approx(np.median(medians))
+    ends = row[["median_low", "median_high"]].tolist()
+    assert ends == pytest.approx([medians[1], medians[8]])
+    # Over tasks a family is one.
+    (overall,) = made.overall
+    assert overall.tasks == ["q[dim=2]", "t"]
+    assert overall.units == "units"
+
+
+def test_few_instances_allow_no_test() -> None:
+    rng = np.random.default_rng(3)
+    cells = of_instances("A", drawn(7, 9, rng)) + of_instances("B", drawn(7, 9, rng))
+    one = boards(of_family(*cells)).by_task["q[dim=2]"]
+    assert one.unplaced == dict.fromkeys("AB", "there are fewer than 8 common units, 7")
+
+
+def test_pairs_of_instances_are_those_of_both() -> None:
+    rng = np.random.default_rng(3)
+    cells = of_instances("A", drawn(12, 3, rng))
+    cells += of_instances("B", drawn(12, 3, rng), first=3)
+    one = boards(of_family(*cells)).by_task["q[dim=2]"]
+    assert one.pairs["pairs"].tolist() == [9 * 3]
+    assert one.pairs["test"].tolist() == ["sign flip"]
+
+
+def of_repetitions(label: str, distances: list) -> list[pd.DataFrame]:
+    """Return a cell for each repetition, with seeds of its own."""
+    return [
+        cell(
+            label,
+            outcomes(0, len(one)),
+            list(one),
+            seeds=list(range(at * len(one), (at + 1) * len(one))),
+            key=f"{label} {at}",
+        )
+        for at, one in enumerate(distances)
+    ]
+
+
+def repeated(*cells: pd.DataFrame) -> Results:
+    found = results(*cells)
+    for at, (key, footer) in enumerate(found.footers.items()):
+        footer["cell"] |= {"seeds": [at], "algorithm": {"class": "G", "k": at}}
+        footer["description"] = {"track": "tuned", "repetition": int(key.split()[-1])}
+    return with_unique_names(found)
+
+
+def test_the_unit_of_repeated_tunings_is_the_repetition() -> None:
+    rng = np.random.default_rng(5)
+    first, second = drawn(10, 4, rng), drawn(10, 4, rng)
+    made = boards(repeated(*of_repetitions("A", first), *of_repetitions("B", second)))
+    one = made.by_task["t"]
+    assert sorted(one.table["label"]) == ["A", "B"]
+    assert (one.units, one.seeds) == ("repetitions", (10,))
+    order = np.argsort(np.argsort(np.concatenate([*first, *second])))
+    ranks = 2 * (order[:40] - order[40:]).reshape(10, 4).sum(axis=1)
+    p = paired_test.sign_flip(ranks[None].astype(np.int64))[0]
+    assert one.pairs["p"].tolist() == [pytest.approx(p)]
+    (overall,) = made.overall
+    assert overall.units == "repetitions"
+    assert overall.pairs["p"].tolist() == [pytest.approx(p)]
+
+
+def test_winners_of_few_tunings_have_no_verdict() -> None:
+    """However many seeds each of them has."""
+    rng = np.random.default_rng(5)
+    first, second = (of_repetitions(one, drawn(3, 20, rng)) for one in "AB")
+    one = boards(repeated(*first, *second)).by_task["t"]
+    assert one.unplaced == dict.fromkeys("AB", "there are fewer than 8 common units, 3")
+
+
+def test_equal_methods_are_apart_in_five_percent_of_tables_of_units() -> None:
+    """Though seeds of a unit are alike; by seeds they would be apart too often."""
+    rng, tables, units, seeds = np.random.default_rng(0), 400, 10, 5
+    apart = {"units": 0, "seeds": 0}
+    for _ in range(tables):
+        distances = np.array([drawn(units, seeds, rng) for _ in range(2)])
+        order = np.argsort(np.argsort(distances.ravel())).reshape(2, -1)
+        number = np.arange(units * seeds)
+        for name, unit in (("units", number // seeds), ("seeds", None)):
+            made = paired_test.compare(
+                order[0], order[1:], number, number, unit=unit, thresholds=(0.05,)
+            )
+            apart[name] += int(made.p[0] <= 0.05)
+    most = 0.05 + 4 * np.sqrt(0.05 * 0.95 / tables)
+    assert apart["units"] / tables <= most
+    assert apart["seeds"] / tables > 2 * most
 
 
 # ---- numbers of entries ----
@@ -614,6 +774,50 @@ def test_rows_of_one_score_are_in_the_order_of_their_places() -> None:
     (overall,), _ = boards(found)
     assert places(overall) == {"near": (1, 1), "far": (2, 2), "farther": (3, 3)}
     assert overall.table["label"].tolist() == ["near", "far", "farther"]
+
+
+def test_ties_over_tasks_depend_on_no_name_and_no_order_of_entries() -> None:
+    """Of equal success, the medians on the first task decide."""
+    cells = {
+        name: [
+            cell(name, outcomes(0, 9), values(9, first=at), "s", key=f"{name}s"),
+            cell(name, outcomes(0, 9), values(9, first=5 - at), key=f"{name}t"),
+        ]
+        for name, at in (("B", 0.2), ("A", 0.3), ("C", 0.1))
+    }
+    for order in ("ABC", "CBA", "BAC"):
+        (overall,) = boards(
+            results(*(one for name in order for one in cells[name]))
+        ).overall
+        assert overall.table["label"].tolist() == ["C", "B", "A"]
+
+
+def test_one_task_has_the_places_of_its_own_board_over_tasks_too() -> None:
+    """Also where the rank sums are tested."""
+    made = boards(
+        results(
+            cell("A", outcomes(6, 6), values(6)),
+            cell("B", outcomes(0, 6), values(6)),
+        )
+    )
+    (overall,) = made.overall
+    assert made.by_task["t"].pairs["test"].tolist() == ["rank sum"]
+    assert places(overall) == places(made.by_task["t"])
+    assert None not in places(overall).values()
+
+
+def test_costs_of_unlike_budgets_are_not_added() -> None:
+    cells = [
+        cell(name, outcomes(9, 9), values(9), task) for name in "AB" for task in "st"
+    ]
+    alike = boards(results(*cells)).overall[0].table
+    assert alike["gradient_equivalents"].tolist() == [20, 20]
+    unlike = {key: {"steps": 20} for key in ("s/A", "s/B")}
+    (overall,) = boards(results(*cells, **unlike)).overall
+    assert overall.budget == "20 steps, 2 records or 10 steps, 2 records"
+    for name in ("gradient_equivalents", "to_target"):
+        assert overall.table[name].isna().all()
+        assert alike[name].notna().all()
 
 
 def test_overall_needs_a_target() -> None:

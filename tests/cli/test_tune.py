@@ -29,7 +29,7 @@ def test_the_winners_can_be_run(cli: Cli) -> None:
     board = cli("leaderboard", "out/here/suite.toml", *markdown).stdout
     assert board.startswith(
         "# Leaderboard\n\nTuned on 3 trials x 2 seeds at 40 gradient-equivalents; the "
-        "verdicts hold for these winners (one tuning)."
+        "verdicts are conditional on one tuning, that of the winners on record."
     )
     Path("out/here/tuning.parquet").rename("elsewhere")
     left = cli("leaderboard", "out/here/suite.toml", *markdown)

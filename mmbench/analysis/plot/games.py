@@ -92,7 +92,7 @@ def games_table(results: Results, games: Mapping[str, Contest]) -> pd.DataFrame:
     require_one_track(results)
     rows = []
     for game, contest in games.items():
-        for entry in entries_of(results, contest.task, contest.keys):
+        for entry in entries_of(results, contest):
             runs, converged = len(entry.success), int(entry.success.sum())
             ends = stats.proportion_interval(converged, runs)
             low, high = (float(end) for end in ends)

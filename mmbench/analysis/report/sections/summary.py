@@ -32,9 +32,11 @@ from mmbench.analysis.results import (
     Results,
     columns_of,
     describe_starts,
+    is_of,
     labels_of,
     primary_column,
     real_score_of,
+    rows_of,
     target_in_words,
     target_of,
 )
@@ -69,8 +71,10 @@ DETAILS = (
     "first metric; then those that reached it, by their cost to it. Without a target, "
     "all that did not fail are ranked by the metric. The differences of ranks of the "
     "runs with the same seed are tested by flipping their signs. Where fewer than "
-    "eight seeds have runs of both, the rank sums of all runs are tested. Over tasks, "
-    "the differences of each task are divided by its number of pairs.",
+    "eight seeds have runs of both, the rank sums of all runs are tested. Instances of "
+    "one family are one task, and repetitions of a tuning one entry: differences are "
+    "summed within each instance or repetition, and the signs of the sums are flipped. "
+    "Over tasks, the differences of each task are divided by its number of pairs.",
     f"A pair is “apart as a pair” if p ≤ {LEVEL:g}, which depends on no other "
     "algorithm. It is “apart on this board” if p is at most that divided by the number "
     "of pairs of as many algorithms as the board may have (its capacity), so that a "
@@ -130,13 +134,16 @@ def _overall_subsection(results: Results, board: Board, made: Boards) -> Subsect
         for row in one.table.to_dict("records")
     }
     rows, best = [], separated_best(board)
+    has_cost = bool(board.table["gradient_equivalents"].notna().any())
     for row in board.table.to_dict("records"):
         cells = [
             *_place_and_label(row),
             *_success(row, is_best=row["label"] == best),
             _interval(row, styles[row["label"]]),
-            TableCell(number(row["gradient_equivalents"]), row["gradient_equivalents"]),
         ]
+        cost = row["gradient_equivalents"]
+        if has_cost:
+            cells.append(TableCell(number(cost), cost))
         for task in board.tasks:
             where = task, row["label"]
             if where in by_task_and_label:
@@ -145,7 +152,8 @@ def _overall_subsection(results: Results, board: Board, made: Boards) -> Subsect
                 absent = "unfinished" if where in unfinished else "not run"
                 cells.append(TableCell(absent, -1.0))
         rows.append(cells)
-    columns = ["#Place", "Algorithm", "#Success", "#95 % interval", PICTURE, "#Cost"]
+    columns = ["#Place", "Algorithm", "#Success", "#95 % interval", PICTURE]
+    columns += ["#Cost"] if has_cost else []
     names = _short_names(board.tasks)
     title = "All tasks" if len(board.tasks) > 1 else ""
     if len(made.overall) > 1:
@@ -157,6 +165,7 @@ def _overall_subsection(results: Results, board: Board, made: Boards) -> Subsect
         f"on {', '.join(same)}, {target}" for target, same in by_target.items()
     )
     prose = [f"A run succeeds {targets}."]
+    costs = "the sum of the tasks’ median costs, " if has_cost else ""
     if not board.table["success"].any():
         prose.append("No run reached any target.")
     elif len(board.placed) > 1:
@@ -170,8 +179,8 @@ def _overall_subsection(results: Results, board: Board, made: Boards) -> Subsect
         notes=_notes(board),
         tables=[
             Table(
-                "Mean success over tasks, the sum of the tasks’ median costs, and the "
-                "number of successful runs on each task.",
+                f"Mean success over tasks, {costs}and the number of successful runs on "
+                "each task.",
                 [*columns, *(f"#{names[task]}" for task in board.tasks)],
                 rows,
             ),
@@ -207,7 +216,7 @@ def _resolution(board: Board) -> str:
     """Say which differences a board can tell, at its number of seeds."""
     on_board, runs = board.thresholds[1], sum(board.seeds)
     needed = least_runs(on_board)
-    units = "pairs of runs" if len(board.tasks) > 1 else "seeds"
+    units = board.units
     text = (
         f"Two algorithms are apart on this board, of capacity {board.capacity}, if "
         f"p ≤ {number(on_board)}. This takes at least {needed} {units}"
@@ -300,9 +309,7 @@ def _p_value(p: float) -> str:
 def _task_subsection(results: Results, name: str, board: Board) -> Subsection:
     task = board.task
     target, column = target_of(results, task), primary_column(results, task)
-    footer = next(
-        footer for footer in results.footers.values() if footer["task"] == task
-    )
+    footer = next(footer for footer in results.footers.values() if is_of(footer, task))
     prose = f"{footer['game']['summary']} {_ordered_by(results, board)}"
     rows, best = [], separated_best(board)
     for row in board.table.to_dict("records"):
@@ -383,8 +390,8 @@ def _metrics(results: Results, task: str, labels: list[str]) -> list[Table]:
     columns = columns_of(results, task)
     if len(columns) < 2:
         return []
-    frame = results.finished.frame
-    last = frame[frame["task"] == task].groupby(["key", "seed"], sort=False).tail(1)
+    frame = rows_of(results.finished, task)
+    last = frame.groupby(["key", "seed"], sort=False).tail(1)
     scores = [real_score_of(results, task, column["name"]) for column in columns]
     rows = []
     if any(score is not None for score in scores):

@@ -103,10 +103,15 @@ def tuned_in_words(record: TuningRecord) -> str:
         )
     )
     count = int(about["repetitions"])
-    times = "one tuning" if count == 1 else f"the first of {count} tunings"
+    verdicts = (
+        "the verdicts are conditional on one tuning, that of the winners on record"
+        if count == 1
+        else f"the tuning was repeated {count} times with other trials and seeds, and "
+        "the verdicts have the repetition as their unit"
+    )
     return (
-        f"Tuned on {about['trials']} trials x {about['seeds']} seeds at {budgets}; the "
-        f"verdicts hold for these winners ({times})."
+        f"Tuned on {about['trials']} trials x {about['seeds']} seeds at {budgets}; "
+        f"{verdicts}."
     )
 
 

@@ -73,13 +73,14 @@ def test_the_page_says_what_the_verdicts_hold_for(
 ) -> None:
     """At the top, and with the tables of the section beside it; bytes are the same."""
     words = (
-        "Tuned on 4 trials x 2 seeds at 600 gradient-equivalents; the verdicts hold "
-        "for these winners (the first of 2 tunings)."
+        "Tuned on 4 trials x 2 seeds at 600 gradient-equivalents; the tuning was "
+        "repeated 2 times with other trials and seeds, and the verdicts have the "
+        "repetition as their unit."
     )
     assert tuned.tuning is not None
     assert tuned_in_words(tuned.tuning) == words
     one = TuningRecord(tuned.tuning.trials, tuned.tuning.about | {"repetitions": 1})
-    assert tuned_in_words(one).endswith("(one tuning).")
+    assert "are conditional on one tuning" in tuned_in_words(one)
     pages = [
         write_report(tuned, tmp_path / name, name="s", title="").read_bytes()
         for name in ("a", "b")
