@@ -1,6 +1,7 @@
 """The register of claims: frozen, complete, and about cells that exist."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from mmbench.studies.register import (
 )
 from mmbench.suites import SUITES
 
+ROOT = Path(__file__).parents[2]
 CELLS = {
     name: {(str(cell.task), cell.label) for cell in plan(SUITES[name])}
     for name in {one.suite for claim in CLAIMS.values() for one in claim.variants}
@@ -50,3 +52,11 @@ def test_variants_name_cells(claim: Claim) -> None:
     for variant in claim.variants:
         for label in filter(None, (variant.label, variant.against)):
             assert (variant.task, label) in CELLS[variant.suite]
+
+
+@pytest.mark.parametrize(
+    "path", sorted({one.negative for one in CLAIMS.values() if one.negative})
+)
+def test_second_implementations_exist(path: str) -> None:
+    """The tests that claims name are there."""
+    assert (ROOT / path).is_file()
