@@ -252,7 +252,8 @@ def _test(claim: Claim, variant: Variant, runs: Runs) -> Tested:
     seeds: list[int] = sorted(set.intersection(*(set(one["seed"]) for one in tables)))
     outcomes = [_outcomes(rule, tables, seeds) for rule in claim.rules]
     looks: list[Look] = []
-    for count in looks_of(claim):
+    # A variant may have fewer starts than another, such as the source's own one.
+    for count in looks_of(replace(claim, variants=(variant,))):
         if len(seeds) < count:
             break
         looks.append(_look(claim, outcomes[0][:count]))
@@ -368,7 +369,8 @@ def _joint(tested: Sequence[Tested], where_both: str) -> tuple[str, str]:
     for one in tested:
         by_conclusion.setdefault(one.conclusion, []).append(one)
     parts = [f"{words} {_names(those)}" for words, those in by_conclusion.items()]
-    why = "; ".join(parts).capitalize() + "."
+    text = "; ".join(parts)
+    why = f"{text[0].upper()}{text[1:]}."
     if len(by_conclusion) == 1:
         return next(iter(by_conclusion)), why if len(tested) > 1 else ""
     if {"reproduced", "not reproduced"} <= set(by_conclusion):

@@ -308,7 +308,37 @@ ICR_PAPER = (
         rules=(ends_within(1e-6),),
         negative=SECOND_ORDER,
         flags=("source-ambiguous",),
-        note="The paper states no weight.",
+        note="The paper states no weight. The step is aligned as by its authors, and "
+        "so avoids points that are unstable for one player; without that, see "
+        "icr-sga-unaligned.",
+    ),
+    Claim(
+        numbers=(),
+        name="icr-sga-unaligned",
+        paper="icr",
+        place="Section 5",
+        statement="Without alignment, symplectic gradient adjustment converges to "
+        "(0, 0) of the quadratic game where simultaneous steps do not.",
+        kind="always",
+        published="expected",
+        variants=(
+            on_toys(
+                "steps of 0.03, weight 1 of its authors",
+                "code",
+                "quadratic",
+                "SGA 1 unaligned (0.03,0.03)",
+            ),
+            on_toys(
+                "steps of 0.03, weight 0.1",
+                "ours",
+                "quadratic",
+                "SGA 0.1 unaligned (0.03,0.03)",
+            ),
+        ),
+        rules=(ends_within(1e-6),),
+        negative=SECOND_ORDER,
+        flags=("source-ambiguous",),
+        note="Registered after the runs with alignment.",
     ),
     Claim(
         numbers=(37,),

@@ -404,6 +404,8 @@ ROSCA_LECTURE = (
         ),
         rules=(ends_within(1e-3),),
         negative=SECOND_ORDER,
+        note="Starts are random; six of 64 lead consensus far away, where both "
+        "gradients are small. The authors' start, (1, 1), leads both to (0, 0).",
     ),
     Claim(
         numbers=(86,),

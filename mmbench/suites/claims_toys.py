@@ -57,6 +57,11 @@ CLAIMS_TOYS = Suite(
                 SGA="sga[{}]",
             ),
             "SGA 0.1 (0.03,0.03) = sga[step_size=(0.03,0.03),weight=0.1]",
+            *(
+                f"SGA {weight} unaligned (0.03,0.03) = "
+                f"sga[step_size=(0.03,0.03),weight={weight},is_aligned=false]"
+                for weight in ("1", "0.1")
+            ),
             *_at("(0.01,0.09)", **_GRADIENT),
             "y alone = alone[step_size=0.01]",
             steps=1000,

@@ -24,6 +24,14 @@ SUITE = Suite(
             steps=10,
             records=2,
         ),
+        Grid(
+            tasks=("dirac_gan[start_at=(1,1)]",),
+            algorithms=("A = gda",),
+            seeds=1,
+            first_seed=5000,
+            steps=10,
+            records=2,
+        ),
     ),
 )
 RULE = Rule(name="near", bounds=(Bound(column="distance", at_most=1),))
@@ -184,6 +192,16 @@ def test_always(values: list[float], verdict: str) -> None:
     last = found.tested[0].last
     assert last
     assert last.error == 0
+
+
+def test_a_variant_with_one_start_hides_no_other() -> None:
+    """All starts of each variant are looked at, though another variant has one."""
+    alone = "dirac_gan[start_at=(1,1)]"
+    both = claim("always", variant("drawn"), variant("fixed", task=alone))
+    found = judged(both, ("bilinear", "A", near(49, 50)), (alone, "A", [0.5]))
+    assert [one.last and one.last.runs for one in found.tested] == [50, 1]
+    assert found.verdict == "depends on the variant"
+    assert found.why == "Not reproduced with “drawn”; reproduced with “fixed”."
 
 
 def test_a_negative_verdict_needs_a_second_implementation() -> None:
