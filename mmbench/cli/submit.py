@@ -9,6 +9,7 @@ from mmbench.cli import print_command, print_stdout
 from mmbench.cli._numbers import Folder, NamedFile
 from mmbench.cli._selection import explain_external_errors
 from mmbench.core.errors import DescriptionError
+from mmbench.suites import SUITES
 
 
 @click.command("submit", short_help="Make a bundle of a store for others to verify.")
@@ -28,8 +29,8 @@ from mmbench.core.errors import DescriptionError
 @click.option(
     "--suite",
     type=Folder(dir_okay=False),
-    help="A suite.toml; the tuning record that it names under `tuned` goes with the "
-    "results.",
+    help="A suite.toml, or a built-in suite of winners; the tuning record that it "
+    "names under `tuned` goes with the results.",
 )
 def command(
     store: Path, out: Path | None, external: tuple[str, ...], suite: Path | None
@@ -52,6 +53,8 @@ def command(
     from mmbench.store.bundle import SUFFIX, write_bundle
     from mmbench.store.folder import Store
 
+    if suite and (built_in := SUITES.get(str(suite))) and built_in.tuned:
+        suite = Path(built_in.tuned).with_name("suite.toml")
     name = store.resolve().name
     out = out or Path(f"{name}{SUFFIX}")
     if out.resolve().parent == store.resolve():

@@ -1,37 +1,10 @@
-"""Toy: games with known solutions, for which theory predicts the results.
+"""Toy: games with known solutions, on which tuning is cheap.
 
-Methods are compared at equal cost.
+Methods are compared at equal cost, with the winners of ten tunings on record in
+`tuned/toy`, each with eight seeds of its own. Games at step sizes that their sources
+chose are in `fixed_steps`.
 """
 
-from mmbench.suites._nine_methods import nine_methods
-from mmbench.suites.base import Grid, Suite
+from mmbench.suites._winners import suite_of_winners
 
-TOY = Suite(
-    name="toy",
-    title="Games with a known answer",
-    grids=(
-        Grid(
-            tasks=(
-                "bilinear",
-                "bilinear[dim=10,smallest=0.2,spacing=log]",
-                "dirac_gan",
-                "dirac_gan[loss=wasserstein,clip=1]",
-                "dirac_gan[r1=1]",
-            ),
-            algorithms=nine_methods("0.3", "plain", 5, "0.1", "0.3"),
-            seeds=8,
-            budget=2000,
-        ),
-        Grid(
-            # It is not zero-sum, which the competitive methods need.
-            tasks=("dirac_gan[loss=nonsaturating]",),
-            algorithms=tuple(
-                method
-                for method in nine_methods("0.3", "plain", 5, "0.1", "0.3")
-                if "CGD" not in method
-            ),
-            seeds=8,
-            budget=2000,
-        ),
-    ),
-)
+TOY = suite_of_winners("toy")

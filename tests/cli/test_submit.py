@@ -195,3 +195,13 @@ def test_a_bundle_is_verified_in_a_process_of_its_own(
         assert sentence in ended.stderr
         assert marker.read_text() == "none"
         marker.unlink()
+
+
+def test_the_record_of_a_built_in_suite_goes_with_the_results(submitted: Cli) -> None:
+    words = ("own", "--outside", "mine.py:Mine", "--suite")
+    done = submitted("submit", *words, "quick", "--out", "b.zip")
+    assert done.exit_code == 0, done.stderr
+    assert "tuning/tuning.parquet" in done.stdout
+    refused = submitted("submit", *words, "gan", "--out", "c.zip")
+    assert refused.exit_code == 2
+    assert "gan" in refused.stderr

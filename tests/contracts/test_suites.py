@@ -16,7 +16,8 @@ def test_suite_can_be_planned(name: str) -> None:
     assert suite.title
     cells = plan(suite)
     assert len({cell.key for cell in cells}) == len(cells)
-    assert len({(str(cell.task), cell.label) for cell in cells}) == len(cells)
+    named = {(str(cell.task), cell.label, cell.repetition) for cell in cells}
+    assert len(named) == len(cells)
     for cell in cells:
         names = [column.name for column in cell.columns]
         assert names

@@ -15,7 +15,7 @@ from mmbench.analysis.report.sections.base import (
     Table,
     TableCell,
 )
-from mmbench.analysis.results import Results, labels_of, tasks_of, tracks_of
+from mmbench.analysis.results import Results, games_of, labels_of, tracks_of
 from mmbench.analysis.tuning_curves import RANK, scored_trials, tuning_curve
 from mmbench.core.printable import printable
 from mmbench.store.tuning_record import TuningRecord
@@ -52,7 +52,7 @@ def section(results: Results) -> Section | None:
     if record is None:
         return None
     scores = scored_trials(record)
-    tasks = [task for task in tasks_of(results) if task in set(scores["task"])]
+    tasks = [task for task in games_of(results) if task in set(scores["task"])]
     if not tasks:
         return None
     styles = style.label_styles(labels_of(results))
