@@ -710,6 +710,8 @@ def search_stops_after_rejections(patience: int = 20) -> Computation:
         z, done = after, method.done(state)
         assert done is not None
         at_end = torch.where(done & (at_end < 0), idle, at_end)
+        if (at_end >= 0).all():
+            break
     stopped = at_end >= 0
     return Computation(
         bool(stopped.all() and (at_end >= 10).all()),
@@ -747,16 +749,16 @@ def cost_of_accept_reject(answers: Sequence[int] = (6, 6, 1)) -> Computation:
 
 
 def _cost(spec: str, task: str) -> float:
-    """Return the gradient-equivalents of a step, counted over eight."""
+    """Return the gradient-equivalents of a step, counted over four."""
     built, method = TASKS.build(task), ALGORITHMS.build(spec)
     z = _starts(task, 1)
     charged = OracleState(built.build(_PLACEMENT), (0,))
     oracle = Oracle(charged)
     state = method.init(oracle, z)
-    for _ in range(8):
+    for _ in range(4):
         oracle.resample()
         z, state = method.step(oracle, z, state)
-    return float(spent(charged.counts, "gradient-equivalents")[0]) / 8
+    return float(spent(charged.counts, "gradient-equivalents")[0]) / 4
 
 
 # ---- points of games ----

@@ -189,12 +189,12 @@ def consensus(run: Run) -> None:
 _ADAM = f"step_size=({ETA_X},{ETA_Y}),direction=adam[beta1=0.5,epsilon_at=raw]"
 _KERAS = _ADAM.replace("beta1=0.5", "beta1=0.5,epsilon=1e-7")
 EQUAL = {
-    "GDA(1)": (f"gda[{_ADAM}]", simultaneous, NET, 30),
-    "GDA(6)": (f"alternating_gda[{_ADAM},k=6,first=both]", six_answers, NET, 20),
+    "GDA(1)": (f"gda[{_ADAM}]", simultaneous, NET, 20),
+    "GDA(6)": (f"alternating_gda[{_ADAM},k=6,first=both]", six_answers, NET, 10),
     "unrolled(6)": (f"unrolled[{_ADAM},k=6]", unrolled, NET, 10),
-    "digits, GDA(1)": (f"alternating_gda[{_KERAS},k=1]", generator_first, DIGITS, 30),
+    "digits, GDA(1)": (f"alternating_gda[{_KERAS},k=1]", generator_first, DIGITS, 12),
     "SimGD": ("gda[step_size=0.2]", plain, PROJECTION, 30),
-    "CGD": ("cgd[step_size=0.2,tolerance=1e-14]", competitive, PROJECTION, 20),
+    "CGD": ("cgd[step_size=0.2,tolerance=1e-14]", competitive, PROJECTION, 12),
     "extragradient": ("extragradient[step_size=0.2]", extragradient, PROJECTION, 30),
     "consensus": ("consensus[step_size=0.2]", consensus, PROJECTION, 30),
 }
