@@ -6,6 +6,7 @@ that are drawn.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import e
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from mmbench.analysis.plot.animation import PATH
 from mmbench.analysis.plot.axes import handle
 from mmbench.analysis.plot.counts import last_records
 from mmbench.analysis.plot.curves import curve_of, draw_curves
-from mmbench.analysis.plot.figure import Layout, Panel
+from mmbench.analysis.plot.figure import LABEL_CHARACTERS, Layout, Panel
 from mmbench.analysis.plot.portraits import (
     WINDOW_RATIO,
     background_of,
@@ -113,15 +114,20 @@ def _column(results: Results, task: str, name: str) -> Any:
 
 
 def _curves_panel(
-    results: Results, table: pd.DataFrame, title: str, ylabel: str, scale: str = ""
+    results: Results,
+    table: pd.DataFrame,
+    title: str,
+    ylabel: str,
+    scale: str = "",
+    x: str = "step",
 ) -> Panel:
     """Return a panel of the medians of a column, with quartiles."""
     name, task = table["metric"].iloc[0], table["task"].iloc[0]
     column = _column(results, task, name) | ({"scale": scale} if scale else {})
 
     def draw(axes: Axes) -> None:
-        draw_curves(axes, table, column, "step", _styles(results), None)
-        axes.set_ylabel(ylabel)
+        draw_curves(axes, table, column, x, _styles(results), None)
+        axes.set_ylabel(fill(ylabel, LABEL_CHARACTERS))
 
     return Panel(title, draw, 2.2)
 
@@ -396,7 +402,11 @@ def _last_step(results: Results, label: str) -> int:
 
 def _by_label(results: Results, name: str, labels: Sequence[str]) -> pd.DataFrame:
     """Return the quartiles of a column, of labels that may be on several tasks."""
-    tables = [_curve(results, task, name) for task in tasks_of(results)]
+    tables = [
+        _curve(results, task, name)
+        for task in tasks_of(results)
+        if any(column["name"] == name for column in columns_of(results, task))
+    ]
     joined = pd.concat(tables, ignore_index=True)
     return joined[joined["label"].isin(labels)]
 
@@ -451,10 +461,17 @@ def _strikes_back(results: Results) -> Shown:
         _stays_panel(results),
     ]
     at = 16
-    losses = [
-        number(_median_at(images, _task_of(images, label), label, "loss_y", at))
+    losses = {
+        label: frame[(frame["label"] == label) & (frame["step"] == at)]
+        .set_index("seed")["loss_y"]
+        .sort_index()
         for label in labels
-    ]
+    }
+    checkpoint, _, shorter, by_cgd = losses.values()
+    said = ", ".join(
+        f"{number(of_label.median())} after {label.removeprefix('G after ')}"
+        for label, of_label in losses.items()
+    )
     chosen = [("(1,0.01)", name, name) for name in ("GDA", "CGD")]
     return Shown(
         _layout(
@@ -466,9 +483,9 @@ def _strikes_back(results: Results) -> Shown:
             },
         ),
         f"Median loss of the discriminator after {at} steps of the generator alone: "
-        f"{losses[0]} from the checkpoint, {losses[1]} after it was trained alone, "
-        f"{losses[2]} after it was trained alone for as long as by CGD, {losses[3]} "
-        f"after CGD. {_shares(results, chosen)}",
+        f"{said}. The loss after CGD is lower than after the checkpoint in "
+        f"{_share(by_cgd < checkpoint)}, and than after descent of the same length in "
+        f"{_share(by_cgd < shorter)}. {_shares(results, chosen)}",
     )
 
 
@@ -500,47 +517,59 @@ def _stays_panel(results: Results) -> Panel:
 
 # ---- CIFAR10 ----
 
+DISTANCES, SCORES = ("fid_", "fd_"), ("is_", "cs_")  # beginnings of columns' names
+
+
+def _first_column(results: Results, prefixes: tuple[str, ...]) -> Any:
+    """Return the first column of a kind: by the Inception network, if it is there."""
+    columns = {
+        column["name"]: column
+        for task in tasks_of(results)
+        for column in columns_of(results, task)
+    }
+    names = sorted(
+        (name for name in columns if name.startswith(prefixes)),
+        key=lambda name: not name.startswith(prefixes[0]),
+    )
+    return columns[names[0]] if names else None
+
 
 def _discriminators(results: Results) -> Shown:
-    labels = [one for one in labels_of(results) if one.startswith("D against")]
+    labels = [one for one in labels_of(results) if one.startswith("D against ")]
     table = _by_label(results, "loss_y", labels)
-    task = table["task"].iloc[0]
+    quality = _first_column(results, DISTANCES)
     said = []
     for label in labels:
-        generator = label.removeprefix("D against ")
-        quality = _median_at(results, task, generator, "frechet_distance", -1)
         curve = table[table["label"] == label]
-        half = curve.loc[curve["median"] <= np.log(2), "step"]
-        when = f"{half.iloc[0]:.0f} steps" if len(half) else "never"
-        said.append(f"{number(quality)}: {when}")
+        steps, losses = curve["step"].to_numpy(), curve["median"].to_numpy()
+        below = steps[losses <= losses[0] / 2]
+        when = f"at step {below[0]:.0f}" if len(below) else "never"
+        generator = label.removeprefix("D against ")
+        task = _task_of(results, generator)
+        worth = _median_at(results, task, generator, quality["name"], -1)
+        said.append(f"{generator} with {number(worth)}: {when}")
+    panel = _curves_panel(results, table, "", "loss of the new discriminator")
     return Shown(
-        _layout(
-            [_curves_panel(results, table, "", "loss of the new discriminator")],
-            1,
-            _handles(results, labels),
-        ),
-        "Fréchet distance of the generator, and the step at which the new "
-        f"discriminator's median loss is half its start: {'; '.join(said)}.",
+        _layout([panel], 1, _handles(results, labels)),
+        f"{quality['title']} of each generator, and when the median loss of the new "
+        f"discriminator is half of what it was: {'; '.join(said)}.",
     )
 
 
 def _cifar10(results: Results) -> Shown:
-    names = ("classifier_score", "frechet_distance")
     panels, said = [], []
-    for name in names:
-        tables = [
-            _curve(results, task, name)
-            for task in tasks_of(results)
-            if any(one["name"] == name for one in columns_of(results, task))
+    for column in filter(
+        None, (_first_column(results, one) for one in (SCORES, DISTANCES))
+    ):
+        table = _by_label(results, column["name"], labels_of(results))
+        panels += [
+            _curves_panel(results, table, "", column["title"], x=against)
+            for against in ("step", "cost")
         ]
-        if not tables:
-            continue
-        table = pd.concat(tables, ignore_index=True)
-        panels.append(_curves_panel(results, table, "", name.replace("_", " ")))
         last = table.groupby("label")["median"].last().sort_values()
-        best = 0 if name == "frechet_distance" else -1
+        best = 0 if column["better"] == "lower" else -1
         said.append(
-            f"the best median {name.replace('_', ' ')} is {number(last.iloc[best])} of "
+            f"the best median {column['title']} is {number(last.iloc[best])} of "
             f"{last.index[best]}"
         )
     return Shown(
@@ -683,9 +712,13 @@ def _both_digits(results: Results) -> Shown:
     said = []
     for label in labels:
         of_label = last[last["label"] == label]
+        share = _curve(results, DIGITS, "digits_any", [label])
+        made = share["median"].to_numpy()
+        when = share["step"].to_numpy()[made.argmax()]
         said.append(
-            f"{label} makes both digits in {_share(of_label['digits'] >= 2)}, and in "
-            f"{_share(of_label['digits_any'] >= 2)} by any confidence of the classifier"
+            f"{label} makes both digits in {_share(of_label['digits'] >= 2)}, by any "
+            f"confidence of the classifier in {_share(of_label['digits_any'] >= 2)}, "
+            f"but in {percent(made.max())} of them at iteration {when:.0f}"
         )
     return Shown(
         _layout(panels, 3, _handles(results, labels)),

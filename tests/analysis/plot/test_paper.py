@@ -116,3 +116,57 @@ def test_figures_of_small_runs_are_drawn(name: str) -> None:
     shown = paper.DRAWINGS[name](made(name))
     with drawing():
         assert to_bytes(lay_out(shown.layout, "page"), ".png").startswith(b"\x89PNG")
+
+
+def images(labels: dict[str, float], falls: dict[str, float]) -> Results:
+    """Return a table like that of runs on CIFAR10.
+
+    Args:
+        labels: label to the Fréchet distance at the end.
+        falls: label to the rate at which the loss of y falls in a step.
+    """
+    steps = np.arange(0, 101, 10)
+    rows = [
+        pd.DataFrame(
+            {
+                "task": "cifar10",
+                "label": label,
+                "seed": seed,
+                "step": steps,
+                "grad_x": steps,
+                "grad_y": steps,
+                "hvps": 0,
+                "values": 0,
+                "samples": 0,
+                "cell_seconds": 0.0,
+                "status": "finished",
+                "stopped_at": 100,
+                "reason": "",
+                "fd_cifar10cnn_10k": distance + 100 - steps,
+                "cs_cifar10cnn_10k": 1 / distance + steps / 100,
+                "loss_y": 1.4 * np.exp(-falls.get(label, 0) * steps),
+                "key": label,
+            }
+        )
+        for label, distance in labels.items()
+        for seed in range(2)
+    ]
+    return results_of(pd.concat(rows, ignore_index=True))
+
+
+def test_new_discriminators_are_told_by_their_generators() -> None:
+    names = {"G 10": 50.0, "G 90": 5.0, "D against G 10": 50.0, "D against G 90": 5.0}
+    falls = {"D against G 10": 0.08, "D against G 90": 0.01}
+    shown = paper.DRAWINGS["icr/5"](images(names, falls))
+    assert shown.ours.endswith("G 10 with 50: at step 10; G 90 with 5: at step 70.")
+    with drawing():
+        assert len(lay_out(shown.layout, "page").axes) == 1
+
+
+def test_the_best_of_cifar10_is_named_by_both_measures() -> None:
+    shown = paper.DRAWINGS["icr/9"](images({"Adam": 30.0, "ACGD": 20.0}, {}))
+    assert "classifier score (cifar10cnn, 10000 images) is 1.05 of ACGD" in shown.ours
+    assert "Fréchet distance (cifar10cnn, 10000 images) is 20 of ACGD" in shown.ours
+    with drawing():
+        drawn = lay_out(shown.layout, "page")
+    assert [axes.get_xlabel()[:5] for axes in drawn.axes] == ["steps", "gradi"] * 2
