@@ -1,9 +1,12 @@
-"""Published results: what boards need of many cells, in two small files.
+"""Published results: what boards and their page need of many cells, in small files.
 
     runs.parquet    two records of each run: the last one, and the first at which its
                     target held from then on, or else its start
+    curves.parquet  the quartiles of the first metric over the runs of each cell at each
+                    record, in single precision
     cells.parquet   the footer of each cell as JSON, whether all its runs are identical,
-                    and the digest of runs.parquet
+                    and the digests of the other two
+    tuning.parquet  of winners of a tuning, its record
 
 Boards made of them are those of the whole tables, since a board reads the end of a
 run, its cost when it reached its target, and no more of the records between than
@@ -21,15 +24,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmbench.analysis.leaderboard import cell_entries
+from mmbench.analysis.plot.curves import PUBLISHED, curves_to_publish
 from mmbench.analysis.results import Results, tasks_of
 from mmbench.core.errors import DamagedError, DescriptionError
-from mmbench.core.files import write_atomically
+from mmbench.core.files import sha256_of, write_atomically
 from mmbench.core.status import Status
 from mmbench.store.folder import Store
 from mmbench.store.schema import misfit_of_footer
+from mmbench.store.tuning_record import RECORD, read_record, write_record
 
-RUNS, CELLS = "runs.parquet", "cells.parquet"
-DIGEST = b"sha256 of runs.parquet"
+RUNS, CURVES, CELLS = "runs.parquet", "curves.parquet", "cells.parquet"
 
 
 def is_published(folder: Path) -> bool:
@@ -48,8 +52,8 @@ def publish(
     Args:
         results: results of stored cells.
         folder: where the files are written; it is made if need be.
-        records: returns the records of a cell that are kept; None keeps two of each
-            run.
+        records: returns the records of a cell that are kept, without curves; None
+            keeps two of each run, and the curves.
 
     Raises:
         DescriptionError: when there is no finished cell, or the folder is a store.
@@ -64,7 +68,10 @@ def publish(
         raise DescriptionError("Results to publish must have a finished cell.")
     frames = [rows for _, rows in results.frame.groupby("key", sort=False)]
     runs = pd.concat(map(records or _two_records, frames), ignore_index=True)
-    content = _encoded(pa.Table.from_pandas(runs, preserve_index=False))
+    contents = {RUNS: _encoded(pa.Table.from_pandas(runs, preserve_index=False))}
+    if records is None:
+        curves = curves_to_publish(results)
+        contents[CURVES] = _encoded(pa.Table.from_pandas(curves, preserve_index=False))
     footers = [
         json.dumps({name: one[name] for name in sorted(one) if name != "alike"})
         for one in results.footers.values()
@@ -75,12 +82,18 @@ def publish(
     cells = pa.table(
         {"key": keys, "footer": footers, "alike": [alike[key] for key in keys]}
     )
-    digest = hashlib.sha256(content).hexdigest().encode()
+    digests = {
+        _digest_of(name): hashlib.sha256(content).hexdigest()
+        for name, content in contents.items()
+    }
+    contents[CELLS] = _encoded(cells.replace_schema_metadata(digests))
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / RUNS, [content])
-    write_atomically(
-        folder / CELLS, [_encoded(cells.replace_schema_metadata({DIGEST: digest}))]
-    )
+    for name, content in contents.items():
+        write_atomically(folder / name, [content])
+    if results.tuning:
+        write_record(results.tuning, folder / RECORD)
+    else:
+        (folder / RECORD).unlink(missing_ok=True)
 
 
 def read_published(folder: Path) -> Results:
@@ -89,10 +102,14 @@ def read_published(folder: Path) -> Results:
     Raises:
         DamagedError: when the files are not as they were written.
     """
-    content, cells = (folder / RUNS).read_bytes(), _decoded(folder / CELLS)
-    digest = (cells.schema.metadata or {}).get(DIGEST, b"").decode()
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise DamagedError(f"{folder / RUNS} must be as it was written; it is not.")
+    cells = _decoded(folder / CELLS)
+    digests = cells.schema.metadata or {}
+    has_curves = _digest_of(CURVES).encode() in digests
+    for name in (RUNS, CURVES) if has_curves else (RUNS,):
+        digest = digests.get(_digest_of(name).encode(), b"").decode()
+        file = folder / name
+        if not file.is_file() or sha256_of(file) != digest:
+            raise DamagedError(f"{file} must be as it was written; it is not.")
     footers = {}
     for row in cells.to_pylist():
         footer = _footer(row["footer"])
@@ -105,7 +122,17 @@ def read_published(folder: Path) -> Results:
     frame = _decoded(folder / RUNS).to_pandas()
     if set(frame["key"].unique()) != set(footers):
         raise DamagedError(f"{folder} must hold the runs of its cells; it does not.")
-    return Results(frame, footers, None)
+    curves = _decoded(folder / CURVES).to_pandas() if has_curves else None
+    if curves is not None and list(curves) != PUBLISHED:
+        raise DamagedError(f"{folder / CURVES} must hold curves; it does not.")
+    has_record = (folder / RECORD).is_file()
+    tuning = read_record(folder / RECORD) if has_record else None
+    return Results(frame, footers, None, tuning=tuning, curves=curves)
+
+
+def _digest_of(name: str) -> str:
+    """Return the metadata key of the digest of a file."""
+    return f"sha256 of {name}"
 
 
 def _is_store(folder: Path) -> bool:

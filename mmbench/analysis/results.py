@@ -65,6 +65,9 @@ class Results(NamedTuple):
         in_memory: key to arrays of finished cells that no store holds.
         tuning: the record of tuning whose winners these are; None where they are none,
             or it is not known.
+        curves: the curves of the primary metric, with the columns of
+            `mmbench.analysis.plot.curves.PUBLISHED`, of published results, whose table
+            has two records of a run; None where the table has all records.
     """
 
     frame: pd.DataFrame
@@ -75,6 +78,7 @@ class Results(NamedTuple):
     damaged: tuple[str, ...] = ()
     in_memory: Mapping[str, Mapping[str, np.ndarray]] = {}
     tuning: TuningRecord | None = None
+    curves: pd.DataFrame | None = None
 
     def arrays(self, key: str) -> Mapping[str, np.ndarray]:
         """Return the paths and sample sheets of a cell; none if they are damaged."""

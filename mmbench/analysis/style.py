@@ -98,6 +98,9 @@ _THEME = {
 }
 
 
+# As matplotlib writes it into each text of an SVG.
+_FONT = "font-family: 'DejaVu Sans', 'Verdana', sans-serif"
+
 Margins = tuple[float, float, float, float]
 NO_MARGINS: Margins = (0, 0, 0, 0)
 CHARACTER_INCHES = 0.075  # width of a character of the labels of an axis
@@ -206,23 +209,50 @@ def svg(figure: Figure, *name: str) -> Markup:
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = text[text.index("<svg") :]
     # Only tags are changed, as the text between them is the user's.
-    text = re.sub(r"<[^>]*>", lambda tag: _simplify_tag(tag[0]), text)
+    groups: list[str] = []
+    text = re.sub(r"<[^>]*>", lambda tag: _simplify_tag(tag[0], groups), text)
     return Markup(re.sub(r"\n\s*", "\n", text))  # noqa: S704  # matplotlib escapes labels
 
 
 def on_white(drawn: Markup) -> str:
     """Return an inline SVG as the content of a file, in black on white."""
     text = drawn.replace("currentColor", "black")
-    return text.replace("<svg ", '<svg style="background: white" ', 1)
+    return text.replace('<svg style="', '<svg style="background: white; ', 1)
 
 
-def _simplify_tag(tag: str) -> str:
-    """Use the page's colours, shorten numbers and drop the ids of groups in a tag."""
+def _simplify_tag(tag: str, groups: list[str]) -> str:
+    """Use the page's colours, shorten numbers and drop groups that say nothing.
+
+    Args:
+        tag: the tag.
+        groups: the tags of the groups that it is in, as they were written; changed.
+    """
+    if tag == "</g>":
+        return tag if groups.pop() else ""
     tag = tag.replace(f"stroke: {GRID}", f"stroke: currentColor; {GRID_OPACITY}")
     tag = tag.replace(INK, "currentColor").replace("xlink:href", "href")
     tag = re.sub(r' xmlns:xlink="[^"]*"| version="1.1"', "", tag)
-    tag = re.sub(r"(\.\d\d)\d+", r"\1", tag)  # hundredths of a pixel are enough
-    return re.sub(r' id="[^"]*"', "", tag) if tag.startswith("<g") else tag
+    # Tenths of a pixel are enough for paths, hundredths elsewhere.
+    tag = re.sub(r"(\.\d\d)\d+", r"\1", tag)
+    tag = re.sub(r' d="[^"]*"', lambda path: _shorten_path(path[0]), tag)
+    tag = re.sub(r' transform="rotate\(-?0 [^"]*"', "", tag)
+    if tag.startswith("<svg"):
+        return tag.replace("<svg", f'<svg style="{_FONT}"', 1)
+    if tag.startswith("<text"):
+        return tag.replace(f"{_FONT}; ", "")
+    if not tag.startswith("<g"):
+        return tag
+    tag = re.sub(r' id="[^"]*"', "", tag)
+    if tag == "<g/>":
+        return ""
+    if not tag.endswith("/>"):
+        groups.append(tag if tag != "<g>" else "")
+        tag = groups[-1]
+    return tag
+
+
+def _shorten_path(path: str) -> str:
+    return re.sub(r"(\.\d)\d+", r"\1", re.sub(r"\s*\n\s*", "", path))
 
 
 def png(figure: Figure) -> str:

@@ -8,7 +8,7 @@ import click
 from mmbench.cli import print_stderr
 from mmbench.cli._joining import joined_results
 from mmbench.cli._load_results import load_selected
-from mmbench.cli._numbers import Folder
+from mmbench.cli._numbers import Folder, Whole
 from mmbench.cli._resource_options import data_dir_option
 from mmbench.cli._selection import (
     DEFAULT_STORE,
@@ -27,6 +27,7 @@ from mmbench.core.printable import escape_markdown
 
 if TYPE_CHECKING:
     import mmbench.analysis.report.sections.base
+    import mmbench.analysis.results
 
 
 @click.command("leaderboard", short_help="Print the ranks of the algorithms.")
@@ -52,8 +53,15 @@ if TYPE_CHECKING:
     "published",
     type=Folder(file_okay=False),
     metavar="FOLDER",
-    help="Write the ends of all runs, of which the boards can be made again, and the "
-    "boards as README.md into FOLDER.",
+    help="Write the ends and the curves of all runs, of which the boards can be made "
+    "again, and the boards as index.html and README.md into FOLDER.",
+)
+@click.option(
+    "--capacity",
+    type=Whole(2),
+    metavar="N",
+    help="Number of entries that a board is made for, at least as many as it has; more "
+    "of them need a smaller p to be apart.  [default: 64, or 512 and so on for more]",
 )
 @data_dir_option
 @format_options
@@ -63,6 +71,7 @@ def command(
     joining: tuple[str, ...],
     out_store: Path,
     published: Path | None,
+    capacity: int | None,
     data_dir: Path | None,
     form: str | None,
     out: Path | None,
@@ -84,12 +93,10 @@ def command(
     and versions as the method's are shown.
     """
     form = choose_format(form, out)
-    from mmbench.analysis.leaderboard import leaderboard
-    from mmbench.analysis.published import publish
+    from mmbench.analysis.leaderboard import boards, leaderboard
     from mmbench.analysis.report.latex import format_leaderboard
     from mmbench.analysis.report.page import prepare
-    from mmbench.analysis.report.sections.summary import section
-    from mmbench.analysis.report.sections.tuning import track_in_words
+    from mmbench.analysis.report.sections import answer, summary
 
     if joining:
         if published:
@@ -102,32 +109,65 @@ def command(
                 "--with must stand without a suite or a grid, since it takes those of "
                 f"the results in --store; got {selection}."
             )
-        results = prepare(joined_results(joining, store, out_store, data_dir))
+        loaded = joined_results(joining, store, out_store, data_dir)
     else:
         loaded = load_selected(selection, store)
         if published:
-            publish(loaded, published)
+            loaded = _publish(loaded, published, capacity)
             form, out = "markdown", published / "README.md"
-        results = prepare(loaded)
-    made = section(results)
-    if made is None:
+    results = prepare(loaded)
+    if not results.finished.footers:
         raise MmbenchError(
             f"The store {store} must have a finished cell to rank; it has none yet."
         )
-    if form == "latex":
-        content = format_leaderboard(made).encode()
-    elif form == "markdown":
-        words = filter(None, ("# Leaderboard", track_in_words(results)))
-        parts = map(_markdown, made.subsections)
-        content = b"\n".join([*(f"{one}\n".encode() for one in words), *parts])
+    if form not in ("markdown", "latex"):
+        content = FORMATS[form](leaderboard(results, capacity=capacity))
     else:
-        content = FORMATS[form](leaderboard(results))
+        made = boards(results, capacity=capacity)
+        tables = summary.section(results, made)
+        assert tables
+        if form == "latex":
+            content = format_leaderboard(tables).encode()
+        else:
+            content = _markdown(results, answer.section(results, made), tables)
     write_content(content, out)
     if out:
         print_stderr(f"Leaderboard: {out}")
 
 
-def _markdown(part: "mmbench.analysis.report.sections.base.Subsection") -> bytes:
+def _publish(
+    results: "mmbench.analysis.results.Results", folder: Path, capacity: int | None
+) -> "mmbench.analysis.results.Results":
+    """Write the files of published results and their page; return what they hold."""
+    from mmbench.analysis.published import publish, read_published
+    from mmbench.analysis.report.page import board_page
+    from mmbench.core.files import write_atomically
+
+    publish(results, folder)
+    kept = read_published(folder)
+    page = folder / "index.html"
+    write_atomically(page, [board_page(kept, capacity=capacity)])
+    print_stderr(f"Leaderboard: {page}")
+    return kept
+
+
+def _markdown(
+    results: "mmbench.analysis.results.Results",
+    *sections: "mmbench.analysis.report.sections.base.Section | None",
+) -> bytes:
+    """Return the sections of boards as one document."""
+    from mmbench.analysis.report.sections.tuning import track_in_words
+
+    words = [f"{text}\n" for text in ("# Leaderboard", track_in_words(results)) if text]
+    parts = []
+    for section in filter(None, sections):
+        if section.anchor == "answer":
+            words += [f"{escape_markdown(text)}\n" for text in section.prose]
+        parts += [_part(one) for one in section.subsections]
+    return b"\n".join([*(text.encode() for text in words), *parts])
+
+
+def _part(part: "mmbench.analysis.report.sections.base.Subsection") -> bytes:
     """Return the first table of a subsection, without pictures, and its sentences."""
     import pandas as pd
 

@@ -74,6 +74,11 @@ def read_record(path: Path) -> TuningRecord:
     return TuningRecord(trials, about)
 
 
+def write_record(record: TuningRecord, path: Path) -> None:
+    """Write a record into a file; of a record that was read, the same bytes."""
+    write_atomically(path, _encode(*record))
+
+
 class RecordFolder:
     """The folder of a record, finished or in progress.
 

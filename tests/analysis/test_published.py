@@ -6,18 +6,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from report_results import section_of
 
 import mmbench
+from mmbench.analysis.plot.curves import NAMES, curve_of
 from mmbench.analysis.published import (
     CELLS,
+    CURVES,
     RUNS,
     is_published,
     publish,
     read_published,
 )
-from mmbench.analysis.results import Results, gather
+from mmbench.analysis.results import Results, gather, primary_column
 from mmbench.core.errors import DamagedError, DescriptionError
 from mmbench.store.folder import Store
+from mmbench.store.tuning_record import COLUMNS, RECORD, TuningRecord
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,7 @@ def test_boards_are_the_same(store: Path, published: Path) -> None:
 
 def test_what_is_published_again_is_the_same(published: Path, tmp_path: Path) -> None:
     publish(read_published(published), tmp_path / "again")
-    for name in (RUNS, CELLS):
+    for name in (RUNS, CELLS, CURVES):
         again = (tmp_path / "again" / name).read_bytes()
         assert again == (published / name).read_bytes()
 
@@ -66,7 +70,42 @@ def test_it_is_known_as_published(published: Path, store: Path) -> None:
     assert not is_published(store)
 
 
-@pytest.mark.parametrize("name", [RUNS, CELLS])
+def test_curves_are_those_of_the_whole_table(store: Path, published: Path) -> None:
+    whole, found = gather(Store(store)), read_published(published)
+    column = primary_column(whole, "bilinear")
+    assert column
+    (here, expected), (there, curves) = (
+        curve_of(one, "bilinear", column) for one in (whole, found)
+    )
+    assert here == there
+    shared = ["label", "step", "cost", *NAMES]
+    pd.testing.assert_frame_equal(
+        curves[shared].reset_index(drop=True),
+        expected[shared].reset_index(drop=True),
+        rtol=1e-6,
+    )
+    made = [section_of("equal_cost", one) for one in (whole, found)]
+    alts = [[f.alt for part in one.subsections for f in part.figures] for one in made]
+    assert alts[0] == alts[1]
+    assert section_of("convergence", found) is None
+
+
+def test_a_record_of_tuning_goes_with_its_winners(store: Path, tmp_path: Path) -> None:
+    trials = pd.DataFrame({name: ["a"] for name in COLUMNS})
+    record = TuningRecord(trials, {"command": "µ"})
+    whole = gather(Store(store))
+    publish(whole._replace(tuning=record), tmp_path / "one")
+    found = read_published(tmp_path / "one")
+    assert found.tuning
+    assert found.tuning.about == record.about
+    publish(found, tmp_path / "two")
+    one, two = ((tmp_path / name / RECORD).read_bytes() for name in ("one", "two"))
+    assert one == two
+    publish(whole, tmp_path / "two")
+    assert not (tmp_path / "two" / RECORD).exists()
+
+
+@pytest.mark.parametrize("name", [RUNS, CELLS, CURVES])
 def test_a_changed_file_is_refused(published: Path, name: str) -> None:
     table = pq.read_table(published / name)
     column = table.column_names.index("key")

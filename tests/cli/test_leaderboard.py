@@ -47,6 +47,14 @@ def test_published_boards_are_made_again_and_joined(stored: Cli) -> None:
     assert b"## All tasks" in page
     stored("leaderboard", "--store", "board", "--out", "again.md")
     assert Path("again.md").read_bytes() == page
+    html = Path("board/index.html").read_text("utf-8")
+    assert html.index("Which method to use") < html.index("At equal cost")
+    assert '<a href="curves.parquet">' in html
+    stored("leaderboard", "--store", "board", "--publish", "again")
+    files = sorted(path.name for path in Path("board").iterdir())
+    assert files == sorted(path.name for path in Path("again").iterdir())
+    for name in files:
+        assert Path("board", name).read_bytes() == Path("again", name).read_bytes()
     method = ("--with", "mine = omd", "--out-store", "own")
     joined = stored("leaderboard", "--store", "board", *method)
     assert joined.exit_code == 0
@@ -90,3 +98,14 @@ def test_two_suites_in_one_store_have_a_board_each(cli: Cli) -> None:
         for task in ("bilinear", "dirac_gan")
         for budget in of_game["budget"]
     }
+
+
+def test_a_board_is_made_for_a_capacity(stored: Cli) -> None:
+    """More entries to come need a smaller p value."""
+    stored("run", "-t", "dirac_gan", "-a", "omd", "--seeds", "9", "--steps", "40")
+    stored("run", "-t", "dirac_gan", "-a", "gda", "--seeds", "9", "--steps", "40")
+    words = ("leaderboard", "--format", "markdown", "--capacity")
+    assert "on this board, of capacity 500, if" in stored(*words, "500").stdout
+    refused = stored("leaderboard", "--capacity", "1")
+    assert refused.exit_code == 2
+    assert "must be a whole number of at least 2" in refused.stderr

@@ -5,10 +5,10 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from report_results import DIGITS, GAUSSIANS, VIEWS, only, texts_of
+from report_results import DIGITS, GAUSSIANS, VIEWS, only, section_of, texts_of
 
 from mmbench.analysis.report import sections
-from mmbench.analysis.report.sections import SECTIONS
+from mmbench.analysis.report.sections import RANKED, SECTIONS
 from mmbench.analysis.report.sections.base import Section
 from mmbench.analysis.results import Results, gather
 from mmbench.runner.execute import execute
@@ -21,18 +21,18 @@ def test_every_section_is_listed() -> None:
     """A file that is missing from the dict would silently be left out."""
     here = Path(sections.__file__).parent
     files = {path.stem for path in here.glob("*.py")} - {"__init__", "base"}
-    assert files == set(SECTIONS)
+    assert files == {*RANKED, *SECTIONS}
 
 
 # These draw for a second or more: but for two views of portraits, slow tests.
-DRAWN = ("convergence", "portraits")
+DRAWN = ("convergence", "equal_cost", "portraits")
 
 
 @pytest.mark.parametrize(
     ("name", "view"),
     [
         pytest.param(name, view, marks=[pytest.mark.slow] if is_slow else [])
-        for name, view in product(SECTIONS, VIEWS)
+        for name, view in product([*RANKED, *SECTIONS], VIEWS)
         for is_slow in [
             name in DRAWN
             and (name, view)
@@ -42,11 +42,11 @@ DRAWN = ("convergence", "portraits")
 )
 def test_section_renders(name: str, view: str, results: Results) -> None:
     """A section renders or is left out, and its rows are as wide as its tables."""
-    made = SECTIONS[name](VIEWS[view](results))
+    made = section_of(name, VIEWS[view](results))
     if made is None:
-        absent = ("convergence", "games", "modes", "portraits", "summary", "tuning")
+        absent = ("convergence", "games", "modes", "portraits", "tuning", *RANKED)
         assert name in absent
-        assert name != "summary" or view == "all unfinished"
+        assert name not in ("answer", "summary") or view == "all unfinished"
         return
     assert isinstance(made, Section)
     assert made.subsections
@@ -71,7 +71,7 @@ def test_section_renders(name: str, view: str, results: Results) -> None:
 def test_section_without_data_is_left_out(
     name: str, task: str, there: bool, results: Results
 ) -> None:
-    assert (SECTIONS[name](only(results, task=task)) is not None) is there
+    assert (section_of(name, only(results, task=task)) is not None) is there
 
 
 def test_sections_say_where_runs_start_that_continue_others(tmp_path: Path) -> None:
@@ -83,8 +83,8 @@ def test_sections_say_where_runs_start_that_continue_others(tmp_path: Path) -> N
     execute(plan(Suite(name="chain", grids=grids)), store)
     both = gather(store)
     start = "starts its x where “checkpoint” ended"
-    summary, curves = SECTIONS["summary"](both), SECTIONS["convergence"](both)
-    methods = SECTIONS["methods"](both)
+    summary, curves = section_of("summary", both), section_of("convergence", both)
+    methods = section_of("methods", both)
     assert summary
     assert curves
     assert methods
@@ -97,7 +97,7 @@ def test_sections_say_where_runs_start_that_continue_others(tmp_path: Path) -> N
         if "Start" in table.columns
         for row in texts_of(table)
     ] == [start]
-    alone = SECTIONS["convergence"](only(both, label="on"))
+    alone = section_of("convergence", only(both, label="on"))
     assert alone
     assert (
         alone.subsections[0]

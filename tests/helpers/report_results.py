@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 
 import mmbench
-from mmbench.analysis.report.sections.base import Table
+from mmbench.analysis.leaderboard import boards
+from mmbench.analysis.report.sections import RANKED, SECTIONS
+from mmbench.analysis.report.sections.base import Section, Table
 from mmbench.analysis.results import Results, gather
 from mmbench.store.folder import Store
 
@@ -54,6 +56,13 @@ def compute_results(folder: Path) -> Results:
     mmbench.run([DIGITS], ["GDA = gda[step_size=0.01,direction=adam]"], IMAGES, **few)
     mmbench.run(["dirac_gan"], ["GDA = gda"], **few | {"seeds": 9})
     return gather(Store(store))
+
+
+def section_of(name: str, results: Results) -> Section | None:
+    """Return a section of the page, ranked or not."""
+    if name in RANKED:
+        return RANKED[name](results, boards(results))
+    return SECTIONS[name](results)
 
 
 def only(results: Results, **wanted: str) -> Results:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from mmbench.analysis import style
+from mmbench.analysis.leaderboard import Contest, contests
 from mmbench.analysis.plot.axes import (
     Given,
     add_legend,
@@ -28,7 +29,9 @@ from mmbench.analysis.results import (
     primary_column,
     real_score_of,
     results_of,
+    rows_of,
     target_of,
+    with_unique_names,
 )
 from mmbench.analysis.stats import median, quantile
 from mmbench.core.cost import gradient_equivalents
@@ -44,6 +47,8 @@ MARKERS_PER_LINE = 6
 LINE_CHARACTERS = 38  # of a metric's title beside an axis
 QUARTILES = {"low": 0.25, "median": 0.5, "high": 0.75}
 NAMES = list(QUARTILES)
+# What is published of a curve: the key of its cell, and the count of `curve_of`.
+PUBLISHED = ["key", "wanted", "step", "cost", *NAMES]
 
 AXES = {
     "step": "steps",
@@ -154,6 +159,59 @@ def curve_of(
     return _of_share(column, wanted), table
 
 
+def contest_curves(
+    results: Results, contest: Contest
+) -> tuple[Column, pd.DataFrame] | None:
+    """Compute the quartiles of the first metric over all runs of each label.
+
+    Args:
+        results: the results, published or not.
+        contest: what is ranked together.
+
+    Returns:
+        The column as it is drawn, and a table with key, label, step, cost, low, median,
+        high, and that it is finished; the key is that of the first of a label's cells.
+        None where there is no metric with a direction.
+    """
+    column = primary_column(results, contest.task)
+    if column is None:
+        return None
+    labels = {key: results.footers[key]["label"] for key in contest.keys}
+    if results.curves is not None:
+        table = results.curves[results.curves["key"].isin(labels)]
+        counts = table["wanted"].dropna()
+        table = table.astype(dict.fromkeys(NAMES, float))
+        table = table.assign(label=table["key"].map(labels), finished=True)
+        return _of_share(column, counts.iloc[0] if len(counts) else None), table
+    wanted = _wanted_count(results, contest.task, column)
+    frame = results.frame[results.frame["key"].isin(labels)]
+    tables = [
+        _quartiles(cells, column, wanted).assign(key=cells["key"].iloc[0])
+        for _, cells in frame.groupby("label", sort=False)
+    ]
+    return _of_share(column, wanted), pd.concat(tables).assign(
+        wanted=wanted, finished=True
+    )
+
+
+def curves_to_publish(results: Results) -> pd.DataFrame:
+    """Return the curves of the first metric in each contest, with `PUBLISHED`."""
+    if results.curves is not None:
+        kept = results.curves["key"].isin(results.footers)
+        return results.curves[kept].reset_index(drop=True)
+    results = with_unique_names(results)
+    made = (contest_curves(results, one) for one in contests(results).values())
+    tables = [one[1] for one in made if one]
+    if not tables:
+        return pd.DataFrame({name: [] for name in PUBLISHED})
+    curves = pd.concat(tables, ignore_index=True)[PUBLISHED]
+    # What is finite stays so in single precision.
+    most = float(np.finfo(np.float32).max)
+    finite = curves[NAMES].clip(-most, most).where(np.isfinite(curves[NAMES]))
+    curves[NAMES] = finite.fillna(curves[NAMES])
+    return curves.astype(dict.fromkeys(["wanted", *NAMES], "float32"))
+
+
 def _wanted_count(results: Results, task: str, column: Column) -> float | None:
     """Return the number of modes or digits that runs should reach; None for no count.
 
@@ -166,8 +224,7 @@ def _wanted_count(results: Results, task: str, column: Column) -> float | None:
     )
     if bound:
         return float(bound[1])
-    of_task = results.frame["task"] == task
-    return float(results.frame.loc[of_task, column["name"]].max())
+    return float(rows_of(results, task)[column["name"]].max())
 
 
 def _of_share(column: Column, wanted: float | None) -> Column:
@@ -195,7 +252,7 @@ def _quartiles(
         wanted: a count; the median is then the share of runs that reach it, without
             quartiles.
     """
-    runs = cell["seed"].nunique()
+    runs = len(cell[["key", "seed"]].drop_duplicates())
 
     def by_run(values: pd.Series) -> np.ndarray:
         return values.to_numpy(float).reshape(runs, -1)
@@ -245,7 +302,7 @@ def draw_curves(
         curves: the table of `curve_of`.
         column: the metric's column.
         x: what the curves are drawn against, a key of `AXES`.
-        styles: the style of each label.
+        styles: the style of each label; those without one are thin and grey.
         score: the value that real data get; None for no line.
     """
     curves = curves.replace([np.inf, -np.inf], np.nan)
@@ -268,6 +325,9 @@ def draw_curves(
     chosen = curves[curves["finished"]] if curves["finished"].any() else curves
     ends = chosen.groupby("label")[x].max()
     for label, curve in curves.groupby("label", sort=False):
+        if str(label) not in styles:
+            draw_faintly(axes, curve[x].to_numpy(), curve["median"].to_numpy())
+            continue
         label_style = styles[str(label)]
         axes.plot(
             curve[x],
@@ -297,6 +357,11 @@ def draw_curves(
         axes.set_xlim(left=0)
         axes.locator_params(axis="x", nbins=5)
     sns.despine(ax=axes)
+
+
+def draw_faintly(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    """Draw the curve of a label that is one of too many to be told apart."""
+    axes.plot(x, y, color=style.GREY, linewidth=0.6, alpha=0.5, zorder=1)
 
 
 def _draw_real_score(axes: Axes, score: float, better: str) -> None:

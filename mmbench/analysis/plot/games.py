@@ -94,8 +94,10 @@ def games_table(results: Results, games: Mapping[str, Contest]) -> pd.DataFrame:
     for game, contest in games.items():
         for entry in entries_of(results, contest):
             runs, converged = len(entry.success), int(entry.success.sum())
-            ends = stats.proportion_interval(converged, runs)
-            low, high = (float(end) for end in ends)
+            low, high = map(float, stats.proportion_interval(converged, runs))
+            if entry.unit is not None:
+                shares = entry.over_units(entry.success, np.mean)
+                low, high = stats.mean_interval([shares])
             rows.append(
                 {
                     "task": game,

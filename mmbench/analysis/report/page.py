@@ -13,9 +13,12 @@ from markupsafe import Markup, escape
 
 from mmbench.analysis import style
 from mmbench.analysis.export import make_printable, to_csv
+from mmbench.analysis.leaderboard import boards
+from mmbench.analysis.numbers import number
+from mmbench.analysis.published import CELLS, CURVES, RUNS
 from mmbench.analysis.report import latex
-from mmbench.analysis.report.sections import FILES, SECTIONS
-from mmbench.analysis.report.sections.base import Section
+from mmbench.analysis.report.sections import FILES, RANKED, SECTIONS
+from mmbench.analysis.report.sections.base import Section, Table
 from mmbench.analysis.report.sections.tuning import track_in_words
 from mmbench.analysis.results import (
     Results,
@@ -27,6 +30,9 @@ from mmbench.analysis.results import (
 from mmbench.core.errors import StoreError
 from mmbench.core.files import write_together
 from mmbench.core.printable import printable
+from mmbench.store.tuning_record import RECORD
+
+ROW_PIXELS = 1160  # of a row of figures on a wide screen
 
 _HERE = Path(__file__).parent
 
@@ -63,6 +69,19 @@ def write_report(results: Results, out: Path, *, name: str, title: str) -> Path:
             if file not in files and (out / file).is_file():  # of an earlier report
                 (out / file).unlink(missing_ok=True)
     return target
+
+
+def board_page(results: Results, *, capacity: int | None = None) -> bytes:
+    """Return the page of published results, which are in the files that it names.
+
+    Args:
+        results: what `read_published` returns.
+        capacity: see `mmbench.analysis.leaderboard.leaderboard`.
+    """
+    results = prepare(results)
+    sections = sections_of(results, capacity=capacity)
+    files = [RUNS, CURVES, CELLS, *([RECORD] if results.tuning else [])]
+    return render(results, sections, files, "leaderboard", "Leaderboard").encode()
 
 
 def write_tables(results: Results, out: Path) -> list[Path]:
@@ -108,9 +127,18 @@ def prepare(results: Results) -> Results:
     return with_unique_names(_printable_results(results))
 
 
-def sections_of(results: Results) -> list[Section]:
-    """Return the sections that have something to show."""
-    made = (make(results) for make in SECTIONS.values())
+def sections_of(results: Results, *, capacity: int | None = None) -> list[Section]:
+    """Return the sections that have something to show.
+
+    Args:
+        results: prepared results.
+        capacity: see `mmbench.analysis.leaderboard.leaderboard`.
+    """
+    ranked = boards(results, capacity=capacity)
+    made = [
+        *(make(results, ranked) for make in RANKED.values()),
+        *(make(results) for make in SECTIONS.values()),
+    ]
     return [section for section in made if section is not None]
 
 
@@ -176,6 +204,9 @@ def render(
         },
         anchors=_anchors(sections),
         breakable=_breakable,
+        shown_width=_shown_width,
+        sticky=_sticky,
+        number=number,
         paragraph=_paragraph,
         css=_read_asset("page.css"),
         js=_read_asset("page.js"),
@@ -213,6 +244,24 @@ def _slug(text: str) -> str:
     """Return a heading as a part of an address."""
     signed = re.sub(r"(?<![a-z0-9])-(?=[0-9.])", "minus-", text.lower())
     return re.sub(r"[^a-z0-9]+", "-", signed).strip("-")
+
+
+def _shown_width(width: int) -> int:
+    """Return the width of a figure on the page, enlarged to be read from afar.
+
+    Texts of 8 points, 11 pixels, become those of 13 to 16 pixels.
+    """
+    if width > ROW_PIXELS:
+        return width
+    return min(round(1.5 * width), max(width, ROW_PIXELS // 2))
+
+
+def _sticky(table: Table) -> int | None:
+    """Return the column that stays in view: the name of the row, if it is near."""
+    for index, cell in enumerate(table.rows[0][:2] if table.rows else ()):
+        if cell.label or cell.code:
+            return index
+    return None
 
 
 def _breakable(spec: str) -> Markup:

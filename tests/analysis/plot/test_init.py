@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from report_results import DIGITS, GAUSSIANS, only
+from report_results import DIGITS, GAUSSIANS, only, section_of
 
 import mmbench
-from mmbench.analysis.report.sections import SECTIONS
 from mmbench.analysis.results import Results, with_origin
 from mmbench.core.errors import DescriptionError, MmbenchError, StoreError
 
@@ -72,7 +71,7 @@ def test_the_report_draws_the_same_curves(
     monkeypatch.setattr(
         style, "svg", lambda figure, *_: drawn.append(figure.axes[0]) or ""
     )
-    assert SECTIONS["convergence"](only(results, task="dirac_gan"))
+    assert section_of("convergence", only(results, task="dirac_gan"))
     plotted = mmbench.plot.convergence(frame, "dirac_gan")
     assert len(lines(plotted)) == 1
     for ours, theirs in zip(lines(plotted), lines(drawn[0]), strict=True):
@@ -189,7 +188,7 @@ def test_the_leaderboard_is_that_of_the_page(
     results: Results, frame: pd.DataFrame
 ) -> None:
     """The table of Python has the numbers of leaderboard.csv."""
-    section = SECTIONS["summary"](only(results, label="GDA"))
+    section = section_of("summary", only(results, label="GDA"))
     assert section
     expected = section.files["leaderboard.csv"].drop(columns="alike")
     gda = frame[frame["label"] == "GDA"]

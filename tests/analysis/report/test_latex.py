@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hostile_text import LABELS
-from report_results import only
+from report_results import only, section_of
 
 from mmbench.analysis.report.latex import (
     MAX_ROWS,
@@ -20,7 +20,6 @@ from mmbench.analysis.report.latex import (
 )
 from mmbench.analysis.report.page import write_tables
 from mmbench.analysis.report.sections.base import Table, TableCell
-from mmbench.analysis.report.sections.summary import section
 from mmbench.analysis.results import Results
 
 
@@ -86,7 +85,7 @@ def test_the_leaderboard_is_bold_where_methods_differ(results: Results) -> None:
     footers = {one: seen.footers[one], "k": seen.footers[one] | {"label": "worse"}}
     footers = {key: footer | {"target": ""} for key, footer in footers.items()}
     both = pd.concat([frame, other], ignore_index=True)
-    made = section(seen._replace(frame=both, footers=footers))
+    made = section_of("summary", seen._replace(frame=both, footers=footers))
     assert made
     bold = [line for line in format_leaderboard(made).split("\n") if "textbf" in line]
     assert len(bold) == 1

@@ -11,18 +11,12 @@ import pandas as pd
 import pytest
 from hand_made import PROVENANCE, PageReader, planned, put_by_hand
 from hostile_text import CONTROL_CHARACTERS, LABELS
-from report_results import (
-    DIGITS,
-    VIEWS,
-    only,
-    texts_of,
-    with_unfinished,
-)
+from report_results import DIGITS, VIEWS, only, section_of, texts_of, with_unfinished
 
 import mmbench
 from mmbench.analysis.report import page as page_module
 from mmbench.analysis.report.page import write_report
-from mmbench.analysis.report.sections import FILES, SECTIONS
+from mmbench.analysis.report.sections import FILES, RANKED, SECTIONS
 from mmbench.analysis.report.sections.base import Section, Subsection
 from mmbench.analysis.results import Results, gather
 from mmbench.core.errors import StoreError
@@ -47,6 +41,8 @@ def test_page_is_written(view: str, results: Results, tmp_path: Path) -> None:
 def test_page_has_all_sections(page: str) -> None:
     found = Page(page)
     assert found.anchors == [
+        "answer",
+        "equal-cost",
         "leaderboard",
         "games",
         "convergence",
@@ -225,7 +221,7 @@ def test_unfinished_and_missing_cells_are_reported(
     assert "1 of these cells is unfinished" in text
     assert f"3 of {seen.wanted} cells have no results yet" in text
     assert "unfinished, step 7" in text
-    made = SECTIONS["outcomes"](seen)
+    made = section_of("outcomes", seen)
     assert made
     table = made.subsections[0].tables[1]
     assert texts_of(table) == [[DIGITS, "GDA", "0 of 5", "3", "7 of 12"]]
@@ -375,7 +371,7 @@ def test_tables_of_a_former_page_go(results: Results, tmp_path: Path) -> None:
 
 def test_all_tables_are_known(results: Results) -> None:
     """Those of a tuning are of results with a record, and tested with its section."""
-    made = [make(results) for make in SECTIONS.values()]
+    made = [section_of(name, results) for name in (*RANKED, *SECTIONS)]
     files = {file for section in made if section for file in section.files}
     of_tuning = {"tuning.csv", "tuning_curves.csv"}
     assert files | of_tuning | {"results.csv"} == set(FILES)

@@ -1,9 +1,15 @@
-"""The sections of the report, in page order; `base` says how to write one."""
+"""The sections of the report, in page order; `base` says how to write one.
+
+Those of `RANKED` come first, and are given the boards besides the results.
+"""
 
 from collections.abc import Callable
 
+from mmbench.analysis.leaderboard import Boards
 from mmbench.analysis.report.sections import (
+    answer,
     convergence,
+    equal_cost,
     games,
     methods,
     modes,
@@ -16,8 +22,12 @@ from mmbench.analysis.report.sections import (
 from mmbench.analysis.report.sections.base import Section
 from mmbench.analysis.results import Results
 
-SECTIONS: dict[str, Callable[[Results], Section | None]] = {
+RANKED: dict[str, Callable[[Results, Boards], Section | None]] = {
+    "answer": answer.section,
+    "equal_cost": equal_cost.section,
     "summary": summary.section,
+}
+SECTIONS: dict[str, Callable[[Results], Section | None]] = {
     "tuning": tuning.section,
     "games": games.section,
     "convergence": convergence.section,

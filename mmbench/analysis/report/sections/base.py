@@ -146,3 +146,19 @@ class Section:
     details: Sequence[str] = ()
     subsections: Sequence[Subsection] = ()
     files: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+
+MAX_ROWS = 500  # of a list on the page; a longer one is in its file alone
+MAX_LABELS = 40  # of a picture with a row for each algorithm
+
+
+def listing(table: Table, file: str) -> Subsection:
+    """Return a subsection of a folded table, or of where it is if it is too long."""
+    if len(table.rows) <= MAX_ROWS:
+        return Subsection(tables=[table])
+    return Subsection(
+        notes=(
+            f"{table.caption}: {len(table.rows)} rows, in {file} alone, which "
+            "`mmbench report` writes.",
+        )
+    )

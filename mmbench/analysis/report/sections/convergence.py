@@ -1,4 +1,7 @@
-"""The convergence curves: metrics against steps, gradient-equivalents and seconds."""
+"""The convergence curves: metrics against steps, and against seconds.
+
+Those of the first metric against cost are in another section, `equal_cost`.
+"""
 
 from collections.abc import Sequence
 
@@ -46,6 +49,8 @@ FLOORED = (
 def section(results: Results) -> Section | None:
     """Draw the metrics of each task; None if no metric changes."""
     subsections, tables, floored = [], list[pd.DataFrame](), False
+    if results.curves is not None:  # which are those at equal cost alone
+        return None
     for task in tasks_of(results):
         curves = curves_of(results, task)
         if not curves:
@@ -78,7 +83,7 @@ def _subsection(
         score = real_score_of(results, task, column["name"])
         figures += [
             _figure(task, table, column, x, styles, score)
-            for x in (AXES if index == 0 else ("step",))
+            for x in (("step", "seconds") if index == 0 else ("step",))
         ]
     legend = list(dict.fromkeys(curves[0][1]["label"]))
     return Subsection(

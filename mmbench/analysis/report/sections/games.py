@@ -13,7 +13,12 @@ from mmbench.analysis.plot.games import (
     grid_size,
     success_view,
 )
-from mmbench.analysis.report.sections.base import Figure, Section, Subsection
+from mmbench.analysis.report.sections.base import (
+    MAX_LABELS,
+    Figure,
+    Section,
+    Subsection,
+)
 from mmbench.analysis.results import Results
 
 PROSE = (
@@ -27,6 +32,7 @@ CAUTION = (
     "A target is what a game declares as its solution. On some games a method is right "
     "not to reach it; the description of each game says so."
 )
+MAX_COLUMNS = 13  # of a picture
 MIN_GAMES = 3  # below that, the tables of the leaderboard show as much
 
 
@@ -37,7 +43,17 @@ def section(results: Results) -> Section | None:
     if len(contests) < MIN_GAMES:
         return None
     rows, games = games_table(finished, contests), list(contests)
-    order = by_success(rows)
+    order = by_success(rows)[:MAX_LABELS]
+    shown = rows[rows["label"].isin(order)]
+    # Side by side as many as fit on a page.
+    pieces = -(-len(games) // MAX_COLUMNS)
+    parts = [
+        games[len(games) * at // pieces : len(games) * (at + 1) // pieces]
+        for at in range(pieces)
+    ]
+    notes = [CAUTION]
+    if rows["label"].nunique() > MAX_LABELS:
+        notes.append(f"The first {MAX_LABELS} methods are shown.")
     return Section(
         title="Which method for which game",
         anchor="games",
@@ -45,10 +61,11 @@ def section(results: Results) -> Section | None:
         subsections=(
             Subsection(
                 figures=[
-                    _picture(rows, order, games, view)
+                    _picture(shown, order, part, view)
                     for view in (success_view(), cost_view(rows))
+                    for part in parts
                 ],
-                notes=(CAUTION,),
+                notes=notes,
             ),
         ),
         files={"games.csv": rows},
@@ -59,10 +76,11 @@ def _picture(
     rows: pd.DataFrame, order: list[str], games: list[str], view: View
 ) -> Figure:
     """Draw a rectangle with a text for each method and game."""
+    rows = rows[rows["task"].isin(games)]
     width, height, margins = grid_size(order, games)
     with style.panel(width, height, margins) as (figure, axes):
         draw_grid(axes, rows, order, games, view)
-        svg = style.svg(figure, "games", view.column)
+        svg = style.svg(figure, "games", view.column, *games)
     alt = f"{view.title}. " + "; ".join(
         f"{row['label']} on {row['task']}: {view.text(row)}".replace("\n", ", ")
         for row in rows.to_dict("records")

@@ -14,11 +14,13 @@ from mmbench.analysis.plot.bars import (
     runs_of,
 )
 from mmbench.analysis.report.sections.base import (
+    MAX_LABELS,
     Figure,
     Section,
     Subsection,
     Table,
     TableCell,
+    listing,
 )
 from mmbench.analysis.results import Results, tasks_of
 from mmbench.core.status import Status
@@ -26,6 +28,11 @@ from mmbench.core.status import Status
 PROSE = (
     "Every run ends with a status, which it reaches at a certain step. Failed runs are "
     "kept and count everywhere on this page."
+)
+
+CUT = (
+    f"Of more than {MAX_LABELS} algorithms, those are shown that reached the target of "
+    "the task most often."
 )
 
 
@@ -48,13 +55,17 @@ def section(results: Results) -> Section:
             _bars(task, runs[runs["task"] == task], statuses)
             for task in tasks_of(results)
         ],
-        tables=[_table(runs, statuses)],
+        notes=[CUT] if runs["label"].nunique() > MAX_LABELS else [],
     )
     return Section(
         title="Outcomes",
         anchor="outcomes",
         prose=(PROSE,),
-        subsections=(Subsection(tables=[meanings, *_unfinished(results)]), bars),
+        subsections=(
+            Subsection(tables=[meanings, *_unfinished(results)]),
+            bars,
+            listing(_table(runs, statuses), "outcomes.csv"),
+        ),
         files={"outcomes.csv": runs},
     )
 
@@ -117,6 +128,10 @@ def _table(runs: pd.DataFrame, statuses: Sequence[Status]) -> Table:
 
 def _bars(task: str, runs: pd.DataFrame, statuses: Sequence[Status]) -> Figure:
     counts = outcome_counts(runs, statuses)
+    if len(counts) > MAX_LABELS:
+        reached = runs["status"] == Status.CONVERGED
+        most = reached.groupby(runs["label"]).mean().nlargest(MAX_LABELS, keep="first")
+        counts = counts[counts.index.isin(most.index)]
     width, height, margins = bars_size(list(counts.index), 5.3)
     with style.panel(width, height, margins) as (figure, axes):
         draw_bars(axes, counts, STATUS_STYLES)

@@ -10,6 +10,7 @@ from mmbench.analysis.report.sections.base import (
     Subsection,
     Table,
     TableCell,
+    listing,
 )
 from mmbench.analysis.results import Footer, Results
 
@@ -25,6 +26,7 @@ def section(results: Results) -> Section:
     """List the machines with their versions, and the cells."""
     machines: dict[str, dict[str, Any]] = {}
     rows = []
+    by_key = dict(list(results.frame.groupby("key", sort=False)))
     for key, footer in results.footers.items():
         provenance = footer["provenance"]
         machine = "; ".join(f"{name}={value}" for name, value in provenance.items())
@@ -41,7 +43,7 @@ def section(results: Results) -> Section:
                 "dtype": _precision(footer),
                 "width": footer["width"],
                 "machine": list(machines).index(machine) + 1,
-                "seconds": _seconds(results.frame, key, footer["width"]),
+                "seconds": _seconds(by_key[key], footer["width"]),
             }
         )
     cells = pd.DataFrame(rows)
@@ -50,7 +52,8 @@ def section(results: Results) -> Section:
         anchor="provenance",
         prose=(PROSE,),
         subsections=[
-            Subsection(tables=[_machines_table(machines), _cells_table(cells)])
+            Subsection(tables=[_machines_table(machines)]),
+            listing(_cells_table(cells), "cells.csv"),
         ],
         files={"cells.csv": cells.merge(_versions(machines), on="machine")},
     )
@@ -64,15 +67,13 @@ def _precision(footer: Footer) -> str:
     )
 
 
-def _seconds(frame: pd.DataFrame, key: str, width: int) -> float:
+def _seconds(cell: pd.DataFrame, width: int) -> float:
     """Return the training time of a cell; all runs of a chunk have the same time.
 
     Args:
-        frame: the tidy table.
-        key: the cell's key.
+        cell: the rows of the cell.
         width: number of runs in a chunk, but for the last.
     """
-    cell = frame[frame["key"] == key]
     ends = cell.groupby("seed", sort=False)["cell_seconds"].max().to_numpy()
     return float(
         sum(ends[first : first + width].max() for first in range(0, len(ends), width))

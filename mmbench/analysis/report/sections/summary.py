@@ -1,6 +1,7 @@
 """The leaderboard: success, ranks with ties, and costs, with confidence intervals."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ from mmbench.analysis import stats, style
 from mmbench.analysis.leaderboard import (
     Board,
     Boards,
-    boards,
     pairs_of,
     place_in_words,
     separated_best,
@@ -40,6 +40,8 @@ from mmbench.analysis.results import (
     target_in_words,
     target_of,
 )
+from mmbench.core.description import digest
+from mmbench.engine.cell import ENGINE_VERSION
 
 PROSE = (
     "A run succeeds if it ends with the target of its task met at three or more "
@@ -54,6 +56,10 @@ CAPTION = (
     "plus the number of algorithms that are apart above it to the number of all less "
     "those apart below it, by sign-flip tests with Bonferroni’s correction; bold marks "
     "one that is apart from all others."
+)
+LEFT_OUT = (
+    "The {} comparisons of two algorithms are in comparisons.csv alone, which `mmbench "
+    "report` writes."
 )
 UNFINISHED = "Unfinished cells are not ranked, and this section leaves them out."
 PICTURE = "0 to 100 %"  # heading of a picture of success
@@ -87,17 +93,30 @@ DETAILS = (
     "had spent when it reached the target and kept it; a dash means that no more than "
     "half of the runs did.",
 )
-MAX_COMPARISONS = 1000  # on the page; more are in the file alone
+MAX_COMPARISONS = 2000  # on the page; more are in the file alone
+MAX_TASKS = 12  # with a column of the board over tasks
 GAINS = (0.1, 0.2, 0.4)  # differences of success whose power is printed
 
 Row = Mapping[Hashable, Any]  # of a board's table
 
 
-def section(results: Results) -> Section | None:
-    """Rank the algorithms over all tasks and on each; None if no cell is finished."""
-    made = boards(results)
+def section(results: Results, made: Boards) -> Section | None:
+    """Rank the algorithms over all tasks and on each; None if no cell is finished.
+
+    Args:
+        results: the results.
+        made: their boards.
+    """
     if not made.by_task:
         return None
+    comparisons = sum(
+        len(board.pairs) for board in (*made.overall, *made.by_task.values())
+    )
+    prose, has_all = [PROSE], comparisons <= MAX_COMPARISONS
+    if results.unfinished:
+        prose.append(UNFINISHED)
+    if not has_all:
+        prose.append(LEFT_OUT.format(number(comparisons)))
     subsections = [
         *(_overall_subsection(results, board, made) for board in made.overall),
         *(
@@ -105,13 +124,20 @@ def section(results: Results) -> Section | None:
             for name, board in made.by_task.items()
         ),
     ]
+    if has_all:
+        subsections = [
+            replace(part, tables=[*part.tables, *_pairs(board)])
+            for part, board in zip(
+                subsections, (*made.overall, *made.by_task.values()), strict=True
+            )
+        ]
     files = {"leaderboard.csv": table_of(made)}
     if len(pairs := pairs_of(made)):
         files["comparisons.csv"] = pairs
     return Section(
         title="Leaderboard",
         anchor="leaderboard",
-        prose=(PROSE, UNFINISHED) if results.unfinished else (PROSE,),
+        prose=prose,
         details=DETAILS,
         subsections=subsections,
         files=files,
@@ -135,6 +161,7 @@ def _overall_subsection(results: Results, board: Board, made: Boards) -> Subsect
     }
     rows, best = [], separated_best(board)
     has_cost = bool(board.table["gradient_equivalents"].notna().any())
+    shown = board.tasks if len(board.tasks) <= MAX_TASKS else ()
     for row in board.table.to_dict("records"):
         cells = [
             *_place_and_label(row),
@@ -144,7 +171,7 @@ def _overall_subsection(results: Results, board: Board, made: Boards) -> Subsect
         cost = row["gradient_equivalents"]
         if has_cost:
             cells.append(TableCell(number(cost), cost))
-        for task in board.tasks:
+        for task in shown:
             where = task, row["label"]
             if where in by_task_and_label:
                 cells.append(_count(by_task_and_label[where]))
@@ -165,7 +192,8 @@ def _overall_subsection(results: Results, board: Board, made: Boards) -> Subsect
         f"on {', '.join(same)}, {target}" for target, same in by_target.items()
     )
     prose = [f"A run succeeds {targets}."]
-    costs = "the sum of the tasks’ median costs, " if has_cost else ""
+    costs = ", the sum of the tasks’ median costs" if has_cost else ""
+    counts = ", and the number of successful runs on each task" if shown else ""
     if not board.table["success"].any():
         prose.append("No run reached any target.")
     elif len(board.placed) > 1:
@@ -176,15 +204,13 @@ def _overall_subsection(results: Results, board: Board, made: Boards) -> Subsect
     return Subsection(
         title=title,
         prose=prose,
-        notes=_notes(board),
+        notes=_notes(results, board),
         tables=[
             Table(
-                f"Mean success over tasks, {costs}and the number of successful runs on "
-                "each task.",
-                [*columns, *(f"#{names[task]}" for task in board.tasks)],
+                f"Mean success over tasks{costs}{counts}.",
+                [*columns, *(f"#{names[task]}" for task in shown)],
                 rows,
             ),
-            *_pairs(board),
         ],
     )
 
@@ -195,8 +221,8 @@ def _place_and_label(row: Row) -> list[TableCell]:
     return [TableCell(place or "–", sort), TableCell(row["label"], label=True)]
 
 
-def _notes(board: Board) -> list[str]:
-    """Return what a board says of its places: who has none, and what it can tell."""
+def _notes(results: Results, board: Board) -> list[str]:
+    """Return what stands under a board: who has no place, what it tells, versions."""
     by_reason: dict[str, list[str]] = {}
     for label, reason in board.unplaced.items():
         by_reason.setdefault(reason, []).append(f"“{label}”")
@@ -206,10 +232,34 @@ def _notes(board: Board) -> list[str]:
     ]
     if len(board.placed) > 1:
         notes.append(_resolution(board))
-    if len(board.pairs) > MAX_COMPARISONS:
-        count = number(len(board.pairs))
-        notes.append(f"The {count} comparisons of two are in comparisons.csv alone.")
+    if versions := _versions(results, board):
+        notes.append(versions)
     return notes
+
+
+def _versions(results: Results, board: Board) -> str:
+    """Return the versions by which a board can be compared with another one."""
+    known = [
+        one
+        for one in results.footers.values()
+        if "key" in one
+        and "provenance" in one
+        and any(is_of(one, task) for task in board.tasks)
+    ]
+    if not known:
+        return ""
+    engines = {
+        str(ENGINE_VERSION)
+        if digest((ENGINE_VERSION, one["cell"])) == one["key"]
+        else "another"
+        for one in known
+    }
+    packages = {str(one["provenance"].get("mmbench", "unknown")) for one in known}
+    parts = {"mmbench": packages, "engine": engines}
+    if board.task:
+        parts["task"] = {str(one["cell"]["task"].get("version", 1)) for one in known}
+    words = (f"{name} {' and '.join(sorted(found))}" for name, found in parts.items())
+    return f"Versions: {', '.join(words)}."
 
 
 def _resolution(board: Board) -> str:
@@ -268,9 +318,7 @@ def _interval(row: Row, label_style: style.LabelStyle) -> TableCell:
 
 
 def _pairs(board: Board) -> list[Table]:
-    """Return the table of all comparisons of two algorithms, if it is not too long."""
-    if len(board.pairs) > MAX_COMPARISONS:
-        return []
+    """Return the table of all comparisons of two algorithms."""
     rows = [
         [
             TableCell(row["first"], label=True),
@@ -342,7 +390,7 @@ def _task_subsection(results: Results, name: str, board: Board) -> Subsection:
         real = "" if score is None else f" ({REAL}: {number(score)})"
         columns += [f"#Median {column['name']}{real}", "#95 % interval"]
     columns += ["#Cost", "#Cost to target"] if target else ["#Cost"]
-    notes = _notes(board)
+    notes = _notes(results, board)
     if starts := describe_starts(results, task):
         notes.append(" ".join(f"“{label}” {where}." for label, where in starts.items()))
     if board.table["alike"].any():
@@ -358,7 +406,6 @@ def _task_subsection(results: Results, name: str, board: Board) -> Subsection:
         tables=[
             Table("", columns, rows),
             *_metrics(results, task, list(board.table["label"])),
-            *_pairs(board),
         ],
     )
 

@@ -1,9 +1,8 @@
 """Tests of the convergence curves."""
 
 import pytest
-from report_results import only
+from report_results import only, section_of
 
-from mmbench.analysis.report.sections import SECTIONS
 from mmbench.analysis.results import Results
 
 
@@ -16,8 +15,8 @@ def test_values_below_the_axis_are_mentioned(
     seen = only(results, task="bilinear", label="GDA")
     ends = seen.frame["step"] == seen.frame["step"].max()
     distance = seen.frame["distance"].mask(ends, smallest)
-    made = SECTIONS["convergence"](
-        seen._replace(frame=seen.frame.assign(distance=distance))
+    made = section_of(
+        "convergence", seen._replace(frame=seen.frame.assign(distance=distance))
     )
     assert made
     assert any("below 10⁻¹⁶" in one for one in made.prose) is mentioned

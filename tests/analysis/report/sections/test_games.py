@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from report_results import HOSTILE, only
+from report_results import HOSTILE, only, section_of
 
 from mmbench.analysis import stats
-from mmbench.analysis.report.sections import SECTIONS
 from mmbench.analysis.results import Results, target_of, tasks_of
 
 
@@ -14,7 +13,7 @@ def test_every_method_and_game_has_its_share_and_cost(
     results: Results, drawn: list[Axes]
 ) -> None:
     """Shares, intervals and costs are those of the runs, and so are the texts."""
-    section = SECTIONS["games"](results)
+    section = section_of("games", results)
     assert section
     table = section.files["games.csv"]
     games = [task for task in tasks_of(results) if target_of(results, task)]
@@ -52,7 +51,7 @@ def test_methods_are_in_the_order_of_their_success(
         (frame["label"] == "EG") & (frame["task"] == "quadratic") & (frame["seed"] < 2)
     )
     frame.loc[won, ["status", "stopped_at"]] = "converged", 8
-    section = SECTIONS["games"](results._replace(frame=frame))
+    section = section_of("games", results._replace(frame=frame))
     assert section
     rows = [text.get_text() for text in drawn[0].get_yticklabels()]
     assert rows[0] == "EG"
@@ -66,4 +65,4 @@ def test_methods_are_in_the_order_of_their_success(
 
 def test_few_games_have_no_section(results: Results) -> None:
     """The leaderboard of two games shows as much."""
-    assert SECTIONS["games"](only(results, task="bilinear")) is None
+    assert section_of("games", only(results, task="bilinear")) is None

@@ -2,16 +2,15 @@
 
 import json
 
-from report_results import DIGITS, IMAGES, only, texts_of
+from report_results import DIGITS, IMAGES, only, section_of, texts_of
 
 from mmbench.analysis.numbers import number
-from mmbench.analysis.report.sections import SECTIONS
 from mmbench.analysis.results import Results
 
 
 def test_protocols_of_image_metrics_are_shown(results: Results, page: str) -> None:
     """The table has the network, digest, counts and real images of the protocol."""
-    made = SECTIONS["methods"](results)
+    made = section_of("methods", results)
     assert made
     (part,) = [one for one in made.subsections if one.title == "Evaluation of images"]
     rows = texts_of(part.tables[0])
@@ -29,7 +28,7 @@ def test_protocols_of_image_metrics_are_shown(results: Results, page: str) -> No
 
 def settings_of(results: Results, title: str) -> tuple[list, list]:
     """Return the rows of a class's tables: its cells, and its parameters."""
-    made = SECTIONS["methods"](results)
+    made = section_of("methods", results)
     assert made
     (part,) = [one for one in made.subsections if one.title == title]
     return texts_of(part.tables[0]), texts_of(part.tables[1])
@@ -69,7 +68,9 @@ def test_cells_of_two_versions_of_a_class_have_a_text_each(results: Results) -> 
     seen = only(results, label="GDA", task="bilinear")
     ((key, footer),) = seen.footers.items()
     later = footer | {"method": footer["method"] | {"rule": "z⁺ = z"}}
-    made = SECTIONS["methods"](results._replace(footers={key: footer, "later": later}))
+    made = section_of(
+        "methods", results._replace(footers={key: footer, "later": later})
+    )
     assert made
     rules = [
         part.preformatted for part in made.subsections if part.title == "Algorithm gda"
@@ -78,7 +79,7 @@ def test_cells_of_two_versions_of_a_class_have_a_text_each(results: Results) -> 
 
 
 def test_csv_has_the_parameters_of_each_cell(results: Results) -> None:
-    made = SECTIONS["methods"](results)
+    made = section_of("methods", results)
     assert made
     table = made.files["methods.csv"].set_index("key")
     assert list(table.index) == list(results.footers)

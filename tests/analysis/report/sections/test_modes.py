@@ -6,9 +6,8 @@ import io
 import matplotlib.image
 import numpy as np
 import pytest
-from report_results import DIGITS, only
+from report_results import DIGITS, only, section_of
 
-from mmbench.analysis.report.sections import SECTIONS
 from mmbench.analysis.results import Results
 from mmbench.store.folder import Store
 
@@ -33,7 +32,7 @@ class StoreOfSheet(Store):
 def draw_sheet(results: Results, sheet: np.ndarray) -> np.ndarray:
     """Return the picture that the section makes of a sheet."""
     seen = only(results, task=DIGITS)
-    made = SECTIONS["modes"](seen._replace(store=StoreOfSheet(seen, sheet)))
+    made = section_of("modes", seen._replace(store=StoreOfSheet(seen, sheet)))
     assert made
     return pixels(made.subsections[-1].figures[0].png)
 
@@ -72,6 +71,6 @@ def test_a_picture_of_colour_images_is_small(results: Results) -> None:
     coarse = rng.uniform(-1, 1, (1, 100, 8, 8, 3))
     smooth = coarse.repeat(4, axis=2).repeat(4, axis=3).astype(np.float16)
     seen = only(results, task=DIGITS)
-    made = SECTIONS["modes"](seen._replace(store=StoreOfSheet(seen, smooth)))
+    made = section_of("modes", seen._replace(store=StoreOfSheet(seen, smooth)))
     assert made
     assert len(made.subsections[-1].figures[0].png) < 200_000

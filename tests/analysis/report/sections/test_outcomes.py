@@ -2,16 +2,15 @@
 
 import pytest
 from matplotlib.axes import Axes
-from report_results import HOSTILE
+from report_results import HOSTILE, section_of
 
-from mmbench.analysis.report.sections import SECTIONS
 from mmbench.analysis.results import Results, tasks_of
 
 
 def test_a_failed_cell_stays_on_the_page(results: Results) -> None:
     """The runs of the cell count as unsuccessful, and their reason is shown."""
-    summary = SECTIONS["summary"](results)
-    outcomes = SECTIONS["outcomes"](results)
+    summary = section_of("summary", results)
+    outcomes = section_of("outcomes", results)
     assert summary
     assert outcomes
     table = summary.files["leaderboard.csv"].set_index(["scope", "task", "label"])
@@ -26,7 +25,7 @@ def test_bars_are_shares_of_the_runs_of_each_label(
     results: Results, drawn: list[Axes]
 ) -> None:
     """The bars of every label reach 100 %, each as long as its share."""
-    outcomes = SECTIONS["outcomes"](results)
+    outcomes = section_of("outcomes", results)
     assert outcomes
     runs = outcomes.files["outcomes.csv"]
     assert runs.groupby("task")["label"].nunique().max() > 1

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from report_results import only
+from report_results import only, section_of
 
-from mmbench.analysis.report.sections import SECTIONS
 from mmbench.analysis.results import Results
 from mmbench.store.folder import Store
 
@@ -15,7 +14,7 @@ def test_an_external_task_has_paths_without_field(results: Results) -> None:
     seen = only(results, task="bilinear")
     footers = {key: one | {"task": "Mine[a=1]"} for key, one in seen.footers.items()}
     external = Results(seen.frame.assign(task="Mine[a=1]"), footers, seen.store)
-    made = SECTIONS["portraits"](external)
+    made = section_of("portraits", external)
     assert made
     assert any("without the field" in one for one in made.subsections[0].prose)
     assert len(made.subsections[0].figures) == 2  # the broken cell has no path
@@ -39,7 +38,7 @@ class StoreOfPaths(Store):
 def draw_portraits(results: Results, **paths: np.ndarray) -> list[str]:
     """Draw the portraits of bilinear with these paths for their labels."""
     seen = only(results, task="bilinear")
-    made = SECTIONS["portraits"](seen._replace(store=StoreOfPaths(seen, **paths)))
+    made = section_of("portraits", seen._replace(store=StoreOfPaths(seen, **paths)))
     assert made
     return [str(figure.svg) for figure in made.subsections[0].figures]
 
@@ -64,7 +63,7 @@ def test_arrows_show_where_gradient_steps_go(
     results: Results, drawn: list[Axes]
 ) -> None:
     """On xy they point along −F = (−y, x) at (x, y)."""
-    assert SECTIONS["portraits"](only(results, task="bilinear"))
+    assert section_of("portraits", only(results, task="bilinear"))
     arrows = [one for axes in drawn for one in axes.collections if hasattr(one, "U")]
     assert arrows
     for one in arrows:
