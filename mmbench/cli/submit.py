@@ -48,11 +48,18 @@ def command(
     """
     from importlib.metadata import version
 
+    from mmbench.analysis.published import is_published
     from mmbench.cli._console import pluralize
     from mmbench.runner.submission import gather_submission
     from mmbench.store.bundle import SUFFIX, write_bundle
     from mmbench.store.folder import Store
 
+    if is_published(store):
+        raise DescriptionError(
+            "STORE must be a folder of whole results, from which they were published; "
+            f"{store} has published ones, which others verify as they are: `mmbench "
+            f"verify {store}`."
+        )
     if suite and (built_in := SUITES.get(str(suite))) and built_in.tuned:
         suite = Path(built_in.tuned).with_name("suite.toml")
     name = store.resolve().name

@@ -99,6 +99,9 @@ def command(
 ) -> None:
     """Draw cells of STORE and a run of each, compute the runs again and compare.
 
+    STORE may be a folder of `mmbench leaderboard --publish`, of which the two records
+    of each run are compared that are published; its curves and pages are not.
+
     This is how submitted results are checked. With the same versions and on the same
     class of machine, no run may depart from its stored numbers. In other circumstances
     a run agrees, or departs as far as rounding errors have grown by then, which
@@ -159,9 +162,8 @@ def _verify_store(
     """
     from mmbench.cli._console import pluralize
     from mmbench.runner.replay import Verdict, sample_keys
-    from mmbench.store.folder import Store
 
-    kept = Store(folder)
+    kept = _opened(folder, options)
     everything = list(kept)
     keys = sample_keys(sorted({*everything} - {*unknown}), sample, options.draw)
     if not everything:
@@ -193,6 +195,30 @@ def _verify_store(
         if verdicts[verdict]:
             raise error(f"{name} is not verified: {summary}")
     print_stdout(f"{name}: {summary}")
+
+
+def _opened(folder: Path, options: "_Options") -> "mmbench.store.folder.Store":
+    """Open a store, or a folder of published results.
+
+    Raises:
+        DescriptionError: when these cannot be verified as the options say.
+    """
+    from mmbench.analysis.published import is_published, read_published
+    from mmbench.runner.published_cell import PublishedStore
+    from mmbench.store.folder import Store
+
+    if not is_published(folder):
+        return Store(folder)
+    if options.fresh_seeds:
+        raise DescriptionError(
+            "--fresh-seeds must be given for a store, whose runs are whole; "
+            f"{folder} has published results."
+        )
+    try:
+        results = read_published(folder)
+    except DamagedError as error:
+        raise DamagedFilesError(str(error)) from error
+    return PublishedStore(folder, results.footers, results.frame)
 
 
 # ---- bundles ----

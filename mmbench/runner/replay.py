@@ -22,6 +22,7 @@ from mmbench.engine.trajectory import COMPILED, Trajectory
 from mmbench.runner.comparison import Comparison, Departure, kind_of_reason
 from mmbench.runner.growth import DISTURBED_RUNS, Growth, tolerance, watched
 from mmbench.runner.provenance import differences, provenance, same_code
+from mmbench.runner.published_cell import filled, unpublished
 from mmbench.runner.stored_cell import (
     UNCHECKED,
     contradictions,
@@ -165,7 +166,7 @@ def replay(
     circumstances = differences(origin, here) + _differences_before(cell, store, here)
     others, uncertain = _engine_differences(footer, found)
     circumstances += others
-    unchecked = [*UNCHECKED, *uncertain]
+    unchecked = [*UNCHECKED, *unpublished(stored), *uncertain]
     comparison = Comparison(cell)
     if "ideal" in footer or found.real_scores:
         scores = compare_scores(
@@ -183,9 +184,9 @@ def replay(
     first: Growth | None = None
     arrays = {} if faults else stored.arrays() | stored.iterates()
     for run in () if faults else seeds:
-        rows = _rows(then, run), _rows(now, run)
+        rows = _rows_of(stored, then, now, run)
         row = again.seeds.index(run)
-        found_arrays = found.arrays | found.iterates
+        found_arrays = {} if unpublished(stored) else found.arrays | found.iterates
 
         def depart(
             growth: Growth | None,
@@ -392,6 +393,14 @@ def _starts(
             f"from there; it did not: {again.reason}."
         )
     return torch.from_numpy(again.iterates["z"][-1])
+
+
+def _rows_of(
+    stored: StoredFiles, then: pd.DataFrame, now: pd.DataFrame, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the records of a run that are compared, those stored and those found."""
+    rows, found = _rows(then, seed), _rows(now, seed)
+    return filled(rows, found) if unpublished(stored) else rows, found
 
 
 def _rows(frame: pd.DataFrame, seed: int) -> pd.DataFrame:

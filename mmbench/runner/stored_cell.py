@@ -24,6 +24,7 @@ from mmbench.metrics.base import TrajectoryMetric
 from mmbench.runner.comparison import ENDING
 from mmbench.runner.footer import describe_cell
 from mmbench.runner.plan import metrics_for
+from mmbench.runner.published_cell import PublishedCell
 from mmbench.store.difference import CLOCK
 from mmbench.store.folder import Store
 from mmbench.store.stored_files import StoredFiles
@@ -187,6 +188,8 @@ def contradictions(cell: Cell, stored: StoredFiles) -> list[str]:
     ]
     if description["key"] != stored.key:
         faults.append(f"its description has the key {description['key']}")
+    if isinstance(stored, PublishedCell):
+        return faults + stored.contradictions(cell.seeds)
     columns = [column.name for column in cell.columns]
     if lacking := [name for name in (*LEADING, *columns) if name not in frame]:
         return [*faults, f"its table lacks {', '.join(lacking)}"]

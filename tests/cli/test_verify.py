@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 from edited_stores import EXTERNAL_CLASS, rewrite, small_grid, store_of, with_scaled
 
+from mmbench.analysis.published import publish
+from mmbench.analysis.results import gather
 from mmbench.cli import main
 from mmbench.suites.base import Grid
 
@@ -104,3 +106,39 @@ def test_files_that_were_not_drawn_are_read(tmp_path: Path) -> None:
     assert "1 of 2 cells checked, one run of each: 1 bit-identical, 1 damaged" in (
         bad.stderr
     )
+
+
+def test_published_results_are_verified(tmp_path: Path) -> None:
+    """One changed value of a published record is found, and so is a changed footer."""
+    algorithms = ("gda", "omd", "extragradient")
+    grid = Grid(tasks=("bilinear",), algorithms=algorithms, seeds=2, steps=10)
+    store, _ = store_of(tmp_path, grid)
+    results, folder = gather(store), tmp_path / "published"
+    publish(results, folder)
+    good = mmbench("verify", folder, "--sample", 2)
+    assert good.exit_code == 0
+    assert good.stdout.splitlines()[-1] == (
+        f"{folder}: 2 of 3 cells checked, one run of each: 2 bit-identical."
+    )
+    assert "Not checked: cell_seconds" in good.stdout
+    assert "records between, arrays" in good.stdout
+    changed = results.frame.assign(distance=results.frame["distance"] * 0.999)
+    publish(results._replace(frame=changed), folder)
+    bad = mmbench("verify", folder)
+    assert bad.exit_code == 1
+    assert "3 differs" in bad.stderr
+    outcomes = {"converged": 2}
+    footers = {
+        key: one | {"outcomes": outcomes} for key, one in results.footers.items()
+    }
+    publish(results._replace(footers=footers), folder)
+    bad = mmbench("verify", folder, "--sample", 1)
+    assert "1 of 3 cells checked, one run of each: 3 differs" in bad.stderr
+    assert "other outcomes than its published records" in bad.stdout
+    refused = mmbench("verify", folder, "--fresh-seeds")
+    assert "--fresh-seeds must be given for a store" in refused.stderr
+    refused = mmbench("submit", folder)
+    assert refused.exit_code == 2
+    assert f"`mmbench verify {folder}`" in refused.stderr
+    (folder / "runs.parquet").write_bytes(b"other")
+    assert mmbench("verify", folder).exit_code == 4
