@@ -21,6 +21,7 @@ from mmbench.analysis.parameters import (
     to_json,
 )
 from mmbench.core.columns import LEADING, RESERVED, TRAILING
+from mmbench.core.cost import amount
 from mmbench.core.errors import (
     DamagedError,
     DescriptionError,
@@ -589,7 +590,7 @@ def _identity(footer: Footer) -> dict[str, Any]:
     cell = {"dtype": "float32"} | footer["cell"]
     if cost := cell.get("budget"):  # the steps say the same again
         unit = cell.pop("unit", "gradient-equivalents")
-        cell["budget"] = f"{cost} {unit}"
+        cell["budget"] = amount(cost, unit)
         del cell["steps"]
     return cell | {"task": cell.get("task", {}) | {"target": footer["target"]}}
 

@@ -62,13 +62,14 @@ def joined_results(
             cells += found.cells
             compared |= set(found.compared)
             left_out |= dict.fromkeys(found.left_out)
-    for sentence in left_out:
-        print_stderr(f"Note: {sentence}")
     if not cells:
+        why = next(iter(left_out), "It has no cells.")
         raise StoreError(
             f"{store} must have results that {' and '.join(specs)} can join; it has "
-            "none."
+            f"none. {why}"
         )
+    for sentence in left_out:
+        print_stderr(f"Note: {sentence}")
     _compute(specs, cells, out_store, data_dir)
     own = gather(Store(out_store), [(cell.key, cell.label) for cell in cells])
     rows = reference.frame[reference.frame["key"].isin(compared)]

@@ -19,7 +19,22 @@ class Whole(click.IntRange):
         except click.BadParameter:
             bound = "" if self.min is None else f" of at least {self.min}"
             bound = bound if self.max is None else f" from {self.min} to {self.max}"
-            self.fail(f"must be a whole number{bound}; got {_got(value)}", param, ctx)
+            self.fail(
+                f"must be a whole number{bound}; got {self._got(value)}", param, ctx
+            )
+
+    def _got(self, value: Any) -> str:
+        """Return a word as a message shows it, with the whole number that it means."""
+        try:
+            number = float(value)
+        except ValueError:
+            return f"{value!r}."
+        meant = f"{number:.0f}" if number.is_integer() else ""
+        low = 0 if self.min is None else self.min
+        is_allowed = low <= number <= (math.inf if self.max is None else self.max)
+        if meant and is_allowed and meant != str(value).strip():
+            return f"{value!r}. Write {meant}."
+        return f"{value!r}."
 
 
 class Number(click.FloatRange):
@@ -81,14 +96,3 @@ class NamedFile(Folder):
         if path.suffix.lower() not in ("", self._suffix):
             self.fail(f"must end in {self._suffix}; got {value!r}.", param, ctx)
         return path
-
-
-def _got(value: Any) -> str:
-    """Return a word as a message shows it, with the whole number that it means."""
-    try:
-        number = float(value)
-    except ValueError:
-        return f"{value!r}."
-    if number.is_integer():
-        return f"{value!r}. Write {number:.0f}." if number >= 0 else f"{value!r}."
-    return f"{value!r}."

@@ -1,6 +1,7 @@
 """mmbench plan: the cells of a suite, and which of them are stored."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ def command(selection: Selection, store: Path, as_json: bool) -> None:
 
     SUITE is the name of a built-in suite or a path to a suite.toml.
     """
+    from mmbench.core.cost import amount
     from mmbench.core.description import text
     from mmbench.runner.lookup import is_stored
     from mmbench.store.folder import Store
@@ -28,14 +30,17 @@ def command(selection: Selection, store: Path, as_json: bool) -> None:
     cells = selection.cells
     stored = {cell.key: is_stored(cell, kept) for cell in cells}
     waiting = [cell for cell in cells if not stored[cell.key]]
-    work = sum(len(cell.seeds) * cell.steps for cell in waiting)
+    work = Counter[str]()  # steps, and units of budgets
+    for cell in waiting:
+        work[cell.unit if cell.budget else "steps"] += len(cell.seeds) * cell.steps
     if as_json:
         document = {
             "suite": selection.suite.name,
             "title": selection.suite.title,
             "store": str(store),
             "waiting": len(waiting),
-            "run_steps": work,
+            "run_steps": work["steps"],
+            "run_costs": {unit: work[unit] for unit in work if unit != "steps"},
             "cells": [
                 {
                     "key": cell.key,
@@ -45,6 +50,8 @@ def command(selection: Selection, store: Path, as_json: bool) -> None:
                     "first_seed": cell.seeds[0],
                     "runs": len(cell.seeds),
                     "steps": cell.steps,
+                    "budget": cell.budget,
+                    "unit": cell.unit if cell.budget else "steps",
                     "records": len(cell.schedule),
                     "dtype": cell.dtype,
                     "metrics": [text(metric) for metric in cell.metrics],
@@ -57,19 +64,28 @@ def command(selection: Selection, store: Path, as_json: bool) -> None:
         return
     from mmbench.cli._console import pluralize, print_table
 
+    budgets = {
+        cell.key: amount(cell.budget, cell.unit)
+        if cell.budget
+        else pluralize(cell.steps, "step")
+        for cell in cells
+    }
     rows = [
         (
             cell.key[:KEY_DIGITS],
             text(cell.task),
             cell.label,
-            f"{len(cell.seeds)} x {cell.steps}",
+            f"{len(cell.seeds)} x {budgets[cell.key]}",
             "stored" if stored[cell.key] else "",
         )
         for cell in cells
     ]
-    columns = ("key", "task", "algorithm", "runs x steps", "")
-    print_table(columns, rows, right=("runs x steps",))
+    columns = ("key", "task", "algorithm", "runs", "")
+    print_table(columns, rows, right=("runs",))
+    total = " and ".join(
+        pluralize(count, unit.removesuffix("s")) for unit, count in work.items()
+    )
     print_stdout(
         f"{pluralize(len(cells), 'cell')}: {len(cells) - len(waiting)} in {store}, "
-        f"{len(waiting)} to compute ({pluralize(work, 'step')} of single runs)."
+        f"{len(waiting)} to compute ({total or '0 steps'} of single runs)."
     )

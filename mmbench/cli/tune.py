@@ -116,6 +116,7 @@ def command(
     it compares them on --seeds, none of which is a tuning seed. The same command goes
     on where it was interrupted.
     """
+    from mmbench.core.cost import amount
     from mmbench.core.placement import Placement, pick_device
     from mmbench.runner.tuning import (
         Tuning,
@@ -135,7 +136,7 @@ def command(
     about = {
         "command": _command(selection, tuning, only, out),
         "suite": selection.suite.name,
-        "budgets": sorted({f"{job.cell.budget:g} {job.cell.unit}" for job in jobs}),
+        "budgets": sorted({amount(job.cell.budget, job.cell.unit) for job in jobs}),
         **tuning._asdict(),
     }
     folder = RecordFolder(out)

@@ -91,6 +91,11 @@ def gradient_equivalents(grad_x: Any, grad_y: Any, hvps: Any, values: Any) -> An
 Unit = Literal["gradient-equivalents", "samples"]
 
 
+def amount(cost: float, unit: str) -> str:
+    """Return a cost in words, as in "1 sample" and "2000 gradient-equivalents"."""
+    return f"{cost:g} {unit.removesuffix('s') if cost == 1 else unit}"
+
+
 def spent(counts: Mapping[str, Any], unit: Unit) -> Any:
     """Return what has been spent of a budget.
 

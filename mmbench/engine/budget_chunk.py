@@ -26,6 +26,7 @@ from mmbench.engine.plane_path import path_steps
 from mmbench.engine.progress import ProgressReporter
 
 MOST_STEPS = 2  # that a run may make on average for each unit of its budget
+FREE_STEPS = 100  # that a run may make before it has spent anything
 
 
 class BudgetChunk(Chunk):
@@ -39,6 +40,7 @@ class BudgetChunk(Chunk):
         drawn = path_steps(cell.budget) if is_plane else ()
         self._levels = CostLevels(sorted({*cell.schedule, *drawn}), len(self.seeds))
         self._steps_made = torch.zeros_like(self._last_step)
+        self._has_spent_any = False  # is looked at late
 
     @property
     def _place(self) -> int:
@@ -97,7 +99,10 @@ class BudgetChunk(Chunk):
         """Make one step, or the compiled steps that fit before the next level."""
         if not self._any_alive:
             return
-        if self.step >= MOST_STEPS * self._cell.budget:
+        if self.step >= FREE_STEPS and not self._has_spent_any:
+            self._has_spent_any = bool(self._costs().max() > 0)
+        is_free = self.step >= FREE_STEPS and not self._has_spent_any
+        if is_free or self.step >= MOST_STEPS * self._cell.budget:
             algorithm = self._cell.algorithm
             where = defined_at(type(algorithm), "step")
             raise DescriptionError(

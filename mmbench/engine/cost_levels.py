@@ -75,7 +75,12 @@ class CostLevels:
         before = self._reached
         if before is None:
             before = torch.full_like(cost, self.done, dtype=torch.int64)
-        reached = torch.searchsorted(levels, cost, right=True).maximum(before)
+        reached = torch.searchsorted(levels, cost, right=True)
+        going = torch.isfinite(cost)
+        if going.any():
+            # Runs that have ended stay as they are, and go along with the others.
+            reached = reached.minimum(reached[going].max())
+        reached = reached.maximum(before)
         for index in range(self.done, int(reached.max())):
             position = index - self.done
             if position == len(self._collected):

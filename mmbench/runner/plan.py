@@ -5,9 +5,11 @@ from dataclasses import replace
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm
+from mmbench.core.capability import Capability
 from mmbench.core.description import Description, text
-from mmbench.core.errors import DescriptionError
+from mmbench.core.errors import DataError, DescriptionError
 from mmbench.core.made import Made
+from mmbench.core.placement import Placement
 from mmbench.core.run_settings import KEEPING
 from mmbench.engine.cell import Cell
 from mmbench.engine.declarations import check_declarations
@@ -74,6 +76,9 @@ def _cells(grid: Grid, earlier: tuple[Cell, ...]) -> list[Cell]:
     algorithms = [parse_labelled(one) for one in grid.algorithms]
     tasks = [TASKS.coerce(one) for one in grid.tasks]
     _check_names(tasks)
+    if grid.budget and grid.unit == "samples":
+        for task in tasks:
+            _check_data(task)
     for member in (*chosen, *(algorithm for _, algorithm in algorithms), *tasks):
         check_declarations(member)
     cells = []
@@ -93,6 +98,25 @@ def _cells(grid: Grid, earlier: tuple[Cell, ...]) -> list[Cell]:
                 )
             )
     return cells
+
+
+def _check_data(task: Task) -> None:
+    """Check that a budget in samples can be spent on a task.
+
+    Raises:
+        DescriptionError: when its game has no data.
+    """
+    if Capability.SAMPLES in task.gives:
+        return
+    try:
+        game = task.build(Placement())
+    except DataError:  # there are data, which are not here
+        return
+    if not game.batch_size:
+        raise DescriptionError(
+            f"A budget in samples must be spent on games with data; {task} has none. "
+            "Give it in gradient-equivalents."
+        )
 
 
 def _check_names(tasks: Sequence[Task]) -> None:

@@ -67,6 +67,14 @@ def test_results_in_archives_are_joined(reference: Cli) -> None:
     }
 
 
+def test_the_reason_is_told_where_nothing_can_be_joined(reference: Cli) -> None:
+    words = ("leaderboard", "--with", "M = mirror_prox", "--store", "theirs")
+    refused = reference(*words)
+    assert refused.exit_code == 2
+    why = "it has none. bilinear is left out: mirror_prox needs a game of mixed"
+    assert why in refused.stderr
+
+
 def test_other_conditions_are_left_out(reference: Cli) -> None:
     """What the method cannot join is named, and not shown."""
     Path("chain.toml").write_text(

@@ -171,10 +171,11 @@ class Free(Algorithm):
 
 
 def test_a_method_must_spend_its_budget() -> None:
-    cell = budget_cell("bilinear", Free(), 10)
+    cell = budget_cell("bilinear", Free(), 1000)
     trajectory = run_cell(cell, PLACEMENT)
     assert set(trajectory.status) == {Status.ERROR}
     assert "must spend" in trajectory.reason
+    assert "in 100 steps" in trajectory.reason  # long before twice the budget
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,21 @@ def test_a_run_that_goes_on_no_more_stays_as_it_was() -> None:
     levels = CostLevels(LEVELS, 2)
     levels.reach_together(0, at(0, 0))
     assert found(levels.reach(costs(2, math.inf), at(1, 9))) == [(1, [1, 9])]
-    assert found(levels.reach(costs(20, math.inf), at(2, 7))) == [
+    assert found(levels.reach(costs(20, math.inf), at(2, 9))) == [
         (4, [2, 9]),
         (10, [2, 9]),
     ]
+
+
+def test_a_run_that_ended_is_not_kept_for_the_levels_ahead() -> None:
+    """It stays as it is, so nothing is collected until another run gets there."""
+    levels = CostLevels(range(1000), 3)
+    levels.reach_together(0, at(0, 0, 0))
+    levels.reach(costs(2, 1, math.inf), at(1, 1, 9))
+    assert len(levels.snapshot()["collected"]) == 1
+    last = levels.reach(costs(math.inf, math.inf, math.inf), at(2, 2, 9))
+    assert len(last) == 998
+    assert found(last[:2]) == [(2, [1, 2, 9]), (3, [2, 2, 9])]
 
 
 def test_a_common_cost_does_not_forget_what_was_collected() -> None:
