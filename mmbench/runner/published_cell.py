@@ -128,7 +128,7 @@ def filled(published: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     is_published = found["step"].isin(published["step"])
     if is_published.sum() < len(published):
         return published  # which has other records
-    shared = [name for name in published if name in found]
-    own = {name: published[name].to_numpy() for name in shared}
-    both = pd.concat([found[~is_published], found[is_published].assign(**own)])
+    own = {str(name): published[name].to_numpy() for name in published if name in found}
+    replaced = found[is_published].assign(**own)
+    both = pd.concat([found[~is_published], replaced])
     return both.sort_values("step").reset_index(drop=True)

@@ -9,7 +9,8 @@ import pytest
 from report_results import section_of
 
 import mmbench
-from mmbench.analysis.plot.curves import NAMES, curve_of
+from mmbench.analysis.leaderboard import contests
+from mmbench.analysis.plot.curves import NAMES, contest_curves
 from mmbench.analysis.published import (
     CELLS,
     CURVES,
@@ -18,7 +19,7 @@ from mmbench.analysis.published import (
     publish,
     read_published,
 )
-from mmbench.analysis.results import Results, gather, primary_column
+from mmbench.analysis.results import Results, gather
 from mmbench.core.errors import DamagedError, DescriptionError
 from mmbench.store.folder import Store
 from mmbench.store.tuning_record import COLUMNS, RECORD, TuningRecord
@@ -72,18 +73,17 @@ def test_it_is_known_as_published(published: Path, store: Path) -> None:
 
 def test_curves_are_those_of_the_whole_table(store: Path, published: Path) -> None:
     whole, found = gather(Store(store)), read_published(published)
-    column = primary_column(whole, "bilinear")
-    assert column
-    (here, expected), (there, curves) = (
-        curve_of(one, "bilinear", column) for one in (whole, found)
-    )
-    assert here == there
-    shared = ["label", "step", "cost", *NAMES]
-    pd.testing.assert_frame_equal(
-        curves[shared].reset_index(drop=True),
-        expected[shared].reset_index(drop=True),
-        rtol=1e-6,
-    )
+    for contest in contests(whole).values():
+        here, there = (contest_curves(one, contest) for one in (whole, found))
+        assert here
+        assert there
+        assert here[0] == there[0]
+        shared = ["key", "label", "step", "cost", *NAMES]
+        curves, expected = (
+            one[1][shared].sort_values(["key", "cost"], ignore_index=True)
+            for one in (there, here)
+        )
+        pd.testing.assert_frame_equal(curves, expected, rtol=1e-6, check_dtype=False)
     made = [section_of("equal_cost", one) for one in (whole, found)]
     alts = [[f.alt for part in one.subsections for f in part.figures] for one in made]
     assert alts[0] == alts[1]

@@ -81,7 +81,7 @@ def test_few_seeds_are_said_to_be_too_few(runs: pd.DataFrame) -> None:
     made = answer(runs[runs["seed"] < 8])
     assert "Not at all: 16 pairs of runs are too few for a verdict" in made.prose[1]
     (part,) = made.subsections
-    assert texts_of(part.tables[0])[0][4] == "too few runs: 8, not 17"
+    assert texts_of(part.tables[0])[0][4] == "too few seeds: 8, not 17"
     assert "fewer than 8 pairs of runs" in answer(runs[runs["seed"] < 3]).prose[1]
 
 

@@ -16,15 +16,11 @@ def test_scores_of_real_images_are_in_figures_and_table(results: Results) -> Non
     seen = only(results, task=DIGITS)
     (footer,) = seen.footers.values()
     score = footer["ideal"]["fd_digitscnn_20"]
-    curves, at_equal_cost = (
-        section_of(name, seen) for name in ("convergence", "equal_cost")
-    )
+    curves = section_of("convergence", seen)
     assert curves
-    assert at_equal_cost
-    parts = [*curves.subsections, *at_equal_cost.subsections]
-    drawn = [str(one.svg) for part in parts for one in part.figures]
-    # One metric is drawn on three axes, the other against steps only.
-    assert sum("real images" in one for one in drawn) == 3 + 1
+    drawn = [str(one.svg) for part in curves.subsections for one in part.figures]
+    # One metric is drawn on two axes, the other against steps only.
+    assert sum("real images" in one for one in drawn) == 2 + 1
     summary = section_of("summary", seen)
     assert summary
     (table,) = [
