@@ -256,11 +256,11 @@ def _test(claim: Claim, variant: Variant, runs: Runs) -> Tested:
     for count in looks_of(replace(claim, variants=(variant,))):
         if len(seeds) < count:
             break
-        looks.append(_look(claim, outcomes[0][:count]))
+        looks.append(look_at(claim, outcomes[0][:count]))
         if looks[-1].conclusion != "inconclusive":
             break
     seen = looks[-1].runs if looks else 0
-    others = [_look(claim, one[:seen]) for one in outcomes[1:]] if seen else []
+    others = [look_at(claim, one[:seen]) for one in outcomes[1:]] if seen else []
     return Tested(variant, tuple(looks), tuple(others), len(seeds))
 
 
@@ -305,7 +305,7 @@ def _column(
     return there.set_index("seed")[column].reindex(list(seeds)).to_numpy(float)
 
 
-def _look(claim: Claim, outcomes: Float[np.ndarray, " runs"]) -> Look:
+def look_at(claim: Claim, outcomes: Float[np.ndarray, " runs"]) -> Look:
     """Return what follows from the outcomes of some runs, by the claim's kind."""
     runs, estimate, error = len(outcomes), float(outcomes.mean()), level_of_look(claim)
     if claim.kind == "always":
