@@ -212,7 +212,7 @@ def _of_paper(paper: str, verdicts: Sequence[Verdict]) -> Section:
             TableCell(one.claim.statement),
             TableCell(verdict_in_words(one)),
             TableCell(one.claim.published or "–"),
-            TableCell(estimate_in_words(one) or "–"),
+            TableCell(estimate_in_words(one) or ("" if one.tested else one.why) or "–"),
             _picture(one),
             TableCell(_command(one.claim), code=True),
         ]
