@@ -38,6 +38,9 @@ from mmbench.core.status import Status
 CAPACITY = 64
 GROWTH = 8  # a board of more entries is another version, of a capacity times this
 
+# Share of its budget that a run may spend, whose last step may be begun within it.
+MOST_SPENT = 1.1
+
 # The verdicts on a pair of entries, as they stand in comparisons.csv.
 APART_ON_BOARD = "apart on this board"
 APART_AS_PAIR = "apart as a pair"
@@ -73,6 +76,8 @@ class Entry(NamedTuple):
         unit: what each run belongs to that is drawn as a whole, its instance or the
             repetition of its tuning, shape (runs,); None where it is the run itself.
             The seeds are then numbers of all pairs of a unit and a seed.
+        budget: gradient-equivalents that each run may spend; infinite where the budget
+            is counted in others.
     """
 
     task: str
@@ -86,6 +91,18 @@ class Entry(NamedTuple):
     cost_to_target: np.ndarray
     identical: bool
     unit: np.ndarray | None = None
+    budget: float = np.inf
+
+    @property
+    def overspent(self) -> str:
+        """Why the entry has no place among others of its budget; "" where it has."""
+        cost = float(stats.median(self.cost))
+        if cost <= MOST_SPENT * self.budget:
+            return ""
+        return (
+            f"its median run spent {cost:g} gradient-equivalents of {self.budget:g}, "
+            "as the budget is less than a few of its steps"
+        )
 
     def over_units(self, values: np.ndarray, summary: Callable) -> np.ndarray:
         """Return one value for each unit: that of its only run, or their summary."""
@@ -195,7 +212,7 @@ def _place(footer: Footer) -> tuple[int, int]:
 
 def _joined_entry(task: str, parts: Sequence[Entry]) -> Entry:
     """Return the entry of all runs of some cells."""
-    joined = {
+    joined: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("seeds", "success", "dead", "cost", "cost_to_target", "unit")
     }
@@ -210,9 +227,7 @@ def _joined_entry(task: str, parts: Sequence[Entry]) -> Entry:
     identical = all(part.identical for part in parts)
     identical &= all(len(np.unique(values)) <= 1 for values in same)
     keys = " ".join(part.key for part in parts)
-    return Entry(
-        task=task, label=parts[0].label, key=keys, identical=identical, **joined
-    )
+    return parts[0]._replace(task=task, key=keys, identical=identical, **joined)
 
 
 def cell_entries(
@@ -261,10 +276,17 @@ def cell_entries(
         }
         entry = _entry(task, labels[first], str(key), parts)
         # Of published results, the records between are not there to be compared.
-        alike = results.footers[str(key)].get("alike", entry.identical)
-        entries.append(entry._replace(identical=alike))
+        footer = results.footers[str(key)]
+        alike = footer.get("alike", entry.identical)
+        entries.append(entry._replace(identical=alike, budget=_budget(footer["cell"])))
         first = end
     return entries
+
+
+def _budget(cell: Mapping[str, Any]) -> float:
+    """Return the budget of a cell in gradient-equivalents."""
+    is_counted = cell.get("unit", "gradient-equivalents") == "gradient-equivalents"
+    return float(cell.get("budget") or np.inf) if is_counted else np.inf
 
 
 def _entry(task: str, label: str, key: str, rows: Mapping[str, np.ndarray]) -> Entry:
@@ -528,6 +550,8 @@ def task_board(
             lacking[entry.label] = UNRANKED
         elif not by_target and not len(entry.scores):
             lacking[entry.label] = f"it lacks the metric {column['name']}"  # type: ignore[index]
+        elif entry.overspent:
+            lacking[entry.label] = entry.overspent
     tested = [entry for entry in entries if entry.label not in lacking]
     orders = _orders(tested, by_target=by_target) if tested else []
 
@@ -696,6 +720,9 @@ def overall_board(
         for label, found in by_label.items()
         if (missing := [task for task in tasks if task not in found])
     }
+    for label, found in by_label.items():
+        if overspent := next(filter(None, (x.overspent for x in found.values())), ""):
+            lacking.setdefault(label, overspent)
     labels = [row["label"] for row in rows if row["label"] not in lacking]
     kinds = [
         tuple(

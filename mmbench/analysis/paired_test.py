@@ -36,6 +36,7 @@ MIDDLE = 0.01  # square of the normal score below which p is near 1
 STEPS = 30  # of Newton's method at most, from the tilt of a normal distribution
 CLOSE = 1e-7  # share of the sum within which Newton's method ends
 MAX_DENOMINATOR = 10**6
+COUNTED = 16  # differences whose signs are all counted, a few milliseconds
 MAX_RANK_SUM = 64  # runs of both entries whose rank sums are counted exactly
 DRAWS = 4000  # pairs of entries that are simulated for a power
 MOST_SIMULATED = 256  # seeds of them, on all tasks
@@ -158,8 +159,9 @@ def sign_flip(
       of 1.2 of a threshold, and elsewhere Lugannani and Rice's saddlepoint
       approximation for a lattice, which is then within 5 %, and 1 % for 50 or more.
 
-    Sums whose convolution would take more than three million additions, such as those
-    of many tasks, take the saddlepoint approximation in the place of the exact value.
+    Sums whose convolution would take more than three million additions are exact by
+    counting all signs of their largest terms, if these are at most 16. Otherwise, as of
+    many tasks, the saddlepoint approximation takes the place of the exact value.
 
     Args:
         differences: whole numbers, for each test one for each unit.
@@ -210,7 +212,8 @@ def _exact(differences: Integer[np.ndarray, " units"]) -> float:
     highest = (int(sizes.sum()) - sum_) // 2
     ends = np.minimum(np.cumsum(sizes), highest) + 1
     if ends.sum() > MAX_ADDITIONS or len(sizes) > 2 * HALVINGS:
-        return float(_saddlepoint(differences[None])[0])
+        p = _by_parts(sizes, sum_)
+        return float(_saddlepoint(differences[None])[0]) if p is None else p
     halved = min(len(sizes), HALVINGS)  # at once, and the others at the end
     share = np.zeros(highest + 1)
     share[0] = 2.0**-halved
@@ -218,6 +221,51 @@ def _exact(differences: Integer[np.ndarray, " units"]) -> float:
         if size < end:
             share[size:end] += share[: end - size].copy()
     return ldexp(2 * float(share.sum()), halved - len(sizes))
+
+
+def _by_parts(sizes: Integer[np.ndarray, " units"], sum_: int) -> float | None:
+    """Return a p value by all signs of the largest differences and the sum of the rest.
+
+    The sum of the rest has its exact distribution, by convolution or, of at most 16
+    terms, by all signs.
+
+    Args:
+        sizes: of the differences, more than 0, the smallest first.
+        sum_: the sum of the differences, at least 0.
+
+    Returns:
+        The p value; None where more than 16 differences are large.
+    """
+    additions = np.cumsum(np.cumsum(sizes))
+    small = min(int(np.searchsorted(additions, MAX_ADDITIONS)), HALVINGS)
+    if len(sizes) - small > COUNTED:
+        if len(sizes) > 2 * COUNTED:
+            return None
+        small = len(sizes) // 2
+    rest, large = sizes[:small], sizes[small:]
+    needed = sum_ - _signed_sums(large)  # of the rest
+    if small <= COUNTED:
+        sums = np.sort(_signed_sums(rest))
+        tail = 1 - np.searchsorted(sums, needed) / len(sums)
+        return 2 * float(tail.mean())
+    total = int(rest.sum())
+    # The share of the patterns of signs in which negative terms sum to each number.
+    share = np.zeros(total + 1)
+    share[0] = 1.0
+    for size, end in zip(rest.tolist(), np.cumsum(rest).tolist(), strict=True):
+        share[: end + 1] /= 2
+        share[size : end + 1] += share[: end + 1 - size].copy()
+    below = np.append(np.cumsum(share), 0.0)  # and 0 for sums that cannot be
+    at = np.clip((total - needed) // 2, -1, total)
+    return 2 * float(below[at].mean())
+
+
+def _signed_sums(sizes: Integer[np.ndarray, " units"]) -> Integer[np.ndarray, " _"]:
+    """Return the sums of some numbers with all patterns of signs."""
+    sums = np.zeros(1, np.int64)
+    for size in sizes.tolist():
+        sums = np.concatenate([sums - size, sums + size])
+    return sums
 
 
 def _saddlepoint(
@@ -243,14 +291,14 @@ def _saddlepoint(
     for _ in range(STEPS):
         # The mean is concave in the tilt, so that steps from below stay below. Each
         # test ends by itself, so that its p value depends on no other.
-        slopes = np.tanh(sizes[going] * tilt[going, None])
-        excess = sums[going] - (sizes[going] * slopes).sum(axis=1)
-        tilt[going] += excess / (sizes[going] ** 2 * (1 - slopes**2)).sum(axis=1)
+        scaled = sizes[going] * tilt[going, None]
+        excess = sums[going] - (sizes[going] * np.tanh(scaled)).sum(axis=1)
+        tilt[going] += excess / (sizes[going] ** 2 * _sech_squared(scaled)).sum(axis=1)
         going = going[np.abs(excess) > CLOSE * sums[going]]
         if not len(going):
             break
-    variance = (sizes**2 / np.cosh(sizes * tilt[:, None]) ** 2).sum(axis=1)
     scaled = sizes * tilt[:, None]
+    variance = (sizes**2 * _sech_squared(scaled)).sum(axis=1)
     log_mean = (scaled + np.log1p(np.exp(-2 * scaled)) - np.log(2)).sum(axis=1)
     signed_root = np.sqrt(2 * (tilt * sums - log_mean))
     gaps = 2.0 * np.gcd.reduce(differences[~middle], axis=1)
@@ -258,6 +306,12 @@ def _saddlepoint(
     density = np.exp(-(signed_root**2) / 2) / np.sqrt(2 * np.pi)
     p[~middle] = 2 * (ndtr(-signed_root) + density * (1 / slope - 1 / signed_root))
     return p
+
+
+def _sech_squared(values: np.ndarray) -> np.ndarray:
+    """Return 1 / cosh² of positive values, also of those whose cosh is no float."""
+    decay = np.exp(-2 * values)
+    return 4 * decay / (1 + decay) ** 2
 
 
 def rank_sum(

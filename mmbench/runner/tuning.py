@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -39,7 +39,12 @@ from mmbench.runner.local_workers import count_workers
 from mmbench.runner.plan import parse_labelled, plan
 from mmbench.runner.provenance import provenance
 from mmbench.runner.tuning_winners import winners
-from mmbench.store.tuning_record import RECORD, RecordFolder, TuningRecord
+from mmbench.store.tuning_record import (
+    RECORD,
+    RecordFolder,
+    TuningRecord,
+    read_record,
+)
 from mmbench.suites.base import Grid, Suite, grid_fields
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
@@ -353,11 +358,8 @@ def tune(
     """
     done = folder.done()
     keys = {job.key for job in jobs}
-    if folder.record.exists() and (others := set(done) - keys):
-        raise DescriptionError(
-            f"The record in {folder.folder} must be one of the trials that are asked "
-            f"for; {len(others)} of its methods have others. Choose another --out."
-        )
+    if folder.record.exists() and set(done) - keys:
+        raise DescriptionError(_other_record(folder, keys))
     waiting = [job for job in jobs if job.key not in done]
     cells = [cell for job in waiting for cell in job.cells]
     for cell in {cell.task: cell for cell in cells}.values():
@@ -374,6 +376,22 @@ def tune(
     if waiting or not folder.record.exists():
         folder.finish([done[job.key] for job in jobs], record.about)
     return record
+
+
+def _other_record(folder: RecordFolder, keys: Collection[str]) -> str:
+    """Say what a record has that is not asked for, and how to ask for it."""
+    record = read_record(folder.record)
+    rows = record.trials[~record.trials["key"].isin(keys)]
+    pairs = rows[["label", "task"]].drop_duplicates().itertuples(index=False)
+    names = [f"{label} on {task}" for label, task in pairs]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    command = record.about.get("command", "")
+    how = f"Ask for all that it has ({command}) and more" if command else "Do so"
+    return (
+        f"All trials of the record in {folder.folder} must be among those asked for, "
+        f"so that none is lost; it has others of {names[0]}{more}. {how}, or choose "
+        "another --out."
+    )
 
 
 def _computed(

@@ -820,6 +820,27 @@ def test_costs_of_unlike_budgets_are_not_added() -> None:
         assert alike[name].notna().all()
 
 
+def test_who_spends_more_than_the_budget_has_no_place() -> None:
+    """A budget of less than a step of a method does not make costs equal."""
+    cells = [
+        cell("A", outcomes(9, 9), values(9), cost=9),
+        cell("B", outcomes(5, 9), values(9), cost=10),
+        cell("C", outcomes(9, 9), values(9), cost=14),
+    ]
+    unit = {"t/B": {"unit": "samples"}}
+    budget = {key: {"budget": 9} for key in ("t/A", "t/B", "t/C")}
+    made = boards(results(*cells, **budget))
+    reason = (
+        "its median run spent {} gradient-equivalents of 9, as the budget is less than "
+        "a few of its steps"
+    )
+    lacking = {"B": reason.format(10), "C": reason.format(14)}
+    lacking["A"] = leaderboard.ALONE
+    assert made.by_task["t"].unplaced == made.overall[0].unplaced == lacking
+    counted = {key: one | unit["t/B"] for key, one in budget.items()}
+    assert boards(results(*cells, **counted)).by_task["t"].unplaced == {}
+
+
 def test_overall_needs_a_target() -> None:
     found = results(cell("one", outcomes(0, 4), values(4)), target="")
     assert boards(found).overall == []

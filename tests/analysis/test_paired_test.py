@@ -141,6 +141,65 @@ def test_verdicts_are_exact_for_sizes_of_any_kind() -> None:
             ]
 
 
+def distributed(differences: np.ndarray) -> float:
+    """Return the p value by the distribution of the sum, one number after the other."""
+    shares = {0: 1.0}
+    for size in differences.tolist():
+        moved: dict[int, float] = {}
+        for sum_, share in shares.items():
+            for other in (sum_ - size, sum_ + size):
+                moved[other] = moved.get(other, 0.0) + share / 2
+        shares = moved
+    least = abs(int(differences.sum()))
+    return sum(share for sum_, share in shares.items() if abs(sum_) >= least)
+
+
+@pytest.mark.parametrize("large", [1, 3, 8, 14])
+@pytest.mark.parametrize("small", [0, 5, 14, 40])
+@pytest.mark.parametrize("ratio", [1, 10**6])
+def test_few_large_differences_among_small_ones_are_exact(
+    large: int, small: int, ratio: int
+) -> None:
+    """Their sum is far from normal, and too long to be convolved as a whole."""
+    rng = np.random.default_rng(large)
+    for _ in range(3):
+        sizes = [ratio * rng.integers(900, 1100, large), rng.integers(1, 4, small)]
+        # Some of many large ones are equal, so that `distributed` has fewer sums.
+        if large > 3:
+            sizes[0] = np.repeat(sizes[0][:3], -(-large // 3))[:large]
+        signs = rng.choice([-1, 1], large + small, p=[0.2, 0.8])
+        differences = (np.concatenate(sizes) * signs).astype(np.int64)
+        (p,) = sign_flip(differences[None])
+        assert p == pytest.approx(distributed(differences), rel=1e-9)
+
+
+def test_thirty_two_large_differences_are_exact() -> None:
+    rng = np.random.default_rng(0)
+    for count in (9, 17, 32):
+        sizes = 10**6 + 10**4 * rng.integers(0, 3, count)
+        differences = sizes * rng.choice([-1, 1], count, p=[0.3, 0.7])
+        (p,) = sign_flip((differences + 0)[None])
+        scaled = differences // 10**4  # a common divisor changes nothing
+        assert p == pytest.approx(distributed(scaled), rel=1e-9)
+        shifted = differences + np.sign(differences) * rng.integers(0, 3, count)
+        (p,) = sign_flip(shifted[None])
+        if count < 20:
+            assert p == pytest.approx(distributed(shifted), rel=1e-9)
+
+
+def test_the_saddlepoint_of_very_unlike_sizes_does_not_overflow() -> None:
+    """Warnings are errors here."""
+    sizes = np.concatenate([np.ones(600), np.full(40, 10**6)]).astype(np.int64)
+    differences = sizes * np.where(np.arange(640) % 10 < 9, 1, -1)
+    (p,) = sign_flip(differences[None])
+    (of_large,) = sign_flip(np.sign(differences[600:])[None])
+    # Where the large ones tie, the small ones decide: between both tails.
+    beyond = np.sign(differences[600:]).sum() + 2
+    (further,) = sign_flip(np.append(np.ones(38), -np.ones(2)).astype(np.int64)[None])
+    assert beyond == 34
+    assert further < p < 1.2 * of_large
+
+
 def test_a_normal_p_value_is_at_most_100_times_too_small() -> None:
     """Hoeffding's bound over the normal tail, for all scores that floats can tell."""
     scores = np.linspace(1.1, 37, 400)
