@@ -716,7 +716,7 @@ def overall_board(
         )
     )
     lacking = {
-        label: f"it has no finished runs on {', '.join(missing)}"
+        label: f"it has no finished runs on {_some(missing, len(tasks))}"
         for label, found in by_label.items()
         if (missing := [task for task in tasks if task not in found])
     }
@@ -925,6 +925,11 @@ def _placed(
         table.insert(at, name, pd.Series(places, dtype="Int64").where(has_place))
     table["reason"] = [reasons.get(row["label"], "") for row in order]
     return table
+
+
+def _some(names: Sequence[str], of: int) -> str:
+    """Return the names of some tasks, or how many of all they are."""
+    return ", ".join(names) if len(names) < 5 else f"{len(names)} of {of} tasks"
 
 
 def _with_place(table: pd.DataFrame) -> list[str]:

@@ -53,13 +53,12 @@ def command(selection: Selection, store: Path, out: Path, form: str) -> None:
 def write_page(selection: Selection, store: Path, out: Path) -> None:
     """Write the page and print its path."""
     from mmbench.analysis.report.page import write_report
-    from mmbench.store.folder import Store
 
     results = load_selected(selection, store)
-    kept = Store(store)
-    for key in results.footers:
-        for fault in kept.faults(key):
-            print_stderr(f"Note: {fault} The report leaves out what it would show.")
+    if kept := results.store:  # none of published results
+        for key in results.footers:
+            for fault in kept.faults(key):
+                print_stderr(f"Note: {fault} The report leaves out what it would show.")
     if selection:
         name, title = selection.suite.name, selection.suite.title
     else:

@@ -55,6 +55,11 @@ def test_published_boards_are_made_again_and_joined(stored: Cli) -> None:
     assert files == sorted(path.name for path in Path("again").iterdir())
     for name in files:
         assert Path("board", name).read_bytes() == Path("again", name).read_bytes()
+    assert stored("report", "--store", "board", "--out", "whole").exit_code == 0
+    assert Path("whole/leaderboard.csv").exists()
+    for form in ("csv", "json", "latex", "markdown"):
+        words = ("leaderboard", "--format", form)
+        assert stored(*words, "--store", "board").stdout == stored(*words).stdout
     method = ("--with", "mine = omd", "--out-store", "own")
     joined = stored("leaderboard", "--store", "board", *method)
     assert joined.exit_code == 0

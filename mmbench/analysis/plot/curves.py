@@ -1,7 +1,7 @@
 """Curves of metrics against steps, gradient-equivalents and seconds."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Literal
 
@@ -324,9 +324,16 @@ def draw_curves(
     # A cell that has just started would distort the axis.
     chosen = curves[curves["finished"]] if curves["finished"].any() else curves
     ends = chosen.groupby("label")[x].max()
+    draw_faintly(
+        axes,
+        [
+            (curve[x].to_numpy(), curve["median"].to_numpy())
+            for label, curve in curves.groupby("label", sort=False)
+            if label not in styles
+        ],
+    )
     for label, curve in curves.groupby("label", sort=False):
         if str(label) not in styles:
-            draw_faintly(axes, curve[x].to_numpy(), curve["median"].to_numpy())
             continue
         label_style = styles[str(label)]
         axes.plot(
@@ -359,9 +366,20 @@ def draw_curves(
     sns.despine(ax=axes)
 
 
-def draw_faintly(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
-    """Draw the curve of a label that is one of too many to be told apart."""
-    axes.plot(x, y, color=style.GREY, linewidth=0.6, alpha=0.5, zorder=1)
+def draw_faintly(axes: Axes, curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Draw the curves of labels that are too many to be told apart, as one line.
+
+    Args:
+        axes: where to draw.
+        curves: x and y of each.
+    """
+    if curves:
+        # A point without numbers lifts the pen.
+        x, y = (
+            np.concatenate([[*one, np.nan] for one in part])
+            for part in zip(*curves, strict=True)
+        )
+        axes.plot(x, y, color=style.GREY, linewidth=0.6, alpha=0.5, zorder=1)
 
 
 def _draw_real_score(axes: Axes, score: float, better: str) -> None:

@@ -154,12 +154,11 @@ def draw_shares(
         curves: the curve of each label.
         styles: the style of each label; those without one are thin and grey.
     """
-    for label in sorted(curves, key=lambda label: label in styles):  # grey ones below
-        curve = _without_flat(curves[label])
-        if label not in styles:
-            draw_faintly(axes, curve.cost, curve.share)
-            continue
-        look = styles[label]
+    kept = {label: _without_flat(curve) for label, curve in curves.items()}
+    faint = [one[:2] for label, one in kept.items() if label not in styles]
+    draw_faintly(axes, faint)
+    for label, look in styles.items():
+        curve = kept[label]
         axes.plot(
             curve.cost,
             curve.share,

@@ -251,9 +251,8 @@ def _shown_width(width: int) -> int:
 
     Texts of 8 points, 11 pixels, become those of 13 to 16 pixels.
     """
-    if width > ROW_PIXELS:
-        return width
-    return min(round(1.5 * width), max(width, ROW_PIXELS // 2))
+    row = ROW_PIXELS // 2 if width <= ROW_PIXELS // 2 else max(width, ROW_PIXELS)
+    return min(round(1.5 * width), row)
 
 
 def _sticky(table: Table) -> int | None:

@@ -111,8 +111,8 @@ class Subsection:
         legend: labels of the algorithms in the figures, shown with their swatches.
         colour_legend: pairs of a text and the colour that it explains.
         figures: pictures, side by side.
-        notes: paragraphs in small print.
         tables: tables.
+        notes: paragraphs in small print.
         links: pairs of a text and an address, for a bibliography.
     """
 
@@ -159,6 +159,6 @@ def listing(table: Table, file: str) -> Subsection:
     return Subsection(
         notes=(
             f"{table.caption}: {len(table.rows)} rows, in {file} alone, which "
-            "`mmbench report` writes.",
+            "mmbench report writes.",
         )
     )

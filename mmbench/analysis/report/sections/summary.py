@@ -58,8 +58,8 @@ CAPTION = (
     "one that is apart from all others."
 )
 LEFT_OUT = (
-    "The {} comparisons of two algorithms are in comparisons.csv alone, which `mmbench "
-    "report` writes."
+    "The {} comparisons of two algorithms are in comparisons.csv alone, which mmbench "
+    "report writes."
 )
 UNFINISHED = "Unfinished cells are not ranked, and this section leaves them out."
 PICTURE = "0 to 100 %"  # heading of a picture of success
@@ -439,13 +439,14 @@ def _metrics(results: Results, task: str, labels: list[str]) -> list[Table]:
         return []
     frame = rows_of(results.finished, task)
     last = frame.groupby(["key", "seed"], sort=False).tail(1)
+    by_label = dict(list(last.groupby("label", sort=False)))
     scores = [real_score_of(results, task, column["name"]) for column in columns]
     rows = []
     if any(score is not None for score in scores):
         values = [np.nan if score is None else score for score in scores]
         rows.append([TableCell(REAL), *_numbers(values)])
     for label in labels:
-        runs = last[last["label"] == label]
+        runs = by_label[label]
         known = [runs[column["name"]].dropna().to_numpy(float) for column in columns]
         medians = [
             float(stats.median(values)) if len(values) else np.nan for values in known

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mmbench.analysis import style
 from mmbench.analysis.numbers import number
+from mmbench.analysis.plot.curves import draw_faintly
 from mmbench.analysis.report.sections.base import (
     Figure,
     Section,
@@ -43,6 +44,12 @@ RANK_IN_WORDS = (
     "No trial reached the target, or there is none: the score of a trial is the share "
     "of all trials on this task that have a worse {metric} at the end, by the median "
     "over the tuning seeds."
+)
+
+MAX_DRAWN = 9  # methods of a task that have pictures
+CUT = (
+    f"The {MAX_DRAWN} methods whose best trials have the highest scores have pictures; "
+    "the table has all winners."
 )
 
 
@@ -133,18 +140,24 @@ def _subsections(
     if scores["meaning"].iloc[0] == RANK:
         metric = printable(str(facts["metric"])) or "value"
         words = RANK_IN_WORDS.format(metric=metric)
+    best = scores.groupby("label", sort=False)["score"].max()
+    drawn = {*best.nlargest(MAX_DRAWN, keep="first").index}
+    notes = [CUT] if len(best) > MAX_DRAWN else []
     figures = [
         _curve(task, label, curves, styles)
         for label, curve in curves.items()
-        if len(curve) > 1
+        if len(curve) > 1 and label in drawn
     ]
     maps = [
         _map(task, str(label), rows)
         for label, rows in scores.groupby("label", sort=False)
         if rows[["step_size_x", "step_size_y"]].notna().all(axis=None)
+        and label in drawn
     ]
     table = _table(scores, int(record.about["seeds"]))
-    first = Subsection(title=task, prose=(words,), figures=figures, tables=[table])
+    first = Subsection(
+        title=task, prose=(words,), figures=figures, notes=notes, tables=[table]
+    )
     if not maps:
         return [first]
     return [first, Subsection(title=f"{task}: step sizes", figures=maps)]
@@ -159,9 +172,12 @@ def _curve(
     """Draw the curve of a method with its band, and those of the others in grey."""
     curve, look = curves[label], styles[label]
     with style.panel(2.15, 1.75, (0.46, 0.4, 0.12, 0.07)) as (figure, axes):
-        for other, one in curves.items():
-            if other != label and len(one) > 1:
-                axes.plot(one["trials"], one["expected"], color=style.GREY, lw=0.6)
+        others = [
+            (one["trials"].to_numpy(), one["expected"].to_numpy())
+            for other, one in curves.items()
+            if other != label and len(one) > 1
+        ]
+        draw_faintly(axes, others)
         axes.fill_between(
             curve["trials"], curve["low"], curve["high"], color=look.colour, alpha=0.25
         )

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from report_results import HOSTILE, only, section_of
 
 from mmbench.analysis import stats
+from mmbench.analysis.report.sections import games
 from mmbench.analysis.results import Results, target_of, tasks_of
 
 
@@ -16,9 +17,9 @@ def test_every_method_and_game_has_its_share_and_cost(
     section = section_of("games", results)
     assert section
     table = section.files["games.csv"]
-    games = [task for task in tasks_of(results) if target_of(results, task)]
-    assert list(dict.fromkeys(table["task"])) == games
-    frame = results.frame[results.frame["task"].isin(games)]
+    shown = [task for task in tasks_of(results) if target_of(results, task)]
+    assert list(dict.fromkeys(table["task"])) == shown
+    frame = results.frame[results.frame["task"].isin(shown)]
     assert len(table) == frame["key"].nunique()
     runs = frame.drop_duplicates(["key", "seed"])
     for row in table.to_dict("records"):
@@ -40,6 +41,22 @@ def test_every_method_and_game_has_its_share_and_cost(
     failed = table[table["label"] == HOSTILE]
     assert (failed["success"] == 0).all()
     assert np.isinf(failed["to_target"]).all()
+
+
+def test_many_games_and_methods_are_cut(
+    results: Results, drawn: list[Axes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Games are side by side as they fit, and the first methods are shown."""
+    monkeypatch.setattr(games, "MAX_COLUMNS", 2)
+    monkeypatch.setattr(games, "MAX_LABELS", 1)
+    section = section_of("games", results)
+    assert section
+    (part,) = section.subsections
+    columns = [len(axes.get_xticks()) for axes in drawn]
+    assert max(columns) == 2
+    assert sum(columns) == 2 * len(set(section.files["games.csv"]["task"]))
+    assert all(len(axes.get_yticks()) == 1 for axes in drawn)
+    assert part.notes[-1] == "The first 1 methods are shown."
 
 
 def test_methods_are_in_the_order_of_their_success(

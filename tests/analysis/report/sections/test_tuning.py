@@ -8,7 +8,7 @@ import pytest
 
 from mmbench.analysis.leaderboard import boards
 from mmbench.analysis.report.page import prepare, write_report
-from mmbench.analysis.report.sections import FILES
+from mmbench.analysis.report.sections import FILES, tuning
 from mmbench.analysis.report.sections.tuning import section, tuned_in_words
 from mmbench.analysis.results import Results, gather, gather_planned
 from mmbench.core.errors import StoreError
@@ -56,6 +56,17 @@ def test_each_method_has_a_curve_and_a_map(tuned: Results) -> None:
     assert (table["low"] <= table["expected"]).all()
     assert (table["expected"] <= table["high"]).all()
     assert table.groupby("label").size().to_dict() == {"EG": 4, "none": 1, "one": 4}
+
+
+def test_many_methods_have_no_pictures_of_their_own(
+    tuned: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "MAX_DRAWN", 1)
+    made = section(tuned)
+    assert made is not None
+    assert sum(len(part.figures) for part in made.subsections) <= 2
+    assert made.subsections[0].notes == [tuning.CUT]
+    assert len(made.subsections[0].tables[0].rows) == 6
 
 
 def test_winners_of_all_repetitions_are_listed(tuned: Results) -> None:
