@@ -34,6 +34,7 @@ EXAMPLES = """\b
 Examples:
   mmbench claims
   mmbench claims mangoubi-four-modes
+  mmbench claims --suite claims_toys --run
   mmbench claims icr-cgd-longer --run --runs 100
 """
 
@@ -44,6 +45,11 @@ Examples:
     epilog=EXAMPLES,
 )
 @click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option(
+    "--suite",
+    metavar="NAME",
+    help="Only claims that runs of this suite decide; claims_toys takes minutes.",
+)
 @click.option("--run", "runs_them", is_flag=True, help="Run what is missing first.")
 @click.option(
     "--runs",
@@ -71,6 +77,7 @@ Examples:
 @resource_options
 def command(
     names: tuple[str, ...],
+    suite: str | None,
     runs_them: bool,
     runs: str,
     store: Path | None,
@@ -94,11 +101,13 @@ def command(
         if name not in CLAIMS:
             raise unknown_name("claim", name, CLAIMS)
     chosen = [CLAIMS[name] for name in names] if names else list(CLAIMS.values())
-    if published and names:
+    if published and (names or suite):
         raise DescriptionError(
-            f"--publish must stand without names, since the page shows all claims; got "
-            f"{' '.join(names)}."
+            f"--publish must stand without names and --suite, since the page shows all "
+            f"claims; got {' '.join([*names, *filter(None, [suite])])}."
         )
+    if suite:
+        chosen = _of_suite(suite, chosen)
     if store is None:
         there = (PUBLISHED / REGISTERED).is_file() and not runs_them
         store = PUBLISHED if there else DEFAULT_STORE
@@ -118,6 +127,21 @@ def command(
             click.echo("\n".join(_in_full(one)) + "\n")
     else:
         _print_table(verdicts)
+
+
+def _of_suite(suite: str, claims: Sequence[Claim]) -> list[Claim]:
+    """Return the claims that runs of a suite decide.
+
+    Raises:
+        MmbenchError: when there are none.
+    """
+    by_suite: dict[str, list[Claim]] = {}
+    for claim in claims:
+        for name in dict.fromkeys(one.suite for one in claim.variants):
+            by_suite.setdefault(name, []).append(claim)
+    if suite not in by_suite:
+        raise unknown_name("suite of claims", suite, by_suite)
+    return by_suite[suite]
 
 
 # ---- results ----

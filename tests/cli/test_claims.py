@@ -87,6 +87,9 @@ def test_claims_are_run_and_told(cli: Cli) -> None:
     assert told["large"]["verdict"] == "not run at scale"
     (look,) = told["eg-near"]["looks"]
     assert (look["runs"], look["estimate"]) == (50, 1.0)
+    of_suite = cli("claims", "--suite", "tiny", "--store", "s").stdout
+    assert "eg-near" in of_suite
+    assert "large" not in of_suite
     in_full = cli("claims", "gda-near", "--store", "s").stdout
     assert "GDA comes near." in in_full
     assert "it is near: " in in_full
@@ -121,5 +124,7 @@ def test_bad_names_and_options_are_refused(cli: Cli) -> None:
     unknown = cli("claims", "eg-naer")
     assert unknown.exit_code == 2
     assert "eg-near" in unknown.stderr
+    suite = cli("claims", "--suite", "tinny")
+    assert (suite.exit_code, "tiny" in suite.stderr) == (2, True)
     both = cli("claims", "eg-near", "--publish", "page")
     assert "--publish must stand without names" in both.stderr
