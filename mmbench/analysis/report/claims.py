@@ -225,7 +225,7 @@ def _of_paper(paper: str, verdicts: Sequence[Verdict]) -> Section:
         prose=(SOURCES[paper],),
         subsections=[
             Subsection(tables=[Table("", columns, rows)]),
-            *(_of_claim(one) for one in verdicts if one.tested),
+            *(_of_claim(one) for one in verdicts if any(t.last for t in one.tested)),
         ],
     )
 
@@ -302,9 +302,12 @@ def verdict_in_words(verdict: Verdict) -> str:
 
 def look_in_words(look: Look) -> str:
     """Return an estimate, with its interval where it has one."""
+    share = percent(look.estimate)
+    if share == "100 %" and look.estimate < 1:
+        share = f"{100 * look.estimate:.1f} %"
     if not look.error:
-        return f"{percent(look.estimate)} of {look.runs}"
-    return f"{percent(look.estimate)} ({percents(look.low, look.high)})"
+        return f"{share} of {look.runs}"
+    return f"{share} ({percents(look.low, look.high)})"
 
 
 def estimate_in_words(verdict: Verdict) -> str:
