@@ -8,11 +8,12 @@ import pandas as pd
 
 from mmbench.analysis import stats
 from mmbench.analysis.export import to_csv
-from mmbench.analysis.numbers import percent, percents
+from mmbench.analysis.numbers import number, percent, percents
 from mmbench.analysis.plot.claims import forest, strip
 from mmbench.analysis.published import CELLS, RUNS
 from mmbench.analysis.report.markdown import as_markdown
 from mmbench.analysis.report.page import prepare, render
+from mmbench.analysis.report.sections import provenance
 from mmbench.analysis.report.sections.base import (
     Figure,
     Section,
@@ -22,7 +23,14 @@ from mmbench.analysis.report.sections.base import (
 )
 from mmbench.analysis.results import Results
 from mmbench.analysis.style import on_white
-from mmbench.analysis.verdicts import Look, Runs, Tested, Verdict, cells_of_suite
+from mmbench.analysis.verdicts import (
+    Look,
+    Runs,
+    Tested,
+    Verdict,
+    cells_of,
+    cells_of_suite,
+)
 from mmbench.core.files import write_together
 from mmbench.studies.base import Claim
 from mmbench.studies.register import MOST_RANDOM, level_of_look
@@ -88,8 +96,9 @@ def sections_of_claims(verdicts: Sequence[Verdict], results: Results) -> list[Se
         by_paper.setdefault(one.claim.paper, []).append(one)
     return [
         _summary(verdicts),
-        *(_of_paper(paper, those) for paper, those in by_paper.items()),
+        *(_of_paper(paper, those, results) for paper, those in by_paper.items()),
         *filter(None, [_mode_counts(results), _digit_counts(results)]),
+        provenance.section(results),
     ]
 
 
@@ -205,7 +214,7 @@ def write_claims(
 # ---- one document ----
 
 
-def _of_paper(paper: str, verdicts: Sequence[Verdict]) -> Section:
+def _of_paper(paper: str, verdicts: Sequence[Verdict], results: Results) -> Section:
     rows = [
         [
             TableCell(one.claim.name, code=True),
@@ -225,7 +234,11 @@ def _of_paper(paper: str, verdicts: Sequence[Verdict]) -> Section:
         prose=(SOURCES[paper],),
         subsections=[
             Subsection(tables=[Table("", columns, rows)]),
-            *(_of_claim(one) for one in verdicts if any(t.last for t in one.tested)),
+            *(
+                _of_claim(one, _seconds(one.claim, results))
+                for one in verdicts
+                if any(tested.last for tested in one.tested)
+            ),
         ],
     )
 
@@ -242,7 +255,19 @@ def _command(claim: Claim) -> str:
     return f"mmbench claims {claim.name}" + (" --run" if claim.variants else "")
 
 
-def _of_claim(verdict: Verdict) -> Subsection:
+def _seconds(claim: Claim, results: Results) -> float:
+    """Return the training time of a claim's cells, some of which others share."""
+    runs = Runs(results)
+    keys = filter(None, map(runs.key, cells_of(claim)))
+    return sum(
+        provenance.seconds_of(
+            results.frame[results.frame["key"] == key], results.footers[key]["width"]
+        )
+        for key in keys
+    )
+
+
+def _of_claim(verdict: Verdict, seconds: float) -> Subsection:
     """Show what the variants of a claim say, and by which rules."""
     claim = verdict.claim
     prose = [
@@ -260,6 +285,7 @@ def _of_claim(verdict: Verdict) -> Subsection:
     if claim.is_random:
         level = 100 * (1 - level_of_look(claim))
         notes.append(f"Intervals are at {level:.2f} %.")
+    notes.append(f"Training took {number(round(seconds, 1))} s.")
     seen = [one for one in verdict.tested if one.last]
     figures = []
     if seen and claim.is_random:

@@ -43,7 +43,7 @@ def section(results: Results) -> Section:
                 "dtype": _precision(footer),
                 "width": footer["width"],
                 "machine": list(machines).index(machine) + 1,
-                "seconds": _seconds(by_key[key], footer["width"]),
+                "seconds": seconds_of(by_key[key], footer["width"]),
             }
         )
     cells = pd.DataFrame(rows)
@@ -67,7 +67,7 @@ def _precision(footer: Footer) -> str:
     )
 
 
-def _seconds(cell: pd.DataFrame, width: int) -> float:
+def seconds_of(cell: pd.DataFrame, width: int) -> float:
     """Return the training time of a cell; all runs of a chunk have the same time.
 
     Args:
