@@ -53,7 +53,7 @@ def write_paper_figures(names: Iterable[str], store: Path, out: Path) -> None:
             if len(names) == 1:
                 raise
             print_stderr(f"Note: {error}")
-            entries.append(f"{_heading(name)}Not drawn here. {_not_run(name)}\n")
+            entries.append(_entry(name, "", f"Not drawn here. {_not_run(name)}"))
     is_whole = len(names) > 1
     page = out / ("README.md" if is_whole else f"{_stem(names[0])}.md")
     text = "\n".join(([HEAD] if is_whole else []) + entries)
@@ -78,22 +78,25 @@ def _write(name: str, store: Path, out: Path) -> str:
             shown = still.with_suffix(".gif")
             write_content(to_gif(drawn), shown)
             print_stdout(f"Animation: {shown}")
-    link = f" ([still]({still.name}))" if figure.is_moving else ""
+    return _entry(name, shown.name, f"{ours}{remark and ' '}{remark}")
+
+
+def _entry(name: str, picture: str, ours: str) -> str:
+    """Return the part of a page about a figure; without a picture if it is empty."""
+    figure = PAPER_FIGURES[name]
+    image = f"![{figure.shows}]({picture})\n\n" if picture else ""
+    still = f" [Still]({_stem(name)}.png)." if picture.endswith(".gif") else ""
     return (
-        f"{_heading(name)}![{figure.shows}]({shown.name})\n\n"
-        f"*{figure.source}.*{link}\n\n"
+        f"## {name}\n\n{image}"
+        f"*{figure.source}*: {figure.shows}.{still}\n\n"
         f"- **Theirs.** {figure.theirs}\n"
-        f"- **Ours.** {ours}{remark and ' '}{remark}\n\n"
+        f"- **Ours.** {ours}\n\n"
         f"`mmbench figure {name}`\n"
     )
 
 
 def _stem(name: str) -> str:
     return name.replace("/", "-")
-
-
-def _heading(name: str) -> str:
-    return f"## {name}: {PAPER_FIGURES[name].shows}\n\n"
 
 
 def _draw(name: str, store: Path, out: Path) -> tuple[Any, str, str]:

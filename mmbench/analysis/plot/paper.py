@@ -372,7 +372,24 @@ def _projection(results: Results) -> Shown:
         ("(1,1)", "GDA", "η = I"),
         ("(100,1)", "GDA", "the blog's diag(100, 1)"),
     ]
-    return Shown(_layout(panels, 2, legend), _shares(results, chosen))
+    crossings = [
+        f"{_crossings(results, _projected('(1,1)'), 'GDA', column):.0f} times"
+        for column in ("theta_1", "theta_2")
+    ]
+    return Shown(
+        _layout(panels, 2, legend),
+        f"{_shares(results, chosen)} With η = I, θ₁ of the median run crosses 2 "
+        f"{crossings[0]} and θ₂ {crossings[1]}.",
+    )
+
+
+def _crossings(results: Results, task: str, label: str, column: str) -> float:
+    """Return how often a coordinate passes the target, in the median run."""
+    frame = results.frame
+    rows = frame[(frame["task"] == task) & (frame["label"] == label)]
+    is_above = rows[column] > TARGET
+    changes = is_above.groupby(rows["seed"]).agg(lambda run: run.diff().iloc[1:].sum())
+    return float(changes.median())
 
 
 def _projection_moving(results: Results) -> Shown:
