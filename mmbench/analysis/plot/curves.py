@@ -379,7 +379,9 @@ def draw_faintly(axes: Axes, curves: Sequence[tuple[np.ndarray, np.ndarray]]) ->
             np.concatenate([[*one, np.nan] for one in part])
             for part in zip(*curves, strict=True)
         )
-        axes.plot(x, y, color=style.GREY, linewidth=0.6, alpha=0.5, zorder=1)
+        (line,) = axes.plot(x, y, color=style.GREY, linewidth=0.6, alpha=0.5, zorder=1)
+        # Simplified, it would lose pieces.
+        line.get_path().should_simplify = False
 
 
 def _draw_real_score(axes: Axes, score: float, better: str) -> None:

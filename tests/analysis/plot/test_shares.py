@@ -1,9 +1,13 @@
 """Shares of runs against cost, and profiles over tasks, of entries made by hand."""
 
+import re
+
 import numpy as np
 import pytest
 
+from mmbench.analysis import style
 from mmbench.analysis.leaderboard import Entry
+from mmbench.analysis.plot.curves import draw_faintly
 from mmbench.analysis.plot.shares import (
     RATIOS,
     data_profiles,
@@ -93,3 +97,15 @@ def test_units_are_what_intervals_are_of() -> None:
         assert curve.share[-1] == of_units.share[-1] == 0.5
         assert of_units.low[-1] < curve.low[-1]
         assert of_units.high[-1] > curve.high[-1]
+
+
+def test_faint_curves_are_one_line_with_all_their_points() -> None:
+    """Each is begun anew, and none of its points is left out."""
+    x = np.geomspace(1, 32, 60)
+    curves = [(x, np.where(x > at, at, 0.0)) for at in range(1, 9)]
+    with style.panel(3, 3) as (figure, axes):
+        draw_faintly(axes, curves)
+        style.set_log_scale(axes, "x")
+        drawn = style.svg(figure, "faint")
+    path = max(re.findall(r' d="([^"]*)"', drawn), key=len)
+    assert (path.count("M"), path.count("L")) == (8, 8 * 59)

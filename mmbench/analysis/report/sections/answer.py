@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mmbench.analysis.leaderboard import (
+    UNRANKED,
     Board,
     Boards,
     place_in_words,
@@ -48,7 +49,11 @@ def section(results: Results, made: Boards) -> Section | None:
         results: the results.
         made: their boards.
     """
-    boards = list(made.by_task.items())
+    boards = [
+        (name, board)
+        for name, board in made.by_task.items()
+        if set(board.unplaced.values()) != {UNRANKED} or len(board.placed)
+    ]
     if not boards:
         return None
     several = len(made.overall) > 1
@@ -141,12 +146,13 @@ def _at_which_cost(board: Board, made: Boards, first: Row) -> str:
         solved += np.isfinite(least)
         reached += np.isfinite(costs.get(label, np.inf))
         near += bool(np.isfinite(least) and costs.get(label, np.inf) <= RATIO * least)
-    text = (
-        "At which cost? On "
-        f"{reached} of {len(board.tasks)} tasks more than half of its runs reach the "
-        f"target; on {near} of them it needs at most {RATIO} times the cost of the "
-        "cheapest method."
-    )
+    text = "At which cost? On no task do more than half of its runs reach the target."
+    if reached:
+        text = (
+            f"At which cost? On {reached} of {len(board.tasks)} tasks more than half "
+            f"of its runs reach the target; on {near} of them it needs at most {RATIO} "
+            "times the cost of the cheapest method."
+        )
     if unsolved := len(board.tasks) - solved:
         text += f" On {unsolved} tasks no method gets more than half of its runs there."
     return text

@@ -225,6 +225,6 @@ def _others(labels: Sequence[str]) -> list[str]:
     if len(labels) <= MAX_COLOURED:
         return []
     return [
-        f"The first {MAX_COLOURED} rows of the board have markers, the other "
-        f"{len(labels) - MAX_COLOURED} are thin and grey."
+        f"The first {MAX_COLOURED} of {len(labels)} rows of the board have markers; "
+        "the others are thin and grey."
     ]

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from report_results import only, section_of, texts_of
+from report_results import only, section_of, texts_of, without_metrics, without_target
 
 import mmbench
 from mmbench.analysis.report.sections.base import Section
@@ -118,3 +118,16 @@ def test_a_method_with_more_success_at_more_cost_says_so(runs: pd.DataFrame) -> 
     assert row[1] == "slow"
     assert row[4] == "place 2 of 3, as cheaper ones with less success are apart"
     assert np.isinf(frame["distance"]).sum() == 0
+
+
+def test_nothing_is_advised_where_nothing_ranks(results: Results) -> None:
+    assert section_of("answer", without_metrics(without_target(results))) is None
+
+
+def test_a_cost_that_is_not_reached_is_none(runs: pd.DataFrame) -> None:
+    """Less than half of the runs succeed on either task."""
+    frame = runs.copy()
+    frame.loc[frame["seed"] > 5, "status"] = "finished"
+    cost = answer(frame).prose[2]
+    assert cost.startswith("At which cost? On no task do more than half of its runs")
+    assert cost.endswith("On 2 tasks no method gets more than half of its runs there.")

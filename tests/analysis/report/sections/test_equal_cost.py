@@ -22,4 +22,4 @@ def test_more_labels_than_colours_are_grey(
     assert made
     (part,) = made.subsections
     assert len(part.legend) == 1
-    assert part.notes[-1].startswith("The first 1 rows of the board have markers")
+    assert part.notes[-1].startswith("The first 1 of 3 rows of the board")
