@@ -4,9 +4,9 @@
                     target held from then on, or else its start
     curves.parquet  the quartiles of the first metric over the runs of each cell at each
                     record, in single precision
-    cells.parquet   the footer of each cell as JSON, whether all its runs are identical,
-                    and the digests of the other two
     tuning.parquet  of winners of a tuning, its record
+    cells.parquet   the footer of each cell as JSON, whether all its runs are identical,
+                    and the digests of the other files
 
 Boards made of them are those of the whole tables, since a board reads the end of a
 run, its cost when it reached its target, and no more of the records between than
@@ -31,7 +31,7 @@ from mmbench.core.files import sha256_of, write_atomically
 from mmbench.core.status import Status
 from mmbench.store.folder import Store
 from mmbench.store.schema import misfit_of_footer
-from mmbench.store.tuning_record import RECORD, read_record, write_record
+from mmbench.store.tuning_record import RECORD, encoded, read_record
 
 RUNS, CURVES, CELLS = "runs.parquet", "curves.parquet", "cells.parquet"
 
@@ -72,6 +72,8 @@ def publish(
     if records is None:
         curves = curves_to_publish(results)
         contents[CURVES] = _encoded(pa.Table.from_pandas(curves, preserve_index=False))
+    if results.tuning:
+        contents[RECORD] = encoded(results.tuning)
     footers = [
         json.dumps({name: one[name] for name in sorted(one) if name != "alike"})
         for one in results.footers.values()
@@ -90,10 +92,6 @@ def publish(
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_atomically(folder / name, [content])
-    if results.tuning:
-        write_record(results.tuning, folder / RECORD)
-    else:
-        (folder / RECORD).unlink(missing_ok=True)
 
 
 def read_published(folder: Path) -> Results:
@@ -104,8 +102,10 @@ def read_published(folder: Path) -> Results:
     """
     cells = _decoded(folder / CELLS)
     digests = cells.schema.metadata or {}
-    has_curves = _digest_of(CURVES).encode() in digests
-    for name in (RUNS, CURVES) if has_curves else (RUNS,):
+    has_curves, has_record = (
+        _digest_of(name).encode() in digests for name in (CURVES, RECORD)
+    )
+    for name in [RUNS, *[CURVES] * has_curves, *[RECORD] * has_record]:
         digest = digests.get(_digest_of(name).encode(), b"").decode()
         file = folder / name
         if not file.is_file() or sha256_of(file) != digest:
@@ -125,7 +125,6 @@ def read_published(folder: Path) -> Results:
     curves = _decoded(folder / CURVES).to_pandas() if has_curves else None
     if curves is not None and list(curves) != PUBLISHED:
         raise DamagedError(f"{folder / CURVES} must hold curves; it does not.")
-    has_record = (folder / RECORD).is_file()
     tuning = read_record(folder / RECORD) if has_record else None
     return Results(frame, footers, None, tuning=tuning, curves=curves)
 

@@ -697,10 +697,9 @@ def columns_of(results: Results, task: str) -> list[Column]:
     for footer in results.footers.values():
         if is_of(footer, task):
             for column in footer["columns"]:
-                name = column["name"]
-                if name in frame and frame[name].notna().any():
-                    columns.setdefault(name, column)
-    return list(columns.values())
+                columns.setdefault(column["name"], column)
+    known = {name for name in columns if name in frame and frame[name].notna().any()}
+    return [column for name, column in columns.items() if name in known]
 
 
 def primary_column(results: Results, task: str) -> Column | None:

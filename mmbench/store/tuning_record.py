@@ -74,9 +74,9 @@ def read_record(path: Path) -> TuningRecord:
     return TuningRecord(trials, about)
 
 
-def write_record(record: TuningRecord, path: Path) -> None:
-    """Write a record into a file; of a record that was read, the same bytes."""
-    write_atomically(path, _encode(*record))
+def encoded(record: TuningRecord) -> bytes:
+    """Return a record as the bytes of its file; of one that was read, the same."""
+    return b"".join(_encode(*record))
 
 
 class RecordFolder:

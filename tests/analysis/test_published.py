@@ -101,8 +101,9 @@ def test_a_record_of_tuning_goes_with_its_winners(store: Path, tmp_path: Path) -
     publish(found, tmp_path / "two")
     one, two = ((tmp_path / name / RECORD).read_bytes() for name in ("one", "two"))
     assert one == two
-    publish(whole, tmp_path / "two")
-    assert not (tmp_path / "two" / RECORD).exists()
+    publish(whole, tmp_path / "two")  # a record that is there is left, and is no part
+    assert (tmp_path / "two" / RECORD).read_bytes() == one
+    assert read_published(tmp_path / "two").tuning is None
 
 
 @pytest.mark.parametrize("name", [RUNS, CELLS, CURVES])
