@@ -378,8 +378,8 @@ def _projection(results: Results) -> Shown:
     ]
     return Shown(
         _layout(panels, 2, legend),
-        f"{_shares(results, chosen)} With η = I, θ₁ of the median run crosses 2 "
-        f"{crossings[0]} and θ₂ {crossings[1]}.",
+        f"{_shares(results, chosen)} With η = I, θ₁ of the median run passes its "
+        f"target {crossings[0]} and θ₂ {crossings[1]}.",
     )
 
 
