@@ -6,7 +6,7 @@ numbers together (Lourie, Cho and He 2024, whose package `opda` computes it).
 """
 
 import json
-import warnings
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -79,19 +79,34 @@ def tuning_curve(scores: np.ndarray, trials: int) -> pd.DataFrame:
         between low and high everywhere, in 95 % of records.
     """
     counts = np.arange(1, trials + 1)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Duplicates detected")
-        bands = EmpiricalDistribution.confidence_bands(
-            np.asarray(scores, float),
-            CONFIDENCE,
-            a=0.0,
-            b=1.0,
-            method="ld_equal_tailed",
-            generator=np.random.default_rng(0),  # the same record gives the same bytes
-            n_jobs=1,
-        )
+    ordered = np.concatenate([[0.0], np.sort(np.asarray(scores, float)), [1.0]])
     # Low values of the distribution function are those of high scores.
-    high, expected, low = (one.average_tuning_curve(counts) for one in bands)
+    high, expected, low = (
+        EmpiricalDistribution(ordered, ws=weights, a=0.0, b=1.0).average_tuning_curve(
+            counts
+        )
+        for weights in _band_weights(len(scores))
+    )
     return pd.DataFrame(
         {"trials": counts, "expected": expected, "low": low, "high": high}
     )
+
+
+@cache
+def _band_weights(count: int) -> tuple[np.ndarray, ...]:
+    """Return the weights of 0, the scores in order, and 1, in a band and its middle.
+
+    They depend on the number of scores alone, and take seconds for some hundreds.
+    """
+    scores = np.arange(1, count + 1) / (count + 1)
+    bands = EmpiricalDistribution.confidence_bands(
+        scores,
+        CONFIDENCE,
+        a=0.0,
+        b=1.0,
+        method="ld_equal_tailed",
+        generator=np.random.default_rng(0),  # the same record gives the same bytes
+        n_jobs=1,
+    )
+    places = np.concatenate([[0.0], scores, [1.0]])
+    return tuple(np.diff(one.cdf(places), prepend=0.0) for one in bands)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from opda.nonparametric import EmpiricalDistribution
 
 from mmbench.analysis.tuning_curves import scored_trials, tuning_curve
 from mmbench.store.tuning_record import TuningRecord
@@ -65,6 +66,26 @@ def test_a_curve_is_the_mean_of_the_best_of_random_draws() -> None:
     for name in ("low", "expected", "high"):
         assert curve[name].between(0, 1).all()
         assert (curve[name].diff().dropna() >= 0).all()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicates detected")
+@pytest.mark.parametrize("digits", [1, 9])
+def test_a_band_is_that_of_opda(digits: int) -> None:
+    """It is computed once for each number of scores, and moved to them."""
+    scores = np.round(np.random.default_rng(4).random(15), digits)
+    bands = EmpiricalDistribution.confidence_bands(
+        scores,
+        0.95,
+        a=0.0,
+        b=1.0,
+        method="ld_equal_tailed",
+        generator=np.random.default_rng(0),
+        n_jobs=1,
+    )
+    curve = tuning_curve(scores, 15)
+    for name, one in zip(("high", "expected", "low"), bands, strict=True):
+        known = one.average_tuning_curve(np.arange(1, 16))
+        assert curve[name].tolist() == pytest.approx(known, rel=1e-12)
 
 
 @pytest.mark.slow
