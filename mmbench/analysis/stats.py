@@ -440,6 +440,8 @@ def share_reached(
     at_risk = np.arange(len(costs), 0, -1)[reached]
     within = np.searchsorted(costs[reached], budgets, "right")
     left = len(costs) - within - np.searchsorted(costs[~reached], budgets, "left")
+    # Between two runs nothing changes, and quantiles take long.
+    (within, left), at = np.unique([within, left], axis=1, return_inverse=True)
     product = np.concatenate([[1.0], np.cumprod(1 - 1 / at_risk)])[within]
     # The share that is missed is between two products of beta variables, of which each
     # run at risk that reached its target adds one.
@@ -447,7 +449,8 @@ def share_reached(
     squares = np.concatenate([[1.0], np.cumprod(at_risk / (at_risk + 2))])[within]
     most = _beta_quantile(means, squares, 1 - TAIL)
     least = _beta_quantile(means * left / (left + 1), squares * left / (left + 2), TAIL)
-    return 1 - product, 1 - most, 1 - least
+    at = at.ravel()  # of one more axis in some versions of numpy
+    return 1 - product[at], 1 - most[at], 1 - least[at]
 
 
 def _beta_quantile(means: np.ndarray, squares: np.ndarray, level: float) -> np.ndarray:
