@@ -71,7 +71,8 @@ Examples:
     "published",
     type=Folder(file_okay=False),
     metavar="FOLDER",
-    help="Write the results that decide, and the page of all verdicts, into FOLDER.",
+    help="Add the results that decide to those in FOLDER, and write the page of all "
+    "verdicts.",
 )
 @data_dir_option
 @resource_options
@@ -116,6 +117,8 @@ def command(
     results = _read(store, chosen)
     from mmbench.analysis.verdicts import verdict_on
 
+    if published:
+        results = _with_published(results, published, chosen)
     verdicts = [verdict_on(claim, results) for claim in chosen]
     if published:
         _publish(verdicts, results, published)
@@ -163,6 +166,29 @@ def _read(store: Path, claims: Sequence[Claim]) -> "mmbench.analysis.results.Res
     if is_published(store):
         return read_published(store)
     return Gathered(Store(store)).read_planned(_planned(claims)).results()
+
+
+def _with_published(
+    results: "mmbench.analysis.results.Results", folder: Path, claims: Sequence[Claim]
+) -> "mmbench.analysis.results.Results":
+    """Return results with those that a folder has already, which are published again.
+
+    Of cells that differ in their seeds alone, verdicts read the one with most runs.
+    """
+    import pandas as pd
+
+    from mmbench.analysis.published import is_published, read_published
+
+    if not is_published(folder):
+        return results
+    _check_registered(folder, claims)
+    there = read_published(folder)
+    new = {key: one for key, one in there.footers.items() if key not in results.footers}
+    rows = there.frame[there.frame["key"].isin(new)]
+    return results._replace(
+        frame=pd.concat([results.frame, rows], ignore_index=True),
+        footers=results.footers | new,
+    )
 
 
 def _planned(claims: Sequence[Claim]) -> list[Any]:
@@ -268,15 +294,13 @@ def _publish(
     results: "mmbench.analysis.results.Results",
     folder: Path,
 ) -> None:
-    from mmbench.analysis.published import is_published, publish, read_published
+    from mmbench.analysis.published import publish, read_published
     from mmbench.analysis.report.claims import write_claims
     from mmbench.analysis.verdicts import of_claims, published_records
 
     claims = [one.claim for one in verdicts]
-    deciding = of_claims(results, claims)
-    if not is_published(folder) or results.store:
-        publish(deciding, folder, published_records(claims))
-        _register(folder, [claim for claim in claims if claim.variants])
+    publish(of_claims(results, claims), folder, published_records(claims))
+    _register(folder, [claim for claim in claims if claim.variants])
     for path in write_claims(verdicts, read_published(folder), folder):
         print_stderr(f"Written: {path}")
 

@@ -106,6 +106,16 @@ def test_the_page_is_made_again_byte_for_byte(cli: Cli) -> None:
     assert {path: path.read_bytes() for path in Path("page").rglob("*.*")} == made
 
 
+def test_results_are_added_to_what_is_published(cli: Cli) -> None:
+    """A store that has runs of one claim alone leaves those of the others there."""
+    for name in ("eg-near", "gda-near"):
+        assert cli("claims", name, "--run", "--store", name).exit_code == 0
+        assert cli("claims", "--store", name, "--publish", "page").exit_code == 0
+    told = cli("claims", "eg-near", "gda-near", "--store", "page", "--json").stdout
+    verdicts_told = [one["verdict"] for one in json.loads(told)]
+    assert verdicts_told == ["reproduced", "not reproduced"]
+
+
 def test_runs_of_another_rule_are_refused(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
