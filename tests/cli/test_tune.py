@@ -52,3 +52,27 @@ def test_a_budget_must_be_given(cli: Cli) -> None:
     assert failed.exit_code == 2
     assert "Give --budget." in failed.stderr
     assert not Path("tuned").exists()
+
+
+def test_a_record_grows_by_tasks_of_its_suite(cli: Cli) -> None:
+    Path("two.toml").write_text(
+        '[[grid]]\ntasks = ["bilinear", "dirac_gan"]\nalgorithms = ["gda"]\n'
+        "seeds = 2\nbudget = 20\nrecords = 2\n",
+        "utf-8",
+    )
+    words = ("two.toml", "--trials", "2", "--tuning-seeds", "1", "--out", "t")
+    first = cli("tune", *words, "--only", "bilinear")
+    assert first.exit_code == 0
+    assert "--only bilinear" in read_record(Path("t")).about["command"]
+    assert "dirac_gan" not in Path("t/suite.toml").read_text("utf-8")
+    both = cli("tune", *words, "--only", "bilinear", "--only", "dirac_gan")
+    assert both.exit_code == 0
+    assert "gda on bilinear" not in both.stderr
+    assert "gda on dirac_gan" in both.stderr
+    assert Path("t/suite.toml").read_text("utf-8").count("[[grid]]") == 2
+    lost = cli("tune", *words, "--only", "bilinear")
+    assert lost.exit_code == 2
+    assert "it has others of gda on dirac_gan." in lost.stderr
+    wrong = cli("tune", *words, "--only", "forsaken")
+    assert wrong.exit_code == 2
+    assert "Known: bilinear, dirac_gan." in wrong.stderr
