@@ -655,6 +655,41 @@ def test_equal_methods_are_apart_in_five_percent_of_tables_of_units() -> None:
     assert apart["seeds"] / tables > 2 * most
 
 
+@pytest.mark.slow
+def test_equal_methods_over_tasks_of_unlike_units() -> None:
+    """A pair that was named is apart in 5 % of tables, any of four in as many."""
+    rng, tables = np.random.default_rng(1), 400
+    named = on_board = 0
+    for _ in range(tables):
+        entries = {
+            task: [
+                leaderboard.Entry(
+                    task=task,
+                    label=label,
+                    key=label,
+                    seeds=np.arange(units * seeds),
+                    success=np.zeros(units * seeds, bool),
+                    dead=np.zeros(units * seeds, bool),
+                    scores=np.concatenate(drawn(units, seeds, rng)),
+                    cost=np.ones(units * seeds),
+                    cost_to_target=np.full(units * seeds, np.inf),
+                    identical=False,
+                    unit=np.arange(units * seeds) // seeds if seeds > 1 else None,
+                )
+                for label in "ABCD"
+            ]
+            for task, units, seeds in (("instances", 10, 5), ("seeds", 30, 1))
+        }
+        made = leaderboard.overall_board(entries, capacity=4, units="units")
+        assert made.seeds == (10, 30)
+        named += bool(made.pairs["p"].iloc[0] <= 0.05)
+        on_board += bool((made.pairs["verdict"] == "apart on this board").any())
+    most = 0.05 + 4 * np.sqrt(0.05 * 0.95 / tables)
+    assert named / tables <= most
+    assert on_board / tables <= most
+    assert named > 0
+
+
 # ---- numbers of entries ----
 
 
