@@ -23,9 +23,10 @@ from mmbench.analysis.leaderboard import (
     task_board,
     thresholds_of,
 )
-from mmbench.analysis.paired_test import power
+from mmbench.analysis.paired_test import LEVEL, compare, power
 
 SEEDS = (8, 16, 32, 64, 100)
+UNITS = ((8, 10), (10, 10), (20, 5), (32, 4))
 GAINS = (0.1, 0.2, 0.4)
 ENTRIES = 8  # of a board of equal methods, as many as its capacity
 COLUMN = {"name": "m", "title": "m", "better": "lower", "scale": "linear"}
@@ -36,7 +37,8 @@ KINDS = {"half reach the target": (0.5, 0.1), "all fail or miss": (0.0, 0.5)}
 def main() -> None:
     """Print the tables."""
     tables = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    print("\n".join([*equal_methods(tables), "", *powers(2 * tables)]))
+    parts = equal_methods(tables), units(tables), powers(2 * tables)
+    print("\n\n".join("\n".join(part) for part in parts))
 
 
 def simulated(
@@ -138,6 +140,29 @@ def equal_methods(tables: int) -> Iterator[str]:
                     f"| {name} | {tasks} | {seeds} | {100 * named:.1f} % "
                     f"| {100 * on_board:.1f} % |"
                 )
+
+
+def units(tables: int) -> Iterator[str]:
+    """Yield the table of equal methods whose runs are alike within a unit.
+
+    Half of the variance of a run is that of its unit, an instance or a repetition of a
+    tuning. Flipped seed by seed, such runs are apart too often.
+    """
+    yield "| units | seeds of each | apart as a pair by units | by seeds |"
+    yield "|---|---|---|---|"
+    for count, seeds in UNITS:
+        rng, number = np.random.default_rng(count), np.arange(count * seeds)
+        apart = {"units": 0, "seeds": 0}
+        for _ in range(tables):
+            values = rng.normal(size=(2, count, 1)) + rng.normal(size=(2, count, seeds))
+            order = np.argsort(np.argsort(values.ravel())).reshape(2, -1)
+            for name, unit in (("units", number // seeds), ("seeds", None)):
+                made = compare(
+                    order[0], order[1:], number, number, unit=unit, thresholds=(LEVEL,)
+                )
+                apart[name] += int(made.p[0] <= LEVEL)
+        shares = " | ".join(f"{100 * one / tables:.1f} %" for one in apart.values())
+        yield f"| {count} | {seeds} | {shares} |"
 
 
 def powers(tables: int) -> Iterator[str]:

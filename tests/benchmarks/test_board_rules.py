@@ -52,3 +52,13 @@ def test_the_printed_power_is_that_of_simulated_entries(
     seen = script.found(TABLES, seeds, tasks, gain)
     for one, other in zip(printed, seen, strict=True):
         assert abs(one - other) <= 0.03 + 3 * np.sqrt(one * (1 - one) / TABLES)
+
+
+def test_runs_that_are_alike_within_units_are_flipped_by_units(
+    script: ModuleType,
+) -> None:
+    _, _, *rows = script.units(TABLES)
+    for row in rows:
+        by_units, by_seeds = (float(one.split()[0]) for one in row.split("|")[3:5])
+        assert by_units <= 100 * most(0.05)
+        assert by_seeds > 2 * by_units
