@@ -73,7 +73,9 @@ def test_small_suites_run_and_are_reported(tmp_path: Path, data: str) -> None:
     store, out = str(tmp_path / "store"), tmp_path / "report"
     table = ("icr_cifar10_small", "--steps", "2")
     for words in (table, ("icr_figure5_small",)):
+        # Other processes would look for the real images.
         arguments = ["run", *words, "--store", store, "--data-dir", data]
+        arguments += ["--workers", "1"]
         result = CliRunner().invoke(main, arguments)
         assert result.exit_code == 0, result.output
     frame = load(store)
