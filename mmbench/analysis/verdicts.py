@@ -1,5 +1,6 @@
 """Verdicts on claims of papers: what stored runs say, at levels fixed in advance."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -89,9 +90,13 @@ class Verdict(NamedTuple):
     tested: tuple[Tested, ...] = ()
 
     @property
-    def is_open(self) -> bool:
-        """Whether more runs could decide a variant."""
-        return any(one.conclusion in ("inconclusive", NOT_RUN) for one in self.tested)
+    def open_variants(self) -> tuple[Variant, ...]:
+        """The variants that more runs could decide."""
+        return tuple(
+            one.variant
+            for one in self.tested
+            if one.conclusion in ("inconclusive", NOT_RUN)
+        )
 
     @property
     def flips(self) -> bool:
@@ -117,23 +122,58 @@ def verdict_on(claim: Claim, results: Results) -> Verdict:
     if claim.kind == "formula":
         found = COMPUTATIONS[claim.computation]()
         return Verdict(
-            claim, "reproduced" if found.holds else "not reproduced", found.measured
+            claim,
+            "reproduced" if found.holds else "not reproduced",
+            f"{found.measured[:1].upper()}{found.measured[1:]}",
         )
     runs = Runs(results)
     tested = tuple(_test(claim, variant, runs) for variant in claim.variants)
     verdict, why = _headline(tested)
+    if claim.kind == "every" and verdict == "not reproduced":
+        counts = [
+            f"{round((1 - look.estimate) * look.runs)} of {look.runs}"
+            for one in tested
+            if (look := one.last) and look.estimate < 1
+        ]
+        why = f"{why} {' and '.join(counts)} runs do not keep the rule.".strip()
     return Verdict(claim, verdict, why, tested)
 
 
-def cells_of(claim: Claim, runs: int | None = None) -> list[Cell]:
+# What is added for the reader, and may be mended after the freeze.
+_WORDS = {"note", "flags", "place"}
+
+
+def rule_digest(claim: Claim) -> str:
+    """Return the digest of all that decides a claim, which results carry.
+
+    It covers the cells with all their settings but the number of runs, the looks and
+    the levels.
+    """
+    deciding = {
+        "claim": {
+            name: one for name, one in canonical(claim).items() if name not in _WORDS
+        },
+        "cells": [_text(canonical(cell)) for cell in cells_of(claim)],
+        "rules": [LOOKS, EVERY_RUN, level_of_look(claim)],
+    }
+    document = json.dumps(deciding, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(document.encode()).hexdigest()[:24]
+
+
+def cells_of(
+    claim: Claim,
+    runs: int | None = None,
+    variants: Sequence[Variant] | None = None,
+) -> list[Cell]:
     """Return the cells that a claim is decided by, each once.
 
     Args:
         claim: the claim.
         runs: number of runs of each; None for those of the suites.
+        variants: those of its variants whose cells are returned; None for all.
     """
     found: dict[str, Cell] = {}
-    for variant in claim.variants:
+    for variant in claim.variants if variants is None else variants:
         for label in filter(None, (variant.label, variant.against)):
             cell = _cell(variant, label)
             if runs:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from mmbench.cli import WorkError, print_stderr, print_stdout
 from mmbench.cli._numbers import Folder
@@ -18,7 +19,13 @@ from mmbench.cli._resource_options import (
     sigterm_as_interrupt,
 )
 from mmbench.cli._selection import DEFAULT_STORE
-from mmbench.core.errors import DescriptionError, MmbenchError, StoreError, unknown_name
+from mmbench.core.errors import (
+    DescriptionError,
+    MmbenchError,
+    StoreError,
+    near_names,
+    unknown_name,
+)
 from mmbench.runner.limits import Limits, Workers
 from mmbench.studies.base import LOOKS, Claim
 
@@ -100,13 +107,13 @@ def command(
 
     for name in names:
         if name not in CLAIMS:
-            raise unknown_name("claim", name, CLAIMS)
+            near = near_names(name, CLAIMS)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise DescriptionError(
+                f"Unknown claim {name!r}.{hint} `mmbench claims` lists all."
+            )
     chosen = [CLAIMS[name] for name in names] if names else list(CLAIMS.values())
-    if published and (names or suite):
-        raise DescriptionError(
-            f"--publish must stand without names and --suite, since the page shows all "
-            f"claims; got {' '.join([*names, *filter(None, [suite])])}."
-        )
+    _check_options(names, suite, runs_them, runs, as_json, published)
     if suite:
         chosen = _of_suite(suite, chosen)
     if store is None:
@@ -132,16 +139,59 @@ def command(
         _print_table(verdicts)
 
 
+def _check_options(
+    names: tuple[str, ...],
+    suite: str | None,
+    runs_them: bool,
+    runs: str,
+    as_json: bool,
+    published: Path | None,
+) -> None:
+    """Check that the options fit each other.
+
+    Raises:
+        DescriptionError: when one would have no effect.
+    """
+    if runs_them and published:
+        raise DescriptionError(
+            "--run must stand without --publish: run into a store first, then publish "
+            f"from it; got {published}."
+        )
+    if as_json and published:
+        raise DescriptionError("--json must stand without --publish; got both.")
+    if not runs_them and _was_given("runs"):
+        raise DescriptionError(
+            f"--runs must stand with --run; got --runs {runs} alone."
+        )
+    if published and (names or suite):
+        raise DescriptionError(
+            f"--publish must stand without names and --suite, since the page shows all "
+            f"claims; got {' '.join([*names, *filter(None, [suite])])}."
+        )
+
+
+def _was_given(option: str) -> bool:
+    """Return whether the user gave an option."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is ParameterSource.COMMANDLINE
+
+
 def _of_suite(suite: str, claims: Sequence[Claim]) -> list[Claim]:
     """Return the claims that runs of a suite decide.
 
     Raises:
         MmbenchError: when there are none.
     """
+    from mmbench.studies.register import CLAIMS
+
     by_suite: dict[str, list[Claim]] = {}
     for claim in claims:
         for name in dict.fromkeys(one.suite for one in claim.variants):
             by_suite.setdefault(name, []).append(claim)
+    if suite not in by_suite and len(claims) < len(CLAIMS):
+        raise DescriptionError(
+            f"The named claims must be decided by runs of {suite}; none of them is."
+        )
     if suite not in by_suite:
         raise unknown_name("suite of claims", suite, by_suite)
     return by_suite[suite]
@@ -163,6 +213,11 @@ def _read(store: Path, claims: Sequence[Claim]) -> "mmbench.analysis.results.Res
     if store == DEFAULT_STORE and not store.exists():
         return collected({})
     _check_registered(store, claims)
+    if not _registered(store) and store.is_dir():
+        print_stderr(
+            f"Note: {store} has no {REGISTERED}: it is not known by which rules its "
+            "runs were to be counted."
+        )
     if is_published(store):
         return read_published(store)
     return Gathered(Store(store)).read_planned(_planned(claims)).results()
@@ -205,10 +260,11 @@ def _planned(claims: Sequence[Claim]) -> list[Any]:
 
 
 def _check_registered(store: Path, claims: Sequence[Claim]) -> None:
-    from mmbench.studies.register import rule_digest
+    from mmbench.analysis.verdicts import rule_digest
 
+    registered = _registered(store)
     for claim in claims:
-        then = _registered(store).get(claim.name)
+        then = registered.get(claim.name)
         if then not in (None, rule_digest(claim)):
             raise StoreError(
                 f"The claim {claim.name} must be as it was registered when its runs "
@@ -232,8 +288,8 @@ def _registered(store: Path) -> dict[str, str]:
 
 def _register(store: Path, claims: Sequence[Claim]) -> None:
     """Note the digests of claims before their first runs."""
+    from mmbench.analysis.verdicts import rule_digest
     from mmbench.core.files import write_atomically
-    from mmbench.studies.register import rule_digest
 
     _check_registered(store, claims)
     noted = _registered(store) | {claim.name: rule_digest(claim) for claim in claims}
@@ -251,12 +307,18 @@ def _run(
     limits: Limits,
 ) -> None:
     """Compute what claims lack, look by look."""
+    from mmbench.analysis.published import is_published
     from mmbench.analysis.verdicts import cells_of, looks_of, verdict_on
     from mmbench.cli._progress import make_progress
     from mmbench.core.placement import Placement, pick_device
     from mmbench.runner.execute import execute
     from mmbench.store.folder import Store
 
+    if is_published(store):
+        raise DescriptionError(
+            "--store must be no folder of published results with --run; got "
+            f"{store}. Run into a store, then add to them by --publish."
+        )
     tested = [claim for claim in claims if claim.variants]
     _register(store, tested)
     placement = Placement(device=pick_device("auto"), data_dir=data_dir)
@@ -265,11 +327,14 @@ def _run(
         wanted: dict[str, Any] = {}
         for claim in tested:
             counts = [n for n in looks_of(claim) if not claim.is_random or n <= most]
-            if look < len(counts) and (
-                look == 0 or verdict_on(claim, _read(store, [claim])).is_open
-            ):
-                cells = cells_of(claim, counts[look] if claim.is_random else None)
-                wanted |= {cell.key: cell for cell in cells}
+            if look >= len(counts):
+                continue
+            runs = counts[look] if claim.is_random else None
+            is_open = None  # all variants
+            if look:
+                is_open = verdict_on(claim, _read(store, [claim])).open_variants
+            cells = cells_of(claim, runs, is_open)
+            wanted |= {cell.key: cell for cell in cells}
         if not wanted:
             return
         progress = make_progress(stderr=True)
@@ -331,7 +396,7 @@ def _in_full(verdict: "mmbench.analysis.verdicts.Verdict") -> Iterator[str]:
         "source": f"{claim.paper}, {claim.place}",
         "published": claim.published,
         "verdict": f"{verdict_in_words(verdict)}. {verdict.why}".strip(),
-        "note": claim.note,
+        "note": claim.note if claim.note != verdict.why else "",
     }
     for name, text in facts.items():
         if text:
@@ -350,8 +415,8 @@ def _in_full(verdict: "mmbench.analysis.verdicts.Verdict") -> Iterator[str]:
 def _as_json(verdict: "mmbench.analysis.verdicts.Verdict") -> dict[str, Any]:
     """Return a verdict as JSON values; what is not a number is null."""
     from mmbench.analysis.report.claims import table_of_verdicts
+    from mmbench.analysis.verdicts import rule_digest
     from mmbench.core.description import canonical
-    from mmbench.studies.register import rule_digest
 
     looks = table_of_verdicts([verdict]).to_dict("records") if verdict.tested else []
     own = ("variant", "rule", "role", "runs", "estimate", "low", "high", "error")

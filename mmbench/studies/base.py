@@ -7,15 +7,22 @@ from typing import Literal
 from mmbench.core.description import Description
 from mmbench.core.domains import Count, Finite, Natural
 from mmbench.core.errors import DescriptionError
+from mmbench.suites._claims import FIRST_LOOK
 
-LOOKS = (50, 100, 200)  # numbers of runs at which a verdict on random runs is sought
+# Numbers of runs at which a verdict on random runs is sought.
+LOOKS = (FIRST_LOOK, 100, 200)
 PAPER_LEVEL = 0.05  # the error of all verdicts on random runs of one paper together
 EVERY_RUN = 0.95  # the share of runs that "in every run" must at least hold in
 GAP = 0.2  # the difference of shares that counts where a claim states none
 
 Kind = Literal["share", "every", "most", "more", "always", "formula", "none"]
-Origin = Literal["text", "code", "text and code", "ours"]
-Flag = Literal["source-underpowered", "source-ambiguous", "release-differs-from-paper"]
+Origin = Literal["text", "code", "mixed", "ours"]
+Flag = Literal[
+    "source-underpowered",
+    "source-ambiguous",
+    "release-differs-from-paper",
+    "misprint",
+]
 Reason = Literal["not run at scale", "not comparable", "not testable"]
 
 
@@ -74,7 +81,9 @@ class Variant(Description):
 
     Args:
         name: what is particular about them.
-        origin: where they are stated; "ours" where neither text nor code does.
+        origin: where they are stated: in the authors' text, in released code, "mixed"
+            where each part is in one of them and the whole in neither, "ours" where a
+            part is in none.
         suite: name of the suite that has the cells.
         task: spec of the task, as the suite has it.
         label: label of the method whose runs are counted.
@@ -127,7 +136,8 @@ class Claim(Description):
         computation: name of a computation, for "formula".
         negative: the test that holds the methods against a second implementation,
             without which no claim is "not reproduced"; empty for none.
-        flags: "source-underpowered", "source-ambiguous", "release-differs-from-paper".
+        flags: "source-underpowered", "source-ambiguous", "release-differs-from-paper",
+            or "misprint" for a formula as it is printed.
         reason: why it is not tested, for "none".
         note: a sentence for the reader.
     """
@@ -159,6 +169,7 @@ class Claim(Description):
             "computation": self.kind == "formula",
             "reason": self.kind == "none",
             "share": self.kind == "share",
+            **({"negative": True} if self.kind == "formula" else {}),
         }
         for name, is_wanted in wanted.items():
             if (getattr(self, name) not in (None, (), "")) != is_wanted:

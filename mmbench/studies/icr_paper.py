@@ -199,6 +199,7 @@ ICR_PAPER = (
         computation="stability_as_printed",
         negative=COMPUTED,
         note="A misprint: it is the Jacobian of z + F(z), as the next sentence has it.",
+        flags=("misprint",),
     ),
     Claim(
         numbers=(27,),
@@ -243,8 +244,8 @@ ICR_PAPER = (
         name="icr-cgd-converges",
         paper="icr",
         place="Section 5; blog, CGD for stronger ICR",
-        statement="At step sizes where simultaneous steps leave (0, 0), competitive "
-        "steps converge to it.",
+        statement="At some step sizes where simultaneous steps leave (0, 0), such as "
+        "0.03 for both, competitive steps converge to it.",
         kind="always",
         variants=(on_toys("steps of 0.03", "text", "quadratic", "CGD (0.03,0.03)"),),
         rules=(ends_within(1e-6),),

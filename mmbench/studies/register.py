@@ -1,14 +1,13 @@
 """The register of claims: the explicit list, and the numbers that were frozen with it.
 
-A claim is registered before its first run. `frozen.json` holds its digest from then on,
-which tests hold it against, and which results carry.
+A claim is registered before its first run. `frozen.json` holds the digest of all that
+decides it (`rule_digest` in `mmbench/analysis/verdicts.py`), which tests hold it
+against, and which results carry.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
-from mmbench.core.description import canonical
 from mmbench.studies.base import LOOKS, PAPER_LEVEL, Claim
 from mmbench.studies.icr_blog import ICR_BLOG
 from mmbench.studies.icr_paper import ICR_PAPER
@@ -33,16 +32,3 @@ def level_of_look(claim: Claim) -> float:
     if not claim.is_random:
         return 0.0
     return PAPER_LEVEL / MOST_RANDOM[claim.paper] / len(LOOKS)
-
-
-# What is added for the reader, and may be mended after the freeze.
-_WORDS = {"note", "flags", "negative", "place"}
-
-
-def rule_digest(claim: Claim) -> str:
-    """Return the digest of all of a claim that decides, which results carry."""
-    deciding = {
-        name: value for name, value in canonical(claim).items() if name not in _WORDS
-    }
-    document = json.dumps(deciding, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(document.encode()).hexdigest()[:24]

@@ -5,10 +5,8 @@ directions, beside controls without a test and with a random one. The grids are 
 order of their importance.
 """
 
+from mmbench.suites._claims import FIRST_LOOK, FIRST_SEED
 from mmbench.suites.base import Grid, Suite
-
-FIRST_SEED = 5000  # no run of another suite has these seeds
-FIRST_LOOK = 50  # runs
 
 # The step sizes and form of Adam in the authors' notebook.
 _ADAM = "step_size=(0.001,0.0001),direction=adam[beta1=0.5,epsilon_at=raw]"

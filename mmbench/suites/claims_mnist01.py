@@ -1,7 +1,7 @@
 """Claims about MNIST's zeros and ones: two methods, and a control without a test."""
 
+from mmbench.suites._claims import FIRST_LOOK, FIRST_SEED
 from mmbench.suites.base import Grid, Suite
-from mmbench.suites.claims_four_gaussians import FIRST_LOOK, FIRST_SEED
 
 # The step sizes and form of Adam in the authors' notebook.
 _ADAM = "step_size=0.0002,direction=adam[beta1=0.5,epsilon=1e-7,epsilon_at=raw],k=1"

@@ -3,8 +3,8 @@
 All steps are recorded, since a stay is counted in steps.
 """
 
+from mmbench.suites._claims import FIRST_LOOK, FIRST_SEED
 from mmbench.suites.base import Grid, Suite
-from mmbench.suites.claims_four_gaussians import FIRST_LOOK, FIRST_SEED
 
 METHODS = {
     "SimGD": "gda[step_size={}]",

@@ -3,8 +3,8 @@
 Runs differ by their starts alone, but for the last two grids, which are random.
 """
 
+from mmbench.suites._claims import FIRST_LOOK, FIRST_SEED
 from mmbench.suites.base import Grid, Suite
-from mmbench.suites.claims_four_gaussians import FIRST_LOOK, FIRST_SEED
 
 STARTS = 64
 

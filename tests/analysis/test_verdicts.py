@@ -35,6 +35,7 @@ SUITE = Suite(
     ),
 )
 RULE = Rule(name="near", bounds=(Bound(column="distance", at_most=1),))
+LONGER_THAN_ONE = Rule(name="far", bounds=(Bound(column="distance", at_least=1),))
 LONGER = Rule(name="more", column="distance")
 
 
@@ -273,3 +274,17 @@ def test_cells_have_fresh_seeds_in_order() -> None:
     (first,), (more,) = (cells_of(claim("most"), runs) for runs in (50, 100))
     assert more.seeds[:50] == first.seeds
     assert first.seeds[0] == 5000
+
+
+def test_the_digest_covers_what_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another rule or another step size is seen; a note is not."""
+    one = claim("most")
+    before = verdicts.rule_digest(one)
+    assert verdicts.rule_digest(claim("most", note="It may be.")) == before
+    assert verdicts.rule_digest(claim("most", rules=(LONGER_THAN_ONE,))) != before
+    grid, *others = SUITE.grids
+    faster = replace(grid, algorithms=("A = gda[step_size=0.2]", "B = omd"))
+    changed = {"tiny": replace(SUITE, grids=(faster, *others))}
+    monkeypatch.setattr(verdicts, "SUITES", changed)
+    verdicts.cells_of_suite.cache_clear()
+    assert verdicts.rule_digest(one) != before

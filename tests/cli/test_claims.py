@@ -103,6 +103,8 @@ def test_the_page_is_made_again_byte_for_byte(cli: Cli) -> None:
     assert {path.name for path in made} >= {"index.html", "README.md", "eg-near.svg"}
     assert b"EG comes near." in made[Path("page/README.md")]
     assert cli("claims", "--store", "page", "--publish", "page").exit_code == 0
+    refused = cli("claims", "--store", "page", "--run")
+    assert "--store must be no folder of published results" in refused.stderr
     assert {path: path.read_bytes() for path in Path("page").rglob("*.*")} == made
 
 
@@ -136,5 +138,14 @@ def test_bad_names_and_options_are_refused(cli: Cli) -> None:
     assert "eg-near" in unknown.stderr
     suite = cli("claims", "--suite", "tinny")
     assert (suite.exit_code, "tiny" in suite.stderr) == (2, True)
+    useless = {
+        ("--runs", "100"): "--runs must stand with --run",
+        ("--run", "--publish", "page"): "--run must stand without --publish",
+        ("--json", "--publish", "page"): "--json must stand without --publish",
+        ("large", "--suite", "tiny"): "none of them is",
+    }
+    for words, sentence in useless.items():
+        refused = cli("claims", *words)
+        assert (refused.exit_code, sentence in refused.stderr) == (2, True)
     both = cli("claims", "eg-near", "--publish", "page")
     assert "--publish must stand without names" in both.stderr

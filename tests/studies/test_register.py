@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mmbench.analysis.verdicts import rule_digest
 from mmbench.runner.plan import plan
 from mmbench.studies.base import Claim
 from mmbench.studies.register import (
@@ -12,7 +13,6 @@ from mmbench.studies.register import (
     CLAIMS,
     FROZEN,
     MOST_RANDOM,
-    rule_digest,
 )
 from mmbench.suites import SUITES
 

@@ -65,11 +65,13 @@ VERDICTS = (
 )
 DETAILS = (
     "How verdicts are reached",
-    "All verdicts on random runs of one document err with a probability of 5 % at "
-    "most: each of its claims has 5 % divided by the number of claims that its "
-    "register has room for ("
+    "The headlines “reproduced” and “not reproduced” on random runs of one document "
+    "are wrong with a probability of about 5 % at most, together: each of its claims "
+    "has 5 % divided by the number of claims that its register has room for ("
     + ", ".join(f"{paper} {most}" for paper, most in MOST_RANDOM.items())
-    + "), a third of that at each look. An interval says its level.",
+    + "), a third of that at each look. The verdicts on single variants, and headlines "
+    "that rest on their disagreement, have that level each and err more often "
+    "together. An interval says its level.",
     "A share is reproduced if its interval lies within 10 points of the published one "
     "(15 where the number of published runs is not stated, and half the width of the "
     "published share’s own interval where that is more), and not reproduced if the two "
@@ -104,9 +106,10 @@ def sections_of_claims(verdicts: Sequence[Verdict], results: Results) -> list[Se
 
 def _summary(verdicts: Sequence[Verdict]) -> Section:
     """Count the verdicts of each document."""
-    counts = pd.crosstab(
-        [one.claim.paper for one in verdicts], [one.verdict for one in verdicts]
-    )
+    kinds = [
+        "misprint" if "misprint" in one.claim.flags else one.verdict for one in verdicts
+    ]
+    counts = pd.crosstab([one.claim.paper for one in verdicts], kinds)
     rows = [
         [
             TableCell(PAPERS[str(paper)]),
@@ -282,6 +285,11 @@ def _of_claim(verdict: Verdict, seconds: float) -> Subsection:
         else f"Compared by: {claim.rules[0].name}.",
         *([claim.note] if claim.note else []),
     ]
+    if claim.kind == "more" and claim.rules[0].column:
+        notes.append(
+            "The estimate is the share of seeds of which the first method has more, "
+            "less the share of which the other has."
+        )
     if claim.is_random:
         level = 100 * (1 - level_of_look(claim))
         notes.append(f"Intervals are at {level:.2f} %.")
@@ -389,8 +397,8 @@ def _mode_counts(results: Results) -> Section | None:
         prose=(
             "Number of runs with 0, 1, 2, 3 and 4 modes at three iterations, the share "
             "of runs with four at the last with its interval at 95 %, and the median "
-            "number of the 30 records at which a mode was lost. Each method after the "
-            "first four changes one ingredient of the text's or the notebook's rule.",
+            "number of the 30 records at which a mode was lost. A name such as "
+            "“notebook, accepts lower” says which ingredient of which rule is changed.",
         ),
         subsections=[Subsection(tables=[Table("", columns, rows)])],
     )
