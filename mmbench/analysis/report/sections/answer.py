@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 
 from mmbench.analysis.leaderboard import (
+    INSTANCES,
+    REPETITIONS,
+    SEEDS,
     UNRANKED,
     Board,
     Boards,
@@ -31,13 +34,14 @@ MAX_NAMES = 5  # labels that are named in a row; of more the number is said
 RATIO = 2  # of costs to the least one, up to which a method counts as cheap
 
 PROSE = (
-    "“Use” names the first row of the board of each task, with the share of its runs "
+    "“First” names the first row of the board of each task, with the share of its runs "
     "that succeed or, where no run does, its median of the first metric, and the 95 % "
-    "confidence interval for fresh seeds. The cost is the median that a run spends "
+    "confidence interval for fresh {drawn}. The cost is the median that a run spends "
     "until it has reached the target, in gradient-equivalents. “Not shown to be worse” "
     "lists the methods that no other is shown to beat on the board: with the data at "
     "hand, each of them could be the best one."
 )
+DRAWN = {SEEDS: "seeds", INSTANCES: "instances", REPETITIONS: "tunings"}
 
 Row = Mapping[Hashable, Any]  # of a board's table
 
@@ -65,9 +69,11 @@ def section(results: Results, made: Boards) -> Section | None:
     ]
     rows = [_of_task(results, name, board) for name, board in boards]
     columns = [
-        *("Task", "Use", "#Success, or median", "#Cost to target", "How sure"),
+        *("Task", "First", "#Success, or median", "#Cost to target", "How sure"),
         *("Not shown to be worse", "A run succeeds if"),
     ]
+    units = {board.units for _, board in boards}
+    drawn = " or ".join(words for unit, words in DRAWN.items() if unit in units)
     return Section(
         title="Which method to use",
         anchor="answer",
@@ -75,7 +81,7 @@ def section(results: Results, made: Boards) -> Section | None:
         subsections=[
             Subsection(
                 title="On each task" if len(boards) > 1 else "",
-                prose=(PROSE,),
+                prose=(PROSE.format(drawn=drawn),),
                 tables=[Table("", columns, rows)],
             )
         ],
@@ -92,19 +98,27 @@ def _over_tasks(board: Board, made: Boards, *, with_budget: bool) -> list[str]:
         where += f" with {board.budget}"
     if not first["success"]:
         return [f"{where}, no run of any method reached a target."]
-    methods = "methods" if len(rows) > 1 else "method"
-    sentences = [
-        f"{where} and {len(rows)} {methods}, use “{first['label']}”: it reaches the "
-        f"target in {percent(first['success'])} of its runs (95 % confidence interval: "
-        f"{_percent_interval(first)}), more often than any other."
+    best = separated_best(board)
+    shown = next((row for row in rows if row["label"] == best), first)
+    if best:
+        verdict = f"{where} and {len(rows)} methods, use “{best}”"
+    elif len(rows) > 1:
+        verdict = (
+            f"{where}, no method is shown to be the best of {len(rows)}. "
+            f"“{first['label']}” stands first"
+        )
+    else:
+        verdict = f"{where} there is one method, “{first['label']}”"
+    return [
+        f"{verdict}: it reaches the target in {percent(shown['success'])} of its runs "
+        f"(95 % confidence interval: {_percent_interval(shown)}).",
+        f"How sure is that? {_how_sure(board, first)}",
+        _at_which_cost(board, made, shown),
     ]
-    others = list(board.placed["label"][1:][board.placed["place_low"][1:] == 1])
-    sentences.append(f"How sure is that? {_how_sure(board, first, others)}")
-    return [*sentences, _at_which_cost(board, made, first)]
 
 
-def _how_sure(board: Board, first: Row, others: Sequence[str]) -> str:
-    """Say what a board over tasks tells of its first row."""
+def _how_sure(board: Board, first: Row) -> str:
+    """Say what a board over tasks tells of its best method, or of its first row."""
     runs, needed = sum(board.seeds), least_runs(board.thresholds[1])
     if reason := board.unplaced.get(first["label"]):
         return f"It has no place, as {reason}."
@@ -113,11 +127,20 @@ def _how_sure(board: Board, first: Row, others: Sequence[str]) -> str:
             f"Not at all: {runs} {board.units} are too few for a verdict on a board of "
             f"capacity {board.capacity}, which takes {needed}. More seeds are needed."
         )
-    if separated_best(board) == first["label"]:
-        return (
+    if best := separated_best(board):
+        text = (
             f"Each of the {len(board.placed) - 1} others is shown to be worse on a "
             f"board of capacity {board.capacity}."
         )
+        if best != first["label"]:
+            text += (
+                f" “{first['label']}” stands above it with a success of "
+                f"{percent(first['success'])}, but a comparison of two methods counts "
+                "their costs as well."
+            )
+        return text
+    rest = board.placed[1:]
+    others = list(rest["label"][rest["place_low"] == 1])
     beaten = len(board.placed) - first["place_high"]
     place = f"Its place is {place_in_words(first)} of {len(board.placed)}"
     if first["place_low"] > 1:

@@ -66,7 +66,8 @@ PICTURE = "0 to 100 %"  # heading of a picture of success
 REAL = "real images"  # the name of a real score in tables
 DETAILS = (
     "How intervals, places and costs are computed",
-    "All intervals are 95 % confidence intervals for fresh seeds on the same tasks; "
+    "All intervals are 95 % confidence intervals for fresh seeds on the same tasks or, "
+    "where a board has several instances or tunings, for fresh ones of these; "
     "their coverage was computed and is at least 94 %. The interval of a share of runs "
     "is Clopper and Pearson’s. For a mean over tasks it is the same at the number of "
     "runs with which a share would have the estimated variance. The interval of a "

@@ -6,6 +6,8 @@ import pytest
 from report_results import only, section_of, texts_of, without_metrics, without_target
 
 import mmbench
+from mmbench.analysis.leaderboard import REPETITIONS, Boards, boards
+from mmbench.analysis.report.sections import RANKED
 from mmbench.analysis.report.sections.base import Section
 from mmbench.analysis.results import Results, results_of
 
@@ -68,13 +70,29 @@ def test_each_task_has_its_method_and_its_target_in_words(runs: pd.DataFrame) ->
     first = dict(zip(part.tables[0].columns, texts_of(part.tables[0])[0], strict=True))
     assert first == {
         "Task": "bilinear",
-        "Use": "fast",
+        "First": "fast",
         "#Success, or median": "100 % (83 to 100 %)",
         "#Cost to target": "20",
         "How sure": "apart from all others",
         "Not shown to be worse": "–",
         "A run succeeds if": "distance to the solutions at most 0.001",
     }
+
+
+def test_an_interval_is_for_what_is_drawn(runs: pd.DataFrame) -> None:
+    results = results_of(runs)
+    made = boards(results)
+    name, one = next(iter(made.by_task.items()))
+    made.by_task[name] = one._replace(units=REPETITIONS)
+    assert "for fresh seeds or tunings. " in _prose_of_tasks(results, made)
+    made = made._replace(by_task={name: made.by_task[name]})
+    assert "for fresh tunings. " in _prose_of_tasks(results, made)
+
+
+def _prose_of_tasks(results: Results, made: Boards) -> str:
+    section = RANKED["answer"](results, made)
+    assert section
+    return str(section.subsections[0].prose[0])
 
 
 def test_few_seeds_are_said_to_be_too_few(runs: pd.DataFrame) -> None:
@@ -88,6 +106,10 @@ def test_few_seeds_are_said_to_be_too_few(runs: pd.DataFrame) -> None:
 def test_methods_that_could_be_the_best_are_named(with_a_twin: pd.DataFrame) -> None:
     """A twin of the first method cannot be told apart from it."""
     made = answer(with_a_twin)
+    assert made.prose[0].startswith(
+        "Over 2 tasks, no method is shown to be the best of 4. “fast” stands first: it "
+        "reaches the target in 100 % of its runs (95 % confidence interval: "
+    )
     assert made.prose[1].endswith(
         "Its place is 1 to 2 of 4: 2 are shown to be worse; of the rest, twin could as "
         "well be the best."
@@ -109,7 +131,7 @@ def test_one_task_has_its_row_alone(runs: pd.DataFrame) -> None:
 
 
 def test_a_method_with_more_success_at_more_cost_says_so(runs: pd.DataFrame) -> None:
-    """It leads by its success, and others are apart above it by their cost."""
+    """It stands first by its success; the best one is apart above it by its cost."""
     frame = runs.copy()
     missed = (frame["label"] == "fast") & (frame["seed"] == 0)
     frame.loc[missed, "status"] = "finished"
@@ -117,6 +139,9 @@ def test_a_method_with_more_success_at_more_cost_says_so(runs: pd.DataFrame) -> 
     row = texts_of(part.tables[0])[0]
     assert row[1] == "slow"
     assert row[4] == "place 2 of 3, as cheaper ones with less success are apart"
+    which, sure, _ = answer(frame).prose
+    assert which.startswith("Over 2 tasks and 3 methods, use “fast”: it reaches the ")
+    assert "“slow” stands above it with a success of 100 %, but" in sure
     assert np.isinf(frame["distance"]).sum() == 0
 
 
