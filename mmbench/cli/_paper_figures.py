@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmbench.cli import print_stderr, print_stdout
 from mmbench.cli.results import write_content
-from mmbench.core.errors import StoreError, unknown_name
+from mmbench.core.errors import DamagedError, MmbenchError, StoreError
 from mmbench.studies.figures import PAPER_FIGURES, PaperFigure
 from mmbench.suites import SUITES
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # these import pandas and torch
 
 MAP = "icr/stability"  # is made of a map, not of runs of a suite
 PNG_DPI = 180
-PUBLISHED = Path("reports/claims/figures")
+CHECKOUT = Path(__file__).resolve().parents[2]  # where published runs are committed
+PUBLISHED = CHECKOUT / "reports" / "claims" / "figures"
 HEAD = """# Figures of the papers, drawn again
 
 Every empirical figure of the papers and lectures that mmbench started from, drawn from
@@ -40,20 +41,20 @@ def write_paper_figures(names: Iterable[str], store: Path, out: Path) -> None:
         out: the folder.
 
     Raises:
-        MmbenchError: when the only figure cannot be drawn.
+        MmbenchError: when the only figure cannot be drawn, or the folder not be made.
     """
     names = list(names)
     entries = []
     for name in names:
-        if name not in PAPER_FIGURES:
-            raise unknown_name("figure", name, PAPER_FIGURES)
         try:
             entries.append(_write(name, store, out))
         except StoreError as error:
             if len(names) == 1:
                 raise
             print_stderr(f"Note: {error}")
-            entries.append(_entry(name, "", f"Not drawn here. {_not_run(name)}"))
+            is_damaged = isinstance(error, DamagedError)
+            why = "Stored results are damaged." if is_damaged else _not_run(name)
+            entries.append(_entry(name, "", f"Not drawn here. {why}"))
     is_whole = len(names) > 1
     page = out / ("README.md" if is_whole else f"{_stem(names[0])}.md")
     text = "\n".join(([HEAD] if is_whole else []) + entries)
@@ -69,7 +70,7 @@ def _write(name: str, store: Path, out: Path) -> str:
     figure = PAPER_FIGURES[name]
     with drawing():
         drawn, ours, remark = _draw(name, store, out)
-        out.mkdir(parents=True, exist_ok=True)
+        _make(out)
         still = out / f"{_stem(name)}.png"
         write_content(to_bytes(drawn, ".png", PNG_DPI), still)
         print_stdout(f"Figure: {still}")
@@ -79,6 +80,21 @@ def _write(name: str, store: Path, out: Path) -> str:
             write_content(to_gif(drawn), shown)
             print_stdout(f"Animation: {shown}")
     return _entry(name, shown.name, f"{ours}{remark and ' '}{remark}")
+
+
+def _make(folder: Path) -> None:
+    """Make the folder of the figures.
+
+    Raises:
+        MmbenchError: when it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MmbenchError(
+            f"--out must be a folder that can be made; {folder} gave "
+            f"{type(error).__name__}: {error.strerror}."
+        ) from error
 
 
 def _entry(name: str, picture: str, ours: str) -> str:
@@ -114,21 +130,38 @@ def _draw(name: str, store: Path, out: Path) -> tuple[Any, str, str]:
 
 
 def _map(out: Path) -> "pd.DataFrame":
-    """Return the map of stable step sizes, computed where it is not stored."""
-    import pandas as pd
+    """Return the map of stable step sizes, computed where it is not stored.
 
+    Raises:
+        DamagedError: when it is stored and cannot be read.
+    """
     from mmbench.studies.stability import FILE
 
     for folder in (out, PUBLISHED):
         if (folder / FILE).exists():
-            return pd.read_parquet(folder / FILE)
+            return _read_map(folder / FILE)
+    _make(out)
     from mmbench.testing.stable_regions import stable_regions
 
     print_stderr(f"Note: {out / FILE} is not there; it is computed, in minutes.")
     table = stable_regions()
-    out.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(out / FILE, compression="zstd", index=False)
+    write_content(table.to_parquet(compression="zstd", index=False), out / FILE)
     return table
+
+
+def _read_map(file: Path) -> "pd.DataFrame":
+    import pandas as pd
+    import pyarrow as pa
+
+    from mmbench.testing.stable_regions import COLUMNS
+
+    try:
+        return pd.read_parquet(file, columns=COLUMNS)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DamagedError(
+            f"{file} must be a map of stable step sizes that mmbench wrote; it is "
+            "damaged or foreign. Without it the map is computed again, in minutes."
+        ) from error
 
 
 def _results(name: str, store: Path) -> "tuple[mmbench.analysis.results.Results, str]":
@@ -164,9 +197,10 @@ def _stored(
     from mmbench.runner.plan import plan
     from mmbench.store.folder import Store
 
+    folders = [store, *[CHECKOUT / figure.published] * bool(figure.published)]
     for suite in figure.suites:
         cells = plan(SUITES[suite])
-        for folder in (store, Path(figure.published or store)):
+        for folder in folders:
             if folder.is_dir():
                 results = gather_planned(Store(folder), cells)
                 if results.footers and not results.missing:

@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from mmbench.cli import print_stdout
 from mmbench.cli._load_results import load_selected
 from mmbench.cli._numbers import Folder
 from mmbench.cli._selection import Selection, selection_options, store_option
 from mmbench.cli.results import write_content
-from mmbench.core.errors import MmbenchError
+from mmbench.core.errors import DescriptionError, MmbenchError, unknown_name
 
 EXAMPLES = """\b
 Examples:
@@ -20,6 +21,9 @@ Examples:
   mmbench figure icr/6 --out figures
   mmbench figure --all --out figures
 """
+
+# Parameters that figures of papers take.
+OF_PAPERS = ("name", "store", "listing", "every", "out")
 
 
 @click.command(
@@ -72,26 +76,30 @@ def command(
     what theirs and ours show.
     """
     from mmbench.analysis.plot.figure import FIGURES, SUFFIXES, describe_figures
+    from mmbench.studies.figures import PAPER_FIGURES
 
     if listing:
         from mmbench.cli._console import print_table
-        from mmbench.studies.figures import PAPER_FIGURES
 
         papers = {name: figure.shows for name, figure in PAPER_FIGURES.items()}
         print_table(("figure", "shows"), list((describe_figures() | papers).items()))
         return
-    if every or (name and "/" in name):
+    known = [*FIGURES, *PAPER_FIGURES]
+    if name is None and not every:
+        raise MmbenchError(
+            f"NAME must be one of {', '.join(known)}; got none. `mmbench figure "
+            "--list` says what they show."
+        )
+    if name is not None and name not in known:
+        raise unknown_name("figure", name, known)
+    if every or name in PAPER_FIGURES:
         from mmbench.cli._paper_figures import write_paper_figures
-        from mmbench.studies.figures import PAPER_FIGURES
 
+        _check_paper_options(name if every else None, out)
         names = PAPER_FIGURES if every else [str(name)]
         write_paper_figures(names, store, out or Path("figures"))
         return
-    if name is None:
-        raise MmbenchError(
-            f"NAME must be one of {', '.join(FIGURES)}; got none. `mmbench figure "
-            "--list` says what they show."
-        )
+    assert name
     if out is None or out.suffix.lower() not in SUFFIXES:
         got = "none" if out is None else repr(str(out))
         raise MmbenchError(
@@ -111,3 +119,39 @@ def command(
         beside = out.with_suffix(".csv")
         write_content(to_csv(table), beside)
         print_stdout(f"Data: {beside}")
+
+
+def _check_paper_options(name: str | None, out: Path | None) -> None:
+    """Check that figures of papers are given what they take, and nothing else.
+
+    Args:
+        name: a name beside --all.
+        out: the folder of the figures.
+
+    Raises:
+        DescriptionError: when something is given that they do not take.
+    """
+    from mmbench.analysis.plot.figure import SUFFIXES
+
+    if name is not None:
+        raise DescriptionError(
+            f"--all must stand without NAME, since it draws all figures of papers; got "
+            f"{name!r}."
+        )
+    context = click.get_current_context()
+    given = [
+        one.opts[0] if isinstance(one, click.Option) else str(one.name).upper()
+        for one in context.command.params
+        if one.name not in OF_PAPERS
+        and context.get_parameter_source(str(one.name)) is not ParameterSource.DEFAULT
+    ]
+    if given:
+        raise DescriptionError(
+            "A figure of a paper must be given --store and --out alone, since its runs "
+            f"and its form are its own; got {' and '.join(given)} as well."
+        )
+    if out and not out.is_dir() and (out.exists() or out.suffix.lower() in SUFFIXES):
+        raise DescriptionError(
+            "--out must be a folder for figures of papers, whose files have names of "
+            f"their own; got {str(out)!r}."
+        )

@@ -18,6 +18,8 @@ from mmbench.engine.step_size_map import step_map
 from mmbench.studies import stability
 from mmbench.testing.theory import PREDICTIONS, Planar
 
+COLUMNS = ["method", "step_size_x", "step_size_y", "radius", "converged"]
+
 
 def stable_regions(
     points: int = stability.POINTS, steps: int = stability.STEPS
@@ -61,4 +63,4 @@ def stable_regions(
             )
         )
     joined = pd.concat(tables, ignore_index=True)
-    return joined[["method", "step_size_x", "step_size_y", "radius", "converged"]]
+    return joined[COLUMNS]
