@@ -140,12 +140,14 @@ def plan_tuning(suite: Suite, tuning: Tuning) -> list[Job]:
 
     Raises:
         DescriptionError: when a grid has no budget, continues another, or has seeds
-            that are tuning seeds, or a family instances that are tuning instances.
+            that are tuning seeds, or a family instances that are tuning instances or
+            fewer of them than there are repetitions.
     """
     _check_grids(suite, tuning)
     cells = plan(suite)
     names = _families([cell.task for cell in cells])
     _check_instances(names, tuning)
+    _check_dealing(cells, names, tuning.repetitions)
     jobs: dict[str, Job] = {}
     for repetition in range(tuning.repetitions):
         points, seeds = tuning.points(repetition), tuning.seeds_of(repetition)
@@ -203,6 +205,25 @@ def _check_instances(families: Mapping[Task, str], tuning: Tuning) -> None:
                 "Tuning instances, which have the numbers of the tuning seeds, must "
                 f"not be those on which methods are compared; got {first} to {last}, "
                 f"and {task}."
+            )
+
+
+def _check_dealing(
+    cells: Sequence[Cell], families: Mapping[Task, str], repetitions: int
+) -> None:
+    """Check that the winners of each repetition are compared on some instance."""
+    dealt: dict[tuple[str, str], set[int]] = {}
+    for cell in cells:
+        if cell.task in families:
+            place = _place_in_family(cell.task, families)
+            found = dealt.setdefault((families[cell.task], cell.label), set())
+            found.add(place % repetitions)
+    for (family, label), found in dealt.items():
+        if len(found) < repetitions:
+            raise DescriptionError(
+                "The instances of a family, which are dealt out to the repetitions of "
+                "a tuning, must be enough for each to have one; those of "
+                f"{family} with {label} are enough for {len(found)} of {repetitions}."
             )
 
 

@@ -295,6 +295,12 @@ def test_instances_that_are_compared_are_not_tuned_on() -> None:
         )
 
 
+def test_each_repetition_needs_an_instance() -> None:
+    assert plan_tuning(INSTANCES, FEW._replace(repetitions=3))
+    with pytest.raises(DescriptionError, match="with Adam are enough for 3 of 4"):
+        plan_tuning(INSTANCES, FEW._replace(repetitions=4))
+
+
 def test_a_suite_of_winners_is_tuned_again_as_it_was(tmp_path: Path) -> None:
     tuning = FEW._replace(repetitions=2)
     tuned(tmp_path, INSTANCES, tuning)
