@@ -1,4 +1,4 @@
-"""Accept-reject: a proposal is kept if f falls after the opponent has answered it."""
+"""Accept-reject: f, after the opponent's answer, decides if a proposal is kept."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, final
@@ -30,7 +30,7 @@ class AcceptRejectState(NamedTuple):
 
     Args:
         moments: moments of each player's direction.
-        reference: value that f must fall below.
+        reference: value with which f of a proposal is compared.
         time: number of steps.
         rejected: number of rejected proposals.
     """

@@ -20,7 +20,7 @@ class SearchState(NamedTuple):
     """The state of the search.
 
     Args:
-        reference: value that f must fall below.
+        reference: value that f must fall below by the margin.
         rejections: number of rejections in a row.
         ascents: number of steps of ascent.
         time: number of steps.
