@@ -221,7 +221,7 @@ def _of_paper(paper: str, verdicts: Sequence[Verdict], results: Results) -> Sect
     rows = [
         [
             TableCell(one.claim.name, code=True),
-            TableCell(one.claim.statement),
+            TableCell(statement_in_words(one.claim)),
             TableCell(verdict_in_words(one)),
             TableCell(one.claim.published or "–"),
             TableCell(estimate_in_words(one) or ("" if one.tested else one.why) or "–"),
@@ -274,7 +274,7 @@ def _of_claim(verdict: Verdict, seconds: float) -> Subsection:
     """Show what the variants of a claim say, and by which rules."""
     claim = verdict.claim
     prose = [
-        f"{claim.statement} Source: “{claim.place}”."
+        f"{statement_in_words(claim)} Source: “{claim.place}”."
         + (f" Published: {claim.published}." if claim.published else ""),
         f"Verdict: {verdict_in_words(verdict)}. {verdict.why}".strip(),
         f"    {_command(claim)}",
@@ -326,6 +326,11 @@ def _cell_of(look: Look) -> TableCell:
     return TableCell(
         f"{look_in_words(look)}, {look.conclusion}", look.estimate, shade=shade
     )
+
+
+def statement_in_words(claim: Claim) -> str:
+    """Return the statement; what follows from the document's own is marked."""
+    return claim.statement if claim.numbers else f"{claim.statement} (Our question.)"
 
 
 def verdict_in_words(verdict: Verdict) -> str:
