@@ -64,7 +64,8 @@ def test_run_passes_every_setting_on(
 
     monkeypatch.setattr("mmbench.api.plan", planned)
     options = SMALL | ({"budget": 9} if name == "unit" else {})
-    mmbench.run(["bilinear[dim=2]"], ["gda"], **options | {name: SETTINGS[name]})
+    game = "four_gaussians[hidden=4,noise=2,batch=4]" if name == "unit" else "bilinear"
+    mmbench.run([game], ["gda"], **options | {name: SETTINGS[name]})
     assert getattr(suites[0].grids[0], name) == SETTINGS[name]
 
 

@@ -48,11 +48,11 @@ def test_every_setting_is_documented_and_tested() -> None:
 def test_a_cell_has_the_settings_of_its_grid(name: str) -> None:
     """`plan` copies all of them."""
     axes = {"algorithms": ("gda",), "seeds": 2, "steps": 9}
-    first = Grid(tasks=("bilinear[dim=2]",), **axes)
+    first = Grid(tasks=("bilinear[dim=2,noise=0.1]",), **axes)
     after = {"after": "gda"} if name == "inherit" else {}
     after |= {"budget": 11} if name == "unit" else {}
     values = axes | after | {name: CHANGED[name]}
-    second = Grid(tasks=("bilinear[dim=2,largest=2.0]",), **values)
+    second = Grid(tasks=("bilinear[dim=2,largest=2.0,noise=0.1]",), **values)
     *_, cell = plan(Suite(name="x", grids=(first, second)))
     assert getattr(cell, name) == CHANGED[name]
     assert cell.settings() == second.settings()
