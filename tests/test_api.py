@@ -64,7 +64,8 @@ def test_run_passes_every_setting_on(
 
     monkeypatch.setattr("mmbench.api.plan", planned)
     options = SMALL | ({"budget": 9} if name == "unit" else {})
-    game = "four_gaussians[hidden=4,noise=2,batch=4]" if name == "unit" else "bilinear"
+    with_data = "four_gaussians[hidden=4,noise=2,batch=4]"
+    game = with_data if name == "unit" else "bilinear[dim=2]"
     mmbench.run([game], ["gda"], **options | {name: SETTINGS[name]})
     assert getattr(suites[0].grids[0], name) == SETTINGS[name]
 
