@@ -17,6 +17,7 @@ from mmbench.analysis.stats import difference_interval, proportion_interval
 from mmbench.core.description import canonical
 from mmbench.engine.cell import Cell
 from mmbench.runner.plan import plan
+from mmbench.runner.stored_runs import without_seeds
 from mmbench.studies.base import EVERY_RUN, LOOKS, Claim, Rule, Variant
 from mmbench.studies.register import level_of_look
 from mmbench.suites import SUITES
@@ -265,8 +266,7 @@ class Runs:
 
 def _text(described: Mapping) -> str:
     """Return the JSON of a described cell without its seeds."""
-    rest = {name: one for name, one in described.items() if name != "seeds"}
-    return json.dumps(rest, sort_keys=True)
+    return json.dumps(without_seeds(described), sort_keys=True)
 
 
 @cache

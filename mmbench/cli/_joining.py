@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from mmbench.cli import WorkError, print_stderr
+from mmbench.cli._published import find_published
 from mmbench.cli._registries import external_among
 from mmbench.cli._resource_options import sigterm_as_interrupt
 from mmbench.cli._selection import explain_external_errors
@@ -19,9 +20,6 @@ if TYPE_CHECKING:  # they import torch and pandas
     import mmbench.analysis.results
     import mmbench.engine.cell
     import mmbench.store.folder
-
-# Of a checkout, where reference results are committed.
-PUBLISHED = Path(__file__).resolve().parents[2] / "reports" / "leaderboard"
 
 
 def joined_results(
@@ -87,8 +85,8 @@ def _reference(store: Path) -> Path:
     source = click.get_current_context().get_parameter_source("store")
     if source is not ParameterSource.DEFAULT:
         return store
-    if PUBLISHED.is_dir():
-        return PUBLISHED
+    if published := find_published("reports/leaderboard"):
+        return published
     raise DescriptionError(
         "--store must name the results that --with joins, a folder or an archive; got "
         "none, and there are no published ones here."

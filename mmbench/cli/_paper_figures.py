@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmbench.cli import print_stderr, print_stdout
+from mmbench.cli._published import find_published
 from mmbench.cli.results import write_content
 from mmbench.core.errors import DamagedError, MmbenchError, StoreError
 from mmbench.studies.figures import PAPER_FIGURES, PaperFigure
@@ -17,8 +18,6 @@ if TYPE_CHECKING:  # these import pandas and torch
 
 MAP = "icr/stability"  # is made of a map, not of runs of a suite
 PNG_DPI = 180
-CHECKOUT = Path(__file__).resolve().parents[2]  # where published runs are committed
-PUBLISHED = CHECKOUT / "reports" / "claims" / "figures"
 HEAD = """# Figures of the papers, drawn again
 
 Every empirical figure of the papers and lectures that mmbench started from, drawn from
@@ -137,8 +136,8 @@ def _map(out: Path) -> "pd.DataFrame":
     """
     from mmbench.studies.stability import FILE
 
-    for folder in (out, PUBLISHED):
-        if (folder / FILE).exists():
+    for folder in (out, find_published("reports/claims/figures")):
+        if folder and (folder / FILE).exists():
             return _read_map(folder / FILE)
     _make(out)
     from mmbench.testing.stable_regions import stable_regions
@@ -197,7 +196,8 @@ def _stored(
     from mmbench.runner.plan import plan
     from mmbench.store.folder import Store
 
-    folders = [store, *[CHECKOUT / figure.published] * bool(figure.published)]
+    there = find_published(figure.published) if figure.published else None
+    folders = [store, *filter(None, [there])]
     for suite in figure.suites:
         cells = plan(SUITES[suite])
         for folder in folders:

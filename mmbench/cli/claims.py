@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from mmbench.cli import WorkError, print_stderr, print_stdout
 from mmbench.cli._numbers import Folder
+from mmbench.cli._published import find_published
 from mmbench.cli._resource_options import (
     data_dir_option,
     resource_options,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:  # they import torch and pandas
     import mmbench.analysis.results
     import mmbench.analysis.verdicts
 
-# Of a checkout, where results of the claims are committed.
-PUBLISHED = Path(__file__).resolve().parents[2] / "reports" / "claims"
 REGISTERED = "claims.json"  # in a folder of results: the digests of their claims
 
 EXAMPLES = """\b
@@ -117,10 +116,8 @@ def command(
     if suite:
         chosen = _of_suite(suite, chosen)
     if store is None:
-        # Where mmbench is installed, it is not in the checkout, but the user may be.
-        folders = [PUBLISHED, Path("reports") / "claims"]
-        there = [one for one in folders if (one / REGISTERED).is_file()]
-        store = there[0] if there and not runs_them else DEFAULT_STORE
+        there = None if runs_them else find_published("reports/claims", REGISTERED)
+        store = there or DEFAULT_STORE
     if runs_them:
         _run(chosen, int(runs), store, data_dir, workers, limits)
     results = _read(store, chosen)

@@ -169,23 +169,10 @@ def _markdown(
 
 def _part(part: "mmbench.analysis.report.sections.base.Subsection") -> bytes:
     """Return the first table of a subsection, without pictures, and its sentences."""
-    import pandas as pd
+    from mmbench.analysis.report.markdown import table_lines
 
-    table = part.tables[0]
-    shown = [at for at, one in enumerate(table.rows[0]) if not one.svg]
-    names = [table.columns[at].removeprefix("#") for at in shown]
-    rows = [
-        [f"**{row[at].text}**" if row[at].best else row[at].text for at in shown]
-        for row in table.rows
-    ]
-    frame = pd.DataFrame(rows, columns=names)
     title = f"## {part.title}" if part.title else ""
     before = [escape_markdown(text) for text in (title, *part.prose) if text]
     after = [escape_markdown(text) for text in part.notes]
-    return b"\n".join(
-        [
-            *(f"{text}\n".encode() for text in before),
-            FORMATS["markdown"](frame),
-            *(f"{text}\n".encode() for text in after),
-        ]
-    )
+    table = "\n".join(table_lines(part.tables[0]))
+    return "\n".join(f"{text}\n" for text in (*before, table, *after)).encode()

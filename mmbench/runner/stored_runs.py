@@ -118,17 +118,18 @@ def _text_of_runs(description: Any) -> str:
 
     The seeds of its chain are left out as well.
     """
-    runs = _without_seeds(description)
+    runs = without_seeds(description)
     lengths = ("steps", "records")
     rest = {name: one for name, one in runs.items() if name not in lengths}
     return json.dumps(rest, sort_keys=True)
 
 
-def _without_seeds(description: Any) -> Any:
+def without_seeds(description: Any) -> Any:
+    """Return a described cell without its seeds, and those of its chain."""
     if not isinstance(description, dict):
         return description
     rest = {name: one for name, one in description.items() if name != "seeds"}
-    return rest | ({"after": _without_seeds(rest["after"])} if "after" in rest else {})
+    return rest | ({"after": without_seeds(rest["after"])} if "after" in rest else {})
 
 
 def divide(

@@ -9,10 +9,15 @@ from mmbench.studies._toys import (
     stays_beyond,
 )
 from mmbench.studies.base import Bound, Claim, Flag, Origin, Rule, Variant
+from mmbench.studies.counting import (
+    DIGITS,
+    LOSES_MODES,
+    MODES,
+    SECOND_IMPLEMENTATIONS,
+)
 
 _GAUSSIANS, _DIGITS = "claims_four_gaussians", "claims_mnist01"
 _RELEASED, _UNIFORM = "four_gaussians", "four_gaussians[weights=uniform]"
-_PLAIN = "tests/studies/test_second_implementations.py"
 _TESTED = "tests/algorithms/test_accept_reject.py"
 
 
@@ -24,16 +29,11 @@ def _modes(name: str, step: int, **bounds: float) -> tuple[Rule, ...]:
         step: the iteration; 0 for the last, 1500.
         bounds: bounds on the number of modes.
     """
-    counts = {
-        "5 % of the samples within 0.3": "modes",
-        "1 % within 0.35": "modes_lenient",
-        "a quarter of its share within 3 sd": "modes_strict",
-    }
     return tuple(
         Rule(
             name=f"{name}, {rule}", bounds=(Bound(column=column, step=step, **bounds),)
         )
-        for rule, column in counts.items()
+        for rule, column in MODES.items()
     )
 
 
@@ -111,18 +111,13 @@ def _on_digits(name: str, origin: Origin, label: str, against: str = "") -> Vari
 
 def _digits_at(step: int) -> tuple[Rule, ...]:
     """Return the rules by which both digits are there at an iteration."""
-    counts = {
-        "5 % of the images each, at any confidence": "digits_any",
-        "5 % each, accepted at 0.9": "digits_5",
-        "10 % each, accepted at 0.9": "digits",
-    }
     return (
         *(
             Rule(
                 name=f"both digits at {step}, {rule}",
                 bounds=(Bound(column=column, at_least=2, step=step),),
             )
-            for rule, column in counts.items()
+            for rule, column in DIGITS.items()
         ),
         Rule(
             name=f"both digits at {step}, 5 to 95 % ones among accepted images",
@@ -140,16 +135,6 @@ _DIGITS_OVER_TIME = (
 _BOTH_DIGIT_RULES = (
     _on_digits("the notebook's rule", "code", "notebook"),
     _on_digits("the text's rule", "text", "text"),
-)
-_FORGETS_MODES = (
-    Rule(
-        name="a mode is lost at two records or more",
-        bounds=(Bound(column="modes_forgotten", at_least=2),),
-    ),
-    Rule(
-        name="the same by 1 % within 0.35",
-        bounds=(Bound(column="modes_lenient_forgotten", at_least=2),),
-    ),
 )
 _FLAGS: tuple[Flag, ...] = ("source-ambiguous", "release-differs-from-paper")
 
@@ -223,7 +208,7 @@ DECISIVE = (
         published="100 % of an unstated number of runs",
         variants=_gaussian_method("GDA(1)"),
         rules=_modes_over_time("at most one mode", at_most=1),
-        negative=_PLAIN,
+        negative=SECOND_IMPLEMENTATIONS,
         flags=("source-ambiguous",),
         note="A run whose samples are near no mode has none and counts; that all have "
         "exactly one is mangoubi-gda-exactly-one-mode.",
@@ -267,8 +252,8 @@ DECISIVE = (
         kind="most",
         published="tended to",
         variants=_gaussian_method("GDA(1)"),
-        rules=_FORGETS_MODES,
-        negative=_PLAIN,
+        rules=LOSES_MODES,
+        negative=SECOND_IMPLEMENTATIONS,
     ),
     Claim(
         numbers=(),
@@ -319,7 +304,7 @@ DECISIVE = (
         share=0.23,
         variants=(_on_digits("the notebook's settings", "code", "GDA(1)"),),
         rules=_DIGITS_OVER_TIME,
-        negative=_PLAIN,
+        negative=SECOND_IMPLEMENTATIONS,
         flags=("source-ambiguous",),
     ),
     Claim(
@@ -396,7 +381,7 @@ DECISIVE = (
                 ),
             ),
         ),
-        negative=_PLAIN,
+        negative=SECOND_IMPLEMENTATIONS,
     ),
     Claim(
         numbers=(66,),
@@ -408,8 +393,8 @@ DECISIVE = (
         variants=(
             _on_gaussians("the notebook's weights", "code", _RELEASED, "unrolled(6)"),
         ),
-        rules=_FORGETS_MODES,
-        negative=_PLAIN,
+        rules=LOSES_MODES,
+        negative=SECOND_IMPLEMENTATIONS,
     ),
 )
 
@@ -427,7 +412,7 @@ FURTHER = (
         published="100 % of an unstated number of runs",
         variants=_gaussian_method("GDA(1)"),
         rules=_modes("one mode", 0, at_least=1, at_most=1),
-        negative=_PLAIN,
+        negative=SECOND_IMPLEMENTATIONS,
         flags=("source-ambiguous",),
         note="Registered after the first 50 runs were seen, in which the generator is "
         "often between modes: to the eye such a run may have learned the last one.",

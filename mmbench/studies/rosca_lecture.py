@@ -11,6 +11,7 @@ from mmbench.studies._toys import (
     stays_beyond,
 )
 from mmbench.studies.base import Bound, Claim, Origin, Rule, Variant
+from mmbench.studies.counting import LOSES_MODES, SECOND_IMPLEMENTATIONS
 
 _SATURATING, _OTHER = "dirac_gan", "dirac_gan[loss=nonsaturating]"
 _SIMULTANEOUS, _ALTERNATING = "SimGD 0.2", "alternating 0.2"
@@ -193,7 +194,7 @@ ROSCA_LECTURE = (
                 bounds=(Bound(column="modes_lenient", at_most=3),),
             ),
         ),
-        negative="tests/studies/test_second_implementations.py",
+        negative=SECOND_IMPLEMENTATIONS,
         note=f"{_NO_SETTINGS} That it does so in most runs is more than the text says.",
     ),
     Claim(
@@ -205,17 +206,8 @@ ROSCA_LECTURE = (
         kind="most",
         published="sketched",
         variants=_ON_GAUSSIANS,
-        rules=(
-            Rule(
-                name="a mode is lost at two records or more",
-                bounds=(Bound(column="modes_forgotten", at_least=2),),
-            ),
-            Rule(
-                name="the same by 1 % within 0.35",
-                bounds=(Bound(column="modes_lenient_forgotten", at_least=2),),
-            ),
-        ),
-        negative="tests/studies/test_second_implementations.py",
+        rules=LOSES_MODES,
+        negative=SECOND_IMPLEMENTATIONS,
         note=f"{_NO_SETTINGS} That it does so in most runs is more than the text says.",
     ),
     Claim(
@@ -385,7 +377,7 @@ ROSCA_LECTURE = (
                 bounds=(Bound(column="gain_y", at_least=0.1),),
             ),
         ),
-        negative="tests/studies/test_second_implementations.py",
+        negative=SECOND_IMPLEMENTATIONS,
         note=_NO_SETTINGS,
     ),
     Claim(

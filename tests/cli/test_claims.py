@@ -69,7 +69,7 @@ CLAIMS = {
 def _register(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdicts, "SUITES", {**SUITES, "tiny": SUITE})
     monkeypatch.setattr(register, "CLAIMS", CLAIMS)
-    monkeypatch.setattr("mmbench.cli.claims.PUBLISHED", Path("nowhere"))
+    monkeypatch.setattr("mmbench.cli._published.CHECKOUTS", ())
     verdicts.cells_of_suite.cache_clear()
 
 

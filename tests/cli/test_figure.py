@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from command_line import Cli
 
-from mmbench.cli import _paper_figures
+from mmbench.cli import _published
 from mmbench.studies.figures import PAPER_FIGURES
 
 
@@ -66,7 +66,7 @@ def test_what_a_figure_of_a_paper_does_not_take_is_one_sentence(
     cli: Cli,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_paper_figures, "PUBLISHED", Path("none"))
+    monkeypatch.setattr(_published, "CHECKOUTS", ())
     Path("file").touch()
     result = cli("figure", *words, "--store", "s")
     assert result.exit_code == 2
@@ -95,7 +95,7 @@ def test_published_runs_are_found_from_any_folder(
 ) -> None:
     # Where mmbench is installed, it is not in the checkout.
     checkout = Path(__file__).resolve().parents[2]
-    monkeypatch.setattr(_paper_figures, "CHECKOUT", checkout)
+    monkeypatch.setattr(_published, "CHECKOUTS", (checkout,))
     result = cli("figure", "icr/4", "--store", "s")
     assert result.exit_code == 0, result.stderr
     assert Path("figures/icr-4.png").exists()

@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 from command_line import TINY, Cli
 
-from mmbench.cli import _joining
+from mmbench.cli import _published
 
 SPEC = "M = mine.py:Mine[k=2]"
 
@@ -106,11 +106,13 @@ def test_published_results_are_the_default(
     reference: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where there are none, a sentence names --store."""
-    monkeypatch.setattr(_joining, "PUBLISHED", Path("missing"))
+    monkeypatch.setattr(_published, "CHECKOUTS", (Path("missing"),))
     refused = reference("leaderboard", "--with", SPEC)
     assert refused.exit_code == 2
     assert "--store must name the results that --with joins" in refused.stderr
-    monkeypatch.setattr(_joining, "PUBLISHED", Path("theirs").absolute())
+    Path("reports").mkdir()
+    Path("reports/leaderboard").symlink_to(Path("theirs").absolute())
+    monkeypatch.setattr(_published, "CHECKOUTS", (Path("missing"), Path()))
     expected = reference("leaderboard", "--with", SPEC, "--store", "theirs").stdout
     assert reference("leaderboard", "--with", SPEC).stdout == expected
 

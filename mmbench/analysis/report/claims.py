@@ -33,6 +33,7 @@ from mmbench.analysis.verdicts import (
 )
 from mmbench.core.files import write_together
 from mmbench.studies.base import Claim
+from mmbench.studies.counting import DIGITS, MODES
 from mmbench.studies.register import MOST_RANDOM, level_of_look
 
 TITLE = "What papers on min-max methods claim, and what runs say"
@@ -366,15 +367,10 @@ def estimate_in_words(verdict: Verdict) -> str:
 
 def _mode_counts(results: Results) -> Section | None:
     """Show how many runs have how many modes, by each rule and iteration."""
-    rules = {
-        "5 % of the samples within 0.3": "modes",
-        "1 % within 0.35": "modes_lenient",
-        "a quarter of its share within 3 sd": "modes_strict",
-    }
     rows = []
     for name, there in _cells_of("claims_four_gaussians", results):
         last = there[there["step"] == there["step"].max()]
-        for rule, column in rules.items():
+        for rule, column in MODES.items():
             counts = [
                 _histogram(there[there["step"] == step][column], 4)
                 for step in (500, 1000, 1500)
@@ -411,15 +407,10 @@ def _mode_counts(results: Results) -> Section | None:
 
 def _digit_counts(results: Results) -> Section | None:
     """Show how many runs have both digits, by each rule, over iterations."""
-    rules = {
-        "5 % of the images each, at any confidence": "digits_any",
-        "5 % each, accepted at 0.9": "digits_5",
-        "10 % each, accepted at 0.9": "digits",
-    }
     rows = []
     for name, there in _cells_of("claims_mnist01", results):
         runs = there["seed"].nunique()
-        for rule, column in rules.items():
+        for rule, column in DIGITS.items():
             rows.append(
                 [
                     TableCell(name),

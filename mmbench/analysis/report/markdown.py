@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from mmbench.analysis.report.sections.base import Section, Subsection, Table
+from mmbench.analysis.report.sections.base import Section, Subsection, Table, TableCell
 from mmbench.core.printable import escape_markdown
 
 
@@ -41,10 +41,10 @@ def _subsection(part: Subsection, pictures: Mapping[str, str]) -> Iterator[str]:
     for table in part.tables:
         if table.caption:
             yield from (escape_markdown(table.caption), "")
-        yield from (*_table(table), "")
+        yield from (*table_lines(table), "")
 
 
-def _table(table: Table) -> Iterator[str]:
+def table_lines(table: Table) -> Iterator[str]:
     """Yield the lines of a table; columns with pictures are left out."""
     shown = [
         at
@@ -55,10 +55,14 @@ def _table(table: Table) -> Iterator[str]:
     yield _line(escape_markdown(name.removeprefix("#")) for name in columns)
     yield _line("--:" if name.startswith("#") else "---" for name in columns)
     for row in table.rows:
-        yield _line(
-            f"`{row[at].text}`" if row[at].code else escape_markdown(row[at].text)
-            for at in shown
-        )
+        yield _line(_cell(row[at]) for at in shown)
+
+
+def _cell(cell: TableCell) -> str:
+    if cell.code:
+        return f"`{cell.text}`"
+    text = escape_markdown(cell.text)
+    return f"**{text}**" if cell.best else text
 
 
 def _line(texts: Iterable[str]) -> str:
