@@ -42,3 +42,12 @@ def escape_markdown(text: str) -> str:
     """Return text that Markdown shows as it is, on one line of a table or paragraph."""
     # What would end the cell, or begin HTML, code or a link.
     return re.sub(r"[\\|<>&`]|(?<=\])\(", r"\\\g<0>", " ".join(text.split()))
+
+
+def markdown_code(text: str) -> str:
+    """Return text as code in a cell of a table in Markdown."""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    # A vertical bar would end the cell of a table within code too.
+    inner = " ".join(text.split()).replace("|", r"\|")
+    return f"{fence}{space}{inner}{space}{fence}"

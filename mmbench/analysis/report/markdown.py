@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mmbench.analysis.report.sections.base import Section, Subsection, Table, TableCell
-from mmbench.core.printable import escape_markdown
+from mmbench.core.printable import escape_markdown, markdown_code
 
 
 def as_markdown(
@@ -60,7 +60,7 @@ def table_lines(table: Table) -> Iterator[str]:
 
 def _cell(cell: TableCell) -> str:
     if cell.code:
-        return f"`{cell.text}`"
+        return markdown_code(cell.text)
     text = escape_markdown(cell.text)
     return f"**{text}**" if cell.best else text
 
