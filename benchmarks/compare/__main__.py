@@ -8,7 +8,7 @@ interpreter with what mmbench is compared with; without it, those rows say so:
 
     python -m venv peers
     peers/bin/pip install torch==2.13.0 jax==0.10.2 benchopt==1.10.0 CGDs==0.4.5 \\
-        optax==0.2.8 torchopt==0.7.3
+        optax==0.2.8 torchopt==0.7.3 jax-cgd==1.0.4
 """
 
 import argparse

@@ -216,19 +216,26 @@ def products(hidden: int, noise: int, width: int, records: float) -> tuple[Arm, 
     return lambda: seconds(of_step) + records * seconds(of_record), flop / 1e6
 
 
-# ---- second order against PyPI's CGDs; vmap ----
+# ---- second order against other packages; vmap ----
 
 
 # Words; the most inner iterations that a step here asks for (a compiled step makes a
-# fixed number); CGDs' name; floors and aims.
+# fixed number); the name that packages give it; floors and aims against CGDs.
 SECOND_ORDER = {
     "ACGD": ("acgd", 4, "ACGD", ((1.2, 1.5), (1.2, 1.5), (1.5, 2), (1.5, 2))),
     "CGD": ("cgd", 3, "BCGD", ((None, None),) * 4),
 }
+# jax-cgd knows neither minibatches nor batches of runs, so that its functions of a step
+# are called in loops of JAX. The method BCGD.step does nothing in 1.0.4, the function
+# does.
+JAX_CGD = {
+    "1 run, compiled": ("jax-cgd in jit(scan)", 1),
+    "32 runs, compiled": ("jax-cgd in jit(vmap(scan))", JAX_RUNS),
+}
 
 
 def second_order(options: Options) -> Iterator[Row]:
-    """Measure steps of ACGD and CGD, at 1 and 32 runs, against the package CGDs."""
+    """Measure steps of ACGD and CGD, at 1 and 32 runs, against CGDs and jax-cgd."""
     steps = options.size(64, 2)
     of = task(64, "saturating")
     for name, (words, most, theirs, targets) in SECOND_ORDER.items():
@@ -236,7 +243,7 @@ def second_order(options: Options) -> Iterator[Row]:
         arms: dict[str, Arm] = {}
         for runs, width in ((1, 1), (32, None)):
             for kind, given in (("eager", words), ("compiled", few)):
-                counted = ("mode_coverage",)  # as CGDs' arm does
+                counted = ("mode_coverage",)  # as the other packages' arms do
                 cell = cell_of(
                     of, given, runs=runs, steps=steps, records=1, metrics=counted
                 )
@@ -244,20 +251,35 @@ def second_order(options: Options) -> Iterator[Row]:
                 arms[f"{runs} run{'s'[: runs - 1]}, {kind}"] = Whole(cell, place, width)
         with peers_of(options) as peers:
             recorded = ",".join(map(str, cell.schedule))
-            given = (theirs, 64, NOISE[64], steps, recorded)
-            peers.add("CGDs", "cgds_steps.py", *given)
-            times = alternate(arms | peers.arms, options.rounds)
+            peers.add("CGDs", "cgds_steps.py", theirs, 64, NOISE[64], steps, recorded)
+            for peer, runs in JAX_CGD.values():
+                sizes = 64, NOISE[64], runs, steps, loops.SAMPLES, most
+                peers.add(
+                    peer, "jax_cells.py", "gaussians", f"jax-cgd {theirs}", *sizes
+                )
+            run_steps = {peer: runs * steps for peer, runs in JAX_CGD.values()}
+            of_peers = {
+                peer: partial(each, arm, run_steps.get(peer, 1))
+                for peer, arm in peers.arms.items()
+            }
+            times = alternate(arms | of_peers, options.rounds)
         notes = medians(times, "a step of a run")
         if "CGDs" in peers.arms:
             notes += (
                 f"; CGDs {peers.arms['CGDs'].last['iterations']:.1f} inner iterations"
             )
-        for (arm, cell), (floor, aim) in zip(arms.items(), targets, strict=True):
-            what = f"four Gaussians h=64, {name} step, {arm}, against CGDs"
-            values = ratios(times["CGDs"], times[arm]) if peers.arms else ()
+        notes += f"; compiled arms and jax-cgd make at most {most}"
+        rows = [
+            (arm, "CGDs", floor, aim)
+            for arm, (floor, aim) in zip(arms, targets, strict=True)
+        ]
+        rows += [(arm, peer, 1, None) for arm, (peer, _) in JAX_CGD.items()]
+        for arm, peer, floor, aim in rows:
+            what = f"four Gaussians h=64, {name} step, {arm}, against {peer}"
+            values = ratios(times[peer], times[arm]) if peer in times else ()
             row = Row(what, values, floor=floor, aim=aim, notes=notes, limit=REVERSE)
-            row = cell.row(row) if "compiled" in arm else row
-            yield peers.row("CGDs", row)
+            row = arms[arm].row(row) if "compiled" in arm else row
+            yield peers.row(peer, row)
 
 
 def vmapped(options: Options) -> Iterator[Row]:

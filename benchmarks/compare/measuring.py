@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ class Options(NamedTuple):
 
     Args:
         rounds: rounds that are counted.
-        peers: the interpreter that has JAX, benchopt and CGDs.
+        peers: the interpreter that has what mmbench is compared with.
         small: whether sizes are reduced for a test, so that times mean nothing.
     """
 
@@ -150,8 +150,9 @@ class Peer:
 
     def __call__(self) -> float:
         """Run one round and return the CPU seconds of the process, all threads."""
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended; the answer says why
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
         self.last = self._answer()
         return self.last["seconds"]
 
@@ -169,13 +170,14 @@ class Peers:
         self.missing: dict[str, str] = {}
 
     def add(self, name: str, script: str, *words: object) -> None:
-        """Start a peer, or record why that failed."""
+        """Start a peer and run a round of it, or record why one of these failed."""
         try:
             peer = Peer(self._options.peers, script, *words)
+            self._stack.callback(peer.close)
+            peer()
         except PeerError as error:
             self.missing[name] = str(error)
         else:
-            self._stack.callback(peer.close)
             self.arms[name] = peer
 
     def row(self, name: str, row: Row) -> Row:

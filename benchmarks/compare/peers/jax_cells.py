@@ -1,9 +1,10 @@
-"""Cells in JAX: one compiled program for all runs; needs jax, and optax for its Adam.
+"""Cells in JAX: one compiled program for all runs; needs jax, and for some rules more.
 
     python jax_cells.py toy GAME RULE DIM RUNS STEPS RECORDS
     python jax_cells.py map SIDE STEPS
-    python jax_cells.py gaussians RULE HIDDEN NOISE RUNS STEPS SAMPLES
+    python jax_cells.py gaussians RULE HIDDEN NOISE RUNS STEPS SAMPLES [ITERATIONS]
 
+The rule optax is Adam of that package; jax-cgd ACGD and jax-cgd BCGD are of that one.
 Prints a line of JSON when it has compiled, and one for each line that it is given, with
 the CPU seconds of a round.
 """
@@ -20,6 +21,7 @@ os.environ["XLA_FLAGS"] = (
 
 import jax  # reads the flags when it is loaded
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
 STEP, LIMIT = 0.001, 1e6
 UNROLL, BLOCK = 20, 1024  # the best of those tried
@@ -101,14 +103,16 @@ def step_map(side, steps):
     return jax.jit(cell), (sizes, sizes), side * side * steps
 
 
-def gaussians(rule, hidden, noise, runs, steps, samples):  # noqa: PLR0915  # one cell
+def gaussians(  # noqa: PLR0915  # one cell
+    rule, hidden, noise, runs, steps, samples, iterations=3
+):
     """Run a rule on four Gaussians, minibatches drawn inside.
 
     The modes that each run covers are counted at the start and at the end, of samples
     of the generator within three standard deviations of a mode.
     """
-    sizes = map(int, (hidden, noise, runs, steps, samples))
-    hidden, noise, runs, steps, samples = sizes
+    sizes = map(int, (hidden, noise, runs, steps, samples, iterations))
+    hidden, noise, runs, steps, samples, iterations = sizes
     modes = jnp.array([[0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
     shares = jnp.log(jnp.array([0.4, 0.2, 0.2, 0.2]))
 
@@ -171,7 +175,7 @@ def gaussians(rule, hidden, noise, runs, steps, samples):  # noqa: PLR0915  # on
         return x, y, state
 
     def cgd(x, y, sample, state):
-        """Make a step of CGD for f: three iterations of conjugate gradients for x."""
+        """Make a step of CGD for f, x's system by conjugate gradients."""
         rate = 1e-3
         f = lambda a, b: payoff(a, b, sample)
         at_x, at_y = jax.grad(f, (0, 1))(x, y)
@@ -194,11 +198,26 @@ def gaussians(rule, hidden, noise, runs, steps, samples):  # noqa: PLR0915  # on
             return (z, r, add(r, p, after / rr), after), None
 
         begun = (zero, r, r, dot(r, r))
-        z = jax.lax.scan(iteration, begun, length=3)[0][0]
+        z = jax.lax.scan(iteration, begun, length=iterations)[0][0]
         new_x = add(x, z, -rate)
         return new_x, add(y, add(at_y, yx(z), -rate), rate), state
 
-    make = {"gda": plain, "adam": adam, "cgd": cgd, "optax": by_optax}[rule]
+    def by_jax_cgd(x, y, sample, state):
+        """Make a step of jax-cgd for f; it takes flat players and a solver."""
+        of_package, solver_of, options = rule_of_jax_cgd(rule)
+        (flat_x, nested_x), (flat_y, nested_y) = map(ravel_pytree, (x, y))
+        x, y, *state, _ = of_package(
+            flat_x,
+            flat_y,
+            *state,
+            **options,
+            solver=solver_of(tol=1e-6, max_iter=iterations),
+            f=lambda a, b: payoff(nested_x(a), nested_y(b), sample),
+        )
+        return nested_x(x), nested_y(y), tuple(state)
+
+    make = {"gda": plain, "adam": adam, "cgd": cgd, "optax": by_optax}
+    make = make.get(rule, by_jax_cgd)
 
     def covered(x, key):
         points = network(x, jax.random.normal(key, (samples, noise)))
@@ -210,8 +229,14 @@ def gaussians(rule, hidden, noise, runs, steps, samples):  # noqa: PLR0915  # on
         x = start(one, (noise, hidden, hidden, 2))
         y = start(other, (2, hidden, hidden, 1))
         zeros = jax.tree.map(jnp.zeros_like, (x, y))
-        state = (jnp.array(0.0), zeros, zeros) if rule == "adam" else ()
-        state = rule_of_optax().init((x, y)) if rule == "optax" else state
+        state = ()
+        if rule == "adam":
+            state = jnp.array(0.0), zeros, zeros
+        elif rule == "optax":
+            state = rule_of_optax().init((x, y))
+        elif rule.startswith("jax-cgd"):
+            squares = [ravel_pytree(one)[0] for one in zeros if "ACGD" in rule]
+            state = *squares, jnp.array(0)
 
         def step(carried, _):
             x, y, key, state = carried
@@ -233,6 +258,15 @@ def rule_of_optax():
     import optax  # noqa: PLC0415  # the other rules do without it
 
     return optax.adam(1e-3)
+
+
+def rule_of_jax_cgd(rule):
+    """Return the function that steps, the class of its solver, and its options."""
+    from jax_cgd import acgd, cgd, solvers  # noqa: PLC0415
+
+    if rule == "jax-cgd ACGD":
+        return acgd.step_func, solvers.CG, {"eta": 1e-3, "beta": 0.99, "eps": 1e-5}
+    return cgd.step_func, solvers.CG, {"eta": 0.1}
 
 
 def main():
