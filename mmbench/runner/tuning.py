@@ -33,7 +33,7 @@ from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
 from mmbench.engine.expected_time import expected_seconds
 from mmbench.engine.run_cell import width_of
-from mmbench.engine.trials import Hyperparameters, run_trials
+from mmbench.engine.trials import Hyperparameters, Tried, run_trials
 from mmbench.metrics.base import Column, Metric, TrajectoryMetric
 from mmbench.runner.local_workers import count_workers
 from mmbench.runner.plan import parse_labelled, plan
@@ -122,10 +122,9 @@ class Job(NamedTuple):
         return digest((cells if len(cells) > 1 else cells[0], trials))
 
     @property
-    def batch(self) -> Cell:
-        """A cell with as many runs, which takes about as long."""
-        runs = len(self.trials) * sum(len(cell.seeds) for cell in self.cells)
-        return replace(self.cell, seeds=tuple(range(runs)))
+    def runs(self) -> int:
+        """The number of its runs."""
+        return len(self.trials) * sum(len(cell.seeds) for cell in self.cells)
 
 
 def _with_trial(cell: Cell, trial: Hyperparameters) -> Cell:
@@ -315,11 +314,26 @@ def _fills(metric: Metric, names: set[str]) -> bool:
     return any(column.name in names for column in metric.columns)
 
 
-def compute_job(job: Job, placement: Placement) -> pd.DataFrame:
-    """Compute the trials of a job; returns rows as a record has them."""
+def compute_jobs(jobs: Sequence[Job], placement: Placement) -> list[pd.DataFrame]:
+    """Compute the trials of jobs side by side.
+
+    Args:
+        jobs: one job, or several whose cells differ in their seeds alone.
+        placement: where games are built.
+
+    Returns:
+        For each job, rows as a record has them.
+    """
+    if len(jobs) > 1:
+        tried = [Tried(job.cell, job.trials) for job in jobs]
+        return list(map(_rows, jobs, run_trials(tried, placement)))
+    (job,) = jobs
+    parts = [run_trials([Tried(one, job.trials)], placement)[0] for one in job.cells]
+    return [_rows(job, pd.concat(parts, ignore_index=True))]
+
+
+def _rows(job: Job, ends: pd.DataFrame) -> pd.DataFrame:
     cell, column = job.cell, primary_column(job.cell)
-    parts = [run_trials(one, job.trials, placement) for one in job.cells]
-    ends = pd.concat(parts, ignore_index=True)
     ends = ends.sort_values(["trial", "seed"], ignore_index=True)
     methods = [cell.algorithm.with_hyperparameters(trial) for trial in job.trials]
     specs, values = list(map(text, methods)), list(map(_to_json, job.trials))
@@ -418,42 +432,66 @@ def _other_record(folder: RecordFolder, keys: Collection[str]) -> str:
 def _computed(
     jobs: Sequence[Job], placement: Placement, processes: int
 ) -> Iterator[tuple[Job, pd.DataFrame]]:
-    """Yield each job with its trials, in any order; the longest jobs begin first."""
-    count = count_workers([job.batch for job in jobs], placement, processes)
+    """Yield each job with its trials, in any order; the longest begin first."""
+    batches = _batches(jobs, placement)
+    cells = [_cell_of(batch) for batch in batches]
+    count = count_workers(cells, placement, processes)
     if count == 1:
-        for job in jobs:
-            yield job, compute_job(job, placement)
+        for batch in batches:
+            yield from zip(batch, compute_jobs(batch, placement), strict=True)
         return
-
-    def seconds(job: Job) -> float:
-        return expected_seconds(job.batch, width_of(job.batch, placement))
-
+    seconds = [expected_seconds(cell, width_of(cell, placement)) for cell in cells]
     by_key = {job.key: job for job in jobs}
     parallel = Parallel(count, return_as="generator_unordered")
-    for trials in parallel(
+    for found in parallel(
         delayed(_compute_elsewhere)(
-            job.task,
-            list(map(to_json, job.cells)),
-            job.repetition,
-            job.trials,
+            [
+                (job.task, list(map(to_json, job.cells)), job.repetition, job.trials)
+                for job in batches[at]
+            ],
             placement,
         )
-        for job in sorted(jobs, key=seconds, reverse=True)
+        for at in np.argsort(seconds, kind="stable")[::-1]
     ):
-        yield by_key[trials["key"].iloc[0]], trials
+        yield from ((by_key[trials["key"].iloc[0]], trials) for trials in found)
+
+
+def _batches(jobs: Sequence[Job], placement: Placement) -> list[list[Job]]:
+    """Return the jobs that are computed side by side, so far as there is width for.
+
+    They are of repetitions of one method on one task.
+    """
+    batches: list[list[Job]] = []
+    latest: dict[Cell, list[Job]] = {}
+    for job in jobs:
+        alike = replace(job.cell, seeds=(0,))
+        batch = latest.get(alike, [])
+        runs = sum(one.runs for one in (*batch, job))
+        if len(job.cells) > 1 or not batch or runs > width_of(job.cell, placement):
+            batch = []
+            batches.append(batch)
+        if len(job.cells) == 1:
+            latest[alike] = batch
+        batch.append(job)
+    return batches
+
+
+def _cell_of(batch: Sequence[Job]) -> Cell:
+    """Return a cell with as many runs as a batch, which takes about as long."""
+    return replace(batch[0].cell, seeds=tuple(range(sum(job.runs for job in batch))))
 
 
 def _compute_elsewhere(
-    task: str,
-    cells: Sequence[str],
-    repetition: int,
-    trials: tuple[Hyperparameters, ...],
+    jobs: Sequence[tuple[str, Sequence[str], int, tuple[Hyperparameters, ...]]],
     placement: Placement,
-) -> pd.DataFrame:
-    """Compute a job in a worker process, which gets its cells as JSON."""
+) -> list[pd.DataFrame]:
+    """Compute jobs in a worker process, which gets their cells as JSON."""
     _end_with_parent()
-    job = Job(task, tuple(map(from_json, cells)), repetition, trials)
-    return compute_job(job, placement)
+    batch = [
+        Job(task, tuple(map(from_json, cells)), repetition, trials)
+        for task, cells, repetition, trials in jobs
+    ]
+    return compute_jobs(batch, placement)
 
 
 @cache

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from subprocess import DEVNULL
@@ -142,19 +143,48 @@ def test_a_record_has_a_row_for_each_run(tmp_path: Path) -> None:
     assert row["value"] == pytest.approx(alone.columns["distance"][-1, 1], rel=1e-6)
 
 
+def test_repetitions_are_computed_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as there is width for; each has the trials that it has by itself."""
+    tuning = FEW._replace(repetitions=3)
+    tuned(tmp_path / "together", tuning=tuning)
+    compute, sizes = module.compute_jobs, []
+
+    def counted(jobs: Sequence[Job], placement: Placement) -> list[pd.DataFrame]:
+        sizes.append(len(jobs))
+        return compute(jobs, placement)
+
+    monkeypatch.setattr(module, "compute_jobs", counted)
+    placement = Placement(width=12)
+    jobs = plan_tuning(SUITE, tuning)
+    tune(jobs, RecordFolder(tmp_path / "by_width"), {}, placement, 1)
+    # Two repetitions of three trials of two seeds, or all three of a single trial.
+    assert sorted(sizes) == sorted([2, 1, 2, 1, 3] * 2)
+    sizes.clear()
+    tune(jobs, RecordFolder(tmp_path / "alone"), {}, Placement(width=6), 1)
+    assert sorted(sizes) == sorted([*[1] * 6, 3] * 2)
+    found = [
+        read_record(tmp_path / name).trials
+        for name in ("together", "by_width", "alone")
+    ]
+    pd.testing.assert_frame_equal(found[0], found[1])
+    pd.testing.assert_frame_equal(found[0], found[2])
+
+
 def test_the_same_call_goes_on_where_it_was_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compute, calls = module.compute_job, 0
+    compute, calls = module.compute_jobs, 0
 
-    def killed(job: Job, placement: Placement) -> pd.DataFrame:
+    def killed(jobs: Sequence[Job], placement: Placement) -> list[pd.DataFrame]:
         nonlocal calls
         calls += 1
         if calls == 4:
             raise KeyboardInterrupt
-        return compute(job, placement)
+        return compute(jobs, placement)
 
-    monkeypatch.setattr(module, "compute_job", killed)
+    monkeypatch.setattr(module, "compute_jobs", killed)
     with pytest.raises(KeyboardInterrupt):
         tuned(tmp_path / "killed")
     assert len(tuned(tmp_path / "killed")) == 3
