@@ -98,64 +98,71 @@ def _over_tasks(board: Board, made: Boards, *, with_budget: bool) -> list[str]:
         where += f" with {board.budget}"
     if not first["success"]:
         return [f"{where}, no run of any method reached a target."]
-    best = separated_best(board)
-    shown = next((row for row in rows if row["label"] == best), first)
-    if best:
-        verdict = f"{where} and {len(rows)} methods, use “{best}”"
+    shown = _leading(board, rows)
+    if shown["label"] == separated_best(board):
+        verdict = f"{where} and {len(rows)} methods, use “{shown['label']}”"
     elif len(rows) > 1:
-        verdict = (
-            f"{where}, no method is shown to be the best of {len(rows)}. "
-            f"“{first['label']}” stands first"
-        )
+        verdict = f"{where}, no method is shown to be the best of {len(rows)}. "
+        if shown["place_low"] == 1:
+            verdict += "Of those that no other is shown to beat, "
+        verdict += f"“{shown['label']}” has the most success"
     else:
         verdict = f"{where} there is one method, “{first['label']}”"
     return [
         f"{verdict}: it reaches the target in {percent(shown['success'])} of its runs "
         f"(95 % confidence interval: {_percent_interval(shown)}).",
-        f"How sure is that? {_how_sure(board, first)}",
+        f"How sure is that? {_how_sure(board, shown)}",
         _at_which_cost(board, made, shown),
     ]
 
 
-def _how_sure(board: Board, first: Row) -> str:
-    """Say what a board over tasks tells of its best method, or of its first row."""
+def _leading(board: Board, rows: Sequence[Row]) -> Row:
+    """Return the first row that no other is shown to beat; the first if there is none.
+
+    It is the method apart from all others, where one is.
+    """
+    best = separated_best(board)
+    unbeaten = (row for row in rows if row["place_low"] == 1)
+    return next((row for row in rows if row["label"] == best), next(unbeaten, rows[0]))
+
+
+def _how_sure(board: Board, shown: Row) -> str:
+    """Say what a board over tasks tells of the method that is shown."""
     runs, needed = sum(board.seeds), least_runs(board.thresholds[1])
-    if reason := board.unplaced.get(first["label"]):
+    if reason := board.unplaced.get(shown["label"]):
         return f"It has no place, as {reason}."
     if runs < needed:
         return (
             f"Not at all: {runs} {board.units} are too few for a verdict on a board of "
-            f"capacity {board.capacity}, which takes {needed}. More seeds are needed."
+            f"capacity {board.capacity}, which takes {needed}."
         )
-    if best := separated_best(board):
+    placed = board.placed
+    if separated_best(board):
         text = (
-            f"Each of the {len(board.placed) - 1} others is shown to be worse on a "
+            f"Each of the {len(placed) - 1} others is shown to be worse on a "
             f"board of capacity {board.capacity}."
         )
-        if best != first["label"]:
-            text += (
-                f" “{first['label']}” stands above it with a success of "
-                f"{percent(first['success'])}, but a comparison of two methods counts "
-                "their costs as well."
-            )
-        return text
-    rest = board.placed[1:]
-    others = list(rest["label"][rest["place_low"] == 1])
-    beaten = len(board.placed) - first["place_high"]
-    place = f"Its place is {place_in_words(first)} of {len(board.placed)}"
-    if first["place_low"] > 1:
-        above = first["place_low"] - 1
-        return (
-            f"{place}: {above} of the others {'is' if above == 1 else 'are'} shown to "
-            "be better where cost to the target counts as well, though with less "
-            f"success; {_names(others)} could be the best."
+    elif beaten := len(placed) - shown["place_high"]:
+        unbeaten = placed[placed["place_low"] == 1]
+        others = [label for label in unbeaten["label"] if label != shown["label"]]
+        text = (
+            f"Its place is {place_in_words(shown)} of {len(placed)}: {beaten} are "
+            f"shown to be worse; of the rest, {_names(others)} could as well be the "
+            "best."
         )
-    if not beaten:
-        return f"{place}: no method is shown to be worse, so that any could be best."
-    return (
-        f"{place}: {beaten} are shown to be worse; of the rest, {_names(others)} could "
-        "as well be the best."
-    )
+    else:
+        text = (
+            f"Its place is {place_in_words(shown)} of {len(placed)}: no method is "
+            "shown to be worse, so that any could be best."
+        )
+    labels = list(placed["label"])
+    if above := labels[: labels.index(shown["label"])]:
+        named = _names([f"“{label}”" for label in above])
+        text += (
+            f" {named} {'has' if len(above) == 1 else 'have'} more success, but a "
+            "comparison of two methods counts their costs as well."
+        )
+    return text
 
 
 def _at_which_cost(board: Board, made: Boards, first: Row) -> str:

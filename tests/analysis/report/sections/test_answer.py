@@ -107,8 +107,9 @@ def test_methods_that_could_be_the_best_are_named(with_a_twin: pd.DataFrame) -> 
     """A twin of the first method cannot be told apart from it."""
     made = answer(with_a_twin)
     assert made.prose[0].startswith(
-        "Over 2 tasks, no method is shown to be the best of 4. “fast” stands first: it "
-        "reaches the target in 100 % of its runs (95 % confidence interval: "
+        "Over 2 tasks, no method is shown to be the best of 4. Of those that no other "
+        "is shown to beat, “fast” has the most success: it reaches the target in 100 % "
+        "of its runs (95 % confidence interval: "
     )
     assert made.prose[1].endswith(
         "Its place is 1 to 2 of 4: 2 are shown to be worse; of the rest, twin could as "
@@ -141,8 +142,25 @@ def test_a_method_with_more_success_at_more_cost_says_so(runs: pd.DataFrame) -> 
     assert row[4] == "place 2 of 3, as cheaper ones with less success are apart"
     which, sure, _ = answer(frame).prose
     assert which.startswith("Over 2 tasks and 3 methods, use “fast”: it reaches the ")
-    assert "“slow” stands above it with a success of 100 %, but" in sure
+    assert "“slow” has more success, but a comparison of two methods counts" in sure
     assert np.isinf(frame["distance"]).sum() == 0
+
+
+def test_the_first_that_no_other_is_shown_to_beat_is_named(
+    with_a_twin: pd.DataFrame,
+) -> None:
+    """One with more success and twice the cost is beaten by two that could be best."""
+    frame = with_a_twin.copy()
+    missed = frame["label"].isin(["fast", "twin"]) & (frame["seed"] == 0)
+    frame.loc[missed, "status"] = "finished"
+    which, sure, _ = answer(frame).prose
+    assert (
+        "Of those that no other is shown to beat, “fast” has the most success" in which
+    )
+    assert sure.endswith(
+        "of the rest, twin could as well be the best. “slow” has more success, but a "
+        "comparison of two methods counts their costs as well."
+    )
 
 
 def test_nothing_is_advised_where_nothing_ranks(results: Results) -> None:
