@@ -28,6 +28,7 @@ VERBS = {
     "ls, with its index": ("store", "ls"),
     "check": ("store", "check"),
     "results": ("results", "--out", "results.csv"),
+    "results, with its index": ("results", "--out", "results.csv"),
     "results of 3": ("results", *GRID, *SMALL, "--out", "few.csv"),
     "report of 3": ("report", *GRID, *SMALL, "--out", "page"),
     "run of 3, stored": ("run", *GRID, *SMALL),
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--verbs", nargs="*", default=list(VERBS), choices=VERBS)
     given = parser.parse_args()
     print(
-        f"{'cells':>7} {'verb':<18} {'CPU s':>8} {'s':>8} {'ms a cell':>10} {'MB':>7}"
+        f"{'cells':>7} {'verb':<23} {'CPU s':>8} {'s':>8} {'ms a cell':>10} {'MB':>7}"
     )
     for cells in given.sizes:
         with tempfile.TemporaryDirectory() as folder:
@@ -101,7 +102,7 @@ def main() -> None:
                 cpu, took, peak = measured(VERBS[verb], Path(folder))
                 each = 1000 * cpu / cells
                 print(
-                    f"{cells:7,} {verb:<18} {cpu:8.1f} {took:8.1f} {each:10.3f} "
+                    f"{cells:7,} {verb:<23} {cpu:8.1f} {took:8.1f} {each:10.3f} "
                     f"{peak:7.0f}",
                     flush=True,
                 )

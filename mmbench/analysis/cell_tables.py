@@ -1,14 +1,15 @@
 """Tables of many cells in little memory, handed out as one table or piece by piece."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from mmbench.core.columns import LEADING, TRAILING
+from mmbench.store.table_index import join
 
 _TABLES_PER_BLOCK = 500  # small tables that are joined at once
-_PIECE_ROWS = 50_000
+_PIECE_ROWS = 10_000
 _OWN = ("label", *TRAILING)  # columns that hold one text for each cell
 
 
@@ -41,16 +42,36 @@ class CellTables:
             label: what stands in the column "label".
             parameters: what stands in the column "parameters".
         """
-        names = tuple(table.column_names)
-        self._names[key] = self._known.setdefault(names, names)
-        self.keys.append(key)
-        self._first.append(self.rows)
-        self.rows += table.num_rows
-        self._labels.add(label)
-        self._parameters.add(parameters)
+        self._note(key, table.num_rows, tuple(table.column_names), label, parameters)
         self._block.append(table)
         if len(self._block) == _TABLES_PER_BLOCK:
             self._close_block()
+
+    def add_joined(
+        self,
+        table: pa.Table,
+        cells: Iterable[tuple[str, int, tuple[str, ...], str, str]],
+    ) -> None:
+        """Add cells whose tables were joined.
+
+        Args:
+            table: as `mmbench.store.table_index.join` returns it.
+            cells: key, number of rows, names of columns, label and parameters of each.
+        """
+        self._close_block()
+        for cell in cells:
+            self._note(*cell)
+        self._keep(table)
+
+    def _note(
+        self, key: str, rows: int, names: tuple[str, ...], label: str, parameters: str
+    ) -> None:
+        self._names[key] = self._known.setdefault(names, names)
+        self.keys.append(key)
+        self._first.append(self.rows)
+        self.rows += rows
+        self._labels.add(label)
+        self._parameters.add(parameters)
 
     def whole(self, order: Sequence[str] | None = None) -> pa.Table:
         """Return all rows as one table; see `pieces`."""
@@ -98,10 +119,11 @@ class CellTables:
             )
 
     def _close_block(self) -> None:
-        if not self._block:
-            return
-        joined = pa.concat_tables(self._block, promote_options="permissive")
-        joined = joined.unify_dictionaries().combine_chunks()
+        if self._block:
+            self._keep(join(self._block))
+            self._block = []
+
+    def _keep(self, joined: pa.Table) -> None:
         self._blocks.append(
             {
                 name: joined.column(name).chunk(0)
@@ -109,7 +131,6 @@ class CellTables:
                 if name not in _OWN
             }
         )
-        self._block = []
 
     def _join_columns(self, order: Sequence[str]) -> dict[str, pa.Array]:
         """Return the columns of all rows, and give up the blocks they came from.

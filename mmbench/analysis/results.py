@@ -34,6 +34,8 @@ from mmbench.core.status import Status
 from mmbench.metrics import METRICS
 from mmbench.store.folder import Store, StoredResult
 from mmbench.store.schema import TEXT, TEXTS, to_frame
+from mmbench.store.stored_files import StoredFiles
+from mmbench.store.table_index import FEWEST_CELLS, Block, Files, TableIndex
 from mmbench.store.tuning_record import TuningRecord
 from mmbench.tasks import TASKS
 
@@ -174,6 +176,8 @@ class Gathered:
         self.wanted = 0
         self.damaged: list[str] = []
         self._values: dict[str, Any] = {}
+        self._specs: dict[str, tuple[str, ...]] = {}  # key to task and algorithm
+        self._shared_specs: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     @property
     def missing(self) -> int:
@@ -200,16 +204,52 @@ class Gathered:
         )
 
     def read_all(self) -> "Gathered":
-        """Read all cells, in the order of the registries; each file is read once."""
-        sort_keys: dict[str, tuple[Any, ...]] = {}
-        shared: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-        for key, found in self._read((key, None) for key in self.store):
-            if found:
-                sort_key = _sort_key(found.footer)
-                sort_keys[key] = shared.setdefault(sort_key, sort_key)
-                self._add(key, found)
-        self.order.sort(key=lambda key: (sort_keys[key], key))
+        """Read all cells, in the order of the registries; each file is read once.
+
+        Where no footers are kept, a large store's index of tables is used and renewed.
+        """
+        keys = dict.fromkeys(self.store)
+        if self._with_footers or len(keys) < FEWEST_CELLS:
+            for found in self._read((key, None) for key in keys):
+                self._add(*found)
+        else:
+            index = TableIndex(self.store, self._add_block)
+            for files in index.take_unchanged(keys):
+                self._read_for_index(index, files, files)
+            self._read_for_index(index, keys, {})
+            index.close()
+        ranks = {specs: _sort_key(*specs) for specs in self._shared_specs}
+        self.order.sort(key=lambda key: (ranks[self._specs[key]], key))
         return self
+
+    def _read_for_index(
+        self, index: TableIndex, keys: Iterable[str], files: Files
+    ) -> None:
+        """Read cells, and add those with short tables to the index.
+
+        Args:
+            index: which hands them to `_add_block`.
+            keys: of the cells.
+            files: those of their files that were read.
+        """
+        for key, found in self._read(((key, None) for key in keys), files):
+            if found is None:
+                continue
+            footer = found.footer
+            texts = (
+                *(footer["task"], footer["algorithm"]),
+                *(found.label, _parameters(footer)),
+            )
+            if not index.add(key, found.content, found.table, texts):
+                self._add(key, found)
+
+    def _add_block(self, block: Block) -> None:
+        cells = []
+        for one in block.entries:
+            task, algorithm, label, parameters = one.texts
+            self._note(one.key, task, algorithm)
+            cells.append((one.key, one.rows, one.columns, label, parameters))
+        self.tables.add_joined(block.table, cells)
 
     def read_some(self, cells: Sequence[tuple[str, str]]) -> "Gathered":
         """Read some cells, by key and label; the label replaces the stored one.
@@ -249,16 +289,20 @@ class Gathered:
         return self
 
     def _read(
-        self, cells: Iterable[tuple[str, str | None]]
+        self, cells: Iterable[tuple[str, str | None]], files: Files | None = None
     ) -> Iterator[tuple[str, "_ReadCell | None"]]:
         """Yield each key with what was read; with None where the cell is damaged.
 
         Args:
             cells: key and label of each; None keeps the stored label.
+            files: those of their tables' files that were read already.
         """
         for key, label in cells:
             try:
-                stored = self.store.require(key)
+                if files and key in files:
+                    stored = StoredFiles(self.store.table(key), *files[key])
+                else:
+                    stored = self.store.require(key)
                 table, footer = stored.table, stored.footer
             except DamagedError as error:
                 self.damaged.append(str(error))
@@ -272,16 +316,20 @@ class Gathered:
                 yield key, None
                 continue
             shown = footer["label"] if label is None else label
-            yield key, _ReadCell(table, footer, shown)
+            yield key, _ReadCell(table, footer, shown, stored.content)
 
     def _add(self, key: str, found: "_ReadCell | None") -> None:
         if found is None:
             return
-        table, footer, label = found
-        self.order.append(key)
+        table, footer, label, _ = found
+        self._note(key, footer["task"], footer["algorithm"])
         self.tables.add(key, table, label, _parameters(footer))
         if self._with_footers:
             self.footers[key] = self._share_values(footer) | {"label": label}
+
+    def _note(self, key: str, *specs: str) -> None:
+        self._specs[key] = self._shared_specs.setdefault(specs, specs)
+        self.order.append(key)
 
     def _share_values(self, footer: Footer) -> Footer:
         """Return a footer whose equal values are shared with those of other cells."""
@@ -292,11 +340,19 @@ class Gathered:
 
 
 class _ReadCell(NamedTuple):
-    """A cell that was read, with the label that it gets."""
+    """A cell that was read, with the label that it gets.
+
+    Args:
+        table: its table.
+        footer: its footer.
+        label: the label.
+        content: the bytes of its table's file; none of an unfinished cell.
+    """
 
     table: pa.Table
     footer: Footer
     label: str
+    content: bytes = b""
 
 
 def gather(store: Store, cells: Iterable[tuple[str, str]] | None = None) -> Results:
@@ -330,12 +386,11 @@ def gather_planned(store: Store, cells: "Sequence[Cell]") -> Results:
     return Gathered(store).read_planned(cells).results()
 
 
-def _sort_key(footer: Footer) -> tuple[int, str, int, str]:
+def _sort_key(task: str, algorithm: str) -> tuple[int, str, int, str]:
     """Return what cells are sorted by: the order of the registries, then the specs.
 
     Tasks and algorithms that are in no registry come last.
     """
-    task, algorithm = footer["task"], footer["algorithm"]
     return (
         _registry_index(list(TASKS), task),
         task,

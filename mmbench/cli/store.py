@@ -124,7 +124,7 @@ def remove(
     from mmbench.cli._console import pluralize
     from mmbench.runner.stored_cell import key_of
     from mmbench.store.folder import Store
-    from mmbench.store.index import remove_index
+    from mmbench.store.index import remove_indexes
 
     if [bool(keys), bool(task), everything].count(True) != 1:
         raise StoreError(
@@ -144,7 +144,7 @@ def remove(
     for key in chosen:
         kept.remove(key)
     if everything:
-        remove_index(kept)
+        remove_indexes(kept)
     print_stdout(f"{pluralize(len(chosen), 'cell')} deleted.")
 
 

@@ -21,8 +21,10 @@ from mmbench.core.errors import StoreError
 from mmbench.core.files import read_file, write_atomically
 from mmbench.core.json_schema import Range, find_misfit, parse_json
 from mmbench.store.folder import KEY, Store
+from mmbench.store.table_index import TABLES
 
 INDEX = "index.json"  # its name in the folder of the store
+INDEXES = (INDEX, TABLES)
 _FORMAT = 1  # raised when entries come to mean something else
 _LEAST_CELLS = 1000  # fewer are read at once, and their folder stays as it is
 # A file that was changed just now may change again within the clock's resolution.
@@ -78,17 +80,18 @@ def list_cells(store: Store) -> tuple[list[Listed], int]:
     return listed, sum(sizes.values())
 
 
-def remove_index(store: Store) -> None:
-    """Delete the index of a store, if there is one.
+def remove_indexes(store: Store) -> None:
+    """Delete the indexes of a store, if there are any.
 
     Raises:
         StoreError: when it cannot be deleted.
     """
     try:
-        (store.folder / INDEX).unlink(missing_ok=True)
+        for name in INDEXES:
+            (store.folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(
-            f"The store {store.folder} must be writable; removing {INDEX} gave "
+            f"The store {store.folder} must be writable; removing {name} gave "
             f"{type(error).__name__}: {error.strerror}."
         ) from error
 
@@ -99,7 +102,7 @@ def _scan(store: Store) -> tuple[dict[str, int], dict[str, list[int]]]:
     stamps: dict[str, list[int]] = {}
     with os.scandir(store.folder) as files:
         for file in files:
-            if file.name.startswith(INDEX):  # or one that is being written
+            if file.name.startswith(INDEXES):  # or one that is being written
                 continue
             key, _, suffix = file.name.partition(".")
             with contextlib.suppress(OSError):  # it has gone, or leads nowhere

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from mmbench.core.checkpoint import unpack
 from mmbench.core.errors import StoreError
 from mmbench.store.folder import Store
-from mmbench.store.index import INDEX
+from mmbench.store.index import INDEXES
 from mmbench.store.lease import STALE_SECONDS, holder, is_held
 from mmbench.store.shards import remove_shards, shards_folder
 from mmbench.store.stored_files import COMPANIONS
@@ -63,7 +63,7 @@ def check(store: Store) -> list[Finding]:
     findings += [
         _classify(path, store, whole)
         for path in sorted(store.folder.iterdir())
-        if path.name not in known and path.name != INDEX
+        if path.name not in known and path.name not in INDEXES
     ]
     return findings + [
         Finding(path, "stray", "shards of a cell that is stored")

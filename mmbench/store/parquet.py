@@ -30,7 +30,7 @@ FOOTER = b"mmbench"  # Parquet metadata key of the footer
 _DIGEST_KEY = b"seal"  # Parquet metadata key of the digest
 _MARK = b"mmbench:sha256:"  # stands before the digest's digits
 _DIGITS = 64  # of a SHA-256 in hexadecimal
-_SHORT_ROWS = 100  # of a table, of whose columns compression saves few bytes
+SHORT_ROWS = 100  # of a table, of whose columns compression saves few bytes
 
 
 def encode_table(frame: "pd.DataFrame", footer: dict[str, Any]) -> bytes:
@@ -46,7 +46,7 @@ def encode_table(frame: "pd.DataFrame", footer: dict[str, Any]) -> bytes:
     metadata = {FOOTER: document, _DIGEST_KEY: _MARK + b"0" * _DIGITS}
     buffer = pa.BufferOutputStream()
     # To decompress a column takes longer than to read a short one.
-    is_short = table.num_rows <= _SHORT_ROWS
+    is_short = table.num_rows <= SHORT_ROWS
     with pq.ParquetWriter(
         buffer,
         table.schema,
@@ -120,6 +120,17 @@ def checked_footer(path: Path, content: bytes) -> tuple[pq.ParquetFile, dict[str
     if found := misfit_of_columns(file, footer):
         raise DamagedError(f"{path} must fit the schema of a table: {found}.")
     return file, dict(footer)
+
+
+def intact_digest(content: bytes) -> str:
+    """Return the digest in a table's bytes if they have it; empty where they do not.
+
+    Tables of the same digest have the same bytes.
+    """
+    if not _is_intact(content):
+        return ""
+    at = content.rfind(_MARK) + len(_MARK)
+    return content[at : at + _DIGITS].decode()
 
 
 def _is_intact(content: bytes) -> bool | None:

@@ -7,7 +7,7 @@ here. Whether the numbers are those of the cell is not known here.
 
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from math import prod
 from typing import (
@@ -338,6 +338,23 @@ def _metrics_to_cast(schema: pa.Schema) -> list[int]:
         for at, (name, kind) in enumerate(zip(schema.names, schema.types, strict=True))
         if name not in _NOT_METRICS and kind != _FLOAT64
     ]
+
+
+def is_decoded(schema: pa.Schema, names: Sequence[Sequence[str]]) -> bool:
+    """Return whether a table can be the joined tables that `decode` returned.
+
+    Args:
+        schema: its schema.
+        names: the columns of each of them.
+    """
+    types = dict(zip(schema.names, schema.types, strict=True))
+    text = pa.dictionary(pa.int32(), TEXT)
+    expected = dict.fromkeys(TEXTS, text) | dict.fromkeys(_WHOLE, pa.int64())
+    return (
+        len(types) == len(schema)
+        and all(set(_NOT_METRICS) <= set(one) <= set(types) for one in names)
+        and all(kind == expected.get(name, _FLOAT64) for name, kind in types.items())
+    )
 
 
 def to_frame(table: pa.Table) -> "pd.DataFrame":

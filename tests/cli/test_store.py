@@ -112,8 +112,9 @@ def test_cells_are_deleted(cli: Cli, words: list[str], left: set[str]) -> None:
 
 
 def test_an_empty_store_is_emptied(cli: Cli) -> None:
-    """The index goes as well; the same command may be given twice."""
-    Path("s/index.json").write_text("of the listing")
+    """The indexes go as well; the same command may be given twice."""
+    for name in ("index.json", "index.tables"):
+        Path("s", name).write_text("a cache")
     for count in (3, 0):
         result = cli("rm", "--all", "--yes", "--store", "s")
         assert (result.exit_code, result.stdout) == (0, f"{count} cells deleted.\n")
