@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import sklearn.datasets  # noqa: F401  # a second; here once, not in every process
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from .library import (
     ALGORITHMS,
@@ -136,3 +139,51 @@ def compute(cell: Cell, placement: Placement = Placement()) -> None:
     done = run_cell(cell, placement)
     if Status.ERROR in done.status:
         raise RuntimeError(done.reason)
+
+
+class Counts(NamedTuple):
+    """What a step of all runs asks of torch, mean over steps.
+
+    Args:
+        operations: other than views.
+        written: bytes of their results.
+    """
+
+    operations: float
+    written: float
+
+
+class _Counter(TorchDispatchMode):
+    """Counts operations other than views, and the bytes of their results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = self.written = 0
+
+    def __torch_dispatch__(
+        self, func: Any, _types: Any, args: tuple = (), kwargs: Any = None
+    ) -> Any:
+        """Make an operation."""
+        made = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            self.operations += 1
+            self.written += sum(
+                one.nbytes for one in tree_leaves(made) if isinstance(one, torch.Tensor)
+            )
+        return made
+
+
+# Two numbers of steps with as many records, since powers of two have one.
+FEW, MANY = 5, 8
+
+
+def count_step(cell: Cell) -> Counts:
+    """Count what an eager step of a cell with one record adds to the whole."""
+    few, many = _Counter(), _Counter()
+    for counter, steps in ((few, FEW), (many, MANY)):
+        with counter:
+            compute(replace(cell, steps=steps), Placement(compiled=False))
+    return Counts(
+        (many.operations - few.operations) / (MANY - FEW),
+        (many.written - few.written) / (MANY - FEW),
+    )

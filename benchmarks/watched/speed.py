@@ -1,9 +1,12 @@
-"""Speed and memory of a cell of each algorithm on each task."""
+"""Speed and memory of a cell of each algorithm on each task, and counts of a step."""
 
 import time
 
-from .cells import IMAGES, OTHERS, Game, compute, fitting, small
+from .cells import IMAGES, OTHERS, Game, compute, count_step, fitting, small
 from .library import ALGORITHMS, Placement
+
+# Small games of different kinds, so that each algorithm plays one.
+COUNTED = ["bilinear", "finite_sum_bilinear", "matrix_game", "four_gaussians"]
 
 
 class Cells:
@@ -57,3 +60,26 @@ class CompiledCells:
         compute(self.cell, self.placement)
 
     time_steps.version = "1"
+
+
+class Steps:
+    """An eager step, counted: a needless operation shows where times hide it."""
+
+    params = (list(ALGORITHMS), COUNTED)
+    param_names = ("algorithm", "task")
+    timeout = 300
+
+    def setup(self, algorithm: str, task: str) -> None:
+        self.cell = small(algorithm, task, 1)
+
+    def track_operations(self, algorithm: str, task: str) -> float:
+        return count_step(self.cell).operations
+
+    track_operations.unit = "operations"
+    track_operations.version = "1"
+
+    def track_written(self, algorithm: str, task: str) -> float:
+        return count_step(self.cell).written
+
+    track_written.unit = "bytes"
+    track_written.version = "1"

@@ -3,6 +3,7 @@
 import importlib.util
 import math
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from torch import Tensor
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.gda import GDA
 from mmbench.core.oracle import Oracle
+from mmbench.core.placement import Placement
 from mmbench.tasks import TASKS
 
 # The tracks of the others are slow tests.
@@ -143,6 +145,38 @@ def test_small_cells_run(watched: ModuleType, algorithm: str) -> None:
     benchmark.cell = replace(benchmark.cell, steps=2)
     benchmark.time_cell(algorithm, game, 2)
     benchmark.peakmem_cell(algorithm, game, 2)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_steps_of_each_algorithm_are_counted(
+    watched: ModuleType, algorithm: str
+) -> None:
+    """On the first of the games that it plays."""
+    benchmark = watched.speed.Steps()
+    for task in watched.speed.COUNTED:
+        with suppress(NotImplementedError):
+            benchmark.setup(algorithm, task)
+            break
+    assert benchmark.track_operations(algorithm, task) > 0
+    assert benchmark.track_written(algorithm, task) > 0
+
+
+class Copying(GDA):
+    """Gradient descent ascent with a needless copy of the iterate."""
+
+    def step(self, oracle: Oracle, z: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Make the step from a copy."""
+        return super().step(oracle, z.clone(), state)
+
+
+def test_a_needless_copy_is_counted(watched: ModuleType) -> None:
+    """One operation and the bytes of the iterate more, in each step and exactly."""
+    cell = watched.cells.small("gda", "four_gaussians", 1)
+    plain = watched.cells.count_step(cell)
+    copying = watched.cells.count_step(replace(cell, algorithm=Copying()))
+    dim = cell.task.build(Placement()).dim
+    assert copying.operations == plain.operations + 1
+    assert copying.written == plain.written + cell.task.width * dim * 4
 
 
 def test_misfits_are_skipped(watched: ModuleType) -> None:
