@@ -389,8 +389,9 @@ def compile_graph(graph: GraphModule, examples: Sequence[Tensor]) -> Callable[..
     # Inside, because the compiler takes seconds to load.
     import torch._inductor as inductor  # noqa: PLC0415
 
+    written = GraphModule(graph, graph.graph)  # with its code in Python
     with inductor.config.patch(compile_threads=1):  # no processes of its own
-        return inductor.compile(graph, list(examples))
+        return inductor.compile(written, list(examples))
 
 
 def compile_block(

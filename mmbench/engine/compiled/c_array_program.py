@@ -30,9 +30,9 @@ from mmbench.engine.compiled.c_arrays import (
     store_loop,
 )
 from mmbench.engine.compiled.c_expressions import NEW_TENSORS
+from mmbench.engine.compiled.c_kernels import INTERPRETER, Call, Place, Program
 from mmbench.engine.compiled.c_operations import (
     COMPARISONS,
-    DEFINITIONS,
     FORMULAS,
     IN_PLACE,
     PREAMBLE,
@@ -57,43 +57,10 @@ NARROW = 4  # columns of a product up to which it is computed by inner products
 ALIGNMENT = 16  # numbers
 GROUP = 24  # runs computed at once where they are the rows of one product
 
-PROGRAM = Template(
-    PREAMBLE
-    + """\
-#include <stdlib.h>
-
-$definitions
-void wide_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
-                  int64_t a_row, int64_t a_inner, const real *b, int64_t b_inner,
-                  int64_t b_column, real *restrict c, real *restrict packed);
-void narrow_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
-                    int64_t a_row, const real *b, int64_t b_inner, int64_t b_column,
-                    real *restrict c, real *restrict packed);
-
-void steps(void **arguments, int64_t runs, int64_t count, int64_t shown) {
-  (void)shown;
-  real *const memory = aligned_alloc(64, $bytes);
-  $buffers
-  for (int64_t group = 0; group < runs; group += $group) {
-    const int64_t first = group + $group < runs ? group : runs - $group;
-    $arguments
-    $loads
-    for (int64_t step = 0; step < count; ++step) {
-      const integer k = (integer)step;
-      (void)k;
-      $statements
-    }
-    $stores
-  }
-  free(memory);
-}
-"""
-)
-
-# Products of matrices, a library that is the same for all programs. Every number of a
-# result is one sum in the order of the inner axis, or eight such sums, so that it does
-# not depend on the rest of the matrices.
-PRODUCTS = Template(
+# Products of matrices, in a library that is the same for all programs. Every number of
+# a result is one sum in the order of the inner axis, or eight such sums, so that it
+# does not depend on the rest of the matrices.
+LIBRARY = Template(
     PREAMBLE
     + """\
 #if defined(__GNUC__) && !defined(__clang__)
@@ -204,7 +171,9 @@ void narrow_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC pop_options
 #endif
+
 """
+    + INTERPRETER
 )
 
 
@@ -258,7 +227,7 @@ class ArrayTranslator:
         real: the dtype of its floats.
 
     Attributes:
-        statements: blocks of C code, in order.
+        calls: blocks of C code, in order.
         constants: tensors that the step reads and all runs share, each with its buffer.
 
     Raises:
@@ -269,7 +238,7 @@ class ArrayTranslator:
         self, graph: GraphModule, runs: int, group: int, real: torch.dtype
     ) -> None:
         self._graph, self._runs, self._group, self._real = graph, runs, group, real
-        self.statements: list[str] = []
+        self.calls: list[Call] = []
         self.constants: list[tuple[Tensor, Buffer]] = []
         self._lifetimes: dict[Buffer, list[int]] = {}  # first and last statement
         self._loops: list[_Loop] = []  # that have begun, from outside to inside
@@ -409,16 +378,9 @@ class ArrayTranslator:
             place = self.new(array.shape, array.kind)
             self.copy(array, place)
             places.append(place)
-        number = len(self.statements)
-        on = places[0]
-        any_goes_on = " || ".join(f"{on.place.name}[{i}]" for i in range(on.shape[0]))
-        turn = f"turn{len(self._loops)}"
-        self.emit(
-            f"for (int {turn} = 0; {turn} < {limit}; ++{turn}) {{\n"
-            f"if (!({any_goes_on})) break;",
-            [place.place for place in places],
-            on.place,
-        )
+        number = len(self.calls)
+        self._note_use(place.place for place in places)
+        self.calls.append(Call("", (places[0].place,), limit))
         self._loops.append(_Loop(number, places))
         return list(places)
 
@@ -426,9 +388,11 @@ class ArrayTranslator:
         """End the innermost loop; return what it has carried to its end."""
         loop = self._loops.pop()
         self.replace_states(loop.places, carried)
-        self.emit("}", [place.place for place in loop.places], loop.places[0].place)
+        self._note_use(place.place for place in loop.places)
         # What was there before the loop is read in every turn.
-        last = len(self.statements) - 1
+        last = len(self.calls)
+        self.calls[loop.begin] = self.calls[loop.begin]._replace(end=last)
+        self.calls.append(Call("", ()))
         for used in self._lifetimes.values():
             if used and used[0] < loop.begin <= used[-1]:
                 used.append(last)
@@ -476,10 +440,14 @@ class ArrayTranslator:
 
     def emit(self, code: str, source: Sequence[Buffer], target: Buffer) -> None:
         """Append a block of code that reads buffers and writes one."""
-        for buffer in (*source, target):
+        self._note_use((*source, target))
+        self.calls.append(Call(code, (*source, target)))
+
+    def _note_use(self, buffers: Iterable[Buffer]) -> None:
+        """Note that the next call uses buffers."""
+        for buffer in buffers:
             if buffer in self._lifetimes:
-                self._lifetimes[buffer].append(len(self.statements))
-        self.statements.append(code)
+                self._lifetimes[buffer].append(len(self.calls))
 
     def store(self, array: Array) -> Stored:
         """Return an array that lies in memory; nothing is computed if it does."""
@@ -549,7 +517,7 @@ class ArrayTranslator:
             elif used:
                 begins.setdefault(used[0], []).append(buffer)
                 ends.setdefault(used[-1], []).append(buffer)
-        for number in range(len(self.statements)):
+        for number in range(len(self.calls)):
             for buffer in begins.get(number, ()):
                 needed = _padded(buffer.size)
                 fitting = [one for one in free if one[0] == needed]
@@ -940,24 +908,12 @@ OPERATIONS: dict[Any, Callable[..., Any]] = {
 }
 
 
-class Program(NamedTuple):
-    """A C program, and the constants that it reads.
-
-    Args:
-        source: its text.
-        library: the text of the functions that it calls.
-        constants: tensors that all runs share, its last arguments.
-    """
-
-    source: str
-    library: str
-    constants: tuple[Tensor, ...]
-
-
 def write_array_program(
     graph: GraphModule, examples: Sequence[Tensor], changed: int, runs: int
-) -> Program:
-    """Return the C program that repeats a traced step.
+) -> tuple[Program, tuple[Tensor, ...]]:
+    """Return the program that repeats a traced step, and the constants that it reads.
+
+    These are tensors that all runs share, its last arguments.
 
     Args:
         graph: the step, traced with the examples.
@@ -984,42 +940,38 @@ def write_array_program(
         for number, tensor in enumerate(tensors[:changed])
     ]
     states = [translator.new(one.shape, one.kind) for one in after]
-    loads = [store_loop(*pair) for pair in zip(given, states, strict=False)]
     number = Stored.everywhere((), Expression("k", "integer"))
     results = translator.run([*states, *given[changed:], number])
     translator.replace_states(states, results)
-    stores = [store_loop(*pair) for pair in zip(states, after, strict=True)]
-    places, size = translator.places(states)
-    pointers = [
-        f"{buffer.c_type} *const {buffer.name} = ({buffer.c_type} *)(memory + {place});"
-        for buffer, place in places.items()
-    ]
-    arguments = [
-        (one.buffer, " + first * " + str(math.prod(one.shape[1:])))
-        for one in (*given, *after)
-    ]
-    arguments.append((None, ""))  # the path of the iterates, which is not noted
-    arguments += [(buffer, "") for _, buffer in translator.constants]
-    rows = [
-        f"{buffer.c_type} *const {buffer.name} = "
-        f"({buffer.c_type} *)arguments[{position}]{offset};"
-        for position, (buffer, offset) in enumerate(arguments)
-        if buffer is not None
-    ]
-    size_of_real = torch.finfo(real).bits // 8
-    source = PROGRAM.substitute(
-        **words_of_preamble(real),
-        definitions=DEFINITIONS,
-        bytes=-(-max(size, 1) * size_of_real // 64) * 64,
+    own, size = translator.places(states)
+    size_of = {"uint8_t": 1, "int32_t": 4, "int64_t": 8}
+    size_of |= dict.fromkeys(("real", "integer"), torch.finfo(real).bits // 8)
+    places = {
+        buffer: Place(-1, place * size_of["real"], 0) for buffer, place in own.items()
+    }
+    for position, one in enumerate((*given, *after)):
+        row = math.prod(one.shape[1:]) * size_of[one.place.c_type]
+        places[one.place] = Place(position, 0, row)
+    # One argument between them is the path of the iterates, which is not noted.
+    first_constant = len(given) + len(after) + 1
+    for position, (_, buffer) in enumerate(translator.constants, first_constant):
+        places[buffer] = Place(position, 0, 0)
+    program = Program(
+        real=real,
         group=group,
-        buffers=_join(2, pointers),
-        arguments=_join(4, rows),
-        loads=_join(4, loads),
-        statements=_join(6, translator.statements),
-        stores=_join(4, stores),
+        bytes=-(-max(size, 1) * size_of["real"] // 64) * 64,
+        loads=[_copy(*pair) for pair in zip(given, states, strict=False)],
+        steps=translator.calls,
+        stores=[_copy(*pair) for pair in zip(states, after, strict=True)],
+        places=places,
+        library=LIBRARY.substitute(words_of_preamble(real)),
     )
-    constants = tuple(constant for constant, _ in translator.constants)
-    return Program(source, PRODUCTS.substitute(words_of_preamble(real)), constants)
+    return program, tuple(constant for constant, _ in translator.constants)
+
+
+def _copy(source: Stored, target: Stored) -> Call:
+    """Return the call that copies an array."""
+    return Call(store_loop(source, target), (source.place, target.place))
 
 
 def _argument(name: str, tensor: Tensor, runs: int, group: int) -> Stored:
@@ -1030,9 +982,3 @@ def _argument(name: str, tensor: Tensor, runs: int, group: int) -> Stored:
     size = math.prod(shape)
     kind = kind_of(tensor.dtype)
     return Stored.whole(Buffer(name, size, c_type_of(tensor.dtype), kind), shape)
-
-
-def _join(indent: int, blocks: Iterable[str]) -> str:
-    """Return blocks of code as lines, of which all but the first are indented."""
-    lines = [line for block in blocks for line in block.splitlines()]
-    return ("\n" + " " * indent).join(lines)

@@ -1,4 +1,4 @@
-"""The C compiler of this machine: from the text of a program to a function."""
+"""The C compiler of this machine: from the text of a program to functions."""
 
 import ctypes
 import os
@@ -20,18 +20,35 @@ FASTEST = ("-O3",)
 QUICK = ("-O1", "-ftree-vectorize", "-fvect-cost-model=dynamic")
 
 
-def compile_program(
-    source: str, optimisation: tuple[str, ...] = FASTEST, library: str = ""
-) -> Callable[..., None]:
+def compile_program(source: str) -> Callable[..., None]:
     """Compile a program for this machine and return its function `steps`.
+
+    Args:
+        source: the text of the program, in C.
+
+    Raises:
+        OSError: when there is no C compiler.
+        subprocess.CalledProcessError: when it fails.
+    """
+    function = compile_functions(source, FASTEST).steps
+    integer = ctypes.c_int64
+    function.argtypes = [ctypes.c_void_p, integer, integer, integer]
+    function.restype = None
+    return function
+
+
+def compile_functions(
+    source: str, optimisation: tuple[str, ...], library: str = ""
+) -> ctypes.CDLL:
+    """Compile functions for this machine and load them.
 
     The compiler is `$CC`, or else `cc`, or else `gcc`. What it makes is loaded into
     this process and its file removed; nothing is kept on disk.
 
     Args:
-        source: the text of the program, in C.
+        source: the text of the functions, in C.
         optimisation: flags of the compiler.
-        library: the text of functions that the program calls; it is compiled once.
+        library: the text of functions that these call; it is compiled once.
 
     Raises:
         OSError: when there is no C compiler.
@@ -44,11 +61,7 @@ def compile_program(
             given.append(_written(folder / "library.o", _compiled_library(library)))
         path = folder / "steps.so"
         _compile([*optimisation, "-shared", *given, "-o", str(path), "-lm"])
-        function = ctypes.CDLL(str(path)).steps
-    integer = ctypes.c_int64
-    function.argtypes = [ctypes.c_void_p, integer, integer, integer]
-    function.restype = None
-    return function
+        return ctypes.CDLL(str(path))
 
 
 @cache

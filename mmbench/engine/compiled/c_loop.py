@@ -10,19 +10,19 @@ leave the cache: runs are taken one after the other.
 import ctypes
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.export import default_decompositions
 from torch.fx import GraphModule
 
 from mmbench.core.repetition import marked_loops
 from mmbench.core.streams import generator
 from mmbench.engine.compiled.c_array_program import write_array_program
-from mmbench.engine.compiled.c_compiler import FASTEST, QUICK, compile_program
+from mmbench.engine.compiled.c_compiler import compile_program
+from mmbench.engine.compiled.c_kernels import load_program
 from mmbench.engine.compiled.c_operations import UnsupportedError
 from mmbench.engine.compiled.c_program import write_program
+from mmbench.engine.compiled.decompositions import decompositions
 from mmbench.engine.compiled.traces import trace
 
 # The numbers of runs that a step is traced with: primes, so that no other axis is
@@ -49,30 +49,24 @@ class Loop:
 
     Args:
         source: the text of the program.
+        function: the program, of pointers to its arguments, the number of runs, the
+            steps to make, and the number of runs of which the path is noted.
         changed: the number of tensors that a step changes.
         constants: tensors that all runs share, the last arguments of the program.
-        library: the text of functions that the program calls.
-        optimisation: flags of the compiler.
 
     Attributes:
         source: the text of the program.
-
-    Raises:
-        OSError: when there is no C compiler.
-        subprocess.CalledProcessError: when it fails.
     """
 
     def __init__(
         self,
         source: str,
+        function: Callable[..., None],
         changed: int,
         constants: Sequence[Tensor] = (),
-        library: str = "",
-        optimisation: tuple[str, ...] = FASTEST,
     ) -> None:
-        self.source, self._changed = source, changed
+        self.source, self._function, self._changed = source, function, changed
         self._constants = tuple(constants)
-        self._function = compile_program(source, optimisation, library)
 
     def __call__(
         self, tensors: Sequence[Tensor], count: int, shown: int
@@ -119,7 +113,7 @@ def loop_over_numbers(step: Step, examples: Examples, changed: int) -> Loop:
     )
     if source != other:
         raise UnsupportedError("a step depends on how many runs there are, or which")
-    return Loop(source, changed)
+    return Loop(source, compile_program(source), changed)
 
 
 def loop_over_arrays(step: Step, examples: Examples, changed: int, runs: int) -> Loop:
@@ -138,8 +132,9 @@ def loop_over_arrays(step: Step, examples: Examples, changed: int, runs: int) ->
         subprocess.CalledProcessError: when it fails.
     """
     graph, given = _trace_arrays(step, examples)
-    program = write_array_program(graph, given, changed, runs)
-    loop = Loop(program.source, changed, program.constants, program.library, QUICK)
+    program, constants = write_array_program(graph, given, changed, runs)
+    function, source = load_program(program)
+    loop = Loop(source, function, changed, constants)
     z, *others = examples(runs)
     draws = generator(0, "start")
     noise = partial(torch.randn, z.shape, generator=draws, dtype=z.dtype)
@@ -158,11 +153,10 @@ def _trace_arrays(
     step: Step, examples: Examples
 ) -> tuple[GraphModule, Sequence[Tensor]]:
     """Trace a step with a number of runs that is the length of no other axis."""
-    decompositions: Any = default_decompositions()
     for runs in TRACED_ROWS:
         given = examples(runs)
         with marked_loops():
-            graph = trace(step, given, decompositions)
+            graph = trace(step, given, decompositions())
         shapes = [
             node.meta["val"].shape
             for node in graph.graph.nodes
@@ -214,6 +208,5 @@ def trace_program(step: Step, examples: Sequence[Tensor], changed: int) -> str:
     shifted = [
         tensor + shift if tensor.is_floating_point() else tensor for tensor in examples
     ]
-    decompositions: Any = default_decompositions()  # torch declares two types for it
-    graph = trace(step, shifted, decompositions)
+    graph = trace(step, shifted, decompositions())
     return write_program(graph, shifted, changed)

@@ -33,6 +33,22 @@ class Watch(TorchDispatchMode):
         return False
 
 
+class _TracedGraph(GraphModule):
+    """A graph whose Python code is written when it is first called.
+
+    Loops in C are made from its nodes alone, and to write the code takes as long as to
+    trace it.
+    """
+
+    def recompile(self) -> Any:
+        """Do nothing until the graph is called."""
+
+    def forward(self, *arguments: Tensor) -> Any:
+        """Write the code, which replaces this method, and compute the graph."""
+        super().recompile()
+        return self(*arguments)
+
+
 class _Tracer(Watch):
     """Notes the operations that torch is asked for as the nodes of a graph.
 
@@ -59,7 +75,7 @@ class _Tracer(Watch):
     def finish(self, results: Sequence[Tensor]) -> GraphModule:
         """Return the graph that gives these results."""
         self.graph.output([self._node_of(result) for result in results])
-        return GraphModule(self.constants, self.graph)
+        return _TracedGraph(self.constants, self.graph)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: Any = None
