@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from mmbench.core.checkpoint import pack
 from mmbench.core.columns import COUNTED, LEADING
@@ -15,6 +14,9 @@ from mmbench.core.user_code import describe_error
 from mmbench.engine.cell import STEPS_MADE, Cell
 from mmbench.engine.recording import SHOWN, Recording, summarise
 from mmbench.metrics.base import IterateMetric, TrajectoryMetric
+
+if TYPE_CHECKING:  # it takes long to import
+    import pandas as pd
 
 # Backends of cells whose steps were compiled in C or by torch, or captured on a GPU.
 COMPILED = ("compiled", "captured")
@@ -73,7 +75,7 @@ class Trajectory:
         return cls(**{**saved, **tuples, "status": status})
 
     @classmethod
-    def from_frame(cls, frame: pd.DataFrame) -> "Trajectory":
+    def from_frame(cls, frame: "pd.DataFrame") -> "Trajectory":
         """Return the trajectory that a cell's table was made of, without arrays."""
         seeds, steps = (tuple(frame[name].unique()) for name in ("seed", "step"))
         last = frame.groupby("seed", sort=False).tail(1)
@@ -93,7 +95,7 @@ class Trajectory:
             reason=next((reason for reason in last["reason"] if reason), ""),
         )
 
-    def frame(self, cell: Cell) -> pd.DataFrame:
+    def frame(self, cell: Cell) -> "pd.DataFrame":
         """Return the tidy table: one row for each run and record, run by run."""
         records, runs = self.seconds.shape
 
@@ -121,6 +123,9 @@ class Trajectory:
             ),
             **{name: flat(values) for name, values in self.columns.items()},
         }
+        # Inside, because it takes long to import, and a worker makes no frame.
+        import pandas as pd  # noqa: PLC0415
+
         return pd.DataFrame(frame)
 
     def summarise(self, metric: TrajectoryMetric) -> None:

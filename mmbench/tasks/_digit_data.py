@@ -11,9 +11,12 @@ import gzip
 import io
 import struct
 import zlib
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
@@ -89,20 +92,20 @@ def scale_pixels(
 # ---- the small digits ----
 
 
+@cache
 def digits() -> Images:
     """Return the 1797 digits that come with scikit-learn.
 
     Returns:
         Pixels from 0 to 16, shape (1797, 8, 8), and labels 0 to 9.
     """
-    # scikit-learn and scipy take a second to import, which MNIST does not need.
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    return Images(
-        torch.from_numpy(bunch.images).to(torch.uint8),
-        torch.from_numpy(bunch.target).long(),
-    )
+    # Only its file is read, since to import scikit-learn takes a second.
+    found = find_spec("sklearn")
+    assert found is not None
+    assert found.origin is not None
+    path = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    table = torch.from_numpy(np.loadtxt(path, delimiter=","))
+    return Images(table[:, :-1].reshape(-1, 8, 8).to(torch.uint8), table[:, -1].long())
 
 
 def digits_split() -> Split:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from mmbench.core.errors import DataError, UnknownNameError
 from mmbench.tasks import _data_files, _digit_data
@@ -221,6 +222,9 @@ def test_the_small_digits_are_the_known_ones():
     assert pixels.max() == DIGITS_TOP
     counts = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     assert labels.bincount().tolist() == counts
+    listed = load_digits()
+    assert torch.equal(pixels.double(), torch.from_numpy(listed.images))
+    assert torch.equal(labels, torch.from_numpy(listed.target))
 
 
 def test_the_split_of_the_small_digits_is_fixed_and_complete():
