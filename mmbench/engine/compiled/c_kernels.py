@@ -264,13 +264,11 @@ def load_program(
             places += program.places[buffer]
     needed = dict.fromkeys(kernel for kernel in kernels if kernel)
     addresses = _addresses(tuple(needed), program.real, program.library)
+    begin = len(program.loads)
     c_calls = (_CCall * len(calls))(
         *(
-            (
-                kernel and addresses[kernel],
-                first,
-                one.turns,
-                len(program.loads) + one.end,
+            _CCall(
+                addresses[kernel] if kernel else 0, first, one.turns, begin + one.end
             )
             for kernel, first, one in zip(kernels, firsts, calls, strict=True)
         )
@@ -282,8 +280,8 @@ def load_program(
         program.group,
         program.bytes,
         len(places) // 3,
-        len(program.loads),
-        len(program.loads) + len(program.steps),
+        begin,
+        begin + len(program.steps),
         len(calls),
     )
     run_program = _interpreter(program.library)
