@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
 
 from mmbench.core.repetition import charging, repeat
+from mmbench.engine.compiled import c_loop
 from mmbench.engine.compiled.c_loop import Loop, loop_over_arrays
 from mmbench.engine.compiled.c_operations import UnsupportedError
 
@@ -172,6 +173,26 @@ def test_writing_into_views_is_refused() -> None:
 
     with pytest.raises(UnsupportedError):
         loop_over_arrays(step, examples(torch.float32), 2, RUNS)
+
+
+def test_a_program_that_gives_something_else_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first step of a program is compared with torch's."""
+    load = c_loop.load_program
+
+    def load_wrong(program: Any) -> Any:
+        run, source = load(program)
+        return lambda given, runs, count, _: run(given, runs, 2 * count, 0), source
+
+    monkeypatch.setattr(c_loop, "load_program", load_wrong)
+    with pytest.raises(UnsupportedError, match="differs from torch's"):
+        loop_over_arrays(
+            lambda z, alive, _: [z * 0.9, alive.clone()],
+            examples(torch.float32),
+            2,
+            RUNS,
+        )
 
 
 class Turn(NamedTuple):
