@@ -38,6 +38,7 @@ GROUPS: dict[str, Callable[[Options], Iterator[Row]]] = {
     "images": images.steps,
     "probe": commands.probe,
     "start-up": commands.start_up,
+    "cores": commands.cores,
     "harness": commands.harness,
     "growth": toys.growth,
     "memory": commands.memory,

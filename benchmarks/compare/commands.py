@@ -1,6 +1,7 @@
 """Rows of whole commands, start-up included, and of the overhead of the harness."""
 
 import multiprocessing
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from benchmarks.compare.measuring import (
     cpu_seconds,
     format_time,
     median,
+    on_cores,
 )
 from mmbench.algorithms.base import Algorithm, Iterate
 from mmbench.core.cost import Cost
@@ -32,6 +34,7 @@ from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
 from mmbench.store.folder import Store
 from mmbench.suites.base import Grid, Suite
+from mmbench.tasks._data_files import DATA_VARIABLE
 
 PROBE = Path(__file__).parents[1] / "benchopt_probe"
 MMBENCH = (PYTHON, "-m", "mmbench")
@@ -105,6 +108,48 @@ def start_up(options: Options) -> Iterator[Row]:
                 values.append(command((*MMBENCH, verb), Path(folder)).cpu)
         what = f"mmbench {verb}"
         yield Row(what, values[1:], "s", 0.3, 0.3, False, limit="loading modules")
+
+
+# ---- two cores against one ----
+
+WAITING = "what one process does alone: imports, plans, and the last cell"
+GAN_STEPS = 8  # of each run, so that the suite takes about a minute of one core
+
+
+def cores(options: Options) -> Iterator[Row]:
+    """Measure suites with default options in new stores, on two cores and on one."""
+    of_gan = ["--steps", str(GAN_STEPS)]
+    few = ["--seeds", "1", "--steps", "1"] if options.small else []
+    for words, floor, aim in (
+        (["run", "quick", *few], 1.7, 1.9),
+        (["run", "gan", *(few or of_gan)], 1.8, 1.95),
+    ):
+        what = f"mmbench {' '.join(words)}, two cores against one, elapsed"
+        row = Row(what, (), floor=floor, aim=aim, limit=WAITING)
+        spent: dict[int, list[Spent]] = {1: [], 2: []}
+        try:
+            for _ in range(options.rounds + 1):
+                for count, found in spent.items():
+                    found.append(_run_on(count, words))
+        except PeerError as error:
+            yield row._replace(notes=f"not measured: {error}")
+            continue
+        one, two = (found[1:] for found in spent.values())
+        values = [a.wall / b.wall for a, b in zip(one, two, strict=True)]
+        notes = f"one core {_medians_of(one)}, two cores {_medians_of(two)}"
+        yield row._replace(values=values, notes=notes)
+
+
+def _run_on(count: int, words: list[str]) -> Spent:
+    """Run a command of mmbench on so many cores.
+
+    Raises:
+        PeerError: when there are fewer cores, data are missing, or it fails.
+    """
+    if "gan" in words and DATA_VARIABLE not in os.environ:
+        raise PeerError(f"{DATA_VARIABLE} is not set")
+    with tempfile.TemporaryDirectory() as folder, on_cores(count):
+        return command((*MMBENCH, *words, "--store", "store"), Path(folder))
 
 
 # ---- what the harness adds to a run ----

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,7 +118,7 @@ def pathless(sentence: str) -> str:
 
 
 class PeerError(Exception):
-    """A peer is not installed, or failed."""
+    """A peer is not installed, a command failed, or the machine has too few cores."""
 
 
 class Peer:
@@ -228,12 +228,32 @@ def command(words: Sequence[str], folder: Path) -> Spent:
     return Spent(cpu, wall, len(content))
 
 
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
+
+
 def use_one_core() -> None:
     """Use one thread and one core, in this process and its children."""
     torch.set_num_threads(1)
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        os.sched_setaffinity(0, {max(CORES)})
+
+
+@contextmanager
+def on_cores(count: int) -> Iterator[None]:
+    """Give so many cores to the children that are started within the block.
+
+    Raises:
+        PeerError: when there are fewer.
+    """
+    if len(CORES) < count:
+        raise PeerError(f"there are fewer than {count} cores")
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(CORES)[-count:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 PYTHON = sys.executable

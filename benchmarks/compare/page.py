@@ -15,14 +15,15 @@ INTRODUCTION = """\
 `python -m benchmarks.compare --peers PYTHON`, where PYTHON has the packages that the
 command's `--help` names.
 
-All arms of a row are measured in one run, alternating, on one core and one thread. A
-number is the median over rounds of each round's ratio; its range follows. Times within
-one process are CPU seconds of the thread; times of whole commands are CPU and elapsed
-seconds, start-up included. Other packages run in processes of their own, JAX in float32
-without threads. A first call that is not counted excludes compilation, whose time is
-stated. Both arms of a ratio do the same work: cells and loops draw their starts and
-make their records. A row marked "not measured" has its reason in the notes: a cell that
-could not be compiled, or a package that is missing or failed.
+All arms of a row are measured in one run, alternating, on one core and one thread
+unless the row says otherwise. A number is the median over rounds of each round's ratio;
+its range follows. Times within one process are CPU seconds of the thread; times of
+whole commands are CPU and elapsed seconds, start-up included. Other packages run in
+processes of their own, JAX in float32 without threads. A first call that is not counted
+excludes compilation, whose time is stated. Both arms of a ratio do the same work: cells
+and loops draw their starts and make their records. A row marked "not measured" has its
+reason in the notes: a cell that could not be compiled, or a package that is missing or
+failed.
 """
 
 
