@@ -227,8 +227,9 @@ class _CCall(ctypes.Structure):
 
 class _CProgram(ctypes.Structure):
     _fields_ = (
-        ("calls", ctypes.c_void_p),
-        ("places", ctypes.c_void_p),
+        # Pointers, so that what they point to lives as long as the program.
+        ("calls", ctypes.POINTER(_CCall)),
+        ("places", ctypes.POINTER(ctypes.c_int64)),
         ("group", ctypes.c_int64),
         ("bytes", ctypes.c_int64),
         ("array_count", ctypes.c_int64),
@@ -275,8 +276,8 @@ def load_program(
     )
     c_places = (ctypes.c_int64 * max(len(places), 1))(*places)
     c_program = _CProgram(
-        ctypes.addressof(c_calls),
-        ctypes.addressof(c_places),
+        c_calls,
+        c_places,
         program.group,
         program.bytes,
         len(places) // 3,
@@ -285,10 +286,8 @@ def load_program(
         len(calls),
     )
     run_program = _interpreter(program.library)
-    kept = c_calls, c_places  # as long as the function
 
     def run(arguments: ctypes.Array, runs: int, count: int, _shown: int) -> None:
-        assert kept
         run_program(ctypes.byref(c_program), arguments, runs, count)
 
     return run, _text(needed, program.real)
