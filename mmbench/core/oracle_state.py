@@ -26,6 +26,10 @@ _MAX_NUMBERS = 16
 # Charges of a step that are kept apart until they are added up.
 _MAX_AMOUNTS = 8
 
+# The most values that are drawn at once for an algorithm. They are the same numbers as
+# sixteen at once give, for torch makes normal numbers in blocks of sixteen.
+_NOISE_CHUNK = 256
+
 # What is drawn: `DATA` for a minibatch, or (distribution, n) for n numbers of it.
 Draw = tuple[str, int]
 DATA: Draw = ("data", 0)
@@ -278,7 +282,7 @@ class OracleState:
                 self.seeds,
                 f"algorithm/{distribution}/{size}",
                 draw,
-                chunk_length(size),
+                chunk_length(size, _NOISE_CHUNK),
                 self.game.device,
             )
         return self._noise[what]

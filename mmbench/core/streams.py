@@ -31,13 +31,14 @@ def generator(seed: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(entropy[:7], "big"))
 
 
-def chunk_length(numbers: int) -> int:
-    """Return the number of values in a chunk: a power of two up to 16.
+def chunk_length(numbers: int, most: int = MAX_CHUNK_LENGTH) -> int:
+    """Return the number of values in a chunk: a power of two.
 
     Args:
         numbers: random numbers in one value, such as a minibatch.
+        most: the largest number of values, a power of two.
     """
-    length = MAX_CHUNK_LENGTH
+    length = most
     while length > 1 and length * numbers > MAX_NUMBERS_PER_CHUNK:
         length //= 2
     return length

@@ -1,11 +1,12 @@
 """Streams: the draws of a run depend on its seed and purpose alone."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from mmbench.core.streams import MAX_CHUNK_LENGTH, Stream, chunk_length, generator
 
@@ -101,3 +102,21 @@ def test_chunk_lengths() -> None:
     assert chunk_length(2**14 + 1) == 8
     assert chunk_length(2**18) == 1
     assert chunk_length(2**30) == 1
+
+
+@pytest.mark.parametrize("function", [torch.rand, torch.randn])
+@pytest.mark.parametrize("size", [1, 3, 17])
+def test_long_chunks_of_an_algorithm_have_the_numbers_of_short_ones(
+    function: Any, size: int
+) -> None:
+    """Sixteen times sixteen values are those that are drawn at once."""
+
+    def draw(source: torch.Generator, count: int) -> Tensor:
+        return function(count, size, generator=source, dtype=torch.float64)
+
+    short, long = (
+        Stream((1, 2), "algorithm", draw, chunk_length(size, most), torch.device("cpu"))
+        for most in (16, 256)
+    )
+    for _ in range(300):
+        assert torch.equal(short.next(), long.next())
