@@ -26,9 +26,9 @@ class CellTables:
     def __init__(self) -> None:
         self.keys: list[str] = []
         self.rows = 0
-        self._first: list[int] = []  # row of each cell
+        self._counts: list[int] = []  # rows of each cell
         self._labels, self._parameters = _Texts(), _Texts()
-        self._names: dict[str, tuple[str, ...]] = {}  # key to columns
+        self._names: list[tuple[str, ...]] = []  # columns of each cell
         self._known: dict[tuple[str, ...], tuple[str, ...]] = {}  # sets of columns
         self._block: list[pa.Table] = []
         self._blocks: list[dict[str, pa.Array]] = []
@@ -66,9 +66,9 @@ class CellTables:
     def _note(
         self, key: str, rows: int, names: tuple[str, ...], label: str, parameters: str
     ) -> None:
-        self._names[key] = self._known.setdefault(names, names)
+        self._names.append(self._known.setdefault(names, names))
         self.keys.append(key)
-        self._first.append(self.rows)
+        self._counts.append(rows)
         self.rows += rows
         self._labels.add(label)
         self._parameters.add(parameters)
@@ -93,9 +93,9 @@ class CellTables:
         order = self.keys if order is None else order
         at = dict(zip(self.keys, range(len(self.keys)), strict=True))
         cells = np.array([at[key] for key in order], dtype=np.int64)
-        first = np.array([*self._first, self.rows])
-        counts = np.diff(first)
-        columns = self._join_columns(order)
+        counts = np.array(self._counts)
+        first = np.cumsum(counts) - counts
+        columns = self._join_columns(cells)
         # A cell is in the piece in which its last row comes.
         piece_of = (np.cumsum(counts[cells]) - 1) // max(rows, 1)
         starts = np.flatnonzero(np.diff(piece_of, prepend=-1))
@@ -132,7 +132,7 @@ class CellTables:
             }
         )
 
-    def _join_columns(self, order: Sequence[str]) -> dict[str, pa.Array]:
+    def _join_columns(self, cells: np.ndarray) -> dict[str, pa.Array]:
         """Return the columns of all rows, and give up the blocks they came from.
 
         Those of metrics stand in the order in which the cells have them. That of labels
@@ -140,7 +140,7 @@ class CellTables:
         """
         self._close_block()
         # Many cells have the same columns: each set of columns is looked at once.
-        sets = dict.fromkeys(self._names[key] for key in order)
+        sets = dict.fromkeys(self._names[cell] for cell in cells)
         names = dict.fromkeys([*LEADING, *(name for one in sets for name in one)])
         lengths = [len(block["step"]) for block in self._blocks]
         joined = {}
@@ -155,6 +155,8 @@ class CellTables:
             ]
             whole = pa.concat_tables(parts, promote_options="permissive")
             joined[name] = whole.unify_dictionaries().column(0).combine_chunks()
+            del parts, whole
+            pa.default_memory_pool().release_unused()  # what the blocks took
         return joined
 
 

@@ -220,6 +220,7 @@ class Gathered:
             index.close()
         ranks = {specs: _sort_key(*specs) for specs in self._shared_specs}
         self.order.sort(key=lambda key: (ranks[self._specs[key]], key))
+        self._specs.clear()
         return self
 
     def _read_for_index(

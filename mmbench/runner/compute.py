@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.description import digest
@@ -54,8 +54,11 @@ def compute_and_store(
     ends: ChainEnds | None = None,
     supervisor: Supervisor | None = None,
     version: Version = None,
+    on_warning: Callable[[str], None] = lambda _: None,
 ) -> ComputeResult | None:
     """Compute a cell and store it, unless another process does.
+
+    Kept iterates that prove damaged are quarantined, and the cell is computed again.
 
     Args:
         cell: the cell to compute.
@@ -66,6 +69,7 @@ def compute_and_store(
         ends: ends of cells that the store does not have.
         supervisor: computes the cell in a child process; None computes it here.
         version: the stored cell's version when it was found lacking.
+        on_warning: called with a sentence for each damaged file.
 
     Returns:
         The outcome; None where another process computes the cell or has just stored it.
@@ -83,8 +87,16 @@ def compute_and_store(
             return None
         if on_start:
             on_start(cell)
-        cell = with_stored_metrics(cell, stored)
-        return _compute(cell, store, stored, placement, on_progress, ends, supervisor)
+        return _compute(
+            with_stored_metrics(cell, stored),
+            store,
+            stored,
+            placement,
+            on_progress,
+            ends,
+            supervisor,
+            on_warning,
+        )
 
 
 def _compute(
@@ -95,13 +107,14 @@ def _compute(
     on_progress: Callable[[int, Recording | None], None] | None,
     ends: ChainEnds | None,
     supervisor: Supervisor | None,
+    on_warning: Callable[[str], None],
 ) -> ComputeResult | None:
     """Compute a cell that no other process computes, and store it.
 
     Args:
         stored: what is stored of the cell.
-        cell, store, placement, on_progress, ends, supervisor: as `compute_and_store`
-            takes them.
+        cell, store, placement, on_progress, ends, supervisor, on_warning: as
+            `compute_and_store` takes them.
 
     Returns:
         The outcome; None where another process has stored the cell meanwhile.
@@ -110,13 +123,15 @@ def _compute(
     ends = ends or ChainEnds()
     end = end_before(cell, store, ends)
     starts = partial(starting_iterates, cell, end) if cell.after else None
-    if store and is_usable(stored, store):
+    if store and can_be_remeasured(stored, cell, store):
         result = _remeasured_result(cell, stored, placement, starts, description)
         if result and _was_overtaken(cell, store, stored):
             return None
         if result:
             store.put(cell.key, *result, previous=stored)
             return ComputeResult(result, None)
+        for sentence in store.quarantine(stored):
+            on_warning(f"{sentence} It is computed again.")
     slot = store.slot(cell.key) if store else None
     if supervisor:
         trajectory = _run_supervised(
@@ -246,6 +261,34 @@ def _columns_of(metrics: Iterable[Metric]) -> set[str]:
     return {column.name for metric in metrics for column in metric.columns}
 
 
+def can_be_remeasured(
+    stored: StoredFiles | None, cell: Cell, store: Store
+) -> TypeGuard[StoredFiles]:
+    """Return whether kept iterates can give a stored cell the metrics that it lacks.
+
+    Not where it lacks none, is incomplete, has no iterates, was judged by a column of a
+    metric that it lacks, its method gives another result than its iterates, or a metric
+    reads the method's state. Whether the files of its iterates are whole is not known.
+
+    Args:
+        stored: what was read of the cell.
+        cell: the cell, with the stored metrics that it keeps.
+        store: where it is.
+    """
+    if not is_usable(stored, store):
+        return False
+    footer, answer = stored.footer, type(cell.algorithm).answer
+    if not is_complete(cell, footer) or "iterates" not in footer["files"]:
+        return False
+    missing = _missing_metrics(cell, footer)
+    target, changed = cell.task.target, _columns_of(missing)
+    is_judged_by = target and {name for name, _ in target.bounds} & changed
+    reads_state = any(metric.reads_state for metric in missing)
+    return bool(missing) and not (
+        is_judged_by or reads_state or answer is not Algorithm.answer
+    )
+
+
 def _remeasured_result(
     cell: Cell,
     stored: StoredFiles,
@@ -255,19 +298,11 @@ def _remeasured_result(
 ) -> StoredResult | None:
     """Return a stored cell with the metrics it lacks, from its kept iterates.
 
-    None where the cell has to run: it is damaged or incomplete, has no iterates, was
-    judged by a column of a metric that it lacks, its method gives another result than
-    its iterates, or a metric reads the method's state.
+    None where a file is damaged, or the cell that it continues is.
     """
-    footer, answer = stored.footer, type(cell.algorithm).answer
-    if not is_complete(cell, footer) or "iterates" not in footer["files"]:
-        return None
+    footer = stored.footer
     missing = _missing_metrics(cell, footer)
-    target, changed = cell.task.target, _columns_of(missing)
-    is_judged_by = target and {name for name, _ in target.bounds} & changed
-    reads_state = any(metric.reads_state for metric in missing)
-    if is_judged_by or reads_state or answer is not Algorithm.answer:
-        return None
+    changed = _columns_of(missing)
     try:
         iterates, arrays = stored.iterates(), stored.arrays()
         state = stored.tensors("state")

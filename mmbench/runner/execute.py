@@ -13,7 +13,12 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.trajectory import Trajectory
 from mmbench.runner.chain import ChainEnds
-from mmbench.runner.compute import compute_and_store, read_result, store_as_error
+from mmbench.runner.compute import (
+    can_be_remeasured,
+    compute_and_store,
+    read_result,
+    store_as_error,
+)
 from mmbench.runner.divided import (
     ShardEvents,
     compute_divided,
@@ -27,7 +32,11 @@ from mmbench.runner.local_workers import (
     bound_to_this_process,
     count_workers,
 )
-from mmbench.runner.lookup import is_stored_by_another_process, satisfies
+from mmbench.runner.lookup import (
+    is_stored_by_another_process,
+    satisfies,
+    with_stored_metrics,
+)
 from mmbench.runner.relabel import relabel
 from mmbench.runner.stored_runs import Division, find_candidates
 from mmbench.runner.supervisor import Supervisor
@@ -110,7 +119,8 @@ def execute(
     waiting = list(cells)
     if store:
         store.check_writable()
-        versions = _lacking_versions(cells, store, limits, observer)
+        is_here = not workers.scheduler
+        versions = _lacking_versions(cells, store, limits, observer, is_here=is_here)
         waiting = [cell for cell in cells if cell.key in versions]
     for cell in waiting:
         if versions.get(cell.key) is None:  # others may only lack metrics
@@ -201,6 +211,7 @@ def _compute_side_by_side(
         observer.on_taken,
         on_end,
         observer.on_stored_by_another_process,
+        observer.on_warning,
     )
     here = bound_to_this_process(waiting)
     there = [cell for cell in waiting if cell not in here]
@@ -275,6 +286,7 @@ def _compute_in_rounds(
                         ends=ends,
                         supervisor=supervisor,
                         version=version,
+                        on_warning=observer.on_warning,
                     )
                 if not done:
                     continue
@@ -292,11 +304,17 @@ def _compute_in_rounds(
 
 
 def _lacking_versions(
-    cells: Sequence[Cell], store: Store, limits: Limits, observer: Observer
+    cells: Sequence[Cell],
+    store: Store,
+    limits: Limits,
+    observer: Observer,
+    *,
+    is_here: bool,
 ) -> dict[str, Version]:
     """Find the cells that the store lacks, and quarantine those that are damaged.
 
-    The others get the labels that are asked for.
+    The others get the labels that are asked for. Where cells are computed here, whoever
+    measures kept iterates finds out whether they are damaged: each file is read once.
 
     Returns:
         Key to version of what is stored of each lacking cell.
@@ -309,7 +327,10 @@ def _lacking_versions(
             continue
         if store.same_environment and cell.after and cell.after.key in versions:
             store.slot(cell.key).remove()  # it started at an end that does not count
-        warnings = store.quarantine(stored) if stored else []
+        is_checked_later = is_here and can_be_remeasured(
+            stored, with_stored_metrics(cell, stored), store
+        )
+        warnings = store.quarantine(stored) if stored and not is_checked_later else []
         for sentence in warnings:
             observer.on_warning(f"{sentence} It is computed again.")
         versions[cell.key] = stored.version if stored and not warnings else None

@@ -168,6 +168,7 @@ class Events(NamedTuple):
         on_end: with a cell that is stored, its result and its runs; no runs where only
             metrics were measured.
         on_stored_by_another_process: with a cell that this process did not compute.
+        on_warning: with a sentence for each damaged file.
     """
 
     on_start: Callable[[Cell], None]
@@ -175,6 +176,7 @@ class Events(NamedTuple):
     on_taken: Callable[[Cell, int], None]
     on_end: Callable[[Cell, StoredResult, Trajectory | None], None]
     on_stored_by_another_process: Callable[[Cell], None]
+    on_warning: Callable[[str], None]
 
 
 class LocalWorkers:
@@ -316,6 +318,7 @@ class LocalWorkers:
             ends=ends_for(cell, self._store),
             supervisor=supervisor,
             version=version,
+            on_warning=partial(self._notify, events.on_warning),
         )
         if done:
             self._schedule.end(whole)

@@ -94,8 +94,14 @@ class Store:
                 f"--store must be a folder with results; there is none at "
                 f"{self.folder}. Run something into it first."
             )
-        names = (path.stem for path in self.folder.glob("*.parquet"))
-        yield from sorted(name for name in names if KEY.fullmatch(name))
+        with os.scandir(self.folder) as files:
+            names = (file.name.rpartition(".") for file in files)
+            keys = sorted(
+                stem
+                for stem, _, suffix in names
+                if suffix == "parquet" and KEY.fullmatch(stem)
+            )
+        yield from keys
 
     # ---- writing ----
 

@@ -105,7 +105,8 @@ class TableIndex:
 
     def __init__(self, store: Store, on_block: Callable[[Block], None]) -> None:
         self._store, self._on_block = store, on_block
-        self._blocks: list[Block] = []
+        self._whole: list[bytes] = []  # encoded, which takes little memory
+        self._small: list[Block] = []
         self._entries: list[Entry] = []  # of the block that grows
         self._tables: list[pa.Table] = []
         self._is_changed = False
@@ -118,7 +119,10 @@ class TableIndex:
         Args:
             keys: of the store's cells; those whose files were read are taken out.
         """
-        for block in _read(self._store):
+        for content in _read(self._store):
+            if not (block := _decode(content)):
+                self._is_changed = True
+                continue
             files: Files = {}
             for entry in block.entries:
                 if entry.key in keys:
@@ -130,7 +134,7 @@ class TableIndex:
                 and intact_digest(files[entry.key][0]) == entry.digest
                 for entry in block.entries
             ):
-                self._take(block)
+                self._take(block, content)
             else:
                 self._is_changed = True
                 yield files
@@ -163,55 +167,44 @@ class TableIndex:
         """
         self._close_block()
         if self._is_changed:
+            # So that at most one block is small, however often cells are added.
+            together = [_encode(_joined(self._small))] if self._small else []
             with contextlib.suppress(OSError):
-                _write(self._store, self._blocks)
+                _write(self._store, [*self._whole, *together])
 
     def _close_block(self) -> None:
         if self._entries:
             self._take(Block(self._entries, join(self._tables)))
             self._entries, self._tables = [], []
 
-    def _take(self, block: Block) -> None:
-        self._blocks.append(block)
+    def _take(self, block: Block, content: bytes = b"") -> None:
+        if len(block.entries) < _BLOCK_CELLS:
+            self._small.append(block)
+        else:
+            self._whole.append(content or _encode(block))
         self._on_block(block)
 
 
 # ---- the file ----
 
 
-def _read(store: Store) -> Iterator[Block]:
+def _read(store: Store) -> Iterator[bytes]:
     """Yield the blocks of the index, up to the first that is not as written."""
     with contextlib.suppress(OSError), open_file(store.folder / TABLES) as file:
         size = os.fstat(file.fileno()).st_size
         while digest := file.read(_DIGITS):
             length = int.from_bytes(file.read(_LENGTH_BYTES), "big")
             content = file.read(min(length, size))  # a damaged length may be any
-            if _digest(content) != digest or not (block := _decode(content)):
+            if _digest(content) != digest:
                 return
-            yield block
+            yield content
 
 
-def _write(store: Store, blocks: Iterable[Block]) -> None:
+def _write(store: Store, blocks: Iterable[bytes]) -> None:
     with atomic_writer(store.folder / TABLES) as file:
-        for block in _merged(blocks):
-            content = _encode(block)
+        for content in blocks:
             length = len(content).to_bytes(_LENGTH_BYTES, "big")
             file.write(_digest(content) + length + content)
-
-
-def _merged(blocks: Iterable[Block]) -> Iterator[Block]:
-    """Yield the same cells in blocks of at least `_BLOCK_CELLS`, but for the last."""
-    small: list[Block] = []
-    for block in blocks:
-        if len(block.entries) >= _BLOCK_CELLS:
-            yield block
-            continue
-        small.append(block)
-        if sum(len(one.entries) for one in small) >= _BLOCK_CELLS:
-            yield _joined(small)
-            small = []
-    if small:
-        yield _joined(small)
 
 
 def _joined(blocks: Sequence[Block]) -> Block:

@@ -207,7 +207,7 @@ def test_games_that_no_variable_holds_stay_in_this_process(
 
 def test_the_longest_cell_is_split_among_workers(tmp_path: Path) -> None:
     """One that takes more than half of what each worker has to do, by its chunks."""
-    nothing = Events(*[lambda *_: None] * 5)
+    nothing = Events(*[lambda *_: None] * 6)
     planned = cells(grid("gda", "omd"), grid("cgd", task=NET, seeds=64, steps=200))
     workers = LocalWorkers(
         planned, {}, {}, Store(tmp_path), Placement(), Limits(), 2, nothing
@@ -222,7 +222,7 @@ def test_the_longest_cell_is_split_among_workers(tmp_path: Path) -> None:
 
 def test_a_cell_waits_until_the_one_before_is_stored(tmp_path: Path) -> None:
     """Its last shard may have been computed, and not yet be joined with the others."""
-    nothing = Events(*[lambda *_: None] * 5)
+    nothing = Events(*[lambda *_: None] * 6)
     planned = cells(
         grid("first = gda", task=NET, seeds=32, keep="last"),
         grid("rest = omd", task=NET, seeds=32, after="first"),

@@ -14,7 +14,7 @@ from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
 from mmbench.runner.compute import compute_and_store
 from mmbench.runner.execute import Observer, execute
-from mmbench.runner.limits import Limits
+from mmbench.runner.limits import Limits, Workers
 from mmbench.runner.lookup import is_stored
 from mmbench.runner.plan import plan
 from mmbench.runner.provenance import environments, provenance, same_environment
@@ -312,6 +312,53 @@ def test_a_damaged_cell_is_quarantined_and_computed_again(
     assert store.faults(cell.key) == []
     assert store.version(other.key) == untouched
     assert execute(cells, store) == []
+
+
+@pytest.mark.parametrize("kind", ["arrays", "iterates"])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_damage_is_found_when_a_metric_is_added(
+    tmp_path: Path, kind: str, processes: int
+) -> None:
+    """The cell cannot be measured; it is computed again, and the damage is kept."""
+    store, (cell,) = Store(tmp_path), small_cells("gda", keep="all")
+    execute([cell], store)
+    path = store.companions(cell.key)[kind]
+    broken = bytearray(path.read_bytes())
+    broken[99] ^= 1
+    path.write_bytes(broken)
+    (more,) = small_cells("gda", keep="all", metrics=("distance", "path_angle"))
+    observer = RecordingWarnings()
+    workers = Workers(processes)
+    assert execute([more], store, observer=observer, workers=workers) == [more]
+    (message,) = observer.sentences
+    assert message.startswith(str(path))
+    assert message.endswith(
+        "It is kept as *.damaged and not read. It is computed again."
+    )
+    assert path.with_name(f"{path.name}.damaged").read_bytes() == broken
+    assert store.faults(cell.key) == []
+    assert is_stored(more, store)
+
+
+def test_a_higher_limit_computes_a_cell_with_kept_iterates(tmp_path: Path) -> None:
+    """What was kept up to the limit is not taken for the whole."""
+    store, (cell,) = store_of(tmp_path, small_grid(keep="all"))
+    whole = store.frame(cell.key)
+
+    def limited(footer: dict[str, Any]) -> None:
+        footer |= {"outcomes": {"timeout": footer["runs"]}, "limits": {"timeout": 5.0}}
+
+    change_cell(
+        store,
+        cell.key,
+        frame=lambda frame: frame.assign(status="timeout"),
+        footer=limited,
+    )
+    assert execute([cell], store) == [cell]
+    pd.testing.assert_frame_equal(
+        store.frame(cell.key).drop(columns="cell_seconds"),
+        whole.drop(columns="cell_seconds"),
+    )
 
 
 @pytest.mark.parametrize(

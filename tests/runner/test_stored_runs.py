@@ -206,7 +206,7 @@ def test_workers_share_out_the_missing_runs(store: Store) -> None:
     execute(cells_of(NET, "gda", 16), store)
     (cell,) = cells_of(NET, "gda", 48)
     divisions = divided.find_divisions([cell], store, Placement())
-    nothing = Events(*[lambda *_: None] * 5)
+    nothing = Events(*[lambda *_: None] * 6)
     workers = LocalWorkers(
         [cell], {}, divisions, store, Placement(), Limits(), 2, nothing
     )
