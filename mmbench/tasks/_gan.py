@@ -275,8 +275,11 @@ class GANGame(Game):
             count: number of samples of each run.
             seeds: seed of each run.
         """
+        drawn = max(count, POPULATION) if self._in_parts else count
         size = POPULATION if self._in_parts else count
-        return torch.cat(list(self._parts(z, count, seeds, size)), dim=1)
+        noise = self._inputs(self._evaluation_noise(drawn, seeds), 0)
+        parts = noise[:, :count].split(size, dim=1)
+        return torch.cat(list(self._parts(z, noise[:, :POPULATION], parts)), dim=1)
 
     def generate_parts(
         self, z: Float[Tensor, "runs dim"], count: int, seeds: tuple[int, ...]
@@ -284,25 +287,37 @@ class GANGame(Game):
         """Yield samples as `generate` returns them, `POPULATION` at a time.
 
         On a CPU, that many are made of all runs together: the arrays of a network take
-        much more memory than its images, and large ones save no time there.
+        much more memory than its images, and large ones save no time there. So does
+        their noise, which is drawn part by part.
         """
-        runs = len(z) if self.device.type == "cpu" else 1
-        yield from self._parts(z, count, seeds, max(1, POPULATION // runs))
+        if self.device.type == "cpu":
+            population = next(self._noise_parts(POPULATION, seeds, POPULATION))
+            parts = self._noise_parts(count, seeds, max(1, POPULATION // len(z)))
+        else:
+            noise = self._inputs(
+                self._evaluation_noise(max(count, POPULATION), seeds), 0
+            )
+            population = noise[:, :POPULATION]
+            parts = iter(noise[:, :count].split(POPULATION, dim=1))
+        yield from self._parts(z, population, parts)
 
     def _parts(
         self,
         z: Float[Tensor, "runs dim"],
-        count: int,
-        seeds: tuple[int, ...],
-        size: int,
+        population: Float[Tensor, "runs population inputs"],
+        parts: Iterable[Float[Tensor, "runs _ inputs"]],
     ) -> Iterator[Float[Tensor, "runs _ *point"]]:
-        """Yield samples in parts of a size."""
+        """Yield the samples of each part of the generator's inputs.
+
+        Args:
+            z: iterates.
+            population: inputs whose batch statistics all samples share.
+            parts: the inputs.
+        """
         x = z[:, : self.dim_x]
-        drawn = max(count, POPULATION) if self._in_parts else count
-        noise = self._evaluation_noise(drawn, seeds)
         with torch.no_grad():
-            moments = self._moments(x, noise[:, :POPULATION])
-        for part in noise[:, :count].split(size, dim=1):
+            moments = self._moments(x, population)
+        for part in parts:
             with torch.no_grad():  # not around the yield, where others compute
                 made = self.generator(x, part, moments=moments)
             yield made
@@ -337,6 +352,40 @@ class GANGame(Game):
                 row.copy_(torch.randn(shape, generator=random)[:count])
             self._noise_key = (count, seeds)
         return self._noise
+
+    def _noise_parts(
+        self, count: int, seeds: tuple[int, ...], size: int
+    ) -> Iterator[Float[Tensor, "runs _ inputs"]]:
+        """Yield the generator's inputs of an evaluation, of which none is kept.
+
+        The noise has the numbers of `_evaluation_noise`, on a CPU.
+
+        Args:
+            count: number of inputs of each run.
+            seeds: seed of each run.
+            size: number of inputs of each run in a part.
+        """
+        streams = [generator(seed, "evaluation") for seed in seeds]
+        held = torch.empty((len(seeds), 0, self.noise_size), dtype=self.dtype)
+        for first in range(0, count, size):
+            wanted = min(size, count - first)
+            # What torch draws at once and in parts is equal where 16 divides the parts.
+            shape = aligned_size(max(0, wanted - held.shape[1])), self.noise_size
+            drawn = [torch.randn(shape, generator=one) for one in streams]
+            held = torch.cat((held, torch.stack(drawn).to(self.dtype)), dim=1)
+            yield self._inputs(held[:, :wanted], first)
+            held = held[:, wanted:]
+
+    def _inputs(
+        self, noise: Float[Tensor, "runs count noise"], first: int
+    ) -> Float[Tensor, "runs count inputs"]:
+        """Return the generator's inputs of an evaluation: the noise.
+
+        Args:
+            noise: the noise of consecutive samples.
+            first: number of samples before them.
+        """
+        return noise
 
     def logits(
         self, z: Float[Tensor, "runs dim"], images: Tensor

@@ -71,7 +71,11 @@ class Network:
     @cached_property
     def has_batch_norm(self) -> bool:
         """Whether an output depends on the batch that its input is in."""
-        return any(isinstance(layer, BatchNorm) for layer in self.layers)
+        return self._norms > 0
+
+    @cached_property
+    def _norms(self) -> int:
+        return sum(isinstance(layer, BatchNorm) for layer in self.layers)
 
     @cached_property
     def dropout(self) -> float:
@@ -137,7 +141,7 @@ class Network:
         seen: list[Moments] | None,
         with_features: bool = False,
     ) -> Tensor:
-        """Compute the outputs, and append the moments of batches to `seen`."""
+        """Compute the outputs; with `seen`, only append the moments to it."""
         tensors = self.layout.split(flat)
         if self.normalised:
             tensors = self._divided(tensors, vectors)
@@ -153,6 +157,8 @@ class Network:
             elif isinstance(layer, BatchNorm):
                 if seen is not None:
                     seen.append(layer.moments(signal))
+                    if len(seen) == self._norms:
+                        return signal
                 signal = layer(own, signal, moments[norms] if moments else None)
                 norms += 1
             else:

@@ -48,12 +48,12 @@ class ConditionalDigitGame(ImageGame):
         """Return the class asked for in each sample: 0 to 9 in turn."""
         return torch.arange(count, device=self.device) % CLASSES
 
-    def _evaluation_noise(
-        self, count: int, seeds: tuple[int, ...]
+    def _inputs(
+        self, noise: Float[Tensor, "runs count noise"], first: int
     ) -> Float[Tensor, "runs count size_and_classes"]:
-        """Return the noise of an evaluation, followed by the one-hot classes."""
-        noise = super()._evaluation_noise(count, seeds)
-        codes = one_hot(self.generated_classes(count), CLASSES).to(noise)
+        """Return the noise of an evaluation, each followed by the one-hot class."""
+        classes = self.generated_classes(first + noise.shape[1])[first:]
+        codes = one_hot(classes, CLASSES).to(noise)
         return torch.cat((noise, codes.expand(len(noise), -1, -1)), dim=2)
 
 

@@ -403,3 +403,17 @@ def test_losses_stay_finite_at_confident_logits(logit: float) -> None:
         assert torch.isfinite(loss).all()
         assert loss.abs().min() > 700
     assert torch.isfinite(oracle.field(z)).all()
+
+
+@pytest.mark.parametrize("spec", ["digits01[hidden=8]", "conditional_digits"])
+def test_noise_in_parts_is_the_noise_of_an_evaluation(spec: str) -> None:
+    """To the bit, whatever the size of the parts, and none of it is kept."""
+    game = TASKS.build(spec).build(PLACEMENT)
+    made = {
+        size: list(game._noise_parts(1000, (0, 1, 2), size)) for size in (7, 341, 1000)
+    }
+    assert game._noise_key is None
+    whole = game._inputs(game._evaluation_noise(1000, (0, 1, 2)), 0)
+    for size, parts in made.items():
+        assert {part.shape[1] for part in parts[:-1]} <= {size}
+        assert torch.equal(torch.cat(parts, dim=1), whole)
