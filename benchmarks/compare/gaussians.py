@@ -21,6 +21,7 @@ from benchmarks.compare.measuring import (
     ratios,
 )
 from benchmarks.compare.toys import against_jax, each
+from mmbench.engine.cell import Cell
 
 RUNS = 128
 JAX_RUNS = 16  # side by side, the best of those tried
@@ -51,6 +52,11 @@ def gan_cell(hidden: int, rule: str, runs: int, steps: int):
     return cell_of(
         *words, runs=runs, steps=steps, records=1, metrics=("mode_coverage",)
     )
+
+
+def recorded_of(cell: Cell) -> str:
+    """Return the steps of a cell's records, as peers are given them."""
+    return ",".join(map(str, cell.schedule))
 
 
 def looped(rule: str, hidden: int, steps: int, recorded: tuple[int, ...]) -> Arm:
@@ -102,13 +108,14 @@ def _against_peers(
         of_jax: floor and aim of the compiled cell against JAX.
     """
     steps = options.size(steps, 4)
-    sizes = hidden, NOISE[hidden], JAX_RUNS, steps, loops.SAMPLES
+    recorded = recorded_of(gan_cell(hidden, rule, 1, steps))
+    sizes = hidden, NOISE[hidden], JAX_RUNS, recorded, loops.SAMPLES
     with peers_of(options) as peers:
         peers.add("JAX", "jax_cells.py", "gaussians", rule.lower(), *sizes)
         if rule == "Adam":
             peers.add("optax", "jax_cells.py", "gaussians", "optax", *sizes)
-            few = hidden, NOISE[hidden], steps, f"0,{steps}"
-            peers.add("TorchOpt", "torchopt_steps.py", *few)
+            of_one = hidden, NOISE[hidden], steps, recorded
+            peers.add("TorchOpt", "torchopt_steps.py", *of_one)
         extra = {
             name: partial(each, peer, 1 if name == "TorchOpt" else JAX_RUNS * steps)
             for name, peer in peers.arms.items()
@@ -219,8 +226,8 @@ def products(hidden: int, noise: int, width: int, records: float) -> tuple[Arm, 
 # ---- second order against other packages; vmap ----
 
 
-# Words; the most inner iterations that a step here asks for (a compiled step makes a
-# fixed number); the name that packages give it; floors and aims against CGDs.
+# Words; the most inner iterations that a step here asks for; the name that packages
+# give it; floors and aims against CGDs.
 SECOND_ORDER = {
     "ACGD": ("acgd", 4, "ACGD", ((1.2, 1.5), (1.2, 1.5), (1.5, 2), (1.5, 2))),
     "CGD": ("cgd", 3, "BCGD", ((None, None),) * 4),
@@ -250,10 +257,10 @@ def second_order(options: Options) -> Iterator[Row]:
                 place = EAGER if kind == "eager" else COMPILED
                 arms[f"{runs} run{'s'[: runs - 1]}, {kind}"] = Whole(cell, place, width)
         with peers_of(options) as peers:
-            recorded = ",".join(map(str, cell.schedule))
+            recorded = recorded_of(cell)
             peers.add("CGDs", "cgds_steps.py", theirs, 64, NOISE[64], steps, recorded)
             for peer, runs in JAX_CGD.values():
-                sizes = 64, NOISE[64], runs, steps, loops.SAMPLES, most
+                sizes = 64, NOISE[64], runs, recorded, loops.SAMPLES, most
                 peers.add(
                     peer, "jax_cells.py", "gaussians", f"jax-cgd {theirs}", *sizes
                 )

@@ -2,8 +2,9 @@
 
     python jax_cells.py toy GAME RULE DIM RUNS STEPS RECORDS
     python jax_cells.py map SIDE STEPS
-    python jax_cells.py gaussians RULE HIDDEN NOISE RUNS STEPS SAMPLES [ITERATIONS]
+    python jax_cells.py gaussians RULE HIDDEN NOISE RUNS RECORDED SAMPLES [ITERATIONS]
 
+RECORDED are the steps of the records, the last one that of the end, with commas.
 The rule optax is Adam of that package; jax-cgd ACGD and jax-cgd BCGD are of that one.
 Prints a line of JSON when it has compiled, and one for each line that it is given, with
 the CPU seconds of a round.
@@ -104,15 +105,16 @@ def step_map(side, steps):
 
 
 def gaussians(  # noqa: PLR0915  # one cell
-    rule, hidden, noise, runs, steps, samples, iterations=3
+    rule, hidden, noise, runs, recorded, samples, iterations=3
 ):
     """Run a rule on four Gaussians, minibatches drawn inside.
 
-    The modes that each run covers are counted at the start and at the end, of samples
-    of the generator within three standard deviations of a mode.
+    The modes that each run covers are counted at the records, of samples of the
+    generator within three standard deviations of a mode.
     """
-    sizes = map(int, (hidden, noise, runs, steps, samples, iterations))
-    hidden, noise, runs, steps, samples, iterations = sizes
+    sizes = map(int, (hidden, noise, runs, samples, iterations))
+    hidden, noise, runs, samples, iterations = sizes
+    *early, steps = map(int, recorded.split(","))
     modes = jnp.array([[0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]])
     shares = jnp.log(jnp.array([0.4, 0.2, 0.2, 0.2]))
 
@@ -238,15 +240,22 @@ def gaussians(  # noqa: PLR0915  # one cell
             squares = [ravel_pytree(one)[0] for one in zeros if "ACGD" in rule]
             state = *squares, jnp.array(0)
 
-        def step(carried, _):
+        def step(carried, at):
             x, y, key, state = carried
+            number, is_recorded = at
+            counted = jax.lax.cond(  # of no run alone, so that jax.vmap keeps it
+                is_recorded,
+                lambda: covered(x, jax.random.fold_in(first, number)),
+                lambda: 0,
+            )
             key, one = jax.random.split(key)
             x, y, state = make(x, y, draw(one), state)
-            return (x, y, key, state), None
+            return (x, y, key, state), counted
 
-        begun = covered(x, first)
-        x, *_ = jax.lax.scan(step, (x, y, key, state), length=steps)[0]
-        return begun, covered(x, last), x
+        numbers = jnp.arange(steps)
+        given = numbers, jnp.isin(numbers, jnp.array(early))
+        (x, *_), counted = jax.lax.scan(step, (x, y, key, state), given)
+        return counted, covered(x, last), x
 
     def cell(key):
         return jax.vmap(run)(jax.random.split(key, runs))
