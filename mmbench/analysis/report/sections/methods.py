@@ -40,6 +40,11 @@ PROTOCOL_PROSE = (
 # Entries of a protocol that have a column of their own, and those in the prose.
 COLUMN_ENTRIES = ("features", "sha256", "generated", "real", "split", "resize")
 PROSE_ENTRIES = {"pixels": "Pixels", "naming": "Names"}
+MAX_SPECS = 3  # of one label on one task
+LEFT_OUT = (
+    f"The table has at most {MAX_SPECS} settings of a label on a task; {{count}} more, "
+    "winners of other tunings, are in the record of the tuning."
+)
 DIGEST_CHARACTERS = 12  # of a SHA-256 that are shown
 # Sections of a docstring that are printed after its text.
 ALGORITHM_HEADINGS = ("State", "Cost", "Differs from the source")
@@ -96,12 +101,18 @@ def _algorithm(
     documentation = footers[0]["method"]
     name = _name(footers[0]["algorithm"])
     tasks: dict[tuple[str, str, str, str], list[str]] = {}
+    specs: dict[tuple[str, str, str], dict[str, None]] = {}
     for footer in footers:
         start = starts.get((footer["task"], footer["label"]), "")
         cost = footer["method"]["cost"]
         spec = format_spec(name, parameters_of(footer))
+        known = specs.setdefault((footer["label"], footer["task"], start), {})
+        known[spec] = None
+        if len(known) > MAX_SPECS:  # winners of repetitions of a tuning
+            continue
         row = (footer["label"], spec, cost, start)
         tasks.setdefault(row, []).append(footer["task"])
+    left = sum(max(0, len(known) - MAX_SPECS) for known in specs.values())
     rows = [
         [
             TableCell(label, label=True),
@@ -123,6 +134,7 @@ def _algorithm(
             Table("", columns, rows),
             *_arguments(documentation, [parameters_of(footer) for footer in footers]),
         ],
+        notes=[LEFT_OUT.format(count=left)] if left else [],
     )
 
 

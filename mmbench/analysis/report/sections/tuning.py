@@ -49,7 +49,12 @@ RANK_IN_WORDS = (
 MAX_DRAWN = 9  # methods of a task that have pictures
 CUT = (
     f"The {MAX_DRAWN} methods whose best trials have the highest scores have pictures; "
-    "the table has all winners."
+    "the table has all."
+)
+MAX_POINTS = 100  # trials on a map of step sizes
+THINNED = (
+    "A map has the winners of all repetitions, and the other trials of the first "
+    "{count}; the record has all."
 )
 
 
@@ -154,13 +159,24 @@ def _subsections(
         if rows[["step_size_x", "step_size_y"]].notna().all(axis=None)
         and label in drawn
     ]
-    table = _table(scores, int(record.about["seeds"]))
+    if scores["repetition"].max() > 0:
+        table = _table_of_repetitions(scores)
+    else:
+        table = _table(scores, int(record.about["seeds"]))
     first = Subsection(
         title=task, prose=(words,), figures=figures, notes=notes, tables=[table]
     )
     if not maps:
         return [first]
-    return [first, Subsection(title=f"{task}: step sizes", figures=maps)]
+    shown = _shown_repetitions(scores)
+    cut = shown <= scores["repetition"].max()
+    notes = [THINNED.format(count=shown)] if cut else []
+    return [first, Subsection(title=f"{task}: step sizes", figures=maps, notes=notes)]
+
+
+def _shown_repetitions(scores: pd.DataFrame) -> int:
+    """Return of how many repetitions a map has all trials."""
+    return max(1, MAX_POINTS // _trials_of(scores))
 
 
 def _curve(
@@ -203,6 +219,8 @@ def _curve(
 
 def _map(task: str, label: str, rows: pd.DataFrame) -> Figure:
     """Draw the trials of a method over the step sizes of x and of y."""
+    count, is_best = len(rows), rows["place"] == 1
+    rows = rows[is_best | (rows["repetition"] < _shown_repetitions(rows))]
     died = rows["died"] > 0.5
     with style.panel(2.15, 2.05, (0.6, 0.42, 0.07, 0.07)) as (figure, axes):
         for kept, marker, size in ((~died, "o", 34), (died, "x", 22)):
@@ -240,7 +258,7 @@ def _map(task: str, label: str, rows: pd.DataFrame) -> Figure:
         for row in best.to_dict("records")
     )
     alt = (
-        f"Scores of {len(rows)} trials of {label} on {task} by the step sizes of x and "
+        f"Scores of {count} trials of {label} on {task} by the step sizes of x and "
         f"y; the best are at {points}."
     )
     return Figure(alt, svg, title=label, label=True, width=206)
@@ -272,3 +290,38 @@ def _winner(row: Mapping[Any, Any], seeds: int) -> list[TableCell]:
         TableCell(f"{row['score']:.2f}", row["score"]),
         TableCell(f"{row['died']:.0%}", row["died"]),
     ]
+
+
+def _table_of_repetitions(scores: pd.DataFrame) -> Table:
+    """Return a table of what the winners of each method have in common."""
+    rows = []
+    for label, best in scores[scores["place"] == 1].groupby("label", sort=False):
+        different = best["algorithm"].nunique()
+        low, middle, high = best["score"].quantile([0, 0.5, 1])
+        rows.append(
+            [
+                TableCell(str(label), label=True),
+                TableCell(f"{different} of {len(best)}", different),
+                *(_range(best[name]) for name in ("step_size_x", "step_size_y")),
+                TableCell(f"{middle:.2f} ({low:.2f} to {high:.2f})", middle),
+            ]
+        )
+    columns = [
+        *("Algorithm", "#Different winners", "#Step size of x", "#Step size of y"),
+        "#Score",
+    ]
+    return Table(
+        "The winners of all repetitions: medians, and from least to greatest. The "
+        "record has each.",
+        columns,
+        rows,
+        folded=True,
+    )
+
+
+def _range(values: pd.Series) -> TableCell:
+    """Return the median of the winners' step sizes, and their range."""
+    if values.isna().any():
+        return TableCell("–")
+    low, middle, high = values.quantile([0, 0.5, 1])
+    return TableCell(f"{number(middle)} ({number(low)} to {number(high)})", middle)

@@ -1,5 +1,6 @@
 """Tuning: curves, maps and winners of a record beside the results of its suite."""
 
+import json
 from pathlib import Path
 from shutil import copytree
 
@@ -8,13 +9,14 @@ import pytest
 
 from mmbench.analysis.leaderboard import boards
 from mmbench.analysis.report.page import prepare, write_report
-from mmbench.analysis.report.sections import FILES, tuning
+from mmbench.analysis.report.sections import FILES, methods, tuning
 from mmbench.analysis.report.sections.tuning import section, tuned_in_words
 from mmbench.analysis.results import Results, gather, gather_planned
 from mmbench.core.errors import StoreError
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
 from mmbench.runner.tuning import Tuning, plan_tuning, tune, write_suite
+from mmbench.runner.tuning_winners import winners
 from mmbench.store.folder import Store
 from mmbench.store.tuning_record import RecordFolder, TuningRecord, read_record
 from mmbench.suites.base import Grid, Suite
@@ -66,17 +68,54 @@ def test_many_methods_have_no_pictures_of_their_own(
     assert made is not None
     assert sum(len(part.figures) for part in made.subsections) <= 2
     assert made.subsections[0].notes == [tuning.CUT]
-    assert len(made.subsections[0].tables[0].rows) == 6
+    assert len(made.subsections[0].tables[0].rows) == 3
 
 
-def test_winners_of_all_repetitions_are_listed(tuned: Results) -> None:
+def test_winners_of_repetitions_are_summarised(tuned: Results) -> None:
     made = section(tuned)
     assert made is not None
     (table,) = made.subsections[0].tables
-    shown = [(row[0].text, row[2].text) for row in table.rows]
-    assert sorted(shown) == [
-        (label, number) for label in ("EG", "none", "one") for number in "12"
+    rows = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
+    assert list(rows) == ["EG", "one", "none"]
+    assert tuned.tuning is not None
+    best = winners(tuned.tuning)
+    sizes = [
+        json.loads(one)["step_size_x"]
+        for one in best[best["label"] == "EG"]["hyperparameters"]
     ]
+    low, high = sorted(sizes)
+    shown = [f"{value:.3g}" for value in ((low + high) / 2, low, high)]
+    assert rows["EG"][:2] == ["2 of 2", "{} ({} to {})".format(*shown)]
+    # A method with nothing to tune has one winner and no step sizes.
+    assert rows["none"][:3] == ["1 of 2", "–", "–"]
+
+
+def test_winners_of_one_tuning_are_listed(tuned: Results) -> None:
+    record = tuned.tuning
+    assert record is not None
+    first = record.trials[record.trials["repetition"] == 0]
+    one = TuningRecord(first, record.about | {"repetitions": 1})
+    made = section(tuned._replace(tuning=one))
+    assert made is not None
+    (table,) = made.subsections[0].tables
+    best = winners(one).set_index("label")["algorithm"]
+    assert {row[0].text: row[1].text for row in table.rows} == best.to_dict()
+
+
+def test_a_map_has_all_winners_and_some_trials(
+    tuned: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = section(tuned)
+    assert made is not None
+    assert made.subsections[1].notes == []
+    monkeypatch.setattr(tuning, "MAX_POINTS", 4)
+    cut = section(tuned)
+    assert cut is not None
+    assert cut.subsections[1].notes == [tuning.THINNED.format(count=1)]
+    pairs = zip(made.subsections[1].figures, cut.subsections[1].figures, strict=True)
+    for whole, thinned in pairs:
+        assert len(thinned.svg) < len(whole.svg)
+        assert thinned.alt == whole.alt
 
 
 def test_the_page_says_what_the_verdicts_hold_for(
@@ -99,6 +138,24 @@ def test_the_page_says_what_the_verdicts_hold_for(
     assert pages[0] == pages[1]
     assert words in pages[0].decode().partition("<nav")[0]
     assert len(pd.read_csv(tmp_path / "a" / "tuning.csv")) == 2 * (4 + 4 + 1)
+
+
+def test_the_settings_of_many_winners_are_cut(
+    tuned: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = methods.section(tuned)
+    monkeypatch.setattr(methods, "MAX_SPECS", 1)
+    cut = methods.section(tuned)
+    rows = {
+        part.title: (len(part.tables[0].rows), list(part.notes))
+        for part in cut.subsections
+        if part.title.startswith("Algorithm")
+    }
+    note = [methods.LEFT_OUT.format(count=1)]
+    assert rows["Algorithm extragradient"] == (1, note)
+    assert rows["Algorithm curvature_eg"] == (1, [])
+    assert len(whole.subsections[0].tables[0].rows) == 2
+    assert whole.subsections[0].notes == []
 
 
 def test_results_without_a_record_have_no_such_section(tuned: Results) -> None:
