@@ -549,7 +549,7 @@ def task_board(
         if not by_target and column is None:
             lacking[entry.label] = UNRANKED
         elif not by_target and not len(entry.scores):
-            lacking[entry.label] = f"it lacks the metric {column['name']}"  # type: ignore[index]
+            lacking[entry.label] = f"the metric {column['name']} is missing"  # type: ignore[index]
         elif entry.overspent:
             lacking[entry.label] = entry.overspent
     tested = [entry for entry in entries if entry.label not in lacking]
@@ -716,7 +716,7 @@ def overall_board(
         )
     )
     lacking = {
-        label: f"it has no finished runs on {_some(missing, len(tasks))}"
+        label: f"finished runs are missing on {_some(missing, len(tasks))}"
         for label, found in by_label.items()
         if (missing := [task for task in tasks if task not in found])
     }

@@ -298,7 +298,7 @@ def test_an_entry_that_misses_a_task_has_no_place_over_tasks() -> None:
     assert list(by_task) == ["easy", "hard"]
     assert overall.table["label"].tolist() == ["both", "weak", "easy only"]
     assert places(overall) == {"both": (1, 1), "weak": (2, 2), "easy only": None}
-    assert overall.unplaced == {"easy only": "it has no finished runs on hard"}
+    assert overall.unplaced == {"easy only": "finished runs are missing on hard"}
     table = overall.table.set_index("label")
     assert table["tasks"].to_dict() == {"both": 2, "weak": 2, "easy only": 1}
     assert overall.pairs[["first", "second"]].to_numpy().tolist() == [["both", "weak"]]
@@ -917,7 +917,7 @@ def test_a_metric_that_one_entry_lacks() -> None:
     found.footers["t/lacking"]["columns"] = []
     made = boards(found).by_task["t"]
     assert made.table["label"].tolist() == ["0", "1", "lacking"]
-    assert made.unplaced == {"lacking": "it lacks the metric distance"}
+    assert made.unplaced == {"lacking": "the metric distance is missing"}
 
 
 def test_nothing_ranks_without_target_and_direction() -> None:
