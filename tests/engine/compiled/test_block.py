@@ -1,5 +1,6 @@
 """Compiled steps give the runs, records, endings and charges of eager ones."""
 
+import re
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
@@ -85,10 +86,12 @@ def unable(*_: Any) -> None:
 
 def short(words: str) -> str:
     """Return the method with few inner iterations, so that it can be compiled."""
-    name, bracket, rest = words.partition("[")
-    if name not in SHORT or SHORT[name].partition("=")[0] in rest:
+    name, _, rest = words.removesuffix("]").partition("[")
+    if name not in SHORT:
         return words
-    return f"{name}[{SHORT[name]}{',' if bracket else ']'}{rest}"
+    option = SHORT[name].partition("=")[0]
+    others = re.sub(rf"(^|,){option}=\d+", "", rest).lstrip(",")
+    return f"{name}[{','.join(filter(None, (SHORT[name], others)))}]"
 
 
 def cell_of(task: str | Task, algorithm: Any, **options: Any) -> Cell:
