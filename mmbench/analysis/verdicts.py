@@ -214,17 +214,33 @@ def published_records(
     return records
 
 
-def of_claims(results: Results, claims: Iterable[Claim]) -> Results:
+def cells_beside(claims: Iterable[Claim]) -> list[Cell]:
+    """Return all cells of the suites that decide on claims about random runs.
+
+    Those that no claim names are controls, and changes of one ingredient.
+    """
+    suites = dict.fromkeys(
+        variant.suite
+        for claim in claims
+        if claim.is_random
+        for variant in claim.variants
+    )
+    return [cell for suite in suites for cell in cells_of_suite(suite).values()]
+
+
+def of_claims(results: Results, claims: Sequence[Claim]) -> Results:
     """Return the results that claims are decided by, of each cell those of most runs.
+
+    Those beside them in their suites are there as well.
 
     Args:
         results: stored results.
         claims: the claims.
     """
     runs = Runs(results)
-    keys = dict.fromkeys(
-        key for claim in claims for cell in cells_of(claim) if (key := runs.key(cell))
-    )
+    cells = [cell for claim in claims for cell in cells_of(claim)]
+    cells += cells_beside(claims)
+    keys = dict.fromkeys(key for cell in cells if (key := runs.key(cell)))
     footers = {key: results.footers[key] for key in keys}
     frame = results.frame[results.frame["key"].isin(footers)].reset_index(drop=True)
     return results._replace(frame=frame, footers=footers, unfinished={})

@@ -5,6 +5,7 @@ import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -239,21 +240,31 @@ def _with_published(
     there = read_published(folder)
     new = {key: one for key, one in there.footers.items() if key not in results.footers}
     rows = there.frame[there.frame["key"].isin(new)]
+    # An empty table has no types, which the others would lose.
+    frames = [one for one in (results.frame, rows) if len(one)] or [rows]
     return results._replace(
-        frame=pd.concat([results.frame, rows], ignore_index=True),
+        frame=pd.concat(frames, ignore_index=True),
         footers=results.footers | new,
     )
 
 
 def _planned(claims: Sequence[Claim]) -> list[Any]:
-    """Return all cells of claims, with each number of runs at which they are looked."""
-    from mmbench.analysis.verdicts import cells_of
+    """Return all cells of claims, with each number of runs at which they are looked.
+
+    Those beside them in their suites are there as well.
+    """
+    from mmbench.analysis.verdicts import cells_beside, cells_of
 
     cells = [
         cell
         for claim in claims
         for count in (LOOKS if claim.is_random else [None])
         for cell in cells_of(claim, count)
+    ]
+    cells += [
+        replace(cell, seeds=tuple(range(cell.seeds[0], cell.seeds[0] + count)))
+        for cell in cells_beside(claims)
+        for count in LOOKS
     ]
     return list({cell.key: cell for cell in cells}.values())
 

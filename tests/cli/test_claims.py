@@ -7,6 +7,10 @@ import pytest
 from command_line import Cli
 
 from mmbench.analysis import verdicts
+from mmbench.analysis.published import read_published
+from mmbench.runner.execute import execute
+from mmbench.runner.plan import plan
+from mmbench.store.folder import Store
 from mmbench.studies import register
 from mmbench.studies.base import Bound, Claim, Rule, Variant
 from mmbench.suites import SUITES
@@ -17,7 +21,11 @@ SUITE = Suite(
     grids=(
         Grid(
             tasks=("bilinear",),
-            algorithms=("GDA = gda", "EG = extragradient[step_size=0.5]"),
+            algorithms=(
+                "GDA = gda",
+                "EG = extragradient[step_size=0.5]",
+                "control = omd",
+            ),
             seeds=50,
             first_seed=5000,
             steps=40,
@@ -116,6 +124,24 @@ def test_results_are_added_to_what_is_published(cli: Cli) -> None:
     told = cli("claims", "eg-near", "gda-near", "--store", "page", "--json").stdout
     verdicts_told = [one["verdict"] for one in json.loads(told)]
     assert verdicts_told == ["reproduced", "not reproduced"]
+
+
+def test_an_empty_store_adds_nothing(cli: Cli) -> None:
+    assert cli("claims", "--run", "--store", "s").exit_code == 0
+    assert cli("claims", "--store", "s", "--publish", "page").exit_code == 0
+    made = {path: path.read_bytes() for path in Path("page").rglob("*.*")}
+    Path("empty").mkdir()
+    assert cli("claims", "--store", "empty", "--publish", "page").exit_code == 0
+    assert {path: path.read_bytes() for path in Path("page").rglob("*.*")} == made
+
+
+def test_what_no_claim_names_is_published_beside_them(cli: Cli) -> None:
+    """Controls of a suite are not run for a claim, and published where they are."""
+    assert cli("claims", "--run", "--store", "s").exit_code == 0
+    execute([cell for cell in plan(SUITE) if cell.label == "control"], Store(Path("s")))
+    assert cli("claims", "--store", "s", "--publish", "page").exit_code == 0
+    labels = [one["label"] for one in read_published(Path("page")).footers.values()]
+    assert sorted(labels) == ["EG", "GDA", "control"]
 
 
 def test_runs_of_another_rule_are_refused(
