@@ -214,7 +214,7 @@ def published_records(
     return records
 
 
-def cells_beside(claims: Iterable[Claim]) -> list[Cell]:
+def cells_of_suites(claims: Iterable[Claim]) -> list[Cell]:
     """Return all cells of the suites that decide on claims about random runs.
 
     Those that no claim names are controls, and changes of one ingredient.
@@ -231,7 +231,7 @@ def cells_beside(claims: Iterable[Claim]) -> list[Cell]:
 def of_claims(results: Results, claims: Sequence[Claim]) -> Results:
     """Return the results that claims are decided by, of each cell those of most runs.
 
-    Those beside them in their suites are there as well.
+    The other cells of their suites are there as well.
 
     Args:
         results: stored results.
@@ -239,7 +239,7 @@ def of_claims(results: Results, claims: Sequence[Claim]) -> Results:
     """
     runs = Runs(results)
     cells = [cell for claim in claims for cell in cells_of(claim)]
-    cells += cells_beside(claims)
+    cells += cells_of_suites(claims)
     keys = dict.fromkeys(key for cell in cells if (key := runs.key(cell)))
     footers = {key: results.footers[key] for key in keys}
     frame = results.frame[results.frame["key"].isin(footers)].reset_index(drop=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from mmbench.cli import print_stderr, print_stdout
 from mmbench.cli._published import find_published
 from mmbench.cli.results import write_content
-from mmbench.core.errors import DamagedError, MmbenchError, StoreError
+from mmbench.core.errors import DamagedError, StoreError
+from mmbench.core.files import make_folder
 from mmbench.studies.figures import PAPER_FIGURES, PaperFigure
 from mmbench.suites import SUITES
 
@@ -69,7 +70,7 @@ def _write(name: str, store: Path, out: Path) -> str:
     figure = PAPER_FIGURES[name]
     with drawing():
         drawn, ours, remark = _draw(name, store, out)
-        _make(out)
+        make_folder(out, "--out")
         still = out / f"{_stem(name)}.png"
         write_content(to_bytes(drawn, ".png", PNG_DPI), still)
         print_stdout(f"Figure: {still}")
@@ -79,21 +80,6 @@ def _write(name: str, store: Path, out: Path) -> str:
             write_content(to_gif(drawn), shown)
             print_stdout(f"Animation: {shown}")
     return _entry(name, shown.name, f"{ours}{remark and ' '}{remark}")
-
-
-def _make(folder: Path) -> None:
-    """Make the folder of the figures.
-
-    Raises:
-        MmbenchError: when it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MmbenchError(
-            f"--out must be a folder that can be made; {folder} gave "
-            f"{type(error).__name__}: {error.strerror}."
-        ) from error
 
 
 def _entry(name: str, picture: str, ours: str) -> str:
@@ -139,7 +125,7 @@ def _map(out: Path) -> "pd.DataFrame":
     for folder in (out, find_published("reports/claims/figures")):
         if folder and (folder / FILE).exists():
             return _read_map(folder / FILE)
-    _make(out)
+    make_folder(out, "--out")
     from mmbench.testing.stable_regions import stable_regions
 
     print_stderr(f"Note: {out / FILE} is not there; it is computed, in minutes.")

@@ -251,9 +251,9 @@ def _with_published(
 def _planned(claims: Sequence[Claim]) -> list[Any]:
     """Return all cells of claims, with each number of runs at which they are looked.
 
-    Those beside them in their suites are there as well.
+    The other cells of their suites are there as well.
     """
-    from mmbench.analysis.verdicts import cells_beside, cells_of
+    from mmbench.analysis.verdicts import cells_of, cells_of_suites
 
     cells = [
         cell
@@ -263,7 +263,7 @@ def _planned(claims: Sequence[Claim]) -> list[Any]:
     ]
     cells += [
         replace(cell, seeds=tuple(range(cell.seeds[0], cell.seeds[0] + count)))
-        for cell in cells_beside(claims)
+        for cell in cells_of_suites(claims)
         for count in LOOKS
     ]
     return list({cell.key: cell for cell in cells}.values())

@@ -38,6 +38,7 @@ from mmbench.cli._selection import (
     store_option,
 )
 from mmbench.core.errors import MmbenchError
+from mmbench.core.files import make_folder
 from mmbench.core.run_settings import MAX_WIDTH
 from mmbench.core.status import Status
 from mmbench.runner import spare_children
@@ -148,7 +149,7 @@ def command(
     )
     kept = Store(store, same_environment=same_environment)
     if page:
-        _make_folder(page)
+        make_folder(page, "--report")
     progress = make_progress()
     try:
         with (
@@ -215,16 +216,6 @@ def _has_only_selection() -> bool:
         for name in context.params
         if name not in (*PARAMETERS, "store")
     )
-
-
-def _make_folder(page: Path) -> None:
-    try:
-        page.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MmbenchError(
-            f"--report must be a folder that can be made; {page} gave "
-            f"{type(error).__name__}: {error.strerror}."
-        ) from error
 
 
 def _report_interrupt(

@@ -14,7 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
-from mmbench.core.errors import DataError
+from mmbench.core.errors import DataError, StoreError
 
 DATA_VARIABLE = "MMBENCH_DATA"
 LEFTOVER_SECONDS = 600.0  # after which nobody writes a temporary file any more
@@ -195,3 +195,22 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(entry)
         finally:
             os.close(entry)
+
+
+def make_folder(folder: Path, option: str) -> None:
+    """Make a folder that an option names, with those around it.
+
+    Args:
+        folder: the folder; it may be there.
+        option: the option, such as "--out".
+
+    Raises:
+        StoreError: when it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{option} must be a folder that can be made; {folder} gave "
+            f"{type(error).__name__}: {error.strerror}."
+        ) from error

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmbench.core.errors import StoreError
-from mmbench.core.files import remove_leftovers, write_atomically
+from mmbench.core.files import make_folder, remove_leftovers, write_atomically
 
 RECORD = "tuning.parquet"
 COLUMNS = (
@@ -91,13 +91,7 @@ class RecordFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._parts = folder, folder / _PARTS
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"--out must be a folder that can be made; {folder} gave "
-                f"{type(error).__name__}: {error.strerror}."
-            ) from error
+        make_folder(folder, "--out")
 
     @property
     def record(self) -> Path:
