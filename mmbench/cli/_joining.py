@@ -135,7 +135,7 @@ def _compute(
     from mmbench.store.folder import Store
 
     kept = Store(out_store)
-    placement = Placement(device=pick_device("auto"), data_dir=data_dir)
+    placement = Placement(device=pick_device("auto"), data_dir=data_dir, compiled=None)
     with explain_external_errors(lambda: external_among(specs)), sigterm_as_interrupt():
         computed = execute(cells, kept, placement)
     print_stderr(

@@ -228,5 +228,5 @@ def _made(
 
     assert figure.runs
     cells, kept = plan(figure.runs), Store(store)
-    execute(cells, kept, Placement(), Told(), workers=Workers(1))
+    execute(cells, kept, Placement(compiled=None), Told(), workers=Workers(1))
     return gather_planned(kept, cells)

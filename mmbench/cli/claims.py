@@ -331,7 +331,7 @@ def _run(
         )
     tested = [claim for claim in claims if claim.variants]
     _register(store, tested)
-    placement = Placement(device=pick_device("auto"), data_dir=data_dir)
+    placement = Placement(device=pick_device("auto"), data_dir=data_dir, compiled=None)
     kept = Store(store)
     for look in range(len(LOOKS)):
         wanted: dict[str, Any] = {}

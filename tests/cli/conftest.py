@@ -1,5 +1,6 @@
 """Fixtures of the command line: a folder to work in, a terminal, a store."""
 
+import sys
 from pathlib import Path
 
 import click.testing
@@ -100,6 +101,7 @@ def cli(folder: Path) -> Cli:
 
     def run(*words: str) -> Result:
         result = CliRunner().invoke(main, words)
+        sys.stderr.write(result.stderr)  # pytest shows it where the test fails
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

@@ -8,6 +8,7 @@ from command_line import Cli
 
 from mmbench.analysis import verdicts
 from mmbench.analysis.published import read_published
+from mmbench.core.placement import Placement
 from mmbench.runner.execute import execute
 from mmbench.runner.plan import plan
 from mmbench.store.folder import Store
@@ -101,6 +102,22 @@ def test_claims_are_run_and_told(cli: Cli) -> None:
     in_full = cli("claims", "gda-near", "--store", "s").stdout
     assert "GDA comes near." in in_full
     assert "it is near: " in in_full
+
+
+def test_a_rule_decides_whether_steps_are_compiled(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for `mmbench run`: whether compiling saves time, not which command asks."""
+    asked = []
+
+    def remember(
+        _cells: object, _store: object, placement: Placement, *_: object, **__: object
+    ) -> None:
+        asked.append(placement.compiled)
+
+    monkeypatch.setattr("mmbench.runner.execute.execute", remember)
+    cli("claims", "eg-near", "--run", "--store", "s")
+    assert asked == [None]
 
 
 def test_the_page_is_made_again_byte_for_byte(cli: Cli) -> None:
