@@ -28,7 +28,7 @@ from mmbench.core.placement import Placement
 from mmbench.core.precision import rounding
 from mmbench.core.status import Status
 from mmbench.core.user_code import defined_at, describe_value
-from mmbench.core.vectors import Joint, Mask, has_form, is_like, keep, largest
+from mmbench.core.vectors import Joint, has_form, is_like, keep, largest
 from mmbench.engine.cell import Cell
 from mmbench.engine.compiled.block import (
     Block,
@@ -272,10 +272,10 @@ class Chunk:
 
     def _advance(self) -> None:
         """Make one step, or the compiled steps that fit before the next record."""
-        if not self._any_alive:
-            self.step += 1  # no run moves any more; the records repeat
+        planned = self._planned[bisect_right(self._planned, self.step)]
+        if not self._any_alive:  # no run moves any more; the records repeat
+            self.step = self._path.next_step(self.step, planned)
         elif self._block:
-            planned = self._planned[bisect_right(self._planned, self.step)]
             self._make_block(self._block, min(self._block.length, planned - self.step))
         else:
             self._make_step()
@@ -390,11 +390,12 @@ class Chunk:
             oracle_state.add_charges(result.charges_by_run(), to_living)
             oracle_state.end_runs(after.alive)
         oracle_state.replace_memory(after.memory)
-        end_steps = [] if all_alive else after.end_step.unique().tolist()
-        for end_step in end_steps:
-            for ending, status in STATUS_OF_ENDING.items():
-                ended = (after.end_step == end_step) & (after.ending == ending)
-                self._mark(ended, status, first + end_step + 1)
+        if not all_alive:
+            endings = zip(after.end_step.tolist(), after.ending.tolist(), strict=True)
+            for run, (end_step, ending) in enumerate(endings):
+                if ending:
+                    step = self._end(run, first + end_step + 1)
+                    self._recording.mark([run], STATUS_OF_ENDING[ending], step)
         return result
 
     def _compile_block(self) -> Block | None:
@@ -514,10 +515,6 @@ class Chunk:
                 f"{describe_value(answer)}."
             )
         return answer
-
-    def _mark(self, ended: Mask, status: Status, step: int) -> None:
-        for run in ended.nonzero()[:, 0].tolist():
-            self._recording.mark([run], status, self._end(run, step))
 
     def _add_path(self, first: int, path: Tensor | None) -> None:
         """Add the iterates before each step of a block to the path."""

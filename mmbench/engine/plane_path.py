@@ -38,6 +38,17 @@ class PlanePath:
             self._steps.append(step)
             self._points.append(z[: self._runs])
 
+    def next_step(self, step: int, last: int) -> int:
+        """Return the next step whose iterates are kept, at most `last`.
+
+        Args:
+            step: the number of steps made.
+            last: what is returned where none is kept before it.
+        """
+        if not self._interval:
+            return last
+        return min(last, step + self._interval - step % self._interval)
+
     def add_block(self, step: int, path: Tensor | None) -> None:
         """Keep iterates within a block of compiled steps.
 

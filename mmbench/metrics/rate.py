@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 import numpy as np
@@ -73,5 +74,11 @@ def estimate_rate(steps: np.ndarray, values: np.ndarray) -> float:
 
 def median_slope(x: np.ndarray, y: np.ndarray) -> float:
     """Return the Theil-Sen estimate: the median slope over all pairs of points."""
-    first, second = np.triu_indices(len(x), k=1)
+    first, second = _pairs(len(x))
     return float(np.median((y[second] - y[first]) / (x[second] - x[first])))
+
+
+@lru_cache(maxsize=64)  # runs of a cell have records in common
+def _pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of both points of each pair of different ones."""
+    return np.triu_indices(count, k=1)
