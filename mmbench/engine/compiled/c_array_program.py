@@ -18,6 +18,7 @@ from torch.fx import GraphModule, Node
 
 from mmbench.core.repetition import BEGIN_LOOP, END_LOOP
 from mmbench.engine.compiled.c_arrays import (
+    SUM,
     Array,
     Buffer,
     Formula,
@@ -76,42 +77,84 @@ enum { VECTOR_BYTES = 16 };
 #endif
 enum { LENGTH = VECTOR_BYTES / sizeof(real), PANEL = 2 * LENGTH, ROWS = 6 };
 typedef real vector __attribute__((vector_size(VECTOR_BYTES)));
+typedef typeof((vector){0} < (vector){0}) places;
 typedef real loaded
     __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
-#define BLOCK_OF(rows) \\
-  static void block_of_##rows(int64_t inner, const real *a, int64_t a_row, \\
-                              int64_t a_inner, const real *b, int64_t b_inner, \\
-                              real *c, int64_t c_row) { \\
-    vector sums[rows][2]; \\
-    for (int r = 0; r < rows; ++r) sums[r][0] = sums[r][1] = (vector){0}; \\
+#define BLOCK_OF(rows, vectors) \\
+  static void block_of_##rows##_##vectors( \\
+      int64_t inner, const real *a, int64_t a_row, int64_t a_inner, const real *b, \\
+      int64_t b_inner, real *c, int64_t c_row) { \\
+    vector sums[rows][vectors]; \\
+    for (int r = 0; r < rows; ++r) \\
+      for (int v = 0; v < vectors; ++v) sums[r][v] = (vector){0}; \\
     for (int64_t k = 0; k < inner; ++k) { \\
-      const vector b0 = *(const loaded *)(b + k * b_inner); \\
-      const vector b1 = *(const loaded *)(b + k * b_inner + LENGTH); \\
       const real *const column = a + k * a_inner; \\
+      const loaded *const row = (const loaded *)(b + k * b_inner); \\
       for (int r = 0; r < rows; ++r) { \\
         const real entry = column[r * a_row]; \\
-        sums[r][0] += entry * b0; \\
-        sums[r][1] += entry * b1; \\
+        for (int v = 0; v < vectors; ++v) sums[r][v] += entry * row[v]; \\
       } \\
     } \\
-    for (int r = 0; r < rows; ++r) { \\
-      *(loaded *)(c + r * c_row) = sums[r][0]; \\
-      *(loaded *)(c + r * c_row + LENGTH) = sums[r][1]; \\
+    for (int r = 0; r < rows; ++r) \\
+      for (int v = 0; v < vectors; ++v) ((loaded *)(c + r * c_row))[v] = sums[r][v]; \\
+  }
+#define CASE_OF(rows, vectors) \\
+  case rows: \\
+    block_of_##rows##_##vectors(inner, a, a_row, a_inner, b, b_inner, c, c_row); \\
+    break;
+#define BLOCKS_OF(vectors) \\
+  BLOCK_OF(1, vectors) BLOCK_OF(2, vectors) BLOCK_OF(3, vectors) \\
+  BLOCK_OF(4, vectors) BLOCK_OF(5, vectors) BLOCK_OF(6, vectors) \\
+  static void block_##vectors( \\
+      int64_t rows, int64_t inner, const real *a, int64_t a_row, int64_t a_inner, \\
+      const real *b, int64_t b_inner, real *c, int64_t c_row) { \\
+    switch (rows) { \\
+      CASE_OF(1, vectors) CASE_OF(2, vectors) CASE_OF(3, vectors) \\
+      CASE_OF(4, vectors) CASE_OF(5, vectors) CASE_OF(6, vectors) \\
     } \\
   }
-BLOCK_OF(1) BLOCK_OF(2) BLOCK_OF(3) BLOCK_OF(4) BLOCK_OF(5) BLOCK_OF(6)
+BLOCKS_OF(1)
+BLOCKS_OF(2)
 
-static void block(int64_t rows, int64_t inner, const real *a, int64_t a_row,
-                  int64_t a_inner, const real *b, int64_t b_inner, real *c,
-                  int64_t c_row) {
-  switch (rows) {
-    case 1: block_of_1(inner, a, a_row, a_inner, b, b_inner, c, c_row); break;
-    case 2: block_of_2(inner, a, a_row, a_inner, b, b_inner, c, c_row); break;
-    case 3: block_of_3(inner, a, a_row, a_inner, b, b_inner, c, c_row); break;
-    case 4: block_of_4(inner, a, a_row, a_inner, b, b_inner, c, c_row); break;
-    case 5: block_of_5(inner, a, a_row, a_inner, b, b_inner, c, c_row); break;
-    default: block_of_6(inner, a, a_row, a_inner, b, b_inner, c, c_row);
+/* A square of numbers is turned by interleaving its halves, as often as its length can
+   be halved. */
+static void turn(const real *from, int64_t from_row, real *to, int64_t to_row) {
+#if defined(__GNUC__) && !defined(__clang__)
+  vector here[LENGTH], there[LENGTH];
+  places low, high;
+  for (int i = 0; i < LENGTH; ++i) {
+    low[i] = i / 2 + i % 2 * LENGTH;
+    high[i] = low[i] + LENGTH / 2;
+  }
+  for (int r = 0; r < LENGTH; ++r) here[r] = *(const loaded *)(from + r * from_row);
+  for (int length = 1; length < LENGTH; length *= 2) {
+    for (int r = 0; r < LENGTH / 2; ++r) {
+      there[2 * r] = __builtin_shuffle(here[r], here[r + LENGTH / 2], low);
+      there[2 * r + 1] = __builtin_shuffle(here[r], here[r + LENGTH / 2], high);
+    }
+    for (int r = 0; r < LENGTH; ++r) here[r] = there[r];
+  }
+  for (int r = 0; r < LENGTH; ++r) *(loaded *)(to + r * to_row) = here[r];
+#else
+  for (int r = 0; r < LENGTH; ++r)
+    for (int k = 0; k < LENGTH; ++k) to[k * to_row + r] = from[r * from_row + k];
+#endif
+}
+
+/* packed (inner, PANEL) = b (inner, width), and zeros up to whole vectors. */
+static void pack(int64_t inner, int64_t width, const real *b, int64_t b_inner,
+                 int64_t b_column, real *restrict packed) {
+  const int64_t end = width > LENGTH ? PANEL : LENGTH, is_turned = b_inner == 1;
+  const int64_t turned = is_turned ? inner / LENGTH * LENGTH : 0;
+  const int64_t whole = is_turned ? width / LENGTH * LENGTH : 0;
+  for (int64_t w = 0; w < whole; w += LENGTH)
+    for (int64_t k = 0; k < turned; k += LENGTH)
+      turn(b + k + w * b_column, b_column, packed + k * PANEL + w, PANEL);
+  for (int64_t k = 0; k < inner; ++k) {
+    for (int64_t w = k < turned ? whole : 0; w < width; ++w)
+      packed[k * PANEL + w] = b[k * b_inner + w * b_column];
+    for (int64_t w = width; w < end; ++w) packed[k * PANEL + w] = 0;
   }
 }
 
@@ -122,28 +165,23 @@ void wide_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
   real tile[ROWS * PANEL];
   for (int64_t j = 0; j < columns; j += PANEL) {
     const int64_t width = columns - j < PANEL ? columns - j : PANEL;
+    const int is_whole = width == PANEL || width == LENGTH;
     const real *panel = b + j;
     int64_t panel_inner = b_inner;
-    if (b_column != 1 || width < PANEL) {
-      for (int64_t k = 0; k < inner; ++k)
-        for (int64_t w = 0; w < PANEL; ++w)
-          packed[k * PANEL + w] =
-              w < width ? b[k * b_inner + (j + w) * b_column] : 0;
+    if (b_column != 1 || !is_whole) {
+      pack(inner, width, b + j * b_column, b_inner, b_column, packed);
       panel = packed;
       panel_inner = PANEL;
     }
     for (int64_t i = 0; i < rows; i += ROWS) {
       const int64_t height = rows - i < ROWS ? rows - i : ROWS;
-      if (width == PANEL) {
-        block(height, inner, a + i * a_row, a_row, a_inner, panel, panel_inner,
-              c + i * columns + j, columns);
-      } else {
-        block(height, inner, a + i * a_row, a_row, a_inner, panel, panel_inner, tile,
-              PANEL);
-        for (int64_t r = 0; r < height; ++r)
-          for (int64_t w = 0; w < width; ++w)
-            c[(i + r) * columns + j + w] = tile[r * PANEL + w];
-      }
+      real *const to = is_whole ? c + i * columns + j : tile;
+      (width > LENGTH ? block_2 : block_1)(height, inner, a + i * a_row, a_row, a_inner,
+                                           panel, panel_inner, to,
+                                           is_whole ? columns : PANEL);
+      for (int64_t r = 0; !is_whole && r < height; ++r)
+        for (int64_t w = 0; w < width; ++w)
+          c[(i + r) * columns + j + w] = tile[r * PANEL + w];
     }
   }
 }
@@ -568,7 +606,7 @@ class ArrayTranslator:
         self, operand: Array, dims: Sequence[int], keepdim: bool = False, **_: Any
     ) -> Array:
         """Return sums along axes."""
-        return self._reduce(operand, dims, keepdim, "{0} + {1}", "0")
+        return self._reduce(operand, dims, keepdim, SUM, "0")
 
     def mean(
         self, operand: Array, dims: Sequence[int], keepdim: bool = False, **_: Any

@@ -13,6 +13,7 @@ from mmbench.engine.compiled.c_operations import Expression, Kind, UnsupportedEr
 
 Shape = tuple[int, ...]
 
+SUM = "{0} + {1}"  # the formula of two numbers
 PARTIAL_SUMS = 16  # of a sum along neighbouring numbers, so that it fills registers
 
 
@@ -317,11 +318,26 @@ def reduce_loop(
         *entry.statements,
         f"part[lane] = {step};",
         "}",
-        f"for (int lane = 0; lane < {PARTIAL_SUMS}; ++lane)",
-        f"{place} = {formula.format(place, 'part[lane]')};",
+        *_joined_lanes(place, formula),
         "}",
     ]
     return lines + "\n" + _nest(outer, inner, is_vector=False)
+
+
+def _joined_lanes(place: str, formula: str) -> Iterable[str]:
+    """Yield C code that combines all lanes of `part` into a place.
+
+    Sums are added one after the other. The order of anything else, as of the largest
+    number, has no effect, and halves are combined as vectors.
+    """
+    lanes = PARTIAL_SUMS
+    while formula != SUM and lanes > 1:
+        lanes //= 2
+        yield "#pragma omp simd"
+        yield f"for (int lane = 0; lane < {lanes}; ++lane)"
+        yield f"part[lane] = {formula.format('part[lane]', f'part[lane + {lanes}]')};"
+    yield f"for (int lane = 0; lane < {lanes}; ++lane)"
+    yield f"{place} = {formula.format(place, 'part[lane]')};"
 
 
 def _nest(

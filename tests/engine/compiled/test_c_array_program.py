@@ -74,22 +74,30 @@ def test_operations_entry_by_entry(dtype: torch.dtype) -> None:
 
 
 SHAPES = [(7, 16, 5), (1, 20, 9), (13, 1, 24), (8, 3, 33), (4, 33, 1), (6, 40, 12)]
+# A vector has up to 16 numbers, and columns are taken by one or two vectors.
+WIDE_SHAPES = [(9, 35, 50), (5, 52, 37), (3, 16, 16), (7, 32, 18), (2, 49, 31)]
 
 
 def products(z: Tensor, alive: Tensor, *drawn: Tensor) -> list[Tensor]:
     """Multiply matrices of many shapes, each as it is and transposed."""
     total = z[:, :1, None]
     for a, b in zip(drawn[0:-1:2], drawn[1:-1:2], strict=True):
-        total = total + (a @ b).cos().sum((1, 2), keepdim=True)
-        back = a.transpose(1, 2) @ (a @ b)  # of the transpose
-        total = total + (back @ b.transpose(1, 2)).sin().sum((1, 2), keepdim=True)
+        product = a @ b / a.shape[2]
+        total = total + product.cos().mean((1, 2), keepdim=True)
+        back = a.transpose(1, 2) @ product / a.shape[1]  # of the transpose
+        turned = back @ b.transpose(1, 2) / b.shape[2]
+        total = total + turned.sin().mean((1, 2), keepdim=True)
     return [z + total[:, 0], alive.clone()]
 
 
-def test_products_of_matrices() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shapes", [SHAPES, WIDE_SHAPES])
+def test_products_of_matrices(
+    shapes: list[tuple[int, int, int]], dtype: torch.dtype
+) -> None:
     """Products of every shape and layout give what torch gives."""
-    drawn = [shape for m, n, inner in SHAPES for shape in ((m, inner), (inner, n))]
-    check(products, examples(torch.float64, *drawn))
+    drawn = [shape for m, n, inner in shapes for shape in ((m, inner), (inner, n))]
+    check(products, examples(dtype, *drawn))
 
 
 @pytest.mark.parametrize("runs", [3, 130])
