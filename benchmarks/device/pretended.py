@@ -104,8 +104,8 @@ class PretendedDevice(TorchDispatchMode):
     """Makes the operations of a pretended CUDA device, and counts them.
 
     Attributes:
-        counts: "operations" other than views, "looks" of the host at a result, and
-            "copies" between the host and the device.
+        counts: "operations" other than views, "looks" of the host at a result,
+            "copies" between the host and the device, and "replays" of captured pieces.
     """
 
     def __init__(self) -> None:
@@ -219,7 +219,8 @@ class Counted(NamedTuple):
     Args:
         looks: in `STEPS` steps and the record after them.
         copies: between the host and the device, in the same.
-        operations: a step, rounded up.
+        operations: a step that the host asks for one by one, rounded up.
+        replays: of captured pieces a step, rounded up.
         recording: what was recorded of the runs.
         z: last iterates, as a tensor of the CPU.
     """
@@ -227,16 +228,29 @@ class Counted(NamedTuple):
     looks: int
     copies: int
     operations: int
+    replays: int
     recording: Recording
     z: Tensor
 
 
 def counted(cell: Cell) -> Counted:
     """Compute a cell of 2 `STEPS` steps on a pretended device, and count."""
+    with pretended_device() as device:
+        return count(device, cell, Placement(CUDA))
+
+
+def count(device: PretendedDevice, cell: Cell, place: Placement) -> Counted:
+    """Compute a cell of 2 `STEPS` steps in a place, and count.
+
+    Args:
+        device: the pretended device, within its block.
+        cell: the cell.
+        place: device, and whether steps are captured.
+    """
     seen: dict[int, Counter[str]] = {}
     recording = Recording(cell, cell.seeds)
-    with arithmetic(CUDA), pretended_device() as device:
-        chunk = Chunk(cell, Placement(CUDA), len(cell.seeds), recording, None)
+    with arithmetic(CUDA):
+        chunk = Chunk(cell, place, len(cell.seeds), recording, None)
 
         def note(_: int, recorded: Recording | None) -> None:
             if recorded and recorded.steps:
@@ -244,9 +258,8 @@ def counted(cell: Cell) -> Counted:
 
         chunk.compute(note)
     found = seen[2 * STEPS] - seen[STEPS]
-    operations = -(-found["operations"] // STEPS)
-    here = chunk.z.here
-    return Counted(found["looks"], found["copies"], operations, recording, here)
+    each = (-(-found[name] // STEPS) for name in ("operations", "replays"))
+    return Counted(found["looks"], found["copies"], *each, recording, chunk.z.here)
 
 
 def small_cell(task: str, method: str) -> Cell:

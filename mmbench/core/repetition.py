@@ -1,12 +1,13 @@
 """Repetition of a turn until no run needs another one, also while a step is traced.
 
 A trace is a list of operations: a loop whose length depends on numbers is not in it,
-and one of a known length is there turn by turn. Where `marked_loops` holds, a loop is
-traced as one turn between two operations that mark its beginning and its end.
+and one of a known length is there turn by turn. Where `making_loops` holds, a loop is
+made by the function given there. Where `marked_loops` holds, a loop is traced as one
+turn between two operations that mark its beginning and its end.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -18,8 +19,8 @@ from mmbench.core.errors import DescriptionError
 
 # Up to this limit, all turns are made without checking whether a run needs them.
 MAX_UNCHECKED_ITERATIONS = 8
-# On a GPU, iterations between two checks, once as many have been made. From the first
-# one on, a solve of four iterations would make eight, and launch twice the operations.
+# On a GPU, iterations between two checks, once as many have been made. From the start
+# on, a solve of four iterations would make eight, and launch twice the operations.
 GPU_CHECK_INTERVAL = 8
 
 _marks = torch.library.Library("mmbench", "DEF")
@@ -35,6 +36,10 @@ END_LOOP: Any = torch.ops.mmbench.end_loop.default
 
 
 Carried = TypeVar("Carried", bound=tuple)
+Turn = Callable[[Sequence[Tensor]], list[Tensor]]
+# Makes a loop: (turn, what the first turn is given, largest number of turns). The first
+# tensor is the mask of the runs that go on.
+MakeLoop = Callable[[Turn, Sequence[Tensor], int], Sequence[Tensor]]
 
 
 @runtime_checkable
@@ -53,17 +58,26 @@ class Charged(Protocol):
 
 
 _charged: ContextVar[Charged | None] = ContextVar("_charged", default=None)
-_is_marked: ContextVar[bool] = ContextVar("_is_marked", default=False)
+_make_loop: ContextVar[MakeLoop | None] = ContextVar("_make_loop", default=None)
 
 
 @contextmanager
-def marked_loops() -> Iterator[None]:
-    """Let loops be traced as one turn between two marks."""
-    token = _is_marked.set(True)
+def making_loops(make_loop: MakeLoop | None) -> Iterator[None]:
+    """Let a function make the loops of steps whose charges are carried.
+
+    Args:
+        make_loop: the function; None makes turns until no run goes on.
+    """
+    token = _make_loop.set(make_loop)
     try:
         yield
     finally:
-        _is_marked.reset(token)
+        _make_loop.reset(token)
+
+
+def marked_loops() -> AbstractContextManager[None]:
+    """Let loops be traced as one turn between two marks."""
+    return making_loops(_mark)
 
 
 @contextmanager
@@ -80,7 +94,8 @@ def is_over(on: Bool[Tensor, " runs"], made: int, limit: int | None = None) -> b
     """Return whether no run goes on, where this is checked.
 
     Masks keep what has stopped as it is, so that a check changes no number and no
-    count. On a GPU the host waits for it, and a long loop is checked less often.
+    count. On a GPU the host waits for it: the first turn is made without one, and a
+    long loop is checked less often.
 
     Args:
         on: runs that go on.
@@ -90,9 +105,10 @@ def is_over(on: Bool[Tensor, " runs"], made: int, limit: int | None = None) -> b
     """
     if limit is not None and limit <= MAX_UNCHECKED_ITERATIONS:
         return False
-    is_long = on.device.type == "cuda" and made > GPU_CHECK_INTERVAL
-    if is_long and made % GPU_CHECK_INTERVAL:
-        return False
+    if on.device.type == "cuda":
+        is_long = made > GPU_CHECK_INTERVAL
+        if made == 0 or (is_long and made % GPU_CHECK_INTERVAL):
+            return False
     return not bool(on.any())
 
 
@@ -106,9 +122,9 @@ def repeat(turn: Callable[[Carried], Carried], begun: Carried, limit: int) -> Ca
             mask of the runs that go on.
         limit: largest number of turns.
     """
-    charged = _charged.get()
-    if charged is not None and _is_marked.get():
-        return _mark(turn, begun, limit, charged)
+    charged, make_loop = _charged.get(), _make_loop.get()
+    if charged is not None and make_loop is not None:
+        return _made_by(make_loop, turn, begun, limit, charged)
     at = begun
     for made in range(limit):
         if is_over(at[0], made, limit):
@@ -117,26 +133,43 @@ def repeat(turn: Callable[[Carried], Carried], begun: Carried, limit: int) -> Ca
     return at
 
 
-def _mark(
-    turn: Callable[[Carried], Carried], begun: Carried, limit: int, charged: Charged
+def _made_by(
+    make_loop: MakeLoop,
+    turn: Callable[[Carried], Carried],
+    begun: Carried,
+    limit: int,
+    charged: Charged,
 ) -> Carried:
-    """Trace one turn between the marks of a loop."""
+    """Let a function make a loop, which carries its charges too."""
     make: Any = type(begun)
     zeros = torch.zeros_like(charged.alive, dtype=torch.int32)
     names, before = list(charged.charges), dict(charged.run_charges)
     charges = [before.get(name, zeros) for name in names]
-    inside = BEGIN_LOOP([*begun, *charges], limit)
-    counted = dict(zip(names, inside[len(begun) :], strict=True))
     to_all = dict(charged.charges)
-    charged.run_charges = dict(counted)
-    at = turn(make(*inside[: len(begun)]))
-    if charged.charges != to_all:
-        raise DescriptionError("What a loop asks must be charged by a mask of runs.")
-    after = charged.run_charges
-    end = END_LOOP([*at, *(after[name] for name in names)], limit)
+    found = set(before)
+
+    def flat_turn(carried: Sequence[Tensor]) -> list[Tensor]:
+        counted = dict(zip(names, carried[len(begun) :], strict=True))
+        charged.run_charges = dict(counted)
+        at = turn(make(*carried[: len(begun)]))
+        if charged.charges != to_all:
+            raise DescriptionError(
+                "What a loop asks must be charged by a mask of runs."
+            )
+        after = charged.run_charges
+        found.update(name for name in names if after[name] is not counted[name])
+        return [*at, *(after[name] for name in names)]
+
+    end = make_loop(flat_turn, [*begun, *charges], limit)
     charged.run_charges = {
         name: value
         for name, value in zip(names, end[len(begun) :], strict=True)
-        if name in before or after[name] is not counted[name]
+        if name in found
     }
     return make(*end[: len(begun)])
+
+
+def _mark(turn: Turn, begun: Sequence[Tensor], limit: int) -> Sequence[Tensor]:
+    """Trace one turn between the marks of a loop."""
+    end: Sequence[Tensor] = END_LOOP(turn(BEGIN_LOOP(begun, limit)), limit)
+    return end

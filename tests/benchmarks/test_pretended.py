@@ -21,8 +21,8 @@ IMAGES = "digits01[hidden=8,noise=4,batch=4]"
 AT_MOST = {
     ("bilinear", "gda"): (0, 4),
     ("bilinear", "gda[step_size=2.0]"): (0, 7),
-    ("bilinear", "cgd"): (32, 4),
-    ("quadratic", "acgd"): (32, 4),
+    ("bilinear", "cgd"): (16, 4),
+    ("quadratic", "acgd"): (16, 4),
     (GAN, "gda"): (0, 11),
 }
 AT_MOST_SLOW = {
@@ -32,12 +32,12 @@ AT_MOST_SLOW = {
     (GAN, "gda[direction=adam]"): (0, 11),
     (GAN, "extragradient[direction=adam]"): (0, 11),
     (GAN, "alternating_gda[direction=adam,k=2]"): (0, 19),
-    (GAN, "cgd"): (51, 11),
-    (GAN, "acgd"): (49, 11),
+    (GAN, "cgd"): (35, 11),
+    (GAN, "acgd"): (33, 11),
     (GAN, "unrolled"): (0, 11),
     (GAN, "accept_reject"): (0, 40),
     (IMAGES, "gda[direction=adam]"): (12, 7),
-    (IMAGES, "acgd"): (78, 7),
+    (IMAGES, "acgd"): (62, 7),
 }
 
 

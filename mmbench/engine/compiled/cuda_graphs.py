@@ -1,6 +1,7 @@
 """CUDA graphs: all of captured steps that a CUDA device alone can do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -10,19 +11,26 @@ Function = Callable[[], None]  # computes in memory that it was given once
 
 @runtime_checkable
 class Graphs(Protocol):
-    """What captures functions, so that they can be replayed without their code."""
+    """What captures operations, so that they can be replayed without their code."""
 
     def warm_up(self, function: Function) -> None:
         """Call a function that will be captured; libraries make their memory then."""
 
-    def capture(self, function: Function) -> Function:
-        """Return what a function does, as one launch: it reads the same memory."""
+    def capturing(self) -> AbstractContextManager[Function]:
+        """Capture what is computed within a block, instead of computing it.
+
+        Returns:
+            A context manager, which gives what is captured as one launch. It reads the
+            same memory. What is still referred to at the end of the block keeps its
+            memory, so that later captures read it.
+        """
 
 
 class CudaGraphs:
-    """Captures functions as CUDA graphs, whose intermediate values share memory.
+    """Captures operations as CUDA graphs, whose intermediate values share memory.
 
-    So they must be replayed one after the other.
+    So they must be replayed one after the other, in the order of their captures; one
+    may be replayed several times before the next.
 
     Args:
         device: the CUDA device.
@@ -44,8 +52,9 @@ class CudaGraphs:
         finally:
             current.wait_stream(self._stream)
 
-    def capture(self, function: Function) -> Function:
-        """Return what a function does, as the launch of a graph."""
+    @contextmanager
+    def capturing(self) -> Iterator[Function]:
+        """Capture what is computed within a block, as the launch of a graph."""
         graph = torch.cuda.CUDAGraph()
         # Meanwhile other threads may draw into pinned memory, which makes calls of CUDA
         # that a capture forbids in its own thread.
@@ -54,5 +63,4 @@ class CudaGraphs:
             torch.cuda.device(self._device),
             torch.cuda.graph(graph, self._pool, self._stream, mode),
         ):
-            function()
-        return graph.replay
+            yield graph.replay

@@ -6,6 +6,7 @@ the operations of the captured function, in its memory.
 
 import importlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
 from mmbench.core.code_guard import CodeGuard
 from mmbench.core.columns import COUNTED
+from mmbench.core.conjugate_gradient import conjugate_gradient
 from mmbench.core.cost import Cost
 from mmbench.core.game import Game
 from mmbench.core.placement import Placement
@@ -101,6 +103,10 @@ def slow(*values: Any) -> Any:
         ("bilinear", "unrolled[k=2]"),
         ("dirac_gan", "gda[direction=adam]"),
         ("quadratic", "acgd[iterations=2]"),  # with two turns
+        ("bilinear", "cgd"),
+        ("quadratic", "acgd"),
+        ("bilinear", "follow_the_ridge"),  # whose solves need no iteration
+        ("dirac_gan", "one_sided_cgd"),
         (GAN, "gda"),
         *(
             slow(GAN, words)
@@ -108,6 +114,7 @@ def slow(*values: Any) -> Any:
                 *("gda[direction=adam]", "extragradient", "unrolled"),
                 *("alternating_gda[direction=adam,k=2]", "acgd[iterations=2]"),
                 *("accept_reject", "extragradient[minibatch=fresh]"),
+                *("cgd", "acgd", "follow_the_ridge[iterations=20]"),
             )
         ),
         slow("digits01[hidden=6,noise=3,batch=4]", "gda[direction=adam]"),
@@ -246,9 +253,77 @@ def test_memory_of_a_game_goes_on_within_replays(recorded: ModuleType) -> None:
     assert (other.iterates["z"][-1] != found.iterates["z"][-1]).all()
 
 
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [
+        ("cgd[step_size=10.0]", 99),
+        ("cgd[step_size=10.0,iterations=9]", 9),
+        ("cgd[tolerance=1000000.0]", 0),  # every first guess is a solution
+        ("acgd[step_size=1.0]", 99),
+        ("acgd[floor=1000000.0]", 0),
+        ("follow_the_ridge[damping=0.01]", 99),
+        ("one_sided_cgd[step_size=10.0,player=x]", 99),
+    ],
+)
+def test_solves_end_where_eager_ones_do(
+    recorded: ModuleType, words: str, most: int
+) -> None:
+    """After iterations that differ from run to run, from none to the most."""
+    steps = 6
+    cell = cell_of("random_quadratic", words, steps=steps, seeds=(0, 1, 2, 3, 4))
+    found = captured(recorded, cell)
+    assert found.backend == "captured"
+    must_be_eager(cell, found)
+    cost = cell.algorithm.cost
+    products = found.counts["hvps"][-1] - cost.hvps * steps
+    iterations = (products // cost.hvps_per_iteration).tolist()
+    if most < 99:
+        assert iterations == [most * steps] * 5
+    else:
+        assert len(set(iterations)) > 1
+        assert max(iterations) > 8 * steps  # after which the host looks less often
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solving(Ending):
+    """An algorithm that solves a system in each step, and ends runs."""
+
+    @property
+    def cost(self) -> Cost:
+        """What one step uses at most."""
+        return Cost(grad_x=1, grad_y=1, hvps_per_iteration=2)
+
+    def step(self, oracle: Any, z: torch.Tensor, state: Ends) -> Any:
+        """Move x by the solution, and y by its gradient."""
+        at = oracle.linearise(z)
+        solved = conjugate_gradient(
+            lambda v, on: v + 9 * at.xy(at.yx(v, on=on), on=on),
+            at.grad_x,
+            tolerance=1e-6,
+            limit=99,
+        )
+        moved = z - oracle.join(solved.x, 0.1 * at.grad_y)
+        moved = torch.where((state.time == state.end)[:, None], torch.nan, moved)
+        return moved, Ends(state.time + 1, state.end)
+
+
+def test_runs_end_while_others_are_solved(
+    recorded: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that have ended are charged nothing, though their systems are solved."""
+    monkeypatch.setattr(block, "CAPTURED_STEPS", 6)
+    method = Solving(what="nan")
+    cell = cell_of("random_quadratic", method, seeds=tuple(range(6)))
+    found = captured(recorded, cell)
+    assert found.backend == "captured"
+    assert found.stopped_at.tolist() == [17, 1, 4, 5, 7, 17]
+    assert len(set(found.counts["hvps"][-1].tolist())) > 4
+    must_be_eager(cell, found)
+
+
 def test_a_step_that_depends_on_numbers_is_not_captured(recorded: ModuleType) -> None:
-    """The iterations of conjugate gradients end by their numbers."""
-    for words in ("cgd", "accept_reject_search[ascents=3]"):
+    """The iterations of GMRES add a vector each, so that none is like the others."""
+    for words in ("stackelberg", "accept_reject_search[ascents=3]"):
         cell = cell_of("bilinear", words, steps=3, records=1)
         found = captured(recorded, cell)
         assert found.backend == (
@@ -286,7 +361,7 @@ def test_what_a_capture_refuses_is_said(
     def broken(*_: Any) -> None:
         raise RuntimeError("CUDA error: not permitted when stream is capturing\nline 2")
 
-    monkeypatch.setattr(recorded.RecordedGraphs, "capture", broken)
+    monkeypatch.setattr(recorded.RecordedGraphs, "capturing", broken)
     cell = cell_of("bilinear", "gda")
     found = captured(recorded, cell)
     assert found.backend == (
@@ -300,7 +375,11 @@ def test_a_graph_with_other_bits_is_not_used(
     recorded: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first steps are compared with eager ones."""
-    monkeypatch.setattr(recorded.RecordedGraphs, "capture", lambda *_: lambda: None)
+
+    def nothing(_: Any) -> Any:
+        return nullcontext(lambda: None)
+
+    monkeypatch.setattr(recorded.RecordedGraphs, "capturing", nothing)
     cell = cell_of("bilinear", "gda")
     found = captured(recorded, cell)
     assert found.backend == (
@@ -314,14 +393,14 @@ def test_no_memory_is_an_error(
 ) -> None:
     """It ends the runs with the width that fits, which captured steps tell."""
     monkeypatch.setattr(chunk, "CAPTURE_STEPS", 20)
-    made = recorded.RecordedGraphs.capture
+    made = recorded.RecordedGraphs.warm_up
 
-    def capture(self: Any, function: Any) -> Any:
+    def warm_up(self: Any, function: Any) -> None:
         if len(function.func.__self__._runs.z) > 1:
             raise torch.OutOfMemoryError
-        return made(self, function)
+        made(self, function)
 
-    monkeypatch.setattr(recorded.RecordedGraphs, "capture", capture)
+    monkeypatch.setattr(recorded.RecordedGraphs, "warm_up", warm_up)
     monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
     cell = cell_of("bilinear", "gda", steps=chunk.CAPTURE_STEPS, seeds=(0, 1, 2, 3))
     found = captured(recorded, cell, compiled=None)
