@@ -36,6 +36,7 @@ PAIRS = (
     ("bilinear", "cgd"),
     ("bilinear", "alternating_gda"),
     ("quadratic", "acgd"),
+    ("bilinear", "stackelberg"),
     ("quadratic", "sga"),
     ("dirac_gan", "gda[direction=adam]"),
     (GAN, "gda"),

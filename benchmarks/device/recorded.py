@@ -5,11 +5,10 @@
 What is asked of torch within a capture is noted, and made again at each replay in the
 same memory, as a captured graph does it; the code does not run again. It may ask
 nothing that a capture forbids. What a capture computes has no values until it is
-replayed. What nothing refers to at the end of a capture is overwritten after each of
-its replays, since later captures may have the same memory.
+replayed. What nothing refers to at the end of a capture is overwritten after each
+replay of it or of a later one, which may have the same memory.
 """
 
-import gc
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -91,18 +90,18 @@ class RecordedGraphs:
     @contextmanager
     def capturing(self) -> Iterator[Function]:
         """Capture what is computed within a block, as a replay of its operations."""
-        recorder, freed = _Recorder(self._memory), list[Tensor]()
+        recorder, free = _Recorder(self._memory), list[Tensor]()
 
         def replay() -> None:
             self._counts["replays"] += 1
             recorder.replay()
-            spoil(freed)
+            spoil(free)
 
         with recorder:
             yield replay
         self.operations.append(recorder.count)
         spoil(recorder.computed)
-        freed += self._memory.freed()
+        free += self._memory.find_free()
 
 
 class _Memory:
@@ -111,6 +110,7 @@ class _Memory:
     def __init__(self) -> None:
         self._referring = WeakTensorKeyDictionary()
         self._kept: dict[int, Tensor] = {}  # by the address of the memory
+        self._free: list[Tensor] = []
 
     def note(self, tensor: Tensor, *, is_new: bool) -> None:
         """Note a tensor that refers to memory."""
@@ -119,12 +119,12 @@ class _Memory:
             self._kept[address] = twin(tensor)
         self._referring[tensor] = address
 
-    def freed(self) -> list[Tensor]:
-        """Return, once, what no tensor refers to."""
-        gc.collect()  # as torch does before it captures
-        kept = set(self._referring.values())
-        gone = [address for address in self._kept if address not in kept]
-        return [self._kept.pop(address) for address in gone]
+    def find_free(self) -> list[Tensor]:
+        """Return what no tensor refers to, of all captures until now."""
+        referred_to = set(self._referring.values())
+        for address in self._kept.keys() - referred_to:
+            self._free.append(self._kept.pop(address))
+        return self._free
 
 
 class _Recorder(TorchDispatchMode):

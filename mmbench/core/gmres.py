@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mmbench.core.conjugate_gradient import first_residual
-from mmbench.core.repetition import MAX_UNCHECKED_ITERATIONS, is_over
+from mmbench.core.repetition import MAX_UNCHECKED_ITERATIONS, grow, repeat
 from mmbench.core.vectors import dot, masked
 
 # Iterations after which the basis, a vector for each, is dropped and built anew.
@@ -65,40 +65,97 @@ def gmres(
     Source: Saad and Schultz 1986.
     """
     goal = torch.clamp(tolerance * b.norm(dim=1), min=floor)
-    on = torch.ones_like(goal, dtype=torch.bool)
+    is_checked = limit > MAX_UNCHECKED_ITERATIONS
+    longest = min(MAX_BASIS, b.shape[1])
+    first, *others = _lengths(longest, limit)
+
+    def restart(at: _Iterate, length: int = longest) -> _Iterate:
+        r = masked(b - product(at.x, at.on), at.on)
+        iterations = at.iterations + at.on
+        residual = torch.where(at.on, r.norm(dim=1), at.residual)
+        on = at.on & (residual < at.before)
+        # All cycles of a loop are of one length, so that masks end the last one.
+        left = limit - iterations if is_checked else None
+        cycle = _cycle(product, r, on, goal, length, left, is_checked=is_checked)
+        iterations, going = iterations + cycle.made, cycle.on
+        if is_checked:
+            going = going & (iterations + 1 < limit)
+        after = torch.where(on, cycle.residual, residual)
+        return _Iterate(going, at.x + cycle.move, residual, after, iterations)
+
     x, r = first_residual(product, b, start)
-    residual, made = r.norm(dim=1), 0
-    iterations = torch.zeros_like(goal, dtype=torch.int64)
-    while True:
-        length = min(MAX_BASIS, b.shape[1], limit - made)
-        is_checked = limit > MAX_UNCHECKED_ITERATIONS
-        cycle = _cycle(product, r, on, goal, length, is_checked=is_checked)
-        x, made, iterations = x + cycle.move, made + length, iterations + cycle.made
-        before, residual = residual, torch.where(on, cycle.residual, residual)
-        on = cycle.on
-        if made + 1 >= limit or (is_checked and not bool(on.any())):
-            solved = torch.isfinite(residual) & (residual <= goal)
-            return Solution(x, iterations, solved)
-        r = masked(b - product(x, on), on)
-        made, iterations = made + 1, iterations + on
-        residual = torch.where(on, r.norm(dim=1), residual)
-        on = on & (residual < before)
+    on, residual = torch.ones_like(goal, dtype=torch.bool), r.norm(dim=1)
+    cycle = _cycle(product, r, on, goal, first, is_checked=is_checked)
+    at = _Iterate(cycle.on, x + cycle.move, residual, cycle.residual, cycle.made)
+    if is_checked:
+        at = repeat(restart, at, len(others), is_always_checked=True)
+    else:
+        for length in others:
+            at = restart(at, length)
+    solved = torch.isfinite(at.residual) & (at.residual <= goal)
+    return Solution(at.x, at.iterations, solved)
+
+
+def _lengths(longest: int, limit: int) -> list[int]:
+    """Return the iterations of each cycle; between two of them there is one product."""
+    full, rest = divmod(limit, longest + 1)
+    return [longest] * full + [rest] * (rest > 0)
+
+
+class _Iterate(NamedTuple):
+    """What changes from cycle to cycle.
+
+    Args:
+        on: runs that go on.
+        x: approximate solutions.
+        before: norm of the residual before the last cycle.
+        residual: norm of the residual after it.
+        iterations: as in `Solution`.
+    """
+
+    on: Bool[Tensor, " runs"]
+    x: Float[Tensor, "runs n"]
+    before: Float[Tensor, " runs"]
+    residual: Float[Tensor, " runs"]
+    iterations: Int[Tensor, " runs"]
 
 
 class _Cycle(NamedTuple):
     """What the iterations on one basis give.
 
     Args:
+        on: runs that have not stopped.
         move: change of the solution.
         residual: norm of the residual after it.
         made: iterations of each run.
-        on: runs that have not stopped.
     """
 
+    on: Bool[Tensor, " runs"]
     move: Float[Tensor, "runs n"]
     residual: Float[Tensor, " runs"]
     made: Int[Tensor, " runs"]
+
+
+class _Basis(NamedTuple):
+    """What grows from iteration to iteration.
+
+    Args:
+        on: runs that go on.
+        made: iterations of each run.
+        rest: last entry of the rotated right-hand side.
+        vectors: the basis.
+        columns: of the triangular matrix.
+        rotations: cosine and sine of each.
+        entries: of the rotated right-hand side, but for the last.
+    """
+
     on: Bool[Tensor, " runs"]
+    made: Int[Tensor, " runs"]
+    rest: Float[Tensor, " runs"]
+    vectors: tuple[Tensor, ...]
+    columns: tuple[list[Tensor], ...] = ()
+    rotations: tuple[tuple[Tensor, Tensor], ...] = ()
+    entries: tuple[Tensor, ...] = ()
 
 
 def _cycle(
@@ -107,6 +164,7 @@ def _cycle(
     on: Bool[Tensor, " runs"],
     goal: Float[Tensor, " runs"],
     length: int,
+    left: Int[Tensor, " runs"] | None = None,
     *,
     is_checked: bool,
 ) -> _Cycle:
@@ -114,20 +172,19 @@ def _cycle(
 
     The Hessenberg matrix of the Arnoldi process becomes triangular by one rotation for
     each column. Where a run has stopped, its columns are those of the identity.
+
+    Args:
+        product, r, on, goal: as in `gmres`, for the runs that are on.
+        length: largest number of iterations.
+        left: largest number for each run; None if that is no less.
+        is_checked: whether the iterations end where no run goes on.
     """
     rounding = _ROUNDINGS * torch.finfo(r.dtype).eps
-    rest = r.norm(dim=1)  # last entry of the rotated right-hand side
-    count = torch.zeros_like(rest, dtype=torch.int64)
-    on = on & torch.isfinite(rest) & (rest > goal)
-    basis = [masked(r / rest[:, None], on)]
-    columns: list[list[Tensor]] = []
-    rotations: list[tuple[Tensor, Tensor]] = []
-    entries: list[Tensor] = []
-    for made in range(length):
-        if is_checked and is_over(on, made):
-            break
+
+    def turn(at: _Basis) -> _Basis:
+        on, made, rest, basis, columns, rotations, entries = at
         w = masked(product(basis[-1], on), on)
-        count = count + on
+        made = made + on
         short = rounding * w.norm(dim=1)
         column = []
         for v in basis:
@@ -144,16 +201,32 @@ def _cycle(
         on = on & torch.isfinite(diagonal) & (diagonal > short)
         c, s = masked(column[-1] / diagonal, on), masked(below / diagonal, on)
         diagonal = torch.where(on, diagonal, torch.ones_like(diagonal))
-        columns.append([*(masked(one, on) for one in column[:-1]), diagonal])
-        rotations.append((c, s))
-        entries.append(masked(c * rest, on))
-        rest = torch.where(on, -s * rest, rest)
+        column = [*(masked(one, on) for one in column[:-1]), diagonal]
+        entry, rest = masked(c * rest, on), torch.where(on, -s * rest, rest)
         on = on & (rest.abs() > goal)
-        basis.append(masked(w / below[:, None], on))
-    move, weights = torch.zeros_like(r), entries.copy()
-    for i in reversed(range(len(entries))):
-        for j in range(i + 1, len(entries)):
-            weights[i] = weights[i] - columns[j][i] * weights[j]
-        weights[i] = weights[i] / columns[i][i]
-        move = move + weights[i][:, None] * basis[i]
-    return _Cycle(move, rest.abs(), count, on)
+        if left is not None:
+            on = on & (made < left)
+        return _Basis(
+            on,
+            made,
+            rest,
+            (*basis, masked(w / below[:, None], on)),
+            (*columns, column),
+            (*rotations, (c, s)),
+            (*entries, entry),
+        )
+
+    def finish(at: _Basis) -> _Cycle:
+        move, weights = torch.zeros_like(r), list(at.entries)
+        for i in reversed(range(len(weights))):
+            for j in range(i + 1, len(weights)):
+                weights[i] = weights[i] - at.columns[j][i] * weights[j]
+            weights[i] = weights[i] / at.columns[i][i]
+            move = move + weights[i][:, None] * at.vectors[i]
+        return _Cycle(at.on, move, at.rest.abs(), at.made)
+
+    rest = r.norm(dim=1)
+    made = torch.zeros_like(rest, dtype=torch.int64)
+    on = on & torch.isfinite(rest) & (rest > goal)
+    begun = _Basis(on, made, rest, (masked(r / rest[:, None], on),))
+    return grow(turn, begun, finish, length, is_checked=is_checked)

@@ -1,15 +1,15 @@
 """Repetition of a turn until no run needs another one, also while a step is traced.
 
 A trace is a list of operations: a loop whose length depends on numbers is not in it,
-and one of a known length is there turn by turn. Where `making_loops` holds, a loop is
-made by the function given there. Where `marked_loops` holds, a loop is traced as one
-turn between two operations that mark its beginning and its end.
+and one of a known length is there turn by turn. Where `making_loops` holds, loops are
+made by what is given there. Where `marked_loops` holds, a loop is traced as one turn
+between two operations that mark its beginning and its end.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int
@@ -37,9 +37,27 @@ END_LOOP: Any = torch.ops.mmbench.end_loop.default
 
 Carried = TypeVar("Carried", bound=tuple)
 Turn = Callable[[Sequence[Tensor]], list[Tensor]]
-# Makes a loop: (turn, what the first turn is given, largest number of turns). The first
-# tensor is the mask of the runs that go on.
-MakeLoop = Callable[[Turn, Sequence[Tensor], int], Sequence[Tensor]]
+
+
+class Loops(NamedTuple):
+    """What makes the loops of steps.
+
+    Args:
+        repeat: makes a loop of (turn, what the first turn is given, largest number of
+            turns, whether each is checked), as `repeat`. The first tensor is the mask
+            of the runs that go on.
+        grow: makes a loop of (turn, what the first turn is given, finish, largest
+            number of turns), as `grow`; None leaves it turn by turn.
+    """
+
+    repeat: Callable[[Turn, Sequence[Tensor], int, bool], Sequence[Tensor]]
+    grow: (
+        Callable[
+            [Callable[[Any], Any], Any, Callable[[Any], list[Tensor]], int],
+            Sequence[Tensor],
+        ]
+        | None
+    ) = None
 
 
 @runtime_checkable
@@ -58,26 +76,26 @@ class Charged(Protocol):
 
 
 _charged: ContextVar[Charged | None] = ContextVar("_charged", default=None)
-_make_loop: ContextVar[MakeLoop | None] = ContextVar("_make_loop", default=None)
+_loops: ContextVar[Loops | None] = ContextVar("_loops", default=None)
 
 
 @contextmanager
-def making_loops(make_loop: MakeLoop | None) -> Iterator[None]:
-    """Let a function make the loops of steps whose charges are carried.
+def making_loops(loops: Loops | None) -> Iterator[None]:
+    """Let the loops of steps whose charges are carried be made in another way.
 
     Args:
-        make_loop: the function; None makes turns until no run goes on.
+        loops: what makes them; None makes turns until no run goes on.
     """
-    token = _make_loop.set(make_loop)
+    token = _loops.set(loops)
     try:
         yield
     finally:
-        _make_loop.reset(token)
+        _loops.reset(token)
 
 
 def marked_loops() -> AbstractContextManager[None]:
     """Let loops be traced as one turn between two marks."""
-    return making_loops(_mark)
+    return making_loops(Loops(_mark))
 
 
 @contextmanager
@@ -105,14 +123,25 @@ def is_over(on: Bool[Tensor, " runs"], made: int, limit: int | None = None) -> b
     """
     if limit is not None and limit <= MAX_UNCHECKED_ITERATIONS:
         return False
-    if on.device.type == "cuda":
-        is_long = made > GPU_CHECK_INTERVAL
-        if made == 0 or (is_long and made % GPU_CHECK_INTERVAL):
-            return False
+    if on.device.type == "cuda" and not is_asked(made):
+        return False
     return not bool(on.any())
 
 
-def repeat(turn: Callable[[Carried], Carried], begun: Carried, limit: int) -> Carried:
+def is_asked(made: int) -> bool:
+    """Return whether the host looks at a GPU after some turns."""
+    return 0 < made <= GPU_CHECK_INTERVAL or (
+        made > 0 and not made % GPU_CHECK_INTERVAL
+    )
+
+
+def repeat(
+    turn: Callable[[Carried], Carried],
+    begun: Carried,
+    limit: int,
+    *,
+    is_always_checked: bool = False,
+) -> Carried:
     """Repeat a turn until no run goes on.
 
     Args:
@@ -121,55 +150,136 @@ def repeat(turn: Callable[[Carried], Carried], begun: Carried, limit: int) -> Ca
         begun: a NamedTuple of tensors with a leading runs axis, the first of them the
             mask of the runs that go on.
         limit: largest number of turns.
+        is_always_checked: whether it is asked before each turn if a run goes on, for
+            turns that take long; otherwise this is asked as in `is_over`.
     """
-    charged, make_loop = _charged.get(), _make_loop.get()
-    if charged is not None and make_loop is not None:
-        return _made_by(make_loop, turn, begun, limit, charged)
+    charged, loops = _charged.get(), _loops.get()
+    if limit and charged is not None and loops is not None:
+        return _repeat_by(loops, turn, begun, limit, is_always_checked, charged)
     at = begun
     for made in range(limit):
-        if is_over(at[0], made, limit):
+        if is_finished(at[0], made, limit, is_always_checked=is_always_checked):
             break
         at = turn(at)
     return at
 
 
-def _made_by(
-    make_loop: MakeLoop,
+def is_finished(
+    on: Bool[Tensor, " runs"], made: int, limit: int, *, is_always_checked: bool
+) -> bool:
+    """Return whether a loop of `repeat` ends before its limit, where this is checked.
+
+    Args:
+        on: runs that go on.
+        made: turns made.
+        limit: largest number of turns.
+        is_always_checked: as in `repeat`.
+    """
+    return not bool(on.any()) if is_always_checked else is_over(on, made, limit)
+
+
+def grow(
+    turn: Callable[[Any], Any],
+    begun: Any,
+    finish: Callable[[Any], Carried],
+    limit: int,
+    *,
+    is_checked: bool,
+) -> Carried:
+    """Repeat a turn that adds to what is carried, until no run goes on.
+
+    Args:
+        turn: from what is carried from turn to turn to the same after another turn; it
+            changes no result of a run that does not go on.
+        begun: tensors in a tuple, the first of them the mask of the runs that go on.
+        finish: from what is carried at last to the result, a NamedTuple of tensors
+            whose shapes are the same after any number of turns.
+        limit: largest number of turns, at least 1.
+        is_checked: whether it is asked if a run goes on.
+    """
+    charged, loops = _charged.get(), _loops.get()
+    if is_checked and charged is not None and loops is not None and loops.grow:
+        return _grow_by(loops, turn, begun, finish, limit, charged)
+    at = begun
+    for made in range(limit):
+        if is_checked and is_over(at[0], made):
+            break
+        at = turn(at)
+    return finish(at)
+
+
+def _repeat_by(
+    loops: Loops,
     turn: Callable[[Carried], Carried],
     begun: Carried,
     limit: int,
+    is_always_checked: bool,
     charged: Charged,
 ) -> Carried:
-    """Let a function make a loop, which carries its charges too."""
+    """Repeat a turn in another way, which carries the charges too."""
     make: Any = type(begun)
-    zeros = torch.zeros_like(charged.alive, dtype=torch.int32)
     names, before = list(charged.charges), dict(charged.run_charges)
-    charges = [before.get(name, zeros) for name in names]
-    to_all = dict(charged.charges)
-    found = set(before)
+    to_all, found = dict(charged.charges), set(before)
 
     def flat_turn(carried: Sequence[Tensor]) -> list[Tensor]:
         counted = dict(zip(names, carried[len(begun) :], strict=True))
         charged.run_charges = dict(counted)
         at = turn(make(*carried[: len(begun)]))
-        if charged.charges != to_all:
-            raise DescriptionError(
-                "What a loop asks must be charged by a mask of runs."
-            )
+        _check_charges(charged, to_all)
         after = charged.run_charges
         found.update(name for name in names if after[name] is not counted[name])
         return [*at, *(after[name] for name in names)]
 
-    end = make_loop(flat_turn, [*begun, *charges], limit)
-    charged.run_charges = {
-        name: value
-        for name, value in zip(names, end[len(begun) :], strict=True)
-        if name in found
-    }
+    flat = [*begun, *_list_charges(charged)]
+    end = loops.repeat(flat_turn, flat, limit, is_always_checked)
+    counted = zip(names, end[len(begun) :], strict=True)
+    charged.run_charges = {name: value for name, value in counted if name in found}
     return make(*end[: len(begun)])
 
 
-def _mark(turn: Turn, begun: Sequence[Tensor], limit: int) -> Sequence[Tensor]:
+def _grow_by(
+    loops: Loops,
+    turn: Callable[[Any], Any],
+    begun: Any,
+    finish: Callable[[Any], Carried],
+    limit: int,
+    charged: Charged,
+) -> Carried:
+    """Repeat a turn that adds to what is carried in another way, with the charges."""
+    assert loops.grow is not None
+    before, to_all = dict(charged.run_charges), dict(charged.charges)
+    results: list[Carried] = []
+
+    def flat_finish(at: Any) -> list[Tensor]:
+        _check_charges(charged, to_all)
+        results.append(finish(at))
+        return [*results[-1], *_list_charges(charged)]
+
+    end = loops.grow(turn, begun, flat_finish, limit)
+    size, make = len(results[-1]), type(results[-1])
+    counted = zip(charged.charges, end[size:], strict=True)
+    after = charged.run_charges
+    charged.run_charges = before | {
+        name: value
+        for name, value in counted
+        if name in after and after[name] is not before.get(name)
+    }
+    return make(*end[:size])
+
+
+def _list_charges(charged: Charged) -> list[Tensor]:
+    """Return the charges of each run for every name, zeros where there are none."""
+    zeros = torch.zeros_like(charged.alive, dtype=torch.int32)
+    return [charged.run_charges.get(name, zeros) for name in charged.charges]
+
+
+def _check_charges(charged: Charged, to_all: dict[str, int]) -> None:
+    """Raise a `DescriptionError` if a loop has charged every living run."""
+    if charged.charges != to_all:
+        raise DescriptionError("What a loop asks must be charged by a mask of runs.")
+
+
+def _mark(turn: Turn, begun: Sequence[Tensor], limit: int, _: bool) -> Sequence[Tensor]:
     """Trace one turn between the marks of a loop."""
     end: Sequence[Tensor] = END_LOOP(turn(BEGIN_LOOP(begun, limit)), limit)
     return end

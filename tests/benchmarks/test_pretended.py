@@ -23,6 +23,7 @@ AT_MOST = {
     ("bilinear", "gda[step_size=2.0]"): (0, 7),
     ("bilinear", "cgd"): (16, 4),
     ("quadratic", "acgd"): (16, 4),
+    ("bilinear", "stackelberg"): (16, 4),
     (GAN, "gda"): (0, 11),
 }
 AT_MOST_SLOW = {

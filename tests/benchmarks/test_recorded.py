@@ -16,6 +16,7 @@ AT_MOST = {
     ("bilinear", "gda"): (0, 3, 1),
     ("bilinear", "cgd"): (16, 5, 3),
     ("quadratic", "acgd"): (16, 7, 3),
+    ("bilinear", "stackelberg"): (16, 5, 5),
 }
 AT_MOST_SLOW = {
     (GAN, "cgd"): (35, 13, 5),

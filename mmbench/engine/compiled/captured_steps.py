@@ -6,19 +6,24 @@ the runs and the draws in them, and leaves the runs after the step in the same o
 A step with a solver that stops by a tolerance is captured in pieces: what comes before
 its loop, one turn of the loop, and what comes after it. The host launches the turn
 until no run goes on, and looks at the device as often as it does without a capture.
+Where a turn adds to what is carried, as in GMRES, the turns between two looks are a
+piece each, and so is the end of the loop after every look.
 """
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mmbench.core.repetition import (
     MAX_UNCHECKED_ITERATIONS,
+    Loops,
     Turn,
+    is_asked,
+    is_finished,
     is_over,
     making_loops,
 )
@@ -59,7 +64,7 @@ class CapturedSteps:
         turns = [partial(self._make_step, turn) for turn in range(step.period)]
         for make_step in turns:
             self._number.zero_()  # it is a place in the path
-            with _RefusedLooks(), making_loops(_make_one_turn):
+            with _RefusedLooks(), making_loops(_ONE_TURN):
                 graphs.warm_up(make_step)
         self._number.zero_()
         pieces = _Pieces(graphs)
@@ -117,10 +122,15 @@ def _copy(buffers: Any, values: Any) -> None:
         buffer.copy_(value)
 
 
-def _make_one_turn(turn: Turn, begun: Sequence[Tensor], _: int) -> list[Tensor]:
-    """Make one turn of a loop; loops within it must need no look."""
+def _finish_after_one_turn(turn: Any, begun: Any, finish: Any, _: int) -> list[Tensor]:
+    """Make one turn of a loop and end it; loops within it must need no look."""
     with making_loops(None):
-        return turn(begun)
+        made: list[Tensor] = finish(turn(begun))
+    return made
+
+
+# Makes what is asked in any step with loops, without a look.
+_ONE_TURN = Loops(lambda turn, begun, *_: turn(begun), _finish_after_one_turn)
 
 
 class _Pieces:
@@ -134,14 +144,20 @@ class _Pieces:
         self._graphs = graphs
         self._capture = ExitStack()  # of the piece that is not ended
         self._pieces: list[Function] = []
+        self._loops = Loops(self._repeat, self._grow)
 
     def capture(self, function: Function) -> Function:
         """Return what a function does; its code runs once."""
-        pieces: list[Function] = []
+        with making_loops(self._loops), self._capture:
+            return self._captured(function)
+
+    def _captured(self, function: Function) -> Function:
+        outer, pieces = self._pieces, list[Function]()
         self._pieces = pieces
-        with making_loops(self._capture_loop), self._capture:
-            self._begin()
-            function()
+        self._begin()
+        function()
+        self._capture.close()
+        self._pieces = outer
 
         def replay() -> None:
             for piece in pieces:
@@ -154,33 +170,82 @@ class _Pieces:
         piece = self._capture.enter_context(self._graphs.capturing())
         self._pieces.append(piece)
 
-    def _capture_loop(
-        self, turn: Turn, begun: Sequence[Tensor], limit: int
+    def _repeat(
+        self, turn: Turn, begun: Sequence[Tensor], limit: int, is_always_checked: bool
     ) -> Sequence[Tensor]:
         """End a piece, capture a turn of a loop, and begin the next piece."""
-        if limit <= MAX_UNCHECKED_ITERATIONS:
+        if limit <= MAX_UNCHECKED_ITERATIONS and not is_always_checked:
             for _ in range(limit):
-                begun = _make_one_turn(turn, begun, limit)
+                begun = turn(begun)
             return begun
         at = [tensor.clone() for tensor in begun]
         self._capture.close()
-        with self._graphs.capturing() as replay:
-            _copy(at, _make_one_turn(turn, at, limit))
-        self._pieces.append(partial(_repeat, replay, at[0], limit))
+        replay = self._captured(lambda: _copy(at, turn(at)))
+
+        def replay_loop() -> None:
+            for made in range(limit):
+                if is_finished(at[0], made, limit, is_always_checked=is_always_checked):
+                    break
+                replay()
+
+        self._pieces.append(replay_loop)
         self._begin()
         return at
 
+    def _grow(self, turn: Any, begun: Any, finish: Any, limit: int) -> Sequence[Tensor]:
+        """End a piece, capture all turns of a loop, and begin the next piece.
 
-def _repeat(replay: Function, on: Tensor, limit: int) -> None:
-    """Make turns of a loop until no run goes on, as `repeat` does on a GPU.
+        Args:
+            turn, begun, finish, limit: as in `grow`.
 
-    The first turn is made in any case: what the turn leaves for what comes after the
-    loop, such as a value that is computed once and kept, must be there.
+        Returns:
+            Where any of the ends of the loop leaves its result.
+        """
+        self._capture.close()
+        at, stops, results = begun, list[_Stop](), list[Tensor]()
+        last = 0
+        with making_loops(None):
+            for made in range(1, limit + 1):
+                if not is_asked(made) and made < limit:
+                    continue
+                with self._graphs.capturing() as turns:
+                    for _ in range(last, made):
+                        at = turn(at)
+                with self._graphs.capturing() as end:
+                    found = finish(at)
+                    if results:
+                        _copy(results, found)
+                    else:
+                        results += [tensor.clone() for tensor in found]
+                stops.append(_Stop(made, turns, at[0], end))
+                last = made
+
+        def replay_loop() -> None:
+            for made, turns, on, end in stops:
+                turns()
+                if made == limit or is_over(on, made):
+                    end()
+                    break
+
+        self._pieces.append(replay_loop)
+        self._begin()
+        return results
+
+
+class _Stop(NamedTuple):
+    """Where a loop may end.
+
+    Args:
+        made: turns made by then.
+        turns: replays those since the last stop.
+        on: the runs that go on after them.
+        end: replays the end of the loop.
     """
-    for made in range(limit):
-        if made and is_over(on, made, limit):
-            break
-        replay()
+
+    made: int
+    turns: Function
+    on: Tensor
+    end: Function
 
 
 class _RefusedLooks(Watch):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,13 +24,15 @@ from mmbench.core.columns import COUNTED
 from mmbench.core.conjugate_gradient import conjugate_gradient
 from mmbench.core.cost import Cost
 from mmbench.core.game import Game
+from mmbench.core.gmres import MAX_BASIS, gmres
 from mmbench.core.placement import Placement
+from mmbench.core.repetition import charging
 from mmbench.core.status import Status
 from mmbench.core.vectors import keep
 from mmbench.engine import chunk
 from mmbench.engine.cell import Cell
 from mmbench.engine.chunk import Chunk
-from mmbench.engine.compiled import block
+from mmbench.engine.compiled import block, captured_steps
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import arithmetic, run_cell
 from mmbench.engine.trajectory import Trajectory
@@ -106,6 +108,8 @@ def slow(*values: Any) -> Any:
         ("bilinear", "cgd"),
         ("quadratic", "acgd"),
         ("bilinear", "follow_the_ridge"),  # whose solves need no iteration
+        slow("bilinear", "stackelberg"),  # whose systems are singular
+        slow("quadratic", "proximal_point"),
         ("dirac_gan", "one_sided_cgd"),
         (GAN, "gda"),
         *(
@@ -117,6 +121,7 @@ def slow(*values: Any) -> Any:
                 *("cgd", "acgd", "follow_the_ridge[iterations=20]"),
             )
         ),
+        slow("digits01[hidden=6,noise=3,batch=4]", "acgd[iterations=9]"),
         slow("digits01[hidden=6,noise=3,batch=4]", "gda[direction=adam]"),
     ],
 )
@@ -253,24 +258,30 @@ def test_memory_of_a_game_goes_on_within_replays(recorded: ModuleType) -> None:
     assert (other.iterates["z"][-1] != found.iterates["z"][-1]).all()
 
 
+ZERO_SUM, GENERAL = "random_quadratic", "random_quadratic[zero_sum=false,dim=12]"
+
+
 @pytest.mark.parametrize(
-    ("words", "most"),
+    ("task", "words", "most"),
     [
-        ("cgd[step_size=10.0]", 99),
-        ("cgd[step_size=10.0,iterations=9]", 9),
-        ("cgd[tolerance=1000000.0]", 0),  # every first guess is a solution
-        ("acgd[step_size=1.0]", 99),
-        ("acgd[floor=1000000.0]", 0),
-        ("follow_the_ridge[damping=0.01]", 99),
-        ("one_sided_cgd[step_size=10.0,player=x]", 99),
+        (ZERO_SUM, "cgd[step_size=10.0]", 99),
+        (ZERO_SUM, "cgd[step_size=10.0,iterations=9]", 9),
+        (ZERO_SUM, "cgd[tolerance=1000000.0]", 0),  # every first guess is a solution
+        (ZERO_SUM, "acgd[step_size=1.0]", 99),
+        (ZERO_SUM, "acgd[floor=1000000.0]", 0),
+        (ZERO_SUM, "follow_the_ridge[damping=0.01]", 99),
+        (ZERO_SUM, "one_sided_cgd[step_size=10.0,player=x]", 99),
+        slow(GENERAL, "cgd[step_size=100.0]", 99),
+        slow(GENERAL, "stackelberg", 99),
+        slow(GENERAL, "cgd[tolerance=1000000.0]", 0),
     ],
 )
 def test_solves_end_where_eager_ones_do(
-    recorded: ModuleType, words: str, most: int
+    recorded: ModuleType, task: str, words: str, most: int
 ) -> None:
     """After iterations that differ from run to run, from none to the most."""
     steps = 6
-    cell = cell_of("random_quadratic", words, steps=steps, seeds=(0, 1, 2, 3, 4))
+    cell = cell_of(task, words, steps=steps, seeds=(0, 1, 2, 3, 4))
     found = captured(recorded, cell)
     assert found.backend == "captured"
     must_be_eager(cell, found)
@@ -282,6 +293,75 @@ def test_solves_end_where_eager_ones_do(
     else:
         assert len(set(iterations)) > 1
         assert max(iterations) > 8 * steps  # after which the host looks less often
+
+
+SIZE = MAX_BASIS + 8
+
+
+@pytest.mark.parametrize(
+    ("solver", "size", "limit"),
+    [
+        (conjugate_gradient, SIZE, 12),
+        (conjugate_gradient, SIZE, 50),
+        (gmres, 3, 9),
+        (gmres, SIZE, 10),
+        *(slow(gmres, SIZE, MAX_BASIS + more) for more in (1, 2)),
+        slow(gmres, SIZE, 2 * MAX_BASIS + 9),
+    ],
+)
+def test_solvers_are_captured_with_all_their_ends(
+    recorded: ModuleType, solver: Any, size: int, limit: int
+) -> None:
+    """Replays solve other systems, with charges, also where a basis is built anew."""
+    random = torch.Generator().manual_seed(0)
+    root = torch.randn(4, size, size, generator=random) / size**0.5
+    shifts = torch.tensor([9.0, 1.0, 0.1, 0.001])  # the last has the hardest system
+    a = shifts[:, None, None] * torch.eye(size) + root @ root.mT
+    b, x = torch.zeros(4, size), torch.zeros(4, size)
+    iterations = torch.zeros(4, dtype=torch.int64)
+    charges = torch.zeros(4, dtype=torch.int32)
+    made, called = [], []
+
+    def solve(tolerance: float) -> tuple[torch.Tensor, ...]:
+        charged = SimpleNamespace(
+            charges={"hvps": 0}, run_charges={}, alive=torch.ones_like(b[:, 0] > 0)
+        )
+
+        def product(v: torch.Tensor, on: torch.Tensor) -> torch.Tensor:
+            called.append(1)
+            before = charged.run_charges.get("hvps", 0)
+            charged.run_charges["hvps"] = before + on.int()
+            return (a @ v[:, :, None])[:, :, 0]
+
+        with charging(charged):
+            found = solver(product, b, tolerance=tolerance, limit=limit)
+        return found.x, found.iterations, charged.run_charges.get("hvps", charges * 0)
+
+    graphs = recorded.RecordedGraphs(b.device)
+    replay = captured_steps._Pieces(graphs).capture(
+        lambda: captured_steps._copy((x, iterations, charges), solve(1e-4))
+    )
+    calls = len(called)
+    for number in range(5):
+        b.copy_(torch.randn(b.shape, generator=random))
+        b[number % 4] = 0
+        if number == 1:
+            b[2] = torch.nan
+        if number == 2:
+            b.zero_()
+        replay()
+        assert len(called) == calls  # the code does not run again
+        expected = solve(1e-4)
+        for one, other in zip((x, iterations, charges), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+        calls = len(called)
+        made.append(iterations.tolist())
+    assert torch.equal(iterations, charges)
+    assert [row[run] for run, row in enumerate(made[:4])] == [0] * 4
+    assert made[2] == [0] * 4
+    if size == SIZE:
+        assert len(set(made[0])) > 2
+        assert limit - 1 <= made[0][3] <= limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,8 +402,11 @@ def test_runs_end_while_others_are_solved(
 
 
 def test_a_step_that_depends_on_numbers_is_not_captured(recorded: ModuleType) -> None:
-    """The iterations of GMRES add a vector each, so that none is like the others."""
-    for words in ("stackelberg", "accept_reject_search[ascents=3]"):
+    """Loops of methods that are not made by what makes those of solvers."""
+    for words in (
+        "proximal_point[solver=fixed_point]",
+        "accept_reject_search[ascents=3]",
+    ):
         cell = cell_of("bilinear", words, steps=3, records=1)
         found = captured(recorded, cell)
         assert found.backend == (
