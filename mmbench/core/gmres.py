@@ -77,11 +77,9 @@ def gmres(
         # All cycles of a loop are of one length, so that masks end the last one.
         left = limit - iterations if is_checked else None
         cycle = _cycle(product, r, on, goal, length, left, is_checked=is_checked)
-        iterations, going = iterations + cycle.made, cycle.on
-        if is_checked:
-            going = going & (iterations + 1 < limit)
         after = torch.where(on, cycle.residual, residual)
-        return _Iterate(going, at.x + cycle.move, residual, after, iterations)
+        x, iterations = at.x + cycle.move, iterations + cycle.made
+        return _Iterate(cycle.on, x, residual, after, iterations)
 
     x, r = first_residual(product, b, start)
     on, residual = torch.ones_like(goal, dtype=torch.bool), r.norm(dim=1)

@@ -93,6 +93,21 @@ def test_a_basis_that_is_full_is_built_anew() -> None:
     torch.testing.assert_close(found.x, expected, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("more", [0, 1, 2, 9, MAX_BASIS, MAX_BASIS + 1, MAX_BASIS + 2])
+def test_the_limit_holds_for_any_basis(more: int) -> None:
+    """No product is spent on a basis that has no iteration."""
+    limit, size = MAX_BASIS + more, 3 * MAX_BASIS
+    random = torch.Generator().manual_seed(3)
+    a = torch.randn(2, size, size, generator=random, dtype=torch.float64)
+    a[1] = torch.eye(size, dtype=torch.float64)
+    b = torch.randn(2, size, generator=random, dtype=torch.float64)
+    product = Product(a)
+    found = gmres(product, b, tolerance=1e-14, limit=limit)
+    spent = limit - (limit % (MAX_BASIS + 1) == 0)
+    assert found.iterations.tolist() == product.asked.tolist() == [spent, 1]
+    assert found.solved.tolist() == [False, True]
+
+
 def test_odd_right_hand_sides_stop_only_their_runs(systems: tuple) -> None:
     """Zero, NaN, infinite and tiny right-hand sides stop at once; others are solved."""
     a, b = systems
