@@ -60,6 +60,7 @@ ON_IMAGES = (
 ON_GAUSSIANS = (
     *("gda", "extragradient[direction=adam]", "alternating_gda[direction=adam,k=2]"),
     *("unrolled", "acgd[iterations=2]", "accept_reject"),
+    *("acgd", "stackelberg[iterations=9]"),  # captured in pieces
 )
 SMALL_IMAGES = "channels=2,noise=4,batch=4,images=50"
 

@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -26,13 +27,14 @@ from mmbench.core.cost import Cost
 from mmbench.core.game import Game
 from mmbench.core.gmres import MAX_BASIS, gmres
 from mmbench.core.placement import Placement
-from mmbench.core.repetition import charging
+from mmbench.core.repetition import charging, making_loops
 from mmbench.core.status import Status
-from mmbench.core.vectors import keep
+from mmbench.core.vectors import keep, masked
 from mmbench.engine import chunk
 from mmbench.engine.cell import Cell
 from mmbench.engine.chunk import Chunk
 from mmbench.engine.compiled import block, captured_steps
+from mmbench.engine.compiled.traces import DependentError
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import arithmetic, run_cell
 from mmbench.engine.trajectory import Trajectory
@@ -295,6 +297,50 @@ def test_solves_end_where_eager_ones_do(
         assert max(iterations) > 8 * steps  # after which the host looks less often
 
 
+class Systems:
+    """Positive definite systems of four runs, whose products are counted.
+
+    Args:
+        size: number of unknowns.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.random = torch.Generator().manual_seed(0)
+        root = torch.randn(4, size, size, generator=self.random) / size**0.5
+        shifts = torch.tensor([9.0, 1.0, 0.1, 0.001])  # the last is the hardest
+        self.a = shifts[:, None, None] * torch.eye(size) + root @ root.mT
+        self.b = torch.zeros(4, size)
+        self.calls = 0
+
+    def draw(self) -> None:
+        """Draw other right-hand sides."""
+        self.b.copy_(torch.randn(self.b.shape, generator=self.random))
+
+    def solve(self, solver: Any, limit: int) -> tuple[torch.Tensor, ...]:
+        """Return solutions, iterations and what they charge."""
+        none = torch.zeros(4, dtype=torch.int32)
+        charged = SimpleNamespace(charges={"hvps": 0}, run_charges={}, alive=none == 0)
+
+        def product(v: torch.Tensor, on: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            before = charged.run_charges.get("hvps", none)
+            charged.run_charges["hvps"] = before + on.int()
+            return (self.a @ v[:, :, None])[:, :, 0]
+
+        with charging(charged):
+            found = solver(product, self.b, tolerance=1e-4, limit=limit)
+        return found.x, found.iterations, charged.run_charges.get("hvps", none)
+
+
+def nested(product: Any, b: torch.Tensor, *, by: Any = None, **options: Any) -> Any:
+    """Solve systems whose matrix needs a solver itself."""
+
+    def nest(v: torch.Tensor, on: torch.Tensor) -> torch.Tensor:
+        return v + conjugate_gradient(product, masked(v, on), **options).x
+
+    return (by or conjugate_gradient)(nest, b, **options)
+
+
 SIZE = MAX_BASIS + 8
 
 
@@ -303,6 +349,7 @@ SIZE = MAX_BASIS + 8
     [
         (conjugate_gradient, SIZE, 12),
         (conjugate_gradient, SIZE, 50),
+        (nested, SIZE, 20),
         (gmres, 3, 9),
         (gmres, SIZE, 10),
         *(slow(gmres, SIZE, MAX_BASIS + more) for more in (1, 2)),
@@ -313,55 +360,44 @@ def test_solvers_are_captured_with_all_their_ends(
     recorded: ModuleType, solver: Any, size: int, limit: int
 ) -> None:
     """Replays solve other systems, with charges, also where a basis is built anew."""
-    random = torch.Generator().manual_seed(0)
-    root = torch.randn(4, size, size, generator=random) / size**0.5
-    shifts = torch.tensor([9.0, 1.0, 0.1, 0.001])  # the last has the hardest system
-    a = shifts[:, None, None] * torch.eye(size) + root @ root.mT
-    b, x = torch.zeros(4, size), torch.zeros(4, size)
-    iterations = torch.zeros(4, dtype=torch.int64)
-    charges = torch.zeros(4, dtype=torch.int32)
-    made, called = [], []
+    systems = Systems(size)
+    found = systems.solve(solver, limit)
 
-    def solve(tolerance: float) -> tuple[torch.Tensor, ...]:
-        charged = SimpleNamespace(
-            charges={"hvps": 0}, run_charges={}, alive=torch.ones_like(b[:, 0] > 0)
-        )
+    def solve() -> None:
+        captured_steps._copy(found, systems.solve(solver, limit))
 
-        def product(v: torch.Tensor, on: torch.Tensor) -> torch.Tensor:
-            called.append(1)
-            before = charged.run_charges.get("hvps", 0)
-            charged.run_charges["hvps"] = before + on.int()
-            return (a @ v[:, :, None])[:, :, 0]
-
-        with charging(charged):
-            found = solver(product, b, tolerance=tolerance, limit=limit)
-        return found.x, found.iterations, charged.run_charges.get("hvps", charges * 0)
-
-    graphs = recorded.RecordedGraphs(b.device)
-    replay = captured_steps._Pieces(graphs).capture(
-        lambda: captured_steps._copy((x, iterations, charges), solve(1e-4))
-    )
-    calls = len(called)
-    for number in range(5):
-        b.copy_(torch.randn(b.shape, generator=random))
-        b[number % 4] = 0
-        if number == 1:
-            b[2] = torch.nan
+    graphs = recorded.RecordedGraphs(torch.device("cpu"))
+    replay = captured_steps._Pieces(graphs).capture(solve)
+    made = []
+    for number in range(4):
+        systems.draw()
+        systems.b[number] = torch.nan if number == 1 else 0.0
         if number == 2:
-            b.zero_()
+            systems.b.zero_()
+        calls = systems.calls
         replay()
-        assert len(called) == calls  # the code does not run again
-        expected = solve(1e-4)
-        for one, other in zip((x, iterations, charges), expected, strict=True):
+        assert systems.calls == calls  # the code does not run again
+        made.append(found[1].tolist())
+        for one, other in zip(found, systems.solve(solver, limit), strict=True):
             np.testing.assert_array_equal(one, other)
-        calls = len(called)
-        made.append(iterations.tolist())
-    assert torch.equal(iterations, charges)
-    assert [row[run] for run, row in enumerate(made[:4])] == [0] * 4
+        if solver is not nested:
+            assert torch.equal(found[1], found[2])
+    assert [row[run] for run, row in enumerate(made)] == [0] * 4
     assert made[2] == [0] * 4
     if size == SIZE:
         assert len(set(made[0])) > 2
-        assert limit - 1 <= made[0][3] <= limit
+        assert solver is nested or limit - 1 <= made[0][3] <= limit
+
+
+def test_a_look_within_an_iteration_of_gmres_is_refused() -> None:
+    """Its pieces are not captured in pieces."""
+    systems = Systems(3)
+    refusing = captured_steps._RefusedLooks()
+    with refusing, making_loops(captured_steps._ONE_TURN):
+        systems.solve(nested, 9)
+        systems.solve(gmres, 9)
+        with pytest.raises(DependentError):
+            systems.solve(partial(nested, by=gmres), 9)
 
 
 @dataclass(frozen=True, kw_only=True)
