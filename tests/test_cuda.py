@@ -71,6 +71,12 @@ def test_tasks(task: str) -> None:
         ("bilinear", "gda"),
         ("bilinear", "gda[step_size=2.0]"),  # diverges
         ("quadratic", "acgd[iterations=2]"),
+        ("quadratic", "acgd"),
+        ("bilinear", "follow_the_ridge"),
+        ("random_quadratic", "cgd[step_size=10.0]"),
+        ("random_quadratic[zero_sum=false]", "cgd[step_size=10.0]"),
+        ("random_quadratic", "stackelberg"),
+        ("four_gaussians", "acgd"),
         ("four_gaussians", "extragradient[direction=adam]"),
         ("four_gaussians", "accept_reject"),
     ],
