@@ -27,6 +27,7 @@ from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
 from mmbench.core.precision import rounding
 from mmbench.core.status import Status
+from mmbench.core.streams import chunk_length
 from mmbench.core.user_code import defined_at, describe_value
 from mmbench.core.vectors import Joint, has_form, is_like, keep, largest
 from mmbench.engine.cell import Cell
@@ -36,6 +37,7 @@ from mmbench.engine.compiled.block import (
     compile_block,
     may_become_arrays,
 )
+from mmbench.engine.compiled.c_draws import fast_draws
 from mmbench.engine.compiled.step_function import STATUS_OF_ENDING, Sizes
 from mmbench.engine.expected_time import (
     expected_seconds_of_chunk,
@@ -154,6 +156,9 @@ class Chunk:
         self._path = PlanePath(cell.steps, self._batch.runs, is_plane=is_plane)
         self._clock = TrainingClock(placement.device)
         self._block = self._compile_block()
+        is_in_c = self._block is not None and bool(self._block.source)
+        size = self.game.sample_size
+        self._drawing = fast_draws(size * chunk_length(size) if is_in_c else 0)
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that the next steps depend on, and a sample sheet.
@@ -361,10 +366,7 @@ class Chunk:
     def _make_block(self, block: Block, count: int) -> BlockResult:
         """Make some compiled or captured steps of all runs."""
         oracle_state, first = self._oracle_state, self.step
-        drawn = (
-            [oracle_state.draw(what) for what in block.draws]
-            for _ in range(count if block.draws else 0)
-        )
+        drawn = (self._draw(block) for _ in range(count if block.draws else 0))
         with self._product_rounding():
             result = block(
                 self.z,
@@ -397,6 +399,11 @@ class Chunk:
                     step = self._end(run, first + end_step + 1)
                     self._recording.mark([run], STATUS_OF_ENDING[ending], step)
         return result
+
+    def _draw(self, block: Block) -> list[Any]:
+        """Return what a compiled or captured step draws."""
+        with self._drawing:
+            return [self._oracle_state.draw(what) for what in block.draws]
 
     def _compile_block(self) -> Block | None:
         """Return compiled steps, if they are wanted and possible."""
