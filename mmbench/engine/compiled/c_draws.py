@@ -51,13 +51,12 @@ static inline uint32_t twisted(uint32_t one, uint32_t next) {
   return (joined >> 1) ^ (-(next & 1u) & 0x9908b0dfu);
 }
 
-/* What a word is made of lies at least 227 words away, or has not been renewed. */
+/* A word is made of some that are not renewed yet, and of one 227 words before it: many
+   are renewed at once. */
 static void renew(uint32_t *words) {
   enum { FIRST = WORDS - SHIFT, LAST = WORDS - 1 };
-  #pragma omp simd safelen(64)
   for (int i = 0; i < FIRST; ++i)
     words[i] = words[i + SHIFT] ^ twisted(words[i], words[i + 1]);
-  #pragma omp simd safelen(64)
   for (int i = FIRST; i < LAST; ++i)
     words[i] = words[i - FIRST] ^ twisted(words[i], words[i + 1]);
   words[LAST] = words[LAST - FIRST] ^ twisted(words[LAST], words[0]);
@@ -66,7 +65,6 @@ static void renew(uint32_t *words) {
 /* Uniform numbers of 24 bits in [0, 1). */
 static void make_uniform(const uint32_t *restrict words, float *restrict out,
                          int64_t count) {
-  #pragma omp simd
   for (int64_t i = 0; i < count; ++i) {
     uint32_t word = words[i];
     word ^= word >> 11;
@@ -141,7 +139,6 @@ static void make_normal(float *numbers, int64_t blocks) {
     memcpy(first + PAIRS * i, numbers + BLOCK * i, PAIRS * sizeof *first);
     memcpy(second + PAIRS * i, numbers + BLOCK * i + PAIRS, PAIRS * sizeof *first);
   }
-  #pragma omp simd
   for (int64_t i = 0; i < PAIRS * blocks; ++i) {
     const float radius = sqrtf(-2 * logarithm(1 - first[i]));
     float sine, cosine;

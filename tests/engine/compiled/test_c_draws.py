@@ -1,5 +1,8 @@
 """Draws in C are those of torch, bit by bit, and leave its generators as torch does."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -286,6 +289,21 @@ def test_other_bits_are_refused(
     with fast_draws(WORTH):
         found = torch.randn(WORTH, generator=one)
     must_be_same(found, torch.randn(WORTH, generator=other))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processor", ["default", "avx2"])
+def test_the_function_is_used_where_torch_gives_its_bits(processor: str) -> None:
+    """On a processor without AVX2 torch computes the functions in another way."""
+    program = "from mmbench.engine.compiled.c_draws import *; print(compiled_draw())"
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"ATEN_CPU_CAPABILITY": processor},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (told.stdout.strip() != "None") == (processor == "avx2" and HAS_AVX2)
 
 
 def test_another_layout_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
