@@ -12,11 +12,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from memory_slots import Killed, MemorySlot
 from torch import Tensor
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.placement import Placement
 from mmbench.core.streams import Stream
+from mmbench.engine import chunk
 from mmbench.engine.cell import Cell
 from mmbench.engine.compiled import block, c_draws
 from mmbench.engine.compiled.c_draws import (
@@ -348,11 +350,14 @@ def test_a_stream_is_restored_with_or_without(draw: Draw, filled: list[int]) -> 
     assert len(filled) > drawn > 0
 
 
-def test_a_compiled_cell_has_the_same_bits(
-    draw: Draw, filled: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task = TASKS.coerce("four_gaussians[hidden=8,noise=64,batch=64]")
-    cell = Cell(
+CELL_TASK = "four_gaussians[hidden=8,noise=64,batch=64]"
+
+
+@pytest.fixture(name="cell")
+def fixture_cell() -> Iterator[Cell]:
+    """Return a cell whose minibatches are drawn in C."""
+    task = TASKS.coerce(CELL_TASK)
+    yield Cell(
         task=task,
         algorithm=ALGORITHMS.coerce("gda"),
         metrics=metrics_for(task, []),
@@ -361,22 +366,56 @@ def test_a_compiled_cell_has_the_same_bits(
         records=4,
         keep="all",
     )
+    block.clear_blocks()
 
-    def run(*, compiled: bool) -> Trajectory:
-        filled.clear()
-        return run_cell(cell, Placement(compiled=compiled))
 
-    found = run(compiled=True)
-    assert found.backend == "compiled"
-    assert len(filled) >= 2 * len(cell.seeds) * 3  # real points and noise; 3 chunks
-    run(compiled=False)
-    assert not filled
-    monkeypatch.setattr("mmbench.engine.chunk.fast_draws", lambda _: nullcontext())
-    expected = run(compiled=True)
-    assert not filled
+def run(cell: Cell, slot: MemorySlot | None = None) -> Trajectory:
+    """Compute a cell with compiled steps."""
+    trajectory = run_cell(cell, Placement(compiled=True), slot=slot)
+    assert trajectory.backend == "compiled"
+    return trajectory
+
+
+def must_be_same_runs(found: Trajectory, expected: Trajectory) -> None:
+    """Check that trajectories are equal, bit by bit."""
     assert found.steps == expected.steps
     for step, z in expected.iterates.items():
         must_be_same(torch.as_tensor(found.iterates[step]), torch.as_tensor(z))
     for name, column in expected.columns.items():
         assert found.columns[name].tobytes() == column.tobytes()
-    block.clear_blocks()
+
+
+@pytest.mark.usefixtures("draw")
+def test_a_compiled_cell_has_the_same_bits(
+    cell: Cell, filled: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = run(cell)
+    assert len(filled) >= 2 * len(cell.seeds) * 3  # real points and noise; 3 chunks
+    filled.clear()
+    run_cell(cell)  # which is not compiled
+    monkeypatch.setattr(chunk, "fast_draws", lambda _: nullcontext())
+    must_be_same_runs(found, run(cell))
+    assert not filled
+
+
+@pytest.mark.usefixtures("draw")
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_compiled_cell_goes_on_with_or_without(
+    cell: Cell, filled: list[int], monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    """It is interrupted within a chunk; one of its two parts is drawn in C."""
+    expected = run(cell)
+    slot = MemorySlot(raises_at=20)
+    for is_second in (False, True):
+        filled.clear()
+        with monkeypatch.context() as patch:
+            if is_first == is_second:
+                patch.setattr(chunk, "fast_draws", lambda _: nullcontext())
+            if is_second:
+                slot.raises_at = -1
+                found = run(cell, slot)
+            else:
+                with pytest.raises(Killed):
+                    run(cell, slot)
+        assert bool(filled) == (is_first != is_second)
+    must_be_same_runs(found, expected)
