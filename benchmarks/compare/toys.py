@@ -98,9 +98,10 @@ def compiled(options: Options) -> Iterator[Row]:
     for game, (task, payoff) in GAMES.items():
         for rule, (algorithm, loop) in RULES.items():
             with peers_of(options) as peers:
-                words = (task, algorithm, 1, 512, steps, RECORDS)
+                planned = toy_cell(task, algorithm, 512, steps)
+                words = (task, algorithm, 1, 512, steps, len(planned.schedule))
                 peers.add("JAX", "jax_cells.py", "toy", *words)
-                cell = Whole(toy_cell(task, algorithm, 512, steps), COMPILED)
+                cell = Whole(planned, COMPILED)
                 loops_of_it = looped(loop, payoff, 1, options.size(1000, 80))
                 arms = {
                     "loop": loops_of_it,
@@ -124,9 +125,10 @@ def short(options: Options) -> Iterator[Row]:
     for game, (task, _) in GAMES.items():
         for rule, (algorithm, _) in RULES.items():
             with peers_of(options) as peers:
-                words = (task, algorithm, 1, 512, steps, RECORDS)
+                planned = toy_cell(task, algorithm, 512, steps)
+                words = (task, algorithm, 1, 512, steps, len(planned.schedule))
                 peers.add("JAX", "jax_cells.py", "toy", *words)
-                cell = Whole(toy_cell(task, algorithm, 512, steps), COMPILED)
+                cell = Whole(planned, COMPILED)
                 arms = {"cell": cell, **_each_of(peers, 512 * steps)}
                 times = alternate(arms, options.rounds)
                 what = f"{game}, {rule}, 512 runs, compiled, {steps:,} steps"
@@ -158,9 +160,10 @@ def spectrum(options: Options) -> Iterator[Row]:
     steps = options.size(1000, 80)
     a = torch.randn(100, 100) / 10
     with peers_of(options) as peers:
-        words = ("bilinear", "gda", 100, 512, steps, RECORDS)
+        planned = toy_cell(WIDE, "gda", 512, steps)
+        words = ("bilinear", "gda", 100, 512, steps, len(planned.schedule))
         peers.add("JAX", "jax_cells.py", "toy", *words)
-        fast = Whole(toy_cell(WIDE, "gda", 512, steps), COMPILED)
+        fast = Whole(planned, COMPILED)
         arms = {
             "loop": looped(loops.gda, loops.through(a), 100, steps),
             "eager": Whole(toy_cell(WIDE, "gda", 128, steps), EAGER),

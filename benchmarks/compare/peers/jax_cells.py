@@ -62,6 +62,10 @@ def toy(game, rule, dim, runs, steps, records):
     """Compute all runs of a game, with their distances at the records."""
     dim, runs, steps, records = map(int, (dim, runs, steps, records))
     step = stepped(payoff_of(game, dim), rule)
+    length, rest = divmod(steps, records)
+
+    def inner(state, _):
+        return step(state, (STEP, STEP)), None
 
     def cell(key):
         def run(key):
@@ -69,15 +73,16 @@ def toy(game, rule, dim, runs, steps, records):
 
             def stretch(state, _):
                 distance = jnp.sqrt((state[0] ** 2).sum() + (state[1] ** 2).sum())
-                inner = lambda state, _: (step(state, (STEP, STEP)), None)
-                length = steps // records
                 state, _ = jax.lax.scan(
                     inner, state, length=length, unroll=min(UNROLL, length)
                 )
                 return state, distance
 
             begun = (x, y, jnp.array(True), jnp.array(0))
-            return jax.lax.scan(stretch, begun, length=records)
+            state, distances = jax.lax.scan(stretch, begun, length=records)
+            if rest:
+                state, _ = jax.lax.scan(inner, state, length=rest)
+            return state, distances
 
         return jax.vmap(run)(jax.random.split(key, runs))
 
