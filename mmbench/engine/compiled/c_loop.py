@@ -176,13 +176,18 @@ def _agree_everywhere(found: Tensor, expected: Tensor) -> bool:
         return torch.equal(found, expected)
     if not expected.numel():
         return True
-    return bool(((found - expected).abs() <= _tolerance(expected)).all())
+    return bool(_agreeing(found, expected).all())
 
 
-def _tolerance(expected: Tensor) -> Tensor:
-    """Return by how much a result may differ from one of torch."""
-    tiny = torch.finfo(expected.dtype).tiny
-    return AGREEMENT * expected.abs().amax().clamp(min=tiny)
+def _agreeing(found: Tensor, expected: Tensor) -> Tensor:
+    """Return which numbers of a result are those of torch but for rounding.
+
+    Infinite ones, as the value of what has not been measured yet, must be the same.
+    """
+    size = expected.abs()
+    largest = torch.where(size < torch.inf, size, 0).amax()
+    tolerance = AGREEMENT * largest.clamp(min=torch.finfo(expected.dtype).tiny)
+    return (found == expected) | ((found - expected).abs() <= tolerance)
 
 
 def _agree(found: Tensor, expected: Tensor, disturbed: Iterable[Tensor]) -> bool:
@@ -204,11 +209,10 @@ def _agree(found: Tensor, expected: Tensor, disturbed: Iterable[Tensor]) -> bool
         return bool(((found - expected).abs() <= ITERATION).all())
     if not expected.numel():
         return True
-    tolerance = _tolerance(expected)
     decided = torch.ones_like(expected, dtype=torch.bool)
     for other in disturbed:
-        decided &= (other - expected).abs() <= tolerance
-    agreeing = (found - expected).abs()[decided] <= tolerance
+        decided &= _agreeing(other, expected)
+    agreeing = _agreeing(found, expected)[decided]
     return (
         len(agreeing) >= DECIDED * expected.numel()
         and agreeing.double().mean().item() >= AGREEING

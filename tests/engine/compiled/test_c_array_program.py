@@ -210,6 +210,16 @@ class Turn(NamedTuple):
     x: Tensor
 
 
+def test_infinite_numbers_must_be_the_same() -> None:
+    """As the value of what a run has not measured yet."""
+
+    def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
+        far = torch.where(z < 0, -torch.inf, torch.full_like(z, torch.inf))
+        return [torch.where(alive[:, None], 0.5 * z, far), alive.clone()]
+
+    check(step, examples(torch.float32))
+
+
 def test_a_loop_reads_what_was_there_before_it_in_every_turn() -> None:
     """Memory that a turn reads is not used again before the loop has ended."""
 
