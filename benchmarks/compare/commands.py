@@ -112,7 +112,11 @@ def start_up(options: Options) -> Iterator[Row]:
 
 # ---- two cores against one ----
 
-WAITING = "what one process does alone: imports, plans, and the last cell"
+WAITING = (
+    "what two processes do twice: with one process for the command and two that "
+    "compute, torch is loaded three times (1.1 CPU s each), and each that computes "
+    "loads and compiles for itself; the first cells begin after 2.7 s"
+)
 GAN_STEPS = 8  # of each run, so that the suite takes about a minute of one core
 
 
