@@ -159,11 +159,14 @@ class BudgetChunk(Chunk):
         if not found:
             return
         self._clock.stop()
+        is_recorded = False
         for level, at in found:
             self._path.add(level, at.z)
             if level in self._recorded:
                 self._record(level, at)
-        reporter.report(self._place)
+                is_recorded = True
+        if is_recorded:  # not for each point of a path
+            reporter.report(self._place)
         self._clock.start()
 
     def _reach_apart(self) -> list[tuple[int, RunsAt]]:
