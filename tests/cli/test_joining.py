@@ -9,6 +9,7 @@ from click.testing import Result
 from command_line import TINY, Cli
 
 from mmbench.cli import _published
+from mmbench.core.placement import Placement
 
 SPEC = "M = mine.py:Mine[k=2]"
 
@@ -65,6 +66,21 @@ def test_results_in_archives_are_joined(reference: Cli) -> None:
         "published",
         "mmbench-results",
     }
+
+
+def test_a_rule_decides_whether_steps_are_compiled(
+    reference: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for `mmbench run`: whether compiling saves time, not which command asks."""
+    asked = []
+
+    def remember(_cells: object, _store: object, placement: Placement) -> None:
+        asked.append(placement.compiled)
+        raise KeyboardInterrupt  # nothing is computed
+
+    monkeypatch.setattr("mmbench.runner.execute.execute", remember)
+    reference("leaderboard", "--with", SPEC, "--store", "theirs")
+    assert asked == [None]
 
 
 def test_the_reason_is_told_where_nothing_can_be_joined(reference: Cli) -> None:

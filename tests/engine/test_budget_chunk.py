@@ -147,6 +147,16 @@ def test_the_path_is_that_at_equal_costs() -> None:
         assert np.array_equal(found[:, cost], expected[:, step])
 
 
+@pytest.mark.parametrize("algorithm", [ALIKE[0], APART[0]])
+def test_progress_is_reported_at_records_alone(algorithm: str) -> None:
+    """Not at each point of a path, for every report is a message of a worker."""
+    cell = budget_cell("bilinear", algorithm, 400)
+    reports: list[int] = []
+    run_cell(cell, PLACEMENT, lambda run_steps, _: reports.append(run_steps))
+    assert len(reports) <= len(cell.schedule) + 1
+    assert sum(reports) == 400 * len(cell.seeds)
+
+
 def test_a_budget_of_samples() -> None:
     cell = budget_cell(SMALL, ALIKE[1], 100, unit="samples")
     trajectory = run_cell(cell, PLACEMENT)
