@@ -23,7 +23,9 @@ processes of their own, JAX in float32 without threads. A first call that is not
 excludes compilation, whose time is stated. Both arms of a ratio do the same work: cells
 and loops draw their starts and make their records. A row marked "not measured" has its
 reason in the notes: a cell that could not be compiled, or a package that is missing or
-failed.
+failed. Ratios of sittings on different processors differ: see the machines at the end.
+Matrix products "alone" are those of torch, which may take longer than a whole compiled
+cell, whose products are in C.
 """
 
 

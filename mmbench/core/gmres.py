@@ -67,7 +67,7 @@ def gmres(
     goal = torch.clamp(tolerance * b.norm(dim=1), min=floor)
     is_checked = limit > MAX_UNCHECKED_ITERATIONS
     longest = min(MAX_BASIS, b.shape[1])
-    first, *others = _lengths(longest, limit)
+    first, *others = _lengths(longest, limit) or [0]
 
     def restart(at: _Iterate, length: int = longest) -> _Iterate:
         r = masked(b - product(at.x, at.on), at.on)

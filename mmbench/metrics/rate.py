@@ -78,7 +78,7 @@ def median_slope(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.median((y[second] - y[first]) / (x[second] - x[first])))
 
 
-@lru_cache(maxsize=64)  # runs of a cell have records in common
+@lru_cache(maxsize=1)  # most runs of a cell have as many records in the window
 def _pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the indices of both points of each pair of different ones."""
     return np.triu_indices(count, k=1)

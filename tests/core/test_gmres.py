@@ -150,3 +150,10 @@ def test_a_run_that_overflows_keeps_its_solution() -> None:
     assert torch.equal(single.x[0], batch.x[0])
     assert torch.isfinite(batch.x).all()
     assert batch.solved.tolist() == [False, True]
+
+
+def test_without_iterations_the_start_is_returned() -> None:
+    a, b = torch.eye(2).expand(3, 2, 2), torch.ones(3, 2)
+    found = gmres(Product(a), b, tolerance=1e-6, limit=0)
+    assert torch.equal(found.x, torch.zeros(3, 2))
+    assert found.iterations.tolist() == [0, 0, 0]

@@ -24,8 +24,8 @@ from torch.overrides import TorchFunctionMode
 from mmbench.engine.compiled.c_compiler import FASTEST, compile_functions
 
 LEAST = 2**11  # numbers of a call from which drawing them in C is faster
-# Numbers drawn at once for a run from which the context is: it costs a microsecond for
-# each call of torch.
+# Numbers drawn at once for a run from which the context saves time: it costs a
+# microsecond for each call of torch.
 WORTH = 2**14
 
 STATE_BYTES = 5056  # of a generator, of which `generator` below is the beginning
@@ -204,7 +204,8 @@ class FastDraws(TorchFunctionMode):
     """A context in which large float32 draws from a CPU generator are made in C.
 
     These are `torch.randn` and `torch.rand` of at least `LEAST` numbers with a
-    `generator`. Other calls are torch's own.
+    `generator`, which no other thread may use meanwhile. Other calls are torch's own,
+    and so are those within transforms, modes and traces of torch.
 
     Args:
         draw: the compiled function.
@@ -226,7 +227,8 @@ class FastDraws(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         options = dict(kwargs or {})
         source = options.pop("generator", None)
-        if source is not None and options.keys() <= {"dtype", "device"}:
+        is_plain = options.keys() <= {"dtype", "device"} and not _is_watched()
+        if source is not None and is_plain:
             out = torch.empty(*args, **options)
             if (
                 out.numel() >= LEAST
@@ -237,6 +239,18 @@ class FastDraws(TorchFunctionMode):
                 fill(self._draw, source, out, is_normal=FUNCTIONS[func])
                 return out
         return func(*args, **(kwargs or {}))
+
+
+def _is_watched() -> bool:
+    """Return whether a transform, a mode or a trace of torch sees what is computed.
+
+    Within `torch.vmap` a call may draw for each entry, and tensors may have no memory.
+    """
+    return (
+        torch._C._functorch.peek_interpreter_stack() is not None  # noqa: SLF001
+        or torch._C._len_torch_dispatch_stack() > 0  # noqa: SLF001
+        or torch.jit.is_tracing()
+    )
 
 
 def fast_draws(numbers: int) -> AbstractContextManager[object]:

@@ -182,12 +182,14 @@ def _agree_everywhere(found: Tensor, expected: Tensor) -> bool:
 def _agreeing(found: Tensor, expected: Tensor) -> Tensor:
     """Return which numbers of a result are those of torch but for rounding.
 
-    Infinite ones, as the value of what has not been measured yet, must be the same.
+    Infinite ones, as the value of what has not been measured yet, must be the same, and
+    NaN must be NaN.
     """
     size = expected.abs()
     largest = torch.where(size < torch.inf, size, 0).amax()
     tolerance = AGREEMENT * largest.clamp(min=torch.finfo(expected.dtype).tiny)
-    return (found == expected) | ((found - expected).abs() <= tolerance)
+    is_same = (found == expected) | (found.isnan() & expected.isnan())
+    return is_same | ((found - expected).abs() <= tolerance)
 
 
 def _agree(found: Tensor, expected: Tensor, disturbed: Iterable[Tensor]) -> bool:

@@ -220,6 +220,14 @@ def test_infinite_numbers_must_be_the_same() -> None:
     check(step, examples(torch.float32))
 
 
+def test_numbers_must_be_nan_where_those_of_torch_are() -> None:
+    """Whether rounding decides them or not."""
+    expected = torch.arange(1.0, 1001.0)
+    expected[:450] = torch.nan
+    assert c_loop._agree(expected.clone(), expected, [expected])
+    assert not c_loop._agree(expected.nan_to_num(0.0), expected, [expected])
+
+
 def test_a_loop_reads_what_was_there_before_it_in_every_turn() -> None:
     """Memory that a turn reads is not used again before the loop has ended."""
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from memory_slots import Killed, MemorySlot
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.core.placement import Placement
@@ -234,6 +235,33 @@ def refuse(*_: Any) -> None:
     raise AssertionError("drawn in C")
 
 
+def for_each_entry(source: torch.Generator, randomness: str) -> Tensor:
+    """Draw within a transform that maps over entries."""
+
+    def noisy(x: Tensor) -> Tensor:
+        return torch.randn(99, generator=source) + x
+
+    found: Tensor = torch.vmap(noisy, randomness=randomness)(torch.zeros(3))
+    return found
+
+
+class Watch(TorchDispatchMode):
+    """A mode that sees all operations, and the names of those that draw."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: Any = None
+    ) -> Any:
+        """Make an operation, which must be no empty tensor."""
+        assert "empty" not in func.__name__
+        return func(*args, **(kwargs or {}))
+
+
+def watched(source: torch.Generator) -> Tensor:
+    """Draw within a mode of torch."""
+    with Watch():
+        return torch.randn(99, generator=source)
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -248,6 +276,12 @@ def refuse(*_: Any) -> None:
         lambda source: torch.randn(99, generator=source, requires_grad=True),
         lambda source: torch.randint(9, (99,), generator=source),
         lambda source: torch.normal(0.0, 1.0, (99,), generator=source),
+        lambda source: for_each_entry(source, "different"),
+        lambda source: for_each_entry(source, "same"),
+        lambda source: torch.func.grad(
+            lambda x: (torch.randn(99, generator=source) * x).sum()
+        )(torch.ones(())),
+        watched,
     ],
 )
 @pytest.mark.usefixtures("filled")
