@@ -415,9 +415,13 @@ def _in_full(verdict: "mmbench.analysis.verdicts.Verdict") -> Iterator[str]:
     for one in verdict.tested:
         yield f"  {one.variant.name} ({one.variant.origin}), {one.runs} runs"
         if one.last:
+            if claim.kind == "more":
+                label, against = one.variant.label, one.variant.against
+                yield f"    share of runs of {label}, less that of {against}:"
             looks = zip(claim.rules, (one.last, *one.others), strict=True)
             for rule, look in looks:
-                yield f"    {rule.name}: {look_in_words(look)}, {look.conclusion}"
+                words = look_in_words(look, claim)
+                yield f"    {rule.name}: {words}, {look.conclusion}"
     if claim.is_random and verdict.tested:
         yield f"  intervals at {100 * (1 - level_of_look(claim)):.2f} %"
 

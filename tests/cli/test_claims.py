@@ -1,6 +1,7 @@
 """`mmbench claims`: verdicts, what is missing, and the page."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,25 @@ def test_claims_are_run_and_told(cli: Cli) -> None:
     in_full = cli("claims", "gda-near", "--store", "s").stdout
     assert "GDA comes near." in in_full
     assert "it is near: " in in_full
+
+
+def test_a_difference_of_shares_is_told_in_points(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the two methods whose shares they are."""
+    pair = Variant(
+        name="as stated",
+        origin="text",
+        suite="tiny",
+        task="bilinear",
+        label="EG",
+        against="GDA",
+    )
+    more = claim("eg-more", "more", "EG", variants=(pair,))
+    monkeypatch.setattr(register, "CLAIMS", {"eg-more": more})
+    told = cli("claims", "eg-more", "--run", "--store", "s").stdout
+    assert "share of runs of EG, less that of GDA:" in told
+    assert re.search(r"it is near: \d+ points \(\d+ to 100\), reproduced", told)
 
 
 def test_a_rule_decides_whether_steps_are_compiled(

@@ -314,7 +314,7 @@ def _table_of_variants(claim: Claim, tested: Sequence[Tested]) -> Table:
             TableCell(one.variant.name),
             TableCell(one.variant.origin),
             TableCell(str(one.last.runs), float(one.last.runs)),
-            *(_cell_of(look) for look in (one.last, *one.others)),
+            *(_cell_of(look, claim) for look in (one.last, *one.others)),
         ]
         for one in tested
         if one.last
@@ -322,11 +322,10 @@ def _table_of_variants(claim: Claim, tested: Sequence[Tested]) -> Table:
     return Table("The first rule decides.", columns, rows)
 
 
-def _cell_of(look: Look) -> TableCell:
+def _cell_of(look: Look, claim: Claim) -> TableCell:
     shade = {"reproduced": 0.35, "not reproduced": 0.9}.get(look.conclusion)
-    return TableCell(
-        f"{look_in_words(look)}, {look.conclusion}", look.estimate, shade=shade
-    )
+    words = f"{look_in_words(look, claim)}, {look.conclusion}"
+    return TableCell(words, look.estimate, shade=shade)
 
 
 def statement_in_words(claim: Claim) -> str:
@@ -340,8 +339,11 @@ def verdict_in_words(verdict: Verdict) -> str:
     return f"{verdict.verdict}{flags}"
 
 
-def look_in_words(look: Look) -> str:
-    """Return an estimate, with its interval where it has one."""
+def look_in_words(look: Look, claim: Claim) -> str:
+    """Return an estimate of a claim, with its interval where it has one."""
+    if claim.kind == "more":
+        ends = percents(look.low, look.high).replace(" %", "")
+        return f"{percent(look.estimate).replace(' %', '')} points ({ends})"
     share = percent(look.estimate)
     if share == "100 %" and look.estimate < 1:
         share = f"{100 * look.estimate:.1f} %"
@@ -353,9 +355,9 @@ def look_in_words(look: Look) -> str:
 def estimate_in_words(verdict: Verdict) -> str:
     """Return what our runs give, one part for each variant."""
     parts = [
-        f"{one.variant.name}: {look_in_words(one.last)}"
+        f"{one.variant.name}: {look_in_words(one.last, verdict.claim)}"
         if len(verdict.tested) > 1
-        else look_in_words(one.last)
+        else look_in_words(one.last, verdict.claim)
         for one in verdict.tested
         if one.last
     ]
