@@ -85,8 +85,13 @@ def unable(*_: Any) -> None:
 
 
 def short(words: str) -> str:
-    """Return the method with few inner iterations, so that it can be compiled."""
+    """Return a method, and its base, with few inner iterations, to be compiled."""
     name, _, rest = words.removesuffix("]").partition("[")
+    before, has_base, base = rest.partition("base=")
+    if has_base and not before.count("[") - before.count("]"):
+        end = re.search(r",(?![^\[]*\])", base)
+        at = end.start() if end else len(base)
+        words = f"{name}[{before}base={short(base[:at])}{base[at:]}]"
     if name not in SHORT:
         return words
     option = SHORT[name].partition("=")[0]
