@@ -119,9 +119,9 @@ def test_a_difference_of_shares_is_told_in_points(
     )
     more = claim("eg-more", "more", "EG", variants=(pair,))
     monkeypatch.setattr(register, "CLAIMS", {"eg-more": more})
-    told = cli("claims", "eg-more", "--run", "--store", "s").stdout
-    assert "share of runs of EG, less that of GDA:" in told
-    assert re.search(r"it is near: \d+ points \(\d+ to 100\), reproduced", told)
+    printed = cli("claims", "eg-more", "--run", "--store", "s").stdout
+    assert "share of runs of EG, less that of GDA:" in printed
+    assert re.search(r"it is near: \d+ points \(\d+ to 100\), reproduced", printed)
 
 
 def test_a_rule_decides_whether_steps_are_compiled(

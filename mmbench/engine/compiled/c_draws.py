@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from mmbench.engine.compiled.c_compiler import FASTEST, compile_functions
+from mmbench.engine.compiled.c_operations import DEFINITIONS
 
 LEAST = 2**11  # numbers of a call from which drawing them in C is faster
 # Numbers drawn at once for a run from which the context saves time: it costs a
@@ -32,11 +33,18 @@ STATE_BYTES = 5056  # of a generator, of which `generator` below is the beginnin
 WORDS_BEGIN, WORDS_END = 24, 24 + 8 * 624  # the bytes of its words
 
 # Products and sums are fused where torch's compiler has fused them.
-SOURCE = """\
+SOURCE = (
+    """\
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 #define FMA __builtin_fmaf
+typedef float real;
+typedef int32_t integer;
+
+"""
+    + DEFINITIONS
+    + """\
 
 enum { WORDS = 624, SHIFT = 397, BLOCK = 16, PAIRS = BLOCK / 2 };
 
@@ -75,15 +83,6 @@ static void make_uniform(const uint32_t *restrict words, float *restrict out,
   }
 }
 
-static inline float choose(int32_t on, float a, float b) {
-  int32_t bits_a, bits_b;
-  memcpy(&bits_a, &a, sizeof a);
-  memcpy(&bits_b, &b, sizeof b);
-  bits_a = (on & bits_a) | (~on & bits_b);
-  memcpy(&a, &bits_a, sizeof a);
-  return a;
-}
-
 /* The logarithm of 2^e m, with m in [sqrt(1/2), sqrt(2)): a polynomial in m - 1. */
 static inline float logarithm(float number) {
   int32_t bits;
@@ -92,7 +91,7 @@ static inline float logarithm(float number) {
   bits = (bits & 0x7fffff) | 0x3f000000;
   float m;
   memcpy(&m, &bits, sizeof m);
-  const int32_t is_small = -(m < 0.707106781186547524f);
+  const integer is_small = MASK(m < 0.707106781186547524f);
   const float e = choose(is_small, exponent - 1, exponent);
   const float x = (m - 1) + choose(is_small, m, 0);
   const float square = x * x;
@@ -126,10 +125,10 @@ static inline void find_sine_and_cosine(float angle, float *sine, float *cosine)
   s = FMA(s, square, 8.3321608736e-3f);
   s = FMA(s, square, -1.6666654611e-1f);
   s = FMA(s * square, x, x);
-  const int32_t is_swapped = -((octant & 2) != 0);
+  const integer is_swapped = MASK((octant & 2) != 0);
   const float across = choose(is_swapped, s, c), along = choose(is_swapped, c, s);
-  *cosine = choose(-(((octant + 2) & 4) != 0), -across, across);
-  *sine = choose(-((octant & 4) != 0), -along, along);
+  *cosine = choose(MASK(((octant + 2) & 4) != 0), -across, across);
+  *sine = choose(MASK((octant & 4) != 0), -along, along);
 }
 
 /* Make blocks of uniform numbers normal: number j of a block with number j + 8. */
@@ -187,6 +186,7 @@ void draw(void *state, float *out, int64_t count, int64_t is_normal) {
   given->left = left + 1;
 }
 """
+)
 
 # Fills memory: pointers to a generator's state, which is moved on, and to the numbers;
 # how many there are, and whether they are normal.

@@ -1,6 +1,5 @@
 """Compiled steps give the runs, records, endings and charges of eager ones."""
 
-import re
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from mmbench.algorithms.gda import GDA
 from mmbench.core.capability import Capability
 from mmbench.core.columns import COUNTED
 from mmbench.core.cost import Cost
+from mmbench.core.description import name_of, text
 from mmbench.core.errors import DescriptionError
 from mmbench.core.oracle import Oracle
 from mmbench.core.placement import Placement
@@ -44,8 +44,10 @@ INNER = (
     *("acgd", "cgd", "follow_the_ridge", "one_sided_cgd", "proximal_point"),
     "stackelberg",
 )
-SHORT = dict.fromkeys(INNER, "iterations=2")
-SHORT |= {"accept_reject_search": "ascents=20"}
+SHORT: dict[str, dict[str, int]] = {
+    "accept_reject_search": {"ascents": 20},
+    **{name: {"iterations": 2} for name in INNER},
+}
 # These draw numbers of their own, or take turns: no loop.
 UNLOOPED = ("accept_reject", "acgd", *UNTRACED)
 PLANES = (
@@ -86,17 +88,15 @@ def unable(*_: Any) -> None:
 
 def short(words: str) -> str:
     """Return a method, and its base, with few inner iterations, to be compiled."""
-    name, _, rest = words.removesuffix("]").partition("[")
-    before, has_base, base = rest.partition("base=")
-    if has_base and not before.count("[") - before.count("]"):
-        end = re.search(r",(?![^\[]*\])", base)
-        at = end.start() if end else len(base)
-        words = f"{name}[{before}base={short(base[:at])}{base[at:]}]"
-    if name not in SHORT:
-        return words
-    option = SHORT[name].partition("=")[0]
-    others = re.sub(rf"(^|,){option}=\d+", "", rest).lstrip(",")
-    return f"{name}[{','.join(filter(None, (SHORT[name], others)))}]"
+    return text(shortened(ALGORITHMS.build(words)))
+
+
+def shortened(algorithm: Any) -> Any:
+    """Return a method as `short` does."""
+    changes: dict[str, Any] = dict(SHORT.get(name_of(type(algorithm)), {}))
+    if hasattr(algorithm, "base"):
+        changes["base"] = shortened(algorithm.base)
+    return replace(algorithm, **changes)
 
 
 def cell_of(task: str | Task, algorithm: Any, **options: Any) -> Cell:

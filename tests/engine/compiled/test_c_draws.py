@@ -332,14 +332,14 @@ def test_other_bits_are_refused(
 def test_the_function_is_used_where_torch_gives_its_bits(processor: str) -> None:
     """On a processor without AVX2 torch computes the functions in another way."""
     program = "from mmbench.engine.compiled.c_draws import *; print(compiled_draw())"
-    told = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-c", program],
         env=os.environ | {"ATEN_CPU_CAPABILITY": processor},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert (told.stdout.strip() != "None") == (processor == "avx2" and HAS_AVX2)
+    assert (ended.stdout.strip() != "None") == (processor == "avx2" and HAS_AVX2)
 
 
 def test_another_layout_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
