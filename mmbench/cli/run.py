@@ -41,7 +41,7 @@ from mmbench.core.errors import MmbenchError
 from mmbench.core.files import make_folder
 from mmbench.core.run_settings import MAX_WIDTH
 from mmbench.core.status import Status
-from mmbench.runner import spare_children
+from mmbench.runner.guarded_process import FORK_SERVER
 from mmbench.runner.limits import Limits, Workers
 from mmbench.suites.base import Suite
 
@@ -133,9 +133,8 @@ def command(
         _summarise(selection, store, outcomes, f"0 computed in {took}", len(outcomes))
         _print_next_command(selection, store)
         return
-    click.get_current_context().with_resource(
-        spare_children.start_ahead(_count_ahead(selection.suite, workers))
-    )
+    if _may_fork(selection.suite, workers):
+        click.get_current_context().with_resource(FORK_SERVER)
     # These import torch, which the cache does not need.
     from mmbench.cli._progress import make_progress
     from mmbench.core.placement import Placement, pick_device
@@ -195,17 +194,17 @@ def _describe_work(progress: Any, seconds: float) -> str:
     return done
 
 
-def _count_ahead(suite: Suite, workers: Workers) -> int:
-    """Return how many workers are started before it is known what they compute."""
+def _may_fork(suite: Suite, workers: Workers) -> bool:
+    """Return whether workers are likely, before it is known what they compute."""
     run_steps = sum(
         len(grid.tasks) * len(grid.algorithms) * grid.seeds * grid.steps
         for grid in suite.grids
     )
     if workers.scheduler or workers.processes == 1 or run_steps < RUN_STEPS_AHEAD:
-        return 0
+        return False
     from joblib import cpu_count  # here, because it takes a quarter of a second
 
-    return workers.processes or cpu_count()
+    return (workers.processes or cpu_count()) > 1
 
 
 def _has_only_selection() -> bool:

@@ -1,12 +1,12 @@
 """The parent of a process that computes, which leaves none of its processes.
 
-It forks that process, waits for its end, and ends as it did. Before that, it ends all
-that the process has started, be it in a session of its own: on Linux, a process whose
-parent has ended becomes a child of the guardian. It does the same when it gets SIGTERM,
-and when its own parent has gone. It needs no torch, so that it is small.
+It forks that process and waits for its end. Then it ends all that the process has
+started, be it in a session of its own: on Linux, a process whose parent has ended
+becomes a child of the guardian. It does the same when it gets SIGTERM, and when its own
+parent has gone.
 
-The process computes cells for the parent of its guardian, or runs the module that is
-named on the command line with the words that follow.
+As a program, it guards a process that runs the module that is named on the command line
+with the words that follow, and ends as that process did.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import runpy
 import signal
 import sys
 import time
-from typing import NoReturn
+from collections.abc import Callable
 
 import psutil
 
@@ -29,34 +29,45 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> None:
-    """Fork, compute in the child, and end as it ends."""
-    parent = os.getppid()
+    """Guard a process that runs a module, and end as it ends."""
+
+    def run() -> None:
+        module = sys.argv[1]
+        del sys.argv[0]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        sys.exit(0)
+
+    _end_as(guard(run, os.getppid()))
+
+
+def guard(work: Callable[[], None], parent: int) -> int:
+    """Do work in a fork; when it has ended, end all that it has started.
+
+    Args:
+        work: what the fork does.
+        parent: id of the process whose end ends the fork, too; it forked this one.
+
+    Returns:
+        The status of the fork, as `os.waitpid` returns it; 0 when the parent has ended
+        or this process got SIGTERM.
+    """
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGTERM, _raise_system_exit)
     child = os.fork()
     if not child:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if sys.argv[1:]:
-            _run(*sys.argv[1:])
-        # Imported here, because torch is large.
-        from mmbench.runner import child_process
-
-        child_process.main()
+        work()
+        os._exit(0)
     _release_pipes()
     status = 0
     try:
         status = _wait_for(child, parent)
+    except SystemExit:  # by SIGTERM
+        pass
     finally:
         _end_descendants()
-    _end_as(status)
-
-
-def _run(module: str, *words: str) -> NoReturn:
-    """Run a module as `python -m` does, and exit."""
-    sys.argv[:] = [module, *words]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
-    sys.exit(0)
+    return status
 
 
 def _raise_system_exit(*_: object) -> None:

@@ -9,6 +9,7 @@ may.
 import contextlib
 import os
 import select
+import signal
 import site
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmbench.core.files import DATA_VARIABLE
-from mmbench.runner import spare_children
+from mmbench.runner.guarded_process import END_TIMEOUT_SECONDS, memory_under
 from mmbench.runner.limits import Limits
 
 POLL_SECONDS = 0.1  # between two looks at the clock and at the memory
@@ -81,8 +82,7 @@ def run_limited(
         passed = _follow(process, lines, limits)
         code = 0 if passed else process.wait()
     finally:
-        spare_children.end(process)
-        process.stderr.close()
+        _end(process)
     for stream in lines.values():
         stream.finish()
     return Ended(code, passed)
@@ -133,9 +133,24 @@ def _follow(
                 process.wait(POLL_SECONDS)
         if limits.timeout and time.monotonic() - started > limits.timeout:
             return f"took longer than {limits.timeout:g} s"
-        if limits.memory and spare_children.memory_of(process.pid) > limits.memory:
+        if limits.memory and memory_under(process.pid) > limits.memory:
             return f"held more than {limits.memory / 2**20:.0f} MiB of memory"
     return ""
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a guardian, with all processes that its own may have started."""
+    if process.poll() is None:
+        process.terminate()  # the guardian ends the others
+        process.send_signal(signal.SIGCONT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(END_TIMEOUT_SECONDS)
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        assert pipe is not None
+        pipe.close()
 
 
 class _Lines:

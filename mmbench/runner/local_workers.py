@@ -45,7 +45,7 @@ from mmbench.store.stored_files import Version
 # How many child processes a cell may end before it is stored as an error.
 ATTEMPTS = 3
 POLL_SECONDS = 0.5  # between two looks for cells that another process computes
-# A worker loads torch, which takes about this long, before it computes.
+# The process that workers are forked from loads torch, which takes about this long.
 START_SECONDS = 2.0
 
 

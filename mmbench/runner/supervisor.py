@@ -19,7 +19,7 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import width_of
 from mmbench.engine.trajectory import Trajectory, join_recordings
-from mmbench.runner import child_process, spare_children
+from mmbench.runner import child_process, guarded_process
 from mmbench.runner.limits import Limits
 from mmbench.store.folder import CheckpointFile
 
@@ -29,16 +29,10 @@ _BLOCK_BYTES = 2**20  # read or written at once
 
 
 class _Child:
-    """A process that computes cells; no call but `close` takes longer than a poll.
-
-    Attributes:
-        process: its guardian, see `guardian`.
-    """
+    """A process that computes cells; no call but `close` takes longer than a poll."""
 
     def __init__(self) -> None:
-        self.process = spare_children.take()
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
+        self.process = guarded_process.FORK_SERVER.fork()
         self._pipes = self.process.stdin, self.process.stdout
         self._unsent = bytearray()
         self._received = child_process.MessageBuffer()
@@ -80,16 +74,16 @@ class _Child:
     def exit_code(self) -> int | None:
         """Return the exit code of a process that closed its pipe; None if it runs."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self.process.wait(spare_children.END_TIMEOUT_SECONDS)
+            return self.process.wait(guarded_process.END_TIMEOUT_SECONDS)
         return None
 
     def memory(self) -> int:
         """Return the bytes of memory that the process and its descendants hold."""
-        return spare_children.memory_of(self.process.pid)
+        return self.process.memory()
 
     def close(self) -> None:
         """End the process, with all processes that it may have started."""
-        spare_children.end(self.process)
+        self.process.close()
 
 
 class CancelledError(Exception):
@@ -109,6 +103,7 @@ class Supervisor:
         self.limits = limits
         self._attempts = attempts
         self._child: _Child | None = None
+        self._server: contextlib.ExitStack | None = None  # while it is held
         self._is_cancelled = False
 
     def cancel(self) -> None:
@@ -116,10 +111,15 @@ class Supervisor:
         self._is_cancelled = True
 
     def close(self) -> None:
-        """End the child, with all processes that it may have started."""
-        if self._child is not None:
-            self._child.close()
-            self._child = None
+        """End the child, with all processes that it may have started.
+
+        Until then the fork server is held, so that it loads torch once for all children
+        that follow each other.
+        """
+        self._end_child()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
     def run(
         self,
@@ -151,16 +151,16 @@ class Supervisor:
         child.send(request)
         while True:
             if self._is_cancelled:
-                self.close()
+                self._end_child()
                 raise CancelledError
             if passed := self._passed_limit(child, started):
-                self.close()
+                self._end_child()
                 return _ended_early(cell, placement, recordings, *passed)
             try:
                 answer = child.receive()
             except (EOFError, child_process.MessageError) as error:
                 reason = _reason(child, error)
-                self.close()
+                self._end_child()
                 attempts -= 1
                 if attempts:
                     child = self._ready_child()
@@ -181,6 +181,11 @@ class Supervisor:
             if progress:
                 progress(answer["run_steps"], recording)
 
+    def _end_child(self) -> None:
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
     def _ready_child(self) -> _Child:
         """Return a child that waits for a request; start one if necessary.
 
@@ -188,8 +193,11 @@ class Supervisor:
             ClusterError: when it does not load in time.
         """
         if self._child is not None and self._child.process.poll() is not None:
-            self.close()
+            self._end_child()
         if self._child is None:
+            if self._server is None:
+                self._server = contextlib.ExitStack()
+                self._server.enter_context(guarded_process.FORK_SERVER)
             self._child = _Child()
             deadline = time.monotonic() + STARTUP_TIMEOUT_SECONDS
             # One that ended is returned: the cell that it is started for tells how.

@@ -12,16 +12,12 @@ import pytest
 
 SOURCE = """
     import os, signal, sys, time
-    from types import SimpleNamespace
 
     def compute():
         {deed}
 
-    sys.modules["mmbench.runner.child_process"] = SimpleNamespace(main=compute)
-    import mmbench.runner
-    mmbench.runner.child_process = sys.modules["mmbench.runner.child_process"]
     from mmbench.runner import guardian
-    guardian.main()
+    guardian._end_as(guardian.guard(compute, os.getppid()))
 """
 
 

@@ -24,7 +24,7 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import run_cell
 from mmbench.engine.trajectory import Trajectory
-from mmbench.runner import child_process, spare_children
+from mmbench.runner import child_process, guarded_process
 from mmbench.runner import supervisor as supervisor_module
 from mmbench.runner.limits import Limits
 from mmbench.runner.plan import metrics_for
@@ -247,7 +247,7 @@ def test_a_closed_pipe_ends_the_cell(
     supervisor: Supervisor, ill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that goes on without it is ended."""
-    monkeypatch.setattr(spare_children, "END_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(guarded_process, "END_TIMEOUT_SECONDS", 0.2)
     found = supervisor.run(cell(ill("os.closerange(3, 64); time.sleep(1000)")))
     assert found.reason == "The cell's process closed the pipe of its answers."
     assert found.steps[-1] == AT
@@ -279,10 +279,28 @@ def test_a_child_that_does_not_load_is_an_error(
 ) -> None:
     """Of the command, for each cell would wait as long."""
     monkeypatch.setattr(supervisor_module, "STARTUP_TIMEOUT_SECONDS", 0.0)
-    supervisor = Supervisor(Limits())
-    with pytest.raises(ClusterError, match="must load mmbench in 0 s; it did not"):
-        supervisor.run(cell("gda"))
-    assert supervisor._child is None
+    fresh = guarded_process.ForkServer()  # which has loaded nothing yet
+    monkeypatch.setattr(guarded_process, "FORK_SERVER", fresh)
+    with closing(Supervisor(Limits())) as supervisor:
+        with pytest.raises(ClusterError, match="must load mmbench in 0 s; it did not"):
+            supervisor.run(cell("gda"))
+        assert supervisor._child is None
+
+
+def test_children_draw_each_their_own(ill, tmp_path: Path) -> None:
+    """Numbers from generators that nobody has seeded."""
+    deed = f"""
+                        import random
+                        import numpy as np
+                        with open({str(tmp_path / "drawn")!r}, "a") as file:
+                            print(random.random(), np.random.rand(), file=file)"""
+    for _ in range(2):
+        with closing(Supervisor(Limits())) as supervisor:
+            supervisor.run(cell("gda"))
+            supervisor._end_child()
+            supervisor.run(cell(ill(deed)))
+    drawn = (tmp_path / "drawn").read_text().split()
+    assert len(set(drawn)) == len(drawn) == 4
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs subreapers")

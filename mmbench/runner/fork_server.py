@@ -1,0 +1,89 @@
+"""A process that has loaded torch and forks processes that compute cells.
+
+To load torch takes a second; a fork of this process has it at once. It computes nothing
+itself and starts no thread, so that its forks find no lock held. It ends when the
+process that asks it has ended.
+"""
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import time
+import warnings
+
+import numpy as np
+
+# What compiled steps load; it takes half a second.
+import torch.fx.experimental.symbolic_shapes  # noqa: F401
+
+from mmbench.runner import child_process, guardian
+from mmbench.runner.guarded_process import PIPES, encode
+
+END_SECONDS = 0.5  # for guardians that end, before this process does
+
+
+def main() -> None:
+    """At each request, fork the guardian of a process that computes."""
+    gc.freeze()  # modules stay, and no collection writes to what forks share
+    # The end of the requests ends this process, once it has loaded.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, lambda *_: _reap())
+    # The threads of some libraries, which see to forks.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded")
+    this, requests = os.getpid(), socket.socket(fileno=0)
+    while True:
+        message, pipes, _, _ = socket.recv_fds(requests, 1, PIPES)
+        if not message:
+            break
+        if not os.fork():
+            requests.detach()
+            _guard(this, *pipes)
+        for pipe in pipes:
+            os.close(pipe)
+    deadline = time.monotonic() + END_SECONDS
+    while _reap() and time.monotonic() < deadline:
+        time.sleep(END_SECONDS / 100)
+    os._exit(0)
+
+
+def _reap() -> bool:
+    """Take the ends of guardians, so that their time counts; return if any is left."""
+    with contextlib.suppress(ChildProcessError):  # there is none
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        return True
+    return False
+
+
+def _guard(server: int, requests: int, answers: int, end: int) -> None:
+    """Guard a process that computes; tell who guards it, and how it ends.
+
+    Args:
+        server: id of the process that forked this one.
+        requests, answers: pipes from which the process reads and to which it writes.
+        end: pipe for the id of this process and the status of the other.
+    """
+    os.setsid()  # Ctrl-C is for the process that asks
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for descriptor, pipe in enumerate((requests, answers)):
+        os.dup2(pipe, descriptor)
+        os.close(pipe)
+    os.write(end, encode(os.getpid()))
+
+    def compute() -> None:
+        os.close(end)
+        # Or forks would draw the same from the generator that numpy's functions share.
+        np.random.seed()  # noqa: NPY002
+        child_process.main()
+
+    status = guardian.guard(compute, server)
+    with contextlib.suppress(BrokenPipeError):
+        os.write(end, encode(status))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
