@@ -25,6 +25,7 @@ from mmbench.tasks.base import Task
 # The number of noise vectors that batch statistics are taken from when a generator is
 # evaluated, and of the images that are made at once.
 POPULATION = 1024
+IMAGES_ON_CPU = 64  # that a network with convolutions makes at once there
 
 
 class Batch(NamedTuple):
@@ -284,15 +285,16 @@ class GANGame(Game):
     def generate_parts(
         self, z: Float[Tensor, "runs dim"], count: int, seeds: tuple[int, ...]
     ) -> Iterator[Float[Tensor, "runs _ *point"]]:
-        """Yield samples as `generate` returns them, `POPULATION` at a time.
+        """Yield samples as `generate` returns them, part by part.
 
-        On a CPU, that many are made of all runs together: the arrays of a network take
-        much more memory than its images, and large ones save no time there. So does
-        their noise, which is drawn part by part.
+        On a CPU parts are small, since the arrays of a network take much more memory
+        than its images, and large ones save no time there. So does their noise, which
+        is drawn part by part.
         """
         if self.device.type == "cpu":
             population = next(self._noise_parts(POPULATION, seeds, POPULATION))
-            parts = self._noise_parts(count, seeds, max(1, POPULATION // len(z)))
+            together = IMAGES_ON_CPU if self._in_parts else POPULATION
+            parts = self._noise_parts(count, seeds, max(1, together // len(z)))
         else:
             noise = self._inputs(
                 self._evaluation_noise(max(count, POPULATION), seeds), 0
