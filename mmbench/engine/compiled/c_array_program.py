@@ -51,7 +51,7 @@ from mmbench.engine.compiled.c_program import check_results
 
 aten = torch.ops.aten
 
-MAX_ENTRIES = 2**18  # of an array of a run; larger ones do not stay in cache
+MAX_ENTRIES = 2**22  # of an array of a run, which takes 16 MiB in float32
 MAX_DEPTH = 24  # formulas within formulas
 MAX_PANEL = 64  # columns of a matrix that are packed at once, at most
 NARROW = 4  # columns of a product up to which it is computed by inner products
@@ -168,7 +168,9 @@ void wide_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
     const int is_whole = width == PANEL || width == LENGTH;
     const real *panel = b + j;
     int64_t panel_inner = b_inner;
-    if (b_column != 1 || !is_whole) {
+    /* Rows that lie far apart share few places of the cache. */
+    const int is_sparse = rows > 4 * ROWS && b_inner > 4 * PANEL;
+    if (b_column != 1 || !is_whole || is_sparse) {
       pack(inner, width, b + j * b_column, b_inner, b_column, packed);
       panel = packed;
       panel_inner = PANEL;

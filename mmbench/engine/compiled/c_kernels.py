@@ -77,9 +77,21 @@ static void make_calls(const program *given, int64_t begin, int64_t end, void **
   }
 }
 
+/* Memory that stays for the next call: the system clears what it gives anew. */
+static char *kept_memory(int64_t bytes) {
+  static _Thread_local char *memory;
+  static _Thread_local int64_t kept;
+  if (kept < bytes) {
+    free(memory);
+    memory = aligned_alloc(64, bytes);
+    kept = bytes;
+  }
+  return memory;
+}
+
 __attribute__((visibility("default"))) void run_program(
     const program *given, void **arguments, int64_t runs, int64_t count) {
-  char *const memory = aligned_alloc(64, given->bytes);
+  char *const memory = kept_memory(given->bytes);
   void **const arrays = malloc((given->array_count + 1) * sizeof *arrays);
   for (int64_t group = 0; group < runs; group += given->group) {
     const int64_t first = group + given->group < runs ? group : runs - given->group;
@@ -94,7 +106,6 @@ __attribute__((visibility("default"))) void run_program(
     make_calls(given, given->step_end, given->call_count, arrays, 0);
   }
   free(arrays);
-  free(memory);
 }
 """
 

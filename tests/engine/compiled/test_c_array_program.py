@@ -76,6 +76,8 @@ def test_operations_entry_by_entry(dtype: torch.dtype) -> None:
 SHAPES = [(7, 16, 5), (1, 20, 9), (13, 1, 24), (8, 3, 33), (4, 33, 1), (6, 40, 12)]
 # A vector has up to 16 numbers, and columns are taken by one or two vectors.
 WIDE_SHAPES = [(9, 35, 50), (5, 52, 37), (3, 16, 16), (7, 32, 18), (2, 49, 31)]
+# Rows that lie far apart are packed where many rows read them.
+LARGE_SHAPES = [(30, 160, 12), (26, 288, 5)]
 
 
 def products(z: Tensor, alive: Tensor, *drawn: Tensor) -> list[Tensor]:
@@ -91,7 +93,7 @@ def products(z: Tensor, alive: Tensor, *drawn: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("shapes", [SHAPES, WIDE_SHAPES])
+@pytest.mark.parametrize("shapes", [SHAPES, WIDE_SHAPES, LARGE_SHAPES])
 def test_products_of_matrices(
     shapes: list[tuple[int, int, int]], dtype: torch.dtype
 ) -> None:
