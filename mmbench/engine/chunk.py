@@ -550,7 +550,7 @@ def ways_worth_their_time(cell: Cell, width: int, device: torch.device) -> Ways:
     seconds = expected_seconds_of_chunk(cell, width)
     return Ways(
         numbers=seconds >= LOOP_SECONDS,
-        arrays=ARRAYS_SAVE * seconds >= seconds_of_compiling_arrays(cell),
+        arrays=ARRAYS_SAVE * seconds >= seconds_of_compiling_arrays(cell, width),
         graphs=seconds >= GRAPH_SECONDS,
     )
 

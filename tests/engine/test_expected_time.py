@@ -1,6 +1,7 @@
 """The time that a cell is expected to take, and what is decided by it."""
 
 import pytest
+import torch
 from small_cells import small_cells
 
 from mmbench.core.placement import Placement
@@ -10,6 +11,7 @@ from mmbench.engine.expected_time import expected_seconds, expected_seconds_of_c
 from mmbench.engine.run_cell import run_cell
 from mmbench.runner.plan import plan
 from mmbench.suites.base import Grid, Suite
+from mmbench.tasks import TASKS
 
 
 def cell_of(algorithm: str, task: str = "bilinear", **options: int) -> Cell:
@@ -50,6 +52,16 @@ def test_steps_are_compiled_where_that_saves_time(
     cell = cell_of(algorithm, "quadratic", steps=10)
     assert run_cell(cell, Placement(compiled=None)).backend == backend
     assert run_cell(cell, Placement(compiled=False)).backend == "eager"
+
+
+@pytest.mark.parametrize(("task", "enough"), [("four_gaussians", 200), ("mnist01", 50)])
+def test_compiling_takes_no_longer_than_the_cell(task: str, enough: int) -> None:
+    """A trace computes what it traces, which takes long where networks are large."""
+    for steps, is_worth in ((enough // 2, False), (enough, True)):
+        cell = cell_of("gda", task, steps=steps)
+        width = TASKS.build(task).width
+        ways = chunk.ways_worth_their_time(cell, width, torch.device("cpu"))
+        assert ways.arrays == is_worth
 
 
 def test_the_rule_leaves_short_cells_as_they_are() -> None:
