@@ -16,9 +16,11 @@ from mmbench.core.streams import generator
 from mmbench.core.user_code import defined_at, describe_value
 from mmbench.core.vectors import Joint
 from mmbench.engine.cell import Cell
+from mmbench.engine.compiled.c_starts import draw_starts
 from mmbench.engine.declarations import check_signatures
 from mmbench.engine.recording import SHEET_DTYPES, SHOWN, check_values
 from mmbench.metrics.base import IterateMetric, Metric, Point
+from mmbench.tasks.base import DrawnStartTask
 
 
 class RunBatch:
@@ -60,7 +62,8 @@ class RunBatch:
                 f"Capability.ZERO_SUM; got a {type(self.game).__name__} that is not."
             )
         self.runs, self.seeds = len(seeds), seeds + seeds[-1:] * (width - len(seeds))
-        self.start: Joint = self.game.project(self._first_iterates(cell, starts))
+        first = self._first_iterates(cell, placement, starts)
+        self.start: Joint = self.game.project(first)
         if not bool(torch.isfinite(self.start).all()):
             raise DescriptionError(
                 f"{cell.task} must start at finite points; it did not."
@@ -116,11 +119,16 @@ class RunBatch:
         _check_sheet(self.game, sheet, len(z[:SHOWN]))
         return {"sheet": sheet[: self.runs].cpu().numpy()}
 
-    def _first_iterates(self, cell: Cell, starts: Tensor | None) -> Joint:
+    def _first_iterates(
+        self, cell: Cell, placement: Placement, starts: Tensor | None
+    ) -> Joint:
         """Return first iterates of all runs, those of the padding included."""
-        game = self.game
-        by_seed = {seed: _start(cell, game, seed) for seed in dict.fromkeys(self.seeds)}
-        z = torch.stack([by_seed[seed] for seed in self.seeds]).to(game.device)
+        game, seeds = self.game, tuple(dict.fromkeys(self.seeds))
+        z = _starts(cell, game, seeds, placement)
+        if len(seeds) < len(self.seeds):
+            row = {seed: i for i, seed in enumerate(seeds)}
+            z = z[[row[seed] for seed in self.seeds]]
+        z = z.to(game.device)
         if starts is None:
             return z
         if starts.shape[1] != game.dim:
@@ -174,19 +182,40 @@ def _check_sheet(game: Game, sheet: Any, runs: int) -> None:
         )
 
 
-def _start(cell: Cell, game: Game, seed: int) -> Tensor:
-    """Return where the run of a seed starts.
+def _starts(
+    cell: Cell, game: Game, seeds: Sequence[int], placement: Placement
+) -> Float[Tensor, "seeds dim"]:
+    """Return where the runs of some seeds start.
 
     Raises:
-        DescriptionError: when the task gives anything but one point of the game.
+        DescriptionError: when the task gives anything but points of the game.
     """
-    z = cell.task.start(game, generator(seed, "start"))
-    if not isinstance(z, Tensor) or z.shape != (game.dim,) or z.dtype != game.dtype:
+    task = cell.task
+    if isinstance(task, DrawnStartTask) and type(task).start is DrawnStartTask.start:
+        drawn = draw_starts(seeds, task.drawn(game), placement.compiled)
+        if drawn is not None:
+            z = task.starts(game, drawn)
+            _check_starts(cell, "starts", z, (len(seeds), game.dim), game.dtype)
+            return z
+    rows = [task.start(game, generator(seed, "start")) for seed in seeds]
+    for z in rows:
+        _check_starts(cell, "start", z, (game.dim,), game.dtype)
+    return torch.stack(rows)
+
+
+def _check_starts(
+    cell: Cell, method: str, z: Any, shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    """Check that a task gave points of the game.
+
+    Raises:
+        DescriptionError: naming the task and what it gave.
+    """
+    if not isinstance(z, Tensor) or z.shape != shape or z.dtype != dtype:
         raise DescriptionError(
-            f"{cell.task}.start{defined_at(type(cell.task), 'start')} must return a "
-            f"tensor of shape ({game.dim},), {game.dtype}; got {describe_value(z)}."
+            f"{cell.task}.{method}{defined_at(type(cell.task), method)} must return a "
+            f"tensor of shape {shape}, {dtype}; got {describe_value(z)}."
         )
-    return z
 
 
 def count_writes(z: Tensor) -> int:

@@ -35,7 +35,6 @@ from mmbench.tasks._own_random import (
     WithoutDropout,
     sizes,
 )
-from mmbench.tasks._plane import plane_start
 from mmbench.tasks.base import SOLVED_METRICS, SOLVED_TARGET, Target, Task
 
 # Evaluations after which buffers that are no running means have settled, such as the
@@ -200,7 +199,9 @@ class OwnGame(Game):
         )
         if any(player.spread for player in players):
             spread = torch.cat([form.is_used() * one.spread for form, one in pairs])
-            noise = plane_start(None, self.dim, self, generator)
+            # In float64, so that both precisions start at the same point.
+            noise = torch.randn(self.dim, generator=generator, dtype=torch.float64)
+            noise = noise.to(self.dtype)
             return (first.to(self.dtype) + spread.to(self.dtype) * noise).to(self.dtype)
         return first.to(self.dtype)
 

@@ -5,16 +5,23 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.game import Game
 from mmbench.core.placement import Placement
-from mmbench.tasks.base import SOLVED_METRICS, SOLVED_TARGET, Target, Task, clip_y
+from mmbench.tasks.base import (
+    SOLVED_METRICS,
+    SOLVED_TARGET,
+    DrawnStartTask,
+    Numbers,
+    Target,
+    clip_y,
+)
 
 
-class PlaneTask(Task):
+class PlaneTask(DrawnStartTask):
     """A task of two variables with the solution (0, 0).
 
     It adds no fields to the description; subclasses declare the field named here.
@@ -40,9 +47,15 @@ class PlaneTask(Task):
         """The number of runs computed side by side on a CPU."""
         return 512  # the cost of a step hardly depends on the number of runs
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
-        """Return the declared first point, or draw one."""
-        return plane_start(self.start_at, 2, game, generator)
+    def drawn(self, game: Game) -> Numbers:
+        """Return what a run draws: a normal point, unless a point is declared."""
+        return Numbers(0 if self.start_at else 2)
+
+    def starts(
+        self, game: Game, numbers: Float64[Tensor, "runs amount"]
+    ) -> Float[Tensor, "runs dim"]:
+        """Return the declared first point, or those drawn."""
+        return plane_starts(self.start_at, game, numbers)
 
 
 class PlaneGame(Game):
@@ -120,12 +133,17 @@ class FormulaTask(PlaneTask):
         """Build the game."""
         return FormulaGame(self, placement)
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
-        """Return the declared first point, or draw one."""
-        if self.half_width and not self.start_at:
-            drawn = torch.rand(2, generator=generator, dtype=torch.float64)
-            return (self.half_width * (2 * drawn - 1)).to(game.dtype)
-        return plane_start(self.start_at, 2, game, generator)
+    def drawn(self, game: Game) -> Numbers:
+        """Return what a run draws: a point, unless one is declared."""
+        return super().drawn(game)._replace(is_normal=not self.half_width)
+
+    def starts(
+        self, game: Game, numbers: Float64[Tensor, "runs amount"]
+    ) -> Float[Tensor, "runs dim"]:
+        """Return the declared first point, or those drawn."""
+        if self.half_width:
+            numbers = self.half_width * (2 * numbers - 1)
+        return super().starts(game, numbers)
 
 
 KNOWN = {
@@ -185,22 +203,18 @@ class FormulaGame(PlaneGame):
         return (z[:, None] - points).norm(dim=2).amin(1)
 
 
-def plane_start(
+def plane_starts(
     start_at: tuple[float, float] | None,
-    dim: int,
     game: Game,
-    generator: torch.Generator,
-) -> Float[Tensor, " dim"]:
-    """Return the declared first point, or draw a standard normal one.
+    points: Float64[Tensor, "runs _"],
+) -> Float[Tensor, "runs dim"]:
+    """Return the declared first point for each run, or the points in the game's dtype.
 
     Args:
         start_at: first point (x, y), if one is declared.
-        dim: length of z.
-        game: game that the run belongs to.
-        generator: random generator of the run.
+        game: game that the runs belong to.
+        points: where the runs start if none is declared.
     """
     if start_at:
-        return torch.tensor(start_at, dtype=game.dtype)
-    # In float64, so that both precisions start at the same point.
-    drawn = torch.randn(dim, generator=generator, dtype=torch.float64)
-    return drawn.to(game.dtype)
+        return torch.tensor(start_at, dtype=game.dtype).repeat(len(points), 1)
+    return points.to(game.dtype)

@@ -1,17 +1,22 @@
 """Convex-concave games with a single solution, which is known."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.game import Game
 from mmbench.core.placement import Placement
-from mmbench.tasks._plane import plane_start
-from mmbench.tasks.base import SOLVED_METRICS, SOLVED_TARGET, Target, Task
+from mmbench.tasks.base import (
+    SOLVED_METRICS,
+    SOLVED_TARGET,
+    DrawnStartTask,
+    Numbers,
+    Target,
+)
 
 
-class SolvedTask(Task):
+class SolvedTask(DrawnStartTask):
     """A zero-sum task with a single Nash equilibrium.
 
     It adds no fields to the description.
@@ -32,10 +37,15 @@ class SolvedTask(Task):
         """The bounds that a run must reach."""
         return SOLVED_TARGET
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
-        """Draw a standard normal point, or the allowed point nearest to it."""
-        drawn = plane_start(None, game.dim, game, generator)
-        return game.project(drawn[None])[0]
+    def drawn(self, game: Game) -> Numbers:
+        """Return what a run draws: a standard normal point."""
+        return Numbers(game.dim)
+
+    def starts(
+        self, game: Game, numbers: Float64[Tensor, "runs amount"]
+    ) -> Float[Tensor, "runs dim"]:
+        """Return the points that were drawn, or the allowed points nearest to them."""
+        return game.project(numbers.to(game.dtype))
 
 
 class SolvedGame(Game):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mmbench.core.capability import Capability
@@ -142,6 +142,52 @@ class Task(Description, ABC):
             game: the game that `build` returned.
             generator: random generator of the run.
         """
+
+
+class Numbers(NamedTuple):
+    """Random numbers in float64 that are drawn at once.
+
+    Args:
+        amount: how many there are.
+        is_normal: whether they are standard normal; else they are uniform in [0, 1).
+    """
+
+    amount: int
+    is_normal: bool = True
+
+
+class DrawnStartTask(Task):
+    """A task whose starts are made of numbers that a run draws at once.
+
+    Those of many runs can then be drawn together. It adds no fields to the description.
+    """
+
+    @abstractmethod
+    def drawn(self, game: Game) -> Numbers:
+        """Return what a run draws for its start.
+
+        Args:
+            game: the game that `build` returned.
+        """
+
+    @abstractmethod
+    def starts(
+        self, game: Game, numbers: Float64[Tensor, "runs amount"]
+    ) -> Float[Tensor, "runs dim"]:
+        """Return where runs start, on the CPU, in the game's dtype.
+
+        Args:
+            game: the game that `build` returned.
+            numbers: what each run has drawn.
+        """
+
+    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
+        """Draw the point where one run starts."""
+        amount, is_normal = self.drawn(game)
+        function = torch.randn if is_normal else torch.rand
+        # In float64, so that both precisions start at the same point.
+        numbers = function(1, amount, generator=generator, dtype=torch.float64)
+        return self.starts(game, numbers)[0]
 
 
 def clip_y(

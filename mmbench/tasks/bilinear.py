@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mmbench.core.capability import Capability
@@ -15,15 +15,21 @@ from mmbench.core.game import Game
 from mmbench.core.literature import DASKALAKIS_2018
 from mmbench.core.placement import Placement
 from mmbench.tasks._noise import Noise, NoisyGame
-from mmbench.tasks._plane import plane_start
+from mmbench.tasks._plane import plane_starts
 from mmbench.tasks._products import Matrix
 from mmbench.tasks._random_matrices import random_rotation
-from mmbench.tasks.base import SOLVED_METRICS, SOLVED_TARGET, Target, Task
+from mmbench.tasks.base import (
+    SOLVED_METRICS,
+    SOLVED_TARGET,
+    DrawnStartTask,
+    Numbers,
+    Target,
+)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Bilinear(Task):
+class Bilinear(DrawnStartTask):
     """Bilinear game: the simplest in which simultaneous steps fail.
 
         f(x, y) = x' A y,   A = U diag(σ) V'
@@ -115,12 +121,17 @@ class Bilinear(Task):
         """Build the game."""
         return BilinearGame(self, placement)
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
-        """Return the declared first point, or draw one, inside the box if any."""
-        if self.box and not self.start_at:
-            drawn = torch.rand(2, generator=generator, dtype=torch.float64)
-            return (self.box * (2 * drawn - 1)).to(game.dtype)
-        return plane_start(self.start_at, 2 * self.dim, game, generator)
+    def drawn(self, game: Game) -> Numbers:
+        """Return what a run draws: a point, unless one is declared."""
+        return Numbers(0 if self.start_at else game.dim, is_normal=not self.box)
+
+    def starts(
+        self, game: Game, numbers: Float64[Tensor, "runs amount"]
+    ) -> Float[Tensor, "runs dim"]:
+        """Return the declared first point, or those drawn, inside the box if any."""
+        if self.box:
+            numbers = self.box * (2 * numbers - 1)
+        return plane_starts(self.start_at, game, numbers)
 
 
 class BilinearGame(NoisyGame):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mmbench.core.domains import Count, Natural, Seed
@@ -52,10 +52,11 @@ class CovarianceGAN(SolvedTask):
         """Build the game."""
         return CovarianceGame(self, placement)
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
-        """Draw normal entries of the standard deviation 1/√dim."""
-        drawn = torch.randn(game.dim, generator=generator, dtype=torch.float64)
-        return (drawn / math.sqrt(self.dim)).to(game.dtype)
+    def starts(
+        self, game: Game, numbers: Float64[Tensor, "runs amount"]
+    ) -> Float[Tensor, "runs dim"]:
+        """Return normal entries of the standard deviation 1/√dim."""
+        return (numbers / math.sqrt(self.dim)).to(game.dtype)
 
 
 class Minibatch(NamedTuple):

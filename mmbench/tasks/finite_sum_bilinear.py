@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from mmbench.core.capability import Capability
@@ -71,10 +71,11 @@ class FiniteSumBilinear(SolvedTask):
         """Build the game."""
         return FiniteSumBilinearGame(self, placement)
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
-        """Draw a point whose entries have the standard deviation 1/√n."""
-        drawn = torch.randn(game.dim, generator=generator, dtype=torch.float64)
-        return (drawn / math.sqrt(self.terms)).to(game.dtype)
+    def starts(
+        self, game: Game, numbers: Float64[Tensor, "runs amount"]
+    ) -> Float[Tensor, "runs dim"]:
+        """Return points whose entries have the standard deviation 1/√n."""
+        return (numbers / math.sqrt(self.terms)).to(game.dtype)
 
 
 class Terms(NamedTuple):

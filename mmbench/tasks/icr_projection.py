@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mmbench.core.capability import Capability
@@ -13,14 +13,14 @@ from mmbench.core.domains import Scale
 from mmbench.core.game import Game
 from mmbench.core.literature import SCHAEFER_2020
 from mmbench.core.placement import Placement
-from mmbench.tasks.base import Task
+from mmbench.tasks.base import DrawnStartTask, Numbers
 
 TARGET = (2.0, 2.0)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class ICRProjection(Task):
+class ICRProjection(DrawnStartTask):
     """ICR projection: a generator that can meet one coordinate of the data at a time.
 
         f(x, y) = D(η P, y) − D(η θ(x), y),   P = (2, 2),   η = diag(scaling)
@@ -63,10 +63,15 @@ class ICRProjection(Task):
         """Build the game."""
         return ICRProjectionGame(self, placement)
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
-        """Draw the weights of both networks, normal with the stated deviation."""
-        drawn = torch.randn(game.dim, generator=generator, dtype=torch.float64)
-        return (self.deviation * drawn).to(game.dtype)
+    def drawn(self, game: Game) -> Numbers:
+        """Return what a run draws: a normal number for each weight."""
+        return Numbers(game.dim)
+
+    def starts(
+        self, game: Game, numbers: Float64[Tensor, "runs amount"]
+    ) -> Float[Tensor, "runs dim"]:
+        """Return the weights of both networks, normal with the stated deviation."""
+        return (self.deviation * numbers).to(game.dtype)
 
 
 class ICRProjectionGame(Game):

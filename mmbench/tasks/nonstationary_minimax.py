@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from mmbench.core.domains import Coordinate
 from mmbench.core.game import Game
 from mmbench.core.literature import JIN_2020
 from mmbench.tasks._plane import FormulaTask
+from mmbench.tasks.base import Numbers
 
 
 @final
@@ -48,11 +49,15 @@ class NonstationaryMinimax(FormulaTask):
         """Return f, shape (runs,)."""
         return x * y / 5 - torch.cos(y)
 
-    def start(self, game: Game, generator: torch.Generator) -> Float[Tensor, " dim"]:
-        """Return the declared first point, or draw one in the box."""
-        if self.start_at:
-            return super().start(game, generator)
-        drawn = torch.rand(2, generator=generator, dtype=torch.float64)
-        return ((2 * drawn - 1) * torch.tensor(self.box, dtype=drawn.dtype)).to(
-            game.dtype
-        )
+    def drawn(self, game: Game) -> Numbers:
+        """Return what a run draws: a point, unless one is declared."""
+        return super().drawn(game)._replace(is_normal=False)
+
+    def starts(
+        self, game: Game, numbers: Float64[Tensor, "runs amount"]
+    ) -> Float[Tensor, "runs dim"]:
+        """Return the declared first point, or those drawn in the box."""
+        if not self.start_at:
+            sides = torch.tensor(self.box, dtype=numbers.dtype)
+            numbers = (2 * numbers - 1) * sides
+        return super().starts(game, numbers)

@@ -1,0 +1,206 @@
+"""What many runs draw for their starts, in C: the same bits as torch's in less time.
+
+A run has a generator of its own, of which a start takes a few numbers. Torch makes,
+seeds and renews one after the other, which takes ten microseconds each; here those of
+a few runs are made at once, and only as many words as are drawn. What torch computes is
+found in no document: each process compares some draws with those of torch, and lets
+torch draw where one bit differs.
+
+Source: as in `c_draws`.
+"""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from functools import cache
+from subprocess import CalledProcessError
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from mmbench.core.streams import entropy
+from mmbench.engine.compiled.c_compiler import FASTEST, compile_functions
+from mmbench.tasks.base import Numbers
+
+WORTH = 2**13  # starts of a process that torch draws in the time of compiling
+MOST = 296  # numbers of a run: with 16 that are drawn again, they take 624 words
+
+SOURCE = """\
+#include <math.h>
+#include <stdint.h>
+
+enum { LANES = 16, WORDS = 624, SHIFT = 397, BLOCK = 16, PAIRS = BLOCK / 2 };
+
+static inline uint32_t twisted(uint32_t one, uint32_t next) {
+  const uint32_t joined = (one & 0x80000000u) | (next & 0x7fffffffu);
+  return (joined >> 1) ^ (-(next & 1u) & 0x9908b0dfu);
+}
+
+/* Seed a generator for each lane, and make its first words. */
+static void make_words(const uint32_t *seeds, uint32_t (*words)[LANES], int count) {
+  const int needed = count + SHIFT < WORDS ? count + SHIFT : WORDS;
+  for (int lane = 0; lane < LANES; ++lane) words[0][lane] = seeds[lane];
+  for (int i = 1; i < needed; ++i)
+    for (int lane = 0; lane < LANES; ++lane) {
+      const uint32_t last = words[i - 1][lane];
+      words[i][lane] = 1812433253u * (last ^ (last >> 30)) + (uint32_t)i;
+    }
+  for (int i = 0; i < count; ++i) {
+    const int next = (i + 1) % WORDS, far = (i + SHIFT) % WORDS;
+    for (int lane = 0; lane < LANES; ++lane)
+      words[i][lane] = words[far][lane] ^ twisted(words[i][lane], words[next][lane]);
+  }
+  for (int i = 0; i < count; ++i)
+    for (int lane = 0; lane < LANES; ++lane) {
+      uint32_t word = words[i][lane];
+      word ^= word >> 11;
+      word ^= (word << 7) & 0x9d2c5680u;
+      word ^= (word << 15) & 0xefc60000u;
+      words[i][lane] = word ^ (word >> 18);
+    }
+}
+
+/* Uniform number of a lane, of 53 bits in [0, 1). */
+static inline double uniform(uint32_t (*words)[LANES], int lane, int64_t number) {
+  const uint64_t high = words[2 * number][lane], low = words[2 * number + 1][lane];
+  return (double)((high << 32 | low) & 0x1fffffffffffffu) * 0x1p-53;
+}
+
+static const double TURN = 2 * 3.14159265358979323846;
+
+/* Fewer numbers than a block are made two by two. */
+static void make_few(uint32_t (*words)[LANES], int lane, int64_t count, double *out) {
+  for (int64_t i = 0; i < count; i += 2) {
+    const double radius = sqrt(-2 * log1p(-uniform(words, lane, i + 1)));
+    const double angle = TURN * uniform(words, lane, i);
+    out[i] = radius * cos(angle) + 0; /* no -0 */
+    if (i + 1 < count) out[i + 1] = radius * sin(angle) + 0;
+  }
+}
+
+/* Others in blocks, number j of a block with number j + 8. The last 16 numbers are
+   drawn again where they are not a block. */
+static void make_many(uint32_t (*words)[LANES], int lane, int64_t count, double *out) {
+  for (int64_t first = 0; first < count; first += BLOCK) {
+    const int64_t at = first + BLOCK <= count ? first : count - BLOCK;
+    const int64_t from = first + BLOCK <= count ? first : count;
+    for (int64_t i = 0; i < PAIRS; ++i) {
+      const double radius = sqrt(-2 * log(1 - uniform(words, lane, from + i)));
+      const double angle = TURN * uniform(words, lane, from + i + PAIRS);
+      out[at + i] = radius * cos(angle) + 0;
+      out[at + i + PAIRS] = radius * sin(angle) + 0;
+    }
+  }
+}
+
+/* The first numbers of a new generator for each run, (runs, count). */
+void draw_first(const uint32_t *seeds, int64_t runs, int64_t count, int64_t is_normal,
+                double *out) {
+  uint32_t words[WORDS][LANES], given[LANES];
+  const int64_t again = is_normal && count > BLOCK && count % BLOCK ? BLOCK : 0;
+  const int64_t numbers = count + again + (is_normal && count < BLOCK && count % 2);
+  for (int64_t first = 0; first < runs; first += LANES) {
+    const int64_t here = runs - first < LANES ? runs - first : LANES;
+    for (int64_t lane = 0; lane < LANES; ++lane)
+      given[lane] = seeds[first + (lane < here ? lane : here - 1)];
+    make_words(given, words, (int)(2 * numbers));
+    for (int lane = 0; lane < here; ++lane) {
+      double *const row = out + (first + lane) * count;
+      if (!is_normal)
+        for (int64_t i = 0; i < count; ++i) row[i] = uniform(words, lane, i);
+      else if (count < BLOCK)
+        make_few(words, lane, count, row);
+      else
+        make_many(words, lane, count, row);
+    }
+  }
+}
+"""
+
+# The first numbers of a new generator for each of some seeds: 32 bits of each seed, and
+# what is drawn; shape (seeds, amount).
+Draw = Callable[[np.ndarray, Numbers], Float64[Tensor, "seeds amount"]]
+
+# Counts that are compared with torch, and seeds.
+COMPARED = (1, 2, 3, 15, 16, 17, 31, 32, 200, MOST)
+COMPARED_SEEDS = 33
+
+
+class _Worth:
+    """Tells whether compiling saves time in this process, by the starts drawn in it."""
+
+    def __init__(self) -> None:
+        self._runs = 0
+
+    def with_further(self, runs: int) -> bool:
+        """Return whether compiling saves time, from these starts on."""
+        self._runs += runs
+        return self._runs > WORTH
+
+
+_WORTH_COMPILING = _Worth()
+
+
+def draw_starts(
+    seeds: Sequence[int], numbers: Numbers, compiled: bool | None
+) -> Float64[Tensor, "seeds amount"] | None:
+    """Return what runs draw for their starts; None where torch must draw it.
+
+    Args:
+        seeds: seed of each run.
+        numbers: what a run draws.
+        compiled: whether the function is compiled; None compiles it once the process
+            has had so many starts that it saves time.
+    """
+    is_wanted = _WORTH_COMPILING.with_further(len(seeds)) or compiled
+    if compiled is False or not is_wanted or not 0 < numbers.amount <= MOST:
+        return None
+    draw = compiled_draw()
+    if draw is None:
+        return None
+    given = b"".join([entropy(seed, "start") for seed in seeds])
+    # Of a seed, torch's generator takes the last 32 bits.
+    words = np.frombuffer(given, np.uint8).reshape(-1, 7)[:, 3:]
+    return draw(words.copy().view(">u4")[:, 0].astype(np.uint32), numbers)
+
+
+@cache
+def compiled_draw() -> Draw | None:
+    """Return the compiled function, or None where it does not give torch's bits."""
+    try:
+        function = compile_functions(SOURCE, FASTEST).draw_first
+    except (OSError, CalledProcessError):
+        return None
+    pointer, integer = ctypes.c_void_p, ctypes.c_int64
+    function.argtypes = [pointer, integer, integer, integer, pointer]
+    function.restype = None
+
+    def draw(seeds: np.ndarray, numbers: Numbers) -> Tensor:
+        out = torch.empty(len(seeds), numbers.amount, dtype=torch.float64, device="cpu")
+        address = seeds.ctypes.data
+        function(address, len(seeds), *numbers, out.data_ptr())
+        return out
+
+    return draw if draws_as_torch(draw) else None
+
+
+def draws_as_torch(draw: Draw) -> bool:
+    """Return whether a function gives the bits of torch.
+
+    Args:
+        draw: the function.
+    """
+    options: Any = {"dtype": torch.float64, "device": "cpu"}
+    seeds = np.arange(COMPARED_SEEDS, dtype=np.uint32) * 130_000_019
+    for count in COMPARED:
+        for function, is_normal in ((torch.rand, False), (torch.randn, True)):
+            sources = [torch.Generator().manual_seed(seed) for seed in seeds.tolist()]
+            rows = [function(count, generator=one, **options) for one in sources]
+            found = draw(seeds, Numbers(count, is_normal))
+            # As integers, which tell -0 from 0.
+            expected = torch.stack(rows).view(torch.int64)
+            if not torch.equal(found.view(torch.int64), expected):
+                return False
+    return True
