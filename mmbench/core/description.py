@@ -283,7 +283,7 @@ def nested(value: Any) -> Iterator[Description]:
         for field in _fields(type(value)):
             if not isinstance(entry := getattr(value, field.name), _PLAIN):
                 yield from nested(entry)
-    elif isinstance(value, tuple):
+    elif isinstance(value, tuple) and not _are_whole(value):
         for entry in value:
             yield from nested(entry)
 
@@ -293,7 +293,7 @@ def made_anew(value: Value) -> Value:
 
     What an object has besides, such as a cached value, is no part of its key.
     """
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and not _are_whole(value):
         return typing.cast(Value, tuple(map(made_anew, value)))
     if not isinstance(value, Description):
         return value

@@ -7,7 +7,7 @@ their own.
 import math
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -277,11 +277,18 @@ class Chunk:
 
     def _advance(self) -> None:
         """Make one step, or the compiled steps that fit before the next record."""
-        planned = self._planned[bisect_right(self._planned, self.step)]
+        at = bisect_right(self._planned, self.step)
+        planned = self._planned[at]
         if not self._any_alive:  # no run moves any more; the records repeat
             self.step = self._path.next_step(self.step, planned)
         elif self._block:
-            self._make_block(self._block, min(self._block.length, planned - self.step))
+            block = self._block
+            most, last = at + block.most_stops, self.step + block.length
+            stops = self._planned[at : min(most, bisect_right(self._planned, last))]
+            if len(stops) > 1:
+                self._make_records(block, stops)
+            else:
+                self._make_block(block, min(block.length, planned - self.step))
         else:
             self._make_step()
 
@@ -378,7 +385,68 @@ class Chunk:
                 count,
                 self._sizes,
             )
-        after = result.runs
+        self._take_over(result, count)
+        return result
+
+    def _make_records(self, block: Block, stops: Sequence[int]) -> None:
+        """Make compiled steps up to the last stop, and the records at those before it.
+
+        The training time at a record is the share of its steps in that of all steps.
+        """
+        oracle_state, first, begun = self._oracle_state, self.step, self._clock.seconds
+        runs = self._batch.runs
+        before = {name: count.numpy() for name, count in oracle_state.counts.items()}
+        before = {name: count[:runs].copy() for name, count in before.items()}
+        result = block.through(
+            self.z,
+            self.state,
+            oracle_state.memory,
+            oracle_state.alive,
+            [stop - first for stop in stops],
+        )
+        self._clock.stop()
+        each = (self._clock.seconds - begun) / (stops[-1] - first)
+        charged = {
+            name: before[name] + charge[:, :runs].numpy()
+            for name, charge in result.charges_by_run().items()
+        }
+        points = result.at_stops()
+        columns = self._measure_together(points)
+        endings, end_steps = result.runs.ending, result.runs.end_step
+        some_end = bool(endings[-1].any())
+        for number, stop in enumerate(stops[:-1]):
+            if some_end:
+                ended = endings[number] - (endings[number - 1] if number else 0)
+                self._mark_endings(ended, end_steps[number], first)
+            seconds = begun + each * (stop - first)
+            counts = before | {name: rows[number] for name, rows in charged.items()}
+            self._keep_iterates(stop, points[number][0])
+            measured = columns[number]
+            if measured is None:
+                measured = self._measure(*points[number])
+            self._add_record(stop, seconds, counts, measured)
+        self._take_over(result.at_end(), stops[-1] - first)
+        self._clock.start()
+
+    def _measure_together(
+        self, points: Sequence[tuple[Joint, Any]]
+    ) -> Sequence[dict[str, np.ndarray] | None]:
+        """Return the columns of some records, None where one is measured by itself.
+
+        Args:
+            points: iterates and state of the algorithm at each.
+        """
+        apart = [None] * len(points)
+        try:
+            answers = [self._answer(z, state) for z, state in points]
+            columns = self._batch.measure_together(answers, self._cell.metrics)
+        except Exception:  # of a user's code: it is raised again at its record
+            return apart
+        return apart if columns is None else columns
+
+    def _take_over(self, result: BlockResult, count: int) -> None:
+        """Take over what compiled steps have made of the runs."""
+        oracle_state, first, after = self._oracle_state, self.step, result.runs
         self.z, self.state, self.step = after.z, after.state, first + count
         self._add_path(first, result.path)
         self._going = after.alive.tolist()
@@ -393,12 +461,21 @@ class Chunk:
             oracle_state.end_runs(after.alive)
         oracle_state.replace_memory(after.memory)
         if not all_alive:
-            endings = zip(after.end_step.tolist(), after.ending.tolist(), strict=True)
-            for run, (end_step, ending) in enumerate(endings):
-                if ending:
-                    step = self._end(run, first + end_step + 1)
-                    self._recording.mark([run], STATUS_OF_ENDING[ending], step)
-        return result
+            self._mark_endings(after.ending, after.end_step, first)
+
+    def _mark_endings(self, endings: Tensor, end_steps: Tensor, first: int) -> None:
+        """Note which runs have ended in compiled steps, how and when.
+
+        Args:
+            endings: how each run ended, 0 where it did not.
+            end_steps: the step at which it ended, counted from the first one.
+            first: the number of the first one.
+        """
+        ended = endings.nonzero().flatten()
+        rows = torch.stack((ended, endings[ended], end_steps[ended]), dim=1)
+        for run, ending, end_step in rows.tolist():
+            step = self._end(run, first + end_step + 1)
+            self._recording.mark([run], STATUS_OF_ENDING[ending], step)
 
     def _draw(self, block: Block) -> list[Any]:
         """Return what a compiled or captured step draws."""
@@ -489,18 +566,34 @@ class Chunk:
             at: what they were there.
         """
         self._look()
-        runs = self._batch.runs
-        is_between = place in self._cell.between
-        if self._cell.keep == "all" and not is_between:
-            self._recording.keep_iterates(place, at.z[:runs])
-        z = self._answer(at.z, at.state)
-        z = self._noise.measured(z) if self._noise else z
-        columns = self._batch.measure(z, self._cell.metrics, at.state)
-        counted = at.counts[:runs].T.contiguous().cpu().numpy()
+        self._keep_iterates(place, at.z)
+        columns = self._measure(at.z, at.state) | self._further_columns(at)
+        counted = at.counts[: self._batch.runs].T.contiguous().cpu().numpy()
         counts = dict(zip(COUNTED, counted, strict=True))
-        columns |= self._further_columns(at)
+        self._add_record(place, self._clock.seconds, counts, columns)
+
+    def _keep_iterates(self, place: int, z: Joint) -> None:
+        """Keep the iterates of a record, if the cell keeps them."""
+        if self._cell.keep == "all" and place not in self._cell.between:
+            self._recording.keep_iterates(place, z[: self._batch.runs])
+
+    def _measure(self, z: Joint, state: Any) -> dict[str, np.ndarray]:
+        """Return the columns of a record."""
+        answer = self._answer(z, state)
+        answer = self._noise.measured(answer) if self._noise else answer
+        return self._batch.measure(answer, self._cell.metrics, state)
+
+    def _add_record(
+        self,
+        place: int,
+        seconds: float,
+        counts: dict[str, np.ndarray],
+        columns: dict[str, np.ndarray],
+    ) -> None:
+        """Add a record to those of the schedule, or to those between them."""
+        is_between = place in self._cell.between
         add = self._recording.add_between if is_between else self._recording.add
-        add(place, self._clock.seconds, counts, columns)
+        add(place, seconds, counts, columns)
 
     def _further_columns(self, _at: "RunsAt") -> dict[str, np.ndarray]:
         """Return columns of a record beyond those of metrics, shape (runs,)."""

@@ -87,22 +87,45 @@ class RunBatch:
         Raises:
             DescriptionError: when a metric writes into z or gives another shape.
         """
-        point = Point(self.game, z, self.seeds, self.start, state)
-        columns: dict[str, Tensor] = {}
-        for metric in metrics:
-            if isinstance(metric, IterateMetric):
-                writes = count_writes(z)
-                measured = metric.measure(point)
-                if count_writes(z) != writes:
-                    raise DescriptionError(f"{metric} must not write into z; it did.")
-                check_values(metric, "measure", measured, Tensor, len(self.seeds))
-                for column in metric.columns:
-                    values = measured[column.name].detach()
-                    columns[column.name] = values[: self.runs].double()
+        columns = _measured(Point(self.game, z, self.seeds, self.start, state), metrics)
         if not columns:
             return {}
-        copied = torch.stack(tuple(columns.values())).cpu().numpy()  # all at once
+        values = [column[: self.runs] for column in columns.values()]
+        copied = torch.stack(values).cpu().numpy()  # all at once
         return dict(zip(columns, copied, strict=True))
+
+    def measure_together(
+        self, points: Sequence[Joint], metrics: Sequence[Metric]
+    ) -> list[dict[str, np.ndarray]] | None:
+        """Return what `measure` gives at several points, computed at once.
+
+        That is done for metrics of the iterate alone, on games of the plane without
+        data: where a game multiplies matrices, rounding may depend on their size.
+
+        Args:
+            points: iterates of all runs at each of several records.
+            metrics: what is measured.
+
+        Returns:
+            The columns of each record; None where they cannot be computed at once with
+            the same bits, as the last record shows.
+        """
+        game = self.game
+        measured = [one for one in metrics if isinstance(one, IterateMetric)]
+        is_plane = game.dim == 2 and not game.batch_size and not game.terms
+        if not is_plane or not measured or not all(one.by_iterate for one in measured):
+            return None
+        point = Point(game, torch.cat(tuple(points)), self.seeds * len(points))
+        columns = _measured(point, measured)
+        alone = self.measure(points[-1], measured)
+        shape = len(columns), len(points), len(self.seeds)
+        stacked = torch.stack(tuple(columns.values())).reshape(shape)
+        records = stacked[:, :, : self.runs].transpose(0, 1).cpu().numpy()
+        found = [dict(zip(columns, record, strict=True)) for record in records]
+        is_same = all(
+            alone[name].tobytes() == found[-1][name].tobytes() for name in alone
+        )
+        return found if is_same else None
 
     def sample_sheet(self, z: Joint) -> dict[str, np.ndarray]:
         """Return what the players of the first few runs make at z, if the game can.
@@ -180,6 +203,26 @@ def _check_sheet(game: Game, sheet: Any, runs: int) -> None:
             f"shape ({runs}, count, ...) in {', '.join(SHEET_DTYPES)}, or None; got "
             f"{describe_value(sheet)}."
         )
+
+
+def _measured(point: Point, metrics: Sequence[Metric]) -> dict[str, Tensor]:
+    """Return columns of metrics at a point, each of shape (runs,), in float64.
+
+    Raises:
+        DescriptionError: when a metric writes into z or gives another shape.
+    """
+    z = point.z
+    columns: dict[str, Tensor] = {}
+    for metric in metrics:
+        if isinstance(metric, IterateMetric):
+            writes = count_writes(z)
+            measured = metric.measure(point)
+            if count_writes(z) != writes:
+                raise DescriptionError(f"{metric} must not write into z; it did.")
+            check_values(metric, "measure", measured, Tensor, len(z))
+            for column in metric.columns:
+                columns[column.name] = measured[column.name].detach().double()
+    return columns
 
 
 def _starts(

@@ -222,7 +222,15 @@ class Metric(Description, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class IterateMetric(Metric):
-    """Base of metrics that are computed from the iterates at one record."""
+    """Base of metrics that are computed from the iterates at one record.
+
+    Attributes:
+        by_iterate: whether the values of a run, in a game without data, depend on its
+            iterate alone, and take memory for a few such iterates. Several records may
+            then be measured at once.
+    """
+
+    by_iterate: ClassVar[bool] = False
 
     @abstractmethod
     def measure(self, at: Point) -> Mapping[str, Float[Tensor, " runs"]]:

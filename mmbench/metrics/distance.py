@@ -38,6 +38,8 @@ class Distance(IterateMetric):
             points; "stationary" for all points where the field is zero.
     """
 
+    by_iterate = True
+
     concept: Concept = "declared"
 
     @property

@@ -23,6 +23,8 @@ class FieldNorm(IterateMetric):
     sum is the one over all its terms.
     """
 
+    by_iterate = True
+
     @property
     def columns(self) -> tuple[Column, ...]:
         """Columns that the metric fills."""

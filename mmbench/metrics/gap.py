@@ -32,6 +32,7 @@ class Gap(IterateMetric):
         Variational Inequalities and Related Problems.
     """
 
+    by_iterate = True
     sources = (NESTEROV_2007,)
 
     radius: Positive = 10.0  # more than twice the norm of nearly all starts

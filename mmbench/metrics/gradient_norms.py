@@ -19,6 +19,8 @@ class GradientNorms(IterateMetric):
     to that of `field_norm` in games without constraints, from the same minibatch.
     """
 
+    by_iterate = True
+
     @property
     def columns(self) -> tuple[Column, ...]:
         """Columns that the metric fills."""

@@ -25,6 +25,8 @@ class Losses(IterateMetric):
         minibatches: number of minibatches to average over, the same at each record.
     """
 
+    by_iterate = True
+
     minibatches: Count = 8
 
     @property

@@ -26,7 +26,11 @@ from mmbench.core.precision import rounding
 from mmbench.core.printable import printable
 from mmbench.core.vectors import Joint, Mask
 from mmbench.engine.compiled.c_array_program import MAX_ENTRIES
-from mmbench.engine.compiled.c_loop import loop_over_arrays, loop_over_numbers
+from mmbench.engine.compiled.c_loop import (
+    NumbersLoop,
+    loop_over_arrays,
+    loop_over_numbers,
+)
 from mmbench.engine.compiled.c_operations import UnsupportedError
 from mmbench.engine.compiled.c_program import MAX_NUMBERS
 from mmbench.engine.compiled.captured_steps import CapturedSteps
@@ -39,7 +43,8 @@ from mmbench.engine.recording import SHOWN
 from mmbench.tasks.base import Task
 
 GRAPH_STEPS = 20  # steps in one call of a graph, in games without data
-LOOP_STEPS = 2**12  # steps in one call of a loop, a few milliseconds
+LOOP_STEPS = 2**14  # steps in one call of a loop, some milliseconds
+STOPPED_NUMBERS = 2**20  # of all runs at all stops on the way: a few MB
 ARRAY_STEPS = 2**6  # the same for a loop over arrays
 CAPTURED_STEPS = 2**8  # steps after which the host looks at captured ones
 
@@ -83,8 +88,19 @@ class BlockResult(NamedTuple):
                     charges[name] = charges.get(name, 0) + amount * times
         return charges
 
-    def charges_by_run(self) -> dict[str, Int[Tensor, " runs"]]:
-        """Return what the block has charged to each run."""
+    def at_stops(self) -> list[tuple[Joint, Any]]:
+        """Return iterates and state of the algorithm at each stop."""
+        given = self.runs.z, self.runs.state
+        rows = zip(*(tensor.unbind() for tensor in list_tensors(given)), strict=True)
+        return [replace_tensors(given, row) for row in rows]
+
+    def at_end(self) -> "BlockResult":
+        """Return the result at the last stop, in memory of its own."""
+        last = [tensor[-1].clone() for tensor in list_tensors(self.runs)]
+        return self._replace(runs=replace_tensors(self.runs, last))
+
+    def charges_by_run(self) -> dict[str, Int[Tensor, "*stops runs"]]:
+        """Return what the block has charged to each run, at each stop if it has any."""
         charges = self.charges_of(self.runs.steps_made)
         for name, amount in self.runs.run_charges.items():
             charges[name] = charges[name] + amount if name in charges else amount
@@ -107,6 +123,7 @@ class Block:
         draws: what one step draws, in order.
         source: the text of the C program; empty where there is none.
         backend: what makes the steps: "compiled", or "captured" on a GPU.
+        most_stops: the most stops of a call of `through`; 0 where it cannot be called.
     """
 
     def __init__(
@@ -119,6 +136,8 @@ class Block:
         self.length = 1 if self.draws or self._period > 1 else GRAPH_STEPS
         self.source, self.backend = "", "compiled"
         self._steps: Steps = self._make_steps
+        self._loop: NumbersLoop | None = None
+        self.most_stops = 0
         self._captured: CapturedSteps | None = None
 
     def __call__(
@@ -158,6 +177,26 @@ class Block:
             arguments = replace_tensors(arguments, contiguous)
         runs, path = self._steps(*arguments, step, count)
         return BlockResult(runs, path, charges)
+
+    def through(
+        self, z: Joint, state: Any, memory: tuple, alive: Mask, stops: Sequence[int]
+    ) -> BlockResult:
+        """Make some steps, and return what the runs were at some stops.
+
+        Args:
+            z, state, memory, alive: as a call takes them.
+            stops: after how many steps: rising numbers, the last one that of all steps,
+                at most `length`; there are at most `most_stops`.
+
+        Returns:
+            The result, in which `runs` has a leading axis of the stops.
+        """
+        assert self._loop
+        begun = self._step.begin(z, alive, state, memory)
+        given = [tensor.contiguous() for tensor in list_tensors(begun)]
+        found, path = self._loop.through(given, stops, self._shown)
+        runs = replace_tensors(begun, found)
+        return BlockResult(runs, path if self._shown else None, self._step.charges)
 
     @property
     def step_charges(self) -> dict[str, int] | None:
@@ -233,6 +272,9 @@ class Block:
             return replace_tensors(runs, tensors), path if self._shown else None
 
         self._steps, self.length, self.source = steps, LOOP_STEPS, loop.source
+        start, _, _ = self._step.examples(self.runs)
+        numbers = sum(tensor.numel() for tensor in list_tensors(start))
+        self._loop, self.most_stops = loop, STOPPED_NUMBERS // numbers
 
     def _compile_arrays(self) -> None:
         """Make the steps a loop in C over the arrays of a few runs at a time.

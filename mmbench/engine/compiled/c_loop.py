@@ -86,14 +86,48 @@ class Loop:
         z = tensors[0]
         after = [torch.empty_like(tensor) for tensor in tensors[: self._changed]]
         path = z.new_empty(count, shown, z.shape[1])
-        given = (*tensors, *after, path, *self._constants)
-        addresses = [tensor.data_ptr() for tensor in given]
-        arguments = (ctypes.c_void_p * len(addresses))(*addresses)
-        self._function(arguments, len(z), count, shown)
+        self._run((*tensors, *after, path, *self._constants), len(z), count, shown)
         return after, path
 
+    def _run(self, tensors: Sequence[Tensor], runs: int, *numbers: int) -> None:
+        """Call the program with pointers to tensors."""
+        addresses = [tensor.data_ptr() for tensor in tensors]
+        arguments = (ctypes.c_void_p * len(addresses))(*addresses)
+        self._function(arguments, runs, *numbers)
 
-def loop_over_numbers(step: Step, examples: Examples, changed: int) -> Loop:
+
+class NumbersLoop(Loop):
+    """A loop over numbers, whose call also tells what runs were on the way."""
+
+    def __call__(
+        self, tensors: Sequence[Tensor], count: int, shown: int
+    ) -> tuple[list[Tensor], Tensor]:
+        """Make some steps."""
+        found, path = self.through(tensors, [count], shown)
+        return [tensor[0] for tensor in found], path
+
+    def through(
+        self, tensors: Sequence[Tensor], stops: Sequence[int], shown: int
+    ) -> tuple[list[Tensor], Tensor]:
+        """Make some steps, and return what the tensors were at some stops.
+
+        Args:
+            tensors: as a call takes them.
+            stops: after how many steps: rising numbers, the last one that of all steps.
+            shown: as a call takes it.
+
+        Returns:
+            The changed tensors, with a leading axis of the stops, and the path.
+        """
+        z, changed = tensors[0], tensors[: self._changed]
+        found = [one.new_empty((len(stops), *one.shape)) for one in changed]
+        path = z.new_empty(stops[-1], shown, z.shape[1])
+        given = (*tensors, *found, path, torch.tensor(stops))
+        self._run(given, len(z), len(stops), shown)
+        return found, path
+
+
+def loop_over_numbers(step: Step, examples: Examples, changed: int) -> NumbersLoop:
     """Return a loop whose program keeps every number of a run in a register.
 
     Args:
@@ -113,7 +147,7 @@ def loop_over_numbers(step: Step, examples: Examples, changed: int) -> Loop:
     )
     if source != other:
         raise UnsupportedError("a step depends on how many runs there are, or which")
-    return Loop(source, compile_program(source), changed)
+    return NumbersLoop(source, compile_program(source), changed)
 
 
 def loop_over_arrays(step: Step, examples: Examples, changed: int, runs: int) -> Loop:

@@ -1,8 +1,8 @@
 """The text of a C program that makes the steps of all runs.
 
 The program keeps every number of a run in a C variable, for `LANES` runs at a time, and
-repeats the statements of one step until all steps are made. Only then are the numbers
-written back to memory.
+repeats the statements of one step until all steps are made. Only at some stops on the
+way, and then, are the numbers written to memory.
 """
 
 import math
@@ -46,10 +46,12 @@ PROGRAM = Template(
 enum { LANES = $lanes };
 
 $definitions
-/* arguments: the tensors before the first step, the tensors after the last one, and the
-   path. Number e of a run in tensor a is the variable v<a>_<e>, once for each lane. */
-void steps(void **arguments, int64_t runs, int64_t count, int64_t shown) {
+/* arguments: the tensors before the first step, the tensors at each stop, the path, and
+   the steps made by each stop. Number e of a run in tensor a is the variable v<a>_<e>,
+   once for each lane. */
+void steps(void **arguments, int64_t runs, int64_t stops, int64_t shown) {
   real *path = arguments[$path];
+  const int64_t *counts = arguments[$counts];
   for (int64_t first = 0; first < runs; first += LANES) {
     const int64_t here = runs - first < LANES ? runs - first : LANES;
     $declarations
@@ -57,24 +59,27 @@ void steps(void **arguments, int64_t runs, int64_t count, int64_t shown) {
       const int64_t run = first + (i < here ? i : here - 1);
       $loads
     }
-    for (int64_t step = 0; step < count; ++step) {
-      const integer k = (integer)step;
-      for (int64_t i = 0; i < (first ? 0 : shown); ++i) {
-        $path_stores
+    int64_t step = 0;
+    for (int64_t stop = 0; stop < stops; ++stop) {
+      for (; step < counts[stop]; ++step) {
+        const integer k = (integer)step;
+        for (int64_t i = 0; i < (first ? 0 : shown); ++i) {
+          $path_stores
+        }
+        #pragma omp simd
+        for (int i = 0; i < LANES; ++i) {
+          $statements
+        }
+        if (step % $check_steps == $check_steps - 1 && (first || !shown)) {
+          integer any = 0;
+          for (int i = 0; i < LANES; ++i) any |= $alive[i];
+          if (!any) break;
+        }
       }
-      #pragma omp simd
-      for (int i = 0; i < LANES; ++i) {
-        $statements
+      for (int64_t i = 0; i < here; ++i) {
+        const int64_t run = stop * runs + first + i;
+        $stores
       }
-      if (step % $check_steps == $check_steps - 1 && (first || !shown)) {
-        integer any = 0;
-        for (int i = 0; i < LANES; ++i) any |= $alive[i];
-        if (!any) break;
-      }
-    }
-    for (int64_t i = 0; i < here; ++i) {
-      const int64_t run = first + i;
-      $stores
     }
   }
 }
@@ -168,13 +173,14 @@ def write_program(graph: GraphModule, examples: Sequence[Tensor], changed: int) 
         check_steps=CHECK_STEPS,
         definitions=DEFINITIONS,
         path=len(tensors) + changed,
+        counts=len(tensors) + changed + 1,
         alive=variables[1][0].name,
         declarations=_join(4, (variable.declaration for variable in all_variables)),
         loads=_join(6, (variable.load for variable in all_variables)),
-        path_stores=_join(8, _path_stores(variables[0])),
-        statements=_join(8, [*translator.statements, *_updates(new_values)]),
+        path_stores=_join(10, _path_stores(variables[0])),
+        statements=_join(10, [*translator.statements, *_updates(new_values)]),
         stores=_join(
-            6,
+            8,
             (
                 variable.store(len(tensors) + variable.tensor)
                 for variable, _ in new_values

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 from ignoring_games import Ignoring
+from memory_slots import Killed, MemorySlot
 from spec_variants import ALGORITHM_VARIANTS, KINDS
 
 from mmbench.algorithms import ALGORITHMS
 from mmbench.algorithms.base import Algorithm, needs_of
 from mmbench.algorithms.gda import GDA
 from mmbench.core.capability import Capability
+from mmbench.core.code_guard import CodeGuard
 from mmbench.core.columns import COUNTED
 from mmbench.core.cost import Cost
 from mmbench.core.description import name_of, text
@@ -25,12 +27,15 @@ from mmbench.engine.cell import Cell
 from mmbench.engine.compiled import block
 from mmbench.engine.compiled.c_operations import UnsupportedError
 from mmbench.engine.compiled.oracles import TracingState
+from mmbench.engine.run_batch import RunBatch
 from mmbench.engine.run_cell import run_cell
 from mmbench.engine.trajectory import Trajectory
+from mmbench.metrics import METRICS
 from mmbench.runner.compute import compute_and_store
 from mmbench.runner.plan import metrics_for
 from mmbench.store.folder import Store
 from mmbench.tasks import TASKS
+from mmbench.tasks._plane import PlaneGame
 from mmbench.tasks.base import Task
 from mmbench.testing.tools import PLACEMENT, IterateEntries
 
@@ -590,3 +595,137 @@ def test_a_choice_by_the_number_of_rows_is_not_traced(choice: str) -> None:
     eager, other = run_cell(cell, PLACEMENT), run_cell(cell, COMPILED)
     assert other.backend.endswith("a step does next depends on a number of a run")
     must_match(eager, other)
+
+
+# ---- records within a call ----
+
+
+@pytest.fixture
+def unguarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test replace the distance of a game."""
+    monkeypatch.setattr(CodeGuard, "__init__", lambda self, *_: None)
+    monkeypatch.setattr(CodeGuard, "check", lambda self: None)
+
+
+def many_records(task: str, words: str, **options: Any) -> Cell:
+    """Return a cell of some runs and records, with metrics of the iterate."""
+    built = TASKS.build(task)
+    settings: dict[str, Any] = {"steps": 90, "records": 20, "keep": "all"} | options
+    return Cell(
+        task=built,
+        algorithm=ALGORITHMS.coerce(words),
+        seeds=tuple(range(35)),
+        metrics=metrics_for(built, [METRICS.build("losses")]),
+        **settings,
+    )
+
+
+def must_be_same(one: Trajectory, other: Trajectory) -> None:
+    """Check that trajectories are equal, bit by bit, but for their times."""
+    assert (one.steps, one.status, one.reason) == (
+        other.steps,
+        other.status,
+        other.reason,
+    )
+    assert one.stopped_at.tolist() == other.stopped_at.tolist()
+    for name in ("counts", "columns", "arrays", "iterates"):
+        found, expected = getattr(one, name), getattr(other, name)
+        assert found.keys() == expected.keys()
+        for key, values in expected.items():
+            assert found[key].tobytes() == values.tobytes(), key
+
+
+def one_by_one(monkeypatch: pytest.MonkeyPatch, cell: Cell) -> Trajectory:
+    """Compute a cell whose calls end at each record."""
+    with monkeypatch.context() as patch:
+        patch.setattr(block, "STOPPED_NUMBERS", 0)
+        block.clear_blocks()
+        trajectory = run_cell(cell, Placement(compiled=True))
+    block.clear_blocks()
+    return trajectory
+
+
+TOGETHER = [
+    ("bilinear", "gda"),
+    ("bilinear[start_at=(1,1)]", "gda[step_size=4.0]"),  # all end
+    ("quadratic", "gda[step_size=0.2]"),  # some end, at several steps
+    ("dirac_gan", "gda[direction=adam]"),
+    ("forsaken", "averaged[base=extragradient]"),
+]
+
+
+@pytest.mark.parametrize(("task", "words"), TOGETHER)
+@pytest.mark.parametrize("steps", [30, 2**14])
+def test_records_within_a_call_are_the_same(
+    task: str, words: str, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are measured at once, with the bits of records that end a call."""
+    together: list[bool] = []
+
+    def noted(self: RunBatch, *arguments: Any) -> Any:
+        found = measure_together(self, *arguments)
+        together.append(found is not None)
+        return found
+
+    measure_together = RunBatch.measure_together
+    monkeypatch.setattr(RunBatch, "measure_together", noted)
+    monkeypatch.setattr(block, "LOOP_STEPS", steps)
+    cell = many_records(task, words)
+    found = run_cell(cell, Placement(compiled=True))
+    assert found.backend == "compiled"
+    assert together
+    assert all(together)
+    together.clear()
+    must_be_same(found, one_by_one(monkeypatch, cell))
+    assert not together
+
+
+@pytest.mark.usefixtures("unguarded")
+def test_records_are_measured_apart_where_bits_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A metric whose rounding depends on the number of rows is no harm."""
+    cell = many_records("quadratic", "gda")
+    expected = one_by_one(monkeypatch, cell)
+    distance = PlaneGame.distance
+
+    def rounded(self: PlaneGame, z: torch.Tensor, concept: str) -> torch.Tensor:
+        factor = 1 + 1e-6 * (len(z) > TASKS.build("quadratic").width)
+        return factor * distance(self, z, concept)
+
+    monkeypatch.setattr(PlaneGame, "distance", rounded)
+    must_be_same(run_cell(cell, Placement(compiled=True)), expected)
+
+
+@pytest.mark.usefixtures("unguarded")
+def test_a_metric_that_fails_ends_the_cell_at_its_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Records before it are kept, within a call as at its end."""
+    distance = PlaneGame.distance
+
+    def failing(self: PlaneGame, z: torch.Tensor, concept: str) -> torch.Tensor:
+        if z.abs().max() > 50:
+            raise ZeroDivisionError
+        return distance(self, z, concept)
+
+    monkeypatch.setattr(PlaneGame, "distance", failing)
+    cell = many_records("quadratic", "gda[step_size=0.2]")
+    found = run_cell(cell, Placement(compiled=True))
+    assert 1 < len(found.steps) < len(cell.schedule)
+    assert "ZeroDivisionError" in found.reason
+    must_be_same(found, one_by_one(monkeypatch, cell))
+
+
+@pytest.mark.parametrize("killed_at", [2, 3])
+def test_a_cell_goes_on_between_two_calls(
+    killed_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block, "LOOP_STEPS", 30)
+    cell = many_records("quadratic", "gda[step_size=0.2]")
+    slot = MemorySlot(raises_at=killed_at)
+    with pytest.raises(Killed):
+        run_cell(cell, Placement(compiled=True), slot=slot)
+    slot.raises_at = -1
+    found = run_cell(cell, Placement(compiled=True), slot=slot)
+    must_be_same(found, run_cell(cell, Placement(compiled=True)))
