@@ -27,17 +27,8 @@ def generator(seed: int, purpose: str) -> torch.Generator:
         seed: seed of the run.
         purpose: "start", "data", "algorithm/..." or "evaluation".
     """
-    return torch.Generator().manual_seed(int.from_bytes(entropy(seed, purpose), "big"))
-
-
-def entropy(seed: int, purpose: str) -> bytes:
-    """Return the seven bytes that seed a generator, the most significant one first.
-
-    Args:
-        seed: seed of the run.
-        purpose: as `generator` takes it.
-    """
-    return hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:7]
+    entropy = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(entropy[:7], "big"))
 
 
 def chunk_length(numbers: int, most: int = MAX_CHUNK_LENGTH) -> int:

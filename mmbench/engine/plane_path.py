@@ -30,13 +30,13 @@ class PlanePath:
         self._runs = min(runs, SHOWN)
         self._interval = path_steps(steps).step if is_plane else 0
         self._steps: list[int] = []
-        self._points: list[Tensor] = []
+        self._points: list[Tensor] = []  # of some steps each, (count, runs, 2)
 
     def add(self, step: int, z: Joint) -> None:
         """Keep the iterates after a step, if it is one of those kept."""
         if self._interval and step % self._interval == 0:
             self._steps.append(step)
-            self._points.append(z[: self._runs])
+            self._points.append(z[None, : self._runs])
 
     def next_step(self, step: int, last: int) -> int:
         """Return the next step whose iterates are kept, at most `last`.
@@ -60,18 +60,20 @@ class PlanePath:
             first = step + 1 + -(step + 1) % self._interval
             self._steps += range(first, step + len(path), self._interval)
             points = path[first - step :: self._interval, : self._runs]
-            self._points += points.clone().unbind(0)
+            self._points.append(points.clone())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the path as arrays of a trajectory; nothing where none was kept."""
         if not self._points:
             return {}
-        points = torch.stack(self._points, dim=1).float().cpu().numpy()
-        return {"path": points, "path_steps": np.array(self._steps)}
+        points = torch.cat(self._points).transpose(0, 1).contiguous()
+        steps = np.array(self._steps)
+        return {"path": points.float().cpu().numpy(), "path_steps": steps}
 
     def snapshot(self) -> dict[str, Any]:
         """Return what has been kept so far, for a checkpoint."""
-        return {"steps": self._steps, "points": self._points}
+        points = [point for some in self._points for point in some]
+        return {"steps": self._steps, "points": points}
 
     def restore(self, saved: dict[str, Any], step: int, z: Joint) -> None:
         """Go on from a snapshot.
@@ -93,4 +95,4 @@ class PlanePath:
             or not {(tuple(point.shape), point.dtype) for point in points} <= form
         ):
             raise ValueError("a snapshot must be of these runs")
-        self._steps, self._points = expected, points
+        self._steps, self._points = expected, [point[None] for point in points]

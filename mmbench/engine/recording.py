@@ -79,6 +79,9 @@ class Recording:
         self.columns.append(columns)
         if self.cell.task.target:
             holds = self.cell.task.target.holds(columns)
+            if not holds.any():
+                self._streak = np.zeros_like(self._streak)
+                return
             self._streak_from = np.where(self._streak == 0, step, self._streak_from)
             self._streak = np.where(holds, self._streak + 1, 0)
 

@@ -6,7 +6,7 @@ a few runs are made at once, and only as many words as are drawn. What torch com
 found in no document: each process compares some draws with those of torch, and lets
 torch draw where one bit differs.
 
-Source: as in `c_draws`.
+Source: as in `c_draws`; FIPS 180-4 (SHA-256, by which `streams` makes seeds).
 """
 
 import ctypes
@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from mmbench.core.streams import entropy
+from mmbench.core.streams import generator
 from mmbench.engine.compiled.c_compiler import FASTEST, compile_functions
 from mmbench.tasks.base import Numbers
 
@@ -30,8 +30,70 @@ MOST = 296  # numbers of a run: with 16 that are drawn again, they take 624 word
 SOURCE = """\
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { LANES = 16, WORDS = 624, SHIFT = 397, BLOCK = 16, PAIRS = BLOCK / 2 };
+
+static inline uint32_t rotated(uint32_t word, int by) {
+  return word >> by | word << (32 - by);
+}
+
+/* The first 32 bits of the fraction of a number. */
+static inline uint32_t fraction(double number) {
+  return (uint32_t)((number - floor(number)) * 0x1p32);
+}
+
+/* Constants of SHA-256: of roots of the first primes. */
+static void find_constants(uint32_t *first, uint32_t *added) {
+  for (int found = 0, number = 2; found < 64; ++number) {
+    int is_prime = 1;
+    for (int by = 2; by * by <= number; ++by) is_prime &= number % by != 0;
+    if (!is_prime) continue;
+    if (found < 8) first[found] = fraction(sqrt(number));
+    added[found++] = fraction(cbrt(number));
+  }
+}
+
+/* Bytes 3 to 6 of SHA-256 of the text "SEED/start", which seed torch's generator. */
+static void find_words(const int64_t *seeds, const uint32_t *first,
+                       const uint32_t *added, uint32_t *out) {
+  uint32_t words[64][LANES] = {0}, v[8][LANES];
+  for (int lane = 0; lane < LANES; ++lane) {
+    char text[64];
+    const int length = sprintf(text, "%lld/start", (long long)seeds[lane]);
+    text[length] = (char)0x80;
+    for (int i = 0; i <= length; ++i)
+      words[i / 4][lane] |= (uint32_t)(uint8_t)text[i] << (24 - i % 4 * 8);
+    words[15][lane] = (uint32_t)(8 * length);
+    for (int i = 0; i < 8; ++i) v[i][lane] = first[i];
+  }
+  for (int i = 16; i < 64; ++i)
+    for (int lane = 0; lane < LANES; ++lane) {
+      const uint32_t far = words[i - 15][lane], near = words[i - 2][lane];
+      words[i][lane] = words[i - 16][lane] + words[i - 7][lane] +
+                       (rotated(far, 7) ^ rotated(far, 18) ^ (far >> 3)) +
+                       (rotated(near, 17) ^ rotated(near, 19) ^ (near >> 10));
+    }
+  for (int i = 0; i < 64; ++i)
+    for (int lane = 0; lane < LANES; ++lane) {
+      const uint32_t a = v[0][lane], b = v[1][lane], c = v[2][lane], e = v[4][lane];
+      const uint32_t one = v[7][lane] + added[i] + words[i][lane] +
+                           (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) +
+                           ((e & v[5][lane]) ^ (~e & v[6][lane]));
+      const uint32_t other = (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) +
+                             ((a & b) ^ (a & c) ^ (b & c));
+      v[7][lane] = v[6][lane];
+      v[6][lane] = v[5][lane];
+      v[5][lane] = e;
+      v[4][lane] = v[3][lane] + one;
+      v[3][lane] = c;
+      v[2][lane] = b;
+      v[1][lane] = a;
+      v[0][lane] = one + other;
+    }
+  for (int lane = 0; lane < LANES; ++lane)
+    out[lane] = (v[0][lane] + first[0]) << 24 | (v[1][lane] + first[1]) >> 8;
+}
 
 static inline uint32_t twisted(uint32_t one, uint32_t next) {
   const uint32_t joined = (one & 0x80000000u) | (next & 0x7fffffffu);
@@ -95,17 +157,20 @@ static void make_many(uint32_t (*words)[LANES], int lane, int64_t count, double 
   }
 }
 
-/* The first numbers of a new generator for each run, (runs, count). */
-void draw_first(const uint32_t *seeds, int64_t runs, int64_t count, int64_t is_normal,
+/* The first numbers of the generator of each run's start, (runs, count). */
+void draw_first(const int64_t *seeds, int64_t runs, int64_t count, int64_t is_normal,
                 double *out) {
-  uint32_t words[WORDS][LANES], given[LANES];
+  uint32_t words[WORDS][LANES], found[LANES], constants[8 + 64];
+  int64_t given[LANES];
+  find_constants(constants, constants + 8);
   const int64_t again = is_normal && count > BLOCK && count % BLOCK ? BLOCK : 0;
   const int64_t numbers = count + again + (is_normal && count < BLOCK && count % 2);
   for (int64_t first = 0; first < runs; first += LANES) {
     const int64_t here = runs - first < LANES ? runs - first : LANES;
     for (int64_t lane = 0; lane < LANES; ++lane)
       given[lane] = seeds[first + (lane < here ? lane : here - 1)];
-    make_words(given, words, (int)(2 * numbers));
+    find_words(given, constants, constants + 8, found);
+    make_words(found, words, (int)(2 * numbers));
     for (int lane = 0; lane < here; ++lane) {
       double *const row = out + (first + lane) * count;
       if (!is_normal)
@@ -119,13 +184,13 @@ void draw_first(const uint32_t *seeds, int64_t runs, int64_t count, int64_t is_n
 }
 """
 
-# The first numbers of a new generator for each of some seeds: 32 bits of each seed, and
-# what is drawn; shape (seeds, amount).
+# The first numbers of the generators of some runs' starts, by the seeds and what is
+# drawn; shape (seeds, amount).
 Draw = Callable[[np.ndarray, Numbers], Float64[Tensor, "seeds amount"]]
 
 # Counts that are compared with torch, and seeds.
 COMPARED = (1, 2, 3, 15, 16, 17, 31, 32, 200, MOST)
-COMPARED_SEEDS = 33
+COMPARED_SEEDS = (*range(25), *(10**power for power in range(2, 19)), 2**63 - 1)
 
 
 class _Worth:
@@ -158,12 +223,9 @@ def draw_starts(
     if compiled is False or not is_wanted or not 0 < numbers.amount <= MOST:
         return None
     draw = compiled_draw()
-    if draw is None:
+    if draw is None or not all(0 <= seed < 2**63 for seed in seeds):
         return None
-    given = b"".join([entropy(seed, "start") for seed in seeds])
-    # Of a seed, torch's generator takes the last 32 bits.
-    words = np.frombuffer(given, np.uint8).reshape(-1, 7)[:, 3:]
-    return draw(words.copy().view(">u4")[:, 0].astype(np.uint32), numbers)
+    return draw(np.array(seeds, dtype=np.int64), numbers)
 
 
 @cache
@@ -193,10 +255,10 @@ def draws_as_torch(draw: Draw) -> bool:
         draw: the function.
     """
     options: Any = {"dtype": torch.float64, "device": "cpu"}
-    seeds = np.arange(COMPARED_SEEDS, dtype=np.uint32) * 130_000_019
+    seeds = np.array(COMPARED_SEEDS, dtype=np.int64)
     for count in COMPARED:
         for function, is_normal in ((torch.rand, False), (torch.randn, True)):
-            sources = [torch.Generator().manual_seed(seed) for seed in seeds.tolist()]
+            sources = [generator(seed, "start") for seed in COMPARED_SEEDS]
             rows = [function(count, generator=one, **options) for one in sources]
             found = draw(seeds, Numbers(count, is_normal))
             # As integers, which tell -0 from 0.
