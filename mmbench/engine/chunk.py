@@ -403,6 +403,7 @@ class Chunk:
             oracle_state.memory,
             oracle_state.alive,
             [stop - first for stop in stops],
+            self._sizes,
         )
         self._clock.stop()
         each = (self._clock.seconds - begun) / (stops[-1] - first)

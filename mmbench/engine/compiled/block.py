@@ -179,12 +179,18 @@ class Block:
         return BlockResult(runs, path, charges)
 
     def through(
-        self, z: Joint, state: Any, memory: tuple, alive: Mask, stops: Sequence[int]
+        self,
+        z: Joint,
+        state: Any,
+        memory: tuple,
+        alive: Mask,
+        stops: Sequence[int],
+        sizes: Sizes = (),
     ) -> BlockResult:
         """Make some steps, and return what the runs were at some stops.
 
         Args:
-            z, state, memory, alive: as a call takes them.
+            z, state, memory, alive, sizes: as a call takes them.
             stops: after how many steps: rising numbers, the last one that of all steps,
                 at most `length`; there are at most `most_stops`.
 
@@ -193,7 +199,7 @@ class Block:
         """
         assert self._loop
         begun = self._step.begin(z, alive, state, memory)
-        given = [tensor.contiguous() for tensor in list_tensors(begun)]
+        given = [tensor.contiguous() for tensor in list_tensors((begun, sizes))]
         found, path = self._loop.through(given, stops, self._shown)
         runs = replace_tensors(begun, found)
         return BlockResult(runs, path if self._shown else None, self._step.charges)

@@ -21,10 +21,10 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from mmbench.core.streams import generator
-from mmbench.engine.compiled.c_compiler import FASTEST, compile_functions
+from mmbench.engine.compiled.c_compiler import QUICK, compile_functions
 from mmbench.tasks.base import Numbers
 
-WORTH = 2**13  # starts of a process that torch draws in the time of compiling
+WORTH = 2**14  # starts of a process that torch draws in the time of compiling
 MOST = 296  # numbers of a run: with 16 that are drawn again, they take 624 words
 
 SOURCE = """\
@@ -232,7 +232,7 @@ def draw_starts(
 def compiled_draw() -> Draw | None:
     """Return the compiled function, or None where it does not give torch's bits."""
     try:
-        function = compile_functions(SOURCE, FASTEST).draw_first
+        function = compile_functions(SOURCE, QUICK).draw_first
     except (OSError, CalledProcessError):
         return None
     pointer, integer = ctypes.c_void_p, ctypes.c_int64

@@ -24,11 +24,13 @@ from mmbench.core.oracle import Oracle
 from mmbench.core.placement import Placement
 from mmbench.core.status import Status
 from mmbench.engine.cell import Cell
+from mmbench.engine.chunk import Chunk
 from mmbench.engine.compiled import block
 from mmbench.engine.compiled.c_operations import UnsupportedError
 from mmbench.engine.compiled.oracles import TracingState
+from mmbench.engine.recording import Recording
 from mmbench.engine.run_batch import RunBatch
-from mmbench.engine.run_cell import run_cell
+from mmbench.engine.run_cell import arithmetic, run_cell
 from mmbench.engine.trajectory import Trajectory
 from mmbench.metrics import METRICS
 from mmbench.runner.compute import compute_and_store
@@ -729,3 +731,26 @@ def test_a_cell_goes_on_between_two_calls(
     slot.raises_at = -1
     found = run_cell(cell, Placement(compiled=True), slot=slot)
     must_be_same(found, run_cell(cell, Placement(compiled=True)))
+
+
+def test_records_of_runs_with_step_sizes_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cell = many_records("quadratic", "gda")
+    sizes = torch.linspace(0.01, 0.2, len(cell.seeds))[:, None]
+
+    def recorded() -> Recording:
+        block.clear_blocks()
+        recording = Recording(cell, cell.seeds)
+        given = cell, Placement(compiled=True), len(cell.seeds), recording, None
+        with arithmetic():
+            Chunk(*given, sizes=(sizes, sizes)).compute(lambda *_: None)
+        return recording
+
+    found = recorded()
+    monkeypatch.setattr(block, "STOPPED_NUMBERS", 0)
+    expected = recorded()
+    assert len(set(expected.columns[-1]["distance"].tolist())) > 20
+    assert found.status == expected.status
+    for one, other in zip(found.columns, expected.columns, strict=True):
+        assert one["distance"].tobytes() == other["distance"].tobytes()
