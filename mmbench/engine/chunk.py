@@ -411,8 +411,7 @@ class Chunk:
             name: before[name] + charge[:, :runs].numpy()
             for name, charge in result.charges_by_run().items()
         }
-        points = result.at_stops()
-        columns = self._measure_together(points)
+        columns = self._measure_together(result)
         endings, end_steps = result.runs.ending, result.runs.end_step
         some_end = bool(endings[-1].any())
         for number, stop in enumerate(stops[:-1]):
@@ -421,29 +420,26 @@ class Chunk:
                 self._mark_endings(ended, end_steps[number], first)
             seconds = begun + each * (stop - first)
             counts = before | {name: rows[number] for name, rows in charged.items()}
-            self._keep_iterates(stop, points[number][0])
-            measured = columns[number]
-            if measured is None:
-                measured = self._measure(*points[number])
-            self._add_record(stop, seconds, counts, measured)
+            self._keep_iterates(stop, result.runs.z[number])
+            self._add_record(
+                stop,
+                seconds,
+                counts,
+                columns[number] if columns else self._measure(*result.at_stop(number)),
+            )
         self._take_over(result.at_end(), stops[-1] - first)
         self._clock.start()
 
-    def _measure_together(
-        self, points: Sequence[tuple[Joint, Any]]
-    ) -> Sequence[dict[str, np.ndarray] | None]:
-        """Return the columns of some records, None where one is measured by itself.
-
-        Args:
-            points: iterates and state of the algorithm at each.
-        """
-        apart = [None] * len(points)
+    def _measure_together(self, result: BlockResult) -> list[dict[str, np.ndarray]]:
+        """Return the columns at each stop; none where each is measured by itself."""
+        answers = result.runs.z
         try:
-            answers = [self._answer(z, state) for z, state in points]
-            columns = self._batch.measure_together(answers, self._cell.metrics)
+            if type(self._algorithm).answer is not Algorithm.answer:
+                points = map(result.at_stop, range(len(answers)))
+                answers = torch.stack([self._answer(*point) for point in points])
+            return self._batch.measure_together(answers, self._cell.metrics)
         except Exception:  # of a user's code: it is raised again at its record
-            return apart
-        return apart if columns is None else columns
+            return []
 
     def _take_over(self, result: BlockResult, count: int) -> None:
         """Take over what compiled steps have made of the runs."""

@@ -95,8 +95,8 @@ class RunBatch:
         return dict(zip(columns, copied, strict=True))
 
     def measure_together(
-        self, points: Sequence[Joint], metrics: Sequence[Metric]
-    ) -> list[dict[str, np.ndarray]] | None:
+        self, points: Float[Tensor, "records runs dim"], metrics: Sequence[Metric]
+    ) -> list[dict[str, np.ndarray]]:
         """Return what `measure` gives at several points, computed at once.
 
         That is done for metrics of the iterate alone, on games of the plane without
@@ -107,15 +107,15 @@ class RunBatch:
             metrics: what is measured.
 
         Returns:
-            The columns of each record; None where they cannot be computed at once with
+            The columns of each record; none where they cannot be computed at once with
             the same bits, as the last record shows.
         """
         game = self.game
         measured = [one for one in metrics if isinstance(one, IterateMetric)]
         is_plane = game.dim == 2 and not game.batch_size and not game.terms
         if not is_plane or not measured or not all(one.by_iterate for one in measured):
-            return None
-        point = Point(game, torch.cat(tuple(points)), self.seeds * len(points))
+            return []
+        point = Point(game, points.flatten(0, 1), self.seeds * len(points))
         columns = _measured(point, measured)
         alone = self.measure(points[-1], measured)
         shape = len(columns), len(points), len(self.seeds)
@@ -125,7 +125,7 @@ class RunBatch:
         is_same = all(
             alone[name].tobytes() == found[-1][name].tobytes() for name in alone
         )
-        return found if is_same else None
+        return found if is_same else []
 
     def sample_sheet(self, z: Joint) -> dict[str, np.ndarray]:
         """Return what the players of the first few runs make at z, if the game can.

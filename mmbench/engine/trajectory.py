@@ -223,6 +223,8 @@ def _fill_up(
 
     Records that the chunk lacks hold `missing`, or where it is None the last row.
     """
+    if len(rows) == records and isinstance(rows[0], np.ndarray):
+        return np.concatenate(rows).reshape(records, runs)
     filled = np.zeros((records, runs))
     for i, row in enumerate(rows):
         filled[i] = row

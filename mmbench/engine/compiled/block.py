@@ -88,11 +88,10 @@ class BlockResult(NamedTuple):
                     charges[name] = charges.get(name, 0) + amount * times
         return charges
 
-    def at_stops(self) -> list[tuple[Joint, Any]]:
-        """Return iterates and state of the algorithm at each stop."""
+    def at_stop(self, stop: int) -> tuple[Joint, Any]:
+        """Return iterates and state of the algorithm at a stop, by its number."""
         given = self.runs.z, self.runs.state
-        rows = zip(*(tensor.unbind() for tensor in list_tensors(given)), strict=True)
-        return [replace_tensors(given, row) for row in rows]
+        return replace_tensors(given, [tensor[stop] for tensor in list_tensors(given)])
 
     def at_end(self) -> "BlockResult":
         """Return the result at the last stop, in memory of its own."""

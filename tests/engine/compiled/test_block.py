@@ -666,7 +666,7 @@ def test_records_within_a_call_are_the_same(
 
     def noted(self: RunBatch, *arguments: Any) -> Any:
         found = measure_together(self, *arguments)
-        together.append(found is not None)
+        together.append(bool(found))
         return found
 
     measure_together = RunBatch.measure_together
