@@ -1,7 +1,7 @@
 """What many runs draw for their starts, in C: the same bits as torch's in less time.
 
 A run has a generator of its own, of which a start takes a few numbers. Torch makes,
-seeds and renews one after the other, which takes ten microseconds each; here those of
+seeds and renews one after the other, which takes six microseconds each; here those of
 a few runs are made at once, and only as many words as are drawn. What torch computes is
 found in no document: each process compares some draws with those of torch, and lets
 torch draw where one bit differs.
