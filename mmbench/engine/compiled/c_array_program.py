@@ -56,7 +56,7 @@ MAX_DEPTH = 24  # formulas within formulas
 MAX_PANEL = 64  # columns of a matrix that are packed at once, at most
 NARROW = 4  # columns of a product up to which it is computed by inner products
 ALIGNMENT = 16  # numbers
-GROUP = 24  # runs computed at once where they are the rows of one product
+GROUP = 44  # runs computed at once, at most, where they are rows of one product
 
 # Products of matrices, in a library that is the same for all programs. Every number of
 # a result is one sum in the order of the inner axis, or eight such sums, so that it
@@ -969,7 +969,9 @@ def write_array_program(
     traced, real = len(tensors[0]), tensors[0].dtype
     check_results(graph, tensors)
     targets = {node.target for node in graph.graph.nodes}
-    group = min(runs, GROUP) if aten.mm.default in targets else 1
+    group = 1
+    if aten.mm.default in targets:
+        group = -(-runs // -(-runs // GROUP))  # about equal ones
     translator = ArrayTranslator(graph, traced, group, real)
     given = [
         _argument(f"a{number}", tensor, traced, group)
