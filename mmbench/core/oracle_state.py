@@ -4,7 +4,8 @@ The engine holds this object; an algorithm holds the `Oracle` that asks it. Only
 engine ends runs, books the charges of compiled steps and lets the game advance.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +17,7 @@ from mmbench.core.code_patches import protected
 from mmbench.core.columns import COUNTED
 from mmbench.core.errors import DescriptionError
 from mmbench.core.game import Game
-from mmbench.core.streams import MAX_NUMBERS_PER_CHUNK, Stream, chunk_length
+from mmbench.core.streams import MAX_NUMBERS_PER_CHUNK, Stream, chunk_length, item
 from mmbench.core.vectors import Mask, Vector, keep, take
 
 # An algorithm is taken to draw no more than this many times the numbers of a point, or
@@ -139,9 +140,34 @@ class OracleState:
         return self.game.recall(type(sample)(*repeated), memory)
 
     def draw(self, what: Draw) -> Any:
-        """Return the next value of a stream for every run; every draw passes here."""
-        stream = self._stream if what == DATA else self._noise_stream(what)
-        return stream.next()
+        """Return the next value of a stream for every run."""
+        return self._stream_of(what).next()
+
+    def draw_steps(self, draws: Sequence[Draw], most: int) -> tuple[list[Any], int]:
+        """Return what the next steps draw, each value with a leading axis of the steps.
+
+        Args:
+            draws: what each step draws, in order.
+            most: the most steps.
+
+        Returns:
+            The values of `draws`, and how many steps they are for, at least 1.
+        """
+        streams = [self._stream_of(what) for what in draws]
+        each = Counter(streams)  # values that a step takes
+        count = min(most, *(stream.waiting // each[stream] for stream in each))
+        if count < 2:  # those of one step may be of two chunks
+            return [stream.next_of_chunk(1) for stream in streams], 1
+        values = {one: one.next_of_chunk(count * times) for one, times in each.items()}
+        drawn, taken = [], Counter[Stream]()
+        for stream in streams:
+            every = slice(taken[stream], None, each[stream])
+            drawn.append(item(values[stream], every))
+            taken[stream] += 1
+        return drawn, count
+
+    def _stream_of(self, what: Draw) -> Stream:
+        return self._stream if what == DATA else self._noise_stream(what)
 
     def turn(self, count: Int[Tensor, " runs"], of: int) -> int:
         """Return which kind of step comes next; see `Oracle.turn`."""

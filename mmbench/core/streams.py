@@ -85,20 +85,40 @@ class Stream:
         self._draw = draw
         self._chunk = chunk
         self._device = device
-        self._waiting: list[Any] = []
+        self._values: Any = None  # of the current chunk, on the device
+        self._taken = chunk
         # States of the generators before the current chunk was drawn.
         self._before: list[Tensor] = []
         self._ahead: Future[_Chunk] | None = None
 
     def next(self) -> Any:
         """Return the next value of every run, stacked on a leading `runs` axis."""
+        return item(self.next_of_chunk(1), 0)
+
+    @property
+    def waiting(self) -> int:
+        """The number of values that `next_of_chunk` can return at once, at least 1."""
+        self._fill()
+        return self._chunk - self._taken
+
+    def next_of_chunk(self, count: int) -> Any:
+        """Return the next values of every run, stacked to shape (count, runs, ...).
+
+        Args:
+            count: number of values: 1, or at most `waiting`.
+        """
+        self._fill()
+        first = self._taken
+        self._taken += count
+        return item(self._values, slice(first, self._taken))
+
+    def _fill(self) -> None:
+        """Draw a chunk if all values of the last one have been taken."""
         if not self._generators:  # made on first use: most small games draw nothing
             self._generators = [generator(seed, self._purpose) for seed in self._seeds]
-        if not self._waiting:
+        if self._taken == self._chunk:
             self._before, values = self._next_chunk()
-            moved = _moved(values, self._device)
-            self._waiting = [_item(moved, i) for i in reversed(range(self._chunk))]
-        return self._waiting.pop()
+            self._values, self._taken = _moved(values, self._device), 0
 
     def _next_chunk(self) -> _Chunk:
         """Return the chunk that comes next; for a GPU, begin the one after it.
@@ -139,7 +159,7 @@ class Stream:
         """Return the position in the stream; empty if nothing has been drawn."""
         if not self._before:
             return {}
-        return {"before": self._before, "taken": self._chunk - len(self._waiting)}
+        return {"before": self._before, "taken": self._taken}
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Return to the position of a snapshot of this stream.
@@ -155,9 +175,9 @@ class Stream:
         self._generators = [torch.Generator() for _ in self._seeds]
         for source, state in zip(self._generators, saved["before"], strict=True):
             source.set_state(state)
-        self._waiting = []
-        for _ in range(saved["taken"]):
-            self.next()
+        self._taken = self._chunk
+        self._fill()
+        self._taken = saved["taken"]
 
 
 @cache
@@ -191,11 +211,11 @@ def _moved(stacked: Any, device: torch.device) -> Any:
     return _like(stacked, (_moved(field, device) for field in stacked))
 
 
-def _item(stacked: Any, index: int) -> Any:
-    """Return one value of a stacked chunk."""
+def item(stacked: Any, index: int | slice) -> Any:
+    """Return one value of a stacked chunk, or a few."""
     if isinstance(stacked, Tensor):
         return stacked[index]
-    return _like(stacked, (_item(field, index) for field in stacked))
+    return _like(stacked, (item(field, index) for field in stacked))
 
 
 def _like(pattern: Any, fields: Iterable[Any]) -> Any:

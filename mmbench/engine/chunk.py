@@ -7,7 +7,7 @@ their own.
 import math
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -373,7 +373,13 @@ class Chunk:
     def _make_block(self, block: Block, count: int) -> BlockResult:
         """Make some compiled or captured steps of all runs."""
         oracle_state, first = self._oracle_state, self.step
-        drawn = (self._draw(block) for _ in range(count if block.draws else 0))
+        drawn: Iterable[list[Any]]
+        if block.takes_stacked:
+            with self._drawing:
+                values, count = oracle_state.draw_steps(block.draws, count)
+            drawn = [values]
+        else:
+            drawn = (self._draw(block) for _ in range(count if block.draws else 0))
         with self._product_rounding():
             result = block(
                 self.z,

@@ -20,6 +20,7 @@ from mmbench.core.status import Status
 from mmbench.core.streams import generator
 from mmbench.engine.compiled.block import Block, compile_block
 from mmbench.engine.compiled.step_function import STATUS_OF_ENDING
+from mmbench.engine.compiled.tensor_nests import list_tensors, replace_tensors
 from mmbench.engine.run_cell import arithmetic
 from mmbench.tasks import TASKS
 from mmbench.tasks.base import Task
@@ -150,6 +151,9 @@ def _run_pairs(
             [_repeat(data.draw(what), block.runs) for what in block.draws]
             for _ in range(ahead if block.draws else 0)
         ]
+        if block.takes_stacked:
+            stacked = zip(*map(list_tensors, drawn), strict=True)
+            drawn = [replace_tensors(drawn[0], [torch.stack(one) for one in stacked])]
         result = block(z, state, memory, alive, drawn, step, ahead, sizes)
         after = result.runs
         z, state, memory, alive = after.z, after.state, after.memory, after.alive

@@ -51,6 +51,20 @@ def test_chunks_are_drawn_as_declared() -> None:
         assert torch.equal(drawn.next().normal[0], chunks[i // 4].normal[i % 4])
 
 
+def test_a_few_values_of_a_chunk_at_once() -> None:
+    """They are those that are taken one by one; a chunk ends a series."""
+    single, drawn = stream((5, 1)), stream((5, 1))
+    for count in (1, 2, 1, 3, 1, 4, 1):
+        assert drawn.waiting >= count
+        values = drawn.next_of_chunk(count)
+        for i in range(count):
+            assert torch.equal(values.normal[i], single.next().normal)
+    assert drawn.waiting == 3
+    other = stream((5, 1))
+    other.restore(drawn.snapshot())
+    assert torch.equal(other.next().normal, drawn.next().normal)
+
+
 def test_shapes_have_the_runs_axis_first() -> None:
     """The leading axis of every value is that of the runs."""
     value = stream((1, 2, 3)).next()

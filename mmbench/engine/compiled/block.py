@@ -123,6 +123,7 @@ class Block:
         source: the text of the C program; empty where there is none.
         backend: what makes the steps: "compiled", or "captured" on a GPU.
         most_stops: the most stops of a call of `through`; 0 where it cannot be called.
+        takes_stacked: whether a call takes what all its steps draw as one value.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class Block:
         self._steps: Steps = self._make_steps
         self._loop: NumbersLoop | None = None
         self.most_stops = 0
+        self.takes_stacked = False
         self._captured: CapturedSteps | None = None
 
     def __call__(
@@ -157,7 +159,8 @@ class Block:
             state: state of the algorithm.
             memory: memory of the game.
             alive: runs that have not ended.
-            drawn: values of `draws` for each step; empty where nothing is drawn.
+            drawn: values of `draws` for each step, or with `takes_stacked` once, with a
+                leading axis of the steps; empty where nothing is drawn.
             step: the number of the first step, counted from the start of the runs.
             count: steps to make, at most `length`.
             sizes: step sizes of every run, where they are swept.
@@ -292,8 +295,10 @@ class Block:
         """
         if self._device.type != "cpu" or self._shown:
             raise UnsupportedError("a step runs on a GPU, or leaves a path")
+        _, draws, _ = self._step.examples(self.runs)
+        of_draws = len(list_tensors(draws))
         loops = [
-            loop_over_arrays(*self._flat_step(turn), self.runs)
+            loop_over_arrays(*self._flat_step(turn), of_draws, self.runs)
             for turn in range(self._period)
         ]
 
@@ -304,7 +309,8 @@ class Block:
             tensors, _ = loops[step % self._period](given, count, 0)
             return replace_tensors(runs, tensors), None
 
-        if not self.draws and self._period == 1:
+        self.takes_stacked = bool(self.draws)
+        if self._period == 1:
             self.length = ARRAY_STEPS
         self._steps, self.source = steps, loops[0].source
 

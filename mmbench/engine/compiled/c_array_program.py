@@ -949,7 +949,7 @@ OPERATIONS: dict[Any, Callable[..., Any]] = {
 
 
 def write_array_program(
-    graph: GraphModule, examples: Sequence[Tensor], changed: int, runs: int
+    graph: GraphModule, examples: Sequence[Tensor], changed: int, drawn: int, runs: int
 ) -> tuple[Program, tuple[Tensor, ...]]:
     """Return the program that repeats a traced step, and the constants that it reads.
 
@@ -960,6 +960,7 @@ def write_array_program(
         examples: its arguments: the tensors that it changes (the iterates first), those
             that it only reads, and its number.
         changed: the number of tensors that it changes, and so returns.
+        drawn: the number of tensors after these of which each step reads its own.
         runs: the number of runs that the program will compute side by side.
 
     Raises:
@@ -993,7 +994,8 @@ def write_array_program(
     }
     for position, one in enumerate((*given, *after)):
         row = math.prod(one.shape[1:]) * size_of[one.place.c_type]
-        places[one.place] = Place(position, 0, row)
+        is_drawn = changed <= position < changed + drawn
+        places[one.place] = Place(position, 0, row, row * is_drawn)
     # One argument between them is the path of the iterates, which is not noted.
     first_constant = len(given) + len(after) + 1
     for position, (_, buffer) in enumerate(translator.constants, first_constant):

@@ -47,7 +47,7 @@ typedef struct {
   int64_t first, turns, end;
 } call;
 typedef struct {
-  int64_t argument, offset, row;
+  int64_t argument, offset, row, step;
 } place;
 typedef struct {
   const call *calls;
@@ -101,8 +101,11 @@ __attribute__((visibility("default"))) void run_program(
       arrays[number] = base + at.offset + first * at.row;
     }
     make_calls(given, 0, given->load_count, arrays, 0);
-    for (int64_t step = 0; step < count; ++step)
+    for (int64_t step = 0; step < count; ++step) {
       make_calls(given, given->load_count, given->step_end, arrays, (integer)step);
+      for (int64_t number = 0; number < given->array_count; ++number)
+        arrays[number] = (char *)arrays[number] + runs * given->places[number].step;
+    }
     make_calls(given, given->step_end, given->call_count, arrays, 0);
   }
   free(arrays);
@@ -196,11 +199,13 @@ class Place(NamedTuple):
             the program's own memory.
         offset: the place in the memory, in bytes.
         row: bytes of a run in an argument; 0 where all runs share it.
+        step: bytes by which the place moves with each step, for each run that there is.
     """
 
     argument: int
     offset: int
     row: int
+    step: int = 0
 
 
 class Program(NamedTuple):
@@ -269,7 +274,7 @@ def load_program(
     places: list[int] = []
     firsts = []
     for one in calls:
-        firsts.append(len(places) // 3)
+        firsts.append(len(places) // len(Place._fields))
         kernel, arrays = one.kernel(own) if one.code else (None, list(one.buffers))
         kernels.append(kernel)
         for buffer in arrays:
@@ -291,7 +296,7 @@ def load_program(
         c_places,
         program.group,
         program.bytes,
-        len(places) // 3,
+        len(places) // len(Place._fields),
         begin,
         begin + len(program.steps),
         len(calls),

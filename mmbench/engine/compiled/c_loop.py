@@ -150,7 +150,9 @@ def loop_over_numbers(step: Step, examples: Examples, changed: int) -> NumbersLo
     return NumbersLoop(source, compile_program(source), changed)
 
 
-def loop_over_arrays(step: Step, examples: Examples, changed: int, runs: int) -> Loop:
+def loop_over_arrays(
+    step: Step, examples: Examples, changed: int, drawn: int, runs: int
+) -> Loop:
     """Return a loop whose program computes the arrays of a few runs at a time.
 
     Its first step is compared with that of torch, for another number of runs than it
@@ -158,6 +160,8 @@ def loop_over_arrays(step: Step, examples: Examples, changed: int, runs: int) ->
 
     Args:
         step, examples, changed: as `loop_over_numbers` takes them.
+        drawn: the number of tensors after the changed ones of which each step has its
+            own. In a call of the loop they have a leading axis of the steps.
         runs: the number of runs that the loop will be called with.
 
     Raises:
@@ -166,7 +170,7 @@ def loop_over_arrays(step: Step, examples: Examples, changed: int, runs: int) ->
         subprocess.CalledProcessError: when it fails.
     """
     graph, given = _trace_arrays(step, examples)
-    program, constants = write_array_program(graph, given, changed, runs)
+    program, constants = write_array_program(graph, given, changed, drawn, runs)
     function, source = load_program(program)
     loop = Loop(source, function, changed, constants)
     z, *others = examples(runs)

@@ -34,7 +34,7 @@ def examples(dtype: torch.dtype, *drawn: tuple[int, ...]) -> Callable:
 
 def check(step: Callable, give: Callable, count: int = 1, runs: int = RUNS) -> Loop:
     """Check that a loop makes steps as torch does; return the loop."""
-    loop = loop_over_arrays(step, give, 2, runs)
+    loop = loop_over_arrays(step, give, 2, 0, runs)
     *tensors, _ = give(runs)
     found, _ = loop(tensors, count, 0)
     state: Sequence[Tensor] = tensors[:2]
@@ -126,10 +126,37 @@ def test_a_run_does_not_depend_on_the_others() -> None:
 
     give = examples(torch.float32)
     *tensors, _ = give(50)
-    (beside, _), _ = loop_over_arrays(step, give, 2, 50)(tensors, 3, 0)
+    (beside, _), _ = loop_over_arrays(step, give, 2, 0, 50)(tensors, 3, 0)
     alone = [tensor[7:8].contiguous() for tensor in tensors]
-    (single, _), _ = loop_over_arrays(step, give, 2, 1)(alone, 3, 0)
+    (single, _), _ = loop_over_arrays(step, give, 2, 0, 1)(alone, 3, 0)
     assert torch.equal(single[0], beside[7])
+
+
+@pytest.mark.parametrize("runs", [3, 100])
+def test_each_step_reads_what_it_draws(runs: int) -> None:
+    """Its own part of what all steps of a call have drawn; step sizes are for all."""
+
+    def give(runs: int) -> list[Tensor]:
+        z, alive, number = examples(torch.float32)(runs)
+        draws = torch.Generator().manual_seed(1)
+        small, large = (torch.randn(runs, n, generator=draws) for n in (DIM, 3 * DIM))
+        return [z, alive, small, large, torch.full((runs, 1), 0.1), number]
+
+    def step(
+        z: Tensor, alive: Tensor, a: Tensor, b: Tensor, size: Tensor, _: Tensor
+    ) -> list[Tensor]:
+        return [z - size * (z * a + b.unflatten(1, (3, DIM)).sum(1)), alive.clone()]
+
+    loop = loop_over_arrays(step, give, 2, 2, runs)
+    z, alive, *_, size, number = give(runs)
+    draws = torch.Generator().manual_seed(2)
+    a, b = (torch.randn(5, runs, n, generator=draws) for n in (DIM, 3 * DIM))
+    (found, _), _ = loop([z, alive, a, b, size], 5, 0)
+    for k in range(5):
+        (one, _), _ = loop([z, alive, a[k], b[k], size], 1, 0)
+        z, _ = step(z, alive, a[k], b[k], size, number)
+        torch.testing.assert_close(one, z)
+    torch.testing.assert_close(found, z)
 
 
 def test_rows_of_shared_data() -> None:
@@ -169,6 +196,7 @@ def test_steps_that_join_runs_are_refused(joining: Callable) -> None:
             lambda z, alive, _: [joining(z), alive.clone()],
             examples(torch.float32),
             2,
+            0,
             RUNS,
         )
 
@@ -182,7 +210,7 @@ def test_writing_into_views_is_refused() -> None:
         return [moved, alive.clone()]
 
     with pytest.raises(UnsupportedError):
-        loop_over_arrays(step, examples(torch.float32), 2, RUNS)
+        loop_over_arrays(step, examples(torch.float32), 2, 0, RUNS)
 
 
 def test_a_program_that_gives_something_else_is_refused(
@@ -201,6 +229,7 @@ def test_a_program_that_gives_something_else_is_refused(
             lambda z, alive, _: [z * 0.9, alive.clone()],
             examples(torch.float32),
             2,
+            0,
             RUNS,
         )
 

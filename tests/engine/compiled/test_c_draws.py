@@ -439,7 +439,7 @@ def test_a_compiled_cell_goes_on_with_or_without(
 ) -> None:
     """It is interrupted within a chunk; one of its two parts is drawn in C."""
     expected = run(cell)
-    slot = MemorySlot(raises_at=20)
+    slot = MemorySlot(raises_at=4)  # at step 8 of the first 16
     for is_second in (False, True):
         filled.clear()
         with monkeypatch.context() as patch:
