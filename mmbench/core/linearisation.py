@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmbench.core.code_patches import protected
 from mmbench.core.errors import DescriptionError, MisfitError
+from mmbench.core.reverse_pass import reverse_pass
 from mmbench.core.vectors import Mask, PartX, PartY, Vector, masked
 
 
@@ -208,12 +209,5 @@ class Linearisation:
         self._charge(on)
         if not output.requires_grad:  # the gradient is constant
             return tuple(torch.zeros_like(player) for player in inputs)
-        products = torch.autograd.grad(
-            output,
-            inputs,
-            v,
-            retain_graph=True,
-            allow_unused=True,
-            materialize_grads=True,
-        )
+        products = reverse_pass(output, inputs, v, retain_graph=True)
         return tuple(masked(product, on) for product in products)

@@ -22,6 +22,7 @@ from mmbench.core.code_patches import protected
 from mmbench.core.errors import DescriptionError, MisfitError
 from mmbench.core.linearisation import Linearisation
 from mmbench.core.oracle_state import OracleState
+from mmbench.core.reverse_pass import reverse_pass
 from mmbench.core.user_code import defined_at, describe_value
 from mmbench.core.vectors import Joint, Mask, PartX, PartY, Vector, masked
 
@@ -424,20 +425,14 @@ def _gradients(
     players: tuple[Tensor, ...],
     weights: Tensor,
     *,
-    retain_graph: bool | None = None,
+    retain_graph: bool = False,
     create_graph: bool = False,
 ) -> tuple[Tensor, ...]:
     """Return the gradient of the losses in each player; zeros where they ignore it."""
     if not loss.requires_grad:  # it depends on no player, for which torch has an error
         return tuple(torch.zeros_like(player) for player in players)
-    return torch.autograd.grad(
-        loss,
-        players,
-        weights,
-        retain_graph=retain_graph,
-        create_graph=create_graph,
-        allow_unused=True,
-        materialize_grads=True,
+    return reverse_pass(
+        loss, players, weights, retain_graph=retain_graph, create_graph=create_graph
     )
 
 

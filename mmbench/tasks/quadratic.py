@@ -94,5 +94,12 @@ class QuadraticGame(PlaneGame):
             sample: no minibatch.
             train: no effect.
         """
-        f = (self._a * x * x + self._b * x * y + self._c * y * y).sum(1)
+        squares_x = _scaled(self._a, x) * x
+        mixed = _scaled(self._b, x) * y
+        f = (squares_x + mixed + _scaled(self._c, y) * y).sum(1)
         return f, -f
+
+
+def _scaled(coefficient: float, part: Tensor) -> Tensor:
+    """Return a multiple of a part; to multiply by 1 takes a tenth of a step."""
+    return part if coefficient == 1 else coefficient * part
