@@ -11,6 +11,7 @@ import importlib.machinery
 import importlib.metadata
 import inspect
 import linecache
+import os
 import site
 import sys
 import sysconfig
@@ -140,7 +141,18 @@ def file_of(module: Any) -> Path | None:
     file = getattr(module, "__file__", None)
     if not isinstance(file, str) or file == "<stdin>" or is_installed_name(file):
         return None
-    return Path(file).resolve().parent / Path(file).name  # a link goes by its own name
+    return place_of_file(file)
+
+
+def place_of_file(file: str) -> Path:
+    """Return a file's path without links of folders; a link goes by its own name."""
+    return _place(file, os.getcwd())  # noqa: PTH109  # thousands are asked for
+
+
+@cache
+def _place(file: str, _working_directory: str) -> Path:
+    path = Path(file)
+    return path.resolve().parent / path.name
 
 
 def is_external_module(module: ModuleType) -> bool:

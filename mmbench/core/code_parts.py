@@ -27,6 +27,7 @@ from mmbench.core.code_files import (
     is_external_file,
     loaded_modules,
     parse_source,
+    place_of_file,
     version_of_package,
 )
 from mmbench.core.code_patches import function_in
@@ -271,7 +272,7 @@ def file_of_function(function: types.FunctionType) -> Path | None:
     own = function.__globals__.get("__file__")
     if isinstance(own, str) and Path(own).name == path.name:
         path = Path(own)  # a script's code has the path that it was started by
-    return path.resolve().parent / path.name if path.is_file() else None
+    return place_of_file(str(path)) if path.is_file() else None
 
 
 def data_files(cls: type, who: str) -> Iterator[Path]:

@@ -111,6 +111,17 @@ class CodeFileOfTests:
     """A class of a file that is not installed."""
 
 
+def test_a_relative_name_is_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a name leads is looked up once for each working directory."""
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        assert file_of(SimpleNamespace(__file__="mine.py")) == folder / "mine.py"
+
+
 def test_a_program_from_standard_input_has_no_file() -> None:
     """Python gives its main module a name that is none of a file."""
     assert file_of(SimpleNamespace(__file__="<stdin>", __name__="__main__")) is None
