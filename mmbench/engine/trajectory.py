@@ -95,8 +95,11 @@ class Trajectory:
             reason=next((reason for reason in last["reason"] if reason), ""),
         )
 
-    def frame(self, cell: Cell) -> "pd.DataFrame":
-        """Return the tidy table: one row for each run and record, run by run."""
+    def columns_of_table(self, cell: Cell) -> dict[str, Any]:
+        """Return the columns of the tidy table.
+
+        It has one row for each run and record, run by run; a text is that of all rows.
+        """
         records, runs = self.seconds.shape
 
         def per_run(values: Any) -> np.ndarray:
@@ -105,7 +108,7 @@ class Trajectory:
         def flat(values: np.ndarray) -> np.ndarray:
             return values.T.reshape(-1)
 
-        frame = {
+        return {
             "task": text(cell.task),
             "algorithm": name_of(type(cell.algorithm)),
             "label": cell.label,
@@ -123,10 +126,13 @@ class Trajectory:
             ),
             **{name: flat(values) for name, values in self.columns.items()},
         }
+
+    def frame(self, cell: Cell) -> "pd.DataFrame":
+        """Return the tidy table: one row for each run and record, run by run."""
         # Inside, because it takes long to import, and a worker makes no frame.
         import pandas as pd  # noqa: PLC0415
 
-        return pd.DataFrame(frame)
+        return pd.DataFrame(self.columns_of_table(cell))
 
     def summarise(self, metric: TrajectoryMetric) -> None:
         """Add the columns of a metric of whole runs.

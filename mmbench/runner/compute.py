@@ -146,7 +146,7 @@ def _compute(
     is_limited = {Status.TIMEOUT, Status.MEMORY} & set(trajectory.status)
     checkpoint = slot.read() if slot and is_limited else None
     result = StoredResult(
-        trajectory.frame(cell),
+        trajectory.columns_of_table(cell),
         description
         | describe_outcome(trajectory)
         | _circumstances(placement, supervisor, end.environments),
@@ -217,7 +217,7 @@ def store_as_error(
         | _circumstances(placement, None, [])
     )
     with store.lease(cell.key):  # this removes the lease of a dead worker
-        store.put(cell.key, trajectory.frame(cell), footer, {}, {})
+        store.put(cell.key, trajectory.columns_of_table(cell), footer, {}, {})
     return trajectory
 
 

@@ -4,10 +4,9 @@ Where iterates of every record were kept, the new columns are whole; where only 
 ones were, the records before hold NaN.
 """
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 
 from mmbench.core.code_guard import CodeGuard
@@ -20,17 +19,20 @@ from mmbench.engine.run_batch import RunBatch
 from mmbench.engine.run_cell import Starts, arithmetic, width_of
 from mmbench.metrics.base import Metric, TrajectoryMetric
 
+if TYPE_CHECKING:  # it takes long to import
+    import pandas as pd
+
 
 class RemeasuredTable(NamedTuple):
     """A cell's table with further columns, and the scores of real data in them."""
 
-    frame: pd.DataFrame
+    frame: "pd.DataFrame"
     real_scores: dict[str, float]
 
 
 def remeasure(
     cell: Cell,
-    frame: pd.DataFrame,
+    frame: "pd.DataFrame",
     kept: dict[str, np.ndarray],
     missing: tuple[Metric, ...],
     placement: Placement,

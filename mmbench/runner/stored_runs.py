@@ -326,7 +326,7 @@ def take_runs(shard: Shard, store: Store, parts: Store) -> bool:
         described = describe_cell(cell) | describe_outcome(trajectory)
         parts.put(
             cell.key,
-            trajectory.frame(cell),
+            trajectory.columns_of_table(cell),
             footer | described | {"environments": environments(footer)},
             trajectory.arrays,
             trajectory.iterates,

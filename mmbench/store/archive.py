@@ -126,7 +126,8 @@ def merge(other: Store, store: Store, *, theirs: bool = False) -> ImportCounts:
         given = schema2.read_cell(other.folder, key)
         if is_stored:
             tensors = given.arrays | _renamed(given.iterates)
-            ours, numbers = store.require(key), Numbers(*given[:2], tensors)
+            numbers = Numbers(given.frame, given.footer, tensors)
+            ours = store.require(key)
             if apart := first_difference(numbers_of(ours), numbers):
                 counts = counts._replace(differences={**counts.differences, key: apart})
         if is_stored and not theirs:

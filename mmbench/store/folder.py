@@ -21,6 +21,7 @@ from safetensors.numpy import save
 from mmbench.core.checkpoint_slot import INTERVAL_SECONDS, CheckpointSlot
 from mmbench.core.errors import StoreError
 from mmbench.core.files import read_file, write_atomically
+from mmbench.store.arrow_table import Columns
 from mmbench.store.lease import leased
 from mmbench.store.parquet import encode_table
 from mmbench.store.stored_files import (
@@ -40,11 +41,19 @@ INTERVAL_VARIABLE = "MMBENCH_CHECKPOINT"  # seconds between two checkpoints
 class StoredResult(NamedTuple):
     """The results of a cell, as `Store.put` takes them."""
 
-    frame: "pd.DataFrame"
+    table: "pd.DataFrame | Columns"
     footer: dict[str, Any]
     arrays: dict[str, Any]
     iterates: dict[str, Any]
     state: dict[str, Any] = {}
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """The table as a data frame."""
+        # Imported here, because pandas takes long to load, and to store needs none.
+        import pandas as pd
+
+        return pd.DataFrame(self.table)
 
 
 class Store:
@@ -108,7 +117,7 @@ class Store:
     def put(
         self,
         key: str,
-        frame: "pd.DataFrame",
+        frame: "pd.DataFrame | Columns",
         footer: dict[str, Any],
         arrays: dict[str, np.ndarray],
         iterates: dict[str, np.ndarray] | None = None,
@@ -120,7 +129,7 @@ class Store:
 
         Args:
             key: the cell's key.
-            frame: its table.
+            frame: its table, which may be given as columns.
             footer: description and provenance, JSON values.
             arrays: paths and sample sheets.
             iterates: kept iterates, "z" and "steps".

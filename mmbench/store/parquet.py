@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from mmbench.core.errors import DamagedError, StoreError
 from mmbench.core.json_schema import parse_json
+from mmbench.store.arrow_table import Columns, to_arrow
 from mmbench.store.schema import (
     TEXTS,
     misfit_of_columns,
@@ -33,14 +34,14 @@ _DIGITS = 64  # of a SHA-256 in hexadecimal
 SHORT_ROWS = 100  # of a table, of whose columns compression saves few bytes
 
 
-def encode_table(frame: "pd.DataFrame", footer: dict[str, Any]) -> bytes:
+def encode_table(frame: "pd.DataFrame | Columns", footer: dict[str, Any]) -> bytes:
     """Return a table and its footer as a Parquet file with a digest of its bytes.
 
     Args:
-        frame: the table.
+        frame: the table, which may be given as columns.
         footer: description and provenance, JSON values.
     """
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
+    table = to_arrow(frame)
     document = json.dumps({**footer, "schema": SCHEMA}, sort_keys=True)
     # The digest comes last: the mark may also occur in the footer or in a label.
     metadata = {FOOTER: document, _DIGEST_KEY: _MARK + b"0" * _DIGITS}
