@@ -262,7 +262,10 @@ def check_values(
     Raises:
         DescriptionError: naming the metric and what was found.
     """
-    who = f"{metric}.{method}{defined_at(type(metric), method)}"
+
+    def who() -> str:
+        return f"{metric}.{method}{defined_at(type(metric), method)}"
+
     names = [column.name for column in metric.columns]
     if not isinstance(values, Mapping) or not set(names) <= set(values):
         got = (
@@ -271,11 +274,13 @@ def check_values(
             else describe_value(values)
         )
         named = ", ".join(map(repr, names))
-        raise DescriptionError(f"{who} must return a mapping with {named}; got {got}.")
+        raise DescriptionError(
+            f"{who()} must return a mapping with {named}; got {got}."
+        )
     for name in names:
         column = values[name]
         if not isinstance(column, kind) or tuple(column.shape) != (runs,):
             raise DescriptionError(
-                f"{who} must give one number for each of {runs} runs as {name}, a "
+                f"{who()} must give one number for each of {runs} runs as {name}, a "
                 f"{kind.__name__} of shape ({runs},); got {describe_value(column)}."
             )

@@ -171,16 +171,21 @@ def _check_game(cell: Cell, game: Any) -> None:
     Raises:
         DescriptionError: naming what the task or the game must have.
     """
-    who = f"{cell.task}.build{defined_at(type(cell.task), 'build')}"
+
+    def who() -> str:
+        return f"{cell.task}.build{defined_at(type(cell.task), 'build')}"
+
     if not isinstance(game, Game):
-        raise DescriptionError(f"{who} must return a Game; got {describe_value(game)}.")
+        raise DescriptionError(
+            f"{who()} must return a Game; got {describe_value(game)}."
+        )
     check_signatures(game)
     for name in ("dim_x", "dim_y"):
         length = getattr(game, name, None)
         if not isinstance(length, int) or length < 1:
             raise DescriptionError(
                 f"{type(game).__name__}.{name} must be a whole number of at least 1; "
-                f"{who} returned a game with {length!r}."
+                f"{who()} returned a game with {length!r}."
             )
 
 
