@@ -85,6 +85,23 @@ def test_the_end_looks_for_no_garbage() -> None:
     assert frozen > 1000
 
 
+def test_modules_load_without_whole_looks_for_garbage() -> None:
+    """Of which each would look at all objects of torch; young garbage is found."""
+    code = (
+        "import gc, mmbench.cli, torch\n"
+        "print(*(looks['collections'] for looks in gc.get_stats()))\n"
+        "print(gc.isenabled())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    *looks, enabled = done.stdout.split()
+    youngest, _, oldest = map(int, looks)
+    assert youngest > 100
+    assert oldest == 0
+    assert enabled == "True"
+
+
 # Third-party packages that only some rooms may know; a room is a file or a folder.
 HOMES = {
     "click": ("cli",),
