@@ -55,12 +55,15 @@ class Tested(NamedTuple):
             too few runs are there.
         others: what the other rules of counting say of the same runs, rule by rule.
         runs: number of runs that are there.
+        shares: of two methods, the two shares whose difference each rule estimates,
+            the rule that decides first; empty for one method.
     """
 
     variant: Variant
     looks: tuple[Look, ...]
     others: tuple[Look, ...]
     runs: int
+    shares: tuple[tuple[float, ...], ...] = ()
 
     @property
     def last(self) -> Look | None:
@@ -306,7 +309,9 @@ def _test(claim: Claim, variant: Variant, runs: Runs) -> Tested:
         for label in filter(None, (variant.label, variant.against))
     ]
     seeds: list[int] = sorted(set.intersection(*(set(one["seed"]) for one in tables)))
-    outcomes = [_outcomes(rule, tables, seeds) for rule in claim.rules]
+    kept = [_kept(rule, tables, seeds) for rule in claim.rules]
+    # Those of the first method, less those of the second where there are two.
+    outcomes = [one[0] - sum(one[1:]) for one in kept]
     looks: list[Look] = []
     # A variant may have fewer starts than another, such as the source's own one.
     for count in looks_of(replace(claim, variants=(variant,))):
@@ -317,24 +322,28 @@ def _test(claim: Claim, variant: Variant, runs: Runs) -> Tested:
             break
     seen = looks[-1].runs if looks else 0
     others = [look_at(claim, one[:seen]) for one in outcomes[1:]] if seen else []
-    return Tested(variant, tuple(looks), tuple(others), len(seeds))
+    shares = [
+        tuple(float(one[:seen].mean()) for one in pair)
+        for pair in kept
+        if seen and len(pair) == 2
+    ]
+    return Tested(variant, tuple(looks), tuple(others), len(seeds), tuple(shares))
 
 
-def _outcomes(
+def _kept(
     rule: Rule, tables: Sequence[pd.DataFrame], seeds: Sequence[int]
-) -> Float[np.ndarray, " runs"]:
-    """Return what a rule says of each seed.
+) -> list[Float[np.ndarray, " runs"]]:
+    """Return what a rule says of each seed, for each method.
 
     Returns:
-        1 or 0 for a run that keeps the rule or does not; for two methods the
-        difference of theirs, or the sign of the difference of their values.
+        1 or 0 for a run that keeps the rule or does not; by a rule without bounds, 1
+        for the method whose value is the larger one.
     """
     if rule.bounds:
-        kept = [_keeps(rule, rows, seeds).astype(float) for rows in tables]
-        return kept[0] - kept[1] if len(kept) == 2 else kept[0]
+        return [_keeps(rule, rows, seeds).astype(float) for rows in tables]
     values = [_column(rows, rule.column, 0, seeds) for rows in tables]
     first, second = (np.nan_to_num(one, nan=-np.inf) for one in values)
-    return (first > second).astype(float) - (first < second)
+    return [(first > second).astype(float), (first < second).astype(float)]
 
 
 def _keeps(

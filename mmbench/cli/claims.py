@@ -29,7 +29,7 @@ from mmbench.core.errors import (
     unknown_name,
 )
 from mmbench.runner.limits import Limits, Workers
-from mmbench.studies.base import LOOKS, Claim
+from mmbench.studies.base import LOOKS, Claim, Variant
 
 if TYPE_CHECKING:  # they import torch and pandas
     import mmbench.analysis.results
@@ -396,6 +396,7 @@ def _print_table(verdicts: "Sequence[mmbench.analysis.verdicts.Verdict]") -> Non
 
 def _in_full(verdict: "mmbench.analysis.verdicts.Verdict") -> Iterator[str]:
     """Yield the lines of one claim."""
+    from mmbench.analysis.numbers import percent
     from mmbench.analysis.report.claims import look_in_words, verdict_in_words
     from mmbench.studies.register import level_of_look
 
@@ -412,18 +413,33 @@ def _in_full(verdict: "mmbench.analysis.verdicts.Verdict") -> Iterator[str]:
         if text:
             lines = textwrap.wrap(f"{name}: {text}", 78, subsequent_indent="  ")
             yield from (f"  {line}" for line in lines)
+    if len(claim.rules) > 1 and any(one.last for one in verdict.tested):
+        yield "  the first rule of counting decides; the others are shown beside it"
     for one in verdict.tested:
         yield f"  {one.variant.name} ({one.variant.origin}), {one.runs} runs"
         if one.last:
-            if claim.kind == "more":
-                label, against = one.variant.label, one.variant.against
-                yield f"    share of runs of {label}, less that of {against}:"
-            looks = zip(claim.rules, (one.last, *one.others), strict=True)
-            for rule, look in looks:
+            yield from _methods_of_shares(claim, one.variant)
+            looks = one.last, *one.others
+            pairs = one.shares or [()] * len(looks)
+            for rule, look, shares in zip(claim.rules, looks, pairs, strict=True):
                 words = look_in_words(look, claim)
+                if shares:
+                    words = f"{' less '.join(map(percent, shares))}, {words}"
                 yield f"    {rule.name}: {words}, {look.conclusion}"
     if claim.is_random and verdict.tested:
         yield f"  intervals at {100 * (1 - level_of_look(claim)):.2f} %"
+
+
+def _methods_of_shares(claim: Claim, variant: Variant) -> Iterator[str]:
+    """Yield what the two shares of a claim about two methods are of."""
+    label, against = variant.label, variant.against
+    if claim.kind == "more" and claim.rules[0].bounds:
+        yield f"    share of runs of {label}, less that of {against}:"
+    elif claim.kind == "more":
+        yield (
+            f"    share of pairs of runs in which {label} has more, less that in which "
+            f"{against} has:"
+        )
 
 
 def _as_json(verdict: "mmbench.analysis.verdicts.Verdict") -> dict[str, Any]:

@@ -105,23 +105,47 @@ def test_claims_are_run_and_told(cli: Cli) -> None:
     assert "it is near: " in in_full
 
 
+PAIR = Variant(
+    name="as stated",
+    origin="text",
+    suite="tiny",
+    task="bilinear",
+    label="EG",
+    against="GDA",
+)
+
+
 def test_a_difference_of_shares_is_told_in_points(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the two methods whose shares they are."""
-    pair = Variant(
-        name="as stated",
-        origin="text",
-        suite="tiny",
-        task="bilinear",
-        label="EG",
-        against="GDA",
-    )
-    more = claim("eg-more", "more", "EG", variants=(pair,))
+    """With the two methods whose shares they are, and both shares."""
+    more = claim("eg-more", "more", "EG", variants=(PAIR,))
     monkeypatch.setattr(register, "CLAIMS", {"eg-more": more})
     printed = cli("claims", "eg-more", "--run", "--store", "s").stdout
     assert "share of runs of EG, less that of GDA:" in printed
-    assert re.search(r"it is near: \d+ points \(\d+ to 100\), reproduced", printed)
+    shares = r"(\d+) % less (\d+) %, (\d+) points \(\d+ to 100\), reproduced"
+    found = re.search(f"it is near: {shares}", printed)
+    assert found
+    first, second, points = map(int, found.groups())
+    assert first - second == points > 0
+    assert "decides" not in printed  # there is one rule
+
+
+def test_the_first_of_several_rules_decides(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without bounds, the larger value of each pair of runs counts."""
+    rules = (
+        Rule(name="larger at the end", column="distance"),
+        Rule(name="larger, again", column="distance"),
+    )
+    more = claim("eg-more", "more", "EG", variants=(PAIR,), rules=rules)
+    monkeypatch.setattr(register, "CLAIMS", {"eg-more": more})
+    printed = cli("claims", "eg-more", "--run", "--store", "s").stdout
+    assert "the first rule of counting decides; the others are shown" in printed
+    assert "share of pairs of runs in which EG has more, less that in" in printed
+    for rule in rules:
+        assert f"{rule.name}: 0 % less 100 %, -100 points" in printed
 
 
 def test_a_rule_decides_whether_steps_are_compiled(
