@@ -250,7 +250,7 @@ def _summarise(
         by_task.setdefault(task, []).append(Counter(counts))
     every = [counter for counters in by_task.values() for counter in counters]
     total = sum(every, Counter())
-    shown = [str(status) for status in Status if total[status]]
+    shown = [status for status in Status if total[status]]
     rows = []
     for task, counters in by_task.items():
         runs = sum(counters, Counter())
@@ -258,10 +258,17 @@ def _summarise(
         rows.append([task, *(f"{number:,}" if number else "-" for number in numbers)])
     columns = ("cells", "runs", *shown)
     print_table(("task", *columns), rows, right=columns)
+    print_stdout(f"\n{'; '.join(map(_explain, shown))}.")
     print_stdout(
-        f"\n{pluralize(len(outcomes), 'cell')} of {selection.suite.name}: {done}, "
+        f"{pluralize(len(outcomes), 'cell')} of {selection.suite.name}: {done}, "
         f"{stored} already there. Store: {store}"
     )
+
+
+def _explain(status: Status) -> str:
+    """Return the first part of what a status means, after its name."""
+    meaning = status.meaning.partition(";")[0].removesuffix(".")
+    return f"{status}: {meaning[0].lower()}{meaning[1:]}"
 
 
 def _tell_ranking(cells: "Sequence[mmbench.engine.cell.Cell]") -> None:

@@ -19,6 +19,11 @@ def test_run_prints_a_line_a_cell_and_a_summary(cli: Cli) -> None:
     assert "[1/2] bilinear x gda: 2 runs, 2 finished, " in result.stdout
     assert "[2/2] bilinear x hot: 2 runs, 2 diverged, " in result.stdout
     assert "2 cells of grid: 2 computed in " in result.stdout
+    ways = (
+        "finished: the budget was spent and the task's target did not hold; diverged: "
+        "an entry of the next iterate would have passed the task's limit."
+    )
+    assert ways in result.stdout.splitlines()
     last = result.stdout.splitlines()[-1]
     assert last == (
         "Next: mmbench report -t bilinear -a gda -a 'hot = gda[step_size=90]' "
