@@ -108,11 +108,13 @@ def track_in_words(results: Results) -> str:
 def tuned_in_words(record: TuningRecord) -> str:
     """Return how the winners of a record were found, and what verdicts hold for."""
     about = record.about
+    amounts: dict[str, list[str]] = {}  # by unit
+    for facts in about["tasks"].values():
+        of_unit = amounts.setdefault(printable(str(facts["unit"])), [])
+        if (amount := f"{facts['budget']:g}") not in of_unit:
+            of_unit.append(amount)
     budgets = " or ".join(
-        dict.fromkeys(
-            f"{facts['budget']:g} {printable(str(facts['unit']))}"
-            for facts in about["tasks"].values()
-        )
+        f"{' or '.join(of_unit)} {unit}" for unit, of_unit in amounts.items()
     )
     count = int(about["repetitions"])
     verdicts = (

@@ -129,6 +129,16 @@ def test_the_page_says_what_the_verdicts_hold_for(
     )
     assert tuned.tuning is not None
     assert tuned_in_words(tuned.tuning) == words
+    first, *_ = tuned.tuning.about["tasks"].values()
+    costs = "1000 gradient-equivalents", "1500 gradient-equivalents", "80 samples"
+    tasks = {
+        cost: first | {"budget": int(cost.split()[0]), "unit": cost.split()[1]}
+        for cost in (*costs, costs[0])
+    }
+    several = TuningRecord(tuned.tuning.trials, tuned.tuning.about | {"tasks": tasks})
+    assert " at 1000 or 1500 gradient-equivalents or 80 samples; " in tuned_in_words(
+        several
+    )
     one = TuningRecord(tuned.tuning.trials, tuned.tuning.about | {"repetitions": 1})
     assert "are conditional on one tuning" in tuned_in_words(one)
     pages = [
