@@ -95,11 +95,11 @@ def test_short_tables_are_opened_once(
     for module in (stored_files, table_index):
         monkeypatch.setattr(module, "read_bytes", remember)
     opened.clear()
-    before = (store.folder / TABLES).stat()
+    before = stored_files.version_of(store.folder / TABLES)
     warm = table_of(store)
     assert opened == [LONG]
     assert sorted(reads) == sorted(store)
-    assert (store.folder / TABLES).stat() == before
+    assert stored_files.version_of(store.folder / TABLES) == before
     pd.testing.assert_frame_equal(warm[0], cold[0], check_exact=True)
     assert warm[1:] == cold[1:]
     check_table(store, monkeypatch)
