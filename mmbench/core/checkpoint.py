@@ -7,11 +7,13 @@ front tells whether the bytes are those that were written. Nothing is pickled.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
+from safetensors.numpy import save as save_arrays
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -24,13 +26,12 @@ _DIGEST_BYTES = 32  # of SHA-256
 
 def pack(value: Any) -> bytes:
     """Return nested values as bytes; tuples become lists."""
-    leaves: list[Tensor] = []
-    document = json.dumps(_without_leaves(value, leaves))
-    tensors = {  # copies, because safetensors refuses tensors that share memory
-        str(i): leaf.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for i, leaf in enumerate(leaves)
-    }
-    content = save(tensors, metadata={"nest": document})
+    leaves: list[Tensor | np.ndarray] = []
+    metadata = {"nest": json.dumps(_without_leaves(value, leaves))}
+    if any(leaf.dtype == torch.bfloat16 for leaf in leaves):
+        content = save(_named(map(_as_tensor, leaves)), metadata)
+    else:  # of arrays it takes a quarter of the time
+        content = save_arrays(_named(map(_as_array, leaves)), metadata)
     return hashlib.sha256(content).digest() + content
 
 
@@ -52,13 +53,27 @@ def unpack(packed: bytes) -> Any:
         return None
 
 
-def _without_leaves(value: Any, leaves: list[Tensor]) -> Any:
+def _named(leaves: Iterable[Any]) -> dict[str, Any]:
+    return {str(number): leaf for number, leaf in enumerate(leaves)}
+
+
+def _as_array(leaf: Tensor | np.ndarray) -> np.ndarray:
+    return np.asarray(leaf.cpu() if isinstance(leaf, Tensor) else leaf, order="C")
+
+
+def _as_tensor(leaf: Tensor | np.ndarray) -> Tensor:
+    """Return a copy, since safetensors refuses tensors that share memory."""
+    tensor = leaf if isinstance(leaf, Tensor) else torch.from_numpy(np.array(leaf))
+    return tensor.cpu().clone(memory_format=torch.contiguous_format)
+
+
+def _without_leaves(value: Any, leaves: list[Tensor | np.ndarray]) -> Any:
     """Replace tensors and arrays by their numbers, and append them to `leaves`."""
     if isinstance(value, Tensor):
-        leaves.append(value)
+        leaves.append(value.detach())
         return {_TENSOR: len(leaves) - 1}
     if isinstance(value, np.ndarray):
-        leaves.append(torch.from_numpy(np.array(value)))  # torch needs it writable
+        leaves.append(value)
         return {_ARRAY: len(leaves) - 1}
     if isinstance(value, dict):
         return {key: _without_leaves(item, leaves) for key, item in value.items()}

@@ -42,3 +42,17 @@ def test_tuples_are_restored_from_a_pattern() -> None:
     back = restore_structure(state, unpack(pack(state)))
     assert type(back) is type(state)
     assert torch.equal(back.first, state.first)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.bool])
+def test_tensors_of_every_kind(dtype: torch.dtype) -> None:
+    """Also those that numpy has no type for, that share memory or are transposed."""
+    tensor = torch.tensor([[1.5, 0.0, -2.0], [3.0, 0.25, 0.0]]).to(dtype)
+    array = np.arange(6.0).reshape(2, 3).T
+    found = unpack(pack([tensor, tensor.T, tensor[1:], array, np.array(3)]))
+    assert [one.dtype for one in found[:3]] == [dtype] * 3
+    for one, expected in zip(found, (tensor, tensor.T, tensor[1:]), strict=False):
+        assert torch.equal(one, expected)
+    np.testing.assert_array_equal(found[3], array)
+    assert found[4].shape == ()
+    assert found[4] == 3
