@@ -46,8 +46,8 @@ FIXED = (
 )
 PRODUCTS = (
     "the products with A and its transpose: half of a cell's time, at 20,000 "
-    "multiplications a run-step; A is packed again for each 24 runs (a tenth), and the "
-    "rest are loops entry by entry, starts and records"
+    "multiplications a run-step; A is packed again for each 43 runs, and the rest are "
+    "loops entry by entry, starts and records"
 )
 
 
