@@ -3,9 +3,10 @@
     python benchmarks/many_cells.py [1000 10000 100000]
 
 Each store holds a few computed cells and copies of one of them under other keys, whose
-tables are sealed anew. Prints CPU seconds and peak memory of the commands themselves,
-start-up included. A report is made of the computed cells only, as of a suite in a store
-that is shared.
+tables are sealed anew. Their index is written by the first `results`; `mmbench run` of
+as many cells would have left it. Prints CPU seconds and peak memory of the commands
+themselves, start-up included. A report is made of the computed cells only, as of a
+suite in a store that is shared.
 """
 
 import argparse

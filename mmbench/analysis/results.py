@@ -223,6 +223,16 @@ class Gathered:
         self._specs.clear()
         return self
 
+    def index_some(self, keys: Sequence[str]) -> None:
+        """Add cells that were stored just now to the index of tables, in whole blocks.
+
+        Args:
+            keys: of as many cells as blocks have, or a multiple of it.
+        """
+        index = TableIndex(self.store, self._add_block)
+        self._read_for_index(index, keys, {})
+        index.append()
+
     def _read_for_index(
         self, index: TableIndex, keys: Iterable[str], files: Files
     ) -> None:

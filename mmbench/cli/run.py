@@ -47,7 +47,8 @@ from mmbench.suites.base import Suite
 
 if TYPE_CHECKING:
     import mmbench.cli._progress
-    import mmbench.engine.cell
+    from mmbench.engine.cell import Cell
+    from mmbench.store.folder import Store, StoredResult
 
 # "\b" keeps click from filling a paragraph.
 EXAMPLES = """\b
@@ -140,6 +141,7 @@ def command(
     from mmbench.core.placement import Placement, pick_device
     from mmbench.runner.execute import execute
     from mmbench.store.folder import Store
+    from mmbench.store.table_index import FEWEST_CELLS
 
     started = time.perf_counter()  # imports do not count
     cells = selection.cells
@@ -156,7 +158,15 @@ def command(
             selection.explain_external_errors(),
             sigterm_as_interrupt(),
         ):
-            execute(cells, kept, placement, progress, limits=limits, workers=workers)
+            execute(
+                cells,
+                kept,
+                placement,
+                progress,
+                _Indexing(kept) if len(cells) >= FEWEST_CELLS else None,
+                limits,
+                workers,
+            )
     except KeyboardInterrupt:
         _report_interrupt(progress, store)
     except MmbenchError as error:
@@ -192,6 +202,31 @@ def _describe_work(progress: Any, seconds: float) -> str:
     if runs:
         done += f", {pluralize(runs.total(), 'run')} taken from the store"
     return done
+
+
+class _Indexing:
+    """Adds computed cells to the index of tables, so that results are read sooner.
+
+    Args:
+        store: where they are stored.
+    """
+
+    def __init__(self, store: "Store") -> None:
+        self._store = store
+        self._keys: list[str] = []
+
+    def __call__(self, cell: "Cell", _: "StoredResult") -> None:
+        """Note a cell, if the index has such; add those noted once they are a block."""
+        # pandas, which runs of few cells do not need
+        from mmbench.analysis.results import Gathered
+        from mmbench.store.parquet import SHORT_ROWS
+        from mmbench.store.table_index import BLOCK_CELLS
+
+        if len(cell.seeds) * len(cell.schedule) <= SHORT_ROWS:
+            self._keys.append(cell.key)
+        if len(self._keys) == BLOCK_CELLS:
+            Gathered(self._store, with_footers=False).index_some(self._keys)
+            self._keys.clear()
 
 
 def _may_fork(suite: Suite, workers: Workers) -> bool:
@@ -271,7 +306,7 @@ def _explain(status: Status) -> str:
     return f"{status}: {meaning[0].lower()}{meaning[1:]}"
 
 
-def _tell_ranking(cells: "Sequence[mmbench.engine.cell.Cell]") -> None:
+def _tell_ranking(cells: "Sequence[Cell]") -> None:
     """Say what orders the algorithms on each task that declares no target."""
     for cell in {
         str(cell.task): cell for cell in cells if not cell.task.target
@@ -291,7 +326,7 @@ def _print_next_command(selection: Selection, store: Path) -> None:
 
 
 def _check_outcomes(
-    cells: "Sequence[mmbench.engine.cell.Cell]",
+    cells: "Sequence[Cell]",
     footers: Sequence[Mapping[str, Any]],
     strict: bool,
 ) -> None:

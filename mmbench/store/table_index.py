@@ -5,9 +5,9 @@ of it once is kept beside the digest of its bytes. Whoever reads the index reads
 hashes each table's file all the same, and opens those of which the index does not have
 the bytes: neither damage nor a change passes unseen.
 
-The index is a cache: where it is lacking, damaged or of another version, it is written
-anew. It holds blocks of many cells, each with a digest of its own bytes, and belongs to
-no cell.
+A command that computes many cells adds them to the index as they end. The index is a
+cache: where it is lacking, damaged or of another version, it is written anew. It holds
+blocks of many cells, each with a digest of its own bytes, and belongs to no cell.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from mmbench.store.stored_files import Version, read_bytes
 
 TABLES = "index.tables"  # its name in the folder of the store
 FEWEST_CELLS = 1000  # fewer are read at once, and their folder stays as it is
-_BLOCK_CELLS = 500
+BLOCK_CELLS = 500
 _FORMAT = "1"  # raised when entries come to mean something else, or are made otherwise
 _HEADER = b"mmbench"  # metadata key of the entries
 _DIGITS = 64  # of a SHA-256 in hexadecimal
@@ -156,7 +156,7 @@ class TableIndex:
         )
         self._tables.append(table)
         self._is_changed = True
-        if len(self._entries) == _BLOCK_CELLS:
+        if len(self._entries) == BLOCK_CELLS:
             self._close_block()
         return True
 
@@ -172,13 +172,25 @@ class TableIndex:
             with contextlib.suppress(OSError):
                 _write(self._store, [*self._whole, *together])
 
+    def append(self) -> None:
+        """Add the whole blocks to the index as it is, of which nothing is read.
+
+        Nothing is added where the folder cannot be written. What another process writes
+        meanwhile, or a block that was not written to its end, costs time alone.
+        """
+        with (
+            contextlib.suppress(OSError),
+            (self._store.folder / TABLES).open("ab") as file,
+        ):
+            file.write(b"".join(map(_framed, self._whole)))
+
     def _close_block(self) -> None:
         if self._entries:
             self._take(Block(self._entries, join(self._tables)))
             self._entries, self._tables = [], []
 
     def _take(self, block: Block, content: bytes = b"") -> None:
-        if len(block.entries) < _BLOCK_CELLS:
+        if len(block.entries) < BLOCK_CELLS:
             self._small.append(block)
         else:
             self._whole.append(content or _encode(block))
@@ -203,8 +215,13 @@ def _read(store: Store) -> Iterator[bytes]:
 def _write(store: Store, blocks: Iterable[bytes]) -> None:
     with atomic_writer(store.folder / TABLES) as file:
         for content in blocks:
-            length = len(content).to_bytes(_LENGTH_BYTES, "big")
-            file.write(_digest(content) + length + content)
+            file.write(_framed(content))
+
+
+def _framed(content: bytes) -> bytes:
+    """Return a block with its digest and its length, by which `_read` finds its end."""
+    length = len(content).to_bytes(_LENGTH_BYTES, "big")
+    return _digest(content) + length + content
 
 
 def _joined(blocks: Sequence[Block]) -> Block:

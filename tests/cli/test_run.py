@@ -10,6 +10,7 @@ import pytest
 from command_line import GRID, TINY, Cli
 
 from mmbench.analysis.results import load
+from mmbench.store import table_index
 from mmbench.store.folder import Store
 
 
@@ -158,6 +159,23 @@ def test_ctrl_c_keeps_finished_cells(cli: Cli) -> None:
     assert second.exit_code == 0
     assert "[1/2] bilinear x Once" in second.stdout
     assert "2 computed" in second.stdout
+
+
+def test_a_run_of_many_cells_leaves_an_index(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of whole blocks of cells with short tables, so that results are read sooner."""
+    monkeypatch.setattr(table_index, "BLOCK_CELLS", 2)
+    long = ("-t", "bilinear", "-a", "cgd", "--seeds", "40", "--steps", "20")
+    cli("run", *GRID, "-a", "omd", "-a", "extragradient", "-a", "cgd")
+    assert not Path("mmbench-results", table_index.TABLES).exists()
+    monkeypatch.setattr(table_index, "FEWEST_CELLS", 1)
+    assert "1 computed" in cli("run", *long).stdout
+    assert not Path("mmbench-results", table_index.TABLES).exists()
+    again = cli("run", *GRID, *("-a", "omd", "-a", "sga"), "--first-seed", "7")
+    assert "3 computed" in again.stdout
+    blocks = map(table_index._decode, table_index._read(Store("mmbench-results")))
+    assert [len(block.entries) for block in blocks if block] == [2]
 
 
 def test_run_writes_the_report_too(stored: Cli) -> None:

@@ -28,7 +28,7 @@ LONG = "a" * 24  # of a table that is too long for the index
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """Return a store that is taken for a large one, of cells with several columns."""
     monkeypatch.setattr("mmbench.analysis.results.FEWEST_CELLS", 2)
-    monkeypatch.setattr(table_index, "_BLOCK_CELLS", 2)
+    monkeypatch.setattr(table_index, "BLOCK_CELLS", 2)
     made = Store(tmp_path / "store")
     made.put(KEY, FRAME, FOOTER, {})
     frame = tidy_frame(2, 1, y=[True, False], label="c")
@@ -103,6 +103,43 @@ def test_short_tables_are_opened_once(
     pd.testing.assert_frame_equal(warm[0], cold[0], check_exact=True)
     assert warm[1:] == cold[1:]
     check_table(store, monkeypatch)
+
+
+def test_cells_are_added_as_they_are_stored(
+    store: Store, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whole blocks, after those that are there; the first reading opens the rest."""
+    Gathered(store, with_footers=False).index_some([KEY, OTHER])
+    assert keys_of_blocks(store) == [[KEY, OTHER]]
+    Gathered(store, with_footers=False).index_some([PLAIN])
+    assert keys_of_blocks(store) == [[KEY, OTHER]]
+    opened.clear()
+    table_of(store)
+    assert sorted(opened) == sorted((PLAIN, LONG))
+    check_table(store, monkeypatch)
+
+
+def test_a_block_that_was_not_written_to_its_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is left out, with those that were added after it."""
+    Gathered(store, with_footers=False).index_some([KEY, OTHER])
+    content = (store.folder / TABLES).read_bytes()
+    (store.folder / TABLES).write_bytes(content[:-9])
+    Gathered(store, with_footers=False).index_some([OTHER, PLAIN])
+    check_table(store, monkeypatch)
+    assert sorted(chain(*keys_of_blocks(store))) == sorted((KEY, OTHER, PLAIN))
+
+
+def test_a_folder_that_cannot_be_written_has_no_index(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "open", refuse)
+    Gathered(store, with_footers=False).index_some([KEY, OTHER])
+    assert not (store.folder / TABLES).exists()
 
 
 def test_a_new_cell_opens_one_table(
