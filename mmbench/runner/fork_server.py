@@ -13,8 +13,6 @@ import socket
 import time
 import warnings
 
-import numpy as np
-
 # What compiled steps load; it takes half a second.
 import torch.fx.experimental.symbolic_shapes  # noqa: F401
 
@@ -75,8 +73,6 @@ def _guard(server: int, requests: int, answers: int, end: int) -> None:
 
     def compute() -> None:
         os.close(end)
-        # Or forks would draw the same from the generator that numpy's functions share.
-        np.random.seed()  # noqa: NPY002
         child_process.main()
 
     status = guardian.guard(compute, server)
