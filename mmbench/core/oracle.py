@@ -8,10 +8,11 @@ answer questions; the charges, the random streams and the game itself belong to 
 `OracleState` of the engine.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, ParamSpec, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -28,6 +29,26 @@ from mmbench.core.vectors import Joint, Mask, PartX, PartY, Vector, masked
 
 # A step size: a number, or a column where each run has its own.
 Size = float | Float[Tensor, "runs 1"]
+
+_Given = ParamSpec("_Given")
+_Answer = TypeVar("_Answer")
+
+
+def _with_graph(method: Callable[_Given, _Answer]) -> Callable[_Given, _Answer]:
+    """Have a method compute with a graph, also where its caller wants none of its own.
+
+    Where gradients are on, as they are while the engine makes a step, it is called as
+    it is: a context of torch takes as long as a small operation.
+    """
+
+    @functools.wraps(method)
+    def computed(*args: _Given.args, **kwargs: _Given.kwargs) -> _Answer:
+        if torch.is_grad_enabled():
+            return method(*args, **kwargs)
+        with torch.enable_grad():
+            return method(*args, **kwargs)
+
+    return computed
 
 
 @protected
@@ -211,7 +232,7 @@ class Oracle:
         """
         return -self.losses(z, on=on, train=train)[1]
 
-    @torch.enable_grad()  # also where the caller wants no graph of its own
+    @_with_graph
     def field(self, z: Vector, *, on: Mask | None = None) -> Vector:
         """Return F(z), the gradients of loss_x in x and of loss_y in y.
 
@@ -223,7 +244,7 @@ class Oracle:
         at_x, at_y = self._gradients(x, y, self._state.sample, self._ones)
         return masked(self.join(at_x, at_y), on)
 
-    @torch.enable_grad()
+    @_with_graph
     def full_field(self, z: Vector, *, on: Mask | None = None) -> Vector:
         """Return F(z) over all terms of a finite sum.
 
@@ -260,7 +281,7 @@ class Oracle:
             )
         return field
 
-    @torch.enable_grad()
+    @_with_graph
     def grad_x(self, z: Joint, *, on: Mask | None = None) -> PartX:
         """Return the gradient of loss_x in x; charges one player-gradient."""
         x, y = self._leaves(z)
@@ -273,7 +294,7 @@ class Oracle:
         """Return the gradient of loss_y in y; charges one player-gradient."""
         return self.grad_y_and_payoff(z, on=on)[0]
 
-    @torch.enable_grad()
+    @_with_graph
     def grad_y_and_payoff(
         self, z: Joint, *, on: Mask | None = None
     ) -> tuple[PartY, Float[Tensor, " runs"]]:
@@ -289,7 +310,7 @@ class Oracle:
 
     # ---- second order ----
 
-    @torch.enable_grad()
+    @_with_graph
     def linearise(
         self, z: Joint, *, cross: bool = False, on: Mask | None = None
     ) -> Linearisation:
@@ -322,7 +343,7 @@ class Oracle:
             charge, x, y, at_x, at_y, cross_x, cross_y, zero_sum=zero_sum, on=on
         )
 
-    @torch.enable_grad()
+    @_with_graph
     def unroll(
         self,
         z: Vector,

@@ -8,7 +8,7 @@ import math
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +38,7 @@ from mmbench.engine.compiled.block import (
     may_become_arrays,
 )
 from mmbench.engine.compiled.c_draws import fast_draws
+from mmbench.engine.compiled.c_layers import fast_layers
 from mmbench.engine.compiled.step_function import STATUS_OF_ENDING, Sizes
 from mmbench.engine.expected_time import (
     expected_seconds_of_chunk,
@@ -159,6 +160,8 @@ class Chunk:
         is_in_c = self._block is not None and bool(self._block.source)
         size = self.game.sample_size
         self._drawing = fast_draws(size * chunk_length(size) if is_in_c else 0)
+        has_networks = is_in_c and bool(self.game.batch_size)
+        self._measuring = fast_layers() if has_networks else nullcontext()
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that the next steps depend on, and a sample sheet.
@@ -277,20 +280,20 @@ class Chunk:
 
     def _advance(self) -> None:
         """Make one step, or the compiled steps that fit before the next record."""
+        if self._any_alive and not self._block:
+            self._make_step()
+            return
         at = bisect_right(self._planned, self.step)
         planned = self._planned[at]
         if not self._any_alive:  # no run moves any more; the records repeat
             self.step = self._path.next_step(self.step, planned)
-        elif self._block:
-            block = self._block
+        elif block := self._block:
             most, last = at + block.most_stops, self.step + block.length
             stops = self._planned[at : min(most, bisect_right(self._planned, last))]
             if len(stops) > 1:
                 self._make_records(block, stops)
             else:
                 self._make_block(block, min(block.length, planned - self.step))
-        else:
-            self._make_step()
 
     def _make_step(self) -> None:
         """Make one step of all runs; those that break down keep what they had."""
@@ -584,7 +587,8 @@ class Chunk:
         """Return the columns of a record."""
         answer = self._answer(z, state)
         answer = self._noise.measured(answer) if self._noise else answer
-        return self._batch.measure(answer, self._cell.metrics, state)
+        with self._measuring:
+            return self._batch.measure(answer, self._cell.metrics, state)
 
     def _add_record(
         self,

@@ -163,6 +163,8 @@ class GANGame(Game):
     def _masks(self, generator: torch.Generator, shape: tuple[int, int]) -> Tensor:
         """Draw dropout masks: 0, or the inverse of the share of units that stay."""
         width, dropped = self.discriminator.mask_width, self.discriminator.dropout
+        if not width:
+            return torch.empty(*shape, 0, dtype=self.dtype)
         drawn = torch.rand(*shape, width, generator=generator)
         return drawn.ge_(dropped).mul_(1 / (1 - dropped)).to(self.dtype)
 

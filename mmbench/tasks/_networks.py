@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import leaky_relu, normalize
+from torch.overrides import handle_torch_function, has_torch_function
 
 from mmbench.core.vectors import Layout
 from mmbench.tasks._layers import (
@@ -67,6 +69,27 @@ class Network:
         for layer in self.layers:
             shapes.append(layer.output_shape(shapes[-1]))
         return shapes
+
+    @cached_property
+    def _leading(self) -> list[tuple[int, float | None]]:
+        """The linear layers that the network begins with.
+
+        Each one has its number, and the slope of the rectifier after it, if it has one.
+        """
+        found: list[tuple[int, float | None]] = []
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, Linear):
+                found.append((i, None))
+            elif isinstance(layer, Rectifier) and found and found[-1][1] is None:
+                found[-1] = found[-1][0], layer.slope
+            else:
+                break
+        return found
+
+    @cached_property
+    def _leading_end(self) -> int:
+        """The number of the first layer after those that the network begins with."""
+        return sum(1 if slope is None else 2 for _, slope in self._leading)
 
     @cached_property
     def has_batch_norm(self) -> bool:
@@ -146,7 +169,17 @@ class Network:
         if self.normalised:
             tensors = self._divided(tensors, vectors)
         used, norms, features = 0, 0, signal
-        for i, layer in enumerate(self.layers):
+        first = 0
+        if self._leading and not with_features:  # these are inputs of the last layer
+            signal = linear_layers(
+                signal,
+                [
+                    LinearLayer(tensors[f"{i}.weight"], tensors[f"{i}.bias"], slope)
+                    for i, slope in self._leading
+                ],
+            )
+            first = self._leading_end
+        for i, layer in enumerate(self.layers[first:], first):
             own = {name: tensors[f"{i}.{name}"] for name in layer.shapes}
             features = signal
             if isinstance(layer, Dropout):
@@ -262,6 +295,40 @@ class Network:
             norm = torch.einsum("ri,rij,rj->r", left, weight.flatten(2), right)
             divided[name] = weight / norm.view(-1, *[1] * (weight.ndim - 1))
         return divided
+
+
+class LinearLayer(NamedTuple):
+    """A linear layer of each run, and the rectifier after it.
+
+    Args:
+        weight: shape (runs, inputs, outputs).
+        bias: shape (runs, 1, outputs).
+        slope: slope of the rectifier below zero; None where there is none.
+    """
+
+    weight: Float[Tensor, "runs inputs outputs"]
+    bias: Float[Tensor, "runs 1 outputs"]
+    slope: float | None
+
+
+def linear_layers(
+    signal: Float[Tensor, "runs batch inputs"], layers: Sequence[LinearLayer]
+) -> Float[Tensor, "runs batch outputs"]:
+    """Return the outputs of linear layers one after the other.
+
+    A mode of torch may compute them otherwise, as it may functions of torch.
+
+    Args:
+        signal: inputs of the first layer.
+        layers: the layers.
+    """
+    if has_torch_function((signal,)):
+        return handle_torch_function(linear_layers, (signal,), signal, layers)
+    for weight, bias, slope in layers:
+        signal = torch.baddbmm(bias, signal, weight)
+        if slope is not None:
+            signal = leaky_relu(signal, slope) if slope else signal.relu()
+    return signal
 
 
 def mlp(

@@ -64,10 +64,8 @@ GROUP = 44  # runs computed at once, at most, where they are rows of one product
 LIBRARY = Template(
     PREAMBLE
     + """\
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC push_options
-#pragma GCC optimize("O3", "fp-contract=fast")
-#endif
+#include <stdlib.h>
+
 #ifdef __AVX512F__
 enum { VECTOR_BYTES = 64 };
 #elif defined(__AVX__)
@@ -76,6 +74,28 @@ enum { VECTOR_BYTES = 32 };
 enum { VECTOR_BYTES = 16 };
 #endif
 enum { LENGTH = VECTOR_BYTES / sizeof(real), PANEL = 2 * LENGTH, ROWS = 6 };
+
+/* c (rows, columns) = bias + a (rows, inner) b (inner, columns), of at most PANEL rows
+   of a, which are turned: each number is one sum that begins with the bias, and whose
+   products are rounded. */
+static __attribute__((noinline)) void sum_columns(
+    int64_t rows, int64_t columns, int64_t inner, const real *restrict turned,
+    const real *b, const real *bias, real *restrict c) {
+  for (int64_t j = 0; j < columns; ++j) {
+    real sums[PANEL];
+    for (int64_t r = 0; r < PANEL; ++r) sums[r] = bias[j];
+    for (int64_t k = 0; k < inner; ++k) {
+      const real entry = b[k * columns + j];
+      for (int64_t r = 0; r < PANEL; ++r) sums[r] += turned[k * PANEL + r] * entry;
+    }
+    for (int64_t r = 0; r < rows; ++r) c[r * columns + j] = sums[r];
+  }
+}
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("O3", "fp-contract=fast")
+#endif
 typedef real vector __attribute__((vector_size(VECTOR_BYTES)));
 typedef typeof((vector){0} < (vector){0}) places;
 typedef real loaded
@@ -207,6 +227,59 @@ void narrow_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
       c[i * columns + j] = ((sums[0] + sums[4]) + (sums[2] + sums[6])) +
                            ((sums[1] + sums[5]) + (sums[3] + sums[7]));
     }
+}
+
+/* What follows a linear layer, and the columns from which its sums are fused. */
+enum { NOTHING, RECTIFIER, LEAKY, NARROW = 16 };
+
+static void rectify(int64_t size, int64_t kind, real slope, real *restrict c) {
+  if (kind == RECTIFIER)
+    for (int64_t i = 0; i < size; ++i) c[i] = c[i] < 0 ? 0 : c[i];
+  if (kind == LEAKY)
+    for (int64_t i = 0; i < size; ++i) c[i] = c[i] > 0 ? c[i] : c[i] * slope;
+}
+
+/* Linear layers one after the other, a block of rows at a time: from inputs, of shape
+   (runs, rows, widths[0]), to outputs (runs, rows, widths[count]). The parameters of a
+   layer are its weight and its bias, and strides their numbers between two runs. */
+__attribute__((visibility("default"))) void linear_layers(
+    int64_t runs, int64_t rows, int64_t count, const int64_t *widths,
+    const int64_t *kinds, const real *slopes, const real *const *parameters,
+    const int64_t *strides, const real *inputs, real *outputs) {
+  enum { BLOCK = 16 * ROWS };
+  int64_t most = 0;
+  for (int64_t i = 0; i <= count; ++i) most = widths[i] > most ? widths[i] : most;
+  const int64_t size = BLOCK * most;
+  real *const memory = malloc((2 * size + most * PANEL) * sizeof *memory);
+  real *const packed = memory + 2 * size;
+  for (int64_t run = 0; run < runs; ++run)
+    for (int64_t row = 0; row < rows; row += BLOCK) {
+      const int64_t height = rows - row < BLOCK ? rows - row : BLOCK;
+      const int64_t first = run * rows + row;
+      const real *from = inputs + first * widths[0];
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t inner = widths[i], columns = widths[i + 1];
+        real *const to =
+            i < count - 1 ? memory + i % 2 * size : outputs + first * columns;
+        const real *const weight = parameters[2 * i] + run * strides[2 * i];
+        const real *const bias = parameters[2 * i + 1] + run * strides[2 * i + 1];
+        if (columns < NARROW) {
+          for (int64_t r = 0; r < height; r += PANEL) {
+            const int64_t width = height - r < PANEL ? height - r : PANEL;
+            pack(inner, width, from + r * inner, 1, inner, packed);
+            sum_columns(width, columns, inner, packed, weight, bias, to + r * columns);
+          }
+        } else {
+          wide_product(height, columns, inner, from, inner, 1, weight, columns, 1, to,
+                       packed);
+          for (int64_t r = 0; r < height; ++r)
+            for (int64_t j = 0; j < columns; ++j) to[r * columns + j] += bias[j];
+        }
+        rectify(height * columns, kinds[i], slopes[i], to);
+        from = to;
+      }
+    }
+  free(memory);
 }
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC pop_options

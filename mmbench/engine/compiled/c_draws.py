@@ -227,7 +227,7 @@ class FastDraws(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         options = dict(kwargs or {})
         source = options.pop("generator", None)
-        is_plain = options.keys() <= {"dtype", "device"} and not _is_watched()
+        is_plain = options.keys() <= {"dtype", "device"} and not is_watched()
         if source is not None and is_plain:
             out = torch.empty(*args, **options)
             if (
@@ -241,7 +241,7 @@ class FastDraws(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _is_watched() -> bool:
+def is_watched() -> bool:
     """Return whether a transform, a mode or a trace of torch sees what is computed.
 
     Within `torch.vmap` a call may draw for each entry, and tensors may have no memory.

@@ -40,8 +40,6 @@ $kernels
 # Makes the steps of some runs after the others. A call has the arrays of a kernel; a
 # repetition has the mask of the runs that go on, and repeats the calls up to its end.
 INTERPRETER = """\
-#include <stdlib.h>
-
 typedef struct {
   void (*kernel)(void **arrays, integer k);
   int64_t first, turns, end;
@@ -301,7 +299,7 @@ def load_program(
         begin + len(program.steps),
         len(calls),
     )
-    run_program = _interpreter(program.library)
+    run_program = library_functions(program.library).run_program
 
     def run(arguments: ctypes.Array, runs: int, count: int, _shown: int) -> None:
         run_program(ctypes.byref(c_program), arguments, runs, count)
@@ -338,10 +336,17 @@ def _text(kernels: Iterable[Kernel], real: torch.dtype) -> str:
 
 
 @cache
-def _interpreter(library: str) -> Callable[..., None]:
-    """Return the function that runs programs, which is a part of the library."""
-    function = compile_functions("", QUICK, library).run_program
+def library_functions(library: str) -> ctypes.CDLL:
+    """Return what a library exports, the function that runs programs among it.
+
+    Raises:
+        OSError: when there is no C compiler.
+        subprocess.CalledProcessError: when it fails.
+    """
+    functions = compile_functions("", QUICK, library)
     integer = ctypes.c_int64
-    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, integer, integer]
-    function.restype = None
-    return function
+    functions.run_program.argtypes = [
+        *(ctypes.c_void_p, ctypes.c_void_p, integer, integer)
+    ]
+    functions.run_program.restype = None
+    return functions
