@@ -26,6 +26,7 @@ from mmbench.engine.compiled.c_arrays import (
     Stored,
     check_size,
     element,
+    leaves,
     reads,
     reduce_loop,
     store_loop,
@@ -426,6 +427,8 @@ class ArrayTranslator:
             if (factor := kwargs.get("alpha", 1)) != 1:
                 scaled = self.formula("{0} * {1}", self._kind, args[1], factor)
                 args = args[0], scaled
+            if target in PRODUCTS and self._kind == "real":
+                return self.product_of_entries(*args)
             return self.formula(formulas[target], self._kind, *args)
         if target in COMPARISONS:
             is_real = any(
@@ -578,14 +581,23 @@ class ArrayTranslator:
     def replace_states(
         self, states: Sequence[Stored], results: Sequence[Array]
     ) -> None:
-        """Copy what a step returns to where it starts from.
+        """Put what a step returns where it starts from.
 
-        All results are stored elsewhere before the first state is overwritten.
+        A formula that reads no state but its own, each number where the result goes, is
+        computed there. All other results are stored elsewhere before the first state
+        is overwritten.
         """
         buffers = {state.buffer for state in states}
-        fresh: list[tuple[Stored, Stored]] = []
+        fresh: list[tuple[Array, Stored]] = []
+        in_place: list[tuple[Array, Stored]] = []
         for state, result in zip(states, results, strict=True):
             if result is state:
+                continue
+            if isinstance(result, Formula) and all(
+                leaf.buffer not in buffers or _is_same_place(leaf, state)
+                for leaf in leaves(result)
+            ):
+                in_place.append((result, state))
                 continue
             stored = self.store(result)
             if stored.buffer in buffers:
@@ -593,8 +605,8 @@ class ArrayTranslator:
                 self.copy(stored, elsewhere)
                 stored = elsewhere
             fresh.append((stored, state))
-        for stored, state in fresh:
-            self.copy(stored, state)
+        for source, state in in_place + fresh:
+            self.copy(source, state)
 
     def _constant(self, constant: Tensor) -> Stored:
         if self._runs in constant.shape:
@@ -672,6 +684,15 @@ class ArrayTranslator:
         if high is not None:
             operand = self.formula("minimum({0}, {1})", "real", operand, high)
         return operand
+
+    def product_of_entries(self, one: Any, other: Any) -> Array:
+        """Return products entry by entry; a factor of 1 is left out."""
+        shape = self.of_group(self._node.meta["val"].shape)
+        arrays = self.array(one), self.array(other)
+        for factor, kept in (arrays, arrays[::-1]):
+            if _is_one(factor) and kept.kind == "real":
+                return self.broadcast(kept, shape)
+        return self.formula(REAL_FORMULAS[aten.mul.Tensor], "real", *arrays)
 
     def power(self, operand: Array, exponent: float) -> Array:
         """Return powers."""
@@ -964,6 +985,10 @@ VIEWS = {
     aten.view.default,
 }
 
+# Products of two arrays, and what is written for a factor that leaves the other one.
+PRODUCTS = {aten.mul.Scalar, aten.mul.Tensor}
+ONES = {literal(1).code, literal(1.0).code}
+
 # Operations that write into their first operand, and those that give the same.
 WRITING = IN_PLACE | {
     aten.copy_.default: aten.copy.default,
@@ -1084,6 +1109,17 @@ def write_array_program(
         library=LIBRARY.substitute(words_of_preamble(real)),
     )
     return program, tuple(constant for constant, _ in translator.constants)
+
+
+def _is_one(array: Array) -> bool:
+    """Return whether an array holds 1 everywhere."""
+    return isinstance(array, Stored) and array.code in ONES
+
+
+def _is_same_place(one: Stored, other: Stored) -> bool:
+    """Return whether each number of two arrays lies at the same place."""
+    of_one, of_other = ((a.buffer, a.strides, a.offset) for a in (one, other))
+    return of_one == of_other
 
 
 def _copy(source: Stored, target: Stored) -> Call:
