@@ -1,5 +1,6 @@
 """Loops over arrays give what torch gives, and refuse what joins runs."""
 
+import re
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -278,3 +279,41 @@ def test_a_loop_reads_what_was_there_before_it_in_every_turn() -> None:
         return [end.x, alive.clone()]
 
     check(step, examples(torch.float64))
+
+
+def test_a_state_is_replaced_where_it_lies() -> None:
+    """A choice between a new and the old state needs no other place, and no copy."""
+
+    def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
+        moved = z - 0.1 * z.sum(1, keepdim=True).sin()
+        on = alive & (moved[:, 0] < 100)
+        return [torch.where(on[:, None], moved, z), on]
+
+    source = check(step, examples(torch.float32), count=4).source
+    assert re.search(r"choose\(.*, (w\d+\[[^]]*\])\);\n\1 = ", source)
+
+
+@pytest.mark.parametrize("way", ["its own first number", "another state"])
+def test_a_state_that_is_read_elsewhere_is_not_replaced_too_early(way: str) -> None:
+    """What a new state reads at other places is what the states were before."""
+
+    def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
+        read = {"its own first number": z[:, :1], "another state": alive[:, None].int()}
+        on = torch.where(z[:, 0] > 0, alive, ~alive)
+        return [0.5 * z - read[way], on]
+
+    check(step, examples(torch.float32), count=5)
+
+
+def test_a_factor_of_one_is_left_out() -> None:
+    """It changes nothing, whatever it is multiplied with, and costs a pass."""
+
+    def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
+        ones = torch.ones_like(z[:, :1])
+        x, y = (1 * z)[:, :8], (z * ones)[:, 8:]
+        count = 1 * alive.int() * torch.ones_like(x, dtype=torch.int32)[:, 0]
+        return [torch.cat([x - 0.1 * y[:, :8] * 1.0, y + count[:, None]], 1), ~alive]
+
+    source = check(step, examples(torch.float32), count=3).source
+    assert "(real)(1)) *" not in source
+    assert "* ((real)1.0)" not in source
