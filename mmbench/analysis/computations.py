@@ -22,6 +22,7 @@ from mmbench.core.oracle import Oracle
 from mmbench.core.oracle_state import OracleState
 from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
+from mmbench.engine.compiled.tensor_nests import list_tensors
 from mmbench.metrics.point_class import is_nash, is_stable
 from mmbench.tasks import TASKS
 
@@ -720,26 +721,29 @@ def search_stops_after_rejections(patience: int = 20) -> Computation:
     )
 
 
+_NET = "four_gaussians[hidden=4,noise=2,batch=8]"
+# Accept-reject as in the experiments of its authors, and a game like theirs.
+_ACCEPT_REJECT = {
+    "text": ("accept_reject[k=6]", _NET),
+    "notebook": ("accept_reject[k=6,rule=notebook,acceptance=every[r=4]]", _NET),
+    "digits": (
+        "accept_reject[k=1,reference=reestimate,restore=players]",
+        "digits01[hidden=4,noise=2,batch=8]",
+    ),
+}
+
+
 def cost_of_accept_reject(answers: Sequence[int] = (6, 6, 1)) -> Computation:
     """The cost of a step of accept-reject over that of GDA, counted.
 
     Args:
         answers: the steps of y with which GDA is compared.
     """
-    net = "four_gaussians[hidden=4,noise=2,batch=8]"
-    rules = {
-        "text": ("accept_reject[k=6]", net),
-        "notebook": ("accept_reject[k=6,rule=notebook,acceptance=every[r=4]]", net),
-        "digits": (
-            "accept_reject[k=1,reference=reestimate,restore=players]",
-            "digits01[hidden=4,noise=2,batch=8]",
-        ),
-    }
     ratios = {
         name: _cost(*rule) / _cost(f"alternating_gda[k={k}]", rule[1])
-        for (name, rule), k in zip(rules.items(), answers, strict=True)
+        for (name, rule), k in zip(_ACCEPT_REJECT.items(), answers, strict=True)
     }
-    alone = _cost(*rules["text"]) / _cost("gda", net)
+    alone = _cost(*_ACCEPT_REJECT["text"]) / _cost("gda", _NET)
     return Computation(
         max(ratios.values()) <= 2,
         ", ".join(f"{ratio:.2f} ({name})" for name, ratio in ratios.items())
@@ -748,8 +752,38 @@ def cost_of_accept_reject(answers: Sequence[int] = (6, 6, 1)) -> Computation:
     )
 
 
+def memory_of_accept_reject(moments: str = ",direction=adam") -> Computation:
+    """The numbers that a run of accept-reject keeps over those that one of GDA keeps.
+
+    Args:
+        moments: the directions of GDA's players; those of accept-reject are of Adam.
+    """
+    ratios = {
+        name: _kept(spec.replace("[", "[direction=adam,", 1), task)
+        / _kept(f"alternating_gda[k=1{moments}]", task)
+        for name, (spec, task) in _ACCEPT_REJECT.items()
+    }
+    return Computation(
+        max(ratios.values()) <= 2,
+        ", ".join(f"{ratio:.2f} ({name})" for name, ratio in ratios.items())
+        + " times those of descent-ascent, between two steps",
+    )
+
+
+def _kept(spec: str, task: str) -> int:
+    """Return how many numbers a run keeps after four steps: iterate and state."""
+    z, state, _ = _four_steps(spec, task)
+    return sum(tensor.numel() for tensor in (z, *list_tensors(state)))
+
+
 def _cost(spec: str, task: str) -> float:
     """Return the gradient-equivalents of a step, counted over four."""
+    _, _, charged = _four_steps(spec, task)
+    return float(spent(charged.counts, "gradient-equivalents")[0]) / 4
+
+
+def _four_steps(spec: str, task: str) -> tuple[Tensor, Any, OracleState]:
+    """Return what a run is after four steps, and what it was charged."""
     built, method = TASKS.build(task), ALGORITHMS.build(spec)
     z = _starts(task, 1)
     charged = OracleState(built.build(_PLACEMENT), (0,))
@@ -758,7 +792,7 @@ def _cost(spec: str, task: str) -> float:
     for _ in range(4):
         oracle.resample()
         z, state = method.step(oracle, z, state)
-    return float(spent(charged.counts, "gradient-equivalents")[0]) / 4
+    return z, state, charged
 
 
 # ---- points of games ----
@@ -892,6 +926,7 @@ COMPUTATIONS: dict[str, Callable[[], Computation]] = {
         gradient_may_raise_h,
         search_stops_after_rejections,
         cost_of_accept_reject,
+        memory_of_accept_reject,
         saturating_gradients,
         dirac_gan_rotates,
         kinds_of_points,

@@ -577,6 +577,21 @@ FURTHER = (
         "cheaper than one of six.",
     ),
     Claim(
+        numbers=(68,),
+        name="mangoubi-memory",
+        paper="mangoubi-blog",
+        place="Introduction; conclusion",
+        statement="A run of accept-reject keeps at most twice as many numbers from one "
+        "step to the next as one of descent-ascent with the same moments.",
+        kind="formula",
+        published="competitive in terms of time and memory",
+        computation="memory_of_accept_reject",
+        negative=COMPUTED,
+        flags=("source-ambiguous",),
+        note="Registered after it was counted, apart from the claim about time. Within "
+        "a step the iterate and its moments are kept beside the proposal.",
+    ),
+    Claim(
         numbers=(69,),
         name="mangoubi-annealing",
         paper="mangoubi-blog",

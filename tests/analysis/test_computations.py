@@ -45,6 +45,7 @@ PLANTED: dict[str, dict[str, Any]] = {
     "gradient_may_raise_h": {"step": 1e-4},
     "search_stops_after_rejections": {"patience": 2},
     "cost_of_accept_reject": {"answers": (1, 6, 1)},
+    "memory_of_accept_reject": {"moments": ""},
     "saturating_gradients": {"confidence": 0.0},
     "dirac_gan_rotates": {"options": ",r1=1"},
     "kinds_of_points": {"turned": 1.0},
