@@ -61,7 +61,7 @@ def test_loops_of_another_step_are_not_compiled_again(compiled: list[str]) -> No
 
 
 def test_equal_loops_of_a_step_are_one_kernel(compiled: list[str]) -> None:
-    # Of `once` the last loop writes into the state that it reads, which is another one.
+    # The last loop of `once` writes into the state that it reads: another kernel.
     loop_over_arrays(twice, examples, 2, 0, 5)
     compiled.clear()
     loop_over_arrays(thrice, examples, 2, 0, 5)
