@@ -39,9 +39,8 @@ NEAR_FLOOR = (
 REVERSE = "second-order reverse passes, as many on both sides"
 # Of profiles of the cells on the machine of the report.
 OF_PEERS = (
-    "products two fifths of a cell's time, and loops entry by entry between them a "
-    "tenth to a sixth, both in C; records by operations of torch a quarter to a third, "
-    "whose products take twice the time of those in C; Python a tenth"
+    "steps in C seven tenths of a cell's time, products the larger part of them; "
+    "records an eighth, draws and starts a tenth, the rest Python"
 )
 
 
