@@ -38,7 +38,7 @@ from mmbench.engine.compiled.block import (
     may_become_arrays,
 )
 from mmbench.engine.compiled.c_draws import fast_draws
-from mmbench.engine.compiled.c_layers import fast_layers
+from mmbench.engine.compiled.c_layers import FastLayers
 from mmbench.engine.compiled.step_function import STATUS_OF_ENDING, Sizes
 from mmbench.engine.expected_time import (
     expected_seconds_of_chunk,
@@ -160,8 +160,8 @@ class Chunk:
         is_in_c = self._block is not None and bool(self._block.source)
         size = self.game.sample_size
         self._drawing = fast_draws(size * chunk_length(size) if is_in_c else 0)
-        has_networks = is_in_c and bool(self.game.batch_size)
-        self._measuring = fast_layers() if has_networks else nullcontext()
+        may_have_layers = is_in_c and bool(self.game.batch_size)
+        self._measuring = FastLayers() if may_have_layers else nullcontext()
 
     def snapshot(self) -> dict[str, Any]:
         """Return all that the next steps depend on, and a sample sheet.

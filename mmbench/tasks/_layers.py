@@ -321,6 +321,11 @@ class BatchNorm(Layer):
 # ---- layers without weights ----
 
 
+def rectified(signal: Inputs, slope: float) -> Outputs:
+    """Return numbers, those below zero times a slope."""
+    return functional.leaky_relu(signal, slope) if slope else signal.relu()
+
+
 @dataclass(frozen=True)
 class Rectifier(SimpleLayer):
     """A leaky rectifier.
@@ -333,9 +338,7 @@ class Rectifier(SimpleLayer):
 
     def __call__(self, tensors: Tensors, signal: Inputs) -> Outputs:
         """Compute the outputs of a batch."""
-        if self.slope:
-            return functional.leaky_relu(signal, self.slope)
-        return signal.relu()
+        return rectified(signal, self.slope)
 
 
 @dataclass(frozen=True)

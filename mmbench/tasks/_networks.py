@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import leaky_relu, normalize
+from torch.nn.functional import normalize
 from torch.overrides import handle_torch_function, has_torch_function
 
 from mmbench.core.vectors import Layout
@@ -25,6 +25,7 @@ from mmbench.tasks._layers import (
     Shape,
     SimpleLayer,
     Tanh,
+    rectified,
 )
 
 WARMUP_ITERATIONS = 15  # of the power method, as in torch's spectral_norm
@@ -78,9 +79,9 @@ class Network:
         """
         found: list[tuple[int, float | None]] = []
         for i, layer in enumerate(self.layers):
-            if isinstance(layer, Linear):
+            if type(layer) is Linear:
                 found.append((i, None))
-            elif isinstance(layer, Rectifier) and found and found[-1][1] is None:
+            elif type(layer) is Rectifier and found and found[-1][1] is None:
                 found[-1] = found[-1][0], layer.slope
             else:
                 break
@@ -316,7 +317,8 @@ def linear_layers(
 ) -> Float[Tensor, "runs batch outputs"]:
     """Return the outputs of linear layers one after the other.
 
-    A mode of torch may compute them otherwise, as it may functions of torch.
+    Modes and subclasses of torch see it in place of the functions that it calls, and
+    may compute it otherwise.
 
     Args:
         signal: inputs of the first layer.
@@ -327,7 +329,7 @@ def linear_layers(
     for weight, bias, slope in layers:
         signal = torch.baddbmm(bias, signal, weight)
         if slope is not None:
-            signal = leaky_relu(signal, slope) if slope else signal.relu()
+            signal = rectified(signal, slope)
     return signal
 
 

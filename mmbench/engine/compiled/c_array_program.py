@@ -230,29 +230,30 @@ void narrow_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
     }
 }
 
-/* What follows a linear layer, and the columns from which its sums are fused. */
-enum { NOTHING, RECTIFIER, LEAKY, NARROW = 16 };
-
-static void rectify(int64_t size, int64_t kind, real slope, real *restrict c) {
-  if (kind == RECTIFIER)
+/* A slope that is no number stands for no rectifier. */
+static void rectify(int64_t size, real slope, real *restrict c) {
+  if (slope == 0)
     for (int64_t i = 0; i < size; ++i) c[i] = c[i] < 0 ? 0 : c[i];
-  if (kind == LEAKY)
+  else if (slope == slope)
     for (int64_t i = 0; i < size; ++i) c[i] = c[i] > 0 ? c[i] : c[i] * slope;
 }
 
 /* Linear layers one after the other, a block of rows at a time: from inputs, of shape
    (runs, rows, widths[0]), to outputs (runs, rows, widths[count]). The parameters of a
-   layer are its weight and its bias, and strides their numbers between two runs. */
-__attribute__((visibility("default"))) void linear_layers(
+   layer are its weight and its bias, and strides their numbers between two runs. Where
+   there is no memory for it, nothing is computed, and 0 returned. */
+__attribute__((visibility("default"))) int linear_layers(
     int64_t runs, int64_t rows, int64_t count, const int64_t *widths,
-    const int64_t *kinds, const real *slopes, const real *const *parameters,
-    const int64_t *strides, const real *inputs, real *outputs) {
-  enum { BLOCK = 16 * ROWS };
+    const real *slopes, const real *const *parameters, const int64_t *strides,
+    const real *inputs, real *outputs) {
+  enum { BLOCK = 16 * ROWS, FEW = 16 /* columns whose sums torch does not fuse */ };
   int64_t most = 0;
   for (int64_t i = 0; i <= count; ++i) most = widths[i] > most ? widths[i] : most;
   const int64_t size = BLOCK * most;
   real *const memory = malloc((2 * size + most * PANEL) * sizeof *memory);
+  if (!memory) return 0;
   real *const packed = memory + 2 * size;
+  for (int64_t i = 0; i < most * PANEL; ++i) packed[i] = 0;
   for (int64_t run = 0; run < runs; ++run)
     for (int64_t row = 0; row < rows; row += BLOCK) {
       const int64_t height = rows - row < BLOCK ? rows - row : BLOCK;
@@ -264,7 +265,7 @@ __attribute__((visibility("default"))) void linear_layers(
             i < count - 1 ? memory + i % 2 * size : outputs + first * columns;
         const real *const weight = parameters[2 * i] + run * strides[2 * i];
         const real *const bias = parameters[2 * i + 1] + run * strides[2 * i + 1];
-        if (columns < NARROW) {
+        if (columns < FEW) {
           for (int64_t r = 0; r < height; r += PANEL) {
             const int64_t width = height - r < PANEL ? height - r : PANEL;
             pack(inner, width, from + r * inner, 1, inner, packed);
@@ -276,11 +277,12 @@ __attribute__((visibility("default"))) void linear_layers(
           for (int64_t r = 0; r < height; ++r)
             for (int64_t j = 0; j < columns; ++j) to[r * columns + j] += bias[j];
         }
-        rectify(height * columns, kinds[i], slopes[i], to);
+        rectify(height * columns, slopes[i], to);
         from = to;
       }
     }
   free(memory);
+  return 1;
 }
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC pop_options
@@ -987,7 +989,7 @@ VIEWS = {
 
 # Products of two arrays, and what is written for a factor that leaves the other one.
 PRODUCTS = {aten.mul.Scalar, aten.mul.Tensor}
-ONES = {literal(1).code, literal(1.0).code}
+ONES = {literal(1).code, literal(1.0).code, literal(1).convert_to("real")}
 
 # Operations that write into their first operand, and those that give the same.
 WRITING = IN_PLACE | {
@@ -1117,9 +1119,8 @@ def _is_one(array: Array) -> bool:
 
 
 def _is_same_place(one: Stored, other: Stored) -> bool:
-    """Return whether each number of two arrays lies at the same place."""
-    of_one, of_other = ((a.buffer, a.strides, a.offset) for a in (one, other))
-    return of_one == of_other
+    """Return whether each number of two arrays, one of them whole, is the same one."""
+    return (one.buffer, one.strides) == (other.buffer, other.strides)
 
 
 def _copy(source: Stored, target: Stored) -> Call:

@@ -12,7 +12,6 @@ layers from the first one on that differs.
 import ctypes
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from itertools import pairwise
 from subprocess import CalledProcessError
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 from mmbench.engine.compiled.c_array_program import LIBRARY
@@ -29,9 +29,11 @@ from mmbench.engine.compiled.c_operations import words_of_preamble
 from mmbench.tasks._networks import LinearLayer, linear_layers
 
 LEAST = 2**20  # multiplications of a call from which the library is faster
+COMPARED = 2**12  # numbers of a layer's outputs from which a comparison is a proof
 
-# Returns the outputs of layers, of inputs of shape (runs, rows, inputs).
-Compute = Callable[[Tensor, Sequence[LinearLayer]], Tensor]
+# Returns the outputs of layers, of inputs of shape (runs, rows, inputs); None where
+# there is no memory for it.
+Compute = Callable[[Tensor, Sequence[LinearLayer]], Tensor | None]
 
 
 class Size(NamedTuple):
@@ -61,15 +63,16 @@ class FastLayers(TorchFunctionMode):
 
     These are calls of `linear_layers` of at least `LEAST` multiplications, whose
     gradient is not asked for. Other functions are torch's own, and so are calls within
-    transforms, modes and traces of torch.
+    transforms, modes and traces of torch, and where there is no compiler.
 
     Args:
-        compute: the compiled function.
+        compiled: returns the compiled function, if there is one; it is called once
+            there are large layers.
     """
 
-    def __init__(self, compute: Compute) -> None:
+    def __init__(self, compiled: Callable[[], Compute | None] | None = None) -> None:
         super().__init__()
-        self._compute = compute
+        self._compiled = compiled or compiled_layers
 
     def __torch_function__(
         self,
@@ -82,23 +85,25 @@ class FastLayers(TorchFunctionMode):
         if func is not linear_layers:
             return func(*args, **(kwargs or {}))
         signal, layers = args
-        size = None if is_watched() else size_of(signal, layers)
-        if size and size.multiplications >= LEAST:
-            count = layers_as_torch(self._compute, size)
-            if count:
-                signal = self._compute(signal, layers[:count])
-                layers = layers[count:]
+        size = size_of(signal, layers)
+        compute = (
+            self._compiled()
+            if size and size.multiplications >= LEAST and not _is_watched()
+            else None
+        )
+        count = layers_as_torch(compute, size) if compute and size else 0
+        if compute and count:
+            outputs = compute(signal, layers[:count])
+            if outputs is not None:
+                signal, layers = outputs, layers[count:]
         return linear_layers(signal, layers)
 
 
-def fast_layers() -> AbstractContextManager[object]:
-    """Return the context in which networks are measured.
-
-    Returns:
-        One in which nothing is computed in C, where there is no compiler.
-    """
-    compute = compiled_layers()
-    return FastLayers(compute) if compute else nullcontext()
+def _is_watched() -> bool:
+    """Return whether torch would compute more than the outputs, or in another dtype."""
+    # A tensor with a tangent looks like any other one.
+    has_tangents = forward_ad._current_level >= 0  # noqa: SLF001
+    return is_watched() or has_tangents or torch.is_autocast_enabled("cpu")
 
 
 @cache
@@ -110,69 +115,85 @@ def compiled_layers() -> Compute | None:
     except (OSError, CalledProcessError):
         return None
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
-    function.argtypes = [*[integer] * 3, *[pointer] * 7]
-    function.restype = None
+    function.argtypes = [*[integer] * 3, *[pointer] * 6]
+    function.restype = ctypes.c_int
 
-    def compute(signal: Tensor, layers: Sequence[LinearLayer]) -> Tensor:
+    def compute(signal: Tensor, layers: Sequence[LinearLayer]) -> Tensor | None:
         runs, rows, inputs = signal.shape
-        count, widths = len(layers), [inputs, *(len(one.bias[0, 0]) for one in layers)]
-        slopes = [one.slope for one in layers]
-        kinds = [0 if slope is None else 2 if slope else 1 for slope in slopes]
+        count, widths = len(layers), [inputs, *(one.weight.shape[2] for one in layers)]
+        slopes = (math.nan if one.slope is None else one.slope for one in layers)
         parameters = [part for one in layers for part in (one.weight, one.bias)]
-        outputs = torch.empty(runs, rows, widths[-1], dtype=signal.dtype)
-        function(
+        outputs = signal.new_empty(runs, rows, widths[-1])
+        is_done = function(
             *(runs, rows, count),
             (integer * len(widths))(*widths),
-            (integer * count)(*kinds),
-            (ctypes.c_float * count)(*(slope or 0.0 for slope in slopes)),
+            (ctypes.c_float * count)(*slopes),
             (pointer * len(parameters))(*(one.data_ptr() for one in parameters)),
             (integer * len(parameters))(*(one.stride(0) for one in parameters)),
             *(signal.data_ptr(), outputs.data_ptr()),
         )
-        return outputs
+        return outputs if is_done else None
 
     return compute
 
 
 def size_of(signal: Tensor, layers: Sequence[LinearLayer]) -> Size | None:
     """Return the size of layers; None where torch must compute them."""
-    parameters = [part for one in layers for part in (one.weight, one.bias)]
-    if signal.ndim != 3 or not signal.is_contiguous():
+    if not _is_plain(signal) or not signal.is_contiguous():
         return None
-    for tensor in (signal, *parameters):
-        if (
-            type(tensor) is not Tensor
-            or (tensor.dtype, tensor.device.type) != (torch.float32, "cpu")
-            or not tensor[0].is_contiguous()
-            or (tensor.requires_grad and torch.is_grad_enabled())
-        ):
-            return None
     runs, rows, inputs = signal.shape
-    widths = (inputs, *(one.weight.shape[2] for one in layers))
-    return Size(runs, rows, widths, tuple(one.slope for one in layers))
+    widths = [inputs]
+    for weight, bias, _ in layers:
+        if not _is_plain(weight) or not _is_plain(bias) or not runs:
+            return None
+        before, after = widths[-1], weight.shape[2]
+        if weight.shape != (runs, before, after) or bias.shape != (runs, 1, after):
+            return None
+        if not weight[0].is_contiguous() or not bias[0].is_contiguous():
+            return None
+        widths.append(after)
+    return Size(runs, rows, tuple(widths), tuple(one.slope for one in layers))
+
+
+def _is_plain(tensor: Any) -> bool:
+    """Return whether C can read a tensor, of which torch asks no gradient."""
+    return (
+        type(tensor) is Tensor
+        and (tensor.dtype, tensor.device.type) == (torch.float32, "cpu")
+        and tensor.ndim == 3
+        and not tensor.is_neg()
+        and not (tensor.requires_grad and torch.is_grad_enabled())
+    )
 
 
 @cache
 def layers_as_torch(compute: Compute, size: Size) -> int:
     """Return how many of the first layers of a size have the bits of torch in C.
 
+    Each is given numbers of its own: of what a layer before it has rectified, a row may
+    have one number that is not 0, and then any order of a sum gives the same.
+
     Args:
         compute: the compiled function.
         size: the size.
     """
     runs, rows, widths, slopes = size
-    signal = _sines(runs, rows, widths[0])
     for number, (inputs, outputs) in enumerate(pairwise(widths)):
+        if runs * rows * outputs < COMPARED:
+            return number
+        signal = _sines(runs, rows, inputs)
         weight, bias = _sines(runs, inputs, outputs), _sines(runs, 1, outputs)
         layer = [LinearLayer(weight, bias, slopes[number])]
-        expected = linear_layers(signal, layer)
-        found = compute(signal, layer)
-        if not torch.equal(found.view(torch.int32), expected.view(torch.int32)):
+        expected, found = linear_layers(signal, layer), compute(signal, layer)
+        if found is None or not torch.equal(
+            found.view(torch.int32), expected.view(torch.int32)
+        ):
             return number
-        signal = expected
     return len(slopes)
 
 
 def _sines(*shape: int) -> Tensor:
     """Return a tensor of numbers that differ: the sines of whole numbers."""
-    return torch.arange(1.0, math.prod(shape) + 1).sin_().view(shape)
+    end = math.prod(shape) + 1
+    numbers = torch.arange(1, end, dtype=torch.float32, device="cpu")
+    return numbers.sin_().view(shape)

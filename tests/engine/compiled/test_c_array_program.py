@@ -315,5 +315,6 @@ def test_a_factor_of_one_is_left_out() -> None:
         return [torch.cat([x - 0.1 * y[:, :8] * 1.0, y + count[:, None]], 1), ~alive]
 
     source = check(step, examples(torch.float32), count=3).source
-    assert "(real)(1)) *" not in source
-    assert "* ((real)1.0)" not in source
+    assert "(real)(1))" not in source
+    assert "((real)1.0)" not in source
+    assert "(1) *" not in source
