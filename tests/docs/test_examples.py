@@ -30,6 +30,7 @@ def _in_an_empty_folder(
     """Run in a folder from which modules can be imported, and forget them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)  # of another test
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
