@@ -11,7 +11,7 @@ the library Cephes by Moshier (polynomials of the logarithm, the sine and the co
 """
 
 import ctypes
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from subprocess import CalledProcessError
@@ -19,10 +19,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from mmbench.engine.compiled.c_compiler import FASTEST, compile_functions
 from mmbench.engine.compiled.c_operations import DEFINITIONS
+from mmbench.engine.compiled.replaced_functions import ReplacedFunctions, is_watched
 
 LEAST = 2**11  # numbers of a call from which drawing them in C is faster
 # Numbers drawn at once for a run from which the context saves time: it costs a
@@ -200,7 +200,7 @@ COMPARED = (16, 17, 31, 32, 1000, 3 * 624 + 5, 2**21)
 BEFORE = (0, 1, 3)
 
 
-class FastDraws(TorchFunctionMode):
+class FastDraws(ReplacedFunctions):
     """A context in which large float32 draws from a CPU generator are made in C.
 
     These are `torch.randn` and `torch.rand` of at least `LEAST` numbers with a
@@ -215,42 +215,27 @@ class FastDraws(TorchFunctionMode):
         super().__init__()
         self._draw = draw
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Draw in C what can be, and else call the function."""
+    def compute(
+        self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Tensor | None:
+        """Return what is drawn in C; None where torch must draw it."""
         if func not in FUNCTIONS:
-            return func(*args, **(kwargs or {}))
-        options = dict(kwargs or {})
+            return None
+        options = dict(kwargs)
         source = options.pop("generator", None)
         is_plain = options.keys() <= {"dtype", "device"} and not is_watched()
-        if source is not None and is_plain:
-            out = torch.empty(*args, **options)
-            if (
-                out.numel() >= LEAST
-                and (out.dtype, out.device.type) == (torch.float32, "cpu")
-                and type(out) is Tensor
-                and source.device.type == "cpu"
-            ):
-                fill(self._draw, source, out, is_normal=FUNCTIONS[func])
-                return out
-        return func(*args, **(kwargs or {}))
-
-
-def is_watched() -> bool:
-    """Return whether a transform, a mode or a trace of torch sees what is computed.
-
-    Within `torch.vmap` a call may draw for each entry, and tensors may have no memory.
-    """
-    return (
-        torch._C._functorch.peek_interpreter_stack() is not None  # noqa: SLF001
-        or torch._C._len_torch_dispatch_stack() > 0  # noqa: SLF001
-        or torch._C._get_tracing_state() is not None  # noqa: SLF001
-    )
+        if source is None or not is_plain:
+            return None
+        out = torch.empty(*args, **options)
+        if (
+            out.numel() < LEAST
+            or (out.dtype, out.device.type) != (torch.float32, "cpu")
+            or type(out) is not Tensor
+            or source.device.type != "cpu"
+        ):
+            return None
+        fill(self._draw, source, out, is_normal=FUNCTIONS[func])
+        return out
 
 
 def fast_draws(numbers: int) -> AbstractContextManager[object]:

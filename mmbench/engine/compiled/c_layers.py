@@ -11,7 +11,7 @@ layers from the first one on that differs.
 
 import ctypes
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from subprocess import CalledProcessError
@@ -20,12 +20,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.overrides import TorchFunctionMode
 
 from mmbench.engine.compiled.c_array_program import LIBRARY
-from mmbench.engine.compiled.c_draws import is_watched
 from mmbench.engine.compiled.c_kernels import library_functions
 from mmbench.engine.compiled.c_operations import words_of_preamble
+from mmbench.engine.compiled.replaced_functions import ReplacedFunctions, is_watched
 from mmbench.tasks._networks import LinearLayer, linear_layers
 
 LEAST = 2**20  # multiplications of a call from which the library is faster
@@ -58,7 +57,7 @@ class Size(NamedTuple):
         return self.runs * self.rows * sum(products)
 
 
-class FastLayers(TorchFunctionMode):
+class FastLayers(ReplacedFunctions):
     """A context in which large float32 layers on a CPU are computed in C.
 
     These are calls of `linear_layers` of at least `LEAST` multiplications, whose
@@ -74,32 +73,23 @@ class FastLayers(TorchFunctionMode):
         super().__init__()
         self._compiled = compiled or compiled_layers
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Compute in C what can be, and else call the function."""
+    def compute(
+        self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Tensor | None:
+        """Return the outputs of layers; None where torch must compute all of them."""
         if func is not linear_layers:
-            return func(*args, **(kwargs or {}))
+            return None
         signal, layers = args
         size = size_of(signal, layers)
-        compute = (
-            self._compiled()
-            if size and size.multiplications >= LEAST and not _is_watched()
-            else None
-        )
-        count = layers_as_torch(compute, size) if compute and size else 0
-        if compute and count:
-            outputs = compute(signal, layers[:count])
-            if outputs is not None:
-                signal, layers = outputs, layers[count:]
-        return linear_layers(signal, layers)
+        if not size or size.multiplications < LEAST or _asks_for_more():
+            return None
+        in_c = self._compiled()
+        count = layers_as_torch(in_c, size) if in_c else 0
+        outputs = in_c(signal, layers[:count]) if in_c and count else None
+        return None if outputs is None else linear_layers(outputs, layers[count:])
 
 
-def _is_watched() -> bool:
+def _asks_for_more() -> bool:
     """Return whether torch would compute more than the outputs, or in another dtype."""
     # A tensor with a tangent looks like any other one.
     has_tangents = forward_ad._current_level >= 0  # noqa: SLF001
