@@ -27,7 +27,7 @@ from mmbench.core.printable import printable
 from mmbench.core.vectors import Joint, Mask
 from mmbench.engine.compiled.c_array_program import MAX_ENTRIES
 from mmbench.engine.compiled.c_loop import (
-    NumbersLoop,
+    Loop,
     loop_over_arrays,
     loop_over_numbers,
 )
@@ -45,7 +45,8 @@ from mmbench.tasks.base import Task
 GRAPH_STEPS = 20  # steps in one call of a graph, in games without data
 LOOP_STEPS = 2**14  # steps in one call of a loop, some milliseconds
 STOPPED_NUMBERS = 2**20  # of all runs at all stops on the way: a few MB
-ARRAY_STEPS = 2**6  # the same for a loop over arrays
+ARRAY_STEPS = 2**6  # the same for a loop over arrays, whose steps draw
+ARRAY_NUMBERS = 2**25  # of all runs at all steps of a call where they do not
 CAPTURED_STEPS = 2**8  # steps after which the host looks at captured ones
 
 # Iterates of the first few runs before each step of a block; None for games that are
@@ -141,7 +142,7 @@ class Block:
         self.length = 1 if self.draws or self._period > 1 else GRAPH_STEPS
         self.source, self.backend = "", "compiled"
         self._steps: Steps = self._make_steps
-        self._loop: NumbersLoop | None = None
+        self._loop: Loop | None = None
         self.most_stops = 0
         self.takes_stacked = False
         self._captured: CapturedSteps | None = None
@@ -285,9 +286,14 @@ class Block:
             return replace_tensors(runs, tensors), path if self._shown else None
 
         self._steps, self.length, self.source = steps, LOOP_STEPS, loop.source
+        self._stop_within(loop)
+
+    def _stop_within(self, loop: Loop) -> int:
+        """Let `through` call a loop, and return the numbers of all runs at a stop."""
         start, _, _ = self._step.examples(self.runs)
         numbers = sum(tensor.numel() for tensor in list_tensors(start))
         self._loop, self.most_stops = loop, STOPPED_NUMBERS // numbers
+        return numbers
 
     def _compile_arrays(self) -> None:
         """Make the steps a loop in C over the arrays of a few runs at a time.
@@ -317,6 +323,9 @@ class Block:
         self.takes_stacked = bool(self.draws)
         if self._period == 1:
             self.length = ARRAY_STEPS
+            if not self.draws:
+                most = ARRAY_NUMBERS // self._stop_within(loops[0])
+                self.length = max(ARRAY_STEPS, min(LOOP_STEPS, most))
         self._steps, self.source = steps, loops[0].source
 
     def _flat_step(

@@ -9,6 +9,7 @@ loops that join what can be joined, and matrix products in blocks of registers.
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from string import Template
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from mmbench.engine.compiled.c_arrays import (
     Stored,
     check_size,
     element,
+    largest_loop,
     leaves,
     reads,
     reduce_loop,
@@ -57,7 +59,7 @@ MAX_DEPTH = 24  # formulas within formulas
 MAX_PANEL = 64  # columns of a matrix that are packed at once, at most
 NARROW = 4  # columns of a product up to which it is computed by inner products
 ALIGNMENT = 16  # numbers
-GROUP = 44  # runs computed at once, at most, where they are rows of one product
+GROUP = 64  # runs computed at once, at most, where they are rows of one product
 
 # Products of matrices, in a library that is the same for all programs. Every number of
 # a result is one sum in the order of the inner axis, or eight such sums, so that it
@@ -67,27 +69,29 @@ LIBRARY = Template(
     + """\
 #include <stdlib.h>
 
+/* The sums of ROWS by VECTORS vectors fill the registers. */
 #ifdef __AVX512F__
-enum { VECTOR_BYTES = 64 };
+enum { VECTOR_BYTES = 64, VECTORS = 4 };
 #elif defined(__AVX__)
-enum { VECTOR_BYTES = 32 };
+enum { VECTOR_BYTES = 32, VECTORS = 2 };
 #else
-enum { VECTOR_BYTES = 16 };
+enum { VECTOR_BYTES = 16, VECTORS = 2 };
 #endif
-enum { LENGTH = VECTOR_BYTES / sizeof(real), PANEL = 2 * LENGTH, ROWS = 6 };
+enum { LENGTH = VECTOR_BYTES / sizeof(real), PANEL = VECTORS * LENGTH, ROWS = 6 };
+enum { TURNED = 2 * LENGTH /* rows whose sums are computed at once */ };
 
-/* c (rows, columns) = bias + a (rows, inner) b (inner, columns), of at most PANEL rows
+/* c (rows, columns) = bias + a (rows, inner) b (inner, columns), of at most TURNED rows
    of a, which are turned: each number is one sum that begins with the bias, and whose
    products are rounded. */
 static __attribute__((noinline)) void sum_columns(
     int64_t rows, int64_t columns, int64_t inner, const real *restrict turned,
     const real *b, const real *bias, real *restrict c) {
   for (int64_t j = 0; j < columns; ++j) {
-    real sums[PANEL];
-    for (int64_t r = 0; r < PANEL; ++r) sums[r] = bias[j];
+    real sums[TURNED];
+    for (int64_t r = 0; r < TURNED; ++r) sums[r] = bias[j];
     for (int64_t k = 0; k < inner; ++k) {
       const real entry = b[k * columns + j];
-      for (int64_t r = 0; r < PANEL; ++r) sums[r] += turned[k * PANEL + r] * entry;
+      for (int64_t r = 0; r < TURNED; ++r) sums[r] += turned[k * PANEL + r] * entry;
     }
     for (int64_t r = 0; r < rows; ++r) c[r * columns + j] = sums[r];
   }
@@ -95,7 +99,7 @@ static __attribute__((noinline)) void sum_columns(
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
-#pragma GCC optimize("O3", "fp-contract=fast")
+#pragma GCC optimize("O3", "fp-contract=fast", "no-version-loops-for-strides")
 #endif
 typedef real vector __attribute__((vector_size(VECTOR_BYTES)));
 typedef typeof((vector){0} < (vector){0}) places;
@@ -137,6 +141,26 @@ typedef real loaded
   }
 BLOCKS_OF(1)
 BLOCKS_OF(2)
+#ifdef __AVX512F__
+BLOCKS_OF(3)
+BLOCKS_OF(4)
+#endif
+#define COLUMNS_OF(vectors) \\
+  case vectors: \\
+    block_##vectors(rows, inner, a, a_row, a_inner, b, b_inner, c, c_row); \\
+    break;
+static void block(int64_t rows, int64_t vectors, int64_t inner, const real *a,
+                  int64_t a_row, int64_t a_inner, const real *b, int64_t b_inner,
+                  real *c, int64_t c_row) {
+  switch (vectors) {
+    COLUMNS_OF(1)
+    COLUMNS_OF(2)
+#ifdef __AVX512F__
+    COLUMNS_OF(3)
+    COLUMNS_OF(4)
+#endif
+  }
+}
 
 /* A square of numbers is turned by interleaving its halves, as often as its length can
    be halved. */
@@ -166,7 +190,7 @@ static void turn(const real *from, int64_t from_row, real *to, int64_t to_row) {
 /* packed (inner, PANEL) = b (inner, width), and zeros up to whole vectors. */
 static void pack(int64_t inner, int64_t width, const real *b, int64_t b_inner,
                  int64_t b_column, real *restrict packed) {
-  const int64_t end = width > LENGTH ? PANEL : LENGTH, is_turned = b_inner == 1;
+  const int64_t end = (width + LENGTH - 1) / LENGTH * LENGTH, is_turned = b_inner == 1;
   const int64_t turned = is_turned ? inner / LENGTH * LENGTH : 0;
   const int64_t whole = is_turned ? width / LENGTH * LENGTH : 0;
   for (int64_t w = 0; w < whole; w += LENGTH)
@@ -180,31 +204,38 @@ static void pack(int64_t inner, int64_t width, const real *b, int64_t b_inner,
 }
 
 /* c (rows, columns) = a (rows, inner) b (inner, columns); c lies row by row. */
-void wide_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
-                  int64_t a_row, int64_t a_inner, const real *b, int64_t b_inner,
-                  int64_t b_column, real *restrict c, real *restrict packed) {
-  real tile[ROWS * PANEL];
-  for (int64_t j = 0; j < columns; j += PANEL) {
-    const int64_t width = columns - j < PANEL ? columns - j : PANEL;
-    const int is_whole = width == PANEL || width == LENGTH;
+__attribute__((noinline)) void wide_product(
+    int64_t rows, int64_t columns, int64_t inner, const real *a, int64_t a_row,
+    int64_t a_inner, const real *b, int64_t b_inner, int64_t b_column, real *restrict c,
+    real *restrict packed) {
+  real tile[ROWS * LENGTH];
+  const int64_t blocks = (rows + ROWS - 1) / ROWS;
+  const int is_narrow = columns < LENGTH;
+  for (int64_t begin = 0, end; begin < columns; begin = end) {
+    int64_t vectors = (columns - begin + LENGTH - 1) / LENGTH;
+    if (vectors > VECTORS) vectors = VECTORS;
+    if (vectors > 1 && vectors * LENGTH > columns) --vectors;
+    end = begin + vectors * LENGTH;
+    if (end > columns) end = columns;
+    /* The last vectors begin with columns of those before, whose sums are the same. */
+    const int64_t j = is_narrow ? 0 : end - vectors * LENGTH;
     const real *panel = b + j;
     int64_t panel_inner = b_inner;
     /* Rows that lie far apart share few places of the cache. */
-    const int is_sparse = rows > 4 * ROWS && b_inner > 4 * PANEL;
-    if (b_column != 1 || !is_whole || is_sparse) {
-      pack(inner, width, b + j * b_column, b_inner, b_column, packed);
+    const int is_sparse = rows > 4 * ROWS && b_inner > 8 * LENGTH;
+    if (b_column != 1 || is_narrow || is_sparse) {
+      pack(inner, end - j, b + j * b_column, b_inner, b_column, packed);
       panel = packed;
       panel_inner = PANEL;
     }
-    for (int64_t i = 0; i < rows; i += ROWS) {
-      const int64_t height = rows - i < ROWS ? rows - i : ROWS;
-      real *const to = is_whole ? c + i * columns + j : tile;
-      (width > LENGTH ? block_2 : block_1)(height, inner, a + i * a_row, a_row, a_inner,
-                                           panel, panel_inner, to,
-                                           is_whole ? columns : PANEL);
-      for (int64_t r = 0; !is_whole && r < height; ++r)
-        for (int64_t w = 0; w < width; ++w)
-          c[(i + r) * columns + j + w] = tile[r * PANEL + w];
+    for (int64_t number = 0, i = 0, height; number < blocks; ++number, i += height) {
+      height = (rows - i) / (blocks - number);
+      real *const to = is_narrow ? tile : c + i * columns + j;
+      block(height, vectors, inner, a + i * a_row, a_row, a_inner, panel, panel_inner,
+            to, is_narrow ? LENGTH : columns);
+      for (int64_t r = 0; is_narrow && r < height; ++r)
+        for (int64_t w = 0; w < columns; ++w)
+          c[(i + r) * columns + w] = tile[r * LENGTH + w];
     }
   }
 }
@@ -266,8 +297,8 @@ __attribute__((visibility("default"))) int linear_layers(
         const real *const weight = parameters[2 * i] + run * strides[2 * i];
         const real *const bias = parameters[2 * i + 1] + run * strides[2 * i + 1];
         if (columns < FEW) {
-          for (int64_t r = 0; r < height; r += PANEL) {
-            const int64_t width = height - r < PANEL ? height - r : PANEL;
+          for (int64_t r = 0; r < height; r += TURNED) {
+            const int64_t width = height - r < TURNED ? height - r : TURNED;
             pack(inner, width, from + r * inner, 1, inner, packed);
             sum_columns(width, columns, inner, packed, weight, bias, to + r * columns);
           }
@@ -704,7 +735,8 @@ class ArrayTranslator:
         self, operand: Array, dims: Sequence[int], keepdim: bool = False, **_: Any
     ) -> Array:
         """Return sums along axes."""
-        return self._reduce(operand, dims, keepdim, SUM, "0")
+        loop = partial(reduce_loop, formula=SUM, start="0")
+        return self._reduce(operand, dims, keepdim, loop)
 
     def mean(
         self, operand: Array, dims: Sequence[int], keepdim: bool = False, **_: Any
@@ -717,7 +749,16 @@ class ArrayTranslator:
     def amax(self, operand: Array, dims: Sequence[int], keepdim: bool = False) -> Array:
         """Return the largest numbers along axes."""
         formula = REAL_FORMULAS[aten.maximum.default]
-        return self._reduce(operand, dims, keepdim, formula, "-INFINITY")
+        is_last = len(dims) == 1 and dims[0] in (-1, len(operand.shape) - 1)
+        if is_last and operand.shape[-1] > 1 and self._is_absolute():
+            return self._reduce(operand, dims, keepdim, largest_loop)
+        loop = partial(reduce_loop, formula=formula, start="-INFINITY")
+        return self._reduce(operand, dims, keepdim, loop)
+
+    def _is_absolute(self) -> bool:
+        """Return whether the operation is of absolute values."""
+        (given, *_) = self._node.args
+        return isinstance(given, Node) and given.target is aten.abs.default
 
     def norm(
         self,
@@ -738,8 +779,7 @@ class ArrayTranslator:
         operand: Array,
         dims: Sequence[int],
         keepdim: bool,
-        formula: str,
-        start: str,
+        loop: Callable[[Array, Stored, Sequence[int]], str],
     ) -> Array:
         if self._kind == "mask" or (self._kind != operand.kind):
             raise UnsupportedError(f"{self._node.target} of {operand.kind}")
@@ -747,7 +787,7 @@ class ArrayTranslator:
         shape = operand.shape
         kept = tuple(1 if i in over else n for i, n in enumerate(shape))
         whole = self.new(kept, operand.kind)
-        code = reduce_loop(operand, whole.broadcast(shape), over, formula, start)
+        code = loop(operand, whole.broadcast(shape), over)
         self.emit(code, reads(operand), whole.place)
         if keepdim:
             return whole
@@ -1095,9 +1135,11 @@ def write_array_program(
     for position, one in enumerate((*given, *after)):
         row = math.prod(one.shape[1:]) * size_of[one.place.c_type]
         is_drawn = changed <= position < changed + drawn
-        places[one.place] = Place(position, 0, row, row * is_drawn)
-    # One argument between them is the path of the iterates, which is not noted.
-    first_constant = len(given) + len(after) + 1
+        is_told = position >= len(given)
+        places[one.place] = Place(position, 0, row, row * is_drawn, row * is_told)
+    # Between them are the path of the iterates, which is not noted, and the stops.
+    stops = len(given) + len(after) + 1
+    first_constant = stops + 1
     for position, (_, buffer) in enumerate(translator.constants, first_constant):
         places[buffer] = Place(position, 0, 0)
     program = Program(
@@ -1108,6 +1150,7 @@ def write_array_program(
         steps=translator.calls,
         stores=[_copy(*pair) for pair in zip(states, after, strict=True)],
         places=places,
+        stops=stops,
         library=LIBRARY.substitute(words_of_preamble(real)),
     )
     return program, tuple(constant for constant, _ in translator.constants)

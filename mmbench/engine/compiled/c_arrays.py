@@ -324,6 +324,39 @@ def reduce_loop(
     return lines + "\n" + _nest(outer, inner, is_vector=False)
 
 
+def largest_loop(source: Array, target: Stored, over: Sequence[int]) -> str:
+    """Return C code of the largest numbers of an array that has no negative ones.
+
+    The bits of such numbers are integers of the same order, NaN above the others.
+
+    Args:
+        source: the array.
+        target: as `reduce_loop` takes it.
+        over: the last axis, which is longer than 1.
+    """
+    (axis,) = over
+    kept = [i for i, size in enumerate(source.shape) if size != 1 and i != axis]
+    variables = {i: f"i{i}" for i in (*kept, axis)}
+    entry = _Entry(variables)
+    code = entry.code(source).convert_to("real")
+    place = element(target, {i: variables[i] for i in kept})
+    name, size = variables[axis], source.shape[axis]
+    inner = [
+        "{",
+        "integer most = 0;",
+        "#pragma omp simd reduction(max: most)",
+        f"for (int {name} = 0; {name} < {size}; ++{name}) {{",
+        *entry.statements,
+        f"const integer bits = bits_of({code});",
+        "most = bits > most ? bits : most;",
+        "}",
+        f"{place} = real_of(most);",
+        "}",
+    ]
+    sizes = [(i, source.shape[i]) for i in kept]
+    return _nest(sizes, inner, is_vector=False)
+
+
 def _joined_lanes(place: str, formula: str) -> Iterable[str]:
     """Yield C code that combines all lanes of `part` into a place.
 

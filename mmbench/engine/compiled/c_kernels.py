@@ -45,12 +45,12 @@ typedef struct {
   int64_t first, turns, end;
 } call;
 typedef struct {
-  int64_t argument, offset, row, step;
+  int64_t argument, offset, row, step, stop;
 } place;
 typedef struct {
   const call *calls;
   const place *places;
-  int64_t group, bytes, array_count, load_count, step_end, call_count;
+  int64_t group, bytes, array_count, load_count, step_end, call_count, stops;
 } program;
 
 static int any_goes_on(const integer *on, int64_t group) {
@@ -87,10 +87,12 @@ static char *kept_memory(int64_t bytes) {
   return memory;
 }
 
+/* The arguments are told what the runs are at each stop, a number of steps made. */
 __attribute__((visibility("default"))) void run_program(
-    const program *given, void **arguments, int64_t runs, int64_t count) {
+    const program *given, void **arguments, int64_t runs, int64_t stop_count) {
   char *const memory = kept_memory(given->bytes);
   void **const arrays = malloc((given->array_count + 1) * sizeof *arrays);
+  const int64_t *const stops = arguments[given->stops];
   for (int64_t group = 0; group < runs; group += given->group) {
     const int64_t first = group + given->group < runs ? group : runs - given->group;
     for (int64_t number = 0; number < given->array_count; ++number) {
@@ -99,12 +101,16 @@ __attribute__((visibility("default"))) void run_program(
       arrays[number] = base + at.offset + first * at.row;
     }
     make_calls(given, 0, given->load_count, arrays, 0);
-    for (int64_t step = 0; step < count; ++step) {
-      make_calls(given, given->load_count, given->step_end, arrays, (integer)step);
+    for (int64_t stop = 0, step = 0; stop < stop_count; ++stop) {
+      for (; step < stops[stop]; ++step) {
+        make_calls(given, given->load_count, given->step_end, arrays, (integer)step);
+        for (int64_t number = 0; number < given->array_count; ++number)
+          arrays[number] = (char *)arrays[number] + runs * given->places[number].step;
+      }
+      make_calls(given, given->step_end, given->call_count, arrays, 0);
       for (int64_t number = 0; number < given->array_count; ++number)
-        arrays[number] = (char *)arrays[number] + runs * given->places[number].step;
+        arrays[number] = (char *)arrays[number] + runs * given->places[number].stop;
     }
-    make_calls(given, given->step_end, given->call_count, arrays, 0);
   }
   free(arrays);
 }
@@ -198,12 +204,14 @@ class Place(NamedTuple):
         offset: the place in the memory, in bytes.
         row: bytes of a run in an argument; 0 where all runs share it.
         step: bytes by which the place moves with each step, for each run that there is.
+        stop: the same with each stop.
     """
 
     argument: int
     offset: int
     row: int
     step: int = 0
+    stop: int = 0
 
 
 class Program(NamedTuple):
@@ -217,6 +225,7 @@ class Program(NamedTuple):
         steps: calls of each step.
         stores: calls after the last step.
         places: where each buffer lies.
+        stops: the position of the argument that has the stops.
         library: the text of functions that kernels call.
     """
 
@@ -227,6 +236,7 @@ class Program(NamedTuple):
     steps: Sequence[Call]
     stores: Sequence[Call]
     places: dict[Buffer, Place]
+    stops: int
     library: str
 
 
@@ -250,6 +260,7 @@ class _CProgram(ctypes.Structure):
         ("load_count", ctypes.c_int64),
         ("step_end", ctypes.c_int64),
         ("call_count", ctypes.c_int64),
+        ("stops", ctypes.c_int64),
     )
 
 
@@ -259,8 +270,8 @@ def load_program(
     """Return a program as a function, and the text of its kernels.
 
     Returns:
-        The function: of pointers to the arguments, the number of runs, the steps to
-        make, and a number that is not used; and the text.
+        The function: of pointers to the arguments, the number of runs, that of stops,
+        and a number that is not used; and the text.
 
     Raises:
         OSError: when there is no C compiler.
@@ -298,11 +309,12 @@ def load_program(
         begin,
         begin + len(program.steps),
         len(calls),
+        program.stops,
     )
     run_program = library_functions(program.library).run_program
 
-    def run(arguments: ctypes.Array, runs: int, count: int, _shown: int) -> None:
-        run_program(ctypes.byref(c_program), arguments, runs, count)
+    def run(arguments: ctypes.Array, runs: int, stops: int, _shown: int) -> None:
+        run_program(ctypes.byref(c_program), arguments, runs, stops)
 
     return run, _text(needed, program.real)
 

@@ -50,7 +50,7 @@ class Loop:
     Args:
         source: the text of the program.
         function: the program, of pointers to its arguments, the number of runs, the
-            steps to make, and the number of runs of which the path is noted.
+            number of stops, and the number of runs of which the path is noted.
         changed: the number of tensors that a step changes.
         constants: tensors that all runs share, the last arguments of the program.
 
@@ -83,26 +83,6 @@ class Loop:
             The changed tensors, and the path: iterates of the runs shown before each
             step, (count, shown, dim).
         """
-        z = tensors[0]
-        after = [torch.empty_like(tensor) for tensor in tensors[: self._changed]]
-        path = z.new_empty(count, shown, z.shape[1])
-        self._run((*tensors, *after, path, *self._constants), len(z), count, shown)
-        return after, path
-
-    def _run(self, tensors: Sequence[Tensor], runs: int, *numbers: int) -> None:
-        """Call the program with pointers to tensors."""
-        addresses = [tensor.data_ptr() for tensor in tensors]
-        arguments = (ctypes.c_void_p * len(addresses))(*addresses)
-        self._function(arguments, runs, *numbers)
-
-
-class NumbersLoop(Loop):
-    """A loop over numbers, whose call also tells what runs were on the way."""
-
-    def __call__(
-        self, tensors: Sequence[Tensor], count: int, shown: int
-    ) -> tuple[list[Tensor], Tensor]:
-        """Make some steps."""
         found, path = self.through(tensors, [count], shown)
         return [tensor[0] for tensor in found], path
 
@@ -122,12 +102,14 @@ class NumbersLoop(Loop):
         z, changed = tensors[0], tensors[: self._changed]
         found = [one.new_empty((len(stops), *one.shape)) for one in changed]
         path = z.new_empty(stops[-1], shown, z.shape[1])
-        given = (*tensors, *found, path, torch.tensor(stops))
-        self._run(given, len(z), len(stops), shown)
+        given = (*tensors, *found, path, torch.tensor(stops), *self._constants)
+        addresses = [tensor.data_ptr() for tensor in given]
+        arguments = (ctypes.c_void_p * len(addresses))(*addresses)
+        self._function(arguments, len(z), len(stops), shown)
         return found, path
 
 
-def loop_over_numbers(step: Step, examples: Examples, changed: int) -> NumbersLoop:
+def loop_over_numbers(step: Step, examples: Examples, changed: int) -> Loop:
     """Return a loop whose program keeps every number of a run in a register.
 
     Args:
@@ -147,7 +129,7 @@ def loop_over_numbers(step: Step, examples: Examples, changed: int) -> NumbersLo
     )
     if source != other:
         raise UnsupportedError("a step depends on how many runs there are, or which")
-    return NumbersLoop(source, compile_program(source), changed)
+    return Loop(source, compile_program(source), changed)
 
 
 def loop_over_arrays(

@@ -82,13 +82,18 @@ def kind_of(dtype: torch.dtype) -> Kind:
 DEFINITIONS = """\
 #define MASK(condition) (-(integer)(condition))
 
-static inline real choose(integer on, real a, real b) {
-  integer bits_a, bits_b;
-  memcpy(&bits_a, &a, sizeof a);
-  memcpy(&bits_b, &b, sizeof b);
-  bits_a = (on & bits_a) | (~on & bits_b);
-  memcpy(&a, &bits_a, sizeof a);
+static inline integer bits_of(real a) {
+  integer bits;
+  memcpy(&bits, &a, sizeof a);
+  return bits;
+}
+static inline real real_of(integer bits) {
+  real a;
+  memcpy(&a, &bits, sizeof a);
   return a;
+}
+static inline real choose(integer on, real a, real b) {
+  return real_of((on & bits_of(a)) | (~on & bits_of(b)));
 }
 static inline real maximum(real a, real b) {
   return choose(MASK(a > b) | MASK(a != a), a, b);

@@ -75,8 +75,10 @@ def test_operations_entry_by_entry(dtype: torch.dtype) -> None:
 
 
 SHAPES = [(7, 16, 5), (1, 20, 9), (13, 1, 24), (8, 3, 33), (4, 33, 1), (6, 40, 12)]
-# A vector has up to 16 numbers, and columns are taken by one or two vectors.
+# A vector has up to 16 numbers, and columns are taken by one to four vectors, of which
+# the last ones share columns with those before.
 WIDE_SHAPES = [(9, 35, 50), (5, 52, 37), (3, 16, 16), (7, 32, 18), (2, 49, 31)]
+WIDE_SHAPES += [(13, 100, 9), (11, 65, 20), (4, 64, 17), (14, 130, 8)]
 # Rows that lie far apart are packed where many rows read them.
 LARGE_SHAPES = [(30, 160, 12), (26, 288, 5)]
 
@@ -131,6 +133,52 @@ def test_a_run_does_not_depend_on_the_others() -> None:
     alone = [tensor[7:8].contiguous() for tensor in tensors]
     (single, _), _ = loop_over_arrays(step, give, 2, 0, 1)(alone, 3, 0)
     assert torch.equal(single[0], beside[7])
+
+
+@pytest.mark.parametrize("runs", [3, 130])
+def test_what_runs_were_at_stops(runs: int) -> None:
+    """A call tells what runs were after some steps, as calls of so many steps do."""
+
+    def step(z: Tensor, alive: Tensor, number: Tensor) -> list[Tensor]:
+        turned = torch.cat([z[:, 1:], z[:, :1]], 1)
+        return [z - 0.1 * turned + 0.01 * number, alive & (z.abs().amax(1) < 2.5)]
+
+    give = examples(torch.float32)
+    loop = loop_over_arrays(step, give, 2, 0, runs)
+    tensors = give(runs)[:-1]
+    before = [tensor.clone() for tensor in tensors]
+    stops = [1, 4, 5]
+    (z, alive), _ = loop.through(tensors, stops, 0)
+    for number, stop in enumerate(stops):
+        (z_alone, alive_alone), _ = loop(tensors, stop, 0)
+        assert torch.equal(z[number], z_alone)
+        assert torch.equal(alive[number], alive_alone)
+    assert not torch.equal(z[0], z[1])
+    assert all(map(torch.equal, tensors, before))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_largest_absolute_number(dtype: torch.dtype) -> None:
+    """It is that of torch where numbers are zero, infinite or no numbers."""
+
+    def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
+        largest = z.abs().amax(1, keepdim=True)
+        return [torch.cat([largest, z[:, 1:]], 1), alive & (largest[:, 0] <= 2)]
+
+    loop = loop_over_arrays(step, examples(dtype), 2, 0, 7)
+    assert "reduction(max: most)" in loop.source
+    z = torch.zeros(7, DIM, dtype=dtype)
+    z[1] = -0.0
+    z[2, 3], z[2, 4] = -3, 2
+    z[3, -1] = torch.inf
+    z[4, 5], z[4, 6] = torch.nan, torch.inf
+    z[5, 7] = -torch.finfo(dtype).tiny
+    z[6] = torch.linspace(-1, 0.5, DIM)
+    alive = torch.ones(7, dtype=torch.bool)
+    (found, still), _ = loop([z, alive], 1, 0)
+    expected, expected_still = step(z, alive, NUMBER)
+    assert torch.equal(found.nan_to_num(7.5, 8.5), expected.nan_to_num(7.5, 8.5))
+    assert torch.equal(still, expected_still)
 
 
 @pytest.mark.parametrize("runs", [3, 100])
@@ -221,8 +269,7 @@ def test_a_program_that_gives_something_else_is_refused(
     load = c_loop.load_program
 
     def load_wrong(program: Any) -> Any:
-        run, source = load(program)
-        return lambda given, runs, count, _: run(given, runs, 2 * count, 0), source
+        return load(program._replace(steps=[*program.steps, *program.steps]))
 
     monkeypatch.setattr(c_loop, "load_program", load_wrong)
     with pytest.raises(UnsupportedError, match="differs from torch's"):
