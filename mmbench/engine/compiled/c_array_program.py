@@ -900,18 +900,28 @@ class ArrayTranslator:
         """Return products of matrices, one of each run or one with a shared matrix."""
         left, right = self._matrices(a), self._matrices(b)
         if len(left.shape) == 3 and len(right.shape) == 3:
-            batch = left.shape[0]
-            shape = (batch, left.shape[1], right.shape[2])
-            target = self.new(shape, "real")
+            batch, rows, columns = left.shape[0], left.shape[1], right.shape[2]
+            turned = (0, 2, 1)
+            if is_turned := self._is_only_turned(turned) and _may_turn(left, right):
+                left, right = right.permute(turned), left.permute(turned)
+                rows, columns = columns, rows
+            target = self.new((batch, rows, columns), "real")
             for number in range(batch):
                 one = target.select(0, number)
                 self._one_product(left.select(0, number), right.select(0, number), one)
-            return target
+            return target.permute(turned) if is_turned else target
         if len(left.shape) != 2 or len(right.shape) != 2:
             raise UnsupportedError("a product of vectors")
         target = self.new((left.shape[0], right.shape[1]), "real")
         self._one_product(left, right, target)
         return target
+
+    def _is_only_turned(self, axes: Sequence[int]) -> bool:
+        """Return whether only the transposes of the result are read."""
+        return all(
+            user.target is aten.permute.default and tuple(user.args[1]) == axes
+            for user in self._node.users
+        )
 
     def _matrices(self, array: Array) -> Stored:
         """Return matrices that lie in memory."""
@@ -927,9 +937,9 @@ class ArrayTranslator:
     def _one_product(self, a: Stored, b: Stored, target: Stored) -> None:
         (rows, inner), columns = a.shape, b.shape[1]
         packed = self.new((max(columns, MAX_PANEL) * inner,), "real")
-        if columns > NARROW or rows <= columns:
+        if _is_wide(rows, columns):
             self._emit_product("wide", a, b, target, packed)
-        elif a.strides[0] == 1 and rows > NARROW:
+        elif _is_better_turned(a):
             # The transpose of the result: its rows are few, its columns many.
             turned = self.new((columns, rows), "real")
             left, right = b.permute((1, 0)), a.permute((1, 0))
@@ -951,6 +961,23 @@ class ArrayTranslator:
         words = [*numbers, a.pointer, *steps, b.pointer, *b.strides, target.pointer]
         code = f"{name}_product({', '.join(map(str, words))}, {packed.pointer});"
         self.emit(code, [a.place, b.place, packed.place], target.place)
+
+
+def _is_wide(rows: int, columns: int) -> bool:
+    """Return whether each number of a product is one sum, not eight."""
+    return columns > NARROW or rows <= columns
+
+
+def _is_better_turned(a: Stored) -> bool:
+    """Return whether the transpose of a product of few columns is computed."""
+    return a.strides[-2] == 1 and a.shape[-2] > NARROW
+
+
+def _may_turn(a: Stored, b: Stored) -> bool:
+    """Return whether a product and the transpose of it are the same sums."""
+    rows, columns = a.shape[-2], b.shape[-1]
+    is_one_sum = _is_wide(rows, columns) or _is_better_turned(a)
+    return is_one_sum and _is_wide(columns, rows)
 
 
 def c_type_of(dtype: torch.dtype) -> str:
