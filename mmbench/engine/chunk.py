@@ -412,6 +412,7 @@ class Chunk:
             oracle_state.memory,
             oracle_state.alive,
             [stop - first for stop in stops],
+            first,
             self._sizes,
         )
         self._clock.stop()

@@ -172,8 +172,7 @@ class Block:
             sizes: step sizes of every run, where they are swept.
         """
         begun = self._step.begin(z, alive, state, memory)
-        turn = step % self._period
-        charges = [*self._step.charges[turn:], *self._step.charges[:turn]]
+        charges = self._charges(step % self._period)
         if self._captured:
             runs, path = self._captured(begun, drawn, sizes, step, count)
             return BlockResult(runs, path, charges)
@@ -193,12 +192,13 @@ class Block:
         memory: tuple,
         alive: Mask,
         stops: Sequence[int],
+        step: int,
         sizes: Sizes = (),
     ) -> BlockResult:
         """Make some steps, and return what the runs were at some stops.
 
         Args:
-            z, state, memory, alive, sizes: as a call takes them.
+            z, state, memory, alive, step, sizes: as a call takes them.
             stops: after how many steps: rising numbers, the last one that of all steps,
                 at most `length`; there are at most `most_stops`.
 
@@ -208,9 +208,14 @@ class Block:
         assert self._loop
         begun = self._step.begin(z, alive, state, memory)
         given = [tensor.contiguous() for tensor in list_tensors((begun, sizes))]
-        found, path = self._loop.through(given, stops, self._shown)
+        turn = step % self._period
+        found, path = self._loop.through(given, stops, self._shown, turn)
         runs = replace_tensors(begun, found)
-        return BlockResult(runs, path if self._shown else None, self._step.charges)
+        return BlockResult(runs, path if self._shown else None, self._charges(turn))
+
+    def _charges(self, turn: int) -> list[dict[str, int]]:
+        """Return what steps charge from a turn on, until it recurs."""
+        return [*self._step.charges[turn:], *self._step.charges[:turn]]
 
     @property
     def step_charges(self) -> dict[str, int] | None:
@@ -308,25 +313,24 @@ class Block:
             raise UnsupportedError("a step runs on a GPU, or leaves a path")
         _, draws, _ = self._step.examples(self.runs)
         of_draws = len(list_tensors(draws))
-        loops = [
-            loop_over_arrays(*self._flat_step(turn), of_draws, self.runs)
-            for turn in range(self._period)
-        ]
+        turns = [self._flat_step(turn) for turn in range(self._period)]
+        _, examples, changed = turns[0]
+        of_turns = [step for step, _, _ in turns]
+        loop = loop_over_arrays(of_turns, examples, changed, of_draws, self.runs)
 
         def steps(
             runs: RunState, drawn: Drawn, sizes: Sizes, step: int, count: int
         ) -> tuple[RunState, IteratePath]:
             given = [*list_tensors(runs), *list_tensors(drawn), *sizes]
-            tensors, _ = loops[step % self._period](given, count, 0)
+            tensors, _ = loop(given, count, 0, step % self._period)
             return replace_tensors(runs, tensors), None
 
         self.takes_stacked = bool(self.draws)
-        if self._period == 1:
-            self.length = ARRAY_STEPS
-            if not self.draws:
-                most = ARRAY_NUMBERS // self._stop_within(loops[0])
-                self.length = max(ARRAY_STEPS, min(LOOP_STEPS, most))
-        self._steps, self.source = steps, loops[0].source
+        self.length = ARRAY_STEPS
+        if not self.draws:
+            most = ARRAY_NUMBERS // self._stop_within(loop)
+            self.length = max(ARRAY_STEPS, min(LOOP_STEPS, most))
+        self._steps, self.source = steps, loop.source
 
     def _flat_step(
         self, turn: int

@@ -901,7 +901,7 @@ class ArrayTranslator:
         left, right = self._matrices(a), self._matrices(b)
         if len(left.shape) == 3 and len(right.shape) == 3:
             batch, rows, columns = left.shape[0], left.shape[1], right.shape[2]
-            turned = (0, 2, 1)
+            turned = [0, 2, 1]
             if is_turned := self._is_only_turned(turned) and _may_turn(left, right):
                 left, right = right.permute(turned), left.permute(turned)
                 rows, columns = columns, rows
@@ -916,10 +916,10 @@ class ArrayTranslator:
         self._one_product(left, right, target)
         return target
 
-    def _is_only_turned(self, axes: Sequence[int]) -> bool:
+    def _is_only_turned(self, axes: list[int]) -> bool:
         """Return whether only the transposes of the result are read."""
         return all(
-            user.target is aten.permute.default and tuple(user.args[1]) == axes
+            user.target is aten.permute.default and user.args[1] == axes
             for user in self._node.users
         )
 
@@ -1115,31 +1115,63 @@ OPERATIONS: dict[Any, Callable[..., Any]] = {
 }
 
 
-def write_array_program(
-    graph: GraphModule, examples: Sequence[Tensor], changed: int, drawn: int, runs: int
-) -> tuple[Program, tuple[Tensor, ...]]:
-    """Return the program that repeats a traced step, and the constants that it reads.
+def write_array_programs(
+    traces: Sequence[tuple[GraphModule, Sequence[Tensor]]],
+    changed: int,
+    drawn: int,
+    runs: int,
+) -> tuple[list[Program], tuple[Tensor, ...]]:
+    """Return the programs that repeat traced steps in turn, and constants they read.
 
-    These are tensors that all runs share, its last arguments.
+    These are tensors that all runs share, their last arguments.
 
     Args:
-        graph: the step, traced with the examples.
-        examples: its arguments: the tensors that it changes (the iterates first), those
+        traces: the step of each turn, with the examples that it was traced with, of
+            the same shapes: the tensors that it changes (the iterates first), those
             that it only reads, and its number.
-        changed: the number of tensors that it changes, and so returns.
+        changed: the number of tensors that a step changes, and so returns.
         drawn: the number of tensors after these of which each step reads its own.
-        runs: the number of runs that the program will compute side by side.
+        runs: the number of runs that the programs will compute side by side.
 
     Raises:
         UnsupportedError: when there is no such program, or it would be too large.
     """
-    tensors = examples[:-1]
+    group = 1
+    if any(
+        node.target is aten.mm.default
+        for graph, _ in traces
+        for node in graph.graph.nodes
+    ):
+        group = -(-runs // -(-runs // GROUP))  # about equal ones
+    programs: list[Program] = []
+    constants: list[Tensor] = []
+    for graph, examples in traces:
+        program, more = _write_array_program(
+            graph, examples[:-1], changed, drawn, group, len(constants)
+        )
+        programs.append(program)
+        constants += more
+    return programs, tuple(constants)
+
+
+def _write_array_program(
+    graph: GraphModule,
+    tensors: Sequence[Tensor],
+    changed: int,
+    drawn: int,
+    group: int,
+    constants: int,
+) -> tuple[Program, list[Tensor]]:
+    """Return the program of one turn, and the constants that it reads.
+
+    Args:
+        graph, changed, drawn: as `write_array_programs` has them.
+        tensors: examples of what a step changes and reads.
+        group: the number of runs that are computed at once.
+        constants: the number of those of programs before it.
+    """
     traced, real = len(tensors[0]), tensors[0].dtype
     check_results(graph, tensors)
-    targets = {node.target for node in graph.graph.nodes}
-    group = 1
-    if aten.mm.default in targets:
-        group = -(-runs // -(-runs // GROUP))  # about equal ones
     translator = ArrayTranslator(graph, traced, group, real)
     given = [
         _argument(f"a{number}", tensor, traced, group)
@@ -1166,7 +1198,7 @@ def write_array_program(
         places[one.place] = Place(position, 0, row, row * is_drawn, row * is_told)
     # Between them are the path of the iterates, which is not noted, and the stops.
     stops = len(given) + len(after) + 1
-    first_constant = stops + 1
+    first_constant = stops + 1 + constants
     for position, (_, buffer) in enumerate(translator.constants, first_constant):
         places[buffer] = Place(position, 0, 0)
     program = Program(
@@ -1180,7 +1212,7 @@ def write_array_program(
         stops=stops,
         library=LIBRARY.substitute(words_of_preamble(real)),
     )
-    return program, tuple(constant for constant, _ in translator.constants)
+    return program, [constant for constant, _ in translator.constants]
 
 
 def _is_one(array: Array) -> bool:

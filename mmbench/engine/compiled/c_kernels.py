@@ -50,7 +50,7 @@ typedef struct {
 typedef struct {
   const call *calls;
   const place *places;
-  int64_t group, bytes, array_count, load_count, step_end, call_count, stops;
+  int64_t group, bytes, first_array, array_count, load_count, step_end, call_count;
 } program;
 
 static int any_goes_on(const integer *on, int64_t group) {
@@ -87,29 +87,39 @@ static char *kept_memory(int64_t bytes) {
   return memory;
 }
 
-/* The arguments are told what the runs are at each stop, a number of steps made. */
-__attribute__((visibility("default"))) void run_program(
-    const program *given, void **arguments, int64_t runs, int64_t stop_count) {
-  char *const memory = kept_memory(given->bytes);
-  void **const arrays = malloc((given->array_count + 1) * sizeof *arrays);
-  const int64_t *const stops = arguments[given->stops];
-  for (int64_t group = 0; group < runs; group += given->group) {
-    const int64_t first = group + given->group < runs ? group : runs - given->group;
-    for (int64_t number = 0; number < given->array_count; ++number) {
-      const place at = given->places[number];
+/* The programs take turns, and have their states at the same places. What these are at
+   each stop, a number of steps made, is told to the arguments. */
+__attribute__((visibility("default"))) void run_programs(
+    const program *programs, int64_t period, int64_t turn, void **arguments,
+    const int64_t *stops, int64_t runs, int64_t stop_count) {
+  const program *const end = programs + period, *const ours = programs + turn;
+  const place *const places = programs->places;
+  const int64_t width = programs->group;
+  const int64_t array_count = end[-1].first_array + end[-1].array_count;
+  int64_t bytes = 0;
+  for (const program *one = programs; one < end; ++one)
+    if (one->bytes > bytes) bytes = one->bytes;
+  char *const memory = kept_memory(bytes);
+  void **const arrays = malloc((array_count + 1) * sizeof *arrays);
+  for (int64_t group = 0; group < runs; group += width) {
+    const int64_t first = group + width < runs ? group : runs - width;
+    for (int64_t number = 0; number < array_count; ++number) {
+      const place at = places[number];
       char *const base = at.argument < 0 ? memory : arguments[at.argument];
       arrays[number] = base + at.offset + first * at.row;
     }
-    make_calls(given, 0, given->load_count, arrays, 0);
+    make_calls(ours, 0, ours->load_count, arrays + ours->first_array, 0);
     for (int64_t stop = 0, step = 0; stop < stop_count; ++stop) {
       for (; step < stops[stop]; ++step) {
-        make_calls(given, given->load_count, given->step_end, arrays, (integer)step);
-        for (int64_t number = 0; number < given->array_count; ++number)
-          arrays[number] = (char *)arrays[number] + runs * given->places[number].step;
+        const program *const one = programs + (turn + step) % period;
+        make_calls(one, one->load_count, one->step_end, arrays + one->first_array,
+                   (integer)step);
+        for (int64_t number = 0; number < array_count; ++number)
+          arrays[number] = (char *)arrays[number] + runs * places[number].step;
       }
-      make_calls(given, given->step_end, given->call_count, arrays, 0);
-      for (int64_t number = 0; number < given->array_count; ++number)
-        arrays[number] = (char *)arrays[number] + runs * given->places[number].stop;
+      make_calls(ours, ours->step_end, ours->call_count, arrays + ours->first_array, 0);
+      for (int64_t number = 0; number < array_count; ++number)
+        arrays[number] = (char *)arrays[number] + runs * places[number].stop;
     }
   }
   free(arrays);
@@ -256,67 +266,85 @@ class _CProgram(ctypes.Structure):
         ("places", ctypes.POINTER(ctypes.c_int64)),
         ("group", ctypes.c_int64),
         ("bytes", ctypes.c_int64),
+        ("first_array", ctypes.c_int64),
         ("array_count", ctypes.c_int64),
         ("load_count", ctypes.c_int64),
         ("step_end", ctypes.c_int64),
         ("call_count", ctypes.c_int64),
-        ("stops", ctypes.c_int64),
     )
 
 
-def load_program(
-    program: Program,
-) -> tuple[Callable[[ctypes.Array, int, int, int], None], str]:
-    """Return a program as a function, and the text of its kernels.
+# Makes steps: (pointers to the arguments, how many runs, how many stops, a number that
+# programs of arrays do not use, the turn of the first step).
+Function = Callable[[ctypes.Array, int, int, int, int], None]
 
-    Returns:
-        The function: of pointers to the arguments, the number of runs, that of stops,
-        and a number that is not used; and the text.
+
+def load_programs(programs: Sequence[Program]) -> tuple[Function, str]:
+    """Return programs that take turns as one function, and the text of their kernels.
+
+    Args:
+        programs: that of each turn; their states lie at the same places.
 
     Raises:
         OSError: when there is no C compiler.
         subprocess.CalledProcessError: when it fails.
     """
-    own = {buffer for buffer, place in program.places.items() if place.argument < 0}
-    calls = [*program.loads, *program.steps, *program.stores]
-    kernels: list[Kernel | None] = []
+    library, real = programs[0].library, programs[0].real
+    calls = [[*one.loads, *one.steps, *one.stores] for one in programs]
+    kernels: list[list[Kernel | None]] = []
     places: list[int] = []
-    firsts = []
-    for one in calls:
-        firsts.append(len(places) // len(Place._fields))
-        kernel, arrays = one.kernel(own) if one.code else (None, list(one.buffers))
-        kernels.append(kernel)
-        for buffer in arrays:
-            places += program.places[buffer]
-    needed = dict.fromkeys(kernel for kernel in kernels if kernel)
-    addresses = _addresses(tuple(needed), program.real, program.library)
-    begin = len(program.loads)
-    c_calls = (_CCall * len(calls))(
-        *(
-            _CCall(
-                addresses[kernel] if kernel else 0, first, one.turns, begin + one.end
-            )
-            for kernel, first, one in zip(kernels, firsts, calls, strict=True)
-        )
-    )
+    firsts: list[list[int]] = []
+    for program, of_program in zip(programs, calls, strict=True):
+        own = {buffer for buffer, at in program.places.items() if at.argument < 0}
+        kernels.append([])
+        firsts.append([])
+        for one in of_program:
+            firsts[-1].append(len(places) // len(Place._fields))
+            kernel, arrays = one.kernel(own) if one.code else (None, list(one.buffers))
+            kernels[-1].append(kernel)
+            for buffer in arrays:
+                places += program.places[buffer]
+    needed = dict.fromkeys(kernel for some in kernels for kernel in some if kernel)
+    addresses = _addresses(tuple(needed), real, library)
     c_places = (ctypes.c_int64 * max(len(places), 1))(*places)
-    c_program = _CProgram(
-        c_calls,
-        c_places,
-        program.group,
-        program.bytes,
-        len(places) // len(Place._fields),
-        begin,
-        begin + len(program.steps),
-        len(calls),
-        program.stops,
-    )
-    run_program = library_functions(program.library).run_program
+    ends = [*(first for first, *_ in firsts[1:]), len(places) // len(Place._fields)]
+    c_programs = (_CProgram * len(programs))()
+    for number, (program, of_program) in enumerate(zip(programs, calls, strict=True)):
+        begin, first_array = len(program.loads), firsts[number][0]
+        c_calls = (_CCall * len(of_program))(
+            *(
+                _CCall(
+                    addresses[kernel] if kernel else 0,
+                    first - first_array,
+                    one.turns,
+                    begin + one.end,
+                )
+                for kernel, first, one in zip(
+                    kernels[number], firsts[number], of_program, strict=True
+                )
+            )
+        )
+        c_programs[number] = _CProgram(
+            c_calls,
+            c_places,
+            program.group,
+            program.bytes,
+            first_array,
+            ends[number] - first_array,
+            begin,
+            begin + len(program.steps),
+            len(of_program),
+        )
+    run_programs = library_functions(library).run_programs
 
-    def run(arguments: ctypes.Array, runs: int, stops: int, _shown: int) -> None:
-        run_program(ctypes.byref(c_program), arguments, runs, stops)
+    period, at = len(programs), programs[0].stops
 
-    return run, _text(needed, program.real)
+    def run(
+        arguments: ctypes.Array, runs: int, stops: int, _shown: int, turn: int
+    ) -> None:
+        run_programs(c_programs, period, turn, arguments, arguments[at], runs, stops)
+
+    return run, _text(needed, real)
 
 
 # The addresses of compiled kernels, which stay in memory until the process ends.
@@ -349,7 +377,7 @@ def _text(kernels: Iterable[Kernel], real: torch.dtype) -> str:
 
 @cache
 def library_functions(library: str) -> ctypes.CDLL:
-    """Return what a library exports, the function that runs programs among it.
+    """Return what a library exports, that which runs programs among it.
 
     Raises:
         OSError: when there is no C compiler.
@@ -357,8 +385,9 @@ def library_functions(library: str) -> ctypes.CDLL:
     """
     functions = compile_functions("", QUICK, library)
     integer = ctypes.c_int64
-    functions.run_program.argtypes = [
-        *(ctypes.c_void_p, ctypes.c_void_p, integer, integer)
+    functions.run_programs.argtypes = [
+        *(ctypes.c_void_p, integer, integer, ctypes.c_void_p, ctypes.c_void_p),
+        *(integer, integer),
     ]
-    functions.run_program.restype = None
+    functions.run_programs.restype = None
     return functions

@@ -17,9 +17,9 @@ from torch.fx import GraphModule
 
 from mmbench.core.repetition import marked_loops
 from mmbench.core.streams import generator
-from mmbench.engine.compiled.c_array_program import write_array_program
+from mmbench.engine.compiled.c_array_program import write_array_programs
 from mmbench.engine.compiled.c_compiler import compile_program
-from mmbench.engine.compiled.c_kernels import load_program
+from mmbench.engine.compiled.c_kernels import Function, load_programs
 from mmbench.engine.compiled.c_operations import UnsupportedError
 from mmbench.engine.compiled.c_program import write_program
 from mmbench.engine.compiled.decompositions import decompositions
@@ -50,7 +50,8 @@ class Loop:
     Args:
         source: the text of the program.
         function: the program, of pointers to its arguments, the number of runs, the
-            number of stops, and the number of runs of which the path is noted.
+            number of stops, the number of runs of which the path is noted, and the turn
+            of the first step.
         changed: the number of tensors that a step changes.
         constants: tensors that all runs share, the last arguments of the program.
 
@@ -61,7 +62,7 @@ class Loop:
     def __init__(
         self,
         source: str,
-        function: Callable[..., None],
+        function: Function,
         changed: int,
         constants: Sequence[Tensor] = (),
     ) -> None:
@@ -69,7 +70,7 @@ class Loop:
         self._constants = tuple(constants)
 
     def __call__(
-        self, tensors: Sequence[Tensor], count: int, shown: int
+        self, tensors: Sequence[Tensor], count: int, shown: int, turn: int = 0
     ) -> tuple[list[Tensor], Tensor]:
         """Make some steps.
 
@@ -78,23 +79,28 @@ class Loop:
                 are left as they are.
             count: steps to make.
             shown: runs, the first ones, of which the path is returned.
+            turn: of the first step.
 
         Returns:
             The changed tensors, and the path: iterates of the runs shown before each
             step, (count, shown, dim).
         """
-        found, path = self.through(tensors, [count], shown)
+        found, path = self.through(tensors, [count], shown, turn)
         return [tensor[0] for tensor in found], path
 
     def through(
-        self, tensors: Sequence[Tensor], stops: Sequence[int], shown: int
+        self,
+        tensors: Sequence[Tensor],
+        stops: Sequence[int],
+        shown: int,
+        turn: int = 0,
     ) -> tuple[list[Tensor], Tensor]:
         """Make some steps, and return what the tensors were at some stops.
 
         Args:
             tensors: as a call takes them.
             stops: after how many steps: rising numbers, the last one that of all steps.
-            shown: as a call takes it.
+            shown, turn: as a call takes them.
 
         Returns:
             The changed tensors, with a leading axis of the stops, and the path.
@@ -105,7 +111,7 @@ class Loop:
         given = (*tensors, *found, path, torch.tensor(stops), *self._constants)
         addresses = [tensor.data_ptr() for tensor in given]
         arguments = (ctypes.c_void_p * len(addresses))(*addresses)
-        self._function(arguments, len(z), len(stops), shown)
+        self._function(arguments, len(z), len(stops), shown, turn)
         return found, path
 
 
@@ -129,19 +135,21 @@ def loop_over_numbers(step: Step, examples: Examples, changed: int) -> Loop:
     )
     if source != other:
         raise UnsupportedError("a step depends on how many runs there are, or which")
-    return Loop(source, compile_program(source), changed)
+    steps = compile_program(source)
+    return Loop(source, lambda *given: steps(*given[:-1]), changed)
 
 
 def loop_over_arrays(
-    step: Step, examples: Examples, changed: int, drawn: int, runs: int
+    steps: Sequence[Step], examples: Examples, changed: int, drawn: int, runs: int
 ) -> Loop:
-    """Return a loop whose program computes the arrays of a few runs at a time.
+    """Return a loop whose programs compute the arrays of a few runs at a time.
 
-    Its first step is compared with that of torch, for another number of runs than it
-    was traced with.
+    The first step of each is compared with that of torch, for another number of runs
+    than it was traced with.
 
     Args:
-        step, examples, changed: as `loop_over_numbers` takes them.
+        steps: the step of each turn, as `loop_over_numbers` takes it.
+        examples, changed: as `loop_over_numbers` takes them.
         drawn: the number of tensors after the changed ones of which each step has its
             own. In a call of the loop they have a leading axis of the steps.
         runs: the number of runs that the loop will be called with.
@@ -151,11 +159,26 @@ def loop_over_arrays(
         OSError: when there is no C compiler.
         subprocess.CalledProcessError: when it fails.
     """
-    graph, given = _trace_arrays(step, examples)
-    program, constants = write_array_program(graph, given, changed, drawn, runs)
-    function, source = load_program(program)
+    traces = [_trace_arrays(step, examples) for step in steps]
+    programs, constants = write_array_programs(traces, changed, drawn, runs)
+    function, source = load_programs(programs)
     loop = Loop(source, function, changed, constants)
-    z, *others = examples(runs)
+    for turn, step in enumerate(steps):
+        _check_first_step(partial(loop, turn=turn), step, examples(runs))
+    return loop
+
+
+def _check_first_step(
+    loop: Callable[..., tuple[list[Tensor], Tensor]],
+    step: Step,
+    given: Sequence[Tensor],
+) -> None:
+    """Compare a step of a loop with that of torch.
+
+    Raises:
+        UnsupportedError: when they differ by more than rounding.
+    """
+    z, *others = given
     draws = generator(0, "start")
     noise = partial(torch.randn, z.shape, generator=draws, dtype=z.dtype)
     z = z + SPREAD * noise()
@@ -163,13 +186,12 @@ def loop_over_arrays(
     with torch.no_grad():
         expected = step(z, *others)
         if all(map(_agree_everywhere, found, expected)):
-            return loop  # most do: whether rounding decides a number need not be asked
+            return  # most do: whether rounding decides a number need not be asked
         small = DISTURBED * torch.finfo(z.dtype).eps
         near = [z + small * z * noise() for _ in range(DISTURBANCES)]
         disturbed = [step(at, *others) for at in near]
     if not all(map(_agree, found, expected, zip(*disturbed, strict=True))):
         raise UnsupportedError("the program's first step differs from torch's")
-    return loop
 
 
 def _trace_arrays(

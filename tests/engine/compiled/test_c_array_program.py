@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ def examples(dtype: torch.dtype, *drawn: tuple[int, ...]) -> Callable:
 
 def check(step: Callable, give: Callable, count: int = 1, runs: int = RUNS) -> Loop:
     """Check that a loop makes steps as torch does; return the loop."""
-    loop = loop_over_arrays(step, give, 2, 0, runs)
+    loop = loop_over_arrays([step], give, 2, 0, runs)
     *tensors, _ = give(runs)
     found, _ = loop(tensors, count, 0)
     state: Sequence[Tensor] = tensors[:2]
@@ -129,9 +130,9 @@ def test_a_run_does_not_depend_on_the_others() -> None:
 
     give = examples(torch.float32)
     *tensors, _ = give(50)
-    (beside, _), _ = loop_over_arrays(step, give, 2, 0, 50)(tensors, 3, 0)
+    (beside, _), _ = loop_over_arrays([step], give, 2, 0, 50)(tensors, 3, 0)
     alone = [tensor[7:8].contiguous() for tensor in tensors]
-    (single, _), _ = loop_over_arrays(step, give, 2, 0, 1)(alone, 3, 0)
+    (single, _), _ = loop_over_arrays([step], give, 2, 0, 1)(alone, 3, 0)
     assert torch.equal(single[0], beside[7])
 
 
@@ -144,7 +145,7 @@ def test_what_runs_were_at_stops(runs: int) -> None:
         return [z - 0.1 * turned + 0.01 * number, alive & (z.abs().amax(1) < 2.5)]
 
     give = examples(torch.float32)
-    loop = loop_over_arrays(step, give, 2, 0, runs)
+    loop = loop_over_arrays([step], give, 2, 0, runs)
     tensors = give(runs)[:-1]
     before = [tensor.clone() for tensor in tensors]
     stops = [1, 4, 5]
@@ -157,6 +158,59 @@ def test_what_runs_were_at_stops(runs: int) -> None:
     assert all(map(torch.equal, tensors, before))
 
 
+@pytest.mark.parametrize("turn", [0, 1, 2])
+@pytest.mark.parametrize("runs", [3, 130])
+def test_steps_take_turns(runs: int, turn: int) -> None:
+    """Steps of three kinds follow each other, from any of them, with stops between."""
+    draws = torch.Generator().manual_seed(0)
+    matrices = [torch.randn(DIM, DIM, generator=draws) / DIM for _ in range(2)]
+    kinds: list[Callable[..., list[Tensor]]] = [
+        lambda z, alive, drawn, _: [z @ matrices[0] + 0.1 * drawn, alive.clone()],
+        lambda z, alive, _, number: [z.cos() + 0.01 * number, alive.clone()],
+        lambda z, alive, drawn, _: [z - drawn @ matrices[1], alive & (z[:, 0] > -1.5)],
+    ]
+
+    give = examples(torch.float32, (DIM,))
+    loop = loop_over_arrays(kinds, give, 2, 1, runs)
+    z, alive, _, _ = give(runs)
+    drawn = torch.randn(7, runs, DIM, generator=draws)
+    stops = [2, 3, 7]
+    (found, still), _ = loop.through([z, alive, drawn], stops, 0, turn)
+    for number in range(7):
+        step = kinds[(turn + number) % 3]
+        z, alive = step(z, alive, drawn[number], torch.tensor(number))
+        if number + 1 in stops:
+            at = stops.index(number + 1)
+            torch.testing.assert_close(found[at], z, rtol=1e-5, atol=1e-5)
+            assert torch.equal(still[at], alive)
+
+
+@pytest.mark.parametrize("shape", [(9, 20, 7), (2, 33, 6), (40, 3, 5), (6, 1, 8)])
+@pytest.mark.parametrize("lies", ["as it is", "turned"])
+def test_a_product_of_which_the_transpose_is_read(
+    shape: tuple[int, int, int], lies: str
+) -> None:
+    """It has the bits that it has beside the product itself."""
+    rows, columns, inner = shape
+    left = (rows, inner) if lies == "as it is" else (inner, rows)
+    give = examples(
+        torch.float32, (columns, rows), (rows, columns), left, shape[2:0:-1]
+    )
+
+    def step(z: Tensor, alive: Tensor, *others: Tensor, both: bool) -> list[Tensor]:
+        _, whole, a, b, _ = others
+        product = (a if lies == "as it is" else a.transpose(1, 2)) @ b
+        kept = product * 2 if both else whole * 1
+        return [z * 1, alive.clone(), product.transpose(1, 2) * 2, kept]
+
+    found = {}
+    for both in (False, True):
+        loop = loop_over_arrays([partial(step, both=both)], give, 4, 0, RUNS)
+        (_, _, found[both], whole), _ = loop(give(RUNS)[:-1], 1, 0)
+    assert torch.equal(found[False], found[True])
+    assert torch.equal(whole.transpose(1, 2), found[True])
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_largest_absolute_number(dtype: torch.dtype) -> None:
     """It is that of torch where numbers are zero, infinite or no numbers."""
@@ -165,7 +219,7 @@ def test_the_largest_absolute_number(dtype: torch.dtype) -> None:
         largest = z.abs().amax(1, keepdim=True)
         return [torch.cat([largest, z[:, 1:]], 1), alive & (largest[:, 0] <= 2)]
 
-    loop = loop_over_arrays(step, examples(dtype), 2, 0, 7)
+    loop = loop_over_arrays([step], examples(dtype), 2, 0, 7)
     assert "reduction(max: most)" in loop.source
     z = torch.zeros(7, DIM, dtype=dtype)
     z[1] = -0.0
@@ -196,7 +250,7 @@ def test_each_step_reads_what_it_draws(runs: int) -> None:
     ) -> list[Tensor]:
         return [z - size * (z * a + b.unflatten(1, (3, DIM)).sum(1)), alive.clone()]
 
-    loop = loop_over_arrays(step, give, 2, 2, runs)
+    loop = loop_over_arrays([step], give, 2, 2, runs)
     z, alive, *_, size, number = give(runs)
     draws = torch.Generator().manual_seed(2)
     a, b = (torch.randn(5, runs, n, generator=draws) for n in (DIM, 3 * DIM))
@@ -242,7 +296,7 @@ def test_steps_that_join_runs_are_refused(joining: Callable) -> None:
     """What depends on other runs, or on how many there are, becomes no loop."""
     with pytest.raises(UnsupportedError):
         loop_over_arrays(
-            lambda z, alive, _: [joining(z), alive.clone()],
+            [lambda z, alive, _: [joining(z), alive.clone()]],
             examples(torch.float32),
             2,
             0,
@@ -259,22 +313,23 @@ def test_writing_into_views_is_refused() -> None:
         return [moved, alive.clone()]
 
     with pytest.raises(UnsupportedError):
-        loop_over_arrays(step, examples(torch.float32), 2, 0, RUNS)
+        loop_over_arrays([step], examples(torch.float32), 2, 0, RUNS)
 
 
 def test_a_program_that_gives_something_else_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The first step of a program is compared with torch's."""
-    load = c_loop.load_program
+    load = c_loop.load_programs
 
-    def load_wrong(program: Any) -> Any:
-        return load(program._replace(steps=[*program.steps, *program.steps]))
+    def load_wrong(programs: Any) -> Any:
+        (program,) = programs
+        return load([program._replace(steps=[*program.steps, *program.steps])])
 
-    monkeypatch.setattr(c_loop, "load_program", load_wrong)
+    monkeypatch.setattr(c_loop, "load_programs", load_wrong)
     with pytest.raises(UnsupportedError, match="differs from torch's"):
         loop_over_arrays(
-            lambda z, alive, _: [z * 0.9, alive.clone()],
+            [lambda z, alive, _: [z * 0.9, alive.clone()]],
             examples(torch.float32),
             2,
             0,

@@ -50,10 +50,10 @@ def fixture_compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_loops_of_another_step_are_not_compiled_again(compiled: list[str]) -> None:
-    loop_over_arrays(once, examples, 2, 0, 5)
+    loop_over_arrays([once], examples, 2, 0, 5)
     assert compiled
     compiled.clear()
-    loop = loop_over_arrays(once, examples, 2, 0, 7)
+    loop = loop_over_arrays([once], examples, 2, 0, 7)
     assert not compiled
     z, alive, number = examples(7)
     (found, _), _ = loop([z, alive], 1, 0)
@@ -62,19 +62,19 @@ def test_loops_of_another_step_are_not_compiled_again(compiled: list[str]) -> No
 
 def test_equal_loops_of_a_step_are_one_kernel(compiled: list[str]) -> None:
     # The last loop of `once` writes into the state that it reads: another kernel.
-    loop_over_arrays(twice, examples, 2, 0, 5)
+    loop_over_arrays([twice], examples, 2, 0, 5)
     compiled.clear()
-    loop_over_arrays(thrice, examples, 2, 0, 5)
+    loop_over_arrays([thrice], examples, 2, 0, 5)
     assert not compiled
 
 
 def test_kernels_of_doubles_are_others(compiled: list[str]) -> None:
-    loop_over_arrays(once, examples, 2, 0, 5)
+    loop_over_arrays([once], examples, 2, 0, 5)
     compiled.clear()
 
     def doubles(runs: int) -> list[Tensor]:
         z, *others = examples(runs)
         return [z.double(), *others]
 
-    loop_over_arrays(once, doubles, 2, 0, 5)
+    loop_over_arrays([once], doubles, 2, 0, 5)
     assert any("typedef double real" in text for text in compiled)
