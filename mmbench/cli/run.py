@@ -41,7 +41,7 @@ from mmbench.core.errors import MmbenchError
 from mmbench.core.files import make_folder
 from mmbench.core.run_settings import MAX_WIDTH
 from mmbench.core.status import Status
-from mmbench.runner.guarded_process import FORK_SERVER
+from mmbench.runner.guarded_process import FORK_SERVER, may_be_forked
 from mmbench.runner.limits import Limits, Workers
 from mmbench.suites.base import Suite
 
@@ -134,15 +134,21 @@ def command(
         _summarise(selection, store, outcomes, f"0 computed in {took}", len(outcomes))
         _print_next_command(selection, store)
         return
-    if _may_fork(selection.suite, workers):
-        click.get_current_context().with_resource(FORK_SERVER)
+    context, is_forked = click.get_current_context(), False
+    if _may_have_workers(selection.suite, workers) and not (
+        is_forked := may_be_forked()
+    ):
+        context.with_resource(FORK_SERVER)
     # These import torch, which the cache does not need.
     from mmbench.cli._progress import make_progress
     from mmbench.core.placement import Placement, pick_device
     from mmbench.runner.execute import execute
+    from mmbench.runner.fork_server import serve
     from mmbench.store.folder import Store
     from mmbench.store.table_index import FEWEST_CELLS
 
+    if is_forked:  # before anything is computed here
+        context.with_resource(FORK_SERVER.forked(serve))
     started = time.perf_counter()  # imports do not count
     cells = selection.cells
     placement = Placement(
@@ -229,7 +235,7 @@ class _Indexing:
             self._keys.clear()
 
 
-def _may_fork(suite: Suite, workers: Workers) -> bool:
+def _may_have_workers(suite: Suite, workers: Workers) -> bool:
     """Return whether workers are likely, before it is known what they compute."""
     run_steps = sum(
         len(grid.tasks) * len(grid.algorithms) * grid.seeds * grid.steps

@@ -1,8 +1,8 @@
 """A process that has loaded torch and forks processes that compute cells.
 
 To load torch takes a second; a fork of this process has it at once. It computes nothing
-itself and starts no thread, so that its forks find no lock held. It ends when the
-process that asks it has ended.
+itself, and no thread of it goes on when it forks, so that its forks find no lock held.
+It ends when the process that asks it has ended.
 """
 
 import contextlib
@@ -10,14 +10,22 @@ import gc
 import os
 import signal
 import socket
+import sys
+import threading
 import time
 import warnings
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
 
-# What compiled steps load; it takes half a second.
-import torch.fx.experimental.symbolic_shapes  # noqa: F401
+import torch
 
+from mmbench.engine.compiled import c_draws, c_layers, c_starts
+from mmbench.engine.compiled.decompositions import decompositions
+from mmbench.engine.run_cell import arithmetic
 from mmbench.runner import child_process, guardian
-from mmbench.runner.guarded_process import PIPES, encode
+from mmbench.runner.guarded_process import PIPES, PREPARED, encode
 
 END_SECONDS = 0.5  # for guardians that end, before this process does
 
@@ -35,6 +43,8 @@ def main() -> None:
         message, pipes, _, _ = socket.recv_fds(requests, 1, PIPES)
         if not message:
             break
+        if message == PREPARED:
+            _prepare()
         if not os.fork():
             requests.detach()
             _guard(this, *pipes)
@@ -44,6 +54,49 @@ def main() -> None:
     while _reap() and time.monotonic() < deadline:
         time.sleep(END_SECONDS / 100)
     os._exit(0)
+
+
+def serve(requests: socket.socket) -> NoReturn:
+    """Do as `main` does, in a fork of a process that has loaded torch.
+
+    Args:
+        requests: where its requests come from.
+    """
+    try:
+        os.setsid()  # Ctrl-C is for the process that was forked
+        os.dup2(requests.fileno(), 0)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        for path in list(Path("/proc/self/fd").iterdir()):
+            if int(path.name) > 2:
+                with contextlib.suppress(OSError):  # that of the listing
+                    os.close(int(path.name))
+        if not sys.flags.safe_path:
+            sys.path.insert(0, str(Path.cwd()))  # as `python -m` does
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        main()
+    finally:
+        os._exit(1)
+
+
+@cache
+def _prepare() -> None:
+    """Load and compile what forks would, each for itself, for steps of networks.
+
+    The compiler works beside this process, which would wait for it otherwise.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the end of a compiler is not ours
+    with arithmetic(torch.device("cpu")):
+        layers = threading.Thread(target=c_layers.compiled_layers)
+        layers.start()
+        # What traces of steps load; it takes a quarter of a second.
+        import_module("torch.fx.experimental.symbolic_shapes")
+        decompositions()
+        c_draws.compiled_draw()
+        c_starts.compiled_draw()
+        layers.join()
+    signal.signal(signal.SIGCHLD, lambda *_: _reap())
+    _reap()
 
 
 def _reap() -> bool:

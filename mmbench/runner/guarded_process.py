@@ -1,8 +1,8 @@
 """Processes that compute cells, each with a guardian that ends what it has started.
 
 They are forks of one process, the fork server, which has loaded torch: that takes a
-second. A command that will have many cells computed starts the server first, so that it
-loads torch while the command plans. This module imports no torch itself.
+second. A command that will have many cells computed makes the server of a fork of
+itself, once it has loaded torch. This module imports no torch itself.
 """
 
 import contextlib
@@ -13,11 +13,15 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Self
 
 import psutil
 
 PIPES = 3  # of a process: its requests, its answers, and how it ends
+# Requests to the fork server, of which the second are for steps of networks.
+PLAIN, PREPARED = b"\0", b"\1"
 END_TIMEOUT_SECONDS = 5.0  # for a guardian to end its process, and itself
 _NUMBER_BYTES = 8
 
@@ -111,6 +115,52 @@ class GuardedProcess:
         return os.waitstatus_to_exitcode(status)
 
 
+class _Fork:
+    """A fork of this process, with methods as those of `subprocess.Popen`.
+
+    Args:
+        work: what it does; it does not return.
+    """
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        # Until the fork has a session of its own, Ctrl-C is for this process alone.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        self.pid = os.fork()
+        if not self.pid:
+            work()
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        self._has_ended = False
+
+    def poll(self) -> int | None:
+        """Return 0 when it has ended; None while it runs."""
+        return self._wait(os.WNOHANG)
+
+    def wait(self) -> int | None:
+        """Wait for its end."""
+        return self._wait(0)
+
+    def _wait(self, options: int) -> int | None:
+        with contextlib.suppress(ChildProcessError):  # another has waited for it
+            if not self._has_ended and not os.waitpid(self.pid, options)[0]:
+                return None
+        self._has_ended = True
+        return 0
+
+    def _send(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Send it SIGTERM."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send it SIGKILL."""
+        self._send(signal.SIGKILL)
+
+
 class ForkServer:
     """The process of `mmbench.runner.fork_server`, which runs while somebody holds it.
 
@@ -121,13 +171,10 @@ class ForkServer:
         self._lock = threading.Lock()
         self._holders = 0
         self._requests: socket.socket
-        self._process: subprocess.Popen[bytes]
+        self._process: subprocess.Popen[bytes] | _Fork
 
     def __enter__(self) -> Self:
-        with self._lock:
-            if not self._holders:
-                self._start()
-            self._holders += 1
+        self._hold(self._spawned)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -136,35 +183,63 @@ class ForkServer:
             if not self._holders:
                 self._end()
 
-    def fork(self) -> GuardedProcess:
+    @contextlib.contextmanager
+    def forked(self, serve: Callable[[socket.socket], object]) -> Iterator[None]:
+        """Hold a server that is a fork of this process, where `may_be_forked` holds.
+
+        Args:
+            serve: that of `mmbench.runner.fork_server`, which imports torch.
+        """
+        self._hold(lambda requests: _Fork(partial(serve, requests)))
+        with contextlib.ExitStack() as stack:
+            stack.push(self.__exit__)
+            yield
+
+    def _hold(self, start: Callable[[socket.socket], subprocess.Popen | _Fork]) -> None:
+        with self._lock:
+            if not self._holders:
+                self._start(start)
+            self._holders += 1
+
+    def fork(self, *, prepared: bool = False) -> GuardedProcess:
         """Return a process that is forked now, or when torch is loaded.
 
         The server is started again if it has ended by itself.
+
+        Args:
+            prepared: whether the server then has all that steps of networks need.
         """
         with self._lock:
             assert self._holders
             if self._process.poll() is not None:
                 self._end()
-                self._start()
+                self._start(self._spawned)
             (their_stdin, stdin), (stdout, their_stdout) = os.pipe(), os.pipe()
             end, their_end = os.pipe()
             theirs = (their_stdin, their_stdout, their_end)
             # Where it ends now, the process has ended, too.
             with contextlib.suppress(BrokenPipeError):
-                socket.send_fds(self._requests, [b"\0"], theirs)
+                socket.send_fds(
+                    self._requests, [PREPARED if prepared else PLAIN], theirs
+                )
             for pipe in theirs:
                 os.close(pipe)
         return GuardedProcess(stdin, stdout, end)
 
-    def _start(self) -> None:
+    def _start(
+        self, start: Callable[[socket.socket], subprocess.Popen | _Fork]
+    ) -> None:
         self._requests, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "mmbench.runner.fork_server"],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for this process
-            )
+            self._process = start(theirs)
+
+    def _spawned(self, requests: socket.socket) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "mmbench.runner.fork_server"],
+            stdin=requests.fileno(),
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for this process
+        )
 
     def _end(self) -> None:
         self._requests.close()
@@ -173,6 +248,21 @@ class ForkServer:
 
 
 FORK_SERVER = ForkServer()
+
+
+def may_be_forked() -> bool:
+    """Return whether the fork server may be a fork of this process.
+
+    Not where a thread may hold a lock, nor where the streams are not those of a program
+    that is started; on other systems than Linux, libraries forbid it.
+    """
+    if sys.platform != "linux" or threading.active_count() > 1:
+        return False
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    try:
+        return [stream.fileno() for stream in streams] == [0, 1, 2]
+    except (AttributeError, OSError, ValueError):  # one is closed or has no file
+        return False
 
 
 def memory_under(guardian: int) -> int:

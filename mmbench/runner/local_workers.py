@@ -23,6 +23,7 @@ from mmbench.core.description import nested
 from mmbench.core.made import Made, variable_of
 from mmbench.core.placement import Placement
 from mmbench.engine.cell import Cell
+from mmbench.engine.chunk import ways_worth_their_time
 from mmbench.engine.expected_time import expected_seconds
 from mmbench.engine.recording import Recording
 from mmbench.engine.run_cell import width_of
@@ -222,7 +223,10 @@ class LocalWorkers:
         )
         self._schedule = _Schedule(jobs)
         self._queue: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
-        self._supervisors = [Supervisor(limits, ATTEMPTS) for _ in range(count)]
+        is_prepared = any(_may_be_arrays(cell, placement) for cell in cells)
+        self._supervisors = [
+            Supervisor(limits, ATTEMPTS, is_prepared=is_prepared) for _ in range(count)
+        ]
         self._threads = [
             threading.Thread(target=self._work, args=pair, daemon=True)
             for pair in enumerate(self._supervisors)
@@ -366,6 +370,17 @@ def _split(
 
 def _seconds_of(cell: Cell, placement: Placement) -> float:
     return expected_seconds(cell, width_of(cell, placement))
+
+
+def _may_be_arrays(cell: Cell, placement: Placement) -> bool:
+    """Return whether the steps of a cell may be compiled as loops over arrays."""
+    if placement.device.type == "cuda":
+        return False
+    if placement.compiled is not None:
+        return placement.compiled
+    return ways_worth_their_time(
+        cell, width_of(cell, placement), placement.device
+    ).arrays
 
 
 def _raise(error: BaseException) -> NoReturn:

@@ -29,10 +29,14 @@ _BLOCK_BYTES = 2**20  # read or written at once
 
 
 class _Child:
-    """A process that computes cells; no call but `close` takes longer than a poll."""
+    """A process that computes cells; no call but `close` takes longer than a poll.
 
-    def __init__(self) -> None:
-        self.process = guarded_process.FORK_SERVER.fork()
+    Args:
+        is_prepared: as `Supervisor` takes it.
+    """
+
+    def __init__(self, *, is_prepared: bool) -> None:
+        self.process = guarded_process.FORK_SERVER.fork(prepared=is_prepared)
         self._pipes = self.process.stdin, self.process.stdout
         self._unsent = bytearray()
         self._received = child_process.MessageBuffer()
@@ -97,10 +101,15 @@ class Supervisor:
         limits: limits of each cell.
         attempts: how many children a cell may end before it is given up; each goes on
             from the last checkpoint.
+        is_prepared: whether each child has all that compiled steps of networks need,
+            before it has a cell.
     """
 
-    def __init__(self, limits: Limits, attempts: int = 1) -> None:
+    def __init__(
+        self, limits: Limits, attempts: int = 1, *, is_prepared: bool = False
+    ) -> None:
         self.limits = limits
+        self._is_prepared = is_prepared
         self._attempts = attempts
         self._child: _Child | None = None
         self._server: contextlib.ExitStack | None = None  # while it is held
@@ -198,7 +207,7 @@ class Supervisor:
             if self._server is None:
                 self._server = contextlib.ExitStack()
                 self._server.enter_context(guarded_process.FORK_SERVER)
-            self._child = _Child()
+            self._child = _Child(is_prepared=self._is_prepared)
             deadline = time.monotonic() + STARTUP_TIMEOUT_SECONDS
             # One that ended is returned: the cell that it is started for tells how.
             with contextlib.suppress(EOFError, child_process.MessageError):

@@ -1,16 +1,23 @@
 """Processes that compute cells, and the fork server that they come from."""
 
+import io
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from mmbench.runner.child_process import MessageBuffer
-from mmbench.runner.guarded_process import FORK_SERVER, GuardedProcess
+from mmbench.runner.guarded_process import (
+    FORK_SERVER,
+    GuardedProcess,
+    may_be_forked,
+)
 
 
 def wait_until_ready(process: GuardedProcess) -> None:
@@ -85,6 +92,75 @@ def test_a_process_is_closed_before_it_is_there() -> None:
         server = psutil.Process(FORK_SERVER._process.pid)
         wait_until(lambda: [one.pid for one in server.children()] == [other.pid])
         other.close()
+
+
+FORKED = """
+import os, sys
+import psutil
+from mmbench.runner.child_process import MessageBuffer
+from mmbench.runner.fork_server import serve
+from mmbench.runner.guarded_process import FORK_SERVER, may_be_forked
+
+print("before")
+assert may_be_forked()
+held = open(os.devnull)
+with FORK_SERVER.forked(serve):
+    server = psutil.Process(FORK_SERVER._process.pid)
+    assert server.parent() == psutil.Process()
+    for is_prepared in (False, True, True):
+        process = FORK_SERVER.fork(prepared=is_prepared)
+        received = MessageBuffer()
+        received.add(process.stdout.read(2**16))
+        assert received.take() == {"ready": True}
+        (child,) = psutil.Process(process.pid).children()
+        assert held.fileno() not in [file.fd for file in child.open_files()]
+        process.close()
+    assert os.getsid(server.pid) == server.pid
+    if "kill" in sys.argv:
+        FORK_SERVER._process.kill()
+        FORK_SERVER._process.wait()
+        process = FORK_SERVER.fork()
+        assert process.stdout.read(8)
+        assert FORK_SERVER._process.pid != server.pid
+        process.close()
+assert not psutil.Process().children()
+print("after")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a program is started elsewhere")
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [[], ["kill"]])
+def test_the_server_is_a_fork_of_a_program(words: list[str]) -> None:
+    """It has the program's modules, and neither its files nor what it has printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["before", "after"]
+    assert not done.stderr
+
+
+def test_when_the_server_may_be_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not beside threads, nor with other streams than those of a program."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        monkeypatch.setattr(sys, name, SimpleNamespace(fileno=lambda at=number: at))
+    assert may_be_forked()
+    for owner, name, other in (
+        (sys, "platform", "darwin"),
+        (threading, "active_count", lambda: 2),
+        (sys, "stdin", None),
+        (sys, "stdout", io.StringIO()),
+        (sys, "stderr", SimpleNamespace(fileno=lambda: 5)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, other)
+            assert not may_be_forked()
 
 
 @pytest.mark.parametrize(
