@@ -3,7 +3,8 @@
 A worker is a thread of this process that waits for a child, which computes. This
 process stores what its children return, and calls observers in the calling thread
 alone. The longest cells come first, and those that would be computed alone at the end
-are split by runs.
+are split by runs. A worker takes cells of one game after the other where it can, for it
+has compiled loops of that game.
 """
 
 import sys
@@ -12,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from queue import SimpleQueue
 from typing import Any, NamedTuple, NoReturn
 
@@ -42,12 +44,14 @@ from mmbench.runner.stored_runs import Division, Shard
 from mmbench.runner.supervisor import CancelledError, Supervisor
 from mmbench.store.folder import Store, StoredResult
 from mmbench.store.stored_files import Version
+from mmbench.tasks.base import Task
 
 # How many child processes a cell may end before it is stored as an error.
 ATTEMPTS = 3
 POLL_SECONDS = 0.5  # between two looks for cells that another process computes
 # The process that workers are forked from loads torch, which takes about this long.
 START_SECONDS = 2.0
+AHEAD = 50  # jobs of one length, among which a worker looks for one of its game
 
 
 def count_workers(cells: Sequence[Cell], placement: Placement, most: int) -> int:
@@ -74,11 +78,13 @@ class _Job(NamedTuple):
     Args:
         cell: what is computed.
         whole: the cell that it is, or is a shard of.
+        seconds: about how long it takes.
         source, step: of a shard, which stored cell has its runs, as `Shard` has them.
     """
 
     cell: Cell
     whole: Cell
+    seconds: float
     source: str = ""
     step: int = 0
 
@@ -99,31 +105,49 @@ class _Schedule:
         self._waiting = list(jobs)
         self._unfinished = Counter(job.whole.key for job in jobs)
         self._begun: set[str] = set()
+        self._tasks: set[Task] = set()  # of the jobs that were taken
         self._not_before: dict[str, float] = {}  # of jobs that were given back
         self._changed = threading.Condition()
 
-    def take(self) -> _Job | None:
+    def take(self, last: _Job | None = None) -> _Job | None:
         """Wait for a job that can be computed, and return it; None when none is left.
 
         A cell that continues another one waits for its end.
+
+        Args:
+            last: what the same worker took before.
         """
         with self._changed:
             while self._waiting:
-                if job := self._next():
+                if job := self._next(last):
+                    self._waiting.remove(job)
+                    self._tasks.add(job.cell.task)
                     return job
                 self._changed.wait(POLL_SECONDS)
             return None
 
-    def _next(self) -> _Job | None:
-        """Remove and return a job that can be computed now; None where none can."""
-        now = time.monotonic()
-        for job in self._waiting:
-            after = job.whole.after
-            is_blocked = after is not None and self._unfinished[after.key]
-            if not is_blocked and self._not_before.get(job.cell.key, now) <= now:
-                self._waiting.remove(job)
+    def _next(self, last: _Job | None = None) -> _Job | None:
+        """Return a job that can be computed now; None where none can.
+
+        Of those that are as long as the first, one of the last job's game, else one of
+        a game that no worker has begun.
+        """
+        best = None
+        for job in islice(filter(self._is_ready, self._waiting), AHEAD):
+            if best and job.seconds != best.seconds:
+                break
+            if last and job.cell.task == last.cell.task:
                 return job
-        return None
+            is_begun = best is not None and best.cell.task in self._tasks
+            if not best or (is_begun and job.cell.task not in self._tasks):
+                best = job
+        return best
+
+    def _is_ready(self, job: _Job) -> bool:
+        """Return whether a job can be computed now."""
+        now, after = time.monotonic(), job.whole.after
+        is_blocked = after is not None and self._unfinished[after.key]
+        return not is_blocked and self._not_before.get(job.cell.key, now) <= now
 
     def begin(self, job: _Job) -> bool:
         """Return whether a job is the first of its cell that begins."""
@@ -210,17 +234,18 @@ class LocalWorkers:
         self._divisions = divisions
         self._shards = _split(cells, divisions, placement, count)
         jobs = [
-            _Job(shard.cell, cell, shard.source, shard.step)
+            _Job(
+                shard.cell,
+                cell,
+                _seconds_of(shard.cell, placement),
+                shard.source,
+                shard.step,
+            )
             for cell in cells
             for shard in self._shards[cell.key]
         ]
         # What is stored takes no time, unless it is found to be damaged.
-        jobs.sort(
-            key=lambda job: (
-                not job.source or job.step > 0,
-                -_seconds_of(job.cell, placement),
-            )
-        )
+        jobs.sort(key=lambda job: (not job.source or job.step > 0, -job.seconds))
         self._schedule = _Schedule(jobs)
         self._queue: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
         is_prepared = any(_may_be_arrays(cell, placement) for cell in cells)
@@ -267,7 +292,8 @@ class LocalWorkers:
         if placement.device.type == "cuda":
             placement = placement._replace(device=torch.device("cuda", number))
         try:
-            while (job := self._schedule.take()) is not None:
+            job = None
+            while (job := self._schedule.take(job)) is not None:
                 self._compute(job, supervisor, placement)
         except CancelledError:
             pass

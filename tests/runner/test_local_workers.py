@@ -241,6 +241,30 @@ def test_a_cell_waits_until_the_one_before_is_stored(tmp_path: Path) -> None:
     assert job.whole.label == "rest"
 
 
+def test_a_worker_takes_cells_of_one_game_after_the_other(tmp_path: Path) -> None:
+    """Of those that are as long as the longest, another worker another game first."""
+    nothing = Events(*[lambda *_: None] * 6)
+    other = NET.replace("hidden=4", "hidden=5")
+    planned = cells(
+        grid("gda", "omd", task=NET, steps=200),
+        grid("gda", "omd", task=other, steps=200),
+        grid("gda", "omd"),
+    )
+    workers = LocalWorkers(
+        planned, {}, {}, Store(tmp_path), Placement(), Limits(), 2, nothing
+    )
+    schedule = workers._schedule
+    jobs: dict[int, list] = {0: [], 1: []}
+    for worker in (0, 1, 1, 0, 0, 1):
+        before = jobs[worker][-1] if jobs[worker] else None
+        jobs[worker].append(schedule.take(before))
+    taken = {
+        worker: [planned.index(job.cell) for job in own] for worker, own in jobs.items()
+    }
+    assert taken == {0: [0, 1, 4], 1: [2, 3, 5]}
+    assert schedule.take() is None
+
+
 SCRIPT = """
 from dataclasses import dataclass
 
