@@ -429,8 +429,6 @@ class ArrayTranslator:
         if isinstance(meta, Tensor):
             self._kind = self._supported_kind(meta.dtype)
         result = self._call(node.target, args, kwargs)
-        if isinstance(result, list):
-            return result
         expected = self.of_group(meta.shape)
         if result.shape != expected:
             raise UnsupportedError(f"{node.target} gives {result.shape}")
@@ -825,14 +823,6 @@ class ArrayTranslator:
             first = end
         return target
 
-    def split(self, operand: Array, sizes: Sequence[int], dim: int = 0) -> list[Array]:
-        """Return parts of an array along an axis."""
-        stored, parts, first = self.store(operand), [], 0
-        for size in sizes:
-            parts.append(stored.slice(dim % len(stored.shape), first, first + size))
-            first += size
-        return list(parts)
-
     def slice(
         self,
         operand: Array,
@@ -913,8 +903,16 @@ class ArrayTranslator:
         if len(left.shape) != 2 or len(right.shape) != 2:
             raise UnsupportedError("a product of vectors")
         target = self.new((left.shape[0], right.shape[1]), "real")
-        self._one_product(left, right, target)
+        self._one_product(left, self._lying(right), target)
         return target
+
+    def _lying(self, matrix: Stored) -> Stored:
+        """Return the transpose of a constant as one of its own, any other as it is."""
+        for constant, buffer in self.constants:
+            turned = Stored.whole(buffer, tuple(constant.shape))
+            if constant.ndim == 2 and turned.permute((1, 0)) == matrix:
+                return self._constant(constant.T)
+        return matrix
 
     def _is_only_turned(self, axes: list[int]) -> bool:
         """Return whether only the transposes of the result are read."""
@@ -1034,7 +1032,6 @@ ALONG_ONE = {
     aten.slice.Tensor: 1,
     aten.slice_scatter.default: 2,
     aten.select.int: 1,
-    aten.split_with_sizes.default: 2,
 }
 ALONG_SOME = {
     aten.sum.dim_IntList: 1,
@@ -1095,7 +1092,6 @@ OPERATIONS: dict[Any, Callable[..., Any]] = {
     ),
     aten.slice.Tensor: ArrayTranslator.slice,
     aten.slice_scatter.default: ArrayTranslator.slice_scatter,
-    aten.split_with_sizes.default: ArrayTranslator.split,
     aten.squeeze.dims: lambda self, operand, _dims: self.view(operand, ()),
     aten.sum.dim_IntList: ArrayTranslator.sum,
     aten.unsqueeze.default: lambda self, operand, dim: self.store(operand).insert_axis(

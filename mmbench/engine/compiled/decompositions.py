@@ -1,6 +1,6 @@
 """What replaces torch's operations by simpler ones in the trace of a step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,11 +15,12 @@ aten = torch.ops.aten
 def decompositions() -> dict[Any, Callable]:
     """Return the decomposition of each operation that has one: torch's own.
 
-    Those in this module are the same; torch's load its compiler, which takes half a
-    second.
+    Those of `OWN` are the same; torch's load its compiler, which takes half a second.
+    Splits become slices, for which torch has none.
     """
     listed: Any = default_decompositions()  # torch declares two types for it
-    return dict(listed.items()) | OWN
+    splits = {aten.split_with_sizes.default: _split_with_sizes}
+    return dict(listed.items()) | OWN | splits
 
 
 def _addcmul(x: Tensor, a: Tensor, b: Tensor, *, value: float = 1) -> Tensor:
@@ -39,6 +40,14 @@ def _softplus(x: Tensor, beta: float | None = None, threshold: float = 20) -> Te
     value = scaled.exp().log1p()
     value = value if beta is None else value / beta
     return torch.where(scaled > threshold, x, value)
+
+
+def _split_with_sizes(x: Tensor, sizes: Sequence[int], dim: int = 0) -> list[Tensor]:
+    parts, begin = [], 0
+    for size in sizes:
+        parts.append(aten.slice.Tensor(x, dim, begin, begin + size))
+        begin += size
+    return parts
 
 
 OWN = {

@@ -51,3 +51,16 @@ def test_each_own_decomposition_is_compared() -> None:
     for use in USES.values():
         operations(use, Noted(decompositions()))
     assert used >= OWN.keys()
+
+
+def test_splits_become_slices() -> None:
+    """Of every length, along any axis."""
+    x = torch.arange(12.0).reshape(2, 6)
+
+    def split(x: torch.Tensor) -> list[torch.Tensor]:
+        return [*torch.split_with_sizes(x, [1, 3, 0, 2], 1), *x.split([2], 0)]
+
+    graph = trace(split, (x,), decompositions())
+    targets = {node.target for node in graph.graph.nodes if node.op == "call_function"}
+    assert targets == {torch.ops.aten.slice.Tensor}
+    assert all(map(torch.equal, graph(x), split(x)))
