@@ -1,11 +1,14 @@
 """How the comparisons measure: clocks, rounds, and the rows of the report.
 
-The arms of a comparison alternate in rounds, after one uncounted call of each, which
-warms caches and compiles. Ratios are taken within a round, and their median over rounds
-is reported, so that changes of the machine's speed between rounds affect no ratio.
+The arms of a comparison alternate in rounds, after uncounted calls of each, which warm
+caches and compile. An arm that takes milliseconds is called several times in a row, and
+a round is their mean: the first call after other work finds nothing in the caches, and
+is no measure of an arm. Ratios are taken within a round, and their median over rounds is
+reported, so that changes of the machine's speed between rounds affect no ratio.
 """
 
 import json
+import math
 import os
 import resource
 import statistics
@@ -24,6 +27,8 @@ PEERS = Path(__file__).parent / "peers"
 
 Arm = Callable[[], float]  # runs one round and returns CPU seconds for each unit
 Times = dict[str, list[float]]
+
+ROUND_SECONDS = 0.05  # of a round at least, so that its first call is a small part
 
 
 class Options(NamedTuple):
@@ -76,13 +81,18 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 
 def alternate(arms: Mapping[str, Arm], rounds: int) -> Times:
-    """Return CPU seconds of every arm in every round, after one uncounted call each."""
-    for arm in arms.values():
+    """Return CPU seconds of every arm in every round, after uncounted calls of each."""
+    counts = {}
+    for name, arm in arms.items():
         arm()
+        begun = time.perf_counter()
+        arm()
+        counts[name] = math.ceil(ROUND_SECONDS / (time.perf_counter() - begun))
     times: Times = {name: [] for name in arms}
     for _ in range(rounds):
         for name, arm in arms.items():
-            times[name].append(arm())
+            calls = [arm() for _ in range(counts[name])]
+            times[name].append(statistics.fmean(calls))
     return times
 
 

@@ -291,16 +291,21 @@ def nested(value: Any) -> Iterator[Description]:
 def made_anew(value: Value) -> Value:
     """Return a description made anew from its fields, with all that they hold.
 
-    What an object has besides, such as a cached value, is no part of its key.
+    What an object has besides, such as a cached value, is no part of its key. One that
+    has nothing besides is returned as it is.
     """
     if isinstance(value, tuple) and not _are_whole(value):
         return typing.cast(Value, tuple(map(made_anew, value)))
     if not isinstance(value, Description):
         return value
-    fields = {
-        field.name: made_anew(getattr(value, field.name))
-        for field in dataclasses.fields(value)
+    given = {
+        field.name: getattr(value, field.name) for field in dataclasses.fields(value)
     }
+    fields = {name: made_anew(entry) for name, entry in given.items()}
+    if vars(value).keys() == fields.keys() and all(
+        fields[name] is entry for name, entry in given.items()
+    ):
+        return value
     return type(value)(**fields)
 
 

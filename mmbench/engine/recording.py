@@ -58,10 +58,6 @@ class Recording:
         self.last_state = np.empty(0, dtype=np.uint8)
         self.ended = False
         self.backend = ""
-        # Records in a row, until the last one, at which the target held, and the step
-        # of the first of them.
-        self._streak = np.zeros(len(seeds), dtype=int)
-        self._streak_from = np.zeros(len(seeds), dtype=int)
 
     # ---- records ----
 
@@ -77,13 +73,6 @@ class Recording:
         self.seconds.append(seconds)
         self.counts.append(counts)
         self.columns.append(columns)
-        if self.cell.task.target:
-            holds = self.cell.task.target.holds(columns)
-            if not holds.any():
-                self._streak = np.zeros_like(self._streak)
-                return
-            self._streak_from = np.where(self._streak == 0, step, self._streak_from)
-            self._streak = np.where(holds, self._streak + 1, 0)
 
     def add_between(
         self,
@@ -132,10 +121,21 @@ class Recording:
 
         They converged at the first record from which on the target held.
         """
-        for run, streak in enumerate(self._streak):
-            if streak >= STREAK_RECORDS and not self.status[run].is_failure:
-                self.status[run] = Status.CONVERGED
-                self.stopped_at[run] = self._streak_from[run]
+        if not (target := self.cell.task.target):
+            return
+        holds = np.ones(len(self.seeds), dtype=bool)  # from a record on to the last one
+        records, first = np.zeros((2, len(self.seeds)), dtype=int)
+        for step, columns in zip(
+            reversed(self.steps), reversed(self.columns), strict=True
+        ):
+            holds &= target.holds(columns)
+            if not holds.any():
+                break
+            records += holds
+            first[holds] = step
+        for run in np.flatnonzero(records >= STREAK_RECORDS):
+            if not self.status[run].is_failure:
+                self.status[run], self.stopped_at[run] = Status.CONVERGED, first[run]
 
     def fail(self, error: BaseException) -> None:
         """Mark all runs that had not ended as ended by an exception."""
@@ -169,8 +169,6 @@ class Recording:
             "reason": self.reason,
             "arrays": self.arrays,
             "kept": self.kept,
-            "streak": self._streak,
-            "streak_from": self._streak_from,
             "between": self.between,
             "last_state": self.last_state,
             "ended": self.ended,
@@ -218,7 +216,6 @@ class Recording:
         self.stopped_at, self.reason = saved["stopped_at"], saved["reason"]
         self.arrays = saved["arrays"]
         self.kept = [(step, z) for step, z in saved["kept"]]
-        self._streak, self._streak_from = saved["streak"], saved["streak_from"]
         self.between, self.last_state = saved["between"], saved["last_state"]
         self.ended, self.backend = saved["ended"], saved["backend"]
 

@@ -60,8 +60,6 @@ class SavedRecording(TypedDict):
     reason: str
     arrays: dict[str, np.ndarray]
     kept: list[tuple[Count, np.ndarray]]
-    streak: np.ndarray
-    streak_from: np.ndarray
     between: list[SavedRecord]
     last_state: np.ndarray
     ended: bool
@@ -182,7 +180,7 @@ def _is_consistent(
     ):
         return False
     whole = [value for row in counts for value in row.values()]
-    whole += [saved["stopped_at"], saved["streak"], saved["streak_from"]]
+    whole.append(saved["stopped_at"])
     measured = [value for row in columns for value in row.values()]
     if not all(_is_like(value, np.int64, (runs,)) for value in whole) or not all(
         _is_like(value, np.float64, (runs,)) for value in measured
@@ -191,8 +189,6 @@ def _is_consistent(
     stopped_at, is_going = saved["stopped_at"], _are(saved["status"], Status.FINISHED)
     ranges = [
         *((value, np.iinfo(np.int64).max) for value in whole),
-        (saved["streak"], records),
-        (saved["streak_from"], cell.steps),
         (stopped_at, cell.steps),
     ]
     return (

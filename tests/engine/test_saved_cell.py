@@ -175,13 +175,6 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     ),
     "a status too many": lambda one: second(one)["status"].append("finished"),
     "an error before the end": lambda one: put(second(one), "status", 0, to="error"),
-    "a huge streak": lambda one: put(second(one), "streak", to=np.array([2**62])),
-    "a streak that is no number": lambda one: put(
-        second(one), "streak", to=np.array([np.nan])
-    ),
-    "a streak from before": lambda one: put(
-        second(one), "streak_from", to=np.array([-1])
-    ),
     "seconds that are no numbers": lambda one: put(
         second(one), "seconds", -1, to=float("nan")
     ),

@@ -87,39 +87,48 @@ static char *kept_memory(int64_t bytes) {
   return memory;
 }
 
+/* The arrays of a call lie further on after a step, and after a stop. */
+static void move_arrays(const program *one, void **arrays, int64_t runs, int is_stop) {
+  for (int64_t number = 0; number < one->array_count; ++number) {
+    const place at = one->places[number];
+    arrays[number] = (char *)arrays[number] + runs * (is_stop ? at.stop : at.step);
+  }
+}
+
 /* The programs take turns, and have their states at the same places. What these are at
    each stop, a number of steps made, is told to the arguments. */
 __attribute__((visibility("default"))) void run_programs(
     const program *programs, int64_t period, int64_t turn, void **arguments,
     const int64_t *stops, int64_t runs, int64_t stop_count) {
   const program *const end = programs + period, *const ours = programs + turn;
-  const place *const places = programs->places;
   const int64_t width = programs->group;
-  const int64_t array_count = end[-1].first_array + end[-1].array_count;
   int64_t bytes = 0;
   for (const program *one = programs; one < end; ++one)
     if (one->bytes > bytes) bytes = one->bytes;
   char *const memory = kept_memory(bytes);
+  const int64_t array_count = end[-1].first_array + end[-1].array_count;
   void **const arrays = malloc((array_count + 1) * sizeof *arrays);
   for (int64_t group = 0; group < runs; group += width) {
     const int64_t first = group + width < runs ? group : runs - width;
-    for (int64_t number = 0; number < array_count; ++number) {
-      const place at = places[number];
-      char *const base = at.argument < 0 ? memory : arguments[at.argument];
-      arrays[number] = base + at.offset + first * at.row;
-    }
-    make_calls(ours, 0, ours->load_count, arrays + ours->first_array, 0);
+    for (const program *one = programs; one < end; ++one)
+      for (int64_t number = 0; number < one->array_count; ++number) {
+        const place at = one->places[number];
+        char *const base = at.argument < 0 ? memory : arguments[at.argument];
+        arrays[one->first_array + number] = base + at.offset + first * at.row;
+      }
+    void **const our_arrays = arrays + ours->first_array;
+    make_calls(ours, 0, ours->load_count, our_arrays, 0);
     for (int64_t stop = 0, step = 0; stop < stop_count; ++stop) {
       for (; step < stops[stop]; ++step) {
-        const program *const one = programs + (turn + step) % period;
+        const program *one = programs + (turn + step) % period;
         make_calls(one, one->load_count, one->step_end, arrays + one->first_array,
                    (integer)step);
-        for (int64_t number = 0; number < array_count; ++number)
-          arrays[number] = (char *)arrays[number] + runs * places[number].step;
+        for (one = programs; one < end; ++one)
+          move_arrays(one, arrays + one->first_array, runs, 0);
       }
-      make_calls(ours, ours->step_end, ours->call_count, arrays + ours->first_array, 0);
-      for (int64_t number = 0; number < array_count; ++number)
-        arrays[number] = (char *)arrays[number] + runs * places[number].stop;
+      make_calls(ours, ours->step_end, ours->call_count, our_arrays, 0);
+      for (const program *one = programs; one < end; ++one)
+        move_arrays(one, arrays + one->first_array, runs, 1);
     }
   }
   free(arrays);
@@ -290,53 +299,15 @@ def load_programs(programs: Sequence[Program]) -> tuple[Function, str]:
         subprocess.CalledProcessError: when it fails.
     """
     library, real = programs[0].library, programs[0].real
-    calls = [[*one.loads, *one.steps, *one.stores] for one in programs]
-    kernels: list[list[Kernel | None]] = []
-    places: list[int] = []
-    firsts: list[list[int]] = []
-    for program, of_program in zip(programs, calls, strict=True):
-        own = {buffer for buffer, at in program.places.items() if at.argument < 0}
-        kernels.append([])
-        firsts.append([])
-        for one in of_program:
-            firsts[-1].append(len(places) // len(Place._fields))
-            kernel, arrays = one.kernel(own) if one.code else (None, list(one.buffers))
-            kernels[-1].append(kernel)
-            for buffer in arrays:
-                places += program.places[buffer]
-    needed = dict.fromkeys(kernel for some in kernels for kernel in some if kernel)
+    called = [_kernels_of(one) for one in programs]
+    needed = dict.fromkeys(kernel for one in called for kernel, _ in one if kernel)
     addresses = _addresses(tuple(needed), real, library)
-    c_places = (ctypes.c_int64 * max(len(places), 1))(*places)
-    ends = [*(first for first, *_ in firsts[1:]), len(places) // len(Place._fields)]
-    c_programs = (_CProgram * len(programs))()
-    for number, (program, of_program) in enumerate(zip(programs, calls, strict=True)):
-        begin, first_array = len(program.loads), firsts[number][0]
-        c_calls = (_CCall * len(of_program))(
-            *(
-                _CCall(
-                    addresses[kernel] if kernel else 0,
-                    first - first_array,
-                    one.turns,
-                    begin + one.end,
-                )
-                for kernel, first, one in zip(
-                    kernels[number], firsts[number], of_program, strict=True
-                )
-            )
-        )
-        c_programs[number] = _CProgram(
-            c_calls,
-            c_places,
-            program.group,
-            program.bytes,
-            first_array,
-            ends[number] - first_array,
-            begin,
-            begin + len(program.steps),
-            len(of_program),
-        )
+    linked: list[_CProgram] = []
+    for program, kernels in zip(programs, called, strict=True):
+        first_array = sum(one.array_count for one in linked)
+        linked.append(_linked(program, kernels, addresses, first_array))
+    c_programs = (_CProgram * len(linked))(*linked)
     run_programs = library_functions(library).run_programs
-
     period, at = len(programs), programs[0].stops
 
     def run(
@@ -345,6 +316,51 @@ def load_programs(programs: Sequence[Program]) -> tuple[Function, str]:
         run_programs(c_programs, period, turn, arguments, arguments[at], runs, stops)
 
     return run, _text(needed, real)
+
+
+# The kernel of each call of a program, None where there is none, and its arrays.
+_Called = Sequence[tuple[Kernel | None, Sequence[Buffer]]]
+
+
+def _kernels_of(program: Program) -> _Called:
+    own = {buffer for buffer, place in program.places.items() if place.argument < 0}
+    return [
+        one.kernel(own) if one.code else (None, one.buffers)
+        for one in (*program.loads, *program.steps, *program.stores)
+    ]
+
+
+def _linked(
+    program: Program, called: _Called, addresses: dict[Kernel, int], first_array: int
+) -> _CProgram:
+    """Return a program as the interpreter takes it.
+
+    Args:
+        program: the program.
+        called: what `_kernels_of` returns for it.
+        addresses: of the kernels.
+        first_array: the number of arrays in the calls of programs before it.
+    """
+    calls = (*program.loads, *program.steps, *program.stores)
+    begin = len(program.loads)
+    places: list[Place] = []
+    c_calls: list[_CCall] = []
+    for one, (kernel, arrays) in zip(calls, called, strict=True):
+        address = addresses[kernel] if kernel else 0
+        c_calls.append(_CCall(address, len(places), one.turns, begin + one.end))
+        places += [program.places[buffer] for buffer in arrays]
+    numbers = [number for place in places for number in place]
+    return _CProgram(
+        (_CCall * len(c_calls))(*c_calls),
+        (ctypes.c_int64 * max(len(numbers), 1))(*numbers),
+        program.group,
+        program.bytes,
+        first_array,
+        len(places),
+        begin,
+        begin + len(program.steps),
+        len(calls),
+    )
 
 
 # The addresses of compiled kernels, which stay in memory until the process ends.
