@@ -909,9 +909,10 @@ class ArrayTranslator:
     def _lying(self, matrix: Stored) -> Stored:
         """Return the transpose of a constant as one of its own, any other as it is."""
         for constant, buffer in self.constants:
-            turned = Stored.whole(buffer, tuple(constant.shape))
-            if constant.ndim == 2 and turned.permute((1, 0)) == matrix:
-                return self._constant(constant.T)
+            if constant.ndim == 2 and constant.shape[::-1] == matrix.shape:
+                whole = Stored.whole(buffer, tuple(constant.shape))
+                if _is_same_place(whole.permute((1, 0)), matrix):
+                    return self._constant(constant.T)
         return matrix
 
     def _is_only_turned(self, axes: list[int]) -> bool:

@@ -115,7 +115,10 @@ def test_a_product_with_a_shared_matrix(runs: int) -> None:
     def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
         return [z - 0.1 * (z @ shared - z @ shared.T), alive.clone()]
 
-    check(step, examples(torch.float32), count=4, runs=runs)
+    loop = check(step, examples(torch.float32), count=4, runs=runs)
+    # The transpose is a constant too, whose rows need not be packed.
+    assert loop.source.count(f", p1 + 0, {DIM}, 1, w2 + 0") == 1  # one kernel for both
+    assert f", p1 + 0, 1, {DIM}, w2 + 0" not in loop.source
 
 
 def test_a_run_does_not_depend_on_the_others() -> None:
