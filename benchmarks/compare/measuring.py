@@ -3,8 +3,8 @@
 The arms of a comparison alternate in rounds, after uncounted calls of each, which warm
 caches and compile. An arm that takes milliseconds is called several times in a row, and
 a round is their mean: the first call after other work finds nothing in the caches, and
-is no measure of an arm. Ratios are taken within a round, and their median over rounds is
-reported, so that changes of the machine's speed between rounds affect no ratio.
+is no measure of an arm. Ratios are taken within a round, and their median over rounds
+is reported, so that changes of the machine's speed between rounds affect no ratio.
 """
 
 import json

@@ -20,13 +20,13 @@ unless the row says otherwise. A number is the median over rounds of each round'
 its range follows. Times within one process are CPU seconds of the thread; times of
 whole commands are CPU and elapsed seconds, start-up included. Other packages run in
 processes of their own, JAX in float32 without threads. A first call that is not counted
-excludes compilation, whose time is stated. Of an arm that takes less than 50 ms, as many
-calls in a row as take that long are one round, and their mean counts. Both arms of a ratio do the same work: cells
-and loops draw their starts and make their records. A row marked "not measured" has its
-reason in the notes: a cell that could not be compiled, or a package that is missing or
-failed. Ratios of sittings on different processors differ: see the machines at the end.
-Matrix products "alone" are those of torch, which may take longer than a whole compiled
-cell, whose products are in C.
+excludes compilation, whose time is stated. Of an arm that takes less than 50 ms, as
+many calls in a row as take that long are one round, and their mean counts. Both arms of
+a ratio do the same work: cells and loops draw their starts and make their records. A
+row marked "not measured" has its reason in the notes: a cell that could not be
+compiled, or a package that is missing or failed. Ratios of sittings on different
+processors differ: see the machines at the end. Matrix products "alone" are those of
+torch, which may take longer than a whole compiled cell, whose products are in C.
 """
 
 
