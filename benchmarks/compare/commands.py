@@ -113,9 +113,10 @@ def start_up(options: Options) -> Iterator[Row]:
 # ---- two cores against one ----
 
 WAITING = (
-    "what is done twice or beside the cells: torch is loaded by the command and by the "
-    "process that workers are forked from, 1.1 CPU s each, and the first cells begin "
-    "after 1.6 s; each worker compiles for itself; the command receives and stores"
+    "what is done beside the cells, or is slower beside others: one core loads torch, "
+    "0.9 s, and prepares what workers are forked from, so that the first cells begin "
+    "after 1.6 s; cells of networks take 11 % more time beside each other; each worker "
+    "compiles loops for itself; the command receives and stores"
 )
 GAN_STEPS = 8  # of each run, so that the suite takes about a minute of one core
 

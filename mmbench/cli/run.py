@@ -147,8 +147,9 @@ def command(
     from mmbench.store.folder import Store
     from mmbench.store.table_index import FEWEST_CELLS
 
-    if is_forked:  # before anything is computed here
-        context.with_resource(FORK_SERVER.forked(serve))
+    if is_forked:  # before anything is computed here; what was loaded has no thread
+        server = FORK_SERVER.forked(serve) if may_be_forked() else FORK_SERVER
+        context.with_resource(server)
     started = time.perf_counter()  # imports do not count
     cells = selection.cells
     placement = Placement(

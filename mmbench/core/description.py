@@ -292,7 +292,7 @@ def made_anew(value: Value) -> Value:
     """Return a description made anew from its fields, with all that they hold.
 
     What an object has besides, such as a cached value, is no part of its key. One that
-    has nothing besides is returned as it is.
+    has nothing besides is returned itself, shared with the caller.
     """
     if isinstance(value, tuple) and not _are_whole(value):
         return typing.cast(Value, tuple(map(made_anew, value)))

@@ -135,14 +135,14 @@ class Oracle:
             self._rows[values] = torch.cat(parts, dim=1)
         return self._rows[values]
 
-    def _number(self, value: float) -> Float[Tensor, "1 1"]:
+    def _number(self, value: float) -> Float[Tensor, ""]:
         """Return a number as a tensor, by which torch multiplies in half the time."""
         if value not in self._numbers:
             game = self._game
             # torch has an error where a number overflows the dtype.
             is_finite = abs(value) <= torch.finfo(game.dtype).max
             self._numbers[value] = torch.full(
-                (1, 1),
+                (),
                 value if is_finite else value * math.inf,
                 dtype=game.dtype,
                 device=game.device,

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Self
@@ -127,10 +128,14 @@ class _Fork:
             stream.flush()
         # Until the fork has a session of its own, Ctrl-C is for this process alone.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        self.pid = os.fork()
-        if not self.pid:
-            work()
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that threads of libraries are there
+                self.pid = os.fork()
+            if not self.pid:
+                work()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         self._has_ended = False
 
     def poll(self) -> int | None:
@@ -190,10 +195,17 @@ class ForkServer:
         Args:
             serve: that of `mmbench.runner.fork_server`, which imports torch.
         """
-        self._hold(lambda requests: _Fork(partial(serve, requests)))
+        self._hold(lambda requests: _Fork(partial(self._serve, serve, requests)))
         with contextlib.ExitStack() as stack:
             stack.push(self.__exit__)
             yield
+
+    def _serve(
+        self, serve: Callable[[socket.socket], object], requests: socket.socket
+    ) -> None:
+        """Serve in a fork, where the lock was taken and nothing is held."""
+        self._lock, self._holders = threading.Lock(), 0
+        serve(requests)
 
     def _hold(self, start: Callable[[socket.socket], subprocess.Popen | _Fork]) -> None:
         with self._lock:

@@ -1,7 +1,6 @@
 """The bilinear game x'Ay with a chosen spectrum, in d dimensions or on a box."""
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Literal, final
 
 import torch
@@ -211,7 +210,6 @@ class BilinearGame(NoisyGame):
         return radius * (back.norm(dim=1) + forth.norm(dim=1))
 
 
-@lru_cache(maxsize=4)  # each chunk of a cell builds the game
 def spectral_matrix(task: Bilinear) -> Float[Tensor, "dim dim"]:
     """Return the matrix A of an instance, in float64 on the CPU."""
     if task.dim == 1:

@@ -5,8 +5,10 @@ numbers through memory between them. It takes about a second for a loop in C, an
 a minute for a graph. On a GPU steps are captured, which takes as long as a few of them.
 """
 
+import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from subprocess import CalledProcessError
 from typing import Any, NamedTuple
@@ -45,8 +47,8 @@ from mmbench.tasks.base import Task
 GRAPH_STEPS = 20  # steps in one call of a graph, in games without data
 LOOP_STEPS = 2**14  # steps in one call of a loop, some milliseconds
 STOPPED_NUMBERS = 2**20  # of all runs at all stops on the way: a few MB
-ARRAY_STEPS = 2**6  # the same for a loop over arrays, whose steps draw
-ARRAY_NUMBERS = 2**25  # of all runs at all steps of a call where they do not
+ARRAY_STEPS = 2**6  # the same for a loop over arrays, whose steps may be long
+CALL_SECONDS = 0.1  # of a call of a loop over arrays, where its steps draw nothing
 CAPTURED_STEPS = 2**8  # steps after which the host looks at captured ones
 
 # Iterates of the first few runs before each step of a block; None for games that are
@@ -143,6 +145,7 @@ class Block:
         self.source, self.backend = "", "compiled"
         self._steps: Steps = self._make_steps
         self._loop: Loop | None = None
+        self._is_timed = False
         self.most_stops = 0
         self.takes_stacked = False
         self._captured: CapturedSteps | None = None
@@ -209,7 +212,8 @@ class Block:
         begun = self._step.begin(z, alive, state, memory)
         given = [tensor.contiguous() for tensor in list_tensors((begun, sizes))]
         turn = step % self._period
-        found, path = self._loop.through(given, stops, self._shown, turn)
+        with self._timed(stops[-1]):
+            found, path = self._loop.through(given, stops, self._shown, turn)
         runs = replace_tensors(begun, found)
         return BlockResult(runs, path if self._shown else None, self._charges(turn))
 
@@ -293,12 +297,28 @@ class Block:
         self._steps, self.length, self.source = steps, LOOP_STEPS, loop.source
         self._stop_within(loop)
 
-    def _stop_within(self, loop: Loop) -> int:
-        """Let `through` call a loop, and return the numbers of all runs at a stop."""
+    def _stop_within(self, loop: Loop) -> None:
+        """Let `through` call a loop."""
         start, _, _ = self._step.examples(self.runs)
         numbers = sum(tensor.numel() for tensor in list_tensors(start))
         self._loop, self.most_stops = loop, STOPPED_NUMBERS // numbers
-        return numbers
+
+    @contextmanager
+    def _timed(self, count: int) -> Iterator[None]:
+        """Time a call, and let the next ones be as long as one may take.
+
+        Nothing is reported, saved or ended during a call. No number depends on how many
+        calls make the steps.
+
+        Args:
+            count: the steps of the call.
+        """
+        begun = time.perf_counter()
+        yield
+        if self._is_timed:
+            seconds = (time.perf_counter() - begun) / count
+            most = int(CALL_SECONDS / max(seconds, 1e-9))
+            self.length = max(ARRAY_STEPS, min(LOOP_STEPS, most))
 
     def _compile_arrays(self) -> None:
         """Make the steps a loop in C over the arrays of a few runs at a time.
@@ -322,14 +342,15 @@ class Block:
             runs: RunState, drawn: Drawn, sizes: Sizes, step: int, count: int
         ) -> tuple[RunState, IteratePath]:
             given = [*list_tensors(runs), *list_tensors(drawn), *sizes]
-            tensors, _ = loop(given, count, 0, step % self._period)
+            with self._timed(count):
+                tensors, _ = loop(given, count, 0, step % self._period)
             return replace_tensors(runs, tensors), None
 
         self.takes_stacked = bool(self.draws)
         self.length = ARRAY_STEPS
         if not self.draws:
-            most = ARRAY_NUMBERS // self._stop_within(loop)
-            self.length = max(ARRAY_STEPS, min(LOOP_STEPS, most))
+            self._is_timed = True
+            self._stop_within(loop)
         self._steps, self.source = steps, loop.source
 
     def _flat_step(

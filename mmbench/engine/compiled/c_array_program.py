@@ -387,6 +387,7 @@ class ArrayTranslator:
         self._graph, self._runs, self._group, self._real = graph, runs, group, real
         self.calls: list[Call] = []
         self.constants: list[tuple[Tensor, Buffer]] = []
+        self._transposes: dict[Buffer, Stored] = {}  # of constants, by their buffers
         self._lifetimes: dict[Buffer, list[int]] = {}  # first and last statement
         self._loops: list[_Loop] = []  # that have begun, from outside to inside
         self._depths = _depths(graph)
@@ -908,12 +909,17 @@ class ArrayTranslator:
 
     def _lying(self, matrix: Stored) -> Stored:
         """Return the transpose of a constant as one of its own, any other as it is."""
-        for constant, buffer in self.constants:
-            if constant.ndim == 2 and constant.shape[::-1] == matrix.shape:
-                whole = Stored.whole(buffer, tuple(constant.shape))
-                if _is_same_place(whole.permute((1, 0)), matrix):
-                    return self._constant(constant.T)
-        return matrix
+        place = matrix.place
+        of_places = {buffer: one for one, buffer in self.constants}
+        constant = of_places.get(place)
+        if constant is None or constant.shape[::-1] != matrix.shape:
+            return matrix
+        whole = Stored.whole(place, tuple(constant.shape))
+        if not _is_same_place(whole.permute((1, 0)), matrix):
+            return matrix
+        if place not in self._transposes:
+            self._transposes[place] = self._constant(constant.T)
+        return self._transposes[place]
 
     def _is_only_turned(self, axes: list[int]) -> bool:
         """Return whether only the transposes of the result are read."""

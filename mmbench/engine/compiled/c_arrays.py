@@ -327,7 +327,8 @@ def reduce_loop(
 def largest_loop(source: Array, target: Stored, over: Sequence[int]) -> str:
     """Return C code of the largest numbers of an array that has no negative ones.
 
-    The bits of such numbers are integers of the same order, NaN above the others.
+    The bits of such numbers are integers of the same order, NaN above the others. The
+    sign of NaN is cleared, for the compiler leaves out `fabs` where it knows better.
 
     Args:
         source: the array.
@@ -347,7 +348,7 @@ def largest_loop(source: Array, target: Stored, over: Sequence[int]) -> str:
         "#pragma omp simd reduction(max: most)",
         f"for (int {name} = 0; {name} < {size}; ++{name}) {{",
         *entry.statements,
-        f"const integer bits = bits_of({code});",
+        f"const integer bits = bits_of({code}) & LARGEST;",
         "most = bits > most ? bits : most;",
         "}",
         f"{place} = real_of(most);",

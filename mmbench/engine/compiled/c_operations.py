@@ -81,6 +81,7 @@ def kind_of(dtype: torch.dtype) -> Kind:
 # vectors cannot be relied on.
 DEFINITIONS = """\
 #define MASK(condition) (-(integer)(condition))
+#define LARGEST ((integer)(~(uint64_t)0 >> (65 - 8 * sizeof(integer))))
 
 static inline integer bits_of(real a) {
   integer bits;

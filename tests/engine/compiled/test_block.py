@@ -754,3 +754,19 @@ def test_records_of_runs_with_step_sizes_of_their_own(
     assert found.status == expected.status
     for one, other in zip(found.columns, expected.columns, strict=True):
         assert one["distance"].tobytes() == other["distance"].tobytes()
+
+
+def test_a_call_is_as_long_as_one_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where steps draw nothing, more are made in a call while they are short."""
+    block.clear_blocks()
+    task = TASKS.build("bilinear[dim=20]")
+    made = block.compile_block(GDA(), task, PLACEMENT, 4, graphs=False)
+    assert isinstance(made, block.Block)
+    start, _, _ = made._step.examples(4)
+    given = start.z, start.state, start.memory, start.alive
+    assert made.length == block.ARRAY_STEPS
+    made(*given, [], 0, 3)
+    assert made.length > block.ARRAY_STEPS
+    monkeypatch.setattr(block, "CALL_SECONDS", 0)
+    made.through(*given, [2, 5], 0)
+    assert made.length == block.ARRAY_STEPS

@@ -1,8 +1,11 @@
 """Loops over arrays give what torch gives, and refuse what joins runs."""
 
+import ctypes
 import re
+import subprocess
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -12,8 +15,10 @@ from torch import Tensor
 
 from mmbench.core.repetition import charging, repeat
 from mmbench.engine.compiled import c_loop
+from mmbench.engine.compiled.c_array_program import LIBRARY
+from mmbench.engine.compiled.c_compiler import ALWAYS_FUSED, FASTEST, FLAGS
 from mmbench.engine.compiled.c_loop import Loop, loop_over_arrays
-from mmbench.engine.compiled.c_operations import UnsupportedError
+from mmbench.engine.compiled.c_operations import UnsupportedError, words_of_preamble
 
 RUNS = 5
 DIM = 24
@@ -113,9 +118,11 @@ def test_a_product_with_a_shared_matrix(runs: int) -> None:
     shared = torch.randn(DIM, DIM, generator=draws) / DIM
 
     def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
-        return [z - 0.1 * (z @ shared - z @ shared.T), alive.clone()]
+        moved = z - 0.1 * (z @ shared - z @ shared.T)
+        return [moved - 0.1 * (moved @ shared.T), alive.clone()]
 
     loop = check(step, examples(torch.float32), count=4, runs=runs)
+    assert len(loop._constants) == 2
     # The transpose is a constant too, whose rows need not be packed.
     assert loop.source.count(f", p1 + 0, {DIM}, 1, w2 + 0") == 1  # one kernel for both
     assert f", p1 + 0, 1, {DIM}, w2 + 0" not in loop.source
@@ -137,6 +144,55 @@ def test_a_run_does_not_depend_on_the_others() -> None:
     alone = [tensor[7:8].contiguous() for tensor in tensors]
     (single, _), _ = loop_over_arrays([step], give, 2, 0, 1)(alone, 3, 0)
     assert torch.equal(single[0], beside[7])
+
+
+@pytest.mark.parametrize("processor", ["native", "znver3", "haswell"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_row_of_a_product_has_the_same_bits_alone(
+    processor: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    """On processors for which GCC does not fuse all sums of products, too."""
+    has = torch.backends.cpu.get_cpu_capability()
+    if processor != "native" and has not in ("AVX2", "AVX512"):
+        pytest.skip("this processor has no AVX2")
+    text = LIBRARY.substitute(words_of_preamble(dtype))
+    (tmp_path / "library.c").write_text(text)
+    options = [one for one in FLAGS if not one.startswith("-march")]
+    options += [*FASTEST, *ALWAYS_FUSED, f"-march={processor}", "-shared"]
+    try:
+        subprocess.run(
+            ["cc", *options, "library.c", "-o", "library.so", "-lm"],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("there is no compiler that knows this processor")
+    product = ctypes.CDLL(str(tmp_path / "library.so")).wide_product
+    product.argtypes = [
+        *[ctypes.c_int64] * 3,
+        *(ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64),
+        *(ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64),
+        *(ctypes.c_void_p, ctypes.c_void_p),
+    ]
+    draws = torch.Generator().manual_seed(0)
+    inner = 33
+    packed = torch.empty(64 * inner, dtype=dtype)
+    for columns in (1, 7, 9, 16, 17, 23, 33, 50, 64):
+        a = torch.randn(13, inner, generator=draws, dtype=dtype)
+        b = torch.randn(inner, columns, generator=draws, dtype=dtype)
+
+        def multiply(rows: Tensor, b: Tensor = b, columns: int = columns) -> Tensor:
+            c = torch.empty(len(rows), columns, dtype=dtype)
+            to = c.data_ptr(), packed.data_ptr()
+            of_b = b.data_ptr(), columns, 1
+            product(len(rows), columns, inner, rows.data_ptr(), inner, 1, *of_b, *to)
+            return c
+
+        alone = torch.cat([multiply(row[None]) for row in a])
+        for rows in range(1, 14):
+            assert torch.equal(multiply(a[:rows]), alone[:rows])
+        torch.testing.assert_close(alone, a @ b)
 
 
 @pytest.mark.parametrize("runs", [3, 130])
@@ -202,7 +258,7 @@ def test_a_product_of_which_the_transpose_is_read(
 
     def step(z: Tensor, alive: Tensor, *others: Tensor, both: bool) -> list[Tensor]:
         _, whole, a, b, _ = others
-        product = (a if lies == "as it is" else a.transpose(1, 2)) @ b
+        product = torch.bmm(a if lies == "as it is" else a.transpose(1, 2), b)
         kept = product * 2 if both else whole * 1
         return [z * 1, alive.clone(), product.transpose(1, 2) * 2, kept]
 
@@ -214,12 +270,16 @@ def test_a_product_of_which_the_transpose_is_read(
     assert torch.equal(whole.transpose(1, 2), found[True])
 
 
+@pytest.mark.parametrize("of", [torch.clone, torch.square, torch.exp, torch.sigmoid])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_largest_absolute_number(dtype: torch.dtype) -> None:
-    """It is that of torch where numbers are zero, infinite or no numbers."""
+def test_the_largest_absolute_number(dtype: torch.dtype, of: Callable) -> None:
+    """It is that of torch where numbers are zero, infinite or no numbers.
+
+    The compiler leaves out the absolute value of what has no sign.
+    """
 
     def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
-        largest = z.abs().amax(1, keepdim=True)
+        largest = of(z).abs().amax(1, keepdim=True)
         return [torch.cat([largest, z[:, 1:]], 1), alive & (largest[:, 0] <= 2)]
 
     loop = loop_over_arrays([step], examples(dtype), 2, 0, 7)
@@ -231,10 +291,11 @@ def test_the_largest_absolute_number(dtype: torch.dtype) -> None:
     z[4, 5], z[4, 6] = torch.nan, torch.inf
     z[5, 7] = -torch.finfo(dtype).tiny
     z[6] = torch.linspace(-1, 0.5, DIM)
+    z[0, 9] = -torch.full((), torch.nan, dtype=dtype)  # with the sign of a new one
     alive = torch.ones(7, dtype=torch.bool)
     (found, still), _ = loop([z, alive], 1, 0)
     expected, expected_still = step(z, alive, NUMBER)
-    assert torch.equal(found.nan_to_num(7.5, 8.5), expected.nan_to_num(7.5, 8.5))
+    torch.testing.assert_close(found, expected, equal_nan=True)
     assert torch.equal(still, expected_still)
 
 
