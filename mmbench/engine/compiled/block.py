@@ -47,8 +47,8 @@ from mmbench.tasks.base import Task
 GRAPH_STEPS = 20  # steps in one call of a graph, in games without data
 LOOP_STEPS = 2**14  # steps in one call of a loop, some milliseconds
 STOPPED_NUMBERS = 2**20  # of all runs at all stops on the way: a few MB
-ARRAY_STEPS = 2**6  # the same for a loop over arrays, whose steps may be long
-CALL_SECONDS = 0.1  # of a call of a loop over arrays, where its steps draw nothing
+ARRAY_STEPS = 2**6  # in a call of a loop over arrays at first, and where steps draw
+CALL_SECONDS = 0.1  # that such a call may take later, where steps draw nothing
 CAPTURED_STEPS = 2**8  # steps after which the host looks at captured ones
 
 # Iterates of the first few runs before each step of a block; None for games that are

@@ -78,7 +78,7 @@ enum { VECTOR_BYTES = 32, VECTORS = 2 };
 enum { VECTOR_BYTES = 16, VECTORS = 2 };
 #endif
 enum { LENGTH = VECTOR_BYTES / sizeof(real), PANEL = VECTORS * LENGTH, ROWS = 6 };
-enum { TURNED = 2 * LENGTH /* rows whose sums are computed at once */ };
+enum { TURNED = 2 * LENGTH /* rows that are computed at once */ };
 
 /* c (rows, columns) = bias + a (rows, inner) b (inner, columns), of at most TURNED rows
    of a, which are turned: each number is one sum that begins with the bias, and whose
@@ -217,7 +217,7 @@ __attribute__((noinline)) void wide_product(
     if (vectors > 1 && vectors * LENGTH > columns) --vectors;
     end = begin + vectors * LENGTH;
     if (end > columns) end = columns;
-    /* The last vectors begin with columns of those before, whose sums are the same. */
+    /* The last vectors begin with columns of those before; their sums are the same. */
     const int64_t j = is_narrow ? 0 : end - vectors * LENGTH;
     const real *panel = b + j;
     int64_t panel_inner = b_inner;

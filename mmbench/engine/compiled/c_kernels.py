@@ -258,6 +258,11 @@ class Program(NamedTuple):
     stops: int
     library: str
 
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """All calls, in order."""
+        return (*self.loads, *self.steps, *self.stores)
+
 
 class _CCall(ctypes.Structure):
     _fields_ = (
@@ -325,8 +330,7 @@ _Called = Sequence[tuple[Kernel | None, Sequence[Buffer]]]
 def _kernels_of(program: Program) -> _Called:
     own = {buffer for buffer, place in program.places.items() if place.argument < 0}
     return [
-        one.kernel(own) if one.code else (None, one.buffers)
-        for one in (*program.loads, *program.steps, *program.stores)
+        one.kernel(own) if one.code else (None, one.buffers) for one in program.calls
     ]
 
 
@@ -341,11 +345,10 @@ def _linked(
         addresses: of the kernels.
         first_array: the number of arrays in the calls of programs before it.
     """
-    calls = (*program.loads, *program.steps, *program.stores)
     begin = len(program.loads)
     places: list[Place] = []
     c_calls: list[_CCall] = []
-    for one, (kernel, arrays) in zip(calls, called, strict=True):
+    for one, (kernel, arrays) in zip(program.calls, called, strict=True):
         address = addresses[kernel] if kernel else 0
         c_calls.append(_CCall(address, len(places), one.turns, begin + one.end))
         places += [program.places[buffer] for buffer in arrays]
@@ -359,7 +362,7 @@ def _linked(
         len(places),
         begin,
         begin + len(program.steps),
-        len(calls),
+        len(c_calls),
     )
 
 

@@ -142,7 +142,7 @@ def loop_over_numbers(step: Step, examples: Examples, changed: int) -> Loop:
 def loop_over_arrays(
     steps: Sequence[Step], examples: Examples, changed: int, drawn: int, runs: int
 ) -> Loop:
-    """Return a loop whose programs compute the arrays of a few runs at a time.
+    """Return a loop of programs that compute the arrays of a few runs at a time.
 
     The first step of each is compared with that of torch, for another number of runs
     than it was traced with.
