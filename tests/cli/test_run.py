@@ -3,15 +3,23 @@
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 from command_line import GRID, TINY, Cli
+from quadratic_games import TwoLosses
 
 from mmbench.analysis.results import load
+from mmbench.cli import run
+from mmbench.core.placement import Placement
+from mmbench.runner import local_workers
+from mmbench.runner.limits import Workers
+from mmbench.runner.plan import plan
 from mmbench.store import table_index
 from mmbench.store.folder import Store
+from mmbench.suites.base import Grid, Suite
 
 
 def test_run_prints_a_line_a_cell_and_a_summary(cli: Cli) -> None:
@@ -213,3 +221,18 @@ def test_a_task_without_a_target_says_what_orders_the_algorithms(
         "field_norm.\n" in shown
     )
     assert "bilinear declares no target" not in shown
+
+
+def test_a_process_is_forked_for_cells_with_workers_and_without_code_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Few steps of networks have workers, too; code of others may have computed."""
+    monkeypatch.setattr(local_workers, "cpu_count", lambda: 2)
+    short = Grid(tasks=("bilinear",), algorithms=("gda",), seeds=2, steps=1)
+    few = Grid(tasks=("four_gaussians",), algorithms=("gda",), seeds=16, steps=2000)
+    own = replace(few, tasks=(TwoLosses(),), seeds=300, steps=10**6)
+    found = [
+        run._have_workers(plan(Suite(name="x", grids=(grid,))), Placement(), Workers(0))
+        for grid in (short, few, own)
+    ]
+    assert found == [False, True, False]

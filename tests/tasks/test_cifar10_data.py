@@ -297,8 +297,9 @@ def test_files_are_read_once_until_one_changes(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A byte changed in place, with size and time restored, is noticed."""
-    monkeypatch.setattr(_cifar10_data, "_kept", {})
-    monkeypatch.setattr(_cifar10_data, "_SETTLED_SECONDS", -1.0)
+    kept = _data_files.KeptSplits(_cifar10_data._read_split)
+    monkeypatch.setattr(_cifar10_data, "_KEPT", kept)
+    monkeypatch.setattr(_data_files, "SETTLED_SECONDS", -1.0)
     first = cifar10("test", files)
     assert cifar10("test", files) is first
     assert cifar10("train", files) is not first
@@ -319,8 +320,9 @@ def test_images_that_were_written_into_are_read_again(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another game gets those of the files."""
-    monkeypatch.setattr(_cifar10_data, "_kept", {})
-    monkeypatch.setattr(_cifar10_data, "_SETTLED_SECONDS", -1.0)
+    kept = _data_files.KeptSplits(_cifar10_data._read_split)
+    monkeypatch.setattr(_cifar10_data, "_KEPT", kept)
+    monkeypatch.setattr(_data_files, "SETTLED_SECONDS", -1.0)
     first = cifar10("test", files)
     before = first.pixels.clone()
     first.pixels.view(-1)[:5] += 1
@@ -332,6 +334,7 @@ def test_files_that_were_just_written_are_read_again(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another write may come within the resolution of the file system's clock."""
-    monkeypatch.setattr(_cifar10_data, "_kept", {})
-    monkeypatch.setattr(_cifar10_data, "_SETTLED_SECONDS", 1000.0)
+    kept = _data_files.KeptSplits(_cifar10_data._read_split)
+    monkeypatch.setattr(_cifar10_data, "_KEPT", kept)
+    monkeypatch.setattr(_data_files, "SETTLED_SECONDS", 1000.0)
     assert cifar10("test", files) is not cifar10("test", files)

@@ -183,6 +183,18 @@ def test_an_environment_that_names_no_folder_is_refused(offline, monkeypatch, tm
     assert not offline
 
 
+def test_files_are_read_once_until_one_changes(files, monkeypatch):
+    """The images of a split are those of its files as they are now."""
+    kept = _data_files.KeptSplits(_digit_data._read_split)
+    monkeypatch.setattr(_digit_data, "_KEPT", kept)
+    monkeypatch.setattr(_data_files, "SETTLED_SECONDS", -1.0)
+    first = mnist("train", files)
+    assert mnist("train", files) is first
+    path = files / "mnist" / NAMES[0]
+    path.write_bytes(path.read_bytes())
+    assert mnist("train", files) is not first
+
+
 WRONG = {
     "empty": b"",
     "no gzip": b"\x00\x01 this is text",
