@@ -59,7 +59,8 @@ MAX_DEPTH = 24  # formulas within formulas
 MAX_PANEL = 64  # columns of a matrix that are packed at once, at most
 NARROW = 4  # columns of a product up to which it is computed by inner products
 ALIGNMENT = 16  # numbers
-GROUP = 64  # runs computed at once, at most, where they are rows of one product
+GROUP = 64  # runs computed at once, at most, where they share matrices
+BESIDE = 32  # runs from which they are the columns of products, else their rows
 
 # Products of matrices, in a library that is the same for all programs. Every number of
 # a result is one sum in the order of the inner axis, or eight such sums, so that it
@@ -187,17 +188,26 @@ static void turn(const real *from, int64_t from_row, real *to, int64_t to_row) {
 #endif
 }
 
+/* to (columns, rows) = the transpose of from (rows, columns). */
+__attribute__((noinline)) void turned_copy(int64_t rows, int64_t columns,
+                                           const real *from, int64_t from_row,
+                                           real *restrict to, int64_t to_row) {
+  const int64_t whole = rows / LENGTH * LENGTH, turned = columns / LENGTH * LENGTH;
+  for (int64_t r = 0; r < whole; r += LENGTH)
+    for (int64_t k = 0; k < turned; k += LENGTH)
+      turn(from + r * from_row + k, from_row, to + k * to_row + r, to_row);
+  for (int64_t k = 0; k < columns; ++k)
+    for (int64_t r = k < turned ? whole : 0; r < rows; ++r)
+      to[k * to_row + r] = from[r * from_row + k];
+}
+
 /* packed (inner, PANEL) = b (inner, width), and zeros up to whole vectors. */
 static void pack(int64_t inner, int64_t width, const real *b, int64_t b_inner,
                  int64_t b_column, real *restrict packed) {
   const int64_t end = (width + LENGTH - 1) / LENGTH * LENGTH, is_turned = b_inner == 1;
-  const int64_t turned = is_turned ? inner / LENGTH * LENGTH : 0;
-  const int64_t whole = is_turned ? width / LENGTH * LENGTH : 0;
-  for (int64_t w = 0; w < whole; w += LENGTH)
-    for (int64_t k = 0; k < turned; k += LENGTH)
-      turn(b + k + w * b_column, b_column, packed + k * PANEL + w, PANEL);
+  if (is_turned) turned_copy(width, inner, b, b_column, packed, PANEL);
   for (int64_t k = 0; k < inner; ++k) {
-    for (int64_t w = k < turned ? whole : 0; w < width; ++w)
+    for (int64_t w = is_turned ? width : 0; w < width; ++w)
       packed[k * PANEL + w] = b[k * b_inner + w * b_column];
     for (int64_t w = width; w < end; ++w) packed[k * PANEL + w] = 0;
   }
@@ -372,6 +382,8 @@ class ArrayTranslator:
         runs: the number of runs that it was traced with; no other axis is as long.
         group: the number of runs that the loops compute at once.
         real: the dtype of its floats.
+        is_beside: whether the numbers of the runs lie side by side, so that loops over
+            entries are loops over whole vectors of runs.
 
     Attributes:
         calls: blocks of C code, in order.
@@ -382,9 +394,16 @@ class ArrayTranslator:
     """
 
     def __init__(
-        self, graph: GraphModule, runs: int, group: int, real: torch.dtype
+        self,
+        graph: GraphModule,
+        runs: int,
+        group: int,
+        real: torch.dtype,
+        *,
+        is_beside: bool,
     ) -> None:
         self._graph, self._runs, self._group, self._real = graph, runs, group, real
+        self._is_beside = is_beside
         self.calls: list[Call] = []
         self.constants: list[tuple[Tensor, Buffer]] = []
         self._transposes: dict[Buffer, Stored] = {}  # of constants, by their buffers
@@ -400,7 +419,7 @@ class ArrayTranslator:
         given = iter(arguments)
         for node in self._graph.graph.nodes:
             if node.op == "placeholder":
-                values[node] = next(given)
+                values[node] = self._argument(next(given), node)
             elif node.op == "get_attr":
                 constant = operator.attrgetter(str(node.target))(self._graph)
                 values[node] = self._constant(constant)
@@ -410,6 +429,15 @@ class ArrayTranslator:
             else:
                 values[node] = self._translate(node, values)
         raise AssertionError("a graph ends with its output")
+
+    def _argument(self, given: Any, node: Node) -> Any:
+        """Return an argument of the program as the loops read it."""
+        is_far = isinstance(given, Stored) and given.buffer and given.strides[0] != 1
+        if not self._is_beside or not is_far or given.kind != "real" or not node.users:
+            return given
+        target = self.new(given.shape, given.kind)
+        self.emit(_copy_code(given, target), [given.place], target.place)
+        return target
 
     # ---- one operation after the other ----
 
@@ -584,7 +612,13 @@ class ArrayTranslator:
         number = len(self._lifetimes)
         buffer = Buffer(f"w{number}", math.prod(shape), c_type, kind)
         self._lifetimes[buffer] = []
+        if self._is_beside and shape[:1] == (self._group,):
+            return Stored.beside(buffer, shape)
         return Stored.whole(buffer, shape)
+
+    def new_whole(self, shape: Shape, kind: Kind) -> Stored:
+        """Return a new place for an array whose last axis is the innermost one."""
+        return Stored.whole(self.new((math.prod(shape),), kind).place, shape)
 
     def emit(self, code: str, source: Sequence[Buffer], target: Buffer) -> None:
         """Append a block of code that reads buffers and writes one."""
@@ -778,7 +812,7 @@ class ArrayTranslator:
         operand: Array,
         dims: Sequence[int],
         keepdim: bool,
-        loop: Callable[[Array, Stored, Sequence[int]], str],
+        loop: Callable[..., str],
     ) -> Array:
         if self._kind == "mask" or (self._kind != operand.kind):
             raise UnsupportedError(f"{self._node.target} of {operand.kind}")
@@ -786,7 +820,9 @@ class ArrayTranslator:
         shape = operand.shape
         kept = tuple(1 if i in over else n for i, n in enumerate(shape))
         whole = self.new(kept, operand.kind)
-        code = loop(operand, whole.broadcast(shape), over)
+        is_first_inner = self._is_beside and shape[0] != 1 and 0 not in over
+        place = whole.broadcast(shape)
+        code = loop(operand, place, over, is_first_inner=is_first_inner)
         self.emit(code, reads(operand), whole.place)
         if keepdim:
             return whole
@@ -801,7 +837,7 @@ class ArrayTranslator:
         wanted = self.of_group(self._node.meta["val"].shape)
         found = stored.view(wanted)
         if found is None:
-            fresh = self.new(stored.shape, stored.kind)
+            fresh = self.new_whole(stored.shape, stored.kind)
             self.copy(stored, fresh)
             found = fresh.view(wanted)
             assert found is not None
@@ -903,7 +939,16 @@ class ArrayTranslator:
             return target.permute(turned) if is_turned else target
         if len(left.shape) != 2 or len(right.shape) != 2:
             raise UnsupportedError("a product of vectors")
-        target = self.new((left.shape[0], right.shape[1]), "real")
+        shape = left.shape[0], right.shape[1]
+        if self._is_beside and _is_wide(*shape):
+            # The transpose of the result: the runs are its columns.
+            target = self.new_whole(shape[::-1], "real")
+            left, right = self._lying(right.permute((1, 0))), left.permute((1, 0))
+            self._emit_product("wide", left, right, target, self._packed(left, right))
+            return target.permute((1, 0))
+        if self._is_beside:
+            left = self._whole(left)
+        target = self.new_whole(shape, "real")
         self._one_product(left, self._lying(right), target)
         return target
 
@@ -933,15 +978,21 @@ class ArrayTranslator:
         stored = self.store(array)
         if stored.kind != "real":
             raise UnsupportedError("a product of whole numbers")
-        if stored.buffer is None:
-            fresh = self.new(stored.shape, stored.kind)
-            self.copy(stored, fresh)
-            return fresh
-        return stored
+        return self._whole(stored) if stored.buffer is None else stored
+
+    def _whole(self, array: Stored) -> Stored:
+        """Return a copy of an array whose last axis is the innermost one."""
+        fresh = self.new_whole(array.shape, array.kind)
+        self.copy(array, fresh)
+        return fresh
+
+    def _packed(self, a: Stored, b: Stored) -> Stored:
+        """Return memory that a product needs."""
+        return self.new((max(b.shape[1], MAX_PANEL) * a.shape[1],), "real")
 
     def _one_product(self, a: Stored, b: Stored, target: Stored) -> None:
-        (rows, inner), columns = a.shape, b.shape[1]
-        packed = self.new((max(columns, MAX_PANEL) * inner,), "real")
+        rows, columns = a.shape[0], b.shape[1]
+        packed = self._packed(a, b)
         if _is_wide(rows, columns):
             self._emit_product("wide", a, b, target, packed)
         elif _is_better_turned(a):
@@ -952,9 +1003,7 @@ class ArrayTranslator:
             self.copy(turned.permute((1, 0)), target)
         else:
             if a.strides[1] != 1:
-                lying = self.new(a.shape, "real")
-                self.copy(a, lying)
-                a = lying
+                a = self._whole(a)
             self._emit_product("narrow", a, b, target, packed)
 
     def _emit_product(
@@ -1139,18 +1188,24 @@ def write_array_programs(
     Raises:
         UnsupportedError: when there is no such program, or it would be too large.
     """
+    targets = {node.target for graph, _ in traces for node in graph.graph.nodes}
     group = 1
-    if any(
-        node.target is aten.mm.default
-        for graph, _ in traces
-        for node in graph.graph.nodes
-    ):
+    if aten.mm.default in targets:
         group = -(-runs // -(-runs // GROUP))  # about equal ones
+    is_beside = group >= BESIDE and aten.bmm.default not in targets
+    if is_beside:
+        group = min(_padded(group), runs)
     programs: list[Program] = []
     constants: list[Tensor] = []
     for graph, examples in traces:
         program, more = _write_array_program(
-            graph, examples[:-1], changed, drawn, group, len(constants)
+            graph,
+            examples[:-1],
+            changed,
+            drawn,
+            group,
+            len(constants),
+            is_beside=is_beside,
         )
         programs.append(program)
         constants += more
@@ -1164,6 +1219,8 @@ def _write_array_program(
     drawn: int,
     group: int,
     constants: int,
+    *,
+    is_beside: bool,
 ) -> tuple[Program, list[Tensor]]:
     """Return the program of one turn, and the constants that it reads.
 
@@ -1172,10 +1229,11 @@ def _write_array_program(
         tensors: examples of what a step changes and reads.
         group: the number of runs that are computed at once.
         constants: the number of those of programs before it.
+        is_beside: as `ArrayTranslator` has it.
     """
     traced, real = len(tensors[0]), tensors[0].dtype
     check_results(graph, tensors)
-    translator = ArrayTranslator(graph, traced, group, real)
+    translator = ArrayTranslator(graph, traced, group, real, is_beside=is_beside)
     given = [
         _argument(f"a{number}", tensor, traced, group)
         for number, tensor in enumerate(tensors)
@@ -1230,7 +1288,24 @@ def _is_same_place(one: Stored, other: Stored) -> bool:
 
 def _copy(source: Stored, target: Stored) -> Call:
     """Return the call that copies an array."""
-    return Call(store_loop(source, target), (source.place, target.place))
+    return Call(_copy_code(source, target), (source.place, target.place))
+
+
+def _copy_code(source: Stored, target: Stored) -> str:
+    """Return C code that copies a whole array into another one.
+
+    Where the first axis is the innermost one of one of them alone, matrices are turned.
+    """
+    rows = source.shape[0]
+    columns = math.prod(source.shape) // rows
+    is_real = source.place.c_type == target.place.c_type == "real"
+    is_turned = (source.strides[0] == 1) != (target.strides[0] == 1)
+    if not is_real or not is_turned or 1 in (rows, columns):
+        return store_loop(source, target)
+    if source.strides[0] == 1:
+        rows, columns = columns, rows
+    words = rows, columns, source.pointer, columns, target.pointer, rows
+    return f"turned_copy({', '.join(map(str, words))});"
 
 
 def _argument(name: str, tensor: Tensor, runs: int, group: int) -> Stored:

@@ -64,6 +64,12 @@ class Stored:
         """Return all of a buffer as an array."""
         return cls(shape, buffer.kind, buffer, contiguous(shape))
 
+    @classmethod
+    def beside(cls, buffer: Buffer, shape: Shape) -> "Stored":
+        """Return all of a buffer as an array with its first axis innermost."""
+        strides = (1, *(stride * shape[0] for stride in contiguous(shape[1:])))
+        return cls(shape, buffer.kind, buffer, strides)
+
     @property
     def place(self) -> Buffer:
         """The buffer in which it lies."""
@@ -156,14 +162,17 @@ class Stored:
         )
 
     def _split_or_merge(self, shape: Shape) -> "Stored | None":
-        """Return a view whose first axis stays and whose others are contiguous."""
-        first, *rest = zip(self.shape, self.strides, strict=True)
-        inner = Stored(
-            tuple(n for n, _ in rest), self.kind, self.buffer, tuple(s for _, s in rest)
-        )
-        if shape[:1] != (first[0],) or not inner.is_contiguous:
+        """Return a view whose first axis stays and whose others go on as one."""
+        sizes = self.shape[1:]
+        rest = list(zip(sizes, self.strides[1:], contiguous(sizes), strict=True))
+        distance = next((one[1] for one in reversed(rest) if one[0] != 1), 1)
+        if shape[:1] != self.shape[:1] or any(
+            size != 1 and stride != distance * expected
+            for size, stride, expected in rest
+        ):
             return None
-        return replace(self, shape=shape, strides=(first[1], *contiguous(shape[1:])))
+        strides = (distance * stride for stride in contiguous(shape[1:]))
+        return replace(self, shape=shape, strides=(self.strides[0], *strides))
 
 
 @dataclass(eq=False)
@@ -272,9 +281,17 @@ def store_loop(source: Array, target: Stored) -> str:
 
 
 def reduce_loop(
-    source: Array, target: Stored, over: Sequence[int], formula: str, start: str
+    source: Array,
+    target: Stored,
+    over: Sequence[int],
+    formula: str,
+    start: str,
+    *,
+    is_first_inner: bool,
 ) -> str:
     """Return C code that combines the numbers of an array along axes.
+
+    The order in which they are combined does not depend on where they lie.
 
     Args:
         source: the array.
@@ -283,21 +300,38 @@ def reduce_loop(
         over: these axes.
         formula: of the combination of two numbers.
         start: C code of what nothing is combined to.
+        is_first_inner: whether the first axis, which is not among these, is that of the
+            innermost loop.
     """
     axes = [axis for axis, size in enumerate(source.shape) if size != 1]
     variables = {axis: f"i{axis}" for axis in axes}
-    kept = [axis for axis in axes if axis not in over]
-    zero = f"{element(target, {axis: variables[axis] for axis in kept})} = {start};"
-    lines = _nest([(axis, source.shape[axis]) for axis in kept], [zero])
     entry = _Entry(variables)
     code = entry.code(source).convert_to(target.kind)
-    place = element(target, {axis: variables[axis] for axis in kept})
+    place = element(target, {i: name for i, name in variables.items() if i not in over})
+    inmost, axes = (axes[:1], axes[1:]) if is_first_inner else ([], axes)
+    lengths = [(axis, source.shape[axis]) for axis in inmost]
     sizes = [(axis, source.shape[axis]) for axis in axes]
-    if not axes or axes[-1] in kept:
+    kept = [one for one in sizes if one[0] not in over]
+    lines = _nest([*kept, *lengths], [f"{place} = {start};"])
+    if not axes or axes[-1] not in over:
         body = [*entry.statements, f"{place} = {formula.format(place, code)};"]
-        return lines + "\n" + _nest(sizes, body)
+        return lines + "\n" + _nest([*sizes, *lengths], body)
     *outer, (last, size) = sizes
     c_type = "real" if target.kind == "real" else "integer"
+    if lengths:
+        ((axis, length),) = lengths
+        part = f"part[i{last} % {PARTIAL_SUMS}][i{axis}]"
+        step = f"{part} = {formula.format(part, code)};"
+        join = f"{place} = {formula.format(place, f'part[lane][i{axis}]')};"
+        parts = [
+            f"{c_type} part[{PARTIAL_SUMS}][{length}];",
+            f"for (int lane = 0; lane < {PARTIAL_SUMS}; ++lane)",
+            _nest(lengths, [f"part[lane][i{axis}] = {start};"]),
+            _nest([(last, size), *lengths], [*entry.statements, step]),
+            f"for (int lane = 0; lane < {PARTIAL_SUMS}; ++lane)",
+            _nest(lengths, [join]),
+        ]
+        return lines + "\n" + _nest(outer, parts, is_vector=False)
     whole = size // PARTIAL_SUMS * PARTIAL_SUMS
     step = formula.format("part[lane]", code)
     name = variables[last]
@@ -324,7 +358,9 @@ def reduce_loop(
     return lines + "\n" + _nest(outer, inner, is_vector=False)
 
 
-def largest_loop(source: Array, target: Stored, over: Sequence[int]) -> str:
+def largest_loop(
+    source: Array, target: Stored, over: Sequence[int], *, is_first_inner: bool
+) -> str:
     """Return C code of the largest numbers of an array that has no negative ones.
 
     The bits of such numbers are integers of the same order, NaN above the others. The
@@ -334,6 +370,7 @@ def largest_loop(source: Array, target: Stored, over: Sequence[int]) -> str:
         source: the array.
         target: as `reduce_loop` takes it.
         over: the last axis, which is longer than 1.
+        is_first_inner: as `reduce_loop` takes it.
     """
     (axis,) = over
     kept = [i for i, size in enumerate(source.shape) if size != 1 and i != axis]
@@ -341,19 +378,33 @@ def largest_loop(source: Array, target: Stored, over: Sequence[int]) -> str:
     entry = _Entry(variables)
     code = entry.code(source).convert_to("real")
     place = element(target, {i: variables[i] for i in kept})
-    name, size = variables[axis], source.shape[axis]
-    inner = [
-        "{",
-        "integer most = 0;",
-        "#pragma omp simd reduction(max: most)",
-        f"for (int {name} = 0; {name} < {size}; ++{name}) {{",
-        *entry.statements,
-        f"const integer bits = bits_of({code}) & LARGEST;",
-        "most = bits > most ? bits : most;",
-        "}",
-        f"{place} = real_of(most);",
-        "}",
-    ]
+    size = source.shape[axis]
+    if is_first_inner:
+        first, *kept = kept
+        lengths, most = [(first, source.shape[first])], f"most[i{first}]"
+        step = [
+            f"const integer bits = bits_of({code}) & LARGEST;",
+            f"{most} = bits > {most} ? bits : {most};",
+        ]
+        inner = [
+            f"integer most[{source.shape[first]}];",
+            _nest(lengths, [f"{most} = 0;"]),
+            _nest([(axis, size), *lengths], [*entry.statements, *step]),
+            _nest(lengths, [f"{place} = real_of({most});"]),
+        ]
+    else:
+        inner = [
+            "{",
+            "integer most = 0;",
+            "#pragma omp simd reduction(max: most)",
+            f"for (int i{axis} = 0; i{axis} < {size}; ++i{axis}) {{",
+            *entry.statements,
+            f"const integer bits = bits_of({code}) & LARGEST;",
+            "most = bits > most ? bits : most;",
+            "}",
+            f"{place} = real_of(most);",
+            "}",
+        ]
     sizes = [(i, source.shape[i]) for i in kept]
     return _nest(sizes, inner, is_vector=False)
 
@@ -391,11 +442,13 @@ def _merge_axes(source: Array, target: Stored) -> list[tuple[int, int]]:
     """Merge neighbouring axes along which all arrays go on as one; drop those of one.
 
     Returns:
-        The axes that are left, each with its length, by the last of the merged ones.
+        The axes that are left, each with its length, by the last of the merged ones, in
+        the order in which the target lies.
     """
     shape = target.shape
     found = [leaf for leaf in (*leaves(source), target) if leaf.buffer is not None]
     axes = [axis for axis, size in enumerate(shape) if size != 1]
+    axes.sort(key=lambda axis: -target.strides[axis])
     sizes = list(shape)
     merged: list[int] = []
     for axis in axes:

@@ -32,6 +32,8 @@ void wide_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
 void narrow_product(int64_t rows, int64_t columns, int64_t inner, const real *a,
                     int64_t a_row, const real *b, int64_t b_inner, int64_t b_column,
                     real *restrict c, real *restrict packed);
+void turned_copy(int64_t rows, int64_t columns, const real *from, int64_t from_row,
+                 real *restrict to, int64_t to_row);
 
 $kernels
 """

@@ -113,7 +113,7 @@ def test_products_of_matrices(
 
 @pytest.mark.parametrize("runs", [3, 130])
 def test_a_product_with_a_shared_matrix(runs: int) -> None:
-    """Runs that share a matrix are the rows of one product, whatever their number."""
+    """Runs that share a matrix are rows or columns of one product."""
     draws = torch.Generator().manual_seed(0)
     shared = torch.randn(DIM, DIM, generator=draws) / DIM
 
@@ -123,9 +123,45 @@ def test_a_product_with_a_shared_matrix(runs: int) -> None:
 
     loop = check(step, examples(torch.float32), count=4, runs=runs)
     assert len(loop._constants) == 2
-    # The transpose is a constant too, whose rows need not be packed.
-    assert loop.source.count(f", p1 + 0, {DIM}, 1, w2 + 0") == 1  # one kernel for both
-    assert f", p1 + 0, 1, {DIM}, w2 + 0" not in loop.source
+    # The transpose is a constant too, whose rows lie one after the other.
+    matrix = "p0 + 0, {}, {}, w1 + 0" if runs > 100 else ", p1 + 0, {}, {}, w2 + 0"
+    assert loop.source.count(matrix.format(DIM, 1)) == 1  # one kernel for both
+    assert matrix.format(1, DIM) not in loop.source
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_runs_that_lie_side_by_side(dtype: torch.dtype) -> None:
+    """Many runs that share matrices have the bits that each has alone."""
+    draws = torch.Generator().manual_seed(0)
+    square = torch.randn(DIM, DIM, generator=draws, dtype=dtype) / DIM
+    few, many = square[:, :3], torch.cat((square, square * 2), 1)
+
+    def step(
+        z: Tensor, alive: Tensor, drawn: Tensor, _: Tensor, *, narrow: bool = False
+    ) -> list[Tensor]:
+        product = z @ many  # 48 columns, as many as there are runs in a group
+        turned = product.unflatten(1, (3, 16)).transpose(1, 2)
+        sums = (turned * turned).sum(1) + turned.mean((1, 2))[:, None]
+        largest, norms = z.abs().amax(1), product.norm(dim=1)
+        of_runs = torch.stack([largest, norms, drawn.sum((1, 2))], 1)
+        rows = torch.cat([sums, of_runs, turned.flatten(1)[:, ::3], drawn[:, 1]], 1)
+        rows = rows + square[:2].sum() + square.sum(1).amax()
+        moved = torch.where(alive[:, None], rows[:, :DIM] * 0.1, z)
+        if narrow:
+            moved = moved + (z @ few).sum(1, keepdim=True)
+        return [moved, alive & (largest < 100)]
+
+    give = examples(dtype, (2, 3))
+    check(partial(step, narrow=True), give, runs=130)
+    loop = check(step, give, runs=130)
+    assert "wide_product(48, 48, 24, " in loop.source
+    *tensors, _ = give(130)
+    (beside, _), _ = loop(tensors, 3, 0)
+    single = loop_over_arrays([step], give, 2, 0, 1)
+    for run in (0, 7, 129):
+        alone = [tensor[run : run + 1].contiguous() for tensor in tensors]
+        (found, _), _ = single(alone, 3, 0)
+        assert torch.equal(found[0], beside[run])
 
 
 def test_a_run_does_not_depend_on_the_others() -> None:
