@@ -23,12 +23,15 @@ from mmbench.engine.compiled.c_arrays import (
     Array,
     Buffer,
     Formula,
+    Joined,
     Shape,
     Stored,
     check_size,
     element,
+    joined_in,
     largest_loop,
     leaves,
+    pieces,
     reads,
     reduce_loop,
     store_loop,
@@ -406,6 +409,7 @@ class ArrayTranslator:
         self._is_beside = is_beside
         self.calls: list[Call] = []
         self.constants: list[tuple[Tensor, Buffer]] = []
+        self._largest: dict[Node, Stored] = {}  # absolute numbers, by what asks for it
         self._transposes: dict[Buffer, Stored] = {}  # of constants, by their buffers
         self._lifetimes: dict[Buffer, list[int]] = {}  # first and last statement
         self._loops: list[_Loop] = []  # that have begun, from outside to inside
@@ -467,9 +471,44 @@ class ArrayTranslator:
             is_shared = len(node.users) > 1
             depth = self._depths[node]
             is_used_elsewhere = any(self._depths[one] != depth for one in node.users)
+            if is_shared and (found := self._amax_of_absolute(node)):
+                return self._store_with_largest(result, found)
             if is_shared or is_used_elsewhere or result.depth > MAX_DEPTH:
                 return self.store(result)
         return result
+
+    def _amax_of_absolute(self, node: Node) -> Node | None:
+        """Return the operation that takes a row's largest absolute number, if any.
+
+        Only where the loop that computes the numbers can find it too.
+        """
+        shape = node.meta["val"].shape
+        if not self._is_beside or self._kind != "real" or len(shape) != 2:
+            return None
+        for absolute in node.users:
+            if absolute.target is aten.abs.default and len(absolute.users) == 1:
+                (user,) = absolute.users
+                if user.target is aten.amax.default and user.args[1] in ([1], [-1]):
+                    same = self._depths[user] == self._depths[node]
+                    return user if same and shape[0] == self._runs else None
+        return None
+
+    def _store_with_largest(self, array: Formula, amax: Node) -> Stored:
+        """Store an array, and what `amax` will ask for."""
+        target = self.new(array.shape, array.kind)
+        largest = self.new((array.shape[0], 1), array.kind)
+        for number, (piece, place) in enumerate(pieces(array, target)):
+            code = largest_loop(
+                piece,
+                largest.broadcast(place.shape),
+                [1],
+                is_first_inner=True,
+                kept_in=place,
+                is_more=number > 0,
+            )
+            self.emit(code, [*reads(piece), largest.place], target.place)
+        self._largest[amax] = largest
+        return target
 
     def _call(self, target: Any, args: tuple, kwargs: dict) -> Any:
         if target in WRITING:
@@ -578,7 +617,7 @@ class ArrayTranslator:
 
     def array(self, operand: Any) -> Array:
         """Return an operand as an array; a number is one without axes."""
-        if isinstance(operand, Stored | Formula):
+        if isinstance(operand, Stored | Formula | Joined):
             return operand
         return Stored.everywhere((), literal(operand))
 
@@ -594,11 +633,13 @@ class ArrayTranslator:
     def combine(self, write: Callable[..., str], arrays: Sequence[Array]) -> Formula:
         """Return a formula of arrays that are broadcast to one shape."""
         shape = tuple(torch.broadcast_shapes(*(one.shape for one in arrays)))
-        operands = tuple(self.broadcast(one, shape) for one in arrays)
-        depth = 1 + max(
-            (one.depth for one in operands if isinstance(one, Formula)), default=0
-        )
-        return Formula(shape, self._kind, operands, write, depth)
+        operands = [self.broadcast(one, shape) for one in arrays]
+        # All that is joined must be cut at the same places.
+        joined = [i for i, one in enumerate(operands) if joined_in(one)]
+        for i in joined[1:]:
+            operands[i] = self.store(operands[i])
+        depth = 1 + _depth(operands)
+        return Formula(shape, self._kind, tuple(operands), write, depth)
 
     def broadcast(self, array: Array, shape: Shape) -> Array:
         """Return an array repeated to a shape."""
@@ -641,8 +682,9 @@ class ArrayTranslator:
 
     def copy(self, source: Array, target: Stored) -> None:
         """Compute an array into a place of the same shape."""
-        if math.prod(target.shape):
-            self.emit(store_loop(source, target), reads(source), target.place)
+        for piece, place in pieces(source, target):
+            if math.prod(place.shape):
+                self.emit(store_loop(piece, place), reads(piece), place.place)
 
     def replace_states(
         self, states: Sequence[Stored], results: Sequence[Array]
@@ -660,7 +702,8 @@ class ArrayTranslator:
             if result is state:
                 continue
             if isinstance(result, Formula) and all(
-                leaf.buffer not in buffers or _is_same_place(leaf, state)
+                leaf.buffer not in buffers
+                or (_is_same_place(leaf, state) and leaf.shape == state.shape)
                 for leaf in leaves(result)
             ):
                 in_place.append((result, state))
@@ -782,6 +825,8 @@ class ArrayTranslator:
     def amax(self, operand: Array, dims: Sequence[int], keepdim: bool = False) -> Array:
         """Return the largest numbers along axes."""
         formula = REAL_FORMULAS[aten.maximum.default]
+        if largest := self._largest.get(self._node):
+            return largest if keepdim else self.view(largest, ())
         is_last = len(dims) == 1 and dims[0] in (-1, len(operand.shape) - 1)
         if is_last and operand.shape[-1] > 1 and self._is_absolute():
             return self._reduce(operand, dims, keepdim, largest_loop)
@@ -816,6 +861,8 @@ class ArrayTranslator:
     ) -> Array:
         if self._kind == "mask" or (self._kind != operand.kind):
             raise UnsupportedError(f"{self._node.target} of {operand.kind}")
+        if joined_in(operand):
+            operand = self.store(operand)
         over = sorted(dim % len(operand.shape) for dim in dims)
         shape = operand.shape
         kept = tuple(1 if i in over else n for i, n in enumerate(shape))
@@ -851,14 +898,23 @@ class ArrayTranslator:
         """Return arrays joined along an axis."""
         shape = self.of_group(self._node.meta["val"].shape)
         dim %= len(shape)
-        target, first = self.new(shape, self._kind), 0
-        for operand in operands:
-            if len(operand.shape) != len(shape):  # torch lets empty ones pass
-                continue
-            end = first + operand.shape[dim]
-            self.copy(operand, target.slice(dim, first, end))
-            first = end
-        return target
+        # Torch lets empty ones of one axis pass.
+        given = [
+            one for one in operands if len(one.shape) == len(shape) and one.shape[dim]
+        ]
+        parts = tuple(self.store(one) if joined_in(one) else one for one in given)
+        joined = Joined(shape, self._kind, parts, dim, _depth(parts))
+        return joined if self._is_used_by_entries() else self.store(joined)
+
+    def _is_used_by_entries(self) -> bool:
+        """Return whether the result is read once, by an operation entry by entry."""
+        users = list(self._node.users)
+        return (
+            self._is_beside
+            and len(users) == 1
+            and users[0].target in FORMULAS[self._kind]
+            and self._depths[users[0]] == self._depths[self._node]
+        )
 
     def slice(
         self,
@@ -1015,6 +1071,11 @@ class ArrayTranslator:
         words = [*numbers, a.pointer, *steps, b.pointer, *b.strides, target.pointer]
         code = f"{name}_product({', '.join(map(str, words))}, {packed.pointer});"
         self.emit(code, [a.place, b.place, packed.place], target.place)
+
+
+def _depth(arrays: Iterable[Array]) -> int:
+    """Return how many formulas are within formulas in the deepest of arrays."""
+    return max((one.depth for one in arrays if not isinstance(one, Stored)), default=0)
 
 
 def _is_wide(rows: int, columns: int) -> bool:

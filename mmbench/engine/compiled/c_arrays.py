@@ -1,13 +1,14 @@
 """Arrays of a few runs in C: where they lie, what computes them, and loops over them.
 
-An array is `Stored` in a buffer, or a `Formula` of other arrays, entry by entry, which
-is computed where it is used. The first axis of an array that differs from run to run
-is the runs axis.
+An array is `Stored` in a buffer, or computed where it is used: a `Formula` of other
+arrays, entry by entry, or arrays that are `Joined`. The first axis of an array that
+differs from run to run is the runs axis.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from mmbench.engine.compiled.c_operations import Expression, Kind, UnsupportedError
 
@@ -195,7 +196,26 @@ class Formula:
     depth: int = field(default=1)
 
 
-Array = Stored | Formula
+@dataclass(eq=False)
+class Joined:
+    """Arrays joined along an axis, of which each is computed where it is used.
+
+    Args:
+        shape: its shape.
+        kind: kind of its numbers.
+        parts: the arrays.
+        axis: the axis.
+        depth: formulas within formulas.
+    """
+
+    shape: Shape
+    kind: Kind
+    parts: "tuple[Array, ...]"
+    axis: int
+    depth: int = field(default=1)
+
+
+Array = Stored | Formula | Joined
 
 
 def contiguous(shape: Shape) -> Shape:
@@ -211,8 +231,51 @@ def leaves(array: Array) -> Iterator[Stored]:
     if isinstance(array, Stored):
         yield array
     else:
-        for operand in array.operands:
-            yield from leaves(operand)
+        for one in array.operands if isinstance(array, Formula) else array.parts:
+            yield from leaves(one)
+
+
+def pieces(array: Array, target: Stored) -> list[tuple[Array, Stored]]:
+    """Return pieces of an array, in none of which anything is joined.
+
+    Args:
+        array: the array; all that is joined in it is cut at the same places.
+        target: another array of the same shape.
+
+    Returns:
+        Each piece with that of the target. An array in which nothing is joined is one
+        piece.
+    """
+    joined = joined_in(array)
+    if joined is None:
+        return [(array, target)]
+    found, first, axis = [], 0, joined.axis
+    for part in joined.parts:
+        end = first + part.shape[axis]
+        cut = _piece(array, axis, first, end), target.slice(axis, first, end)
+        found.append(cut)
+        first = end
+    return found
+
+
+def joined_in(array: Array) -> Joined | None:
+    """Return what is joined in an array; None where nothing is."""
+    if isinstance(array, Joined):
+        return array
+    operands = array.operands if isinstance(array, Formula) else ()
+    return next(filter(None, map(joined_in, operands)), None)
+
+
+def _piece(array: Array, axis: int, first: int, end: int) -> Array:
+    """Return the indices along an axis of an array that is cut there."""
+    if isinstance(array, Stored):
+        return array.slice(axis, first, end)
+    if isinstance(array, Formula):
+        operands = tuple(_piece(one, axis, first, end) for one in array.operands)
+        shape = operands[0].shape
+        return replace(array, shape=shape, operands=operands)
+    ends = accumulate(part.shape[axis] for part in array.parts)
+    return array.parts[list(ends).index(end)]
 
 
 def reads(array: Array) -> list[Buffer]:
@@ -235,6 +298,7 @@ class _Entry:
         """Return the expression of an entry, after the statements that it needs."""
         if isinstance(array, Stored):
             return _element(array, self._variables)
+        assert isinstance(array, Formula)  # what is joined is cut before
         if id(array) not in self._known:
             operands = [self.code(operand) for operand in array.operands]
             name = f"t{len(self._known)}"
@@ -359,7 +423,13 @@ def reduce_loop(
 
 
 def largest_loop(
-    source: Array, target: Stored, over: Sequence[int], *, is_first_inner: bool
+    source: Array,
+    target: Stored,
+    over: Sequence[int],
+    *,
+    is_first_inner: bool,
+    kept_in: Stored | None = None,
+    is_more: bool = False,
 ) -> str:
     """Return C code of the largest numbers of an array that has no negative ones.
 
@@ -371,6 +441,8 @@ def largest_loop(
         target: as `reduce_loop` takes it.
         over: the last axis, which is longer than 1.
         is_first_inner: as `reduce_loop` takes it.
+        kept_in: a place for the array itself, whose signs are then left out here.
+        is_more: whether the target holds the largest numbers of what came before.
     """
     (axis,) = over
     kept = [i for i, size in enumerate(source.shape) if size != 1 and i != axis]
@@ -386,9 +458,12 @@ def largest_loop(
             f"const integer bits = bits_of({code}) & LARGEST;",
             f"{most} = bits > {most} ? bits : {most};",
         ]
+        if kept_in:
+            step.append(f"{element(kept_in, variables)} = {code};")
+        start = f"bits_of({place})" if is_more else "0"
         inner = [
             f"integer most[{source.shape[first]}];",
-            _nest(lengths, [f"{most} = 0;"]),
+            _nest(lengths, [f"{most} = {start};"]),
             _nest([(axis, size), *lengths], [*entry.statements, *step]),
             _nest(lengths, [f"{place} = real_of({most});"]),
         ]

@@ -164,6 +164,31 @@ def test_runs_that_lie_side_by_side(dtype: torch.dtype) -> None:
         assert torch.equal(found[0], beside[run])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_joined_is_computed_where_it_is_used(dtype: torch.dtype) -> None:
+    """In parts, also where the parts of operands differ, and states change places."""
+    draws = torch.Generator().manual_seed(0)
+    shared = torch.randn(DIM, DIM, generator=draws, dtype=dtype) / DIM
+
+    def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
+        product, (x, y) = z @ shared, z.split([8, 16], 1)
+        inner = torch.cat([x, y[:, 8:], x[:, :0]], 1) * 2
+        swapped = torch.cat([y[:, :8] + 0.5 * x, inner], 1)
+        gradient = torch.cat([product[:, 12:], -product[:, :12]], 1)
+        moved = z - 0.1 * (gradient + 2 * swapped)
+        is_near = moved.abs().amax(1) <= 3
+        return [torch.where(is_near[:, None], moved, z), alive & is_near]
+
+    loop = check(step, examples(dtype), count=3, runs=130)
+    assert "most[i0] = bits_of(" in loop.source  # the largest number of two parts
+
+    def exchange(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
+        is_finite = (z @ shared).abs().amax(1) < torch.inf
+        return [0.5 * torch.cat([z[:, 8:], z[:, :8]], 1), alive & is_finite]
+
+    check(exchange, examples(dtype), count=3, runs=130)
+
+
 def test_a_run_does_not_depend_on_the_others() -> None:
     """A run has the same bits alone and beside others."""
     draws = torch.Generator().manual_seed(0)
