@@ -1,6 +1,7 @@
 """The bilinear game x'Ay with a chosen spectrum, in d dimensions or on a box."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, final
 
 import torch
@@ -210,8 +211,13 @@ class BilinearGame(NoisyGame):
         return radius * (back.norm(dim=1) + forth.norm(dim=1))
 
 
+@lru_cache(maxsize=1)
 def spectral_matrix(task: Bilinear) -> Float[Tensor, "dim dim"]:
-    """Return the matrix A of an instance, in float64 on the CPU."""
+    """Return the matrix A of an instance, in float64 on the CPU.
+
+    The last one is kept, for each chunk of a cell builds the game anew; it must not be
+    written into.
+    """
     if task.dim == 1:
         return torch.full((1, 1), task.largest, dtype=torch.float64)
     values = torch.linspace(task.smallest, task.largest, task.dim, dtype=torch.float64)

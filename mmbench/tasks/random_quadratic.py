@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, final
 
 import torch
@@ -132,10 +133,13 @@ def blocks(xx: Tensor, xy: Tensor, yx: Tensor, yy: Tensor) -> Tensor:
     return torch.cat((torch.cat((xx, xy), dim=1), torch.cat((yx, yy), dim=1)))
 
 
+@lru_cache(maxsize=1)
 def random_blocks(task: RandomQuadratic) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return P, A, the matrix B that couples y to x, and Q, in float64 on the CPU.
 
-    The Jacobian of the field is ((P, A), (−B', Q)), and B is A in a zero-sum game.
+    The Jacobian of the field is ((P, A), (−B', Q)), and B is A in a zero-sum game. The
+    last ones are kept, for each chunk of a cell builds the game anew; they must not be
+    written into.
     """
     dim, random = task.dim, torch.Generator().manual_seed(task.instance)
     eigenvalues = random_spectrum(2 * dim, task.conditioning, random)

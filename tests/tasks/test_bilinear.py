@@ -22,9 +22,12 @@ def test_spectrum_is_the_one_asked_for(spacing: str) -> None:
 
 def test_instances_differ_and_repeat() -> None:
     """An instance is one matrix, another instance another one."""
-    one, again, other = (
-        spectral_matrix(TASKS.build(f"bilinear[dim=4,instance={i}]")) for i in (1, 1, 2)
+    one, kept, other, again = (
+        spectral_matrix(TASKS.build(f"bilinear[dim=4,instance={i}]"))
+        for i in (1, 1, 2, 1)
     )
+    assert one is kept  # each chunk of a cell builds its game
+    assert one is not again
     assert torch.equal(one, again)
     assert not torch.allclose(one, other)
 
