@@ -8,6 +8,7 @@ loops that join what can be joined, and matrix products in blocks of registers.
 
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from string import Template
@@ -64,6 +65,18 @@ NARROW = 4  # columns of a product up to which it is computed by inner products
 ALIGNMENT = 16  # numbers
 GROUP = 64  # runs computed at once, at most, where they share matrices
 BESIDE = 32  # runs from which they are the columns of products, else their rows
+# Operations of steps whose runs are not the columns: products of matrices of each run,
+# and functions that a vector of numbers rounds otherwise than one number.
+NOT_BESIDE = {
+    aten.bmm.default,
+    aten.pow.Tensor_Scalar,
+    aten.pow.Tensor_Tensor,
+    *(
+        operation
+        for operation, formula in REAL_FORMULAS.items()
+        if re.search(r"F\((?!fabs|sqrt)", formula)
+    ),
+}
 
 # Products of matrices, in a library that is the same for all programs. Every number of
 # a result is one sum in the order of the inner axis, or eight such sums, so that it
@@ -1253,7 +1266,7 @@ def write_array_programs(
     group = 1
     if aten.mm.default in targets:
         group = -(-runs // -(-runs // GROUP))  # about equal ones
-    is_beside = group >= BESIDE and aten.bmm.default not in targets
+    is_beside = group >= BESIDE and not targets & NOT_BESIDE
     if is_beside:
         group = min(_padded(group), runs)
     programs: list[Program] = []

@@ -164,6 +164,21 @@ def test_runs_that_lie_side_by_side(dtype: torch.dtype) -> None:
         assert torch.equal(found[0], beside[run])
 
 
+@pytest.mark.parametrize("function", [torch.exp, torch.log1p, torch.tanh, torch.abs])
+def test_runs_with_functions_of_the_library_are_rows(function: Callable) -> None:
+    """A vector of numbers may be rounded otherwise than one number."""
+    matrix = torch.randn(DIM, DIM // 2, generator=torch.Generator().manual_seed(0))
+
+    def step(z: Tensor, alive: Tensor, _: Tensor) -> list[Tensor]:
+        bent = function(z @ matrix / DIM)
+        return [torch.cat([bent, 0.5 * bent], 1), alive]
+
+    loop = check(step, examples(torch.float32), runs=70)
+    are_columns = function is torch.abs
+    assert ("wide_product(12, 48, 24, " in loop.source) is are_columns
+    assert ("wide_product(35, 12, 24, " in loop.source) is not are_columns
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_what_is_joined_is_computed_where_it_is_used(dtype: torch.dtype) -> None:
     """In parts, also where the parts of operands differ, and states change places."""
