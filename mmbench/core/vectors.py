@@ -119,6 +119,12 @@ def largest(z: Vector) -> Tensor:
     return z.abs().amax(1)  # torch's maximum norm takes ten times as long
 
 
+def is_within(z: Vector, limit: float) -> bool:
+    """Return whether all entries of all runs are within a limit; NaN never is."""
+    least, most = torch.aminmax(z)  # many times faster than the largest absolute value
+    return float(most) <= limit and float(least) >= -limit
+
+
 def is_like(value: Any, other: Tensor) -> bool:
     """Return whether a value is a tensor of the shape and the dtype of another."""
     form = other.shape, other.dtype

@@ -29,7 +29,7 @@ from mmbench.core.precision import rounding
 from mmbench.core.status import Status
 from mmbench.core.streams import chunk_length
 from mmbench.core.user_code import defined_at, describe_value
-from mmbench.core.vectors import Joint, has_form, is_like, keep, largest
+from mmbench.core.vectors import Joint, has_form, is_like, is_within, keep, largest
 from mmbench.engine.cell import Cell
 from mmbench.engine.compiled.block import (
     Block,
@@ -334,7 +334,7 @@ class Chunk:
         if (
             self._all_alive
             and stopped is None
-            and _is_within(moved, self._cell.task.limit)
+            and is_within(moved, self._cell.task.limit)
         ):
             oracle_state.advance(moved)
             self.z, self.state = moved, new_state
@@ -703,12 +703,6 @@ def _check_stopped(algorithm: Algorithm, stopped: Any, runs: int) -> None:
             f"{algorithm}.done{where} must return None or one truth value for each of "
             f"{runs} runs; got {describe_value(stopped)}."
         )
-
-
-def _is_within(z: Joint, limit: float) -> bool:
-    """Return whether all entries of all runs are within a limit; NaN never is."""
-    least, most = torch.aminmax(z)  # many times faster than the largest absolute value
-    return float(most) <= limit and float(least) >= -limit
 
 
 def _step_error(algorithm: Algorithm, must: str) -> DescriptionError:

@@ -1,5 +1,6 @@
 """A batch of runs: their game, where they start, and what is measured of them."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from mmbench.core.game import Game
 from mmbench.core.placement import Placement
 from mmbench.core.streams import generator
 from mmbench.core.user_code import defined_at, describe_value
-from mmbench.core.vectors import Joint
+from mmbench.core.vectors import Joint, is_within
 from mmbench.engine.cell import Cell
 from mmbench.engine.compiled.c_starts import draw_starts
 from mmbench.engine.declarations import check_signatures
@@ -64,7 +65,7 @@ class RunBatch:
         self.runs, self.seeds = len(seeds), seeds + seeds[-1:] * (width - len(seeds))
         first = self._first_iterates(cell, placement, starts)
         self.start: Joint = self.game.project(first)
-        if not bool(torch.isfinite(self.start).all()):
+        if not is_within(self.start, sys.float_info.max):
             raise DescriptionError(
                 f"{cell.task} must start at finite points; it did not."
             )
@@ -72,6 +73,8 @@ class RunBatch:
     def pad(self, rows: Float[Tensor, "rows dim"]) -> Joint:
         """Return rows of the runs on the device, the last one repeated as padding."""
         rows = rows.to(self.game.device, self.game.dtype)
+        if len(rows) == len(self.seeds):
+            return rows
         return torch.cat((rows, rows[-1:].expand(len(self.seeds) - len(rows), -1)))
 
     def measure(
@@ -146,12 +149,8 @@ class RunBatch:
         self, cell: Cell, placement: Placement, starts: Tensor | None
     ) -> Joint:
         """Return first iterates of all runs, those of the padding included."""
-        game, seeds = self.game, tuple(dict.fromkeys(self.seeds))
-        z = _starts(cell, game, seeds, placement)
-        if len(seeds) < len(self.seeds):
-            row = {seed: i for i, seed in enumerate(seeds)}
-            z = z[[row[seed] for seed in self.seeds]]
-        z = z.to(game.device)
+        game = self.game
+        z = self.pad(_starts(cell, game, self.seeds[: self.runs], placement))
         if starts is None:
             return z
         if starts.shape[1] != game.dim:
