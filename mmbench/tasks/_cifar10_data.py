@@ -120,11 +120,12 @@ def cifar10(split: str, data_dir: Path | None = None) -> Images:
     """
     if split not in _FILES:
         raise unknown_name("split of CIFAR10", split, _FILES)
-    paths = {
-        file: find_file(_DATA, file, data_dir) or _cached(file)
-        for file in _FILES[split]
-    }
-    return _KEPT.tensors(split, data_dir, paths)
+    return _KEPT.tensors(
+        split,
+        data_dir,
+        _FILES[split],
+        lambda file: find_file(_DATA, file, data_dir) or _cached(file),
+    )
 
 
 def _read_split(split: str, data_dir: Path | None) -> Images:

@@ -10,7 +10,7 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -203,7 +203,11 @@ class KeptSplits(Generic[Tensors]):
         self._kept: dict[str, _Kept[Tensors]] = {}
 
     def tensors(
-        self, split: str, data_dir: Path | None, paths: Mapping[DataFile, Path]
+        self,
+        split: str,
+        data_dir: Path | None,
+        files: Sequence[DataFile],
+        find: Callable[[DataFile], Path],
     ) -> Tensors:
         """Return the tensors of a split; read where they are not those of the files.
 
@@ -212,9 +216,10 @@ class KeptSplits(Generic[Tensors]):
         Args:
             split: name of the split.
             data_dir: folder of data files, as in `find_file`.
-            paths: where each file of the split is, or will be once it is fetched.
+            files: files of the split.
+            find: returns where a file is, or will be once it is fetched.
         """
-        begun, states = time.time(), _states_of(paths)
+        begun, states = time.time(), _states_of(files, find)
         if states and (kept := self._kept.get(split)) and kept.are_of(states):
             return kept.tensors
         self._kept.pop(split, None)
@@ -230,13 +235,16 @@ def _versions(tensors: tuple[Tensor, ...]) -> list[int]:
     return [one._version for one in tensors]  # noqa: SLF001  # torch has no other name
 
 
-def _states_of(paths: Mapping[DataFile, Path]) -> list[_FileState]:
-    """Return the states of files; none where one is not there yet."""
+def _states_of(
+    files: Sequence[DataFile], find: Callable[[DataFile], Path]
+) -> list[_FileState]:
+    """Return the states of files; none where one is not there, which reading tells."""
     states = []
-    for file, path in paths.items():
+    for file in files:
         try:
+            path = find(file)
             found = path.stat()
-        except OSError:
+        except (OSError, DataError):
             return []
         own = (found.st_dev, found.st_ino, found.st_size)
         times = (found.st_mtime_ns, found.st_ctime_ns)

@@ -183,11 +183,12 @@ def mnist(split: str, data_dir: Path | None = None) -> Images:
     """
     if split not in _MNIST:
         raise unknown_name("split of MNIST", split, _MNIST)
-    paths = {
-        file: find_file(_DATA, file, data_dir) or cache_folder() / file.name
-        for file in _MNIST[split]
-    }
-    return _KEPT.tensors(split, data_dir, paths)
+    return _KEPT.tensors(
+        split,
+        data_dir,
+        _MNIST[split],
+        lambda file: find_file(_DATA, file, data_dir) or cache_folder() / file.name,
+    )
 
 
 def _read_split(split: str, data_dir: Path | None) -> Images:
