@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save
 
 from mmbench.core.errors import DataError, UnknownNameError
+from mmbench.metrics import _classifier
 from mmbench.metrics._classifier import (
     CONFIDENT,
     CONFIGS,
@@ -183,3 +184,21 @@ def test_an_unknown_data_set_is_refused():
     """The message for a misspelt name suggests the nearest."""
     with pytest.raises(UnknownNameError, match="Did you mean 'mnist'"):
         load("mnits")
+
+
+def test_images_are_classified_alike_in_any_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whole batches, what is left over, and no image at all."""
+    images = torch.rand(10, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    classifier = _classifier.load("digits")
+    together = classifier.probabilities(images)
+    monkeypatch.setattr(_classifier, "_BATCH_PIXELS", 3 * 64)
+    sizes: list[int] = []
+    hook = classifier.net.output.register_forward_pre_hook(
+        lambda _, given: sizes.append(len(given[0]))
+    )
+    torch.testing.assert_close(classifier.probabilities(images), together)
+    hook.remove()
+    assert sizes == [3, 3, 3, 1]
+    assert classifier.probabilities(images[:0]).shape == (0, 10)
