@@ -6,20 +6,21 @@ earlier in some runs, each run is recorded at the step at which it reaches the l
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from mmbench.core.capability import Capability
 from mmbench.core.checkpoint import restore_structure
+from mmbench.core.columns import COUNTED
 from mmbench.core.cost import spent
 from mmbench.core.errors import DescriptionError
 from mmbench.core.user_code import defined_at
-from mmbench.core.vectors import has_form
+from mmbench.core.vectors import Joint, has_form
 from mmbench.engine.cell import STEPS_MADE
-from mmbench.engine.chunk import Chunk, RunsAt
+from mmbench.engine.chunk import Chunk
 from mmbench.engine.compiled.block import Block, BlockResult
 from mmbench.engine.cost_levels import CostLevels
 from mmbench.engine.plane_path import path_steps
@@ -27,6 +28,22 @@ from mmbench.engine.progress import ProgressReporter
 
 MOST_STEPS = 2  # that a run may make on average for each unit of its budget
 FREE_STEPS = 100  # that a run may make before it has spent anything
+
+
+class RunsAt(NamedTuple):
+    """What a record needs of the runs.
+
+    Args:
+        z: their iterates.
+        state: state of the algorithm.
+        counts: what each has been charged, in the order of `COUNTED`, (runs, 5).
+        steps: the last step of each that is known; with a budget, the steps made.
+    """
+
+    z: Joint
+    state: Any
+    counts: Int[Tensor, "runs _"]
+    steps: Int[Tensor, " runs"]
 
 
 class BudgetChunk(Chunk):
@@ -138,7 +155,9 @@ class BudgetChunk(Chunk):
     # ---- records ----
 
     def _now(self) -> RunsAt:
-        return super()._now()._replace(steps=self._steps_made)
+        """Return what a record needs of the runs as they are."""
+        counts = torch.stack(tuple(self._oracle_state.counts.values()), dim=1)
+        return RunsAt(self.z, self.state, counts, self._steps_made)
 
     def _record_what_is_due(self, reporter: ProgressReporter) -> None:
         """Make the records of all levels that all runs have reached."""
@@ -163,7 +182,7 @@ class BudgetChunk(Chunk):
         for level, at in found:
             self._path.add(level, at.z)
             if level in self._recorded:
-                self._record(level, at)
+                self._record_level(level, at)
                 is_recorded = True
         if is_recorded:  # not for each point of a path
             reporter.report(self._place)
@@ -181,6 +200,12 @@ class BudgetChunk(Chunk):
         self._all_alive = self._looks_each_step and all(self._going)
         return found
 
-    def _further_columns(self, at: RunsAt) -> dict[str, np.ndarray]:
-        steps = at.steps[: self._batch.runs].double().cpu().numpy()
-        return {STEPS_MADE.name: steps}
+    def _record_level(self, level: int, at: RunsAt) -> None:
+        """Record what the runs were when they reached a level of cost."""
+        self._look()
+        self._keep_iterates(level, at.z)
+        columns = self._measure(at.z, at.state)
+        steps, counts = (one[: self._batch.runs].cpu() for one in (at.steps, at.counts))
+        columns[STEPS_MADE.name] = steps.double().numpy()
+        counted = dict(zip(COUNTED, counts.T.contiguous().numpy(), strict=True))
+        self._add_record(level, self._clock.seconds, counted, columns)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int64
 from torch import Tensor
 
 from mmbench.algorithms.base import Algorithm
@@ -46,7 +46,7 @@ from mmbench.engine.expected_time import (
 )
 from mmbench.engine.plane_path import PlanePath
 from mmbench.engine.progress import Progress, ProgressReporter, TrainingClock
-from mmbench.engine.recording import Recording
+from mmbench.engine.recording import Recording, Records
 from mmbench.engine.rounding_noise import RoundingNoise
 from mmbench.engine.run_batch import RunBatch, count_writes
 from mmbench.metrics.base import Point
@@ -74,22 +74,6 @@ class Ways(NamedTuple):
     numbers: bool
     arrays: bool
     graphs: bool
-
-
-class RunsAt(NamedTuple):
-    """What a record needs of the runs.
-
-    Args:
-        z: their iterates.
-        state: state of the algorithm.
-        counts: what each has been charged, in the order of `COUNTED`, (runs, 5).
-        steps: the last step of each that is known; with a budget, the steps made.
-    """
-
-    z: Joint
-    state: Any
-    counts: Int[Tensor, "runs _"]
-    steps: Int[Tensor, " runs"]
 
 
 class Chunk:
@@ -156,6 +140,8 @@ class Chunk:
         is_plane = Capability.PLANE in cell.task.gives
         self._path = PlanePath(cell.steps, self._batch.runs, is_plane=is_plane)
         self._clock = TrainingClock(placement.device)
+        # The columns of a record that is yet to be made, by its step.
+        self._measured_ahead: dict[int, dict[str, np.ndarray]] = {}
         self._block = self._compile_block()
         is_in_c = self._block is not None and bool(self._block.source)
         size = self.game.sample_size
@@ -359,6 +345,8 @@ class Chunk:
 
     def _look(self) -> None:
         """Read which runs have ended since the last look, and note how and when."""
+        if self._all_alive and bool(self._oracle_state.alive.all()):
+            return
         alive = self._oracle_state.alive.tolist()
         if alive != self._going:
             is_within = (self._last_size <= self._cell.task.limit).tolist()
@@ -403,9 +391,6 @@ class Chunk:
         The training time at a record is the share of its steps in that of all steps.
         """
         oracle_state, first, begun = self._oracle_state, self.step, self._clock.seconds
-        runs = self._batch.runs
-        before = {name: count.numpy() for name, count in oracle_state.counts.items()}
-        before = {name: count[:runs].copy() for name, count in before.items()}
         result = block.through(
             self.z,
             self.state,
@@ -417,31 +402,75 @@ class Chunk:
         )
         self._clock.stop()
         each = (self._clock.seconds - begun) / (stops[-1] - first)
-        charged = {
-            name: before[name] + charge[:, :runs].numpy()
-            for name, charge in result.charges_by_run().items()
-        }
+        *records, last = stops
+        seconds = [begun + each * (stop - first) for stop in records]
+        counts = self._counts_at(result, np.array(records) - first)
         columns = self._measure_together(result)
-        endings, end_steps = result.runs.ending, result.runs.end_step
-        some_end = bool(endings[-1].any())
-        for number, stop in enumerate(stops[:-1]):
-            if some_end:
-                ended = endings[number] - (endings[number - 1] if number else 0)
-                self._mark_endings(ended, end_steps[number], first)
-            seconds = begun + each * (stop - first)
-            counts = before | {name: rows[number] for name, rows in charged.items()}
-            self._keep_iterates(stop, result.runs.z[number])
-            self._add_record(
-                stop,
-                seconds,
-                counts,
-                columns[number] if columns else self._measure(*result.at_stop(number)),
-            )
-        self._take_over(result.at_end(), stops[-1] - first)
+        if columns:
+            for number, stop in enumerate(records):
+                self._keep_iterates(stop, result.runs.z[number])
+            rows = {name: column[:-1] for name, column in columns.items()}
+            self._add_records(records, seconds, Records(len(records), counts, rows))
+            self._measured_ahead = {
+                last: {name: column[-1] for name, column in columns.items()}
+            }
+        else:
+            self._measure_apart(result, records, seconds, counts)
+        self._take_over(result.at_end(), last - first)
         self._clock.start()
 
-    def _measure_together(self, result: BlockResult) -> list[dict[str, np.ndarray]]:
-        """Return the columns at each stop; none where each is measured by itself."""
+    def _measure_apart(
+        self,
+        result: BlockResult,
+        stops: Sequence[int],
+        seconds: Sequence[float],
+        counts: dict[str, np.ndarray],
+    ) -> None:
+        """Make records that cannot be measured at once, until a metric raises."""
+        first, runs = self.step, result.runs
+        some_end = bool(runs.ending[-1].any())
+        for number, stop in enumerate(stops):
+            if some_end:
+                ended = runs.ending[number] - (runs.ending[number - 1] if number else 0)
+                self._mark_endings(ended, runs.end_step[number], first)
+            self._keep_iterates(stop, runs.z[number])
+            measured = self._measure(*result.at_stop(number))
+            counted = {name: rows[number] for name, rows in counts.items()}
+            self._add_record(stop, seconds[number], counted, measured)
+
+    def _counts_at(
+        self, result: BlockResult, made: Int64[np.ndarray, " stops"]
+    ) -> dict[str, np.ndarray]:
+        """Return what runs have been charged at the first stops of a block.
+
+        Args:
+            result: what the block has made of the runs.
+            made: its steps until each of these stops.
+
+        Returns:
+            The charges by name, shape (stops, runs), or (stops, 1) where all runs have
+            been charged the same.
+        """
+        common, after = self._common_counts(), result.runs
+        charged: dict[str, Any]
+        if common and not after.run_charges and bool(after.alive[-1].all()):
+            charged = result.charges_of(made)
+            return {
+                name: (amount + charged.get(name, np.zeros_like(made)))[:, None]
+                for name, amount in common.items()
+            }
+        runs = self._batch.runs
+        before = {
+            name: counted.numpy()[None, :runs].repeat(len(made), axis=0)
+            for name, counted in self._oracle_state.counts.items()
+        }
+        return before | {
+            name: before[name] + amount.numpy()[: len(made), :runs]
+            for name, amount in result.charges_by_run().items()
+        }
+
+    def _measure_together(self, result: BlockResult) -> dict[str, np.ndarray]:
+        """Return the columns at all stops; none where each is measured by itself."""
         answers = result.runs.z
         try:
             if type(self._algorithm).answer is not Algorithm.answer:
@@ -449,15 +478,17 @@ class Chunk:
                 answers = torch.stack([self._answer(*point) for point in points])
             return self._batch.measure_together(answers, self._cell.metrics)
         except Exception:  # of a user's code: it is raised again at its record
-            return []
+            return {}
 
     def _take_over(self, result: BlockResult, count: int) -> None:
         """Take over what compiled steps have made of the runs."""
         oracle_state, first, after = self._oracle_state, self.step, result.runs
         self.z, self.state, self.step = after.z, after.state, first + count
         self._add_path(first, result.path)
-        self._going = after.alive.tolist()
-        self._any_alive, all_alive = any(self._going), all(self._going)
+        all_alive = bool(after.alive.all())
+        if not all_alive:
+            self._going = after.alive.tolist()
+            self._any_alive = any(self._going)
         self._all_alive = self._looks_each_step and all_alive
         if all_alive and not after.run_charges:  # all are charged the same
             for name, amount in result.charges_of(count).items():
@@ -556,28 +587,30 @@ class Chunk:
         at = bisect_left(self._planned, self.step)
         if self._planned[at] == self.step:
             self._clock.stop()
-            self._record(self.step, self._now())
+            self._record(self.step)
             reporter.report(self.step)
             self._clock.start()
 
-    def _now(self) -> "RunsAt":
-        """Return what a record needs of the runs as they are."""
-        counts = torch.stack(tuple(self._oracle_state.counts.values()), dim=1)
-        return RunsAt(self.z, self.state, counts, self._last_step)
-
-    def _record(self, place: int, at: "RunsAt") -> None:
-        """Record the runs.
-
-        Args:
-            place: the step, or the cost, of the record.
-            at: what they were there.
-        """
+    def _record(self, place: int) -> None:
+        """Record the runs as they are."""
         self._look()
-        self._keep_iterates(place, at.z)
-        columns = self._measure(at.z, at.state) | self._further_columns(at)
-        counted = at.counts[: self._batch.runs].T.contiguous().cpu().numpy()
-        counts = dict(zip(COUNTED, counted, strict=True))
-        self._add_record(place, self._clock.seconds, counts, columns)
+        self._keep_iterates(place, self.z)
+        columns = self._measured_ahead.pop(place, None)
+        if columns is None:
+            columns = self._measure(self.z, self.state)
+        self._add_record(place, self._clock.seconds, self._counts(), columns)
+
+    def _common_counts(self) -> dict[str, int] | None:
+        """Return what every run has been charged; None where it is not the same."""
+        return self._oracle_state.common_counts if self._all_alive else None
+
+    def _counts(self) -> dict[str, np.ndarray]:
+        """Return what runs have been charged, (runs,), or (1,) if all the same."""
+        if common := self._common_counts():
+            return {name: np.array([amount]) for name, amount in common.items()}
+        counted = torch.stack(tuple(self._oracle_state.counts.values()))
+        counted = counted[:, : self._batch.runs].cpu()
+        return dict(zip(COUNTED, counted.numpy(), strict=True))
 
     def _keep_iterates(self, place: int, z: Joint) -> None:
         """Keep the iterates of a record, if the cell keeps them."""
@@ -599,13 +632,25 @@ class Chunk:
         columns: dict[str, np.ndarray],
     ) -> None:
         """Add a record to those of the schedule, or to those between them."""
-        is_between = place in self._cell.between
-        add = self._recording.add_between if is_between else self._recording.add
-        add(place, seconds, counts, columns)
+        if place not in self._cell.between:
+            self._recording.add(place, seconds, counts, columns)
+            return
+        shape = (self._batch.runs,)
+        counts = {name: np.broadcast_to(row, shape) for name, row in counts.items()}
+        self._recording.add_between(place, seconds, counts, columns)
 
-    def _further_columns(self, _at: "RunsAt") -> dict[str, np.ndarray]:
-        """Return columns of a record beyond those of metrics, shape (runs,)."""
-        return {}
+    def _add_records(
+        self, places: Sequence[int], seconds: Sequence[float], records: Records
+    ) -> None:
+        """Add some records, as `_add_record` does."""
+        if not self._cell.between:
+            self._recording.add_records(places, seconds, records)
+            return
+        for number, place in enumerate(places):
+            one = records.part(number, number + 1)
+            counts = {name: rows[0] for name, rows in one.counts.items()}
+            columns = {name: rows[0] for name, rows in one.columns.items()}
+            self._add_record(place, seconds[number], counts, columns)
 
     def _answer(self, z: Joint, state: Any) -> Joint:
         """Return what the method gives as its result.

@@ -1,7 +1,7 @@
 """What is recorded of the runs of one chunk."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -19,6 +19,28 @@ SHOWN = 8  # runs of which a path or a sample sheet is kept
 SHEET_DTYPES = ("float16", "float32", "float64", "uint8")  # of sample sheets
 
 
+class Records(NamedTuple):
+    """Some records that follow each other.
+
+    Args:
+        count: how many there are.
+        counts: charges by name, shape (count, runs), or (count, 1) where all runs have
+            been charged the same.
+        columns: metrics by column, shape (count, runs).
+    """
+
+    count: int
+    counts: dict[str, np.ndarray]
+    columns: dict[str, np.ndarray]
+
+    def part(self, first: int, last: int) -> "Records":
+        """Return the records from number `first` to the one before `last`."""
+        chosen = slice(first, last)
+        counts = {name: rows[chosen] for name, rows in self.counts.items()}
+        columns = {name: rows[chosen] for name, rows in self.columns.items()}
+        return Records(last - first, counts, columns)
+
+
 class Recording:
     """The records of the runs of one chunk, and how the runs ended.
 
@@ -29,8 +51,7 @@ class Recording:
     Attributes:
         steps: steps of the records.
         seconds: training time of the chunk at each record.
-        counts: charges at each record, by name, shape (runs,).
-        columns: metrics at each record, by column, shape (runs,).
+        records: what was counted and measured at these steps.
         status: how each run ended; "finished" until something else is known.
         stopped_at: the step at which each run ended, shape (runs,).
         reason: the exception or the limit that ended runs; empty where none did.
@@ -47,8 +68,7 @@ class Recording:
         self.cell, self.seeds = cell, seeds
         self.steps: list[int] = []
         self.seconds: list[float] = []
-        self.counts: list[dict[str, np.ndarray]] = []
-        self.columns: list[dict[str, np.ndarray]] = []
+        self.records: list[Records] = []
         self.status = [Status.FINISHED] * len(seeds)
         self.stopped_at = np.full(len(seeds), cell.steps)
         self.reason = ""
@@ -61,6 +81,30 @@ class Recording:
 
     # ---- records ----
 
+    @property
+    def counts(self) -> list[dict[str, np.ndarray]]:
+        """Charges at each record, by name, shape (runs,)."""
+        return self._rows([(one.count, one.counts) for one in self.records])
+
+    @property
+    def columns(self) -> list[dict[str, np.ndarray]]:
+        """Metrics at each record, by column, shape (runs,)."""
+        return self._rows([(one.count, one.columns) for one in self.records])
+
+    def _rows(
+        self, parts: Sequence[tuple[int, dict[str, np.ndarray]]]
+    ) -> list[dict[str, np.ndarray]]:
+        """Return the values of each record, shape (runs,) each."""
+        rows = []
+        for count, values in parts:
+            shape = count, len(self.seeds)
+            whole = {name: np.broadcast_to(one, shape) for name, one in values.items()}
+            rows += [
+                {name: one[number] for name, one in whole.items()}
+                for number in range(count)
+            ]
+        return rows
+
     def add(
         self,
         step: int,
@@ -68,11 +112,29 @@ class Recording:
         counts: dict[str, np.ndarray],
         columns: dict[str, np.ndarray],
     ) -> None:
-        """Add a record of all runs."""
-        self.steps.append(step)
-        self.seconds.append(seconds)
-        self.counts.append(counts)
-        self.columns.append(columns)
+        """Add a record of all runs.
+
+        Args:
+            step: step of the record.
+            seconds: training time of the chunk.
+            counts: charges by name, shape (runs,), or (1,) where all runs have been
+                charged the same.
+            columns: metrics by column, shape (runs,).
+        """
+        records = Records(
+            1,
+            {name: row[None] for name, row in counts.items()},
+            {name: row[None] for name, row in columns.items()},
+        )
+        self.add_records([step], [seconds], records)
+
+    def add_records(
+        self, steps: Sequence[int], seconds: Sequence[float], records: Records
+    ) -> None:
+        """Add some records of all runs."""
+        self.steps += steps
+        self.seconds += seconds
+        self.records.append(records)
 
     def add_between(
         self,
@@ -126,7 +188,7 @@ class Recording:
         holds = np.ones(len(self.seeds), dtype=bool)  # from a record on to the last one
         records, first = np.zeros((2, len(self.seeds)), dtype=int)
         for step, columns in zip(
-            reversed(self.steps), reversed(self.columns), strict=True
+            reversed(self.steps), self._columns_from_the_last(), strict=True
         ):
             holds &= target.holds(columns)
             if not holds.any():
@@ -136,6 +198,12 @@ class Recording:
         for run in np.flatnonzero(records >= STREAK_RECORDS):
             if not self.status[run].is_failure:
                 self.status[run], self.stopped_at[run] = Status.CONVERGED, first[run]
+
+    def _columns_from_the_last(self) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the columns of each record, those of the last one first."""
+        for records in reversed(self.records):
+            for number in reversed(range(records.count)):
+                yield {name: rows[number] for name, rows in records.columns.items()}
 
     def fail(self, error: BaseException) -> None:
         """Mark all runs that had not ended as ended by an exception."""
@@ -184,10 +252,32 @@ class Recording:
 
     def news(self, first: int) -> dict[str, Any]:
         """Return a snapshot without the records before `first` and all large parts."""
-        news = self.snapshot() | {"first": first, "arrays": {}, "kept": []}
-        news |= {"between": [], "last_state": self.last_state[:0]}
-        lists = "steps", "seconds", "counts", "columns"
-        return news | {name: news[name][first:] for name in lists}
+        late = Recording(self.cell, self.seeds)
+        late.steps, late.seconds = self.steps[first:], self.seconds[first:]
+        late.records = self._records_from(first)
+        late.status, late.stopped_at = self.status, self.stopped_at
+        late.reason, late.ended, late.backend = self.reason, self.ended, self.backend
+        return late.snapshot() | {"first": first}
+
+    def _records_from(self, first: int) -> list[Records]:
+        """Return the records from number `first` on."""
+        found, begin = [], len(self.steps)
+        for records in reversed(self.records):
+            if begin <= first:
+                break
+            begin -= records.count
+            found.append(records.part(max(0, first - begin), records.count))
+        return found[::-1]
+
+    def records_before(self, last: int) -> list[Records]:
+        """Return the records before number `last`."""
+        found, end = list(self.records), len(self.steps)
+        while end > last:
+            records = found.pop()
+            end -= records.count
+            if end < last:
+                found.append(records.part(0, last - end))
+        return found
 
     @classmethod
     def from_news(
@@ -205,13 +295,13 @@ class Recording:
         if before and (first := news["first"]):
             recording.steps = before.steps[:first] + recording.steps
             recording.seconds = before.seconds[:first] + recording.seconds
-            recording.counts = before.counts[:first] + recording.counts
-            recording.columns = before.columns[:first] + recording.columns
+            recording.records = before.records_before(first) + recording.records
         return recording
 
     def _restore(self, saved: dict[str, Any]) -> None:
-        self.steps, self.seconds = saved["steps"], saved["seconds"]
-        self.counts, self.columns = saved["counts"], saved["columns"]
+        names = "steps", "seconds", "counts", "columns"
+        for record in zip(*(saved[name] for name in names), strict=True):
+            self.add(*record)
         self.status = [Status(status) for status in saved["status"]]
         self.stopped_at, self.reason = saved["stopped_at"], saved["reason"]
         self.arrays = saved["arrays"]

@@ -99,7 +99,7 @@ class RunBatch:
 
     def measure_together(
         self, points: Float[Tensor, "records runs dim"], metrics: Sequence[Metric]
-    ) -> list[dict[str, np.ndarray]]:
+    ) -> dict[str, np.ndarray]:
         """Return what `measure` gives at several points, computed at once.
 
         That is done for metrics of the iterate alone, on games of the plane without
@@ -110,25 +110,25 @@ class RunBatch:
             metrics: what is measured.
 
         Returns:
-            The columns of each record; none where they cannot be computed at once with
-            the same bits, as the last record shows.
+            The columns, shape (records, runs); none where they cannot be computed at
+            once with the same bits, as the last record shows.
         """
         game = self.game
         measured = [one for one in metrics if isinstance(one, IterateMetric)]
         is_plane = game.dim == 2 and not game.batch_size and not game.terms
         if not is_plane or not measured or not all(one.by_iterate for one in measured):
-            return []
+            return {}
         point = Point(game, points.flatten(0, 1), self.seeds * len(points))
-        columns = _measured(point, measured)
+        shape = len(points), len(self.seeds)
+        found = {
+            name: column.reshape(shape)[:, : self.runs].cpu().numpy()
+            for name, column in _measured(point, measured).items()
+        }
         alone = self.measure(points[-1], measured)
-        shape = len(columns), len(points), len(self.seeds)
-        stacked = torch.stack(tuple(columns.values())).reshape(shape)
-        records = stacked[:, :, : self.runs].transpose(0, 1).cpu().numpy()
-        found = [dict(zip(columns, record, strict=True)) for record in records]
         is_same = all(
-            alone[name].tobytes() == found[-1][name].tobytes() for name in alone
+            alone[name].tobytes() == rows[-1].tobytes() for name, rows in found.items()
         )
-        return found if is_same else []
+        return found if is_same else {}
 
     def sample_sheet(self, z: Joint) -> dict[str, np.ndarray]:
         """Return what the players of the first few runs make at z, if the game can.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -175,16 +176,15 @@ def join_recordings(
         real_scores: scores of real data, by column.
     """
     steps = max((recording.steps for recording in recordings), key=len) or [0]
+    widths = [len(recording.seeds) for recording in recordings]
 
-    def join(rows: Iterable[Sequence[Any]], missing: float | None = None) -> np.ndarray:
-        blocks = [
-            _fill_up(values, len(recording.seeds), len(steps), missing)
-            for values, recording in zip(rows, recordings, strict=True)
-        ]
-        return np.concatenate(blocks, axis=1)
+    def join(chunks: Iterable[Sequence[np.ndarray]], missing: Any = None) -> np.ndarray:
+        filled = [_filled_up(parts, len(steps), missing) for parts in chunks]
+        whole = list(map(_widened, filled, widths))
+        return whole[0] if len(whole) == 1 else np.concatenate(whole, axis=1)
 
     counts = {
-        name: join([counts[name] for counts in one.counts] for one in recordings)
+        name: join([part.counts[name] for part in one.records] for one in recordings)
         for name in COUNTED
     }
     names = [
@@ -195,7 +195,7 @@ def join_recordings(
     ]
     columns = {
         name: join(
-            ([columns[name] for columns in one.columns] for one in recordings),
+            ([part.columns[name] for part in one.records] for one in recordings),
             missing=np.nan,
         )
         for name in [*names, *([STEPS_MADE.name] if cell.budget else [])]
@@ -203,10 +203,10 @@ def join_recordings(
     trajectory = Trajectory(
         seeds=cell.seeds,
         steps=tuple(steps),
-        counts={name: values.astype(int) for name, values in counts.items()},
-        seconds=join(recording.seconds for recording in recordings),
+        counts={name: rows.astype(int, copy=False) for name, rows in counts.items()},
+        seconds=join(_rows_of_seconds(recording) for recording in recordings),
         columns=columns,
-        status=[status for recording in recordings for status in recording.status],
+        status=list(chain.from_iterable(one.status for one in recordings)),
         stopped_at=np.concatenate([recording.stopped_at for recording in recordings]),
         reason=next((one.reason for one in recordings if one.reason), ""),
         arrays=_join_arrays(recordings),
@@ -222,21 +222,37 @@ def join_recordings(
     return trajectory
 
 
-def _fill_up(
-    rows: Sequence[Any], runs: int, records: int, missing: float | None
-) -> np.ndarray:
-    """Return the rows of a chunk, shape (records, runs).
+def _filled_up(parts: Sequence[np.ndarray], records: int, missing: Any) -> np.ndarray:
+    """Return the records of a chunk, shape (records, runs), or (records, 1).
 
-    Records that the chunk lacks hold `missing`, or where it is None the last row.
+    Args:
+        parts: some records each, shape (count, runs), or (count, 1) where all runs have
+            the same value.
+        records: the number of records.
+        missing: what stands in those that the chunk lacks; None repeats the last one.
     """
-    if len(rows) == records and isinstance(rows[0], np.ndarray):
-        return np.concatenate(rows).reshape(records, runs)
-    filled = np.zeros((records, runs))
-    for i, row in enumerate(rows):
-        filled[i] = row
-    if len(rows) < records and (rows or missing is not None):
-        filled[len(rows) :] = rows[-1] if missing is None else missing
-    return filled
+    if not sum(map(len, parts)):
+        return np.full((records, 1), 0.0 if missing is None else missing)
+    width = max(part.shape[1] for part in parts)
+    rows = [_widened(part, width) for part in parts]
+    if lacking := records - sum(map(len, rows)):
+        last = rows[-1][-1:] if missing is None else np.full((1, width), missing)
+        rows.append(np.broadcast_to(last, (lacking, width)))
+    return np.concatenate(rows)
+
+
+def _widened(rows: np.ndarray, width: int) -> np.ndarray:
+    """Return rows of so many runs; of one value, a view that cannot be written."""
+    if rows.shape[1] == width:
+        return rows
+    return np.broadcast_to(rows, (len(rows), width))
+
+
+def _rows_of_seconds(recording: Recording) -> list[np.ndarray]:
+    """Return the training time at the records, of all runs or of each."""
+    if any(isinstance(seconds, np.ndarray) for seconds in recording.seconds):
+        return [np.atleast_1d(seconds)[None] for seconds in recording.seconds]
+    return [np.array(recording.seconds, dtype=float)[:, None]]
 
 
 def _join_arrays(recordings: Sequence[Recording]) -> dict[str, np.ndarray]:

@@ -5,7 +5,9 @@ import pytest
 from recordings import bilinear_cell, recording_of
 from scripted_runs import trajectory_of
 
+from mmbench.core.columns import COUNTED
 from mmbench.core.status import Status
+from mmbench.engine.recording import Recording, Records
 from mmbench.tasks import TASKS
 
 
@@ -124,3 +126,59 @@ def test_failure_spares_the_dead() -> None:
     assert recording.status == ["diverged", "error", "error"]
     assert recording.stopped_at.tolist() == [7, 20, 20]
     assert recording.reason == "ValueError: why"
+
+
+def recording_of_blocks() -> Recording:
+    """A record, three at once of which all runs are charged the same, and one more."""
+    recording = Recording(bilinear_cell(2), (0, 1))
+    at_once = Records(
+        3,
+        {name: np.array([[2], [4], [6]]) for name in COUNTED},
+        {"distance": np.array([[2.0, 3.0], [4.0, 5.0], [6.0, 7.0]])},
+    )
+    each = {name: np.array([7, 9]) for name in COUNTED}
+    recording.add(0, 0.0, {name: np.array([0]) for name in COUNTED}, {"distance": NONE})
+    recording.add_records([10, 20, 30], [1.0, 2.0, 3.0], at_once)
+    recording.add(40, 4.0, each, {"distance": np.array([8.0, 9.0])})
+    return recording
+
+
+NONE = np.zeros(2)
+
+
+def test_records_that_were_added_at_once_are_read_one_by_one() -> None:
+    """Every record has a number for each run, however it was added."""
+    recording = recording_of_blocks()
+    counts = [row["grad_x"].tolist() for row in recording.counts]
+    assert counts == [[0, 0], [2, 2], [4, 4], [6, 6], [7, 9]]
+    distances = [row["distance"].tolist() for row in recording.columns]
+    assert distances == [[0, 0], [2, 3], [4, 5], [6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize("first", range(6))
+def test_news_begin_at_any_record(first: int) -> None:
+    """News and the records before them are the recording, within a block too."""
+    whole = recording_of_blocks()
+    news = whole.news(first)
+    assert len(news["steps"]) == len(news["columns"]) == 5 - first
+    joined = Recording.from_news(whole.cell, news, whole)
+    assert joined.steps == whole.steps
+    assert joined.seconds == whole.seconds
+    for name in ("counts", "columns"):
+        pairs = zip(getattr(joined, name), getattr(whole, name), strict=True)
+        for one, other in pairs:
+            assert {key: row.tolist() for key, row in one.items()} == {
+                key: row.tolist() for key, row in other.items()
+            }
+
+
+def test_a_block_of_records_is_searched_from_its_end() -> None:
+    """A streak may begin within records that were added at once."""
+    recording = Recording(bilinear_cell(2), (0, 1))
+    distance = np.array([[FAR, NEAR], [NEAR, FAR], [NEAR, NEAR], [NEAR, NEAR]])
+    counts = {name: np.arange(4)[:, None] for name in COUNTED}
+    records = Records(4, counts, {"distance": distance})
+    recording.add_records([0, 10, 20, 30], [0.0, 1.0, 2.0, 3.0], records)
+    recording.conclude()
+    assert recording.status == ["converged", "finished"]
+    assert recording.stopped_at.tolist() == [10, 40]

@@ -3,8 +3,9 @@
 import numpy as np
 from recordings import bilinear_cell, recording_of
 
-from mmbench.core.columns import LEADING
+from mmbench.core.columns import COUNTED, LEADING
 from mmbench.engine.cell import Cell
+from mmbench.engine.recording import Recording, Records
 from mmbench.engine.trajectory import Trajectory, join_recordings
 
 
@@ -55,3 +56,21 @@ def test_reasons_stand_where_they_belong() -> None:
     frame = trajectory.frame(cell)
     assert set(frame.reason[frame.seed == 2]) == {"RuntimeError: no"}
     assert set(frame.reason[frame.seed != 2]) == {""}
+
+
+def test_common_charges_are_those_of_every_run() -> None:
+    """Charges that all runs share stand at each of them, beside those of each run."""
+    cell = bilinear_cell(3)
+    shared, apart = Recording(cell, (0, 1)), Recording(cell, (2,))
+    counts = {name: np.array([[3], [6]]) for name in COUNTED}
+    columns = {"distance": np.ones((2, 2))}
+    shared.add_records([0, 10], [0.0, 1.0], Records(2, counts, columns))
+    each = {name: np.array([7, 8]) for name in COUNTED}
+    shared.add(20, 2.0, each, {"distance": np.ones(2)})
+    for step in (0, 10, 20):
+        counts = {name: np.array([step]) for name in COUNTED}
+        apart.add(step, 3.0, counts, {"distance": np.ones(1)})
+    trajectory = join_recordings(cell, [shared, apart], width=2)
+    assert trajectory.counts["grad_y"].tolist() == [[3, 3, 0], [6, 6, 10], [7, 8, 20]]
+    assert trajectory.counts["grad_y"].dtype == int
+    assert trajectory.seconds.tolist() == [[0, 0, 3], [1, 1, 3], [2, 2, 3]]
