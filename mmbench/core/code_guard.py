@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mmbench.core.code_digest import code_digest, digest_of_value
+from mmbench.core.code_digest import CodeDigest, code_digest, digest_of_value
 from mmbench.core.code_files import file_of, is_of_mmbench
 from mmbench.core.code_patches import check_protected
 from mmbench.core.code_values import without_cached
@@ -30,18 +30,20 @@ class CodeGuard:
 
     def __init__(self, description: Any, is_current: Callable[[], bool]) -> None:
         check_protected()
-        classes = dict.fromkeys(map(type, _external(description)))
-        if classes and not is_current():
+        external = list(_external(description))
+        classes = dict.fromkeys(map(type, external))
+        self._digests: dict[type, CodeDigest] = {}
+        if not classes:
+            return
+        if not is_current():
             raise _changed(next(iter(classes)))
         self._folder = Path.cwd()
-        self._digests = {cls: code_digest(cls) for cls in classes}
+        self._digests |= {cls: code_digest(cls) for cls in classes}
         for digest in self._digests.values():
             for cache in digest.caches:
                 cache.cache_clear()  # it may hold what earlier values of globals gave
-        self._objects = [
-            (found, _attributes(found)) for found in _external(description)
-        ]
-        self._loaded = _external_modules() if classes else {}
+        self._objects = [(found, _attributes(found)) for found in external]
+        self._loaded = _external_modules()
 
     def check(self) -> None:
         """Check that nothing has changed, and that no other code was loaded.

@@ -298,15 +298,21 @@ def made_anew(value: Value) -> Value:
         return typing.cast(Value, tuple(map(made_anew, value)))
     if not isinstance(value, Description):
         return value
-    given = {
-        field.name: getattr(value, field.name) for field in dataclasses.fields(value)
+    cls = type(value)
+    given = {field.name: getattr(value, field.name) for field in _fields(cls)}
+    fields = {
+        name: entry if type(entry) in _PLAIN else made_anew(entry)
+        for name, entry in given.items()
     }
-    fields = {name: made_anew(entry) for name, entry in given.items()}
     if vars(value).keys() == fields.keys() and all(
         fields[name] is entry for name, entry in given.items()
     ):
         return value
-    return type(value)(**fields)
+    if not is_of_mmbench(cls):
+        return cls(**fields)
+    made = object.__new__(cls)  # its fields were checked when it was made
+    vars(made).update(fields)
+    return made
 
 
 # ---- identity ----

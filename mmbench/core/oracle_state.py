@@ -240,7 +240,7 @@ class OracleState:
     def snapshot(self) -> dict[str, Any]:
         """Return all state but the current minibatch, as tensors and plain values."""
         return {
-            "counts": self.counts,
+            "counts": {name: count.clone() for name, count in self.counts.items()},
             "alive": self.alive,
             "memory": self.memory,
             "data": self._stream.snapshot(),

@@ -390,7 +390,8 @@ class Chunk:
 
         The training time at a record is the share of its steps in that of all steps.
         """
-        oracle_state, first, begun = self._oracle_state, self.step, self._clock.seconds
+        cell, oracle_state = self._cell, self._oracle_state
+        first, begun = self.step, self._clock.seconds
         result = block.through(
             self.z,
             self.state,
@@ -407,8 +408,9 @@ class Chunk:
         counts = self._counts_at(result, np.array(records) - first)
         columns = self._measure_together(result)
         if columns:
-            for number, stop in enumerate(records):
-                self._keep_iterates(stop, result.runs.z[number])
+            if cell.keep == "all":
+                for stop, z in zip(records, result.runs.z[:-1], strict=True):
+                    self._keep_iterates(stop, z)
             rows = {name: column[:-1] for name, column in columns.items()}
             self._add_records(records, seconds, Records(len(records), counts, rows))
             self._measured_ahead = {
@@ -485,10 +487,10 @@ class Chunk:
         oracle_state, first, after = self._oracle_state, self.step, result.runs
         self.z, self.state, self.step = after.z, after.state, first + count
         self._add_path(first, result.path)
-        all_alive = bool(after.alive.all())
+        going = after.alive.cpu().numpy()
+        all_alive = bool(going.all())
         if not all_alive:
-            self._going = after.alive.tolist()
-            self._any_alive = any(self._going)
+            self._going, self._any_alive = going.tolist(), bool(going.any())
         self._all_alive = self._looks_each_step and all_alive
         if all_alive and not after.run_charges:  # all are charged the same
             for name, amount in result.charges_of(count).items():

@@ -29,13 +29,12 @@ class PlanePath:
     def __init__(self, steps: int, runs: int, *, is_plane: bool) -> None:
         self._runs = min(runs, SHOWN)
         self._interval = path_steps(steps).step if is_plane else 0
-        self._steps: list[int] = []
-        self._points: list[Tensor] = []  # of some steps each, (count, runs, 2)
+        # Of some steps each, (count, runs, 2); all multiples of the interval follow.
+        self._points: list[Tensor] = []
 
     def add(self, step: int, z: Joint) -> None:
         """Keep the iterates after a step, if it is one of those kept."""
         if self._interval and step % self._interval == 0:
-            self._steps.append(step)
             self._points.append(z[None, : self._runs])
 
     def next_step(self, step: int, last: int) -> int:
@@ -58,7 +57,6 @@ class PlanePath:
         """
         if self._interval and path is not None:
             first = step + 1 + -(step + 1) % self._interval
-            self._steps += range(first, step + len(path), self._interval)
             points = path[first - step :: self._interval, : self._runs]
             self._points.append(points.clone())
 
@@ -67,13 +65,16 @@ class PlanePath:
         if not self._points:
             return {}
         points = torch.cat(self._points).transpose(0, 1).contiguous()
-        steps = np.array(self._steps)
-        return {"path": points.float().cpu().numpy(), "path_steps": steps}
+        return {
+            "path": points.float().cpu().numpy(),
+            "path_steps": np.arange(points.shape[1]) * self._interval,
+        }
 
     def snapshot(self) -> dict[str, Any]:
         """Return what has been kept so far, for a checkpoint."""
         points = [point for some in self._points for point in some]
-        return {"steps": self._steps, "points": points}
+        steps = [number * self._interval for number in range(len(points))]
+        return {"steps": steps, "points": points}
 
     def restore(self, saved: dict[str, Any], step: int, z: Joint) -> None:
         """Go on from a snapshot.
@@ -95,4 +96,4 @@ class PlanePath:
             or not {(tuple(point.shape), point.dtype) for point in points} <= form
         ):
             raise ValueError("a snapshot must be of these runs")
-        self._steps, self._points = expected, [point[None] for point in points]
+        self._points = [point[None] for point in points]

@@ -23,13 +23,13 @@ class Records(NamedTuple):
     """Some records that follow each other.
 
     Args:
-        count: how many there are.
-        counts: charges by name, shape (count, runs), or (count, 1) where all runs have
-            been charged the same.
-        columns: metrics by column, shape (count, runs).
+        length: how many there are.
+        counts: charges by name, shape (length, runs), or (length, 1) where all runs
+            have been charged the same.
+        columns: metrics by column, shape (length, runs).
     """
 
-    count: int
+    length: int
     counts: dict[str, np.ndarray]
     columns: dict[str, np.ndarray]
 
@@ -84,24 +84,24 @@ class Recording:
     @property
     def counts(self) -> list[dict[str, np.ndarray]]:
         """Charges at each record, by name, shape (runs,)."""
-        return self._rows([(one.count, one.counts) for one in self.records])
+        return self._rows([(one.length, one.counts) for one in self.records])
 
     @property
     def columns(self) -> list[dict[str, np.ndarray]]:
         """Metrics at each record, by column, shape (runs,)."""
-        return self._rows([(one.count, one.columns) for one in self.records])
+        return self._rows([(one.length, one.columns) for one in self.records])
 
     def _rows(
         self, parts: Sequence[tuple[int, dict[str, np.ndarray]]]
     ) -> list[dict[str, np.ndarray]]:
         """Return the values of each record, shape (runs,) each."""
         rows = []
-        for count, values in parts:
-            shape = count, len(self.seeds)
+        for length, values in parts:
+            shape = length, len(self.seeds)
             whole = {name: np.broadcast_to(one, shape) for name, one in values.items()}
             rows += [
                 {name: one[number] for name, one in whole.items()}
-                for number in range(count)
+                for number in range(length)
             ]
         return rows
 
@@ -202,7 +202,7 @@ class Recording:
     def _columns_from_the_last(self) -> Iterator[dict[str, np.ndarray]]:
         """Yield the columns of each record, those of the last one first."""
         for records in reversed(self.records):
-            for number in reversed(range(records.count)):
+            for number in reversed(range(records.length)):
                 yield {name: rows[number] for name, rows in records.columns.items()}
 
     def fail(self, error: BaseException) -> None:
@@ -228,8 +228,8 @@ class Recording:
         """Return everything but the cell, for a checkpoint."""
         return {
             "seeds": self.seeds,
-            "steps": self.steps,
-            "seconds": self.seconds,
+            "steps": list(self.steps),
+            "seconds": list(self.seconds),
             "counts": self.counts,
             "columns": self.columns,
             "status": [str(status) for status in self.status],
@@ -265,8 +265,8 @@ class Recording:
         for records in reversed(self.records):
             if begin <= first:
                 break
-            begin -= records.count
-            found.append(records.part(max(0, first - begin), records.count))
+            begin -= records.length
+            found.append(records.part(max(0, first - begin), records.length))
         return found[::-1]
 
     def records_before(self, last: int) -> list[Records]:
@@ -274,7 +274,7 @@ class Recording:
         found, end = list(self.records), len(self.steps)
         while end > last:
             records = found.pop()
-            end -= records.count
+            end -= records.length
             if end < last:
                 found.append(records.part(0, last - end))
         return found

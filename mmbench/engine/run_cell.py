@@ -125,9 +125,11 @@ class _UnfinishedCell:
         self.cell, self.placement, self.width = cell, placement, width
         self.recordings: list[Recording] = []
         self._slot, self._guard = slot, guard
-        self._circumstances = circumstances(cell, placement, width)
         self._saved_chunk: dict[str, Any] | None = None
-        saved = unpack_cell(cell, slot.read()) if slot else None
+        if not slot:
+            return
+        self._circumstances = circumstances(cell, placement, width)
+        saved = unpack_cell(cell, slot.read())
         if saved and saved["circumstances"] == self._circumstances:
             self.recordings = [
                 Recording.from_snapshot(cell, recording)

@@ -20,7 +20,7 @@ from torch.fx import GraphModule
 
 from mmbench.algorithms.base import Algorithm
 from mmbench.core.capability import Capability
-from mmbench.core.description import digest
+from mmbench.core.description import nested, reference_of
 from mmbench.core.game import Game
 from mmbench.core.oracle import Oracle
 from mmbench.core.placement import Placement
@@ -514,9 +514,9 @@ def compile_block(
             captured on a GPU; otherwise the result is None there.
     """
     # Equal objects of one external class run other code once it was patched.
-    code = digest((algorithm, task))
+    classes = map(type, nested((algorithm, task)))
     return _compile_block(
-        code,
+        tuple(map(reference_of, classes)),
         algorithm,
         task,
         placement,
@@ -531,7 +531,7 @@ def compile_block(
 
 @lru_cache(maxsize=16)
 def _compile_block(
-    _code: str,
+    _code: tuple[str, ...],
     algorithm: Algorithm,
     task: Task,
     placement: Placement,
