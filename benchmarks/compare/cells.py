@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
-from unittest import mock
 
 import torch
 
@@ -58,13 +56,11 @@ class Whole:
     def __init__(
         self, cell: Cell, placement: Placement, width: int | None = None
     ) -> None:
-        self._cell, self._place, self._width = cell, placement, width
+        self._cell, self._place = cell, placement._replace(width=width)
         self._elapsed: list[float] = []
 
     def _compute(self) -> None:
-        width = mock.patch("mmbench.engine.run_cell.width_of", return_value=self._width)
-        with width if self._width else nullcontext():
-            trajectory = run_cell(self._cell, self._place)
+        trajectory = run_cell(self._cell, self._place)
         if trajectory.reason:
             raise RuntimeError(trajectory.reason)
         self.backend = trajectory.backend

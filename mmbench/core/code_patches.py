@@ -96,8 +96,9 @@ def _check_definitions(cls: type, instead: str) -> None:
 def _is_as_checked(cls: type) -> bool:
     """Return whether a class has the very entries that a check found in order."""
     checked = _checked.get(cls, {})
-    return vars(cls).keys() == checked.keys() and all(
-        map(operator.is_, vars(cls).values(), checked.values())
+    present = vars(cls)
+    return list(present) == list(checked) and all(
+        map(operator.is_, present.values(), checked.values())
     )
 
 

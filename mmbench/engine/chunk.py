@@ -456,9 +456,9 @@ class Chunk:
         common, after = self._common_counts(), result.runs
         charged: dict[str, Any]
         if common and not after.run_charges and bool(after.alive[-1].all()):
-            charged = result.charges_of(made)
+            charged, nothing = result.charges_of(made), np.zeros_like(made)
             return {
-                name: (amount + charged.get(name, np.zeros_like(made)))[:, None]
+                name: (amount + charged.get(name, nothing))[:, None]
                 for name, amount in common.items()
             }
         runs = self._batch.runs
