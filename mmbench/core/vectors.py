@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -41,14 +42,28 @@ class Layout:
         """Number of floats in the whole vector, with all padding."""
         return sum(self.sizes)
 
+    @cached_property
+    def _pieces(self) -> list[tuple[str | None, tuple[int, ...], int]]:
+        """The name, the shape and the size of each tensor and, nameless, of padding."""
+        pieces: list[tuple[str | None, tuple[int, ...], int]] = []
+        for name, shape in self.shapes.items():
+            size = math.prod(shape)
+            pieces.append((name, shape, size))
+            if padding := aligned_size(size) - size:
+                pieces.append((None, (padding,), padding))
+        return pieces
+
     def split(self, flat: Float[Tensor, "runs size"]) -> dict[str, Tensor]:
         """Return a view of each named tensor, with the leading `runs` axis."""
-        # The backward of one split is one concatenation; slicing would give a gradient
-        # of full size for each slice.
-        slices = flat.split(self.sizes, dim=1)
+        # Each operation here is one more in every derivative. The backward of one split
+        # is one concatenation, padding included; slicing would give a gradient of full
+        # size for each slice. Of rows (1, size), as biases are, no view is made.
+        runs, rows = flat.shape[0], flat.unsqueeze(1)
+        parts = rows.split_with_sizes([size for *_, size in self._pieces], 2)
         return {
-            name: _shaped(piece[:, : math.prod(shape)], shape)
-            for (name, shape), piece in zip(self.shapes.items(), slices, strict=True)
+            name: part if shape == (1, size) else part.view(runs, *shape)
+            for (name, shape, size), part in zip(self._pieces, parts, strict=True)
+            if name is not None
         }
 
     def join(self, tensors: Mapping[str, Tensor]) -> Float[Tensor, " size"]:
@@ -58,11 +73,6 @@ class Layout:
             padding = tensors[name].new_zeros(size - math.prod(shape))
             pieces += [tensors[name].reshape(-1), padding]
         return torch.cat(pieces)
-
-
-def _shaped(flat: Vector, shape: tuple[int, ...]) -> Tensor:
-    """Return a view of another shape; torch has none of one number by `unflatten`."""
-    return flat.unflatten(1, shape) if shape else flat[:, 0]
 
 
 def aligned_size(size: int) -> int:

@@ -237,7 +237,7 @@ class GANGame(Game):
             vectors=sample.vectors,
             with_features=self.loss.reads_features,
         )
-        return judged[:, :, 0] if judged.shape[2] == 1 else judged
+        return judged.flatten(1) if judged.shape[2] == 1 else judged
 
     def _penalised_logits(
         self,
