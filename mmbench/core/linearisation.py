@@ -32,7 +32,8 @@ class Linearisation:
         y: the second player, a leaf of the graph.
         grad_x: gradient of loss_x in x, with its graph.
         grad_y: gradient of loss_y in y, with its graph.
-        cross_x: gradient of loss_x in y, with its graph, where it was asked for.
+        cross_x: gradient of loss_x in y, with its graph, where it was asked for; in
+            zero-sum games it is always given.
         cross_y: gradient of loss_y in x, with its graph, where it was asked for.
         zero_sum: whether loss_y = -loss_x, so that there is one f.
         on: mask of the runs that it is of; the others receive zeros.
@@ -87,8 +88,6 @@ class Linearisation:
     @property
     def cross_x(self) -> PartY:
         """The gradient of loss_x in y, shape (runs, dim_y)."""
-        if self._zero_sum:
-            return -self.grad_y
         return masked(self._asked(self._cross_x, "cross_x").detach(), self._on)
 
     @property
@@ -105,9 +104,6 @@ class Linearisation:
 
         The first is the product of v with the mixed derivative ∂grad_x/∂y.
         """
-        if self._zero_sum:
-            at_x, at_y = self.through_y(v, on=on)
-            return -at_x, -at_y
         cross = self._asked(self._cross_x, "through_cross_x")
         at_x, at_y = self._reverse(cross, v, (self._x, self._y), on)
         return at_x, at_y
@@ -128,8 +124,6 @@ class Linearisation:
 
     def mixed_x(self, v: PartY, *, on: Mask | None = None) -> PartX:
         """Return (∂grad_x/∂y) v, shape (runs, dim_x); one product."""
-        if self._zero_sum:
-            return self.xy(v, on=on)
         cross = self._asked(self._cross_x, "mixed_x")
         return self._reverse(cross, v, (self._x,), on)[0]
 
@@ -161,7 +155,7 @@ class Linearisation:
     def xy(self, v: PartY, *, on: Mask | None = None) -> PartX:
         """Return f_xy v, shape (runs, dim_x)."""
         self._check_zero_sum("xy")
-        return -self._reverse(self._grad_y, v, (self._x,), on)[0]
+        return self.mixed_x(v, on=on)
 
     def yx(self, v: PartX, *, on: Mask | None = None) -> PartY:
         """Return f_yx v, shape (runs, dim_y)."""
@@ -176,7 +170,7 @@ class Linearisation:
     def yy(self, v: PartY, *, on: Mask | None = None) -> PartY:
         """Return f_yy v, shape (runs, dim_y)."""
         self._check_zero_sum("yy")
-        return -self._reverse(self._grad_y, v, (self._y,), on)[0]
+        return self._reverse(self._asked(self._cross_x, "yy"), v, (self._y,), on)[0]
 
     def _check_zero_sum(self, block: str) -> None:
         """Raise a `MisfitError` in a game that has two losses and no f."""

@@ -342,14 +342,16 @@ class Oracle:
         self._state.charge("grad_x", gradients, on)
         self._state.charge("grad_y", gradients, on)
         charge = partial(self._state.charge, "hvps", 1)
-        if gradients == 1:
-            at_x, at_y = self._gradients(
-                x, y, self._state.sample, self._ones, create_graph=True
-            )
-            return Linearisation(charge, x, y, at_x, at_y, zero_sum=zero_sum, on=on)
-        loss_x, loss_y = self._game.losses(x, y, self._state.sample)
+        sample = self._state.sample
+        if gradients == 1 and not zero_sum:
+            at_x, at_y = self._gradients(x, y, sample, self._ones, create_graph=True)
+            return Linearisation(charge, x, y, at_x, at_y, zero_sum=False, on=on)
+        loss_x, loss_y = self._game.losses(x, y, sample)
         at_x, cross_x = _gradients(loss_x, (x, y), self._ones, create_graph=True)
-        cross_y, at_y = _gradients(loss_y, (x, y), self._ones, create_graph=True)
+        if zero_sum:
+            at_y, cross_y = -cross_x, None
+        else:
+            cross_y, at_y = _gradients(loss_y, (x, y), self._ones, create_graph=True)
         return Linearisation(
             charge, x, y, at_x, at_y, cross_x, cross_y, zero_sum=zero_sum, on=on
         )
