@@ -109,7 +109,7 @@ class ProximalPoint(Algorithm):
         return oracle.project(w), made
 
     def _product(
-        self, oracle: Oracle, at: Linearisation, v: Vector, on: Mask
+        self, oracle: Oracle, at: Linearisation, v: Vector, on: Mask | None
     ) -> Vector:
         """Return (I + η J) v for some runs."""
         jv = oracle.join(*at.jacobian(*oracle.split(v), on=on))

@@ -7,8 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mmbench.core.repetition import repeat
-from mmbench.core.vectors import dot, keep
+from mmbench.core.repetition import repeat, unless_all
+from mmbench.core.vectors import Mask, dot, keep
+
+# Maps (v, on) to A v for the runs where the mask `on` is True; None means all.
+Matrix = Callable[[Tensor, Mask | None], Tensor]
 
 
 class _Iterate(NamedTuple):
@@ -49,25 +52,24 @@ class Solution(NamedTuple):
 
 
 def first_residual(
-    product: Callable[[Tensor, Tensor], Tensor],
+    product: Matrix,
     b: Float[Tensor, "runs n"],
     start: Float[Tensor, "runs n"] | None,
 ) -> tuple[Float[Tensor, "runs n"], Float[Tensor, "runs n"]]:
     """Return the first guess and its residual, for one product if it is not zero.
 
     Args:
-        product: maps (v, on) to A v for the runs where the mask `on` is True.
+        product: the matrices A.
         b: right-hand sides.
         start: first guess; None means zero.
     """
     if start is None:
         return torch.zeros_like(b), b
-    every = torch.ones(len(b), dtype=torch.bool, device=b.device)
-    return start, b - product(start, every)
+    return start, b - product(start, None)
 
 
 def conjugate_gradient(
-    product: Callable[[Tensor, Tensor], Tensor],
+    product: Matrix,
     b: Float[Tensor, "runs n"],
     *,
     start: Float[Tensor, "runs n"] | None = None,
@@ -82,7 +84,7 @@ def conjugate_gradient(
     no product.
 
     Args:
-        product: maps (v, on) to $A v$ for the runs where the mask `on` is True.
+        product: the matrices $A$.
         b: right-hand sides.
         start: first guess; None means zero, which saves the first product.
         tolerance: residual that suffices, relative to the right-hand side.
@@ -94,21 +96,22 @@ def conjugate_gradient(
 
     Source: Hestenes and Stiefel 1952.
     """
-    goal = torch.clamp(tolerance * b.norm(dim=1), min=floor)
+    goal = torch.clamp(tolerance * torch.linalg.vector_norm(b, dim=1), min=floor)
     every = torch.ones_like(goal, dtype=torch.bool)
     x, r = first_residual(product, b, start)
 
     def turn(at: _Iterate) -> _Iterate:
         on, x, r, p, rr, iterations, indefinite = at
-        ap = product(p, on)
+        ap = product(p, unless_all(on))
         iterations = iterations + on
         curvature = dot(p, ap)
         indefinite = indefinite | (on & (curvature <= 0))
         on = on & (curvature > 0)
+        changed = unless_all(on)
         step = (rr / curvature)[:, None]
-        x, r = keep(on, (x + step * p, r - step * ap), (x, r))
-        previous, rr = rr, torch.where(on, dot(r, r), rr)
-        p = keep(on, r + (rr / previous)[:, None] * p, p)
+        x, r = keep(changed, (x + step * p, r - step * ap), (x, r))
+        previous, rr = rr, keep(changed, dot(r, r), rr)
+        p = keep(changed, r + (rr / previous)[:, None] * p, p)
         return _Iterate(goes_on(on, rr), x, r, p, rr, iterations, indefinite)
 
     def goes_on(on: Tensor, rr: Tensor) -> Tensor:

@@ -1,14 +1,18 @@
 """GMRES for many runs at once, each with its own stop."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mmbench.core.conjugate_gradient import first_residual
-from mmbench.core.repetition import MAX_UNCHECKED_ITERATIONS, grow, repeat
+from mmbench.core.conjugate_gradient import Matrix, first_residual
+from mmbench.core.repetition import (
+    MAX_UNCHECKED_ITERATIONS,
+    grow,
+    repeat,
+    unless_all,
+)
 from mmbench.core.vectors import dot, masked
 
 # Iterations after which the basis, a vector for each, is dropped and built anew.
@@ -34,7 +38,7 @@ class Solution(NamedTuple):
 
 
 def gmres(
-    product: Callable[[Tensor, Tensor], Tensor],
+    product: Matrix,
     b: Float[Tensor, "runs n"],
     *,
     start: Float[Tensor, "runs n"] | None = None,
@@ -52,7 +56,7 @@ def gmres(
     not bring closer stop.
 
     Args:
-        product: maps (v, on) to $A v$ for the runs where the mask `on` is True.
+        product: the matrices $A$.
         b: right-hand sides.
         start: first guess; None means zero, which saves the first product.
         tolerance: residual that suffices, relative to the right-hand side.
@@ -70,7 +74,8 @@ def gmres(
     first, *others = _lengths(longest, limit) or [0]
 
     def restart(at: _Iterate, length: int = longest) -> _Iterate:
-        r = masked(b - product(at.x, at.on), at.on)
+        some = unless_all(at.on)
+        r = masked(b - product(at.x, some), some)
         iterations = at.iterations + at.on
         residual = torch.where(at.on, r.norm(dim=1), at.residual)
         on = at.on & (residual < at.before)
@@ -157,7 +162,7 @@ class _Basis(NamedTuple):
 
 
 def _cycle(
-    product: Callable[[Tensor, Tensor], Tensor],
+    product: Matrix,
     r: Float[Tensor, "runs n"],
     on: Bool[Tensor, " runs"],
     goal: Float[Tensor, " runs"],
@@ -181,7 +186,8 @@ def _cycle(
 
     def turn(at: _Basis) -> _Basis:
         on, made, rest, basis, columns, rotations, entries = at
-        w = masked(product(basis[-1], on), on)
+        some = unless_all(on)
+        w = masked(product(basis[-1], some), some)
         made = made + on
         short = rounding * w.norm(dim=1)
         column = []

@@ -80,14 +80,16 @@ def aligned_size(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def keep(on: Mask, new: Any, old: Any) -> Any:
+def keep(on: Mask | None, new: Any, old: Any) -> Any:
     """Return the new values of some runs and the old values of the others.
 
     Args:
-        on: mask of the runs that take the new values, shape (runs,).
+        on: mask of the runs that take the new values, shape (runs,); None means all.
         new: a tensor with leading `runs` axis, or nested tuples of such; None stays.
         old: values of the same structure and shapes.
     """
+    if on is None:
+        return new
     if isinstance(new, Tensor):
         return torch.where(on.view(-1, *[1] * (new.ndim - 1)), new, old)
     if isinstance(new, Sequence):

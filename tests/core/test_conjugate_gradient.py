@@ -41,6 +41,23 @@ def test_counts_are_products_asked_for(systems: tuple) -> None:
     assert len(set(found.iterations.tolist())) > 2
 
 
+def test_masks_are_given_once_a_run_has_stopped(systems: tuple) -> None:
+    """Products of all runs are asked for without a mask, those of some with it."""
+    (a, b), masks = systems, []
+
+    def product(v: torch.Tensor, on: torch.Tensor | None) -> torch.Tensor:
+        masks.append(on)
+        return Product(a)(v, on)
+
+    found = conjugate_gradient(product, b, start=2 * b, tolerance=1e-9, limit=200)
+    first = int(found.iterations.min())
+    assert 0 < first < int(found.iterations.max())
+    assert masks[: 1 + first] == [None] * (1 + first)
+    assert len(masks) == 1 + int(found.iterations.max())
+    for made, on in enumerate(masks[1 + first :], first):
+        assert torch.equal(on, found.iterations > made)
+
+
 def test_a_run_does_not_depend_on_the_others(systems: tuple) -> None:
     """A run by itself takes as many products and finds the same solution."""
     a, b = systems

@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from mmbench.core.errors import DescriptionError
-from mmbench.core.repetition import Loops, charging, grow, making_loops, repeat
+from mmbench.core.repetition import (
+    Loops,
+    charging,
+    grow,
+    making_loops,
+    repeat,
+    unless_all,
+)
 
 
 class Halving(NamedTuple):
@@ -109,6 +116,17 @@ def test_what_is_never_checked_is_made_turn_by_turn(charged: SimpleNamespace) ->
         assert repeat(halve(charged), begun, 0) is begun
         made = grow(add(charged), begun, sum_up, 9, is_checked=False)
     assert made.total.tolist() == TOTALS
+
+
+def test_a_mask_of_all_runs_is_left_out_where_it_is_seen(
+    charged: SimpleNamespace,
+) -> None:
+    """A mask stays where it does not hold all runs, and while a step is traced."""
+    every, some = torch.tensor([True, True]), torch.tensor([True, False])
+    assert unless_all(every) is None
+    assert unless_all(some) is some
+    with charging(charged):
+        assert unless_all(every) is every
 
 
 def test_a_loop_must_not_charge_all_runs(charged: SimpleNamespace) -> None:

@@ -9,6 +9,6 @@ class Product:
     def __init__(self, a: torch.Tensor) -> None:
         self.a, self.asked = a, torch.zeros(len(a), dtype=torch.int64)
 
-    def __call__(self, v: torch.Tensor, on: torch.Tensor) -> torch.Tensor:
-        self.asked += on
+    def __call__(self, v: torch.Tensor, on: torch.Tensor | None) -> torch.Tensor:
+        self.asked += 1 if on is None else on
         return (self.a @ v[:, :, None])[:, :, 0]
