@@ -1,8 +1,8 @@
 """A child process that computes cells for its parent, which may end it at any time.
 
 It reads requests from its standard input and answers on what was its standard output.
-A message is a mark, its length in eight bytes, and its content as `checkpoint.pack`
-makes it; by the mark, what a cell writes to every open file is told from an answer.
+A message is a mark, its length in eight bytes, and its content as `pack_message` makes
+it; by the mark, what a cell writes to every open file is told from an answer.
 What a cell prints goes to standard error. When the input ends, so does the process, be
 it in the middle of a cell: no child outlives its parent.
 """
@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import torch
 
-from mmbench.core.checkpoint import pack, unpack
+from mmbench.core.checkpoint import pack_message, unpack_message
 from mmbench.core.errors import CodeError
 from mmbench.core.placement import Placement
 from mmbench.core.serialization import from_json
@@ -39,7 +39,7 @@ class MessageError(Exception):
 
 def encode(message: Any) -> bytes:
     """Return a message as it is sent."""
-    content = pack(message)
+    content = pack_message(message)
     return _MARK + len(content).to_bytes(_HEADER_BYTES - len(_MARK), "big") + content
 
 
@@ -70,7 +70,7 @@ class MessageBuffer:
         end = _HEADER_BYTES + length
         if len(self._content) < end:
             return None
-        message = unpack(bytes(self._content[_HEADER_BYTES:end]))
+        message = unpack_message(self._content[_HEADER_BYTES:end])
         del self._content[:end]
         if message is None:
             raise MessageError

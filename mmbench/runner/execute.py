@@ -63,6 +63,9 @@ class Observer:
     ) -> None:
         """Notify of progress in a cell that has started.
 
+        From child processes come ten notifications a second at most, unless a chunk
+        begins or ends.
+
         Args:
             cell: the cell.
             run_steps: steps made since the last call, summed over runs.

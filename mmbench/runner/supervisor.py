@@ -1,6 +1,7 @@
 """Supervision of cells in a child process, which is ended when it passes a limit."""
 
 import contextlib
+import math
 import os
 import select
 import signal
@@ -24,6 +25,7 @@ from mmbench.runner.limits import Limits
 from mmbench.store.folder import CheckpointFile
 
 POLL_SECONDS = 0.1  # between two looks at the clock and at the memory
+REPORT_SECONDS = 0.1  # between two reports of the progress of a chunk
 STARTUP_TIMEOUT_SECONDS = 120.0  # that a child may take to load
 _BLOCK_BYTES = 2**20  # read or written at once
 
@@ -90,6 +92,41 @@ class _Child:
         self.process.close()
 
 
+class _Reports:
+    """Reports of progress, of which those that follow each other closely are joined.
+
+    Args:
+        progress: called with what is reported, as `run_cell` takes it.
+    """
+
+    def __init__(self, progress: Callable[[int, Recording | None], None]) -> None:
+        self._progress = progress
+        self._run_steps, self._is_held = 0, False
+        self._recording: Recording | None = None
+        self._told_at = -math.inf
+
+    def add(self, run_steps: int, recording: Recording | None) -> None:
+        """Hold a report of a chunk that goes on for a short time; tell any other."""
+        before, self._recording = self._recording, recording
+        going = recording if recording and not recording.ended else None
+        if not (going and before and going.seeds == before.seeds):
+            self._tell(before)
+        self._run_steps += run_steps
+        self._is_held = True
+        if not going or time.monotonic() - self._told_at >= REPORT_SECONDS:
+            self.end()
+
+    def end(self) -> None:
+        """Tell what is held."""
+        self._tell(self._recording)
+
+    def _tell(self, recording: Recording | None) -> None:
+        if self._is_held:
+            self._progress(self._run_steps, recording)
+            self._run_steps, self._is_held = 0, False
+            self._told_at = time.monotonic()
+
+
 class CancelledError(Exception):
     """The computation of a cell was cancelled by another thread."""
 
@@ -143,7 +180,7 @@ class Supervisor:
         Args:
             cell: the cell to compute.
             placement: where it is computed.
-            progress: as `run_cell` takes it.
+            progress: as `run_cell` takes it; reports may be joined.
             starts: where the runs start, shape (runs, dim), if not where the task says.
             slot: its checkpoint.
 
@@ -157,6 +194,7 @@ class Supervisor:
         child = self._ready_child()
         started = time.monotonic()
         recordings: dict[int, Recording] = {}
+        reports = _Reports(progress or (lambda *_: None))
         child.send(request)
         while True:
             if self._is_cancelled:
@@ -181,14 +219,14 @@ class Supervisor:
             if "code_error" in answer:
                 raise CodeError(answer["code_error"])
             if "trajectory" in answer:
+                reports.end()
                 return Trajectory.from_snapshot(answer["trajectory"])
             recording = None
             if news := answer["news"]:
                 before = recordings.get(news["seeds"][0])
                 recording = Recording.from_news(cell, news, before)
                 recordings[recording.seeds[0]] = recording
-            if progress:
-                progress(answer["run_steps"], recording)
+            reports.add(answer["run_steps"], recording)
 
     def _end_child(self) -> None:
         if self._child is not None:

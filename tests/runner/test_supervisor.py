@@ -132,6 +132,25 @@ def test_starts_and_progress_travel(unlimited: Supervisor) -> None:
     assert output[-1][1].steps == list(found.steps)
 
 
+def test_reports_that_follow_closely_are_joined(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of one chunk that goes on; no step is lost, nor what was made before."""
+    one, told = cell("gda"), []
+    first, second = Recording(one, one.seeds), Recording(one, (one.seeds[0] + 9,))
+    monkeypatch.setattr(supervisor_module, "REPORT_SECONDS", 1000.0)
+    reports = supervisor_module._Reports(lambda *what: told.append(what))
+    for report in ((2, None), (3, first), (4, first), (5, second), (0, None)):
+        reports.add(*report)
+    reports.end()
+    reports.end()
+    assert told == [(2, None), (7, first), (5, second), (0, None)]
+    monkeypatch.setattr(supervisor_module, "REPORT_SECONDS", 0.0)
+    for steps in (1, 2):
+        reports.add(steps, first)
+        assert told[-1] == (steps, first)
+
+
 def test_printing_disturbs_nothing(unlimited: Supervisor, ill) -> None:
     """What a method prints does not get between the answers."""
     found = unlimited.run(cell(ill("print('x' * 100000); os.write(1, b'y')")))
