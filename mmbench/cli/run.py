@@ -3,7 +3,7 @@
 import shlex
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,8 @@ from mmbench.core.errors import MmbenchError
 from mmbench.core.files import make_folder
 from mmbench.core.run_settings import MAX_WIDTH
 from mmbench.core.status import Status
+from mmbench.engine.compiled.c_compiler import LibraryAhead
+from mmbench.engine.compiled.c_library import library_text
 from mmbench.runner.guarded_process import FORK_SERVER, may_be_forked
 from mmbench.runner.limits import Limits, Workers
 from mmbench.suites.base import Suite
@@ -135,9 +137,10 @@ def command(
         _summarise(selection, store, outcomes, f"0 computed in {took}", len(outcomes))
         _print_next_command(selection, store)
         return
+    is_forkable = may_be_forked()
     is_likely = _may_have_workers(selection.suite, workers)
-    if not (is_forkable := may_be_forked()) and is_likely:
-        click.get_current_context().with_resource(FORK_SERVER)
+    may_compile = compiled is not False and device != "cuda"
+    hold = _begin_fork(may_compile=may_compile) if is_likely else lambda: None
     # These import torch, which the cache does not need.
     from mmbench.cli._progress import make_progress
     from mmbench.core.placement import Placement, pick_device
@@ -145,8 +148,7 @@ def command(
     from mmbench.store.folder import Store
     from mmbench.store.table_index import FEWEST_CELLS
 
-    if is_likely and is_forkable:
-        _hold_fork_of_this_process()
+    hold()
     started = time.perf_counter()  # imports do not count
     cells = selection.cells
     placement = Placement(
@@ -246,6 +248,31 @@ def _may_have_workers(suite: Suite, workers: Workers) -> bool:
     from joblib import cpu_count  # here, because it takes a quarter of a second
 
     return (workers.processes or cpu_count()) > 1
+
+
+def _begin_fork(*, may_compile: bool) -> Callable[[], None]:
+    """Begin with what workers are forked from, before torch is loaded.
+
+    Args:
+        may_compile: whether workers may need the library of compiled steps.
+
+    Returns:
+        What is to be called when torch is loaded.
+    """
+    context = click.get_current_context()
+    if not may_be_forked():
+        context.with_resource(FORK_SERVER)
+        return lambda: None
+    if not may_compile:
+        return _hold_fork_of_this_process
+    # To compile it takes about as long as to load torch, and workers wait for both.
+    library = context.with_resource(LibraryAhead(library_text(is_single=True)))
+
+    def hold() -> None:
+        library.finish()
+        _hold_fork_of_this_process()
+
+    return hold
 
 
 def _hold_fork_of_this_process() -> None:

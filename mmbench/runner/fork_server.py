@@ -86,17 +86,25 @@ def _prepare() -> None:
     The compiler works beside this process, which would wait for it otherwise.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the end of a compiler is not ours
+    beside = [
+        threading.Thread(target=work)
+        for work in (c_layers.compiled_layers, _load_for_traces)
+    ]
+    for thread in beside:
+        thread.start()
     with arithmetic(torch.device("cpu")):
-        layers = threading.Thread(target=c_layers.compiled_layers)
-        layers.start()
-        # What traces of steps load; it takes a quarter of a second.
-        import_module("torch.fx.experimental.symbolic_shapes")
-        decompositions()
         c_draws.compiled_draw()
         c_starts.compiled_draw()
-        layers.join()
+    for thread in beside:
+        thread.join()
     signal.signal(signal.SIGCHLD, lambda *_: _reap())
     _reap()
+
+
+def _load_for_traces() -> None:
+    """Load what traces of steps do, which takes a quarter of a second."""
+    import_module("torch.fx.experimental.symbolic_shapes")
+    decompositions()
 
 
 def _reap() -> bool:

@@ -1,5 +1,6 @@
 """The C compiler of this machine: from the text of a program to functions."""
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -7,8 +8,8 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
+from typing import Self
 
 # Rounding stays what it is: no fused products, and NaN and infinity are expected. Only
 # error numbers and traps are given up, on which no result depends.
@@ -63,25 +64,81 @@ def compile_functions(
         if library:
             given.append(_written(folder / "library.o", _compiled_library(library)))
         path = folder / "steps.so"
-        _compile([*optimisation, "-shared", *given, "-o", str(path), "-lm"])
+        _run(_command([*optimisation, "-shared", *given, "-o", str(path), "-lm"]))
         return ctypes.CDLL(str(path))
 
 
-@cache
+# Text to object code of libraries.
+_libraries: dict[str, bytes] = {}
+
+
+class LibraryAhead:
+    """A library that is compiled beside this process, before it is asked for.
+
+    A context manager, at whose end the compiler has ended. Where there is no compiler,
+    nothing is compiled.
+
+    Args:
+        source: the text of the library, in C.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._folder = tempfile.TemporaryDirectory()
+        self._process: subprocess.Popen[bytes] | None = None
+        with contextlib.suppress(OSError):
+            self._process = subprocess.Popen(
+                _library_command(source, Path(self._folder.name)),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+    def finish(self) -> None:
+        """Wait for the compiler; what it made is there for forks of this process."""
+        if self._process and self._process.wait() == 0:
+            _libraries[self._source] = _library_in(Path(self._folder.name)).read_bytes()
+        self._folder.cleanup()
+
+
 def _compiled_library(source: str) -> bytes:
     """Return the object code of a library."""
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "library.o"
-        given = _written(path.with_suffix(".c"), source.encode())
-        options = [*FASTEST, *ALWAYS_FUSED, "-fvisibility=hidden", "-c"]
-        _compile([*options, given, "-o", str(path)])
-        return path.read_bytes()
+    if source not in _libraries:
+        with tempfile.TemporaryDirectory() as name:
+            _run(_library_command(source, Path(name)))
+            _libraries[source] = _library_in(Path(name)).read_bytes()
+    return _libraries[source]
 
 
-def _compile(arguments: list[str]) -> None:
-    """Call the compiler."""
+def _library_command(source: str, folder: Path) -> list[str]:
+    """Write the text of a library into a folder; return how it is compiled there."""
+    path = _library_in(folder)
+    given = _written(path.with_suffix(".c"), source.encode())
+    options = [*FASTEST, *ALWAYS_FUSED, "-fvisibility=hidden", "-c"]
+    return _command([*options, given, "-o", str(path)])
+
+
+def _library_in(folder: Path) -> Path:
+    return folder / "library.o"
+
+
+def _command(arguments: list[str]) -> list[str]:
+    """Return the command that calls the compiler."""
     compiler = os.environ.get("CC", "").split() or [shutil.which("cc") or "gcc"]
-    subprocess.run([*compiler, *FLAGS, *arguments], check=True, capture_output=True)
+    return [*compiler, *FLAGS, *arguments]
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def _written(path: Path, content: bytes) -> str:

@@ -16,11 +16,8 @@ import torch
 
 from mmbench.engine.compiled.c_arrays import Buffer
 from mmbench.engine.compiled.c_compiler import QUICK, compile_functions
-from mmbench.engine.compiled.c_operations import (
-    DEFINITIONS,
-    PREAMBLE,
-    words_of_preamble,
-)
+from mmbench.engine.compiled.c_library import PREAMBLE, words_of_preamble
+from mmbench.engine.compiled.c_operations import DEFINITIONS
 
 KERNELS = Template(
     PREAMBLE
@@ -38,104 +35,6 @@ void turned_copy(int64_t rows, int64_t columns, const real *from, int64_t from_r
 $kernels
 """
 )
-
-# Makes the steps of some runs after the others. A call has the arrays of a kernel; a
-# repetition has the mask of the runs that go on, and repeats the calls up to its end.
-INTERPRETER = """\
-typedef struct {
-  void (*kernel)(void **arrays, integer k);
-  int64_t first, turns, end;
-} call;
-typedef struct {
-  int64_t argument, offset, row, step, stop;
-} place;
-typedef struct {
-  const call *calls;
-  const place *places;
-  int64_t group, bytes, first_array, array_count, load_count, step_end, call_count;
-} program;
-
-static int any_goes_on(const integer *on, int64_t group) {
-  for (int64_t run = 0; run < group; ++run)
-    if (on[run]) return 1;
-  return 0;
-}
-
-static void make_calls(const program *given, int64_t begin, int64_t end, void **arrays,
-                       integer k) {
-  for (int64_t at = begin; at < end; ++at) {
-    const call *const one = given->calls + at;
-    if (one->kernel) {
-      one->kernel(arrays + one->first, k);
-    } else if (one->turns) {
-      for (int64_t turn = 0; turn < one->turns; ++turn) {
-        if (!any_goes_on(arrays[one->first], given->group)) break;
-        make_calls(given, at + 1, one->end, arrays, k);
-      }
-      at = one->end;
-    }
-  }
-}
-
-/* Memory that stays for the next call: the system clears what it gives anew. */
-static char *kept_memory(int64_t bytes) {
-  static _Thread_local char *memory;
-  static _Thread_local int64_t kept;
-  if (kept < bytes) {
-    free(memory);
-    memory = aligned_alloc(64, bytes);
-    kept = bytes;
-  }
-  return memory;
-}
-
-/* The arrays of a call lie further on after a step, and after a stop. */
-static void move_arrays(const program *one, void **arrays, int64_t runs, int is_stop) {
-  for (int64_t number = 0; number < one->array_count; ++number) {
-    const place at = one->places[number];
-    arrays[number] = (char *)arrays[number] + runs * (is_stop ? at.stop : at.step);
-  }
-}
-
-/* The programs take turns, and have their states at the same places. What these are at
-   each stop, a number of steps made, is told to the arguments. */
-__attribute__((visibility("default"))) void run_programs(
-    const program *programs, int64_t period, int64_t turn, void **arguments,
-    const int64_t *stops, int64_t runs, int64_t stop_count) {
-  const program *const end = programs + period, *const ours = programs + turn;
-  const int64_t width = programs->group;
-  int64_t bytes = 0;
-  for (const program *one = programs; one < end; ++one)
-    if (one->bytes > bytes) bytes = one->bytes;
-  char *const memory = kept_memory(bytes);
-  const int64_t array_count = end[-1].first_array + end[-1].array_count;
-  void **const arrays = malloc((array_count + 1) * sizeof *arrays);
-  for (int64_t group = 0; group < runs; group += width) {
-    const int64_t first = group + width < runs ? group : runs - width;
-    for (const program *one = programs; one < end; ++one)
-      for (int64_t number = 0; number < one->array_count; ++number) {
-        const place at = one->places[number];
-        char *const base = at.argument < 0 ? memory : arguments[at.argument];
-        arrays[one->first_array + number] = base + at.offset + first * at.row;
-      }
-    void **const our_arrays = arrays + ours->first_array;
-    make_calls(ours, 0, ours->load_count, our_arrays, 0);
-    for (int64_t stop = 0, step = 0; stop < stop_count; ++stop) {
-      for (; step < stops[stop]; ++step) {
-        const program *one = programs + (turn + step) % period;
-        make_calls(one, one->load_count, one->step_end, arrays + one->first_array,
-                   (integer)step);
-        for (one = programs; one < end; ++one)
-          move_arrays(one, arrays + one->first_array, runs, 0);
-      }
-      make_calls(ours, ours->step_end, ours->call_count, our_arrays, 0);
-      for (const program *one = programs; one < end; ++one)
-        move_arrays(one, arrays + one->first_array, runs, 1);
-    }
-  }
-  free(arrays);
-}
-"""
 
 
 class Kernel(NamedTuple):
@@ -392,7 +291,9 @@ def _text(kernels: Iterable[Kernel], real: torch.dtype) -> str:
         kernel.function(f"kernel_{number}") for number, kernel in enumerate(kernels)
     )
     return KERNELS.substitute(
-        **words_of_preamble(real), definitions=DEFINITIONS, kernels="\n".join(functions)
+        **words_of_preamble(is_single=real == torch.float32),
+        definitions=DEFINITIONS,
+        kernels="\n".join(functions),
     )
 
 

@@ -21,9 +21,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from mmbench.engine.compiled.c_array_program import LIBRARY
 from mmbench.engine.compiled.c_kernels import library_functions
-from mmbench.engine.compiled.c_operations import words_of_preamble
+from mmbench.engine.compiled.c_library import library_text
 from mmbench.engine.compiled.replaced_functions import ReplacedFunctions, is_watched
 from mmbench.tasks._networks import LinearLayer, linear_layers
 
@@ -99,9 +98,8 @@ def _asks_for_more() -> bool:
 @cache
 def compiled_layers() -> Compute | None:
     """Return the compiled function, or None where there is no compiler."""
-    library = LIBRARY.substitute(words_of_preamble(torch.float32))
     try:
-        function = library_functions(library).linear_layers
+        function = library_functions(library_text(is_single=True)).linear_layers
     except (OSError, CalledProcessError):
         return None
     pointer, integer = ctypes.c_void_p, ctypes.c_int64

@@ -104,33 +104,6 @@ static inline real minimum(real a, real b) {
 }
 """
 
-# What every program begins with: the types of its numbers, and the functions of C.
-PREAMBLE = """\
-/* With this macro, glibc offers functions of whole vectors that are right to 4 units in
-   the last place. No other rounding depends on it. */
-#ifndef __FAST_MATH__
-#define __FAST_MATH__ 1
-#include <math.h>
-#undef __FAST_MATH__
-#endif
-#include <stdint.h>
-#include <string.h>
-typedef $real real;
-typedef $integer integer;
-#define F(name) $function
-"""
-
-
-def words_of_preamble(real: torch.dtype) -> dict[str, str]:
-    """Return what `PREAMBLE` names, for a dtype of the floats."""
-    is_single = real == torch.float32
-    return {
-        "real": "float" if is_single else "double",
-        # Integers are as wide as floats, so that both fill registers alike.
-        "integer": "int32_t" if is_single else "int64_t",
-        "function": "name##f" if is_single else "name",
-    }
-
 
 def formula_of_choice(kind: Kind) -> str:
     """Return the formula of one number where a mask holds, of another elsewhere."""

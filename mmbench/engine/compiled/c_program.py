@@ -16,13 +16,12 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from mmbench.engine.compiled.c_expressions import MAX_ENTRIES, Expressions, Translator
+from mmbench.engine.compiled.c_library import PREAMBLE, words_of_preamble
 from mmbench.engine.compiled.c_operations import (
     DEFINITIONS,
-    PREAMBLE,
     Expression,
     UnsupportedError,
     kind_of,
-    words_of_preamble,
 )
 
 LANES = (
@@ -168,7 +167,7 @@ def write_program(graph: GraphModule, examples: Sequence[Tensor], changed: int) 
         )
     ]
     return PROGRAM.substitute(
-        **words_of_preamble(real),
+        **words_of_preamble(is_single=real == torch.float32),
         lanes=LANES,
         check_steps=CHECK_STEPS,
         definitions=DEFINITIONS,

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from mmbench.core.repetition import charging, repeat
 from mmbench.engine.compiled import c_loop
-from mmbench.engine.compiled.c_array_program import LIBRARY
 from mmbench.engine.compiled.c_compiler import ALWAYS_FUSED, FASTEST, FLAGS
+from mmbench.engine.compiled.c_library import library_text
 from mmbench.engine.compiled.c_loop import Loop, loop_over_arrays
-from mmbench.engine.compiled.c_operations import UnsupportedError, words_of_preamble
+from mmbench.engine.compiled.c_operations import UnsupportedError
 
 RUNS = 5
 DIM = 24
@@ -231,7 +231,7 @@ def test_a_row_of_a_product_has_the_same_bits_alone(
     has = torch.backends.cpu.get_cpu_capability()
     if processor != "native" and has not in ("AVX2", "AVX512"):
         pytest.skip("this processor has no AVX2")
-    text = LIBRARY.substitute(words_of_preamble(dtype))
+    text = library_text(is_single=dtype == torch.float32)
     (tmp_path / "library.c").write_text(text)
     options = [one for one in FLAGS if not one.startswith("-march")]
     options += [*FASTEST, *ALWAYS_FUSED, f"-march={processor}", "-shared"]
