@@ -252,12 +252,16 @@ class Recording:
 
     def news(self, first: int) -> dict[str, Any]:
         """Return a snapshot without the records before `first` and all large parts."""
+        return self.since(first).snapshot() | {"first": first}
+
+    def since(self, first: int) -> "Recording":
+        """Return what `news` is a snapshot of, which stays as it is now."""
         late = Recording(self.cell, self.seeds)
         late.steps, late.seconds = self.steps[first:], self.seconds[first:]
         late.records = self._records_from(first)
-        late.status, late.stopped_at = self.status, self.stopped_at
+        late.status, late.stopped_at = list(self.status), self.stopped_at.copy()
         late.reason, late.ended, late.backend = self.reason, self.ended, self.backend
-        return late.snapshot() | {"first": first}
+        return late
 
     def _records_from(self, first: int) -> list[Records]:
         """Return the records from number `first` on."""

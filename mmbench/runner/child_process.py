@@ -11,6 +11,7 @@ import gc
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from typing import IO, Any
 import torch
 
 from mmbench.core.checkpoint import pack_message, unpack_message
+from mmbench.core.code_files import is_of_mmbench
+from mmbench.core.description import nested
 from mmbench.core.errors import CodeError
 from mmbench.core.placement import Placement
 from mmbench.core.serialization import from_json
@@ -30,6 +33,7 @@ from mmbench.store.folder import CheckpointFile
 _MARK = b"mmbench\0"  # with which a message begins
 _HEADER_BYTES = len(_MARK) + 8
 _BLOCK_BYTES = 2**20  # read at once
+HELD_SECONDS = 0.05  # for which progress is held, so that reports are sent together
 MAX_MESSAGE_BYTES = 2**40  # what is said to be longer is no message
 
 
@@ -107,9 +111,11 @@ def main() -> None:
     requests: SimpleQueue[dict[str, Any]] = SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     answer = partial(_answer, answers, os.getpid())
+    progress = _ProgressMessages(answer)
+    threading.Thread(target=progress.send_in_time, daemon=True).start()
     answer({"ready": True})
     while True:
-        _compute(requests.get(), answer)
+        _compute(requests.get(), answer, progress)
 
 
 def _read_requests(requests: "SimpleQueue[dict[str, Any]]") -> None:
@@ -122,7 +128,11 @@ def _read_requests(requests: "SimpleQueue[dict[str, Any]]") -> None:
     os._exit(0)
 
 
-def _compute(request: dict[str, Any], answer: Callable[[Any], None]) -> None:
+def _compute(
+    request: dict[str, Any],
+    answer: Callable[[Any], None],
+    progress: "_ProgressMessages",
+) -> None:
     placement = Placement(
         device=torch.device(request["device"]),
         data_dir=request["data_dir"] and Path(request["data_dir"]),
@@ -131,40 +141,82 @@ def _compute(request: dict[str, Any], answer: Callable[[Any], None]) -> None:
     )
     starts = request["starts"]
     try:
+        cell = from_json(request["cell"])
+        # Code of others may end the process at any step.
+        progress.begin(may_hold=all(is_of_mmbench(type(one)) for one in nested(cell)))
         trajectory = run_cell(
-            from_json(request["cell"]),
+            cell,
             placement,
-            _ProgressMessages(answer),
+            progress,
             None if starts is None else lambda: starts,
             request["slot"] and CheckpointFile(Path(request["slot"])),
         )
     except CodeError as error:
-        answer({"code_error": str(error)})
+        ending: dict[str, Any] = {"code_error": str(error)}
     else:
-        answer({"trajectory": trajectory.snapshot()})
+        ending = {"trajectory": trajectory.snapshot()}
+    progress.send()
+    answer(ending)
 
 
 class _ProgressMessages:
     """Sends the steps made, with what is new in the recording of the current chunk.
+
+    Reports within `HELD_SECONDS` may be sent together, for to send one takes longer
+    than many a step. They are sent in time even where the computation hangs.
 
     Args:
         answer: sends a message.
     """
 
     def __init__(self, answer: Callable[[Any], None]) -> None:
-        self._answer = answer
+        self._answer, self._lock = answer, threading.Lock()
+        self._may_hold = False
         self._recording: Recording | None = None
         self._sent = 0  # records of this recording
+        self._run_steps, self._is_unsent = 0, False
+        self._late: Recording | None = None  # with the records that were not sent
+        self._is_held = threading.Event()
+
+    def begin(self, *, may_hold: bool) -> None:
+        """Begin with another cell, whose messages may be held or not."""
+        self._may_hold, self._recording = may_hold, None
 
     def __call__(self, run_steps: int, recording: Recording | None) -> None:
-        """Send the steps made since the last call, and the records."""
-        news = None
-        if recording:
+        """Send, now or soon, the steps made since the last call, and the records."""
+        with self._lock:
             if recording is not self._recording:
+                self._send()
                 self._recording, self._sent = recording, 0
-            news = recording.news(self._sent)
-            self._sent = len(recording.steps)
-        self._answer({"run_steps": run_steps, "news": news})
+            self._run_steps += run_steps
+            self._late = recording.since(self._sent) if recording else None
+            self._is_unsent = True
+            if self._may_hold and recording and not recording.ended:
+                self._is_held.set()
+            else:
+                self._send()
+
+    def send(self) -> None:
+        """Send what is held."""
+        with self._lock:
+            self._send()
+
+    def send_in_time(self) -> None:
+        """Send whatever is held for long; for a thread of its own."""
+        while True:
+            self._is_held.wait()
+            time.sleep(HELD_SECONDS)
+            self.send()
+
+    def _send(self) -> None:
+        if self._is_unsent:
+            news = None
+            if self._late:
+                news = self._late.snapshot() | {"first": self._sent}
+                self._sent += len(self._late.steps)
+            self._answer({"run_steps": self._run_steps, "news": news})
+            self._run_steps, self._is_unsent = 0, False
+            self._is_held.clear()
 
 
 def _answer(answers: IO[bytes], computing: int, message: Any) -> None:

@@ -172,6 +172,19 @@ def test_news_begin_at_any_record(first: int) -> None:
             }
 
 
+def test_what_is_sent_later_stays_as_it_was() -> None:
+    """Records and endings that follow are no part of it."""
+    whole = recording_of_blocks()
+    late, before = whole.since(1), whole.since(1).snapshot()
+    whole.add(50, 5.0, whole.counts[-1], {"distance": NONE})
+    whole.mark([0], Status.DIVERGED, 45)
+    whole.close()
+    after = late.snapshot()
+    for name in ("steps", "status", "ended"):
+        assert after[name] == before[name] != whole.snapshot()[name]
+    np.testing.assert_array_equal(after["stopped_at"], before["stopped_at"])
+
+
 def test_a_block_of_records_is_searched_from_its_end() -> None:
     """A streak may begin within records that were added at once."""
     recording = Recording(bilinear_cell(2), (0, 1))

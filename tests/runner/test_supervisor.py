@@ -4,11 +4,14 @@ import copy
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import psutil
@@ -149,6 +152,64 @@ def test_reports_that_follow_closely_are_joined(
     for steps in (1, 2):
         reports.add(steps, first)
         assert told[-1] == (steps, first)
+
+
+@pytest.fixture
+def recorded() -> Recording:
+    """A recording with one record."""
+    one = cell("gda")
+    found = Recording(one, one.seeds)
+    found.add(0, 0.0, {}, {"distance": np.zeros(3)})
+    return found
+
+
+def test_reports_are_sent_together(recorded: Recording) -> None:
+    """Those of a chunk that goes on, before whatever comes next."""
+    sent: list[dict[str, Any]] = []
+    messages = child_process._ProgressMessages(sent.append)
+    messages.begin(may_hold=True)
+    messages(1, None)
+    assert sent == [{"run_steps": 1, "news": None}]
+    messages(2, recorded)
+    recorded.add(1, 0.0, {}, {"distance": np.ones(3)})
+    messages(3, recorded)
+    assert len(sent) == 1
+    messages.send()
+    recorded.add(2, 0.0, {}, {"distance": np.ones(3)})
+    messages(4, recorded)
+    recorded.close()
+    messages(5, recorded)
+    messages.send()
+    assert [(one["run_steps"], one["news"]["steps"]) for one in sent[1:]] == [
+        (5, [0, 1]),
+        (9, [2]),
+    ]
+    whole = Recording.from_news(recorded.cell, sent[1]["news"], None)
+    whole = Recording.from_news(recorded.cell, sent[2]["news"], whole)
+    assert whole.steps == recorded.steps
+    assert whole.ended
+    other = Recording.from_news(recorded.cell, sent[1]["news"], None)
+    messages(6, other)
+    messages.send()
+    assert (sent[3]["news"]["first"], sent[3]["news"]["steps"]) == (0, [0, 1])
+
+
+def test_what_is_held_is_sent_in_time(
+    recorded: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the computation gives no further report; of code of others at once."""
+    monkeypatch.setattr(child_process, "HELD_SECONDS", 0.01)
+    sent: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    messages = child_process._ProgressMessages(sent.put)
+    threading.Thread(target=messages.send_in_time, daemon=True).start()
+    for _ in range(2):
+        messages.begin(may_hold=True)
+        messages(2, recorded)
+        assert sent.get(timeout=10)["run_steps"] == 2
+    monkeypatch.setattr(child_process, "HELD_SECONDS", 1000.0)
+    messages.begin(may_hold=False)
+    messages(3, recorded)
+    assert sent.get(block=False)["run_steps"] == 3
 
 
 def test_printing_disturbs_nothing(unlimited: Supervisor, ill) -> None:
