@@ -55,7 +55,7 @@ def unpack(packed: bytes) -> Any:
         nest = parse_json(header["__metadata__"]["nest"])
         leaves = [tensors[str(number)] for number in range(len(tensors))]
         return _with_leaves(nest, leaves)
-    except (*(SafetensorError, ValueError, LookupError, TypeError, AttributeError),):
+    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
