@@ -65,10 +65,11 @@ class Work:
         Args:
             letters: most characters of the column's name.
         """
-        last = self.recording.columns[-1:] if self.recording else []
+        records = self.recording.records if self.recording else []
+        last = records[-1].columns if records else {}
         for column in self.cell.columns:
-            if last and column.better != "neither" and column.name in last[0]:
-                values = np.asarray(last[0][column.name], dtype=float)
+            if column.better != "neither" and column.name in last:
+                values = np.asarray(last[column.name][-1], dtype=float)
                 if np.isnan(values).all():
                     return ""
                 name = column.name

@@ -112,8 +112,8 @@ def _recorded_metrics(
     Others may have been asked for since. Metrics of whole runs are left out, because
     these runs are not whole.
     """
-    rows = [set(row) for recording in recordings for row in recording.columns]
-    names = set.intersection(*rows)
+    parts = [part for recording in recordings for part in recording.records]
+    names = set.intersection(*(set(part.columns) for part in parts))
     return tuple(
         metric
         for metric in cell.metrics
