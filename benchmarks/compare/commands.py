@@ -115,7 +115,7 @@ def start_up(options: Options) -> Iterator[Row]:
 WAITING = (
     "what is done beside the cells: one core loads torch, 0.8 s, and what traces of "
     "steps need, so that the first cells begin after 1.3 s; a worker waits a hundredth "
-    "of a second for its next cell; the last worker ends up to a second after the "
+    "of a second for each next cell; the last worker ends up to a second after the "
     "first; the command checks and tells what is stored, 0.3 s"
 )
 GAN_STEPS = 8  # of each run, so that the suite takes about a minute of one core

@@ -83,12 +83,12 @@ class Recording:
 
     @property
     def counts(self) -> list[dict[str, np.ndarray]]:
-        """Charges at each record, by name, shape (runs,)."""
+        """Charges at each record, by name, shape (runs,); made anew at each look."""
         return self._rows([(one.length, one.counts) for one in self.records])
 
     @property
     def columns(self) -> list[dict[str, np.ndarray]]:
-        """Metrics at each record, by column, shape (runs,)."""
+        """Metrics at each record, by column, shape (runs,); made anew at each look."""
         return self._rows([(one.length, one.columns) for one in self.records])
 
     def _rows(

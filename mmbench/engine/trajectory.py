@@ -30,7 +30,8 @@ class Trajectory:
     Attributes:
         seeds: one for each run.
         steps: steps of the records.
-        counts: charges of each run, by name, shape (records, runs).
+        counts: charges of each run, by name, shape (records, runs); like `seconds`, to
+            be read only, since runs may share their memory.
         seconds: training time of the run's chunk, shape (records, runs); measuring is
             not part of it.
         columns: metrics, by column, shape (records, runs).

@@ -11,9 +11,9 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -83,20 +83,20 @@ def serve(requests: socket.socket) -> NoReturn:
 def _prepare() -> None:
     """Load and compile what forks would, each for itself, for steps of networks.
 
-    The compiler works beside this process, which would wait for it otherwise.
+    A compiler and what is loaded work beside each other, since either waits.
+
+    Raises:
+        Exception: of any type, when something cannot be loaded.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the end of a compiler is not ours
-    beside = [
-        threading.Thread(target=work)
-        for work in (c_layers.compiled_layers, _load_for_traces)
-    ]
-    for thread in beside:
-        thread.start()
-    with arithmetic(torch.device("cpu")):
-        c_draws.compiled_draw()
-        c_starts.compiled_draw()
-    for thread in beside:
-        thread.join()
+    with ThreadPoolExecutor() as beside:
+        works = c_layers.compiled_layers, _load_for_traces
+        begun = [beside.submit(work) for work in works]
+        with arithmetic(torch.device("cpu")):
+            c_draws.compiled_draw()
+            c_starts.compiled_draw()
+    for work in begun:
+        work.result()
     signal.signal(signal.SIGCHLD, lambda *_: _reap())
     _reap()
 

@@ -113,7 +113,14 @@ class _Reports:
             self._tell(before)
         self._run_steps += run_steps
         self._is_held = True
-        if not going or time.monotonic() - self._told_at >= REPORT_SECONDS:
+        if going:
+            self.tell_if_due()
+        else:
+            self.end()
+
+    def tell_if_due(self) -> None:
+        """Tell what is held, if the last report is old enough."""
+        if time.monotonic() - self._told_at >= REPORT_SECONDS:
             self.end()
 
     def end(self) -> None:
@@ -202,6 +209,7 @@ class Supervisor:
                 raise CancelledError
             if passed := self._passed_limit(child, started):
                 self._end_child()
+                reports.end()
                 return _ended_early(cell, placement, recordings, *passed)
             try:
                 answer = child.receive()
@@ -213,8 +221,10 @@ class Supervisor:
                     child = self._ready_child()
                     child.send(request)
                     continue
+                reports.end()
                 return _ended_early(cell, placement, recordings, Status.ERROR, reason)
             if answer is None:
+                reports.tell_if_due()
                 continue
             if "code_error" in answer:
                 raise CodeError(answer["code_error"])

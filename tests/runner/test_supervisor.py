@@ -154,6 +154,21 @@ def test_reports_that_follow_closely_are_joined(
         assert told[-1] == (steps, first)
 
 
+def test_a_held_report_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none follows it, once the last one is old enough."""
+    one, told = cell("gda"), []
+    found = Recording(one, one.seeds)
+    monkeypatch.setattr(supervisor_module, "REPORT_SECONDS", 1000.0)
+    reports = supervisor_module._Reports(lambda *what: told.append(what))
+    reports.add(1, found)
+    reports.add(2, found)
+    reports.tell_if_due()
+    assert told == [(1, found)]
+    monkeypatch.setattr(supervisor_module, "REPORT_SECONDS", 0.0)
+    reports.tell_if_due()
+    assert told == [(1, found), (2, found)]
+
+
 @pytest.fixture
 def recorded() -> Recording:
     """A recording with one record."""

@@ -71,12 +71,15 @@ def compile_functions(
 # Text to object code of libraries.
 _libraries: dict[str, bytes] = {}
 
+COMPILING_SECONDS = 20.0  # that a library which is compiled ahead is waited for
+ENDING_SECONDS = 1.0  # that a compiler may take to remove its files
+
 
 class LibraryAhead:
     """A library that is compiled beside this process, before it is asked for.
 
     A context manager, at whose end the compiler has ended. Where there is no compiler,
-    nothing is compiled.
+    or no folder for its files, nothing is compiled.
 
     Args:
         source: the text of the library, in C.
@@ -84,9 +87,10 @@ class LibraryAhead:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         with contextlib.suppress(OSError):
+            self._folder = tempfile.TemporaryDirectory()
             self._process = subprocess.Popen(
                 _library_command(source, Path(self._folder.name)),
                 stdin=subprocess.DEVNULL,
@@ -99,15 +103,26 @@ class LibraryAhead:
 
     def __exit__(self, *_: object) -> None:
         if self._process:
-            self._process.kill()
-            self._process.wait()
-        self._folder.cleanup()
+            self._process.terminate()
+            try:
+                self._process.wait(ENDING_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._folder:
+            self._folder.cleanup()
 
     def finish(self) -> None:
-        """Wait for the compiler; what it made is there for forks of this process."""
-        if self._process and self._process.wait() == 0:
-            _libraries[self._source] = _library_in(Path(self._folder.name)).read_bytes()
-        self._folder.cleanup()
+        """Wait for the compiler; what it made is there for forks of this process.
+
+        One that takes longer than `COMPILING_SECONDS` is not waited for.
+        """
+        if not self._process or not self._folder:
+            return
+        made = _library_in(Path(self._folder.name))
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            if self._process.wait(COMPILING_SECONDS) == 0:
+                _libraries[self._source] = made.read_bytes()
 
 
 def _compiled_library(source: str) -> bytes:

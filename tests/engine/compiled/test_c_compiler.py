@@ -29,7 +29,7 @@ def test_a_library_is_compiled_once(calls: list[list[str]], ahead: bool) -> None
     if ahead:
         with LibraryAhead(LIBRARY) as library:
             library.finish()
-            assert not Path(library._folder.name).exists()
+        assert not Path(library._folder.name).exists()
     for _ in range(2):
         assert compile_functions("", ("-O0",), LIBRARY).seven() == 7
     assert sum("-c" in command for command in calls) == (not ahead)
@@ -48,10 +48,26 @@ def test_without_a_compiler_nothing_is_there(
         compile_functions("", ("-O0",), LIBRARY)
 
 
-def test_a_compiler_that_is_not_waited_for_is_ended(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_without_a_folder_for_its_files_nothing_is_compiled(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where the command fails before; its folder goes, too."""
+    """As where only the store may be written to."""
+
+    def fail(*_: object, **_options: object) -> None:
+        raise FileNotFoundError("no usable temporary directory")
+
+    monkeypatch.setattr(c_compiler.tempfile, "mkdtemp", fail)
+    with LibraryAhead(LIBRARY) as library:
+        library.finish()
+    assert LIBRARY not in c_compiler._libraries
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_compiler_that_is_not_waited_for_is_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, waits: bool
+) -> None:
+    """Where the command fails before, or it takes too long; its folder goes, too."""
+    monkeypatch.setattr(c_compiler, "COMPILING_SECONDS", 0.1)
     compiler = tmp_path / "cc"
     compiler.write_text("#!/bin/sh\nexec sleep 1000\n")
     compiler.chmod(0o755)
@@ -59,5 +75,7 @@ def test_a_compiler_that_is_not_waited_for_is_ended(
     with LibraryAhead(LIBRARY) as library:
         folder = Path(library._folder.name)
         assert folder.exists()
+        if waits:
+            library.finish()
     assert library._process.returncode < 0
     assert not folder.exists()
