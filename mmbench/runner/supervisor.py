@@ -103,35 +103,35 @@ class _Reports:
         self._progress = progress
         self._run_steps, self._is_held = 0, False
         self._recording: Recording | None = None
-        self._told_at = -math.inf
+        self._made_at = -math.inf
 
     def add(self, run_steps: int, recording: Recording | None) -> None:
-        """Hold a report of a chunk that goes on for a short time; tell any other."""
+        """Hold a report of a chunk that goes on for a short time; make others now."""
         before, self._recording = self._recording, recording
         going = recording if recording and not recording.ended else None
         if not (going and before and going.seeds == before.seeds):
-            self._tell(before)
+            self._make(before)
         self._run_steps += run_steps
         self._is_held = True
         if going:
-            self.tell_if_due()
+            self.make_if_due()
         else:
             self.end()
 
-    def tell_if_due(self) -> None:
-        """Tell what is held, if the last report is old enough."""
-        if time.monotonic() - self._told_at >= REPORT_SECONDS:
+    def make_if_due(self) -> None:
+        """Make the report that is held, if the last one is old enough."""
+        if time.monotonic() - self._made_at >= REPORT_SECONDS:
             self.end()
 
     def end(self) -> None:
-        """Tell what is held."""
-        self._tell(self._recording)
+        """Make the report that is held."""
+        self._make(self._recording)
 
-    def _tell(self, recording: Recording | None) -> None:
+    def _make(self, recording: Recording | None) -> None:
         if self._is_held:
             self._progress(self._run_steps, recording)
             self._run_steps, self._is_held = 0, False
-            self._told_at = time.monotonic()
+            self._made_at = time.monotonic()
 
 
 class CancelledError(Exception):
@@ -224,7 +224,7 @@ class Supervisor:
                 reports.end()
                 return _ended_early(cell, placement, recordings, Status.ERROR, reason)
             if answer is None:
-                reports.tell_if_due()
+                reports.make_if_due()
                 continue
             if "code_error" in answer:
                 raise CodeError(answer["code_error"])

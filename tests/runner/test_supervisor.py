@@ -139,34 +139,34 @@ def test_reports_that_follow_closely_are_joined(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Those of one chunk that goes on; no step is lost, nor what was made before."""
-    one, told = cell("gda"), []
+    one, made = cell("gda"), []
     first, second = Recording(one, one.seeds), Recording(one, (one.seeds[0] + 9,))
     monkeypatch.setattr(supervisor_module, "REPORT_SECONDS", 1000.0)
-    reports = supervisor_module._Reports(lambda *what: told.append(what))
+    reports = supervisor_module._Reports(lambda *what: made.append(what))
     for report in ((2, None), (3, first), (4, first), (5, second), (0, None)):
         reports.add(*report)
     reports.end()
     reports.end()
-    assert told == [(2, None), (7, first), (5, second), (0, None)]
+    assert made == [(2, None), (7, first), (5, second), (0, None)]
     monkeypatch.setattr(supervisor_module, "REPORT_SECONDS", 0.0)
     for steps in (1, 2):
         reports.add(steps, first)
-        assert told[-1] == (steps, first)
+        assert made[-1] == (steps, first)
 
 
-def test_a_held_report_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_held_report_is_made_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where none follows it, once the last one is old enough."""
-    one, told = cell("gda"), []
+    one, made = cell("gda"), []
     found = Recording(one, one.seeds)
     monkeypatch.setattr(supervisor_module, "REPORT_SECONDS", 1000.0)
-    reports = supervisor_module._Reports(lambda *what: told.append(what))
+    reports = supervisor_module._Reports(lambda *what: made.append(what))
     reports.add(1, found)
     reports.add(2, found)
-    reports.tell_if_due()
-    assert told == [(1, found)]
+    reports.make_if_due()
+    assert made == [(1, found)]
     monkeypatch.setattr(supervisor_module, "REPORT_SECONDS", 0.0)
-    reports.tell_if_due()
-    assert told == [(1, found), (2, found)]
+    reports.make_if_due()
+    assert made == [(1, found), (2, found)]
 
 
 @pytest.fixture

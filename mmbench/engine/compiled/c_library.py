@@ -81,7 +81,7 @@ static void move_arrays(const program *one, void **arrays, int64_t runs, int is_
 }
 
 /* The programs take turns, and have their states at the same places. What these are at
-   each stop, a number of steps made, is told to the arguments. */
+   each stop, a number of steps made, is written to the arguments. */
 __attribute__((visibility("default"))) void run_programs(
     const program *programs, int64_t period, int64_t turn, void **arguments,
     const int64_t *stops, int64_t runs, int64_t stop_count) {
